@@ -1,0 +1,116 @@
+"""The embedded log: one node, in memory, gone with the process."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Sequence
+from typing import NamedTuple
+
+from gateway.clock import Clock
+from gateway.errors import LogError, TrimmedError
+from gateway.events import Event, Position, Record, event_json
+from gateway.log import Bounds
+from gateway.ring import Ring
+
+_TAIL_BATCH = 1000
+_MAX_UNREAD = 10_000
+_ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+
+class _Entry(NamedTuple):
+    position: Position
+    event: Event
+    size: int
+    at: float
+
+
+class MemoryLog:
+    """An EventLog in this process. Its epoch is drawn anew at each start: nothing outlives the process.
+
+    A position is the wall time in milliseconds and a counter, as Redis Streams number theirs; it grows
+    also when the clock is set back. The bounds let go of the oldest events, but of none that a tail has
+    not yet given out; while too many of those wait, `append` waits for the tails.
+    """
+
+    def __init__(self, clock: Clock, *, max_events: int, max_age_seconds: float, max_bytes: int) -> None:
+        self._clock = clock
+        self._ring: Ring[_Entry] = Ring(
+            max_entries=max_events, max_age_seconds=max_age_seconds, max_bytes=max_bytes
+        )
+        self._epoch = "".join(secrets.choice(_ALPHABET) for _ in range(10))
+        self._tails: dict[object, int] = {}
+        self._grown = asyncio.Event()
+        self._read = asyncio.Event()
+        self._closed = False
+
+    @property
+    def epoch(self) -> str:
+        return self._epoch
+
+    async def start(self) -> None:
+        """Nothing to connect to."""
+
+    async def close(self) -> None:
+        self._closed = True
+        self._grown.set()
+        self._read.set()
+
+    async def append(self, events: Sequence[Event]) -> list[Position]:
+        while not self._closed and self._ring.head - self._read_by_all() > _MAX_UNREAD:
+            self._read.clear()
+            await self._read.wait()
+        if self._closed:
+            raise LogError("The log is closed: the gateway is stopping. Publish to another node, or again.")
+        now = self._clock.monotonic()
+        entries = [
+            _Entry(position, event, len(event_json(event, "", {})), now)
+            for position, event in zip(self._next_positions(len(events)), events, strict=True)
+        ]
+        for entry in entries:
+            self._ring.append(entry)
+        self._trim()
+        self._grown.set()
+        return [entry.position for entry in entries]
+
+    def _next_positions(self, count: int) -> list[Position]:
+        last = self._ring.head_position
+        now_ms = self._clock.wall_ms()
+        first = Position(now_ms, 0) if now_ms > last.major else Position(last.major, last.minor + 1)
+        return [Position(first.major, first.minor + index) for index in range(count)]
+
+    async def read(self, after: Position, limit: int) -> list[Record]:
+        self._trim()
+        number = self._ring.number_at(after)
+        if number is None:
+            raise TrimmedError(f"Events right after {after} are no longer held.")
+        return [Record(entry.position, entry.event) for entry in self._ring.after(number, limit)]
+
+    async def bounds(self) -> Bounds:
+        self._trim()
+        return Bounds(self._ring.floor_position, self._ring.head_position)
+
+    async def tail(self, after: Position) -> AsyncIterator[list[Record]]:
+        number = self._ring.number_at(after)
+        if number is None:
+            raise TrimmedError(f"Events right after {after} are no longer held.")
+        key = object()
+        self._tails[key] = number
+        try:
+            while not self._closed:
+                entries = self._ring.after(number, _TAIL_BATCH)
+                if entries:
+                    yield [Record(entry.position, entry.event) for entry in entries]
+                    number += len(entries)
+                    self._tails[key] = number
+                    self._read.set()
+                else:
+                    self._grown.clear()
+                    await self._grown.wait()
+        finally:
+            del self._tails[key]
+            self._read.set()
+
+    def _read_by_all(self) -> int:
+        return min(self._tails.values(), default=self._ring.head)
+
+    def _trim(self) -> None:
+        self._ring.trim(self._clock.monotonic(), self._read_by_all())

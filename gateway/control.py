@@ -1,0 +1,71 @@
+"""The frames of control events (docs/protocol.md, section 4), without chunked framing."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import orjson
+
+from gateway import eventstream
+from gateway.history import ResetReason
+
+ByeReason = Literal["drain", "slow_consumer", "token_expired", "limit", "disconnected"]
+
+
+def _frame(event: str, data: Mapping[str, Any], cursor: str | None = None) -> bytes:
+    return eventstream.encode(orjson.dumps(data).decode(), event=event, last_event_id=cursor)
+
+
+def connected(
+    *,
+    client_id: str,
+    timestamp: str,
+    cursor: str,
+    recovered: bool | None,
+    heartbeat_seconds: float,
+    modes: Mapping[str, str],
+    retry_ms: int,
+) -> bytes:
+    """The first frames of a stream: the reconnection time, then `connected`.
+
+    `recovered` is None where no cursor was given.
+    """
+    data: dict[str, Any] = {"clientId": client_id, "timestamp": timestamp, "cursor": cursor}
+    if recovered is not None:
+        data["recovered"] = recovered
+    whole = heartbeat_seconds == int(heartbeat_seconds)
+    data["heartbeatSeconds"] = int(heartbeat_seconds) if whole else heartbeat_seconds
+    data["modes"] = modes
+    return eventstream.retry_field(retry_ms) + _frame("connected", data, cursor)
+
+
+def reset(reason: ResetReason, cursor: str, jitter_ms: int) -> bytes:
+    """The gap before `cursor` can't be filled."""
+    return _frame("reset", {"reason": reason, "cursor": cursor, "jitterMs": jitter_ms}, cursor)
+
+
+def heartbeat(timestamp: str, cursor: str) -> bytes:
+    """Nothing else happened up to `cursor`."""
+    return _frame("heartbeat", {"timestamp": timestamp}, cursor)
+
+
+def refresh(
+    *,
+    entity_type: str,
+    entity_id: str | None,
+    event_types: Sequence[str],
+    count: int,
+    cursor: str,
+    jitter_ms: int,
+) -> bytes:
+    """A hint that an entity changed, or where `entity_id` is None that many of the type did."""
+    data: dict[str, Any] = {"entityType": entity_type}
+    if entity_id is not None:
+        data["entityId"] = entity_id
+    data |= {"eventTypes": event_types, "count": count, "cursor": cursor, "jitterMs": jitter_ms}
+    return _frame("refresh", data, cursor)
+
+
+def bye(reason: ByeReason, retry_ms: int, *, reconnect: bool = True) -> bytes:
+    """The last frames of a stream: the reconnection time, then `bye`."""
+    data = {"reason": reason, "reconnect": reconnect, "retryMs": retry_ms}
+    return eventstream.retry_field(retry_ms) + _frame("bye", data)

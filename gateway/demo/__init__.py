@@ -1,0 +1,1 @@
+"""A legacy orders application to try the gateway on."""

@@ -1,0 +1,159 @@
+"""The error tree: who erred, with which HTTP status, and the problem body (RFC 9457) that says so.
+
+Drivers' errors are translated where the driver is called, with the cause chained; nothing above an adapter
+catches anything but these. A `detail` is written for the caller: it never holds a stack trace, a secret or
+a file path.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+class TidegateError(Exception):
+    """Base of everything that Tidegate raises on purpose.
+
+    `detail` is one sentence that tells the caller what to do; `errors` are places in the input, each
+    `{"pointer": "/0/eventType", "detail": "…"}` or `{"parameter": "filter", "detail": "…"}`; `headers` go
+    onto the answer.
+    """
+
+    status = 500
+    slug = "internal"
+    title = "The gateway failed"
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        errors: Sequence[Mapping[str, str]] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.errors = tuple(errors)
+        self.headers = dict(headers or {})
+
+    def problem(self) -> dict[str, Any]:
+        """The body of an `application/problem+json` answer (RFC 9457, section 3.1)."""
+        body: dict[str, Any] = {
+            "type": f"urn:tidegate:problem:{self.slug}",
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail,
+        }
+        if self.errors:
+            body["errors"] = [dict(error) for error in self.errors]
+        return body
+
+
+class ClientError(TidegateError):
+    """The caller asked for something that can't be."""
+
+    status = 400
+    slug = "bad-request"
+    title = "Bad request"
+
+
+class BadParameter(ClientError):
+    """A query parameter or header has a value that the contract does not allow."""
+
+    slug = "bad-parameter"
+    title = "Bad parameter"
+
+    def __init__(self, parameter: str, detail: str) -> None:
+        super().__init__(f"{parameter}: {detail}", errors=[{"parameter": parameter, "detail": detail}])
+
+
+class NotAcceptable(ClientError):
+    """The caller's Accept header excludes what the resource can give."""
+
+    status = 406
+    slug = "not-acceptable"
+    title = "Not acceptable"
+
+
+class PublisherError(TidegateError):
+    """The publisher sent something that can't become events; nothing of it was published."""
+
+    status = 400
+    slug = "malformed-body"
+    title = "Malformed body"
+
+
+class BodyTimeout(PublisherError):
+    """The request body did not arrive in time (RFC 9110, section 15.5.9)."""
+
+    status = 408
+    slug = "body-timeout"
+    title = "The request body came too slowly"
+
+
+class BodyTooLarge(PublisherError):
+    """The request or one of its events is over the configured size."""
+
+    status = 413
+    slug = "too-large"
+    title = "Too large"
+
+
+class UnsupportedMediaType(PublisherError):
+    """The body's Content-Type is none that can be published."""
+
+    status = 415
+    slug = "unsupported-media-type"
+    title = "Unsupported media type"
+
+
+class InvalidEvents(PublisherError):
+    """One or more events break the rules; `errors` points at each place."""
+
+    status = 422
+    slug = "invalid-events"
+    title = "Invalid events"
+
+
+class IdempotencyConflict(PublisherError):
+    """The Idempotency-Key was used before with another body."""
+
+    status = 422
+    slug = "idempotency-conflict"
+    title = "The Idempotency-Key belongs to another request"
+
+
+class UpstreamError(TidegateError):
+    """The system behind the gateway failed, and there is no snapshot to answer with."""
+
+    status = 502
+    slug = "upstream-failed"
+    title = "The upstream failed"
+
+
+class UpstreamTimeout(UpstreamError):
+    """The system behind the gateway did not answer in time."""
+
+    status = 504
+    slug = "upstream-timeout"
+    title = "The upstream did not answer in time"
+
+
+class LogError(TidegateError):
+    """The log is out of reach: nothing was appended, or it is unknown whether it was."""
+
+    status = 503
+    slug = "log-unavailable"
+    title = "The log is unavailable"
+
+
+class TrimmedError(LogError):
+    """Events right after the position asked for are no longer held: the gap can't be filled."""
+
+    status = 410
+    slug = "trimmed"
+    title = "The history was trimmed"
+
+
+class ConfigError(TidegateError):
+    """A setting is unknown or wrong. `detail` names the key and where it was set."""
+
+    slug = "configuration"
+    title = "Wrong configuration"

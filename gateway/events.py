@@ -1,0 +1,286 @@
+"""The event and the cursor: frozen, validated at the border, JSON in and out.
+
+The contract is docs/protocol.md, sections 1 and 2.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, NamedTuple, Self
+
+import orjson
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from gateway.clock import rfc3339
+from gateway.errors import BodyTooLarge, InvalidEvents
+
+MAX_CURSOR_CHARACTERS = 256
+EARLIEST = "earliest"
+RESERVED_EVENT_TYPES = frozenset(
+    {
+        "connected",
+        "reset",
+        "heartbeat",
+        "refresh",
+        "fetch-mode",
+        "token-expiring",
+        "presence",
+        "broadcast",
+        "bye",
+    }
+)
+NAME_PATTERN = r"^[A-Za-z0-9_.\-]{1,64}\Z"
+"""What an event type and an entity type look like."""
+
+_U64_MAX = 2**64 - 1
+_CURSOR = re.compile(r"([a-z0-9]{1,64}):(0|[1-9][0-9]{0,19})-(0|[1-9][0-9]{0,19})\Z")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)\Z", re.ASCII)
+
+MAX_ERRORS = 20
+"""How many places one refusal names at most; a batch of 1,000 broken events needs no more to be mended."""
+
+Action = Literal["insert", "update", "delete", "signal"]
+
+
+class Position(NamedTuple):
+    """A place in one history: two unsigned 64-bit integers, ordered as integers, the major first."""
+
+    major: int
+    minor: int
+
+    def __str__(self) -> str:
+        return f"{self.major}-{self.minor}"
+
+
+ORIGIN = Position(0, 0)
+"""Before the first event of any history."""
+
+
+class Cursor(NamedTuple):
+    """A position and the epoch, the history, in which it means something."""
+
+    epoch: str
+    position: Position
+
+    def __str__(self) -> str:
+        return f"{self.epoch}:{self.position.major}-{self.position.minor}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self | None:
+        """The cursor that `text` writes, or None where this gateway never gives such a text."""
+        found = _CURSOR.match(text)
+        if found is None:
+            return None
+        position = Position(int(found[2]), int(found[3]))
+        if max(position) > _U64_MAX:
+            return None
+        return cls(found[1], position)
+
+
+def has_control_characters(text: str) -> bool:
+    """Whether `text` holds a character of Unicode's category Cc."""
+    return _CONTROL.search(text) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One change or message, before the log gives it a position.
+
+    `entity_type` and `entity_id` are both given or both None. `timestamp` is RFC 3339 in UTC with
+    milliseconds. `data`, `previous`, `actor` and `metadata` are JSON objects; nobody changes them after
+    they came in.
+    """
+
+    event_type: str
+    entity_type: str | None
+    entity_id: str | None
+    action: str
+    timestamp: str
+    data: Mapping[str, Any] | None = None
+    previous: Mapping[str, Any] | None = None
+    source: str | None = None
+    actor: Mapping[str, Any] | None = None
+    metadata: Mapping[str, Any] | None = None
+
+
+class Record(NamedTuple):
+    """An event at its position in the log."""
+
+    position: Position
+    event: Event
+
+
+def event_json(event: Event, cursor: str, id_aliases: Mapping[str, str], *, leave: bool = False) -> bytes:
+    """The event's JSON as every transport carries it (docs/protocol.md, section 1).
+
+    `id_aliases` gives, for an entity type, the further member that repeats the entity's id. With `leave`
+    the event says that the entity left the reader's view: without `data` and `previous` (section 3).
+    Raises TypeError where the event can't be written as JSON; the border has checked that it can.
+    """
+    members: dict[str, Any] = {"id": cursor, "eventType": event.event_type}
+    if event.entity_type is not None:
+        members["entityType"] = event.entity_type
+        members["entityId"] = event.entity_id
+        alias = id_aliases.get(event.entity_type)
+        if alias is not None:
+            members[alias] = event.entity_id
+    members["action"] = "leave" if leave else event.action
+    if not leave:
+        if event.data is not None:
+            members["data"] = event.data
+        if event.previous is not None:
+            members["previous"] = event.previous
+    members["timestamp"] = event.timestamp
+    if event.source is not None:
+        members["source"] = event.source
+    if event.actor is not None:
+        members["actor"] = event.actor
+    if event.metadata is not None:
+        members["metadata"] = event.metadata
+    return orjson.dumps(members)
+
+
+def _not_reserved(value: str) -> str:
+    if value in RESERVED_EVENT_TYPES:
+        raise PydanticCustomError(
+            "reserved", "'{value}' is the name of a control event: choose another", {"value": value}
+        )
+    return value
+
+
+def _printable(value: str) -> str:
+    if has_control_characters(value):
+        raise PydanticCustomError("control_characters", "control characters are not allowed")
+    return value
+
+
+def _rfc3339_in_utc(value: str) -> str:
+    if _RFC3339.match(value):
+        try:
+            moment = datetime.fromisoformat(value.upper()).astimezone(UTC)
+        except (ValueError, OverflowError):
+            pass
+        else:
+            return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    raise PydanticCustomError("timestamp", "must be a time of RFC 3339 such as 2026-11-20T10:30:00.123Z")
+
+
+Name = Annotated[str, StringConstraints(pattern=re.compile(NAME_PATTERN))]
+EventType = Annotated[Name, AfterValidator(_not_reserved)]
+EntityId = Annotated[str, StringConstraints(min_length=1, max_length=256), AfterValidator(_printable)]
+Timestamp = Annotated[str, AfterValidator(_rfc3339_in_utc)]
+Source = Annotated[str, StringConstraints(min_length=1, max_length=256), AfterValidator(_printable)]
+
+
+class EventInput(BaseModel):
+    """An event as a publisher writes it. A member that is not named here is refused, not dropped."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    eventType: EventType  # noqa: N815 - the wire's names, so that errors point at them
+    entityType: Name | None = Field(default=None)  # noqa: N815
+    entityId: EntityId | None = Field(default=None)  # noqa: N815
+    action: Action | None = None
+    data: dict[str, Any] | None = None
+    previous: dict[str, Any] | None = None
+    timestamp: Timestamp | None = None
+    source: Source | None = None
+    actor: dict[str, Any] | None = None
+    metadata: dict[str, Any] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _absent_is_not_null(cls, value: Any) -> Any:
+        if isinstance(value, dict):
+            for name, member in value.items():
+                if member is None:
+                    raise PydanticCustomError("null", "{name} is null: leave it out", {"name": name})
+        return value
+
+    @model_validator(mode="after")
+    def _entity_is_whole(self) -> Self:
+        if (self.entityType is None) != (self.entityId is None):
+            raise PydanticCustomError("entity", "entityType and entityId come together, or neither")
+        return self
+
+    def event(self, now_ms: int) -> Event:
+        """The event that this input means; `now_ms` (wall time) is its timestamp where it has none."""
+        default_action = "signal" if self.entityType is None else "update"
+        return Event(
+            event_type=self.eventType,
+            entity_type=self.entityType,
+            entity_id=self.entityId,
+            action=self.action or default_action,
+            timestamp=self.timestamp or rfc3339(now_ms),
+            data=self.data,
+            previous=self.previous,
+            source=self.source,
+            actor=self.actor,
+            metadata=self.metadata,
+        )
+
+
+_INPUTS = TypeAdapter(list[EventInput])
+
+
+def parse_events(raw: Sequence[Any], *, now_ms: int, max_event_bytes: int, batch: bool = True) -> list[Event]:
+    """Events out of decoded JSON: all of them, or none.
+
+    `raw` holds one value an event; `batch` says whether the publisher sent a list, which the pointers of an
+    error depend on. Raises InvalidEvents with a pointer to each bad place, BodyTooLarge where the JSON of
+    one event is over `max_event_bytes`.
+    """
+    try:
+        inputs = _INPUTS.validate_python(list(raw))
+    except ValidationError as error:
+        raise InvalidEvents(
+            "One or more events break the rules; none was published.",
+            errors=[
+                _place(detail["loc"], detail["msg"], batch)
+                for detail in error.errors(include_url=False, include_input=False)[:MAX_ERRORS]
+            ],
+        ) from None
+    events = [given.event(now_ms) for given in inputs]
+    for index, event in enumerate(events):
+        _check_size(event, f"/{index}" if batch else "", max_event_bytes)
+    return events
+
+
+def _check_size(event: Event, pointer: str, max_event_bytes: int) -> None:
+    try:
+        size = len(event_json(event, "", {}))
+    except TypeError:
+        # orjson stops at 254 levels when it writes, although it reads deeper ones.
+        raise InvalidEvents(
+            "One or more events break the rules; none was published.",
+            errors=[
+                {"pointer": pointer, "detail": "nested too deeply, or not text: it can't be written as JSON"}
+            ],
+        ) from None
+    if size > max_event_bytes:
+        raise BodyTooLarge(
+            f"An event may have {max_event_bytes} bytes of JSON; this one has {size}.",
+            errors=[{"pointer": pointer, "detail": f"{size} bytes, over {max_event_bytes}"}],
+        )
+
+
+def _place(location: tuple[int | str, ...], message: str, batch: bool) -> dict[str, str]:
+    steps = location if batch else location[1:]
+    return {"pointer": "".join(f"/{escape_pointer(str(step))}" for step in steps), "detail": message}
+
+
+def escape_pointer(step: str) -> str:
+    """One reference token of a JSON pointer (RFC 6901, section 3)."""
+    return step.replace("~", "~0").replace("/", "~1")

@@ -1,0 +1,120 @@
+"""text/event-stream in both directions, and HTTP/1.1 chunk framing. No I/O.
+
+The format is the HTML standard's, section 9.2 "Server-sent events"; chunks are RFC 9112, section 7.1.
+"""
+
+import re
+from dataclasses import dataclass
+
+LAST_CHUNK = b"0\r\n\r\n"
+_LINE_BREAK = re.compile(rb"\r\n|\r|\n")
+
+
+def encode(
+    data: str, *, event: str | None = None, last_event_id: str | None = None, retry_ms: int | None = None
+) -> bytes:
+    """One event of a stream, ready to send.
+
+    Raises ValueError where the format can't carry a value: a CR in `data` (a reader would see LF), a line
+    break in `event`, a line break or NUL in `last_event_id`, a negative `retry_ms`; and UnicodeEncodeError
+    for a lone surrogate. Nothing is mended, since a break within a field would be a field of its own.
+    """
+    if "\r" in data:
+        raise ValueError("an event stream can't carry a CR within data")
+    if event is not None and ("\r" in event or "\n" in event):
+        raise ValueError("an event's name can't hold a line break")
+    if last_event_id is not None and any(mark in last_event_id for mark in "\r\n\0"):
+        raise ValueError("an event's id can't hold a line break or NUL")
+    if retry_ms is not None and retry_ms < 0:
+        raise ValueError("a reconnection time can't be negative")
+    lines = []
+    if retry_ms is not None:
+        lines.append(f"retry: {retry_ms}")
+    if event is not None:
+        lines.append(f"event: {event}")
+    if last_event_id is not None:
+        lines.append(f"id: {last_event_id}")
+    lines += [f"data: {line}" for line in data.split("\n")]
+    return ("\n".join(lines) + "\n\n").encode()
+
+
+def retry_field(retry_ms: int) -> bytes:
+    """A block that sets the reconnection time and dispatches nothing."""
+    return b"retry: %d\n\n" % retry_ms
+
+
+def chunk(payload: bytes) -> bytes:
+    """`payload` as one HTTP/1.1 chunk. It must not be empty: an empty chunk would end the body."""
+    return b"%x\r\n%b\r\n" % (len(payload), payload)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSentEvent:
+    """An event as an EventSource would dispatch it."""
+
+    event: str
+    data: str
+    last_event_id: str
+
+
+class EventStreamDecoder:
+    """Parses an event stream as section 9.2.6 of the HTML standard says; bytes in, events out.
+
+    After every event `last_event_id` and `retry_ms` hold what a reader that reconnects needs:
+    the id to send, and the reconnection time in milliseconds where the stream set one.
+    """
+
+    def __init__(self) -> None:
+        self.last_event_id = ""
+        self.retry_ms: int | None = None
+        self._buffer = b""
+        self._at_start = True
+        self._event = ""
+        self._id = ""
+        self._data: list[str] = []
+
+    def feed(self, data: bytes) -> list[ServerSentEvent]:
+        """Takes the next bytes, split anywhere, and gives the events that they completed."""
+        self._buffer += data
+        if self._at_start:
+            if len(self._buffer) < 3 and b"\xef\xbb\xbf".startswith(self._buffer):
+                return []
+            self._buffer = self._buffer.removeprefix(b"\xef\xbb\xbf")
+            self._at_start = False
+        lines = _LINE_BREAK.split(self._buffer)
+        # A CR that ends the buffer may be the first half of a CRLF: its line waits for the next byte.
+        if self._buffer.endswith(b"\r"):
+            lines.pop()
+            self._buffer = lines.pop() + b"\r"
+        else:
+            self._buffer = lines.pop()
+        events = []
+        for line in lines:
+            event = self._line(line.decode("utf-8", "replace"))
+            if event is not None:
+                events.append(event)
+        return events
+
+    def _line(self, line: str) -> ServerSentEvent | None:
+        if not line:
+            return self._dispatch()
+        name, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        if name == "data":
+            self._data.append(value)
+        elif name == "event":
+            self._event = value
+        elif name == "id" and "\0" not in value:
+            self._id = value
+        elif name == "retry" and value.isascii() and value.isdigit():
+            self.retry_ms = int(value)
+        return None
+
+    def _dispatch(self) -> ServerSentEvent | None:
+        data, self._data = self._data, []
+        event, self._event = self._event or "message", ""
+        # Only now: the id of an event that was cut off must not be resumed from.
+        self.last_event_id = self._id
+        if not data:
+            return None
+        return ServerSentEvent(event, "\n".join(data), self.last_event_id)

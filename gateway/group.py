@@ -1,0 +1,140 @@
+"""Subscribers that get the same bytes: one selector, one format, one framing."""
+
+from asyncio import Future
+from collections.abc import Callable, Iterator
+from typing import Literal, NamedTuple
+
+from gateway import eventstream
+from gateway.events import Event
+from gateway.hints import Debouncer, HintTiming
+from gateway.history import History, HistoryEntry
+from gateway.index import SelectorIndex
+from gateway.selectors import Match, Selector
+from gateway.subscriber import Subscriber
+
+HintsMode = Literal["off", "with", "only"]
+
+
+class Delivery(NamedTuple):
+    """How a subscriber wants its events; part of what makes a group.
+
+    `named` is the `event:` line; `chunked` is HTTP/1.1's framing, which HTTP/1.0 does not have;
+    `timing` is given where `hints` is not "off".
+    """
+
+    named: bool = True
+    hints: HintsMode = "off"
+    timing: HintTiming | None = None
+    chunked: bool = True
+
+
+class Group:
+    """The live members, what the running flush has for them, and their pending hints.
+
+    `attached` counts the subscribers of every state; `waiters` are long polls, whose group has the delivery
+    None and no subscribers.
+    """
+
+    __slots__ = (
+        "attached",
+        "debouncer",
+        "delivery",
+        "hint_is_planned",
+        "key",
+        "members",
+        "offered",
+        "outbox",
+        "selector",
+        "waiters",
+    )
+
+    def __init__(self, selector: Selector, delivery: Delivery | None, fan_in: int) -> None:
+        self.key = (selector, delivery)
+        self.selector = selector
+        self.delivery = delivery if delivery is not None else Delivery()
+        self.members: dict[Subscriber, None] = {}
+        self.waiters: set[Future[None]] = set()
+        self.attached = 0
+        self.outbox: list[tuple[int, bytes]] = []
+        self.offered = 0
+        timing = self.delivery.timing
+        self.debouncer = Debouncer(timing, fan_in) if timing is not None else None
+        self.hint_is_planned = False
+
+    def offer(self, number: int, entry: HistoryEntry, history: History, now: float) -> bool:
+        """Takes entry `number` into the running flush where it matches; says whether it does."""
+        if number == self.offered:
+            return False  # the index named this group twice
+        self.offered = number
+        match = self.selector.match(entry.event)
+        if match is Match.SKIP:
+            return False
+        if self.members and self.delivery.hints != "only":
+            self.outbox.append((number, self.frame(entry, match, history)))
+        if self.members and self.debouncer is not None:
+            observe(self.debouncer, number, entry, now)
+        return True
+
+    def frame(self, entry: HistoryEntry, match: Match, history: History) -> bytes:
+        """The frame of an entry that matched, in this group's format."""
+        named = self.delivery.named
+        if match is Match.LEAVE:
+            return entry.frame_with(history.leave_json(entry), named=named)
+        return entry.frame if named else entry.message_frame
+
+    def framed(self, payload: bytes) -> bytes:
+        """`payload` in this group's HTTP framing."""
+        return eventstream.chunk(payload) if self.delivery.chunked else payload
+
+    def ended(self, payload: bytes) -> bytes:
+        """`payload` as the last of the response's body."""
+        return self.framed(payload) + eventstream.LAST_CHUNK if self.delivery.chunked else payload
+
+
+def observe(debouncer: Debouncer, number: int, entry: HistoryEntry, now: float) -> None:
+    """Counts an entry towards the hints; an event without an entity has none."""
+    event = entry.event
+    if event.entity_type is not None and event.entity_id is not None:
+        debouncer.observe(event.entity_type, event.entity_id, event.event_type, number, now)
+
+
+class Groups:
+    """The groups that somebody reads, filed so that an event finds those it may concern.
+
+    `on_interest` is called whenever a selector gets its first reader.
+    """
+
+    def __init__(self, fan_in: int) -> None:
+        self._fan_in = fan_in
+        self._groups: dict[tuple[Selector, Delivery | None], Group] = {}
+        self._index: SelectorIndex[Group] = SelectorIndex()
+        self.on_interest: Callable[[], None] = lambda: None
+
+    def __len__(self) -> int:
+        return len(self._groups)
+
+    def __iter__(self) -> Iterator[Group]:
+        return iter(self._groups.values())
+
+    def get(self, selector: Selector, delivery: Delivery | None) -> Group:
+        """The group of these readers, made where there is none; `release` it when a reader goes."""
+        group = self._groups.get((selector, delivery))
+        if group is None:
+            group = self._groups[selector, delivery] = Group(selector, delivery, self._fan_in)
+            self._index.add(group)
+            self.on_interest()
+        return group
+
+    def release(self, group: Group) -> None:
+        """Lets go of a group that has no reader any more; any other stays."""
+        if not group.attached and not group.waiters and self._groups.get(group.key) is group:
+            del self._groups[group.key]
+            self._index.remove(group)
+
+    def candidates(self, event: Event) -> Iterator[Group]:
+        """The groups that `event` may match; a group may come more than once."""
+        return self._index.candidates(event)
+
+    def wants(self, entity_type: str) -> bool:
+        """Whether a reader could receive events of that type."""
+        return self._index.wants(entity_type)

@@ -1,0 +1,123 @@
+"""Debounced refresh hints: many events of an entity become one "refetch this". Pure: time comes in.
+
+Trailing debounce with a longest wait: a hint leaves when its entity has been quiet for the debounce, or when
+its first event is as old as the longest wait.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+MIN_DELAY_MS = 50
+MAX_DELAY_MS = 60_000
+
+
+class HintTiming(NamedTuple):
+    """The delays of one subscriber's hints, in milliseconds."""
+
+    debounce_ms: int
+    max_wait_ms: int
+
+    @classmethod
+    def clamped(cls, debounce_ms: int, max_wait_ms: int) -> "HintTiming":
+        """Both within 50 … 60000, as the contract says."""
+        return cls(*(max(MIN_DELAY_MS, min(MAX_DELAY_MS, delay)) for delay in (debounce_ms, max_wait_ms)))
+
+
+@dataclass(frozen=True, slots=True)
+class Refresh:
+    """A hint that is due. `entity_id` is None where it is for the whole type."""
+
+    entity_type: str
+    entity_id: str | None
+    event_types: tuple[str, ...]
+    count: int
+
+
+@dataclass(slots=True)
+class _Pending:
+    first_number: int
+    first_at: float
+    last_at: float
+    count: int
+    event_types: dict[str, None]
+
+
+_Entity = tuple[str, str | None]
+
+
+class Debouncer:
+    """Collects the events of a group and gives the hints that are due.
+
+    `fan_in` is how many entities of one type a window may name; one more, and the type gets one hint in
+    place of theirs. That bounds what is pending.
+    """
+
+    def __init__(self, timing: HintTiming, fan_in: int) -> None:
+        self._debounce = timing.debounce_ms / 1000
+        self._max_wait = timing.max_wait_ms / 1000
+        self._fan_in = fan_in
+        self._pending: dict[_Entity, _Pending] = {}
+        self._named: dict[str, int] = {}
+
+    def observe(self, entity_type: str, entity_id: str, event_type: str, number: int, now: float) -> None:
+        """Counts one event, the history's entry `number`. Numbers come in order."""
+        entity: _Entity = (entity_type, None)
+        pending = self._pending.get(entity)
+        if pending is None:
+            entity = (entity_type, entity_id)
+            pending = self._pending.get(entity)
+        if pending is None:
+            if self._named.get(entity_type, 0) >= self._fan_in:
+                pending = self._merge(entity_type)
+            else:
+                pending = _Pending(number, now, now, 0, {})
+                self._pending[entity] = pending
+                self._named[entity_type] = self._named.get(entity_type, 0) + 1
+        pending.last_at = now
+        pending.count += 1
+        pending.event_types[event_type] = None
+
+    def _merge(self, entity_type: str) -> _Pending:
+        """Puts one hint for the type in the place of those for its entities."""
+        entities = [entity for entity in self._pending if entity[0] == entity_type]
+        parts = [self._pending.pop(entity) for entity in entities]
+        whole = _Pending(
+            first_number=min(part.first_number for part in parts),
+            first_at=min(part.first_at for part in parts),
+            last_at=max(part.last_at for part in parts),
+            count=sum(part.count for part in parts),
+            event_types={event_type: None for part in parts for event_type in part.event_types},
+        )
+        self._pending[entity_type, None] = whole
+        return whole
+
+    def due(self, now: float) -> list[Refresh]:
+        """The hints whose time has come, the oldest first; they are no longer pending."""
+        ready = [entity for entity, pending in self._pending.items() if self._deadline(pending) <= now]
+        return [self._take(entity) for entity in ready]
+
+    def take_all(self) -> list[Refresh]:
+        """Every pending hint, due or not."""
+        return [self._take(entity) for entity in list(self._pending)]
+
+    def _take(self, entity: _Entity) -> Refresh:
+        pending = self._pending.pop(entity)
+        entity_type, entity_id = entity
+        if entity_id is None:
+            del self._named[entity_type]
+        else:
+            self._named[entity_type] -= 1
+            if not self._named[entity_type]:
+                del self._named[entity_type]
+        return Refresh(entity_type, entity_id, tuple(pending.event_types), pending.count)
+
+    def _deadline(self, pending: _Pending) -> float:
+        return min(pending.last_at + self._debounce, pending.first_at + self._max_wait)
+
+    def next_deadline(self) -> float | None:
+        """When `due` has something next, or None where nothing is pending."""
+        return min((self._deadline(pending) for pending in self._pending.values()), default=None)
+
+    def oldest_number(self) -> int | None:
+        """The first entry that no hint has been given for, or None where nothing is pending."""
+        return min((pending.first_number for pending in self._pending.values()), default=None)

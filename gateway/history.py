@@ -1,0 +1,147 @@
+"""This node's bounded history: the newest events of the log, each with its frame encoded once.
+
+It is every subscriber's queue. A subscriber is a number: the last entry that it has, see gateway.ring.
+"""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from gateway.events import EARLIEST, MAX_CURSOR_CHARACTERS, Cursor, Event, Position, Record, event_json
+from gateway.ring import Ring
+
+ResetReason = Literal["trimmed", "epoch", "unknown"]
+
+_ENTRY_OVERHEAD = 600
+"""Bytes that an entry costs beside its frame: the objects around it, measured for an event of 100 bytes."""
+
+
+class HistoryEntry:
+    """An event and its frame. `at` is the monotonic time at which this node learnt of it."""
+
+    __slots__ = ("_data_start", "_name_end", "at", "event", "frame", "position")
+
+    def __init__(self, position: Position, event: Event, cursor: str, json: bytes, at: float) -> None:
+        self.position = position
+        self.event = event
+        self.at = at
+        name = f"event: {event.event_type}\n".encode()
+        head = b"%bid: %b\n" % (name, cursor.encode())
+        self.frame = b"%bdata: %b\n\n" % (head, json)
+        self._name_end = len(name)
+        self._data_start = len(head)
+
+    @property
+    def size(self) -> int:
+        return len(self.frame) + _ENTRY_OVERHEAD
+
+    @property
+    def message_frame(self) -> bytes:
+        """The frame without its `event:` line, for EventSource's `onmessage`."""
+        return self.frame[self._name_end :]
+
+    def frame_with(self, json: bytes, *, named: bool) -> bytes:
+        """A frame of the same event with other data."""
+        return b"%bdata: %b\n\n" % (self.frame[0 if named else self._name_end : self._data_start], json)
+
+    @property
+    def json(self) -> bytes:
+        """The event's JSON, its cursor in it."""
+        return self.frame[self._data_start + len(b"data: ") : -2]
+
+
+class History:
+    """The ring of entries, and what cursors mean in it."""
+
+    def __init__(
+        self,
+        *,
+        max_events: int,
+        max_age_seconds: float,
+        max_bytes: int,
+        id_aliases: Mapping[str, str],
+    ) -> None:
+        self._ring: Ring[HistoryEntry] = Ring(
+            max_entries=max_events, max_age_seconds=max_age_seconds, max_bytes=max_bytes
+        )
+        self._id_aliases = id_aliases
+        self.epoch = ""
+
+    def open(self, epoch: str, floor: Position) -> None:
+        """Starts the history of `epoch`, of which everything up to `floor` is not held here."""
+        self.epoch = epoch
+        self._ring.start_at(floor)
+
+    @property
+    def head(self) -> int:
+        """The number of the newest entry."""
+        return self._ring.head
+
+    @property
+    def floor(self) -> int:
+        """The number of the newest entry that is no longer held."""
+        return self._ring.floor
+
+    @property
+    def head_position(self) -> Position:
+        return self._ring.head_position
+
+    @property
+    def size_bytes(self) -> int:
+        """What the entries take, estimated from their frames."""
+        return self._ring.size_bytes
+
+    def append(self, record: Record, now: float) -> None:
+        """Adds the log's next record. Raises ValueError where it does not come after the last."""
+        cursor = str(Cursor(self.epoch, record.position))
+        json = event_json(record.event, cursor, self._id_aliases)
+        self._ring.append(HistoryEntry(record.position, record.event, cursor, json, now))
+
+    def leave_json(self, entry: HistoryEntry) -> bytes:
+        """The event as it goes to a reader whose view the entity has left."""
+        return event_json(entry.event, self.cursor_at(entry.position), self._id_aliases, leave=True)
+
+    def after(self, number: int, limit: int) -> list[HistoryEntry] | None:
+        """The entries after `number`, at most `limit`; None where some of them were trimmed."""
+        return None if number < self._ring.floor else self._ring.after(number, limit)
+
+    def window_start(self, number: int, seconds: float) -> int:
+        """The last number that came more than `seconds` before entry `number` did.
+
+        `number` itself where that entry is trimmed.
+        """
+        if number <= self._ring.floor:
+            return number
+        came = self._ring.after(number - 1, 1)[0].at
+        return self._ring.number_at_time(came - seconds)
+
+    def latest(self, count: int) -> list[HistoryEntry]:
+        """The newest `count` entries, oldest first."""
+        return self._ring.after(max(self._ring.floor, self._ring.head - count), count)
+
+    def trim(self, now: float, keep_after: int) -> None:
+        """Applies the bounds, but keeps every entry after `keep_after`."""
+        self._ring.trim(now, keep_after)
+
+    def cursor(self, number: int) -> str:
+        """The cursor of a number from floor to head."""
+        return self.cursor_at(self._ring.position_of(number))
+
+    def cursor_at(self, position: Position) -> str:
+        return str(Cursor(self.epoch, position))
+
+    def resolve(self, text: str) -> int | ResetReason:
+        """The number from which a reader with this cursor continues, or why it can't.
+
+        `text` is whatever the reader sent, at most 256 characters (docs/protocol.md, section 2).
+        """
+        if text == EARLIEST:
+            return self._ring.floor
+        cursor = Cursor.parse(text) if len(text) <= MAX_CURSOR_CHARACTERS else None
+        if cursor is None:
+            return "unknown"
+        if cursor.epoch != self.epoch:
+            return "epoch"
+        if cursor.position > self._ring.head_position:
+            return "unknown"
+        number = self._ring.number_at(cursor.position)
+        return "trimmed" if number is None else number

@@ -1,0 +1,476 @@
+"""Brings every subscriber up to the head of the history.
+
+No subscriber has a queue, a task or a timer. The hub does its work in turns, short callbacks of the event
+loop between which accepting, publishing and answering go on:
+
+- a *flush* takes the entries since the last one, and writes to each group what it matches, once framed;
+- *jobs* (heartbeats, hints, a drain) run between flushes, so that the cursors they carry hold;
+- *chases* bring single subscribers, resuming or fallen behind, from their number to the head.
+
+Invariant: a LIVE subscriber was sent all matching entries up to `max(subscriber.number, hub.flushed)`.
+"""
+
+import random
+from asyncio import Future
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+
+from gateway import control
+from gateway.alarm import Alarm
+from gateway.clock import Clock, Scheduler, rfc3339
+from gateway.group import Delivery, Group, Groups
+from gateway.hints import Refresh
+from gateway.history import History, ResetReason
+from gateway.refresher import Refresher, spread_ms
+from gateway.selectors import Match, Selector
+from gateway.subscriber import Signal, State, Subscriber, Transport
+
+WRITES_A_TURN = 256
+"""About two milliseconds of writes, the kernel's part included."""
+ENTRIES_A_FLUSH = 2048
+CHASE_ENTRIES = 256
+CHASE_BYTES = 65_536
+CHASE_SECONDS_A_TURN = 0.002
+SWEEP_SECONDS = 1.0
+ABORT_SECONDS = 5.0
+"""How long a client that was told `bye` may take to read it."""
+
+
+@dataclass(slots=True)
+class HubCounters:
+    """What the hub has done since it started."""
+
+    flushes: int = 0
+    deliveries: int = 0
+    heartbeats: int = 0
+    hints: int = 0
+    opened: int = 0
+    lagged: int = 0
+    failed_writes: int = 0
+    resets: Counter[str] = field(default_factory=Counter)
+    byes: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True)
+class HubTiming:
+    """The hub's settings, in seconds but for `retry_ms`."""
+
+    heartbeat_seconds: float
+    coalesce_seconds: float
+    stall_seconds: float
+    retry_ms: int
+
+
+class Hub:
+    """Every subscriber of this node, and the work of keeping them up to date.
+
+    Belongs to one event loop. `draw(low, high)` is where chance comes in. Methods never raise for what a
+    transport does: a connection that fails is counted and closed.
+    """
+
+    def __init__(
+        self,
+        history: History,
+        scheduler: Scheduler,
+        clock: Clock,
+        timing: HubTiming,
+        *,
+        fan_in: int,
+        draw: Callable[[float, float], float] = random.uniform,
+    ) -> None:
+        self._history = history
+        self._scheduler = scheduler
+        self._clock = clock
+        self._timing = timing
+        self._draw = draw
+        self.counters = HubCounters()
+        self.groups = Groups(fan_in)
+        self.flushed = history.head
+        self.is_draining = False
+        self._refresher = Refresher(history, scheduler, fan_in, self._begin_hints)
+        self._turn = Alarm(scheduler, self._run_turn)
+        self._heartbeat = Alarm(scheduler, self._begin_heartbeat)
+        self._sweep = Alarm(scheduler, self._run_sweep)
+        self._subscribers: dict[Subscriber, None] = {}
+        self._flush: Iterator[None] | None = None
+        self._next_flush_at = 0.0
+        self._jobs: deque[Iterator[None]] = deque()
+        self._chasing: deque[Subscriber] = deque()
+        self._lagging: dict[Subscriber, tuple[float, int]] = {}
+        self._ending: dict[Subscriber, float] = {}
+        self._writes_left = WRITES_A_TURN
+        self._empty_waiters: set[Future[None]] = set()
+        self._flush_waiters: set[Future[None]] = set()
+
+    def start(self) -> None:
+        """Starts at the history's present head; call it once the history is open."""
+        self.flushed = self._history.head
+        self._heartbeat.set(self._scheduler.time() + self._timing.heartbeat_seconds)
+
+    def stop(self) -> None:
+        """Ends every timer, and aborts what is still connected."""
+        for alarm in (self._turn, self._heartbeat, self._sweep, self._refresher.alarm):
+            alarm.cancel()
+        for subscriber in list(self._subscribers):
+            self._forget(subscriber)
+            subscriber.transport.abort()
+
+    @property
+    def connections(self) -> int:
+        """Streams that are open, those that are being ended included."""
+        return len(self._subscribers)
+
+    @property
+    def lagging(self) -> int:
+        """Streams whose client does not read as fast as events come."""
+        return len(self._lagging)
+
+    # What handlers and transports say
+
+    def attach(
+        self, transport: Transport, selector: Selector, delivery: Delivery, number: int
+    ) -> Subscriber:
+        """A new stream, which has been told that it continues from entry `number`. Nothing is written yet."""
+        group = self.groups.get(selector, delivery)
+        group.attached += 1
+        subscriber = Subscriber(group, number, transport)
+        self._subscribers[subscriber] = None
+        self.counters.opened += 1
+        return subscriber
+
+    def begin(self, subscriber: Subscriber, *, resumed: bool) -> None:
+        """Writes what the new stream missed, at once where that is little, else in turns.
+
+        `resumed` says that the client was here before, and may be owed a hint from then.
+        """
+        if resumed:
+            self._refresher.owe_recent(subscriber)
+        self._chase(subscriber)
+
+    def clogged(self, subscriber: Subscriber) -> None:
+        """The transport's buffer passed its high-water mark."""
+        if subscriber.state is State.LIVE:
+            self._leave_live(subscriber)
+        subscriber.signal(Signal.CLOGGED)
+        if subscriber.state is State.LAGGING:
+            self.counters.lagged += 1
+            self._lagging[subscriber] = (
+                self._scheduler.time() + self._timing.stall_seconds,
+                subscriber.transport.get_write_buffer_size(),
+            )
+            self._sweep.set(self._scheduler.time() + SWEEP_SECONDS)
+
+    def drained(self, subscriber: Subscriber) -> None:
+        """The transport's buffer fell below its low-water mark."""
+        subscriber.signal(Signal.DRAINED)
+        self._lagging.pop(subscriber, None)
+        if subscriber.state is State.CHASING:
+            self._chasing.append(subscriber)
+            self._plan()
+
+    def lost(self, subscriber: Subscriber) -> None:
+        """The connection is gone, whoever ended it. Saying so twice does nothing."""
+        self._forget(subscriber)
+
+    def wake(self) -> None:
+        """The history has grown."""
+        self._plan()
+
+    async def room(self) -> None:
+        """Returns once what waits to be flushed is little enough for the history to grow further."""
+        while self._history.head - self.flushed > ENTRIES_A_FLUSH:
+            waiter: Future[None] = Future()
+            self._flush_waiters.add(waiter)
+            await waiter
+
+    def _leave_live(self, subscriber: Subscriber) -> None:
+        group: Group = subscriber.group
+        del group.members[subscriber]
+        subscriber.number = max(subscriber.number, self.flushed)
+        if group.delivery.hints == "only":
+            subscriber.number = min(subscriber.number, self._safe_number(group))
+        else:
+            self._refresher.owe_recent(subscriber)
+
+    def _forget(self, subscriber: Subscriber) -> None:
+        if subscriber not in self._subscribers:
+            return
+        del self._subscribers[subscriber]
+        subscriber.signal(Signal.CLOSED)
+        group: Group = subscriber.group
+        group.members.pop(subscriber, None)
+        self._lagging.pop(subscriber, None)
+        self._ending.pop(subscriber, None)
+        self._refresher.settle(subscriber)
+        group.attached -= 1
+        self.groups.release(group)
+        if not self._subscribers:
+            _resolve(self._empty_waiters)
+
+    def _write(self, subscriber: Subscriber, payload: bytes) -> None:
+        try:
+            subscriber.transport.write(payload)
+        except (OSError, RuntimeError):
+            # uvloop raises RuntimeError for a handle that is closed before it says connection_lost.
+            self.counters.failed_writes += 1
+            self._forget(subscriber)
+
+    # Turns
+
+    def _plan(self) -> None:
+        if self._flush is not None or self._jobs or self._chasing:
+            self._turn.set(0.0)
+        elif self.flushed < self._history.head:
+            self._turn.set(self._next_flush_at)
+
+    def _run_turn(self) -> None:
+        self._writes_left = WRITES_A_TURN
+        has_news = self.flushed < self._history.head
+        if self._flush is None and has_news and self._scheduler.time() >= self._next_flush_at:
+            self._flush = self._run_flush()
+        if self._flush is not None:
+            if _is_over(self._flush):
+                self._flush = None
+        elif self._jobs and _is_over(self._jobs[0]):
+            self._jobs.popleft()
+        self._chase_some()
+        self._plan()
+
+    def _spent(self) -> bool:
+        """Counts a write; says whether the turn has had its share of them."""
+        self._writes_left -= 1
+        return self._writes_left <= 0
+
+    def _run_flush(self) -> Iterator[None]:
+        started = self._scheduler.time()
+        first = self.flushed
+        entries = self._history.after(first, ENTRIES_A_FLUSH)
+        if entries is None:
+            raise RuntimeError("the history let go of entries before they were flushed")
+        touched: dict[Group, None] = {}
+        for number, entry in enumerate(entries, first + 1):
+            for group in self.groups.candidates(entry.event):
+                self._writes_left -= 1
+                if group.offer(number, entry, self._history, started):
+                    touched[group] = None
+            if self._writes_left <= 0:
+                yield
+        target = first + len(entries)
+        for group in touched:
+            _resolve(group.waiters)
+            self._refresher.plan(group)
+            yield from self._deliver(group, first, target)
+        self.flushed = target
+        self._history.trim(self._clock.monotonic(), target)
+        self.counters.flushes += 1
+        _resolve(self._flush_waiters)
+        # The loop writes what was queued before the next turn comes: that belongs to what the flush took.
+        yield
+        now = self._scheduler.time()
+        self._next_flush_at = max(started + self._timing.coalesce_seconds, now + (now - started))
+
+    def _deliver(self, group: Group, first: int, target: int) -> Iterator[None]:
+        """Writes what the flush of the entries after `first`, up to `target`, has for the group's members."""
+        outbox, group.outbox = group.outbox, []
+        if not outbox:
+            return
+        payload = group.framed(b"".join([frame for _, frame in outbox]))
+        members = tuple(group.members)
+        self.counters.deliveries += len(outbox) * len(members)
+        for subscriber in members:
+            if subscriber.state is not State.LIVE:
+                continue
+            if subscriber.number <= first:
+                subscriber.number = target
+                self._write(subscriber, payload)
+            else:
+                # It caught up while the flush before this one ran, and has some of these entries already.
+                rest = [frame for number, frame in outbox if number > subscriber.number]
+                subscriber.number = max(subscriber.number, target)
+                if rest:
+                    self._write(subscriber, group.framed(b"".join(rest)))
+            if self._spent():
+                yield
+
+    def _write_to_group(self, group: Group, payload: Callable[[], bytes]) -> Iterator[None]:
+        """Writes between flushes. `payload` is made again after a pause, when its cursor may be old."""
+        made = payload()
+        for subscriber in tuple(group.members):
+            # One that is ahead of the last flush would be set back by a cursor of that flush.
+            if subscriber.state is State.LIVE and subscriber.number <= self.flushed:
+                self._write(subscriber, made)
+                if self._spent():
+                    yield
+                    made = payload()
+
+    # Chases
+
+    def _chase_some(self) -> None:
+        if not self._chasing:
+            return
+        until = self._scheduler.time() + CHASE_SECONDS_A_TURN
+        for _ in range(len(self._chasing)):
+            subscriber = self._chasing.popleft()
+            if subscriber.state is State.CHASING:
+                self._chase(subscriber)
+            if self._scheduler.time() >= until:
+                return
+
+    def _chase(self, subscriber: Subscriber) -> None:
+        """One batch for a CHASING subscriber; it goes live in the step in which it has caught up."""
+        group: Group = subscriber.group
+        frames: list[bytes] = []
+        size = 0
+        entries = self._history.after(subscriber.number, CHASE_ENTRIES)
+        if entries is None:
+            subscriber.number = self._history.head
+            self._refresher.settle(subscriber)
+            frames.append(self.reset_frame("trimmed"))
+        for number, entry in enumerate(entries or (), subscriber.number + 1):
+            subscriber.number = number
+            match = group.selector.match(entry.event)
+            if match is Match.SKIP:
+                continue
+            if group.debouncer is not None:
+                self._refresher.owe(subscriber, number, entry)
+            if group.delivery.hints != "only":
+                frames.append(group.frame(entry, match, self._history))
+                self.counters.deliveries += 1
+                size += len(frames[-1])
+                if size >= CHASE_BYTES:
+                    break
+        caught_up = subscriber.number == self._history.head
+        if caught_up:
+            refreshes = self._refresher.settle(subscriber)
+            self.counters.hints += len(refreshes)
+            frames += self._refresher.frames(refreshes, subscriber.number, readers=1)
+        if frames:
+            self._write(subscriber, group.framed(b"".join(frames)))
+        if subscriber.state is not State.CHASING:
+            return
+        if caught_up:
+            subscriber.signal(Signal.CAUGHT_UP)
+            group.members[subscriber] = None
+        else:
+            self._chasing.append(subscriber)
+            self._plan()
+
+    def reset_frame(self, reason: ResetReason) -> bytes:
+        """A `reset` for a reader that goes on from the head; counted."""
+        self.counters.resets[reason] += 1
+        return control.reset(reason, self._history.cursor(self._history.head), spread_ms(self.connections))
+
+    # Hints
+
+    def _begin_hints(self) -> None:
+        self._jobs.append(self._give_hints(self._refresher.due_groups()))
+        self._plan()
+
+    def _give_hints(self, groups: Iterable[Group]) -> Iterator[None]:
+        for group in groups:
+            refreshes = group.debouncer.due(self._scheduler.time()) if group.debouncer is not None else []
+            self._refresher.plan(group)
+            if refreshes and group.members:
+                self.counters.hints += len(refreshes) * len(group.members)
+                yield from self._write_to_group(group, partial(self._hint_payload, group, refreshes))
+
+    def _hint_payload(self, group: Group, refreshes: list[Refresh]) -> bytes:
+        frames = self._refresher.frames(refreshes, self._safe_number(group), len(group.members))
+        return group.framed(b"".join(frames))
+
+    def _safe_number(self, group: Group) -> int:
+        """The number from which a live member of `group` that reconnects misses nothing."""
+        if group.delivery.hints != "only" or group.debouncer is None:
+            return self.flushed
+        oldest = group.debouncer.oldest_number()
+        return self.flushed if oldest is None else min(self.flushed, oldest - 1)
+
+    # Heartbeats and endings
+
+    def _begin_heartbeat(self) -> None:
+        self._heartbeat.set(self._scheduler.time() + self._timing.heartbeat_seconds)
+        self._jobs.append(self._beat())
+        self._plan()
+
+    def _beat(self) -> Iterator[None]:
+        timestamp = rfc3339(self._clock.wall_ms())
+        for group in tuple(self.groups):
+            self.counters.heartbeats += len(group.members)
+            yield from self._write_to_group(group, partial(self._heartbeat_payload, group, timestamp))
+        # The history's age bound holds also where nothing is published.
+        self._history.trim(self._clock.monotonic(), self.flushed)
+
+    def _heartbeat_payload(self, group: Group, timestamp: str) -> bytes:
+        return group.framed(control.heartbeat(timestamp, self._history.cursor(self._safe_number(group))))
+
+    def bye(self, subscriber: Subscriber, reason: control.ByeReason) -> None:
+        """Tells the client that its stream ends, and ends it; a client that does not read is cut off."""
+        if subscriber.state is State.CLOSED:
+            return
+        group: Group = subscriber.group
+        group.members.pop(subscriber, None)
+        self._lagging.pop(subscriber, None)
+        subscriber.signal(Signal.CLOSED)
+        self.counters.byes[reason] += 1
+        now = self._scheduler.time()
+        self._ending[subscriber] = now + ABORT_SECONDS
+        self._sweep.set(now + SWEEP_SECONDS)
+        self._write(subscriber, group.ended(control.bye(reason, self.retry_ms())))
+        subscriber.transport.close()
+
+    def retry_ms(self) -> int:
+        """A reconnection time, jittered so that the clients of this node do not come back as one wave."""
+        base = self._timing.retry_ms
+        return round(self._draw(base * 0.5, base * 1.5 + spread_ms(self.connections)))
+
+    def drain(self) -> "Future[None]":
+        """Says `bye` to everybody and ends the long polls; done when the last stream is gone."""
+        self.is_draining = True
+        self._jobs.append(self._drain())
+        self._plan()
+        waiter: Future[None] = Future()
+        self._empty_waiters.add(waiter)
+        if not self._subscribers:
+            _resolve(self._empty_waiters)
+        return waiter
+
+    def _drain(self) -> Iterator[None]:
+        for group in tuple(self.groups):
+            _resolve(group.waiters)
+        for subscriber in tuple(self._subscribers):
+            self.bye(subscriber, "drain")
+            if self._spent():
+                yield
+
+    def _run_sweep(self) -> None:
+        """Says `bye` to clients that stopped reading, and aborts those that did not take it."""
+        now = self._scheduler.time()
+        for subscriber, (deadline, buffered) in list(self._lagging.items()):
+            size = subscriber.transport.get_write_buffer_size()
+            if size < buffered:
+                self._lagging[subscriber] = (now + self._timing.stall_seconds, size)
+            elif now >= deadline:
+                self.bye(subscriber, "slow_consumer")
+        for subscriber, deadline in list(self._ending.items()):
+            if now >= deadline:
+                self._forget(subscriber)
+                subscriber.transport.abort()
+        if self._lagging or self._ending:
+            self._sweep.set(now + SWEEP_SECONDS)
+
+
+_OVER = object()
+
+
+def _is_over(work: Iterator[None]) -> bool:
+    """Does the next part of `work`; says whether that was the last."""
+    return next(work, _OVER) is _OVER
+
+
+def _resolve(waiters: set[Future[None]]) -> None:
+    for waiter in waiters:
+        if not waiter.done():
+            waiter.set_result(None)
+    waiters.clear()

@@ -1,0 +1,67 @@
+"""The log: one ordered sequence of events, of which everything else is a reader.
+
+`EventLog` is what an adapter implements; tests/conformance/ holds the suite that every one of them passes.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import NamedTuple, Protocol
+
+from gateway.events import Event, Position, Record
+
+
+class Bounds(NamedTuple):
+    """What a log holds: every event with `floor < position <= head`, and nothing else of its epoch."""
+
+    floor: Position
+    head: Position
+
+
+class EventLog(Protocol):
+    """An ordered, bounded log of events.
+
+    The same rules hold for every implementation:
+
+    - positions grow with every event of an epoch and are never given twice;
+    - an event that was read once is never followed by one with a lower position;
+    - what was appended stays readable until it falls below the floor, and the floor only rises;
+    - `epoch` names one history: it changes when positions start over, and only then.
+    """
+
+    @property
+    def epoch(self) -> str:
+        """The history's name, 1 to 64 of `a-z 0-9`; known once `start` returned."""
+        ...
+
+    async def start(self) -> None:
+        """Connects. Raises LogError where the log can't be used, with what to do about it."""
+        ...
+
+    async def close(self) -> None:
+        """Ends every tail and lets go of connections. Closing twice, or before `start`, does nothing."""
+        ...
+
+    async def append(self, events: Sequence[Event]) -> list[Position]:
+        """Appends all of `events` or none, and gives their positions in order; none for an empty list.
+
+        Raises LogError. A cancelled or failed call may have appended all of them, never a part.
+        """
+        ...
+
+    async def read(self, after: Position, limit: int) -> list[Record]:
+        """The first records after `after`, at most `limit` of them, in order; empty at the head.
+
+        Raises TrimmedError where records after `after` are no longer held, LogError otherwise.
+        """
+        ...
+
+    async def bounds(self) -> Bounds:
+        """What the log holds now. Raises LogError."""
+        ...
+
+    def tail(self, after: Position) -> AsyncIterator[list[Record]]:
+        """Every record after `after`, in order, in batches as they come, until `close`.
+
+        Raises TrimmedError where the reader fell behind the floor, and LogError where the log is lost; the
+        reader starts again from its last position.
+        """
+        ...

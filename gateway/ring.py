@@ -1,0 +1,108 @@
+"""A bounded run of entries in order: by count, by age and by bytes."""
+
+from bisect import bisect_right
+from typing import Generic, Protocol, TypeVar
+
+from gateway.events import ORIGIN, Position
+
+
+class Entry(Protocol):
+    """What a ring can hold: `at` is monotonic seconds, `size` is bytes."""
+
+    @property
+    def position(self) -> Position: ...
+
+    @property
+    def size(self) -> int: ...
+
+    @property
+    def at(self) -> float: ...
+
+
+E = TypeVar("E", bound=Entry)
+
+
+class Ring(Generic[E]):
+    """Entries numbered 1, 2, 3, … as they come; the oldest go when a bound is passed.
+
+    It holds the entries with `floor < number <= head`. A reader is a number: all up to it has been read.
+    """
+
+    def __init__(self, *, max_entries: int, max_age_seconds: float, max_bytes: int) -> None:
+        self._max_entries = max_entries
+        self._max_age_seconds = max_age_seconds
+        self._max_bytes = max_bytes
+        self._entries: list[E] = []
+        self._gone = 0  # how many at the front of the list are trimmed and wait to be cut off
+        self._base = 0  # the number before the first element of the list
+        self.size_bytes = 0
+        self.floor_position = ORIGIN
+        self.head_position = ORIGIN
+
+    @property
+    def head(self) -> int:
+        """The number of the newest entry; 0 before the first."""
+        return self._base + len(self._entries)
+
+    @property
+    def floor(self) -> int:
+        """The number of the newest entry that was trimmed; 0 where none was."""
+        return self._base + self._gone
+
+    def start_at(self, position: Position) -> None:
+        """Says that everything up to `position` is not held. Only before the first entry."""
+        self.floor_position = self.head_position = position
+
+    def append(self, entry: E) -> int:
+        """Adds the newest entry and gives its number.
+
+        Raises ValueError where its position does not come after the last.
+        """
+        if entry.position <= self.head_position:
+            raise ValueError(f"position {entry.position} does not come after {self.head_position}")
+        self._entries.append(entry)
+        self.head_position = entry.position
+        self.size_bytes += entry.size
+        return self.head
+
+    def after(self, number: int, limit: int) -> list[E]:
+        """The entries after `number`, at most `limit`. `number` must not be below the floor."""
+        start = number - self._base
+        return self._entries[start : start + limit]
+
+    def number_at(self, position: Position) -> int | None:
+        """The number of the last entry at or before `position`, or None where that is below the floor."""
+        if position < self.floor_position:
+            return None
+        index = bisect_right(self._entries, position, lo=self._gone, key=lambda entry: entry.position)
+        return self._base + index
+
+    def number_at_time(self, at: float) -> int:
+        """The number of the last entry that came at or before `at`, or the floor where none did."""
+        return self._base + bisect_right(self._entries, at, lo=self._gone, key=lambda entry: entry.at)
+
+    def position_of(self, number: int) -> Position:
+        """The position of a number from floor to head."""
+        if number == self.floor:
+            return self.floor_position
+        return self._entries[number - self._base - 1].position
+
+    def trim(self, now: float, keep_after: int) -> None:
+        """Lets go of the oldest entries past a bound, but of none after `keep_after`."""
+        oldest_kept = now - self._max_age_seconds
+        last = keep_after - self._base
+        gone = self._gone
+        while gone < last:
+            entry = self._entries[gone]
+            too_many = len(self._entries) - gone > self._max_entries
+            if not too_many and self.size_bytes <= self._max_bytes and entry.at >= oldest_kept:
+                break
+            self.size_bytes -= entry.size
+            self.floor_position = entry.position
+            gone += 1
+        self._gone = gone
+        # Cutting the front of a list moves the rest: done only when at least half of it is gone.
+        if gone > 64 and gone * 2 > len(self._entries):
+            del self._entries[:gone]
+            self._base += gone
+            self._gone = 0

@@ -1,0 +1,333 @@
+"""What a reader asked for, and whether an event is part of it (docs/protocol.md, section 3).
+
+Pure: query parameters in, decisions out. Two readers that asked for the same have equal selectors, however
+they wrote it.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Protocol
+
+from gateway.errors import BadParameter
+from gateway.events import NAME_PATTERN, Event, has_control_characters
+
+_NAME = re.compile(NAME_PATTERN)
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?\Z")
+_EVENT_TYPE_PARAMETERS = ("eventTypes", "event_type", "types")
+_MAX_MEMBER_CHARACTERS = 256
+_IS_OPERANDS: dict[str, object] = {"null": None, "true": True, "false": False}
+
+
+class _Absent:
+    """Stands for a member that is not there; no JSON value is equal to it."""
+
+
+_ABSENT = _Absent()
+
+
+class MultiMapping(Protocol):
+    """Query parameters, each with all its values in order; multidict's classes are one."""
+
+    def getall(self, key: str, default: list[str], /) -> list[str]: ...
+
+
+class Match(Enum):
+    """What becomes of an event for one selector."""
+
+    SKIP = 0
+    DELIVER = 1
+    LEAVE = 2
+
+
+Key = tuple[Any, ...]
+"""Where the index files a selector; `Selector.index_keys` and `event_keys` make equal ones."""
+
+EVERYTHING: Key = ("all",)
+
+
+def entity_key(entity_type: str, entity_id: str) -> Key:
+    return ("entity", entity_type, entity_id)
+
+
+def type_key(entity_type: str) -> Key:
+    return ("type", entity_type)
+
+
+def member_key(path: tuple[str, ...], value: Any) -> Key | None:
+    """The key of "this member equals this value", or None for a value that is not a scalar."""
+    if value is None or isinstance(value, bool | str):
+        # The type belongs to the key: for Python True equals 1, for JSON it does not.
+        return ("member", path, type(value).__name__, value)
+    if isinstance(value, int | float):
+        return ("member", path, "number", value)
+    return None
+
+
+def member(data: Mapping[str, Any] | None, path: tuple[str, ...]) -> Any:
+    """The value at `path` within nested JSON objects, or a marker that equals no JSON value."""
+    value: Any = data
+    for name in path:
+        if not isinstance(value, dict) or name not in value:
+            return _ABSENT
+        value = value[name]
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """A member of `data` compared: `path` within it, an operator, and what it is compared with.
+
+    A member that is not there satisfies `is.null` and nothing else. Values of different JSON types are
+    never equal and have no order.
+    """
+
+    text: str
+    path: tuple[str, ...] = field(compare=False)
+    operator: str = field(compare=False)
+    operands: tuple[Any, ...] = field(compare=False)
+
+    def matches(self, data: Mapping[str, Any]) -> bool:
+        value = member(data, self.path)
+        operator = self.operator
+        if operator == "is" and self.operands[0] is None:
+            return value is None or value is _ABSENT
+        if value is _ABSENT:
+            return False
+        if operator in ("eq", "in", "is"):
+            return any(_equal(value, operand) for operand in self.operands)
+        if operator == "neq":
+            return not _equal(value, self.operands[0])
+        return _ordered(value, operator, self.operands[0])
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _equal(value: Any, operand: Any) -> bool:
+    if _is_number(value) and _is_number(operand):
+        return bool(value == operand)
+    return type(value) is type(operand) and value == operand
+
+
+def _ordered(value: Any, operator: str, operand: Any) -> bool:
+    comparable = (_is_number(value) and _is_number(operand)) or (
+        isinstance(value, str) and isinstance(operand, str)
+    )
+    if not comparable:
+        return False
+    if operator == "gt":
+        return bool(value > operand)
+    if operator == "gte":
+        return bool(value >= operand)
+    if operator == "lt":
+        return bool(value < operand)
+    return bool(value <= operand)
+
+
+@dataclass(frozen=True, slots=True)
+class Selector:
+    """A reader's selection. The kinds are ANDed, the values of one kind ORed; an empty kind asks nothing.
+
+    `entities` holds `(type, id)`, with None for every id of the type.
+    """
+
+    entities: frozenset[tuple[str, str | None]] = frozenset()
+    event_types: frozenset[str] = frozenset()
+    filters: tuple[Filter, ...] = ()
+
+    def index_keys(self) -> tuple[Key, ...]:
+        """Where to file this selector: an event that it matches has at least one of these keys.
+
+        The most selective kind alone: entities by id, else an equality on a member, else types.
+        """
+        types_only = any(entity_id is None for _, entity_id in self.entities)
+        if not self.entities or types_only:
+            for given in self.filters:
+                keys = _equality_keys(given)
+                if keys:
+                    return keys
+        if not self.entities:
+            return (EVERYTHING,)
+        return tuple(
+            type_key(entity_type) if entity_id is None else entity_key(entity_type, entity_id)
+            for entity_type, entity_id in self.entities
+        )
+
+    def may_receive(self, entity_type: str) -> bool:
+        """Whether an event of that entity type could match at all."""
+        return not self.entities or any(named == entity_type for named, _ in self.entities)
+
+    def match(self, event: Event) -> Match:
+        """What becomes of `event` for this selector."""
+        if self.event_types and event.event_type not in self.event_types:
+            return Match.SKIP
+        if self.entities and not self._names(event):
+            return Match.SKIP
+        if not self.filters:
+            return Match.DELIVER
+        data = event.data or {}
+        previous = event.previous
+        if event.action == "delete":
+            # What was deleted is described by what it was last.
+            last = data if previous is None else {**data, **previous}
+            return Match.DELIVER if self._filters_match(last) else Match.SKIP
+        if self._filters_match(data):
+            return Match.DELIVER
+        if event.action == "update" and previous is not None and self._matched_before(data, previous):
+            return Match.LEAVE
+        return Match.SKIP
+
+    def _names(self, event: Event) -> bool:
+        entity_type = event.entity_type
+        if entity_type is None:
+            return False
+        return (entity_type, event.entity_id) in self.entities or (entity_type, None) in self.entities
+
+    def _filters_match(self, data: Mapping[str, Any]) -> bool:
+        return all(given.matches(data) for given in self.filters)
+
+    def _matched_before(self, data: Mapping[str, Any], previous: Mapping[str, Any]) -> bool:
+        # `previous` may be the whole old state or only its changed members: what it leaves out is then as
+        # it is now. A leave too many is harmless, one too few leaves a stale row on somebody's screen.
+        return self._filters_match(previous) or self._filters_match({**data, **previous})
+
+    def query(self) -> list[tuple[str, str]]:
+        """Query parameters that parse to this selector, in a fixed order."""
+        entities = sorted((kind, entity_id or "") for kind, entity_id in self.entities)
+        return [
+            *(("entity", f"{kind}:{entity_id}" if entity_id else kind) for kind, entity_id in entities),
+            *(("eventTypes", event_type) for event_type in sorted(self.event_types)),
+            *(("filter", given.text) for given in self.filters),
+        ]
+
+
+def _equality_keys(given: Filter) -> tuple[Key, ...]:
+    is_boolean = given.operator == "is" and given.operands[0] is not None
+    if given.operator not in ("eq", "in") and not is_boolean:
+        return ()
+    keys = [member_key(given.path, operand) for operand in given.operands]
+    return tuple(key for key in keys if key is not None)
+
+
+def event_keys(event: Event, indexed_paths: Iterable[tuple[str, ...]]) -> Iterator[Key]:
+    """Every key under which a selector that matches `event` could be filed; some may come twice.
+
+    `indexed_paths` are the members that any filed selector is filed under. The old state counts too: the
+    selector that it matched is told that the entity left.
+    """
+    yield EVERYTHING
+    if event.entity_type is not None and event.entity_id is not None:
+        yield type_key(event.entity_type)
+        yield entity_key(event.entity_type, event.entity_id)
+    for path in indexed_paths:
+        for state in (event.data, event.previous):
+            key = member_key(path, member(state, path))
+            if key is not None:
+                yield key
+
+
+def parse_selector(query: MultiMapping, id_aliases: Mapping[str, str]) -> Selector:
+    """The selection that query parameters write.
+
+    `id_aliases` gives the parameter that selects entities of a type by id, by entity type. Raises
+    BadParameter naming the parameter. Parameters of other names are left alone.
+    """
+    entities = {_entity(value) for value in _values(query, "entity")}
+    for entity_type, alias in id_aliases.items():
+        entities |= {(entity_type, _entity_id(alias, value)) for value in _values(query, alias)}
+    event_types = {
+        _name(parameter, value) for parameter in _EVENT_TYPE_PARAMETERS for value in _values(query, parameter)
+    }
+    filters = {
+        _filter(text) for joined in query.getall("filter", []) for text in _split_outside_parentheses(joined)
+    }
+    return Selector(
+        frozenset(entities), frozenset(event_types), tuple(sorted(filters, key=lambda given: given.text))
+    )
+
+
+def _values(query: MultiMapping, parameter: str) -> Iterator[str]:
+    for joined in query.getall(parameter, []):
+        for value in joined.split(","):
+            if not value:
+                raise BadParameter(parameter, "a value is empty")
+            yield value
+
+
+def _name(parameter: str, value: str) -> str:
+    if not _NAME.match(value):
+        raise BadParameter(parameter, "a name is 1 to 64 of A-Z a-z 0-9 _ . -")
+    return value
+
+
+def _entity(value: str) -> tuple[str, str | None]:
+    entity_type, colon, entity_id = value.partition(":")
+    return _name("entity", entity_type), _entity_id("entity", entity_id) if colon else None
+
+
+def _entity_id(parameter: str, value: str) -> str:
+    if not 1 <= len(value) <= 256 or has_control_characters(value):
+        raise BadParameter(
+            parameter, "an entity's id is 1 to 256 characters, none of them a control character"
+        )
+    return value
+
+
+def _split_outside_parentheses(text: str) -> Iterator[str]:
+    start = depth = 0
+    for index, character in enumerate(text):
+        if character == "(":
+            depth += 1
+        elif character == ")":
+            depth -= 1
+        elif character == "," and depth <= 0:
+            yield text[start:index]
+            start = index + 1
+    yield text[start:]
+
+
+def _filter(text: str) -> Filter:
+    name, equals, comparison = text.partition("=")
+    operator, dot, operand = comparison.partition(".")
+    path = tuple(name.split("."))
+    if not equals or not dot or not all(path) or len(name) > _MAX_MEMBER_CHARACTERS:
+        raise BadParameter("filter", "a filter looks like branch_id=eq.7")
+    if has_control_characters(text):
+        raise BadParameter("filter", "control characters are not allowed")
+    return Filter(text, path, operator, _operands(operator, operand))
+
+
+def _operands(operator: str, operand: str) -> tuple[Any, ...]:
+    if operator in ("eq", "neq"):
+        return (_scalar(operand),)
+    if operator in ("gt", "gte", "lt", "lte"):
+        value = _scalar(operand)
+        if value is None or isinstance(value, bool):
+            raise BadParameter("filter", f"{operator} compares numbers or text, not {operand}")
+        return (value,)
+    if operator == "in":
+        if not (operand.startswith("(") and operand.endswith(")") and len(operand) > 2):
+            raise BadParameter("filter", "in takes a list such as in.(7,8)")
+        return tuple(_scalar(value) for value in operand[1:-1].split(","))
+    if operator == "is":
+        if operand not in _IS_OPERANDS:
+            raise BadParameter("filter", "is takes null, true or false")
+        return (_IS_OPERANDS[operand],)
+    raise BadParameter("filter", "the operators are eq neq gt gte lt lte in is")
+
+
+def _scalar(text: str) -> Any:
+    """The JSON number, boolean or null that `text` writes, else the text itself."""
+    if text in _IS_OPERANDS:
+        return _IS_OPERANDS[text]
+    if not _NUMBER.match(text):
+        return text
+    if text.lstrip("-").isdigit():
+        return int(text)
+    number = float(text)
+    if number in (float("inf"), float("-inf")):
+        raise BadParameter("filter", "a number is too large")
+    return number

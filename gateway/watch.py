@@ -1,0 +1,44 @@
+"""A long poll's wait for events that match."""
+
+import asyncio
+from types import TracebackType
+from typing import Self
+
+from gateway.group import Groups
+from gateway.selectors import Selector
+
+
+class Watch:
+    """Wakes at the next flush that `selector` matches, or when the gateway drains.
+
+    A context manager: within it, `wait` may be called any number of times.
+    """
+
+    def __init__(self, groups: Groups, selector: Selector) -> None:
+        self._groups = groups
+        self._group = groups.get(selector, None)
+        self._future: asyncio.Future[None] | None = None
+
+    async def wait(self, seconds: float) -> bool:
+        """Waits for a match, at most that long; says whether there was one."""
+        self._future = asyncio.get_running_loop().create_future()
+        self._group.waiters.add(self._future)
+        try:
+            async with asyncio.timeout(seconds):
+                await self._future
+        except TimeoutError:
+            return False
+        return True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._future is not None:
+            self._group.waiters.discard(self._future)
+        self._groups.release(self._group)
