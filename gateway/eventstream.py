@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 LAST_CHUNK = b"0\r\n\r\n"
 _LINE_BREAK = re.compile(rb"\r\n|\r|\n")
+# The standard sets no bound; fifteen digits are 31,000 years.
+_RETRY = re.compile(r"[0-9]{1,15}\Z")
 
 
 def encode(
@@ -106,7 +108,7 @@ class EventStreamDecoder:
             self._event = value
         elif name == "id" and "\0" not in value:
             self._id = value
-        elif name == "retry" and value.isascii() and value.isdigit():
+        elif name == "retry" and _RETRY.match(value):
             self.retry_ms = int(value)
         return None
 

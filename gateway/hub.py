@@ -26,6 +26,7 @@ from gateway.history import History, ResetReason
 from gateway.refresher import Refresher, spread_ms
 from gateway.selectors import Match, Selector
 from gateway.subscriber import Signal, State, Subscriber, Transport
+from gateway.sweeper import Sweeper
 
 WRITES_A_TURN = 256
 """About two milliseconds of writes, the kernel's part included."""
@@ -33,9 +34,6 @@ ENTRIES_A_FLUSH = 2048
 CHASE_ENTRIES = 256
 CHASE_BYTES = 65_536
 CHASE_SECONDS_A_TURN = 0.002
-SWEEP_SECONDS = 1.0
-ABORT_SECONDS = 5.0
-"""How long a client that was told `bye` may take to read it."""
 
 
 @dataclass(slots=True)
@@ -92,14 +90,12 @@ class Hub:
         self._refresher = Refresher(history, scheduler, fan_in, self._begin_hints)
         self._turn = Alarm(scheduler, self._run_turn)
         self._heartbeat = Alarm(scheduler, self._begin_heartbeat)
-        self._sweep = Alarm(scheduler, self._run_sweep)
+        self._sweeper = Sweeper(scheduler, timing.stall_seconds, self._give_up, self._abort)
         self._subscribers: dict[Subscriber, None] = {}
         self._flush: Iterator[None] | None = None
         self._next_flush_at = 0.0
         self._jobs: deque[Iterator[None]] = deque()
         self._chasing: deque[Subscriber] = deque()
-        self._lagging: dict[Subscriber, tuple[float, int]] = {}
-        self._ending: dict[Subscriber, float] = {}
         self._writes_left = WRITES_A_TURN
         self._empty_waiters: set[Future[None]] = set()
         self._flush_waiters: set[Future[None]] = set()
@@ -111,11 +107,10 @@ class Hub:
 
     def stop(self) -> None:
         """Ends every timer, and aborts what is still connected."""
-        for alarm in (self._turn, self._heartbeat, self._sweep, self._refresher.alarm):
+        for alarm in (self._turn, self._heartbeat, self._sweeper.alarm, self._refresher.alarm):
             alarm.cancel()
         for subscriber in list(self._subscribers):
-            self._forget(subscriber)
-            subscriber.transport.abort()
+            self._abort(subscriber)
 
     @property
     def connections(self) -> int:
@@ -125,13 +120,11 @@ class Hub:
     @property
     def lagging(self) -> int:
         """Streams whose client does not read as fast as events come."""
-        return len(self._lagging)
+        return self._sweeper.lagging
 
     # What handlers and transports say
 
-    def attach(
-        self, transport: Transport, selector: Selector, delivery: Delivery, number: int
-    ) -> Subscriber:
+    def attach(self, transport: Transport, selector: Selector, delivery: Delivery, number: int) -> Subscriber:
         """A new stream, which has been told that it continues from entry `number`. Nothing is written yet."""
         group = self.groups.get(selector, delivery)
         group.attached += 1
@@ -156,17 +149,13 @@ class Hub:
         subscriber.signal(Signal.CLOGGED)
         if subscriber.state is State.LAGGING:
             self.counters.lagged += 1
-            self._lagging[subscriber] = (
-                self._scheduler.time() + self._timing.stall_seconds,
-                subscriber.transport.get_write_buffer_size(),
-            )
-            self._sweep.set(self._scheduler.time() + SWEEP_SECONDS)
+            self._sweeper.lags(subscriber)
 
     def drained(self, subscriber: Subscriber) -> None:
         """The transport's buffer fell below its low-water mark."""
         subscriber.signal(Signal.DRAINED)
-        self._lagging.pop(subscriber, None)
         if subscriber.state is State.CHASING:
+            self._sweeper.forget(subscriber)
             self._chasing.append(subscriber)
             self._plan()
 
@@ -201,8 +190,7 @@ class Hub:
         subscriber.signal(Signal.CLOSED)
         group: Group = subscriber.group
         group.members.pop(subscriber, None)
-        self._lagging.pop(subscriber, None)
-        self._ending.pop(subscriber, None)
+        self._sweeper.forget(subscriber)
         self._refresher.settle(subscriber)
         group.attached -= 1
         self.groups.release(group)
@@ -411,12 +399,9 @@ class Hub:
             return
         group: Group = subscriber.group
         group.members.pop(subscriber, None)
-        self._lagging.pop(subscriber, None)
         subscriber.signal(Signal.CLOSED)
         self.counters.byes[reason] += 1
-        now = self._scheduler.time()
-        self._ending[subscriber] = now + ABORT_SECONDS
-        self._sweep.set(now + SWEEP_SECONDS)
+        self._sweeper.ends(subscriber)
         self._write(subscriber, group.ended(control.bye(reason, self.retry_ms())))
         subscriber.transport.close()
 
@@ -444,21 +429,12 @@ class Hub:
             if self._spent():
                 yield
 
-    def _run_sweep(self) -> None:
-        """Says `bye` to clients that stopped reading, and aborts those that did not take it."""
-        now = self._scheduler.time()
-        for subscriber, (deadline, buffered) in list(self._lagging.items()):
-            size = subscriber.transport.get_write_buffer_size()
-            if size < buffered:
-                self._lagging[subscriber] = (now + self._timing.stall_seconds, size)
-            elif now >= deadline:
-                self.bye(subscriber, "slow_consumer")
-        for subscriber, deadline in list(self._ending.items()):
-            if now >= deadline:
-                self._forget(subscriber)
-                subscriber.transport.abort()
-        if self._lagging or self._ending:
-            self._sweep.set(now + SWEEP_SECONDS)
+    def _give_up(self, subscriber: Subscriber) -> None:
+        self.bye(subscriber, "slow_consumer")
+
+    def _abort(self, subscriber: Subscriber) -> None:
+        self._forget(subscriber)
+        subscriber.transport.abort()
 
 
 _OVER = object()

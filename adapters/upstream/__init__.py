@@ -1,0 +1,27 @@
+"""Legacy endpoints: polled once for everybody, compared, published, and served from one snapshot.
+
+docs/protocol.md, section 7. `route` is what is configured; `comparison` turns two answers into events;
+`fetch` asks once; `tracker` keeps the last good answer and publishes; `poller` decides when to ask and what a
+caller gets; `proxy` takes through what no snapshot can answer; `source` holds them together.
+"""
+
+from adapters.upstream.comparison import BadAnswer
+from adapters.upstream.counters import RouteCounters, RouteHealth
+from adapters.upstream.poller import Freshness, Poller, Served
+from adapters.upstream.proxy import Proxy
+from adapters.upstream.route import LegacyRoute
+from adapters.upstream.snapshot import Snapshot
+from adapters.upstream.source import UpstreamSource
+
+__all__ = [
+    "BadAnswer",
+    "Freshness",
+    "LegacyRoute",
+    "Poller",
+    "Proxy",
+    "RouteCounters",
+    "RouteHealth",
+    "Served",
+    "Snapshot",
+    "UpstreamSource",
+]

@@ -1,0 +1,106 @@
+"""One conditional request for the list, bounded in time and size."""
+
+import asyncio
+import zlib
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import aiohttp
+from aiohttp.http import HttpProcessingError
+from multidict import CIMultiDict, CIMultiDictProxy
+
+from adapters.upstream.comparison import BadAnswer
+from adapters.upstream.route import LegacyRoute
+from gateway.errors import UpstreamError, UpstreamTimeout
+
+# Not coded: an upstream's strong ETag then names the very bytes that callers get, and so holds for the
+# If-Match of their writes too (RFC 9110, section 8.8.3.3).
+_HEADERS = {
+    "Accept": "application/json, */*;q=0.1",
+    "Accept-Encoding": "identity",
+    "User-Agent": "tidegate",
+}
+
+
+class Fetched(NamedTuple):
+    """A 200 answer. `coded` says that a content coding was taken off, so that its ETag is of other bytes."""
+
+    headers: CIMultiDictProxy[str]
+    body: bytes
+    coded: bool
+
+
+def poll_session() -> aiohttp.ClientSession:
+    """A session for `fetch`. It keeps no cookies, so that no poll depends on the one before."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        timeout=aiohttp.ClientTimeout(total=None),
+        headers=_HEADERS,
+    )
+
+
+async def fetch(
+    session: aiohttp.ClientSession, route: LegacyRoute, validators: Mapping[str, str]
+) -> Fetched | None:
+    """Asks the upstream for its list; None where it says that nothing changed since `validators`.
+
+    Raises BadAnswer (`status`, also for a 304 that nobody asked for; `too_large`; `encoding`),
+    UpstreamTimeout where the whole took over `timeout_seconds`, UpstreamError where no whole answer came.
+    """
+    try:
+        async with (
+            asyncio.timeout(route.timeout_seconds),
+            session.get(route.url, headers=CIMultiDict(validators), allow_redirects=False) as answer,
+        ):
+            if answer.status == 304 and validators:
+                return None
+            if answer.status != 200:
+                raise BadAnswer("status", f"The upstream answered with status {answer.status}.")
+            body = await _read(answer, route.max_body_bytes)
+            headers = answer.headers
+    except TimeoutError as error:
+        raise UpstreamTimeout(f"The upstream did not answer within {route.timeout_seconds:g} s.") from error
+    except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
+        raise UpstreamError("The upstream could not be reached, or broke off its answer.") from error
+    coding = headers.get("Content-Encoding", "").strip().lower()
+    if coding in ("", "identity"):
+        return Fetched(headers, body, coded=False)
+    if coding in ("gzip", "x-gzip"):
+        return Fetched(headers, await asyncio.to_thread(_gunzip, body, route.max_body_bytes), coded=True)
+    raise BadAnswer("encoding", "The upstream's answer has a content coding that was not asked for.")
+
+
+async def _read(answer: aiohttp.ClientResponse, max_bytes: int) -> bytes:
+    parts = []
+    size = answer.content_length or 0
+    if size <= max_bytes:
+        size = 0
+        async for part in answer.content.iter_any():
+            size += len(part)
+            if size > max_bytes:
+                break
+            parts.append(part)
+    if size > max_bytes:
+        # Without this, leaving the request would read the rest of a short body to keep the connection.
+        answer.close()
+        raise _too_large(max_bytes)
+    return b"".join(parts)
+
+
+def _gunzip(coded: bytes, max_bytes: int) -> bytes:
+    stream = zlib.decompressobj(wbits=31)
+    try:
+        body = stream.decompress(coded, max_bytes + 1)
+    except zlib.error as error:
+        raise BadAnswer("encoding", "The upstream's answer is not the gzip that it says it is.") from error
+    if len(body) > max_bytes:
+        raise _too_large(max_bytes)
+    if not stream.eof or stream.unused_data:
+        raise BadAnswer("encoding", "The upstream's answer is not one whole gzip stream.")
+    return body
+
+
+def _too_large(max_bytes: int) -> BadAnswer:
+    return BadAnswer("too_large", f"The upstream's answer is over {max_bytes} bytes.")

@@ -1,0 +1,295 @@
+"""When one upstream is asked, and with what a caller is answered.
+
+The upstream is asked once per interval while somebody wants the result, by one request at a time, however
+many callers wait for it.
+"""
+
+import asyncio
+import enum
+import logging
+import math
+import random
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+from adapters.upstream.comparison import BadAnswer
+from adapters.upstream.counters import RouteCounters, RouteHealth
+from adapters.upstream.route import LegacyRoute
+from adapters.upstream.snapshot import Snapshot
+from adapters.upstream.tracker import Tracker
+from gateway.backoff import Backoff
+from gateway.clock import Clock, rfc3339
+from gateway.errors import LogError, TidegateError, UpstreamError, UpstreamTimeout
+from gateway.logs import log_event
+
+_log = logging.getLogger(__name__)
+
+# A legacy poller counts as one for so many intervals after its last request.
+_POLLER_INTERVALS = 3
+_BACKOFF_CAP_SECONDS = 30.0
+# The most that backing off adds, in intervals: an upstream that is back is seen within so many.
+_BACKOFF_CAP_INTERVALS = 10
+
+
+class Freshness(enum.Enum):
+    """How an answer came about: from the snapshot, after asking, or from a snapshot that is out of date."""
+
+    HIT = "hit"
+    MISS = "miss"
+    STALE = "stale"
+
+
+class Served(NamedTuple):
+    """What a caller gets: the snapshot, how it came about, and its age in whole seconds."""
+
+    snapshot: Snapshot
+    freshness: Freshness
+    age_seconds: int
+
+
+class _State(enum.Enum):
+    """What the last poll gave. IDLE: none since somebody began to want the result, or nobody does."""
+
+    IDLE = "idle"
+    CURRENT = "current"
+    HELD = "held"
+    FAILED = "failed"
+
+
+_HEALTH: dict[_State, Literal["idle", "connected", "down"]] = {
+    _State.IDLE: "idle",
+    _State.CURRENT: "connected",
+    _State.HELD: "connected",
+    _State.FAILED: "down",
+}
+
+
+class Poller:
+    """The schedule of one shared route.
+
+    `run` is its one task; all else may be called at any time, from the loop's thread. `wanted` says whether
+    a subscriber could receive events of the entity type that it is given.
+    """
+
+    def __init__(
+        self,
+        route: LegacyRoute,
+        tracker: Tracker,
+        wanted: Callable[[str], bool],
+        clock: Clock,
+        counters: RouteCounters,
+        draw: Callable[[float, float], float] = random.uniform,
+    ) -> None:
+        self.route = route
+        self.counters = counters
+        self._tracker = tracker
+        self._wanted = wanted
+        self._clock = clock
+        cap = min(_BACKOFF_CAP_SECONDS, _BACKOFF_CAP_INTERVALS * route.interval_seconds)
+        self._backoff = Backoff(route.interval_seconds, cap, draw)
+        self._state = _State.IDLE
+        self._failure: TidegateError | None = None
+        self._last_get = -math.inf
+        self._failed_at = -math.inf
+        self._last_success_ms: int | None = None
+        self._due = -math.inf
+        self._forced = False
+        self._kick = asyncio.Event()
+        self._flight: asyncio.Event | None = None
+        self._next_flight = asyncio.Event()
+        # Writes so far, and those that the last poll to end had to show: a poll shows what was written
+        # before it began.
+        self._writes = 0
+        self._flight_writes = 0
+        self._shown_writes = 0
+        self._closed = False
+
+    def at_once(self) -> Served | None:
+        """The answer to a caller, where there is one without waiting. Counts the caller as a poller."""
+        now = self._clock.monotonic()
+        self._last_get = now
+        state = self._state
+        if state is _State.IDLE:
+            self._kick.set()
+        snapshot = self._tracker.snapshot
+        if snapshot is None or self._shown_writes != self._writes:
+            return None
+        age = now - snapshot.asked_at
+        if state is _State.CURRENT or (state is _State.IDLE and age <= self.route.interval_seconds):
+            return Served(snapshot, Freshness.HIT, int(age))
+        if state is _State.HELD or (state is _State.FAILED and age <= self.route.stale_if_error_seconds):
+            return Served(snapshot, Freshness.STALE, int(age))
+        return None
+
+    async def answer(self) -> Served:
+        """The answer to a caller, after asking the upstream where there is none without.
+
+        Raises UpstreamError or LogError where the upstream could not be asked and there is no snapshot, or
+        none that is still good enough. Waits for at most two polls: the one under way, which may have begun
+        before the last write, and the next.
+        """
+        served = self.at_once()
+        if served is not None:
+            return served
+        await self._polled()
+        snapshot = self._tracker.snapshot
+        age = math.inf if snapshot is None else self._clock.monotonic() - snapshot.asked_at
+        if snapshot is not None and not self._closed:
+            if self._state in (_State.CURRENT, _State.IDLE):
+                return Served(snapshot, Freshness.MISS, int(age))
+            if self._state is _State.HELD or age <= self.route.stale_if_error_seconds:
+                return Served(snapshot, Freshness.STALE, int(age))
+        raise self._refusal()
+
+    def wake(self) -> None:
+        """Looks again whether somebody wants the result."""
+        self._kick.set()
+
+    def written(self) -> None:
+        """Something was, or may have been, written through the gateway: asks the upstream at once.
+
+        Nobody is answered from the old snapshot any more. Without a snapshot there is nothing to bring up to
+        date, and the upstream is left alone.
+        """
+        self._writes += 1
+        if self._tracker.snapshot is None and self._flight is None:
+            self._shown_writes = self._writes
+            return
+        self._forced = True
+        self._kick.set()
+
+    def health(self) -> RouteHealth:
+        """How the upstream is, as far as somebody wanted to know."""
+        return RouteHealth(
+            component=self.route.component,
+            path=self.route.path,
+            state=_HEALTH[self._state],
+            last_success=None if self._last_success_ms is None else rfc3339(self._last_success_ms),
+            last_error=None if self._failure is None else self._failure.detail,
+        )
+
+    def close(self) -> None:
+        """Lets go of everybody who waits. `run` has ended before."""
+        self._closed = True
+        self._next_flight.set()
+
+    async def run(self) -> None:
+        """Asks the upstream for as long as the gateway runs; ends only by being cancelled."""
+        while True:
+            await self._until_due()
+            await self._poll()
+
+    async def _until_due(self) -> None:
+        loop = asyncio.get_running_loop()
+        while not self._forced:
+            self._kick.clear()
+            delay: float | None = None
+            if self._is_wanted():
+                delay = self._due - loop.time()
+                if delay <= 0:
+                    return
+            else:
+                self._state = _State.IDLE
+            try:
+                async with asyncio.timeout(delay):
+                    await self._kick.wait()
+            except TimeoutError:
+                continue
+
+    def _is_wanted(self) -> bool:
+        since = self._clock.monotonic() - self._last_get
+        return since <= _POLLER_INTERVALS * self.route.interval_seconds or self._wanted(self.route.entity)
+
+    async def _poll(self) -> None:
+        flight, self._next_flight = self._next_flight, asyncio.Event()
+        self._flight, self._flight_writes = flight, self._writes
+        self._forced = False
+        self._due = asyncio.get_running_loop().time() + self.route.interval_seconds
+        ended = False
+        try:
+            self._succeeded(await self._tracker.poll())
+            ended = True
+        except (UpstreamError, LogError) as error:
+            self._failed(error)
+            ended = True
+        except Exception:
+            self.counters.crashes += 1
+            raise
+        finally:
+            if not ended:
+                self._note(UpstreamError("The upstream could not be asked: the gateway broke off."))
+            self._shown_writes = self._flight_writes
+            self._flight = None
+            flight.set()
+
+    def _succeeded(self, taken: bool) -> None:
+        if self._failure is not None:
+            self._tell(logging.INFO, "upstream_recovered", failures=self._backoff.failures)
+        self._failure = None
+        self._backoff.reset()
+        self._state = _State.CURRENT if taken else _State.HELD
+        self._last_success_ms = self._clock.wall_ms()
+
+    def _failed(self, error: TidegateError) -> None:
+        if isinstance(error, BadAnswer):
+            kind = error.kind
+            self.counters.bad_answers[kind] += 1
+        else:
+            kind = _failure_kind(error)
+            self.counters.failures[kind] += 1
+        self._note(error)
+        delay = self._backoff.next()
+        self._due = max(self._due, asyncio.get_running_loop().time()) + delay
+        self._tell(
+            logging.WARNING,
+            "upstream_failed",
+            kind=kind,
+            detail=error.detail,
+            cause=None if error.__cause__ is None else type(error.__cause__).__name__,
+            failures=self._backoff.failures,
+            backoff_ms=int(delay * 1000),
+        )
+
+    def _note(self, error: TidegateError) -> None:
+        self._state = _State.FAILED
+        self._failure = error
+        self._failed_at = self._clock.monotonic()
+
+    async def _polled(self) -> None:
+        """Waits for a poll that shows every write so far, and sees to it that there is one.
+
+        Where none is under way and the last one failed less than an interval ago, there is none to wait for:
+        callers that only get errors must not cost the upstream more than those that get answers.
+        """
+        if self._closed:
+            return
+        if self._flight is not None and self._flight_writes == self._writes:
+            await self._flight.wait()
+            return
+        recent = self._clock.monotonic() - self._failed_at < self.route.interval_seconds
+        if self._flight is None and self._state is _State.FAILED and recent and not self._forced:
+            return
+        self._forced = True
+        self._kick.set()
+        await self._next_flight.wait()
+
+    def _refusal(self) -> TidegateError:
+        """An error for one caller: raising one and the same for many would grow its traceback each time."""
+        if self._closed:
+            return UpstreamError("The gateway is stopping: ask again.")
+        failure = self._failure
+        if failure is None:
+            return UpstreamError("The upstream's last answer is too old, and there is no newer one yet.")
+        kind = UpstreamTimeout if isinstance(failure, UpstreamTimeout) else UpstreamError
+        if isinstance(failure, LogError):
+            return LogError(failure.detail)
+        return kind(failure.detail)
+
+    def _tell(self, level: int, event: str, **fields: object) -> None:
+        log_event(_log, level, event, component=self.route.component, path=self.route.path, **fields)
+
+
+def _failure_kind(error: TidegateError) -> str:
+    if isinstance(error, UpstreamTimeout):
+        return "timeout"
+    return "log" if isinstance(error, LogError) else "connection"

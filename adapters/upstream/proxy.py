@@ -1,0 +1,209 @@
+"""What goes through to an upstream unchanged: requests that no snapshot can answer.
+
+Nothing here is stored or shared: no cookie, no answer, no redirect followed.
+"""
+
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from urllib.parse import unquote
+
+import aiohttp
+from aiohttp.http import HttpProcessingError
+from multidict import CIMultiDict
+from yarl import URL
+
+from adapters.upstream.route import LegacyRoute
+from adapters.upstream.snapshot import connection_options
+from gateway.errors import ClientError, TidegateError, UpstreamError, UpstreamTimeout
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+"""Methods that change nothing (RFC 9110, section 9.2.1)."""
+
+_HOP_BY_HOP = frozenset(
+    {
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authentication-info",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+# Expect was answered by this server; Host is the upstream's.
+_NOT_FORWARDED = _HOP_BY_HOP | {"expect", "host"}
+_AUTOMATIC = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+_CONNECTIONS_PER_HOST = 128
+
+
+class RequestBody:
+    """A caller's body on its way to the upstream.
+
+    A subclass yields the bytes. `error` is what it raised, since aiohttp wraps what a body raises in an error
+    of its own, which would read as if the upstream had failed.
+    """
+
+    error: TidegateError | None = None
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        raise NotImplementedError
+
+
+class Answer:
+    """An upstream's answer: its status and end-to-end header fields at once, its body as it comes."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
+        self.status = response.status
+        self.headers = _end_to_end(response.headers, _HOP_BY_HOP)
+
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
+        """The body. Raises UpstreamError where it ends before its end, UpstreamTimeout after a silence."""
+        with _translated():
+            async for chunk in self._response.content.iter_any():
+                yield chunk
+
+
+class Proxy:
+    """Takes requests to the upstreams. `start` and `close` from within the event loop."""
+
+    def __init__(self) -> None:
+        self._kept: aiohttp.ClientSession | None = None
+        self._fresh: aiohttp.ClientSession | None = None
+
+    def start(self) -> None:
+        """Opens the sessions; nothing is connected yet."""
+        self._kept = _session(force_close=False)
+        self._fresh = _session(force_close=True)
+
+    async def close(self) -> None:
+        """Closes every connection. Closing twice, or before `start`, does nothing."""
+        for session in (self._kept, self._fresh):
+            if session is not None:
+                await session.close()
+
+    @contextlib.asynccontextmanager
+    async def request(
+        self,
+        route: LegacyRoute,
+        method: str,
+        url: URL,
+        headers: CIMultiDict[str],
+        body: RequestBody | None,
+    ) -> AsyncIterator[Answer]:
+        """Sends one request and gives the answer, for as long as the context lasts.
+
+        Raises UpstreamTimeout where the upstream is silent for `timeout_seconds`, UpstreamError where it
+        gives no answer, and what `body` raised where that was the reason. Leaving early breaks off the
+        answer.
+        """
+        # A connection that the upstream is just closing can't be told from one that broke after the request
+        # was carried out, and a write must not be sent again (RFC 9110, section 9.2.2): each gets its own.
+        session = self._kept if body is None and method in SAFE_METHODS else self._fresh
+        if session is None:
+            raise UpstreamError("The gateway does not forward requests yet.")
+        timeout = aiohttp.ClientTimeout(
+            total=None, connect=route.timeout_seconds, sock_read=route.timeout_seconds
+        )
+        with _translated(body):
+            response = await session.request(
+                method,
+                url,
+                headers=headers,
+                data=body,
+                timeout=timeout,
+                allow_redirects=False,
+                skip_auto_headers=_AUTOMATIC,
+            )
+        try:
+            if response.status < 200:
+                raise UpstreamError("The upstream switched to another protocol, which nobody asked for.")
+            yield Answer(response)
+        finally:
+            # Gives the connection back where the answer was read to its end, closes it otherwise.
+            response.release()
+
+
+def upstream_url(route: LegacyRoute, tail: str, query: str) -> URL:
+    """Where a request for `tail` below the route's path goes; both as they came, percent-encoded.
+
+    `tail` is "" for the path itself, else it begins with "/". Raises ClientError where it would leave what is
+    below the upstream's path: a segment that is "..", also where it is percent-encoded (once or twice).
+    """
+    decoded = unquote(tail)
+    for text in (tail, decoded, unquote(decoded)):
+        if ".." in text.replace("\\", "/").split("/"):
+            raise ClientError('The path must not have a segment "..".')
+    base = route.url
+    path = base.raw_path.rstrip("/") + tail if tail else base.raw_path
+    query = "&".join(part for part in (base.raw_query_string, query) if part)
+    return URL.build(
+        scheme=base.scheme, authority=base.raw_authority, path=path, query_string=query, encoded=True
+    )
+
+
+def forwarded_headers(
+    headers: Mapping[str, str], *, remote: str | None, scheme: str, host: str
+) -> CIMultiDict[str]:
+    """The caller's end-to-end header fields, and what the upstream can't see for itself any more.
+
+    `remote` is the caller's address; it is added to X-Forwarded-For. X-Forwarded-Proto and X-Forwarded-Host
+    stay what a proxy before this one said, where it said something.
+    """
+    forwarded = _end_to_end(headers, _NOT_FORWARDED)
+    chain = [*forwarded.popall("X-Forwarded-For", []), *([remote] if remote else [])]
+    if chain:
+        forwarded["X-Forwarded-For"] = ", ".join(chain)
+    forwarded.setdefault("X-Forwarded-Proto", scheme)
+    forwarded.setdefault("X-Forwarded-Host", host)
+    forwarded.add("Via", "1.1 tidegate")
+    return forwarded
+
+
+def _session(*, force_close: bool) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(
+            limit=0, limit_per_host=_CONNECTIONS_PER_HOST, force_close=force_close
+        ),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+    )
+
+
+def _end_to_end(headers: Mapping[str, str], left_out: frozenset[str]) -> CIMultiDict[str]:
+    """`headers` less `left_out` and less what Connection names (RFC 9110, section 7.6.1).
+
+    aiohttp reads fields as UTF-8 and drops, when it writes, what was not; such a field is taken as the
+    Latin-1 that it then is (RFC 9110, section 5.5), so that its text arrives.
+    """
+    named = connection_options(headers)
+    return CIMultiDict(
+        (name, _text(value))
+        for name, value in headers.items()
+        if name.lower() not in left_out and name.lower() not in named
+    )
+
+
+def _text(value: str) -> str:
+    if value.isascii():
+        return value
+    raw = value.encode("utf-8", "surrogateescape")
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
+
+
+@contextlib.contextmanager
+def _translated(body: RequestBody | None = None) -> Iterator[None]:
+    try:
+        yield
+    except TimeoutError as error:
+        raise UpstreamTimeout("The upstream did not answer in time.") from error
+    except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
+        if body is not None and body.error is not None:
+            raise body.error from error
+        raise UpstreamError("The upstream could not be reached, or broke off its answer.") from error

@@ -1,0 +1,133 @@
+"""The last good answer of an upstream, as every caller gets it."""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+
+from multidict import CIMultiDict
+
+_STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]*"\Z')
+_OPAQUE_TAG = re.compile(r'"[\x21\x23-\x7e\x80-\U0010ffff]*"')
+
+NOT_SHARED = frozenset(
+    {
+        # Of one connection, or of the coding that was taken off (RFC 9110, sections 7.6.1 and 8.4).
+        "connection",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "content-encoding",
+        "content-length",
+        "content-range",
+        "accept-ranges",
+        "content-digest",
+        "repr-digest",
+        "digest",
+        "content-md5",
+        # Meant for one caller.
+        "set-cookie",
+        "set-cookie2",
+        "www-authenticate",
+        "authentication-info",
+        "proxy-authenticate",
+        "proxy-authentication-info",
+        # The gateway gives its own. Last-Modified is left out because its second is too coarse: a 304 to
+        # If-Modified-Since could come with a Sync-Cursor that is ahead of what the caller holds.
+        "age",
+        "cache-control",
+        "cache-status",
+        "date",
+        "etag",
+        "expires",
+        "fetch-mode",
+        "last-modified",
+        "pragma",
+        "server",
+        "sync-cursor",
+    }
+)
+"""Fields of the upstream's answer that a snapshot does not repeat; all others are."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Snapshot:
+    """One answer of the upstream and where it stands in the log.
+
+    `headers` are the upstream's own, less NOT_SHARED; `etag` is strong and quoted; `validators` are the
+    header fields of the next conditional request; `asked_at` (monotonic seconds) is when the upstream was
+    asked for what it last confirmed; `cursor` is the position that the body corresponds to.
+    `etags_trusted` is False once the upstream gave two bodies one ETag.
+    """
+
+    body: bytes
+    digest: str
+    headers: CIMultiDict[str]
+    etag: str
+    etags_trusted: bool
+    validators: Mapping[str, str]
+    asked_at: float
+    cursor: str
+
+
+def digest_of(body: bytes) -> str:
+    """128 bits that stand for `body`, in hexadecimal."""
+    return hashlib.blake2b(body, digest_size=16).hexdigest()
+
+
+def shared_headers(headers: Mapping[str, str]) -> CIMultiDict[str]:
+    """The fields of the upstream's answer that every caller may see, less those that Connection names."""
+    named = connection_options(headers)
+    return CIMultiDict(
+        (name, value)
+        for name, value in headers.items()
+        if name.lower() not in NOT_SHARED and name.lower() not in named
+    )
+
+
+def connection_options(headers: Mapping[str, str]) -> frozenset[str]:
+    """The field names that Connection fields name, in lower case (RFC 9110, section 7.6.1)."""
+    lines = [value for name, value in headers.items() if name.lower() == "connection"]
+    return frozenset(option.strip().lower() for line in lines for option in line.split(","))
+
+
+def is_strong(etag: str) -> bool:
+    """Whether `etag` is a strong entity tag that can be sent on as it is (RFC 9110, section 8.8.3)."""
+    return _STRONG_ETAG.match(etag) is not None
+
+
+def none_match(field: str, etag: str) -> bool:
+    """Whether an If-None-Match field names `etag`, by weak comparison (RFC 9110, section 13.1.2)."""
+    return field == etag or field.strip() == "*" or etag in _OPAQUE_TAG.findall(field)
+
+
+def validators_of(headers: Mapping[str, str], received: datetime) -> dict[str, str]:
+    """The fields of a conditional request that asks for news since the answer with `headers`.
+
+    If-Modified-Since only where Last-Modified is older than the answer by at least a second: within the
+    second the upstream could change again and still say 304, for ever (RFC 9110, section 8.8.2.2).
+    `received` stands in for a Date that the upstream did not send (section 6.6.1).
+    """
+    fields = {}
+    etag = headers.get("ETag")
+    if etag:
+        fields["If-None-Match"] = etag
+    modified = headers.get("Last-Modified")
+    if modified:
+        changed_at, answered_at = _http_date(modified), _http_date(headers.get("Date", "")) or received
+        if changed_at is not None and answered_at - changed_at >= timedelta(seconds=1):
+            fields["If-Modified-Since"] = modified
+    return fields
+
+
+def _http_date(text: str) -> datetime | None:
+    try:
+        moment = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
+        return None
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

@@ -1,0 +1,101 @@
+"""The upstreams of all legacy routes: their pollers, their proxy, and how they are."""
+
+import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+import aiohttp
+from cachetools import LRUCache
+
+from adapters.upstream.comparison import Items
+from adapters.upstream.counters import RouteCounters, RouteHealth
+from adapters.upstream.fetch import Fetched, fetch, poll_session
+from adapters.upstream.poller import Poller
+from adapters.upstream.proxy import Proxy
+from adapters.upstream.route import LegacyRoute
+from adapters.upstream.tracker import Fetch, Tracker
+from gateway.clock import Clock
+from gateway.errors import UpstreamError
+from gateway.log import EventLog
+from gateway.supervisor import Supervisor
+
+_ITEMS_CACHE_BYTES = 64 * 1024 * 1024
+# What an entry of a dict, its key and the header of its value take beside their bytes.
+_ITEM_OVERHEAD_BYTES = 200
+
+
+class UpstreamSource:
+    """Polls the shared routes while `wanted`, publishes to `log` what changed, and forwards the rest.
+
+    `wanted` says whether a subscriber could receive events of an entity type. `draw` is where the chance of
+    backing off comes from. Raises ValueError where two routes have the same path.
+    """
+
+    def __init__(
+        self,
+        routes: Sequence[LegacyRoute],
+        log: EventLog,
+        wanted: Callable[[str], bool],
+        clock: Clock,
+        draw: Callable[[float, float], float] = random.uniform,
+    ) -> None:
+        if len({route.path for route in routes}) < len(routes):
+            raise ValueError("two legacy routes have the same path")
+        self.routes = tuple(routes)
+        self.proxy = Proxy()
+        self.counters: Mapping[str, RouteCounters] = {route.path: RouteCounters() for route in routes}
+        """By the route's path."""
+        self._session: aiohttp.ClientSession | None = None
+        self._supervisor = Supervisor()
+        # Snapshots are one to a route and never dropped: without its base, a comparison would miss what
+        # changed meanwhile. What was read from them can be read again, and is held as long as there is room.
+        items: LRUCache[tuple[str, str], Items] = LRUCache(_ITEMS_CACHE_BYTES, getsizeof=_size_of)
+        self._pollers: dict[str, Poller] = {}
+        for route in self.routes:
+            if route.shared:
+                counters = self.counters[route.path]
+                tracker = Tracker(route, log, self._fetch_of(route), clock, items, counters)
+                self._pollers[route.path] = Poller(route, tracker, wanted, clock, counters, draw)
+
+    async def start(self) -> None:
+        """Starts the pollers; nothing is asked before somebody wants it."""
+        self._session = poll_session()
+        self.proxy.start()
+        for path, poller in self._pollers.items():
+            self._supervisor.run(f"poller of {path}", poller.run)
+
+    async def close(self) -> None:
+        """Ends the pollers, answers everybody who waits for one with an error, and closes all connections.
+
+        Closing twice, or before `start`, does nothing.
+        """
+        await self._supervisor.close()
+        for poller in self._pollers.values():
+            poller.close()
+        await self.proxy.close()
+        if self._session is not None:
+            await self._session.close()
+
+    def poller(self, route: LegacyRoute) -> Poller | None:
+        """The poller of a shared route; None for any other."""
+        return self._pollers.get(route.path)
+
+    def wake(self) -> None:
+        """Tells the pollers that somebody new may want their results. Costs nothing where nobody does."""
+        for poller in self._pollers.values():
+            poller.wake()
+
+    def health(self) -> list[RouteHealth]:
+        """How each shared route's upstream is, in the order of the configuration."""
+        return [poller.health() for poller in self._pollers.values()]
+
+    def _fetch_of(self, route: LegacyRoute) -> Fetch:
+        def ask(validators: Mapping[str, str]) -> Awaitable[Fetched | None]:
+            if self._session is None:
+                raise UpstreamError("The gateway has not started polling.")
+            return fetch(self._session, route, validators)
+
+        return ask
+
+
+def _size_of(items: Items) -> int:
+    return sum(len(key) + len(item) + _ITEM_OVERHEAD_BYTES for key, item in items.items())

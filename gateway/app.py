@@ -1,0 +1,231 @@
+"""The composition root: builds the parts, hands them to each other, starts and stops them in order."""
+
+import asyncio
+import logging
+import resource
+import signal
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from adapters.memory import MemoryLog
+from adapters.upstream import LegacyRoute, UpstreamSource
+from gateway.clock import Clock, SystemClock
+from gateway.components import Components
+from gateway.follower import Follower
+from gateway.handlers.health import HealthHandler
+from gateway.handlers.legacy import add_legacy_routes
+from gateway.handlers.poll import PollHandler
+from gateway.handlers.problems import problems_middleware
+from gateway.handlers.publish import PublishHandler, PublishLimits
+from gateway.handlers.stream import StreamHandler, StreamOptions
+from gateway.history import History
+from gateway.hub import Hub, HubTiming
+from gateway.interest import Interest
+from gateway.log import EventLog
+from gateway.logs import log_event
+from gateway.metrics import GatewayCollector, make_registry
+from gateway.server import GatewayRunner
+from gateway.settings import Settings
+from gateway.supervisor import Supervisor
+
+_log = logging.getLogger(__name__)
+
+BODY_SECONDS = 10.0
+"""How long a request body may take to arrive."""
+DEAD_PEER_SECONDS = 30.0
+"""How much longer than `stream.stall_seconds` a peer may acknowledge nothing before the kernel gives up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """The parts of one running gateway."""
+
+    settings: Settings
+    clock: Clock
+    log: EventLog
+    history: History
+    hub: Hub
+    follower: Follower
+    interest: Interest
+    upstreams: UpstreamSource
+    supervisor: Supervisor
+
+    async def start(self) -> None:
+        """From the log to its readers; whoever asks after this gets answers."""
+        await self.log.start()
+        bounds = await self.log.bounds()
+        self.history.open(self.log.epoch, bounds.floor)
+        self.hub.start()
+        self.supervisor.run("follower", self.follower.run)
+        await self.upstreams.start()
+
+    async def drain(self) -> None:
+        """Sends the streams away, and waits for them at most `server.drain_seconds`."""
+        gone = self.hub.drain()
+        try:
+            async with asyncio.timeout(self.settings.server.drain_seconds):
+                await gone
+        except TimeoutError:
+            log_event(_log, logging.WARNING, "drain_incomplete", streams=self.hub.connections)
+
+    async def close(self) -> None:
+        """From the readers to the log. Closing twice does nothing."""
+        self.hub.stop()
+        await self.upstreams.close()
+        await self.supervisor.close()
+        await self.log.close()
+
+    def not_ready(self) -> list[str]:
+        """Why no new client should come here, one sentence each."""
+        reasons = []
+        if self.hub.is_draining:
+            reasons.append("The gateway is stopping.")
+        if not self.follower.is_following:
+            reasons.append("The log is out of reach.")
+        for upstream in self.upstreams.health():
+            if not upstream.connected:
+                reasons.append(f"The upstream of {upstream.path} fails: {upstream.last_error}")
+        return reasons
+
+
+GATEWAY = web.AppKey("gateway", Gateway)
+
+
+def create_app(settings: Settings, *, clock: Clock | None = None, hand_over: bool = True) -> web.Application:
+    """The gateway as an application of the running event loop.
+
+    `hand_over` says whether streams' connections are taken over from aiohttp (gateway/handover.py).
+    """
+    clock = clock or SystemClock()
+    gateway = _build(settings, clock)
+    problems: Counter[str] = Counter()
+    app = web.Application(middlewares=[problems_middleware(problems)])
+    app[GATEWAY] = gateway
+    _add_handlers(app, gateway, problems, hand_over)
+
+    async def lifespan(app: web.Application) -> AsyncIterator[None]:
+        await gateway.start()
+        yield
+        await gateway.close()
+
+    async def drain(app: web.Application) -> None:
+        await gateway.drain()
+
+    app.cleanup_ctx.append(lifespan)
+    app.on_shutdown.append(drain)
+    return app
+
+
+def _build(settings: Settings, clock: Clock) -> Gateway:
+    bounds = settings.history.model_dump()
+    log = MemoryLog(clock, **bounds)
+    history = History(**bounds, id_aliases=_id_aliases(settings))
+    timing = HubTiming(
+        heartbeat_seconds=settings.stream.heartbeat_seconds,
+        coalesce_seconds=settings.stream.coalesce_ms / 1000,
+        stall_seconds=settings.stream.stall_seconds,
+        retry_ms=settings.stream.retry_ms,
+    )
+    hub = Hub(history, asyncio.get_running_loop(), clock, timing, fan_in=settings.hints.fan_in)
+    interest = Interest(hub.groups, clock)
+    upstreams = UpstreamSource(_routes(settings), log, interest.wants, clock)
+    interest.on_new = upstreams.wake
+    follower = Follower(log, history, hub, clock)
+    return Gateway(settings, clock, log, history, hub, follower, interest, upstreams, Supervisor())
+
+
+def _routes(settings: Settings) -> list[LegacyRoute]:
+    max_event_bytes = settings.publish.max_event_bytes
+    return [LegacyRoute(**dict(route), max_event_bytes=max_event_bytes) for route in settings.legacy]
+
+
+def _add_handlers(app: web.Application, gateway: Gateway, problems: Counter[str], hand_over: bool) -> None:
+    settings, history, hub, clock = gateway.settings, gateway.history, gateway.hub, gateway.clock
+    components = Components(_owned_types(settings))
+    id_aliases = _id_aliases(settings)
+    options = StreamOptions(
+        heartbeat_seconds=settings.stream.heartbeat_seconds,
+        retry_ms=settings.stream.retry_ms,
+        debounce_ms=settings.hints.debounce_ms,
+        max_wait_ms=settings.hints.max_wait_ms,
+        write_buffer_bytes=settings.stream.write_buffer_bytes,
+        dead_peer_seconds=settings.stream.stall_seconds + DEAD_PEER_SECONDS,
+        hand_over=hand_over,
+    )
+    limits = PublishLimits(**settings.publish.model_dump(), body_seconds=BODY_SECONDS)
+    publish = PublishHandler(gateway.log, clock, limits)
+    collector = GatewayCollector(
+        hub,
+        history,
+        problems,
+        publish.counters,
+        gateway.supervisor.failures,
+        gateway.upstreams.counters,
+    )
+    handlers = (
+        StreamHandler(history, hub, clock, components, id_aliases, options),
+        publish,
+        PollHandler(history, hub, gateway.interest, asyncio.get_running_loop(), components, id_aliases),
+        HealthHandler(gateway.not_ready, make_registry(collector)),
+    )
+    for handler in handlers:
+        handler.add_routes(app)
+    add_legacy_routes(app, gateway.upstreams, components.mode)
+
+
+def _id_aliases(settings: Settings) -> dict[str, str]:
+    return {name: entity.id_alias for name, entity in settings.entities.items()}
+
+
+def _owned_types(settings: Settings) -> dict[str, frozenset[str]]:
+    """The entity types of each component: those of its legacy routes, and those it names."""
+    owned = {name: frozenset(component.entities) for name, component in settings.components.items()}
+    for route in settings.legacy:
+        owned[route.component] = owned.get(route.component, frozenset()) | {route.entity}
+    return owned
+
+
+async def serve(
+    settings: Settings,
+    *,
+    announce: Callable[[str], None],
+    extend: Callable[[web.Application], None] | None = None,
+) -> None:
+    """Runs the gateway until SIGTERM or SIGINT, and returns once it has drained.
+
+    `announce` is called with the address once it serves; `extend` may add routes before that. Raises
+    OSError where the address can't be taken, LogError where the log can't be used.
+    """
+    _raise_descriptor_limit()
+    app = create_app(settings)
+    if extend is not None:
+        extend(app)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signal_number, stop.set)
+    runner = GatewayRunner(app)
+    try:
+        await runner.setup()
+        site = web.TCPSite(runner, settings.server.host, settings.server.port, backlog=4096)
+        await site.start()
+        announce(_address(settings.server.host, runner.addresses[0]))
+        await stop.wait()
+        log_event(_log, logging.INFO, "stopping", streams=app[GATEWAY].hub.connections)
+    finally:
+        await runner.cleanup()
+
+
+def _address(host: str, bound: tuple[str, int]) -> str:
+    shown = f"[{host}]" if ":" in host else host
+    return f"http://{shown}:{bound[1]}"
+
+
+def _raise_descriptor_limit() -> None:
+    """Lets this process open as many connections as it may: each takes a descriptor."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,0 +1,323 @@
+"""The command `tidegate`: options, help texts and exit codes. What a command does is in gateway/commands.
+
+Nothing heavy is imported before a command needs it, so that `--help` and `version` answer at once.
+"""
+
+import enum
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gateway.commands import FAILED, INTERRUPTED, WRONG_INPUT, CommandError
+from gateway.commands.terminal import problem
+from gateway.errors import ConfigError, TidegateError
+
+if TYPE_CHECKING:
+    from gateway.settings import Settings
+
+DEFAULT_CONFIG = Path("tidegate.toml")
+DEFAULT_GATEWAY = "http://127.0.0.1:8080"
+
+app = typer.Typer(
+    name="tidegate",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+class LogLevel(enum.StrEnum):
+    """The levels of --log-level."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class Hints(enum.StrEnum):
+    """The values of --hints (docs/protocol.md, section 4)."""
+
+    OFF = "off"
+    WITH = "with"
+    ONLY = "only"
+
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", "-c", metavar="FILE", help="TOML file. Default: tidegate.toml here, if there is one."
+    ),
+]
+GatewayOption = Annotated[str, typer.Option("--url", metavar="URL", help="Address of the gateway.")]
+
+
+@app.callback()
+def tidegate(context: typer.Context) -> None:
+    """Tidegate polls your backend once for everybody and pushes what changed as Server-Sent Events.
+
+    \b
+    Examples:
+      tidegate demo
+      tidegate serve --config tidegate.toml
+      tidegate tail --entity order
+
+    \b
+    Exit codes of all commands:
+      0    done
+      1    unexpected failure
+      2    wrong setting, option or file, or address in use
+      3    the gateway refused the request (4xx)
+      4    the gateway can't be reached or failed (5xx): try again later
+      130  Ctrl-C
+
+    Colours are used on a terminal only, and not where NO_COLOR is set.
+    """
+    if os.environ.get("NO_COLOR"):
+        context.color = False
+
+
+@app.command()
+def serve(
+    config: ConfigOption = None,
+    host: Annotated[str | None, typer.Option(metavar="H", help="Address to listen on (server.host).")] = None,
+    port: Annotated[
+        int | None, typer.Option(metavar="P", help="Port to listen on (server.port); 0 takes any free one.")
+    ] = None,
+    log_level: Annotated[LogLevel, typer.Option(help="What goes to standard error.")] = LogLevel.INFO,
+) -> None:
+    """Run the gateway in the foreground.
+
+    Prints one line with its address once it serves. Ends on SIGTERM or Ctrl-C after the open streams were
+    told to reconnect. Options win over TIDEGATE_* variables, variables over the file.
+
+    \b
+    Examples:
+      tidegate serve
+      tidegate serve --config tidegate.toml --port 9000
+      TIDEGATE_SERVER__PORT=9000 tidegate serve
+
+    \b
+    Exit codes:
+      0  ended as asked, after draining
+      1  unexpected failure
+      2  wrong setting, or address in use
+    """
+    with _ending():
+        settings = _settings(_config_file(config), host=host, port=port)
+        from gateway.commands.serve import run_gateway
+
+        run_gateway(settings, log_level.value)
+
+
+@app.command("check-config")
+def check_config(
+    config: ConfigOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print every setting in force, as JSON.")] = False,
+) -> None:
+    """Check a configuration and say what would run with it.
+
+    Looks at the file and at TIDEGATE_* variables, as `serve` does; starts nothing and connects to nothing.
+
+    \b
+    Examples:
+      tidegate check-config --config tidegate.toml
+      tidegate check-config --json | jq .server.port
+
+    \b
+    Exit codes:
+      0  the configuration is fine
+      2  it is not; one sentence says why
+    """
+    with _ending():
+        file = _config_file(config)
+        settings = _settings(file)
+        if as_json:
+            typer.echo(settings.model_dump_json(indent=2))
+            return
+        from gateway.commands.check import summary
+
+        typer.echo("\n".join(summary(settings, str(file) if file else None)))
+
+
+@app.command()
+def publish(
+    file: Annotated[
+        str, typer.Argument(metavar="FILE|-", show_default=False, help="JSON file; - is standard input.")
+    ] = "-",
+    url: GatewayOption = DEFAULT_GATEWAY,
+    idempotency_key: Annotated[
+        str | None, typer.Option(metavar="K", help="Makes the same command safe to repeat for 10 minutes.")
+    ] = None,
+) -> None:
+    """Publish one event, or a list of events, from a file or standard input.
+
+    Prints the cursor of the last event. A list is published whole or not at all.
+
+    \b
+    Examples:
+      tidegate publish events.json
+      echo '{"eventType": "hello", "data": {"n": 1}}' | tidegate publish
+      tidegate publish events.json --idempotency-key import-2026-11-20
+
+    \b
+    Exit codes:
+      0  published
+      2  the file can't be read, or an option is wrong
+      3  the gateway refused the events; each place is shown
+      4  the gateway can't be reached or failed
+    """
+    with _ending():
+        import asyncio
+
+        from gateway.commands import publish as command
+
+        asyncio.run(command.publish(url, command.read_events(file), idempotency_key))
+
+
+@app.command()
+def tail(
+    url: GatewayOption = DEFAULT_GATEWAY,
+    entity: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TYPE[:ID]", help="Only this entity type, or this one entity; repeatable."),
+    ] = None,
+    event_types: Annotated[
+        list[str] | None,
+        typer.Option(metavar="T[,T...]", help="Only these event types; repeatable."),
+    ] = None,
+    filters: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--filter", metavar="F", help="Only where this holds of data: branch_id=eq.7; repeatable."
+        ),
+    ] = None,
+    hints: Annotated[
+        Hints, typer.Option(help="Refresh hints: none, beside the events, or alone.")
+    ] = Hints.OFF,
+    cursor: Annotated[
+        str | None,
+        typer.Option(metavar="C", help="Start after this cursor; earliest: all that is held. Default: now."),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object a line on standard output, and nothing else.")
+    ] = False,
+    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="End after N events.")] = None,
+) -> None:
+    """Follow the stream of events in the terminal.
+
+    Events go to standard output, notes about the connection to standard error. A broken connection is
+    resumed after the last event seen, without loss or double. With --json each line is the event as the
+    gateway sent it; a refresh hint is the line that has no eventType.
+
+    \b
+    Examples:
+      tidegate tail
+      tidegate tail --entity order --event-types stage_change,payment_update
+      tidegate tail --filter branch_id=eq.7 --filter total=gt.100
+      tidegate tail --cursor earliest --limit 10 --json | jq .data
+
+    \b
+    Exit codes:
+      0    N events shown, or the gateway asked to poll or ended the stream for good
+      2    an option is wrong
+      3    the gateway refused the request
+      4    the gateway can't be reached at first; once it was, it is tried for ever
+      130  Ctrl-C
+    """
+    with _ending():
+        import asyncio
+
+        from gateway.backoff import Backoff
+        from gateway.commands.tail import Wanted, follow
+
+        parameters = [("entity", value) for value in entity or ()]
+        parameters += [("eventTypes", value) for value in event_types or ()]
+        parameters += [("filter", value) for value in filters or ()]
+        parameters.append(("hints", hints.value))
+        wanted = Wanted(url, tuple(parameters), cursor, limit, as_json)
+        raise typer.Exit(asyncio.run(follow(wanted, Backoff(base_seconds=1.0, cap_seconds=30.0))))
+
+
+@app.command()
+def demo(
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, metavar="P", help="Port of the page; 0: any.")
+    ] = 8080,
+    every: Annotated[
+        float, typer.Option(min=0, max=3600, metavar="SECONDS", help="Pause between two changes; 0: none.")
+    ] = 2.0,
+) -> None:
+    """Show the gateway at work: a small orders backend, the gateway before it, and a page with both.
+
+    The page shows the same orders twice, polled and pushed. Everything runs on this machine and ends with
+    Ctrl-C.
+
+    \b
+    Examples:
+      tidegate demo
+      tidegate demo --port 9000
+
+    \b
+    Exit codes:
+      0  ended as asked
+      1  unexpected failure
+      2  address in use
+    """
+    with _ending():
+        from gateway.commands.loop import run
+        from gateway.demo.launcher import run_demo
+
+        raise typer.Exit(run(run_demo(port, every)))
+
+
+@app.command()
+def version() -> None:
+    """Print the version.
+
+    \b
+    Example:
+      tidegate version
+    """
+    from gateway.version import __version__
+
+    typer.echo(f"tidegate {__version__}")
+
+
+def main() -> None:
+    """The entry point of `tidegate`; ends the process with an exit code of gateway/commands."""
+    app()
+
+
+def _config_file(given: Path | None) -> Path | None:
+    if given is None and DEFAULT_CONFIG.is_file():
+        return DEFAULT_CONFIG
+    return given
+
+
+def _settings(file: Path | None, **server: object) -> "Settings":
+    from gateway.config import load_settings
+
+    given = {name: value for name, value in server.items() if value is not None}
+    return load_settings(file, {"server": given} if given else {})
+
+
+@contextmanager
+def _ending() -> Iterator[None]:
+    """Turns what a command raises into one message and its exit code."""
+    try:
+        yield
+    except CommandError as error:
+        problem(error.message)
+        raise typer.Exit(error.exit_code) from None
+    except TidegateError as error:
+        problem(error.detail)
+        raise typer.Exit(WRONG_INPUT if isinstance(error, ConfigError) else FAILED) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None

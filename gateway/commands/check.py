@@ -1,0 +1,48 @@
+"""`tidegate check-config`: what would run with a configuration."""
+
+from gateway.commands.terminal import table
+from gateway.settings import LegacySettings, Settings
+
+
+def origin(settings: Settings) -> str:
+    """`http://127.0.0.1:8080`, with brackets around an IPv6 address."""
+    host = settings.server.host
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.server.port}"
+
+
+def summary(settings: Settings, file: str | None) -> list[str]:
+    """A few lines for people about `settings`, which came from `file`."""
+    history = settings.history
+    rows: list[tuple[str, ...]] = [
+        ("configuration", file or "defaults, no file"),
+        ("address", origin(settings) if settings.server.port else f"{origin(settings)} (any free port)"),
+        ("log", settings.log.url),
+        (
+            "history",
+            f"{history.max_events} events, {history.max_age_seconds:g} s, {history.max_bytes} bytes",
+        ),
+        ("authentication", settings.auth.mode),
+    ]
+    rows += [(f"entity {name}", f"id alias {entity.id_alias}") for name, entity in settings.entities.items()]
+    rows += [
+        (f"component {name}", f"owns {', '.join(component.entities)}")
+        for name, component in settings.components.items()
+    ]
+    lines = table(rows)
+    if not settings.legacy:
+        return [*lines, "no legacy routes"]
+    head = ("PATH", "COMPONENT", "ENTITY", "EVERY", "SHARED", "EVENTS", "UPSTREAM")
+    return [*lines, "", "legacy routes", *table([head, *map(_route, settings.legacy)], "  ")]
+
+
+def _route(route: LegacySettings) -> tuple[str, ...]:
+    return (
+        route.path,
+        route.component,
+        route.entity,
+        f"{route.interval_seconds:g} s",
+        "yes" if route.shared else "no",
+        # What one caller sees is nobody else's event (docs/protocol.md, section 7).
+        route.events if route.shared or route.events == "external" else "none",
+        route.upstream,
+    )

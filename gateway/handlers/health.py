@@ -1,0 +1,50 @@
+"""`/healthz`, `/readyz` and `/metrics` (docs/protocol.md, section 11)."""
+
+from collections.abc import Callable
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from gateway.errors import TidegateError
+from gateway.handlers.problems import problem_response
+
+
+class NotReady(TidegateError):
+    """The gateway can't serve now; load balancers are to ask another node."""
+
+    status = 503
+    slug = "not-ready"
+    title = "Not ready"
+
+
+class HealthHandler:
+    """`reasons` gives why the gateway is not ready, one sentence each; none where it is."""
+
+    def __init__(self, reasons: Callable[[], list[str]], registry: CollectorRegistry) -> None:
+        self._reasons = reasons
+        self._registry = registry
+
+    def add_routes(self, app: web.Application) -> None:
+        app.router.add_get("/healthz", self.healthz)
+        app.router.add_get("/readyz", self.readyz)
+        app.router.add_get("/metrics", self.metrics)
+
+    async def healthz(self, request: web.Request) -> web.Response:
+        return _status("ok")
+
+    async def readyz(self, request: web.Request) -> web.Response:
+        reasons = self._reasons()
+        if reasons:
+            return problem_response(NotReady(" ".join(reasons)), reasons=reasons)
+        return _status("ready")
+
+    async def metrics(self, request: web.Request) -> web.Response:
+        return web.Response(
+            body=generate_latest(self._registry),
+            headers={"Content-Type": CONTENT_TYPE_LATEST, "Cache-Control": "no-store"},
+        )
+
+
+def _status(status: str) -> web.Response:
+    return web.json_response({"status": status}, headers={"Cache-Control": "no-store"})

@@ -1,0 +1,232 @@
+"""The paths that pollers call today (docs/protocol.md, section 7).
+
+A shared list is answered from the one snapshot that the gateway keeps of it; everything else goes through to
+the upstream.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Callable
+from urllib.parse import quote
+
+from aiohttp import web
+from multidict import CIMultiDict
+
+from adapters.upstream import Freshness, LegacyRoute, Served, UpstreamSource
+from adapters.upstream.proxy import SAFE_METHODS, Answer, RequestBody, forwarded_headers, upstream_url
+from adapters.upstream.snapshot import Snapshot, none_match
+from gateway.errors import BodyTimeout, BodyTooLarge, ClientError, UpstreamError
+from gateway.logs import log_event
+
+_log = logging.getLogger(__name__)
+
+STREAM_PATH = "/api/v1/sync/events"
+
+_CACHE_STATUS = {
+    Freshness.HIT: "tidegate; hit",
+    Freshness.MISS: "tidegate; fwd=miss",
+    Freshness.STALE: "tidegate; hit; fwd=stale",
+}
+_READS = frozenset({"GET", "HEAD"})
+
+
+def add_legacy_routes(app: web.Application, source: UpstreamSource, mode: Callable[[str], str]) -> None:
+    """Registers every route of `source`, and what lies below its path.
+
+    `mode` gives the Fetch-Mode that a component's answers carry: `polling` or `streaming`. The server has to
+    run with `handler_cancellation`: it is how a caller's going away ends what was asked for it.
+    """
+    # The longer path first, so that a route below another one is not taken for a part of it.
+    for route in sorted(source.routes, key=lambda route: len(route.path), reverse=True):
+        path = _Path(route, source, mode)
+        app.router.add_route("*", route.path, path.list)
+        app.router.add_route("*", route.path.rstrip("/") + "/{below:.*}", path.below)
+
+
+class _Path:
+    """The handlers of one route."""
+
+    def __init__(self, route: LegacyRoute, source: UpstreamSource, mode: Callable[[str], str]) -> None:
+        self._route = route
+        self._proxy = source.proxy
+        self._poller = source.poller(route)
+        self._counters = source.counters[route.path]
+        self._mode = mode
+        self._segments = route.path.rstrip("/").count("/") + 1
+        self._headers = _SnapshotHeaders(route)
+
+    async def list(self, request: web.Request) -> web.StreamResponse:
+        """The path itself. Without a query, a read of a shared route is answered from its snapshot."""
+        poller = self._poller
+        if poller is None or request.method not in _READS or request.rel_url.raw_query_string:
+            return await self._forward(request, "")
+        served = poller.at_once()
+        if served is None:
+            served = await poller.answer()
+            self._counters.waited += 1
+        return self._of_snapshot(request, served)
+
+    async def below(self, request: web.Request) -> web.StreamResponse:
+        """Any path below. It is cut out of the path as it came: a router's view of it is decoded."""
+        segments = request.rel_url.raw_path.split("/")[self._segments :]
+        return await self._forward(request, "".join(f"/{segment}" for segment in segments))
+
+    def _of_snapshot(self, request: web.Request, served: Served) -> web.Response:
+        counters = self._counters
+        counters.served += 1
+        if served.freshness is Freshness.STALE:
+            counters.served_stale += 1
+        headers = self._headers
+        headers.bring_up_to(served, self._mode(self._route.component))
+        if "If-None-Match" in request.headers:
+            field = ",".join(request.headers.getall("If-None-Match"))
+            if none_match(field, served.snapshot.etag):
+                counters.served_304 += 1
+                return web.Response(status=304, headers=headers.not_modified)
+        return web.Response(body=served.snapshot.body, headers=headers.full)
+
+    async def _forward(self, request: web.Request, tail: str) -> web.StreamResponse:
+        """Takes the request through; a write that succeeded, or may have, brings the snapshot up to date."""
+        route, counters = self._route, self._counters
+        url = upstream_url(route, tail, request.rel_url.raw_query_string)
+        headers = forwarded_headers(
+            request.headers, remote=request.remote, scheme=request.scheme, host=request.host
+        )
+        body = _Body(request, route) if request.body_exists else None
+        counters.forwarded += 1
+        writes = request.method not in SAFE_METHODS
+        answered = False
+        try:
+            async with self._proxy.request(route, request.method, url, headers, body) as answer:
+                answered = True
+                if writes and answer.status < 400:
+                    self._written()
+                return await self._relay(request, answer)
+        except (UpstreamError, asyncio.CancelledError):
+            if not answered:
+                counters.forward_failures += 1
+                if writes:
+                    # Nobody knows whether it was carried out before the answer got lost.
+                    self._written()
+            raise
+
+    def _written(self) -> None:
+        if self._poller is not None:
+            self._poller.written()
+
+    async def _relay(self, request: web.Request, answer: Answer) -> web.StreamResponse:
+        headers = answer.headers
+        # RFC 9211, section 2: each cache adds itself after those that are nearer to the origin.
+        reason = "bypass" if request.method in SAFE_METHODS else "method"
+        headers.add("Cache-Status", f"tidegate; fwd={reason}")
+        response = web.StreamResponse(status=answer.status, headers=headers)
+        await response.prepare(request)
+        async with contextlib.aclosing(answer.chunks()) as chunks:
+            while True:
+                try:
+                    chunk = await anext(chunks, None)
+                except UpstreamError as error:
+                    self._break_off(request, error)
+                    return response
+                if chunk is None:
+                    break
+                await response.write(chunk)
+        await response.write_eof()
+        return response
+
+    def _break_off(self, request: web.Request, error: UpstreamError) -> None:
+        """Ends the connection: the status is sent, and nothing else tells the caller that this is not all."""
+        self._counters.broken_off += 1
+        log_event(
+            _log,
+            logging.WARNING,
+            "upstream_broke_off",
+            component=self._route.component,
+            path=self._route.path,
+            detail=error.detail,
+        )
+        if request.transport is not None:
+            request.transport.abort()
+
+
+class _SnapshotHeaders:
+    """The header fields of a route's answers, made once for all answers that have the same ones.
+
+    `full` goes with a 200, `not_modified` with a 304. Callers copy them, as aiohttp's responses do.
+    """
+
+    def __init__(self, route: LegacyRoute) -> None:
+        self._stream = f"{STREAM_PATH}?entity={quote(route.entity, safe='')}&lastEventId="
+        self._snapshot: Snapshot | None = None
+        self._freshness = Freshness.HIT
+        self._age_seconds = 0
+        self._mode = ""
+        self.full: CIMultiDict[str] = CIMultiDict()
+        self.not_modified: CIMultiDict[str] = CIMultiDict()
+
+    def bring_up_to(self, served: Served, mode: str) -> None:
+        """Makes the fields anew where they are not those of `served` and `mode` already."""
+        snapshot, freshness, age_seconds = served
+        if (
+            snapshot is self._snapshot
+            and age_seconds == self._age_seconds
+            and freshness is self._freshness
+            and mode == self._mode
+        ):
+            return
+        self._snapshot, self._freshness, self._age_seconds = snapshot, freshness, age_seconds
+        self._mode = mode
+        own = {
+            "ETag": snapshot.etag,
+            "Cache-Control": "private, no-cache",
+            "Sync-Cursor": snapshot.cursor,
+            "Age": str(age_seconds),
+            "Cache-Status": _CACHE_STATUS[freshness],
+            "Fetch-Mode": mode,
+            "Link": f"<{self._stream}{quote(snapshot.cursor, safe='')}>; "
+            'rel="alternate"; type="text/event-stream"',
+        }
+        self.full = snapshot.headers.copy()
+        self.full.extend(own)
+        self.not_modified = CIMultiDict(own)
+        # RFC 9110, section 15.4.5: a 304 repeats what a cache needs to find the stored answer again.
+        for name in ("Content-Location", "Vary"):
+            for value in snapshot.headers.getall(name, []):
+                self.not_modified.add(name, value)
+
+
+class _Body(RequestBody):
+    """A caller's body, bounded in size and in the silences between its parts."""
+
+    def __init__(self, request: web.Request, route: LegacyRoute) -> None:
+        self._request = request
+        self._max_bytes = route.max_body_bytes
+        self._silence_seconds = route.timeout_seconds
+        if (request.content_length or 0) > self._max_bytes:
+            raise self._too_large()
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        size = 0
+        while True:
+            try:
+                async with asyncio.timeout(self._silence_seconds):
+                    chunk = await self._request.content.readany()
+            except TimeoutError:
+                self.error = BodyTimeout(
+                    f"The body must not pause for more than {self._silence_seconds:g} s."
+                )
+                raise self.error from None
+            except web.RequestPayloadError:
+                self.error = ClientError("The body of the request is broken.")
+                raise self.error from None
+            if not chunk:
+                return
+            size += len(chunk)
+            if size > self._max_bytes:
+                self.error = self._too_large()
+                raise self.error
+            yield chunk
+
+    def _too_large(self) -> BodyTooLarge:
+        return BodyTooLarge(f"A body may have {self._max_bytes} bytes here.")

@@ -1,0 +1,200 @@
+"""`GET /api/v1/sync/poll` and `/history`: the same events, by polling (docs/protocol.md, section 5)."""
+
+import asyncio
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import orjson
+from aiohttp import web
+
+from gateway.clock import Scheduler
+from gateway.components import Components, overall
+from gateway.errors import BadParameter
+from gateway.handlers.selection import (
+    HISTORY_PATH,
+    POLL_PATH,
+    Selection,
+    check_cursor,
+    given_cursor,
+    parse_selection,
+    whole_number,
+)
+from gateway.history import History, HistoryEntry
+from gateway.hub import Hub
+from gateway.interest import Interest
+from gateway.selectors import Match, Selector
+from gateway.watch import Watch
+
+DEFAULT_LIMIT = 100
+MAX_LIMIT = 1000
+MAX_WAIT_SECONDS = 60.0
+POLL_INTERVAL_MS = 5000
+SCAN_ENTRIES = 1024
+"""How many entries are looked at before the event loop gets its turn."""
+
+_SECONDS = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?\Z")
+_PREFER_WAIT = re.compile(r"""(?:^|[,;\s])wait\s*=\s*"?([0-9]{1,6})"?\s*(?:$|[,;])""", re.IGNORECASE)
+_ENTITY_TAG = re.compile(r'\s*(?:W/)?"([^"]*)"')
+
+
+class Batch(NamedTuple):
+    """Matching events as JSON, the number up to which all was looked at, and whether more follow."""
+
+    events: list[bytes]
+    number: int
+    more: bool
+
+
+class PollHandler:
+    """Answers from the history; waits with a `Watch` where the caller asks for that."""
+
+    def __init__(
+        self,
+        history: History,
+        hub: Hub,
+        interest: Interest,
+        scheduler: Scheduler,
+        components: Components,
+        id_aliases: Mapping[str, str],
+    ) -> None:
+        self._history = history
+        self._hub = hub
+        self._interest = interest
+        self._scheduler = scheduler
+        self._components = components
+        self._id_aliases = id_aliases
+
+    def add_routes(self, app: web.Application) -> None:
+        app.router.add_get(POLL_PATH, self.poll)
+        app.router.add_get(HISTORY_PATH, self.history)
+
+    async def poll(self, request: web.Request) -> web.Response:
+        selection = parse_selection(request, self._id_aliases)
+        self._interest.note(selection.selector)
+        limit = whole_number(request, "limit", DEFAULT_LIMIT, 1, MAX_LIMIT)
+        wait_seconds, applied = _wait(request)
+        cursor, is_conditional = _cursor(request)
+        start = self._history.head if cursor is None else self._history.resolve(cursor)
+        mode = overall(self._components.modes(selection.selector, selection.components))
+        headers = {"Fetch-Mode": mode, "Cache-Control": "private, no-cache"}
+        if applied is not None:
+            headers["Preference-Applied"] = applied
+        if isinstance(start, int):
+            batch = await self._batch(selection.selector, start, limit, wait_seconds)
+        if not isinstance(start, int) or batch is None:
+            reason = "trimmed" if isinstance(start, int) else start
+            self._hub.counters.resets[reason] += 1
+            return self._answer(
+                selection,
+                Batch([], self._history.head, False),
+                headers,
+                b',"reset":{"reason":"%b"}' % reason.encode(),
+            )
+        if is_conditional and not batch.events:
+            headers |= self._cursor_headers(selection, batch.number)
+            return web.Response(status=304, headers=headers)
+        return self._answer(selection, batch, headers)
+
+    def _answer(
+        self, selection: Selection, batch: Batch, headers: dict[str, str], reset: bytes = b""
+    ) -> web.Response:
+        headers |= self._cursor_headers(selection, batch.number)
+        body = b'{"events":[%b],"cursor":"%b","more":%b,"fetchMode":"%b","pollIntervalMs":%d%b}' % (
+            b",".join(batch.events),
+            self._history.cursor(batch.number).encode(),
+            b"true" if batch.more else b"false",
+            headers["Fetch-Mode"].encode(),
+            POLL_INTERVAL_MS,
+            reset,
+        )
+        return web.Response(body=body, headers=headers, content_type="application/json")
+
+    def _cursor_headers(self, selection: Selection, number: int) -> dict[str, str]:
+        cursor = self._history.cursor(number)
+        return {"ETag": f'"{cursor}"', "Link": selection.link(cursor)}
+
+    async def _batch(self, selector: Selector, number: int, limit: int, wait_seconds: float) -> Batch | None:
+        """The first matching events after `number`; None where the history was trimmed past it meanwhile."""
+        deadline = self._scheduler.time() + wait_seconds
+        batch = await scan(self._history, selector, number, limit)
+        if wait_seconds == 0 or batch is None or batch.events:
+            return batch
+        with Watch(self._hub.groups, selector) as watch:
+            while batch is not None and not batch.events and not self._hub.is_draining:
+                left = deadline - self._scheduler.time()
+                if left <= 0 or not await watch.wait(left):
+                    break
+                batch = await scan(self._history, selector, batch.number, limit)
+        return batch
+
+    async def history(self, request: web.Request) -> web.Response:
+        selection = parse_selection(request, self._id_aliases)
+        limit = whole_number(request, "limit", DEFAULT_LIMIT, 1, MAX_LIMIT)
+        head = self._history.head
+        events: list[bytes] = []
+        for entry in reversed(self._history.latest(head)):
+            json = event_for(self._history, selection.selector, entry)
+            if json is not None:
+                events.append(json)
+                if len(events) == limit:
+                    break
+        events.reverse()
+        cursor = self._history.cursor(head)
+        body = b'{"events":[%b],"cursor":%b}' % (b",".join(events), orjson.dumps(cursor))
+        headers = {"Cache-Control": "private, no-cache", "Link": selection.link(cursor)}
+        return web.Response(body=body, headers=headers, content_type="application/json")
+
+
+async def scan(history: History, selector: Selector, number: int, limit: int) -> Batch | None:
+    """The first `limit` matching events after `number`, or None where the history was trimmed past it."""
+    events: list[bytes] = []
+    while (entries := history.after(number, SCAN_ENTRIES)) is not None:
+        for entry in entries:
+            json = event_for(history, selector, entry)
+            if json is not None:
+                if len(events) == limit:
+                    return Batch(events, number, True)
+                events.append(json)
+            number += 1
+        if len(entries) < SCAN_ENTRIES:
+            return Batch(events, number, False)
+        await asyncio.sleep(0)
+    return None
+
+
+def event_for(history: History, selector: Selector, entry: HistoryEntry) -> bytes | None:
+    """The event's JSON as a reader with this selector gets it, or None where it gets nothing."""
+    match = selector.match(entry.event)
+    if match is Match.SKIP:
+        return None
+    return entry.json if match is Match.DELIVER else history.leave_json(entry)
+
+
+def _cursor(request: web.Request) -> tuple[str | None, bool]:
+    """The cursor given, and whether it came as a condition, which a 304 can answer."""
+    cursor = given_cursor(request)
+    if cursor is not None:
+        return cursor, False
+    condition = request.headers.get("If-None-Match")
+    if not condition or condition.strip() == "*":
+        return None, False
+    tag = _ENTITY_TAG.match(condition)
+    text = tag[1] if tag is not None else condition
+    check_cursor("If-None-Match", text)
+    return text, True
+
+
+def _wait(request: web.Request) -> tuple[float, str | None]:
+    """How many seconds to wait, and the preference that was applied (RFC 7240, sections 3 and 4.3)."""
+    text = request.query.get("wait")
+    if text is not None:
+        if not _SECONDS.match(text) or float(text) > MAX_WAIT_SECONDS:
+            raise BadParameter("wait", f"must be seconds from 0 to {MAX_WAIT_SECONDS:.0f}")
+        return float(text), None
+    for header in request.headers.getall("Prefer", []):
+        preferred = _PREFER_WAIT.search(header)
+        if preferred is not None:
+            seconds = min(int(preferred[1]), int(MAX_WAIT_SECONDS))
+            return float(seconds), f"wait={seconds}"
+    return 0.0, None

@@ -1,0 +1,174 @@
+"""`POST /api/v1/sync/events`: publish (docs/protocol.md, section 6)."""
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import orjson
+from aiohttp import web
+from cachetools import TTLCache
+
+from gateway.clock import Clock
+from gateway.errors import (
+    BadParameter,
+    BodyTimeout,
+    BodyTooLarge,
+    IdempotencyConflict,
+    InvalidEvents,
+    PublisherError,
+    UnsupportedMediaType,
+)
+from gateway.events import Cursor, Event, has_control_characters, parse_events
+from gateway.handlers.cloudevents import events_of_cloudevents
+from gateway.handlers.selection import EVENTS_PATH
+from gateway.log import EventLog
+
+IDEMPOTENCY_SECONDS = 600
+MAX_IDEMPOTENCY_KEYS = 10_000
+_MAX_KEY_CHARACTERS = 255
+
+_JSON = "application/json"
+_CLOUDEVENT = "application/cloudevents+json"
+_CLOUDEVENTS_BATCH = "application/cloudevents-batch+json"
+
+
+@dataclass(frozen=True, slots=True)
+class PublishLimits:
+    """Sizes in bytes; `body_seconds` is how long a request body may take to arrive."""
+
+    max_event_bytes: int
+    max_request_bytes: int
+    max_batch: int
+    body_seconds: float
+
+
+@dataclass(slots=True)
+class PublishCounters:
+    """What was published since the start."""
+
+    events: int = 0
+    requests: int = 0
+    replayed: int = 0
+
+
+Answer = bytes
+
+
+class PublishHandler:
+    """Takes events in: all of a request, or none."""
+
+    def __init__(self, log: EventLog, clock: Clock, limits: PublishLimits) -> None:
+        self._log = log
+        self._clock = clock
+        self._limits = limits
+        self.counters = PublishCounters()
+        self._answers: TTLCache[str, tuple[bytes, asyncio.Future[Answer]]] = TTLCache(
+            MAX_IDEMPOTENCY_KEYS, IDEMPOTENCY_SECONDS, timer=clock.monotonic
+        )
+
+    def add_routes(self, app: web.Application) -> None:
+        app.router.add_post(EVENTS_PATH, self.post)
+
+    async def post(self, request: web.Request) -> web.Response:
+        kind = request.content_type
+        if kind not in (_JSON, _CLOUDEVENT, _CLOUDEVENTS_BATCH):
+            raise UnsupportedMediaType(f"Publish {_JSON}, {_CLOUDEVENT} or {_CLOUDEVENTS_BATCH}.")
+        key = _idempotency_key(request)
+        body = await read_body(request, self._limits.max_request_bytes, self._limits.body_seconds)
+        self.counters.requests += 1
+        if key is None:
+            return _created(await self._publish(kind, body))
+        digest = hashlib.sha256(kind.encode() + b"\0" + body).digest()
+        return await self._once(key, digest, lambda: self._publish(kind, body))
+
+    async def _once(self, key: str, digest: bytes, publish: Callable[[], Awaitable[Answer]]) -> web.Response:
+        """Publishes for the first request with this key; later ones get the same answer."""
+        known = self._answers.get(key)
+        if known is not None:
+            if known[0] != digest:
+                raise IdempotencyConflict(
+                    "This Idempotency-Key came with another body before: use a new key for a new request."
+                )
+            self.counters.replayed += 1
+            return web.Response(body=await asyncio.shield(known[1]), content_type="application/json")
+        # A second request with the key may come while the first is under way: it waits for its answer. And
+        # the first one's client may vanish: what it published must be remembered all the same.
+        answer = asyncio.ensure_future(publish())
+        self._answers[key] = (digest, answer)
+        answer.add_done_callback(lambda done: self._forget_failure(key, done))
+        return _created(await asyncio.shield(answer))
+
+    def _forget_failure(self, key: str, done: asyncio.Future[Answer]) -> None:
+        if done.cancelled() or done.exception() is not None:
+            self._answers.pop(key, None)
+
+    async def _publish(self, kind: str, body: bytes) -> Answer:
+        events = self._events(kind, body)
+        positions = await self._log.append(events)
+        self.counters.events += len(events)
+        ids = [str(Cursor(self._log.epoch, position)) for position in positions]
+        return orjson.dumps({"cursor": ids[-1], "ids": ids})
+
+    def _events(self, kind: str, body: bytes) -> list[Event]:
+        try:
+            decoded = orjson.loads(body)
+        except orjson.JSONDecodeError as error:
+            raise PublisherError(f"The body is not JSON: {error}.") from None
+        is_batch = isinstance(decoded, list)
+        if (kind == _CLOUDEVENT and is_batch) or (kind == _CLOUDEVENTS_BATCH and not is_batch):
+            expected = "one event, an object" if kind == _CLOUDEVENT else "a list of events"
+            raise _invalid(f"{kind} holds {expected}")
+        raw = decoded if is_batch else [decoded]
+        if not raw:
+            raise _invalid("the list is empty")
+        if len(raw) > self._limits.max_batch:
+            raise _invalid(f"{len(raw)} events; a request may hold {self._limits.max_batch}")
+        parse = parse_events if kind == _JSON else events_of_cloudevents
+        return parse(
+            raw,
+            now_ms=self._clock.wall_ms(),
+            max_event_bytes=self._limits.max_event_bytes,
+            batch=is_batch,
+        )
+
+
+def _invalid(detail: str) -> InvalidEvents:
+    return InvalidEvents("Nothing was published.", errors=[{"pointer": "", "detail": detail}])
+
+
+def _created(answer: Answer) -> web.Response:
+    return web.Response(status=201, body=answer, content_type="application/json")
+
+
+def _idempotency_key(request: web.Request) -> str | None:
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return None
+    if not 1 <= len(key) <= _MAX_KEY_CHARACTERS or has_control_characters(key):
+        raise BadParameter(
+            "Idempotency-Key",
+            f"must be 1 to {_MAX_KEY_CHARACTERS} characters, none of them a control character",
+        )
+    return key
+
+
+async def read_body(request: web.Request, max_bytes: int, seconds: float) -> bytes:
+    """The request's body. Raises BodyTooLarge, and BodyTimeout where it takes longer than `seconds`."""
+    too_large = BodyTooLarge(f"A request may have {max_bytes} bytes.", headers={"Connection": "close"})
+    if request.content_length is not None and request.content_length > max_bytes:
+        raise too_large
+    parts: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(seconds):
+            async for part in request.content.iter_any():
+                size += len(part)
+                if size > max_bytes:
+                    raise too_large
+                parts.append(part)
+    except TimeoutError:
+        raise BodyTimeout(
+            f"The body did not arrive within {seconds:g} seconds.", headers={"Connection": "close"}
+        ) from None
+    return b"".join(parts)

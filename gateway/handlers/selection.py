@@ -1,0 +1,77 @@
+"""Query parameters and headers that the stream, the poll and the history share."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from aiohttp import web
+
+from gateway.errors import BadParameter
+from gateway.events import MAX_CURSOR_CHARACTERS, has_control_characters
+from gateway.selectors import Selector, parse_selector
+
+EVENTS_PATH = "/api/v1/sync/events"
+POLL_PATH = "/api/v1/sync/poll"
+HISTORY_PATH = "/api/v1/sync/history"
+CURSOR_PARAMETERS = ("lastEventId", "last_event_id", "cursor")
+
+_WHOLE = re.compile(r"[0-9]{1,9}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What a caller asked for, and the migration components that it says it belongs to."""
+
+    selector: Selector
+    components: tuple[str, ...]
+
+    def link(self, cursor: str) -> str:
+        """A Link header's value: the stream that continues this selection after `cursor` (RFC 8288)."""
+        query = [
+            *self.selector.query(),
+            *(("component", component) for component in self.components),
+            ("lastEventId", cursor),
+        ]
+        return f'<{EVENTS_PATH}?{urlencode(query)}>; rel="alternate"; type="text/event-stream"'
+
+
+def parse_selection(request: web.Request, id_aliases: Mapping[str, str]) -> Selection:
+    """The request's selection. Raises BadParameter."""
+    components = {
+        name for joined in request.query.getall("component", []) for name in joined.split(",") if name
+    }
+    return Selection(parse_selector(request.query, id_aliases), tuple(sorted(components)))
+
+
+def given_cursor(request: web.Request, parameters: Sequence[str] = CURSOR_PARAMETERS) -> str | None:
+    """The cursor that the request carries, or None; the Last-Event-ID header wins over the parameters.
+
+    Raises BadParameter for one over 256 characters or with control characters. Any other text is a cursor,
+    if perhaps one that can't be honoured (docs/protocol.md, section 2).
+    """
+    named = [("Last-Event-ID", request.headers.get("Last-Event-ID"))]
+    named += [(parameter, request.query.get(parameter)) for parameter in parameters]
+    for name, text in named:
+        if text:
+            check_cursor(name, text)
+            return text
+    return None
+
+
+def check_cursor(name: str, text: str) -> None:
+    """Raises BadParameter where `text` can't even be an unknown cursor."""
+    if len(text) > MAX_CURSOR_CHARACTERS or has_control_characters(text):
+        raise BadParameter(
+            name, f"a cursor has at most {MAX_CURSOR_CHARACTERS} characters, none of them a control character"
+        )
+
+
+def whole_number(request: web.Request, name: str, default: int, low: int, high: int) -> int:
+    """A parameter between two bounds. Raises BadParameter."""
+    text = request.query.get(name)
+    if text is None:
+        return default
+    if not _WHOLE.match(text) or not low <= int(text) <= high:
+        raise BadParameter(name, f"must be a whole number from {low} to {high}")
+    return int(text)

@@ -1,0 +1,140 @@
+"""`GET /api/v1/sync/events`: the stream (docs/protocol.md, section 4)."""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from aiohttp import web
+from aiohttp_sse import EventSourceResponse
+
+from gateway import control
+from gateway.clock import Clock, rfc3339
+from gateway.components import Components
+from gateway.errors import BadParameter, NotAcceptable
+from gateway.group import Delivery, HintsMode
+from gateway.handlers.accept import accepts
+from gateway.handlers.selection import EVENTS_PATH, given_cursor, parse_selection, whole_number
+from gateway.handover import carry
+from gateway.hints import HintTiming
+from gateway.history import History
+from gateway.hub import Hub
+from gateway.subscriber import Subscriber, Transport
+
+Value = TypeVar("Value")
+
+_MAX_DELAY_MS = 999_999_999
+_HINTS: dict[str, HintsMode] = {"off": "off", "with": "with", "only": "only"}
+_FORMATS = {"named": True, "message": False}
+_HEADERS = {
+    "Cache-Control": "no-store, no-transform",
+    "X-Accel-Buffering": "no",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StreamOptions:
+    """The stream's settings: durations in the unit that their name says."""
+
+    heartbeat_seconds: float
+    retry_ms: int
+    debounce_ms: int
+    max_wait_ms: int
+    write_buffer_bytes: int
+    dead_peer_seconds: float
+    hand_over: bool
+
+
+class StreamHandler:
+    """Opens streams and gives them to the hub."""
+
+    def __init__(
+        self,
+        history: History,
+        hub: Hub,
+        clock: Clock,
+        components: Components,
+        id_aliases: Mapping[str, str],
+        options: StreamOptions,
+    ) -> None:
+        self._history = history
+        self._hub = hub
+        self._clock = clock
+        self._components = components
+        self._id_aliases = id_aliases
+        self._options = options
+
+    def add_routes(self, app: web.Application) -> None:
+        app.router.add_get(EVENTS_PATH, self.get, allow_head=False)
+
+    async def get(self, request: web.Request) -> web.StreamResponse:
+        if not accepts(request.headers.get("Accept"), "text/event-stream"):
+            raise NotAcceptable("This resource is a text/event-stream, which the Accept header excludes.")
+        selection = parse_selection(request, self._id_aliases)
+        delivery = self._delivery(request)
+        cursor = given_cursor(request)
+        response = self._response(request)
+        if self._hub.is_draining:
+            return await self._refuse(request, response)
+        writer = await response.prepare(request)
+        response.stop_streaming()  # its ping task: the hub's heartbeat does that for all streams at once
+        assert writer is not None
+        resolved = self._history.head if cursor is None else self._history.resolve(cursor)
+        number = resolved if isinstance(resolved, int) else self._history.head
+        frames = control.connected(
+            client_id=secrets.token_hex(8),
+            timestamp=rfc3339(self._clock.wall_ms()),
+            cursor=self._history.cursor(number),
+            recovered=None if cursor is None else isinstance(resolved, int),
+            heartbeat_seconds=self._options.heartbeat_seconds,
+            modes=self._components.modes(selection.selector, selection.components),
+            retry_ms=self._options.retry_ms,
+        )
+        if not isinstance(resolved, int):
+            frames += self._hub.reset_frame(resolved)
+        await response.write(frames)
+
+        def attach(transport: Transport) -> Subscriber:
+            return self._hub.attach(transport, selection.selector, delivery, number)
+
+        if request.transport is not None:
+            request.transport.set_write_buffer_limits(high=self._options.write_buffer_bytes)
+        resumed = isinstance(resolved, int) and cursor is not None
+        await carry(request, writer, self._hub, attach, resumed=resumed, hand_over=self._options.hand_over)
+        return response
+
+    def _delivery(self, request: web.Request) -> Delivery:
+        hints = _choice(request, "hints", _HINTS, "off")
+        timing = HintTiming.clamped(
+            whole_number(request, "debounceMs", self._options.debounce_ms, 0, _MAX_DELAY_MS),
+            whole_number(request, "maxWaitMs", self._options.max_wait_ms, 0, _MAX_DELAY_MS),
+        )
+        return Delivery(
+            named=_choice(request, "format", _FORMATS, "named"),
+            hints=hints,
+            timing=None if hints == "off" else timing,
+            chunked=request.version >= (1, 1),
+        )
+
+    def _response(self, request: web.Request) -> EventSourceResponse:
+        # The kernel ends a connection whose peer has acknowledged nothing for that long.
+        response = EventSourceResponse(send_timeout=self._options.dead_peer_seconds)
+        response.headers.update(_HEADERS)
+        if request.version < (1, 1):
+            # Without chunks only the end of the connection ends the stream.
+            response.headers["Connection"] = "close"
+        return response
+
+    async def _refuse(self, request: web.Request, response: EventSourceResponse) -> web.StreamResponse:
+        """A stream that only says `bye`: any error status would stop an EventSource for ever."""
+        await response.prepare(request)
+        response.stop_streaming()
+        await response.write(control.bye("drain", self._hub.retry_ms()))
+        return response
+
+
+def _choice(request: web.Request, name: str, choices: Mapping[str, Value], default: str) -> Value:
+    text = request.query.get(name, default)
+    if text not in choices:
+        raise BadParameter(name, f"must be one of {', '.join(choices)}")
+    return choices[text]

@@ -1,0 +1,121 @@
+"""What /metrics shows, read from the parts' own counters when somebody asks. docs/operations.md lists it."""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Protocol
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from gateway.history import History
+from gateway.hub import Hub
+
+
+class Published(Protocol):
+    """What the publish handler counts."""
+
+    events: int
+    requests: int
+    replayed: int
+
+
+class GatewayCollector(Collector):
+    """The hub's, the history's and the service's figures, and those of the legacy routes.
+
+    `routes` are dataclasses of counts, or of counts by kind, by the route's path.
+    """
+
+    def __init__(
+        self,
+        hub: Hub,
+        history: History,
+        problems: Counter[str],
+        published: Published,
+        failures: Counter[str],
+        routes: Mapping[str, Any],
+    ) -> None:
+        self._hub = hub
+        self._history = history
+        self._problems = problems
+        self._published = published
+        self._failures = failures
+        self._routes = routes
+
+    def collect(self) -> Iterable[Metric]:
+        yield from self._gauges()
+        yield from self._counters()
+        yield from self._upstreams()
+
+    def _gauges(self) -> Iterator[Metric]:
+        hub, history = self._hub, self._history
+        gauges = [
+            ("tidegate_streams", "Open streams.", hub.connections),
+            ("tidegate_streams_lagging", "Streams whose client does not keep up.", hub.lagging),
+            ("tidegate_groups", "Distinct selections that somebody reads.", len(hub.groups)),
+            ("tidegate_history_events", "Events in the history.", history.head - history.floor),
+            ("tidegate_history_bytes", "Bytes that the history takes, estimated.", history.size_bytes),
+            ("tidegate_unflushed_events", "Events that no stream was sent yet.", history.head - hub.flushed),
+        ]
+        for name, text, value in gauges:
+            yield GaugeMetricFamily(name, text, value=value)
+
+    def _counters(self) -> Iterator[Metric]:
+        counters = self._hub.counters
+        totals = [
+            ("tidegate_streams_opened", "Streams opened.", counters.opened),
+            ("tidegate_flushes", "Flushes of the history to the streams.", counters.flushes),
+            ("tidegate_deliveries", "Events written to streams.", counters.deliveries),
+            ("tidegate_heartbeats", "Heartbeats written to streams.", counters.heartbeats),
+            ("tidegate_hints", "Refresh hints written to streams.", counters.hints),
+            ("tidegate_lagged", "Times that a stream's client did not keep up.", counters.lagged),
+            ("tidegate_failed_writes", "Writes to connections that were gone.", counters.failed_writes),
+            ("tidegate_published_events", "Events published over HTTP.", self._published.events),
+            ("tidegate_publish_requests", "Requests to publish.", self._published.requests),
+            (
+                "tidegate_publish_replayed",
+                "Answers repeated for an Idempotency-Key.",
+                self._published.replayed,
+            ),
+        ]
+        for name, text, value in totals:
+            yield CounterMetricFamily(name, text, value=value)
+        labelled = [
+            ("tidegate_resets", "Readers told that their gap can't be filled.", "reason", counters.resets),
+            ("tidegate_byes", "Streams ended by the gateway.", "reason", counters.byes),
+            ("tidegate_problems", "Requests refused, by problem.", "problem", self._problems),
+            ("tidegate_task_failures", "Tasks that had to be started again.", "task", self._failures),
+        ]
+        for name, text, label, values in labelled:
+            family = CounterMetricFamily(name, text, labels=[label])
+            for key, count in sorted(values.items()):
+                family.add_metric([key], count)
+            yield family
+
+    def _upstreams(self) -> Iterator[Metric]:
+        """Every field that routes count, as a counter of its own; what is counted by kind has that label."""
+        by_field: dict[str, list[tuple[list[str], int]]] = {}
+        for path, counters in self._routes.items():
+            for field in dataclasses.fields(counters):
+                value = getattr(counters, field.name)
+                samples = by_field.setdefault(field.name, [])
+                if isinstance(value, int):
+                    samples.append(([path], value))
+                else:
+                    samples += [([path, kind], count) for kind, count in sorted(value.items())]
+        for name, samples in by_field.items():
+            labels = ["path", "kind"][: max((len(values) for values, _ in samples), default=1)]
+            text = f"{name.replace('_', ' ').capitalize()} of a legacy route."
+            family = CounterMetricFamily(f"tidegate_upstream_{name}", text, labels=labels)
+            for values, count in samples:
+                family.add_metric(values, count)
+            yield family
+
+
+def make_registry(collector: Collector) -> CollectorRegistry:
+    """A registry of its own, so that several gateways can live in one process."""
+    registry = CollectorRegistry()
+    registry.register(collector)
+    return registry
