@@ -1,0 +1,147 @@
+"""`tidegate demo`: the orders application in a process of its own, the gateway before it, and a page."""
+
+import asyncio
+import contextlib
+import errno
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+from gateway import logs
+from gateway.app import serve
+from gateway.config import load_settings
+from gateway.demo.backend import ADDRESS_LINE
+from gateway.demo.page import add_page
+from gateway.settings import Settings
+
+CONFIG = Path(__file__).with_name("tidegate.toml")
+
+START_SECONDS = 20.0
+"""How long the orders application may take to serve."""
+STOP_SECONDS = 5.0
+"""How long it may take to end before it is killed."""
+
+STOPPED, FAILED, PORT_TAKEN = 0, 1, 2
+
+
+class BackendError(Exception):
+    """The orders application did not start, or ended by itself; the message is for people."""
+
+
+async def run_demo(
+    port: int,
+    simulate_every_seconds: float,
+    *,
+    orders: int = 12,
+    say: Callable[[str], None] | None = None,
+    complain: Callable[[str], None] | None = None,
+) -> int:
+    """Runs the demo on 127.0.0.1 until SIGTERM or SIGINT. Gives the exit code.
+
+    `port` is the page's, 0 for any free one; `simulate_every_seconds` the pause between two changes to the
+    `orders`, 0 for none. `say` gets the line with the page's address once it serves, `complain` the one that
+    says why the demo ends; without them they are standard output and error. 0: stopped as asked, after the
+    gateway has drained and the orders application has ended; 1: the orders application failed; 2: the port
+    is taken. Raises ConfigError where a TIDEGATE_ variable is wrong.
+    """
+    say = say or _line_to_stdout
+    complain = complain or _line_to_stderr
+    logs.configure("warning")
+    settings = load_settings(CONFIG, {"server": {"host": "127.0.0.1", "port": port}})
+    try:
+        async with _backend(orders, simulate_every_seconds) as (process, address):
+            await _serve_while_alive(_before(settings, address), address, process, say)
+    except BackendError as error:
+        complain(str(error))
+        return FAILED
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        complain(f"Port {port} is in use by another program: choose another with --port (0: any free one).")
+        return PORT_TAKEN
+    return STOPPED
+
+
+def _line_to_stdout(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def _line_to_stderr(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+
+
+def _before(settings: Settings, backend: str) -> Settings:
+    """`settings` with the orders application's address as the upstream of every legacy route."""
+    routes = tuple(route.model_copy(update={"upstream": f"{backend}/orders"}) for route in settings.legacy)
+    return settings.model_copy(update={"legacy": routes})
+
+
+async def _serve_while_alive(
+    settings: Settings, backend: str, process: asyncio.subprocess.Process, say: Callable[[str], None]
+) -> None:
+    """Serves until told to stop. Raises BackendError where the orders application ends first."""
+
+    def announce(address: str) -> None:
+        say(f"The demo is at {address}/ (open it in a browser; stop with Ctrl-C)")
+
+    gateway = asyncio.ensure_future(
+        serve(settings, announce=announce, extend=lambda app: add_page(app, backend))
+    )
+    ended = asyncio.ensure_future(process.wait())
+    try:
+        await asyncio.wait({gateway, ended}, return_when=asyncio.FIRST_COMPLETED)
+        if not gateway.done():
+            raise BackendError(f"The demo's orders application ended by itself (exit code {ended.result()}).")
+        gateway.result()
+    finally:
+        # Cancelled, the gateway still drains.
+        gateway.cancel()
+        ended.cancel()
+        await asyncio.wait({gateway, ended})
+
+
+@contextlib.asynccontextmanager
+async def _backend(
+    orders: int, simulate_every_seconds: float
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+    """The orders application while it runs, and its address. Raises BackendError where it does not start."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "gateway.demo.backend", "--port", "0", "--stop-with-stdin"),
+        *("--orders", str(orders), "--simulate-every", str(simulate_every_seconds)),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        # A terminal's Ctrl-C is for the gateway alone: it drains first, and the application ends after it.
+        start_new_session=True,
+    )
+    try:
+        yield process, await _address(process)
+    finally:
+        await _end(process)
+
+
+async def _address(process: asyncio.subprocess.Process) -> str:
+    assert process.stdout is not None, "started with a pipe"
+    try:
+        async with asyncio.timeout(START_SECONDS):
+            line = (await process.stdout.readline()).decode("utf-8", "replace")
+    except TimeoutError:
+        raise BackendError(
+            f"The demo's orders application does not serve after {START_SECONDS:.0f} seconds."
+        ) from None
+    if not line.startswith(ADDRESS_LINE):
+        raise BackendError("The demo's orders application did not start: its reason stands above.")
+    return line.removeprefix(ADDRESS_LINE).strip()
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Ends the process if it still runs: SIGTERM, and SIGKILL where that is not enough."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+    try:
+        async with asyncio.timeout(STOP_SECONDS):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()

@@ -1,0 +1,156 @@
+"""`tidegate demo` as a newcomer runs it: two processes, one page, and an orderly end."""
+
+import asyncio
+import contextlib
+import json
+import re
+import signal
+import sys
+from collections.abc import AsyncIterator
+
+import aiohttp
+import psutil
+import pytest
+
+DEADLINE_SECONDS = 60
+"""When a test gives up; nothing here takes that long unless it is broken."""
+
+NOBODY_MOVES = "3600"
+"""A pause of the simulator that outlasts every test."""
+
+
+@contextlib.asynccontextmanager
+async def running(*options: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """`tidegate demo` with its pipes; ended by the test, or killed here."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "gateway", "demo", "--every", NOBODY_MOVES, *options),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def address_of(process: asyncio.subprocess.Process) -> str:
+    line = (await process.stdout.readline()).decode()
+    found = re.search(r"http://127\.0\.0\.1:\d+/", line)
+    assert found, line
+    assert "Ctrl-C" in line
+    return found[0]
+
+
+def backend_of(process: asyncio.subprocess.Process) -> psutil.Process:
+    [backend] = psutil.Process(process.pid).children()
+    assert "gateway.demo.backend" in backend.cmdline()
+    return backend
+
+
+async def first_event(response: aiohttp.ClientResponse, event_type: str) -> dict[str, object]:
+    """The data of the next event of that type."""
+    current = None
+    async for line in response.content:
+        field, _, value = line.decode().rstrip("\n").partition(": ")
+        if field == "event":
+            current = value
+        elif field == "data" and current == event_type:
+            return json.loads(value)
+    raise AssertionError(f"the stream ended without {event_type}")
+
+
+@pytest.fixture
+async def session():
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+async def test_the_page_and_all_that_it_loads_come_from_the_printed_address(session):
+    async with running("--port", "0") as process:
+        address = await address_of(process)
+        response = await session.get(address)
+        page = await response.text()
+        loaded = re.findall(r'(?:src|href)="(?!data:)([^"]+)"', page)
+        answers = [await session.get(address.rstrip("/") + path) for path in loaded]
+
+    assert (response.status, response.content_type) == (200, "text/html")
+    assert {answer.content_type: answer.status for answer in answers} == {
+        "text/css": 200,
+        "text/javascript": 200,
+    }
+
+
+async def test_an_order_that_is_advanced_on_the_page_is_pushed_to_it(session):
+    async with running("--port", "0") as process:
+        api = await address_of(process) + "api/v1"
+        listed = await session.get(f"{api}/orders")
+        empty = next(order for order in (await listed.json())["docs"] if order["orderStage"] == "empty")
+        resume = {"entity": "order", "lastEventId": listed.headers["Sync-Cursor"]}
+        async with session.get(f"{api}/sync/events", params=resume) as stream:
+            moved = await session.patch(f"{api}/orders/{empty['orderID']}", json={"orderStage": "initiated"})
+            event = await first_event(stream, "stage_change")
+
+    assert moved.status == 200
+    assert event["entityId"] == event["orderID"] == empty["orderID"]
+    assert event["data"] == await moved.json() | {"previousStage": "empty", "newStage": "initiated"}
+
+
+async def test_many_readers_of_the_list_are_one_to_the_orders_application(session):
+    async with running("--port", "0") as process:
+        address = await address_of(process)
+        lists = await asyncio.gather(*(session.get(f"{address}api/v1/orders") for _ in range(50)))
+        stats = await (await session.get(f"{address}demo/stats")).json()
+
+    assert {response.status for response in lists} == {200}
+    assert stats["requests"]["list"] < 50
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_ends_the_streams_the_gateway_and_the_orders_application(session, stop):
+    async with running("--port", "0") as process:
+        address = await address_of(process)
+        backend = backend_of(process)
+        async with session.get(f"{address}api/v1/sync/events") as stream:
+            await first_event(stream, "connected")
+            process.send_signal(stop)
+            bye = await first_event(stream, "bye")
+        _, complaints = await process.communicate()
+
+    assert bye["reason"] == "drain"
+    assert (process.returncode, complaints) == (0, b"")
+    assert not backend.is_running()
+
+
+async def test_the_demo_says_so_and_fails_when_the_orders_application_dies(session):
+    async with running("--port", "0") as process:
+        await address_of(process)
+        backend_of(process).kill()
+        _, complaints = await process.communicate()
+
+    assert process.returncode == 1
+    assert b"The demo's orders application ended by itself" in complaints
+    assert b"Traceback" not in complaints
+
+
+async def test_the_orders_application_does_not_outlive_a_demo_that_was_killed():
+    async with running("--port", "0") as process:
+        await address_of(process)
+        backend_of(process)
+        process.kill()
+        # Both hold the other end of this pipe: it ends once both have.
+        assert await process.stderr.read() == b""
+
+
+async def test_a_port_in_use_is_one_clear_sentence_and_leaves_nothing_behind():
+    taken = await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0)
+    port = taken.sockets[0].getsockname()[1]
+    async with taken, running("--port", str(port)) as process:
+        _, complaints = await process.communicate()
+
+    assert process.returncode == 2
+    assert complaints.decode().splitlines() == [
+        f"Port {port} is in use by another program: choose another with --port (0: any free one)."
+    ]
