@@ -102,6 +102,7 @@ class Poller:
         self._writes = 0
         self._flight_writes = 0
         self._shown_writes = 0
+        self._waiting = 0
         self._closed = False
 
     def at_once(self) -> Served | None:
@@ -131,9 +132,15 @@ class Poller:
         served = self.at_once()
         if served is not None:
             return served
-        await self._polled()
+        # An upstream may be silent for longer than a caller counts as one after its request: who waits does.
+        self._waiting += 1
+        try:
+            await self._polled()
+        finally:
+            self._waiting -= 1
+        now = self._last_get = self._clock.monotonic()
         snapshot = self._tracker.snapshot
-        age = math.inf if snapshot is None else self._clock.monotonic() - snapshot.asked_at
+        age = math.inf if snapshot is None else now - snapshot.asked_at
         if snapshot is not None and not self._closed:
             if self._state in (_State.CURRENT, _State.IDLE):
                 return Served(snapshot, Freshness.MISS, int(age))
@@ -198,7 +205,8 @@ class Poller:
 
     def _is_wanted(self) -> bool:
         since = self._clock.monotonic() - self._last_get
-        return since <= _POLLER_INTERVALS * self.route.interval_seconds or self._wanted(self.route.entity)
+        recent = since <= _POLLER_INTERVALS * self.route.interval_seconds
+        return recent or self._waiting > 0 or self._wanted(self.route.entity)
 
     async def _poll(self) -> None:
         flight, self._next_flight = self._next_flight, asyncio.Event()

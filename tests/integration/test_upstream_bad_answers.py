@@ -1,0 +1,239 @@
+"""Upstreams that misbehave: counted, logged, and the last good snapshot kept."""
+
+import gzip
+import json
+import logging
+import zlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from gateway.clock import SystemClock
+from tests.support.clock import ManualClock
+from tests.support.legacy import PATH, listed, order
+from tests.support.upstream import Gateway, Upstream, in_front_of, raw_upstream, upstream
+
+GOOD = listed(order("A"))
+LIMIT = 4000
+
+
+@pytest.fixture
+async def backend() -> AsyncIterator[Upstream]:
+    async with upstream() as one:
+        yield one
+
+
+@pytest.fixture
+async def one(backend: Upstream) -> AsyncIterator[Gateway]:
+    async with in_front_of(backend.url, ManualClock(), interval_seconds=3600.0, max_body_bytes=LIMIT) as made:
+        yield made
+
+
+async def refreshed(one: Gateway) -> Any:
+    poller = one.source.poller(one.route)
+    assert poller is not None
+    poller.written()
+    return await one.get()
+
+
+BAD_ANSWERS = {
+    "status": (b"Internal Server Error", {"status": 500}),
+    "status of a redirect": (b"", {"status": 302, "Location": "/login"}),
+    "status without content": (b"", {"status": 204}),
+    "status of a 304 that is none": (b"", {"status": 304}),
+    "not_json as HTML": (b"<!doctype html><title>Log in</title>", {"Content_Type": "text/html"}),
+    "not_json by half": (GOOD[:-5], {}),
+    "not_json at all": (b"", {}),
+    "no_list": (b'{"error":"later"}', {}),
+    "not_an_object": (listed("A"), {}),
+    "no_key": (listed({"id": "A"}), {}),
+    "bad_key": (listed(order({})), {}),
+    "duplicate_key": (listed(order("A"), order("A")), {}),
+    "too_large": (listed(order("A", x="x" * LIMIT)), {}),
+    "too_large unpacked": (
+        gzip.compress(listed(order("A", x="x" * 100 * LIMIT))),
+        {"Content_Encoding": "gzip"},
+    ),
+    "encoding that is unknown": (GOOD, {"Content_Encoding": "br"}),
+    "encoding that is another": (GOOD, {"Content_Encoding": "gzip"}),
+    "encoding cut off": (gzip.compress(GOOD)[:-4], {"Content_Encoding": "gzip"}),
+    "encoding with a tail": (gzip.compress(GOOD) + b"tail", {"Content_Encoding": "gzip"}),
+}
+
+
+@pytest.mark.parametrize("name", BAD_ANSWERS)
+async def test_a_bad_answer_is_counted_by_kind_and_the_last_good_one_kept(
+    backend: Upstream, one: Gateway, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    kind = name.split()[0]
+    body, headers = BAD_ANSWERS[name]
+    backend.says(GOOD)
+    await one.get()
+    backend.says(body, **headers)
+
+    with caplog.at_level(logging.WARNING):
+        got = await refreshed(one)
+
+    assert (got.status, got.body) == (200, GOOD)
+    assert got.cache_status == "tidegate; hit; fwd=stale"
+    assert one.source.counters[PATH].bad_answers == {kind: 1}
+    (record,) = [record for record in caplog.records if record.getMessage() == "upstream_failed"]
+    assert record.__dict__["fields"]["kind"] == kind
+    assert await one.events() == []
+
+
+@pytest.mark.parametrize("name", BAD_ANSWERS)
+async def test_without_a_good_answer_a_bad_one_is_a_502(backend: Upstream, one: Gateway, name: str) -> None:
+    body, headers = BAD_ANSWERS[name]
+    backend.says(body, **headers)
+
+    got = await one.get()
+
+    assert got.status == 502
+    assert got.headers["Content-Type"] == "application/problem+json"
+    assert b"Traceback" not in got.body
+    assert backend.url.encode() not in got.body
+
+
+async def test_after_a_bad_answer_changes_are_those_since_the_last_good_one(
+    backend: Upstream, one: Gateway
+) -> None:
+    backend.says(GOOD)
+    await one.get()
+    backend.says(b"<html>")
+    await refreshed(one)
+    backend.says(listed(order("A"), order("B")))
+
+    await refreshed(one)
+
+    assert [(event.event_type, event.entity_id) for event in await one.events()] == [("order_created", "B")]
+
+
+async def test_a_body_of_exactly_the_limit_is_taken(backend: Upstream, one: Gateway) -> None:
+    body = listed(order("A", x=""))
+    full = listed(order("A", x="x" * (LIMIT - len(body))))
+    backend.says(full)
+
+    assert (await one.get()).body == full
+
+
+@pytest.mark.parametrize("coding", ["gzip", "X-GZIP"])
+async def test_an_answer_that_is_packed_all_the_same_is_unpacked(
+    backend: Upstream, one: Gateway, coding: str
+) -> None:
+    backend.says(gzip.compress(GOOD), Content_Encoding=coding, ETag='"of-the-packed-bytes"')
+
+    got = await one.get()
+
+    assert backend.asked[0].headers["Accept-Encoding"] == "identity"
+    assert got.body == GOOD
+    assert "Content-Encoding" not in got.headers
+    assert got.headers["ETag"] != '"of-the-packed-bytes"'
+
+
+async def test_a_bomb_is_not_unpacked_beyond_the_limit(backend: Upstream, one: Gateway) -> None:
+    packer = zlib.compressobj(9, wbits=31)
+    bomb = b"".join(packer.compress(bytes(2**20)) for _ in range(3)) + packer.flush()
+    assert len(bomb) <= LIMIT
+    backend.says(bomb, Content_Encoding="gzip")
+
+    assert (await one.get()).status == 502
+    assert one.source.counters[PATH].bad_answers == {"too_large": 1}
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-", id="half a head"),
+        pytest.param(b"SSH-2.0-OpenSSH\r\n\r\n", id="not HTTP"),
+        pytest.param(HEAD + b"Content-Length: 500\r\n\r\n" + GOOD, id="half a body"),
+        pytest.param(HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\n{'do", id="half a chunk"),
+        pytest.param(HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{'do", id="a broken chunk"),
+        pytest.param(HEAD + b"Content-Length: many\r\n\r\n" + GOOD, id="a broken length"),
+        pytest.param(HEAD + b"X: " + b"x" * 100_000 + b"\r\n\r\n" + GOOD, id="an endless field"),
+    ],
+)
+async def test_a_connection_that_breaks_off_is_a_failure(answer: bytes) -> None:
+    async with (
+        raw_upstream(answer) as (url, _),
+        in_front_of(url, ManualClock(), interval_seconds=3600.0) as one,
+    ):
+        got = await one.get()
+
+        assert got.status == 502
+        assert one.source.counters[PATH].failures == {"connection": 1}
+
+
+async def test_an_answer_without_a_length_is_read_to_its_end() -> None:
+    answer = HEAD + b"Connection: close\r\n\r\n" + GOOD
+    async with (
+        raw_upstream(answer) as (url, _),
+        in_front_of(url, ManualClock(), interval_seconds=3600.0) as one,
+    ):
+        assert (await one.get()).body == GOOD
+
+
+async def test_an_endless_answer_without_a_length_is_left_at_the_limit() -> None:
+    answer = HEAD + b"Connection: close\r\n\r\n" + b"[" * 2_000_000
+    async with (
+        raw_upstream(answer) as (url, _),
+        in_front_of(url, ManualClock(), interval_seconds=3600.0, max_body_bytes=LIMIT) as one,
+    ):
+        assert (await one.get()).status == 502
+        assert one.source.counters[PATH].bad_answers == {"too_large": 1}
+
+
+async def test_an_answer_that_never_ends_is_left_at_the_limit(backend: Upstream, one: Gateway) -> None:
+    async def endless(request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        while True:
+            await answer.write(b"[" * 10_000)
+
+    backend.answering = endless
+
+    assert (await one.get()).status == 502
+    assert one.source.counters[PATH].bad_answers == {"too_large": 1}
+
+
+async def test_an_upstream_that_nobody_listens_at_is_a_failure() -> None:
+    async with raw_upstream(b"") as (url, _):
+        pass
+    async with in_front_of(url, ManualClock(), interval_seconds=3600.0) as one:
+        got = await one.get()
+
+        assert got.status == 502
+        assert one.source.counters[PATH].failures == {"connection": 1}
+        assert one.source.health()[0].state == "down"
+
+
+@pytest.mark.parametrize("sent", [b"", HEAD + b"Content-Length: 500\r\n\r\n" + GOOD])
+async def test_an_upstream_that_falls_silent_is_a_timeout(sent: bytes) -> None:
+    async with (
+        raw_upstream(sent, silent=True) as (url, _),
+        in_front_of(url, ManualClock(), interval_seconds=3600.0, timeout_seconds=0.2) as one,
+    ):
+        got = await one.get()
+
+        assert got.status == 504
+        assert json.loads(got.body)["detail"] == "The upstream did not answer within 0.2 s."
+        assert one.source.counters[PATH].failures == {"timeout": 1}
+
+
+async def test_failures_are_backed_off_and_the_upstream_is_seen_when_it_is_back(backend: Upstream) -> None:
+    backend.says(b"oops", status=500)
+    async with in_front_of(
+        backend.url, SystemClock(), wanted=lambda entity: True, interval_seconds=0.01
+    ) as one:
+        await backend.was_asked(4)
+        backend.says(GOOD)
+        await backend.asked_again()
+        got = await one.get()
+
+    assert got.body == GOOD
