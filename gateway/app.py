@@ -27,7 +27,7 @@ from gateway.interest import Interest
 from gateway.log import EventLog
 from gateway.logs import log_event
 from gateway.metrics import GatewayCollector, make_registry
-from gateway.server import GatewayRunner
+from gateway.server import PROBLEMS, GatewayRunner
 from gateway.settings import Settings
 from gateway.supervisor import Supervisor
 
@@ -104,6 +104,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, hand_over: boo
     problems: Counter[str] = Counter()
     app = web.Application(middlewares=[problems_middleware(problems)])
     app[GATEWAY] = gateway
+    app[PROBLEMS] = problems
     _add_handlers(app, gateway, problems, hand_over)
 
     async def lifespan(app: web.Application) -> AsyncIterator[None]:

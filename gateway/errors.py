@@ -20,6 +20,8 @@ class TidegateError(Exception):
     status = 500
     slug = "internal"
     title = "The gateway failed"
+    ends_connection = False
+    """Whether the rest of the request is not worth reading."""
 
     def __init__(
         self,
@@ -72,6 +74,14 @@ class NotAcceptable(ClientError):
     title = "Not acceptable"
 
 
+class ExpectationFailed(ClientError):
+    """The caller expects something that the gateway does not do (RFC 9110, section 15.5.18)."""
+
+    status = 417
+    slug = "expectation-failed"
+    title = "Expectation failed"
+
+
 class PublisherError(TidegateError):
     """The publisher sent something that can't become events; nothing of it was published."""
 
@@ -86,6 +96,7 @@ class BodyTimeout(PublisherError):
     status = 408
     slug = "body-timeout"
     title = "The request body came too slowly"
+    ends_connection = True
 
 
 class BodyTooLarge(PublisherError):
@@ -94,6 +105,7 @@ class BodyTooLarge(PublisherError):
     status = 413
     slug = "too-large"
     title = "Too large"
+    ends_connection = True
 
 
 class UnsupportedMediaType(PublisherError):

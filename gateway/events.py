@@ -203,10 +203,11 @@ class EventInput(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _absent_is_not_null(cls, value: Any) -> Any:
-        if isinstance(value, dict):
-            for name, member in value.items():
-                if member is None:
-                    raise PydanticCustomError("null", "{name} is null: leave it out", {"name": name})
+        if not isinstance(value, dict):
+            raise PydanticCustomError("object", "an event is an object")
+        for name, member in value.items():
+            if member is None:
+                raise PydanticCustomError("null", "{name} is null: leave it out", {"name": name})
         return value
 
     @model_validator(mode="after")
@@ -233,6 +234,17 @@ class EventInput(BaseModel):
 
 
 _INPUTS = TypeAdapter(list[EventInput])
+_WORDS = {
+    "dict_type": "must be an object",
+    "extra_forbidden": "is not a member that a publisher may give",
+    "literal_error": "must be insert, update, delete or signal",
+    "missing": "is required",
+    "string_pattern_mismatch": "must be 1 to 64 of A-Z a-z 0-9 _ . -",
+    "string_type": "must be text",
+    "string_too_long": "must be 1 to 256 characters",
+    "string_too_short": "must be 1 to 256 characters",
+}
+"""What a refusal says in JSON's words, by pydantic's name of the error."""
 
 
 def parse_events(raw: Sequence[Any], *, now_ms: int, max_event_bytes: int, batch: bool = True) -> list[Event]:
@@ -248,7 +260,7 @@ def parse_events(raw: Sequence[Any], *, now_ms: int, max_event_bytes: int, batch
         raise InvalidEvents(
             "One or more events break the rules; none was published.",
             errors=[
-                _place(detail["loc"], detail["msg"], batch)
+                _place(detail["loc"], _WORDS.get(detail["type"], detail["msg"]), batch)
                 for detail in error.errors(include_url=False, include_input=False)[:MAX_ERRORS]
             ],
         ) from None

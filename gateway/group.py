@@ -31,12 +31,11 @@ class Delivery(NamedTuple):
 class Group:
     """The live members, what the running flush has for them, and their pending hints.
 
-    `attached` counts the subscribers of every state; `waiters` are long polls, whose group has the delivery
-    None and no subscribers.
+    `readers` counts the subscribers of every state, or the long polls: their groups have the delivery None.
+    `waiters` are the long polls that wait at the moment.
     """
 
     __slots__ = (
-        "attached",
         "debouncer",
         "delivery",
         "hint_is_planned",
@@ -44,6 +43,7 @@ class Group:
         "members",
         "offered",
         "outbox",
+        "readers",
         "selector",
         "waiters",
     )
@@ -54,7 +54,7 @@ class Group:
         self.delivery = delivery if delivery is not None else Delivery()
         self.members: dict[Subscriber, None] = {}
         self.waiters: set[Future[None]] = set()
-        self.attached = 0
+        self.readers = 0
         self.outbox: list[tuple[int, bytes]] = []
         self.offered = 0
         timing = self.delivery.timing
@@ -127,7 +127,7 @@ class Groups:
 
     def release(self, group: Group) -> None:
         """Lets go of a group that has no reader any more; any other stays."""
-        if not group.attached and not group.waiters and self._groups.get(group.key) is group:
+        if not group.readers and self._groups.get(group.key) is group:
             del self._groups[group.key]
             self._index.remove(group)
 

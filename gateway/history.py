@@ -123,7 +123,7 @@ class History:
         self._ring.trim(now, keep_after)
 
     def cursor(self, number: int) -> str:
-        """The cursor of a number from floor to head."""
+        """The cursor of a number up to the head; below the floor, one that is answered with a reset."""
         return self.cursor_at(self._ring.position_of(number))
 
     def cursor_at(self, position: Position) -> str:

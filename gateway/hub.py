@@ -30,6 +30,8 @@ from gateway.sweeper import Sweeper
 
 WRITES_A_TURN = 256
 """About two milliseconds of writes, the kernel's part included."""
+TURN_SECONDS = 0.004
+"""The most that a turn counts as in what a flush took; the rest of the time went to others already."""
 ENTRIES_A_FLUSH = 2048
 CHASE_ENTRIES = 256
 CHASE_BYTES = 65_536
@@ -94,6 +96,8 @@ class Hub:
         self._subscribers: dict[Subscriber, None] = {}
         self._flush: Iterator[None] | None = None
         self._next_flush_at = 0.0
+        self._flush_took = 0.0
+        self._turn_began = 0.0
         self._jobs: deque[Iterator[None]] = deque()
         self._chasing: deque[Subscriber] = deque()
         self._writes_left = WRITES_A_TURN
@@ -127,7 +131,7 @@ class Hub:
     def attach(self, transport: Transport, selector: Selector, delivery: Delivery, number: int) -> Subscriber:
         """A new stream, which has been told that it continues from entry `number`. Nothing is written yet."""
         group = self.groups.get(selector, delivery)
-        group.attached += 1
+        group.readers += 1
         subscriber = Subscriber(group, number, transport)
         self._subscribers[subscriber] = None
         self.counters.opened += 1
@@ -192,7 +196,7 @@ class Hub:
         group.members.pop(subscriber, None)
         self._sweeper.forget(subscriber)
         self._refresher.settle(subscriber)
-        group.attached -= 1
+        group.readers -= 1
         self.groups.release(group)
         if not self._subscribers:
             _resolve(self._empty_waiters)
@@ -211,16 +215,23 @@ class Hub:
         if self._flush is not None or self._jobs or self._chasing:
             self._turn.set(0.0)
         elif self.flushed < self._history.head:
-            self._turn.set(self._next_flush_at)
+            self._turn.set(0.0 if self.is_draining else self._next_flush_at)
 
     def _run_turn(self) -> None:
         self._writes_left = WRITES_A_TURN
-        has_news = self.flushed < self._history.head
-        if self._flush is None and has_news and self._scheduler.time() >= self._next_flush_at:
+        now = self._scheduler.time()
+        if self._flush is not None:
+            # The loop has written what the last turn queued, and done other things as well.
+            self._flush_took += min(now - self._turn_began, TURN_SECONDS)
+        elif self.flushed < self._history.head and (now >= self._next_flush_at or self.is_draining):
             self._flush = self._run_flush()
+            self._flush_took = 0.0
+            self._next_flush_at = now + self._timing.coalesce_seconds
+        self._turn_began = now
         if self._flush is not None:
             if _is_over(self._flush):
                 self._flush = None
+                self._next_flush_at = max(self._next_flush_at, now + self._flush_took)
         elif self._jobs and _is_over(self._jobs[0]):
             self._jobs.popleft()
         self._chase_some()
@@ -254,10 +265,8 @@ class Hub:
         self._history.trim(self._clock.monotonic(), target)
         self.counters.flushes += 1
         _resolve(self._flush_waiters)
-        # The loop writes what was queued before the next turn comes: that belongs to what the flush took.
+        # The loop writes what was queued before the next turn comes: that belongs to what the flush takes.
         yield
-        now = self._scheduler.time()
-        self._next_flush_at = max(started + self._timing.coalesce_seconds, now + (now - started))
 
     def _deliver(self, group: Group, first: int, target: int) -> Iterator[None]:
         """Writes what the flush of the entries after `first`, up to `target`, has for the group's members."""
@@ -422,6 +431,8 @@ class Hub:
         return waiter
 
     def _drain(self) -> Iterator[None]:
+        while self.flushed < self._history.head:
+            yield  # what was published before the end is delivered before the bye
         for group in tuple(self.groups):
             _resolve(group.waiters)
         for subscriber in tuple(self._subscribers):

@@ -82,7 +82,9 @@ class Ring(Generic[E]):
         return self._base + bisect_right(self._entries, at, lo=self._gone, key=lambda entry: entry.at)
 
     def position_of(self, number: int) -> Position:
-        """The position of a number from floor to head."""
+        """The position of a number up to the head; below the floor, one from which nothing can be resumed."""
+        if number < self.floor:
+            return ORIGIN
         if number == self.floor:
             return self.floor_position
         return self._entries[number - self._base - 1].position

@@ -17,6 +17,7 @@ _NAME = re.compile(NAME_PATTERN)
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?\Z")
 _EVENT_TYPE_PARAMETERS = ("eventTypes", "event_type", "types")
 _MAX_MEMBER_CHARACTERS = 256
+_MAX_NUMBER_CHARACTERS = 400
 _IS_OPERANDS: dict[str, object] = {"null": None, "true": True, "false": False}
 
 
@@ -325,6 +326,8 @@ def _scalar(text: str) -> Any:
         return _IS_OPERANDS[text]
     if not _NUMBER.match(text):
         return text
+    if len(text) > _MAX_NUMBER_CHARACTERS:
+        raise BadParameter("filter", "a number is too long")
     if text.lstrip("-").isdigit():
         return int(text)
     number = float(text)

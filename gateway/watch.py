@@ -17,6 +17,7 @@ class Watch:
     def __init__(self, groups: Groups, selector: Selector) -> None:
         self._groups = groups
         self._group = groups.get(selector, None)
+        self._group.readers += 1
         self._future: asyncio.Future[None] | None = None
 
     async def wait(self, seconds: float) -> bool:
@@ -41,4 +42,5 @@ class Watch:
     ) -> None:
         if self._future is not None:
             self._group.waiters.discard(self._future)
+        self._group.readers -= 1
         self._groups.release(self._group)

@@ -1,12 +1,12 @@
 """Content negotiation, as far as this gateway needs it (RFC 9110, section 12.5.1)."""
 
 
-def accepts(header: str | None, media_type: str) -> bool:
-    """Whether an Accept header admits `media_type`; no header admits everything.
+def accepts(header: str, media_type: str) -> bool:
+    """Whether an Accept header admits `media_type`; none, or an empty one, admits everything.
 
     The most specific range that covers it decides, and a quality of 0 excludes.
     """
-    if header is None or not header.strip():
+    if not header.strip():
         return True
     kind = media_type.partition("/")[0]
     specificity = {"*/*": 1, f"{kind}/*": 2, media_type: 3}

@@ -20,7 +20,7 @@ from gateway.handlers.selection import (
     parse_selection,
     whole_number,
 )
-from gateway.history import History, HistoryEntry
+from gateway.history import History, HistoryEntry, ResetReason
 from gateway.hub import Hub
 from gateway.interest import Interest
 from gateway.selectors import Match, Selector
@@ -30,12 +30,14 @@ DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
 MAX_WAIT_SECONDS = 60.0
 POLL_INTERVAL_MS = 5000
+MAX_ANSWER_BYTES = 1_048_576
+"""An answer ends with the event that passes it, and `more`: it is held while the caller reads it."""
 SCAN_ENTRIES = 1024
 """How many entries are looked at before the event loop gets its turn."""
 
 _SECONDS = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?\Z")
 _PREFER_WAIT = re.compile(r"""(?:^|[,;\s])wait\s*=\s*"?([0-9]{1,6})"?\s*(?:$|[,;])""", re.IGNORECASE)
-_ENTITY_TAG = re.compile(r'\s*(?:W/)?"([^"]*)"')
+_ENTITY_TAG = re.compile(r'"([^"]*)"')
 
 
 class Batch(NamedTuple):
@@ -74,8 +76,7 @@ class PollHandler:
         self._interest.note(selection.selector)
         limit = whole_number(request, "limit", DEFAULT_LIMIT, 1, MAX_LIMIT)
         wait_seconds, applied = _wait(request)
-        cursor, is_conditional = _cursor(request)
-        start = self._history.head if cursor is None else self._history.resolve(cursor)
+        start, is_conditional = self._start(request)
         mode = overall(self._components.modes(selection.selector, selection.components))
         headers = {"Fetch-Mode": mode, "Cache-Control": "private, no-cache"}
         if applied is not None:
@@ -95,6 +96,22 @@ class PollHandler:
             headers |= self._cursor_headers(selection, batch.number)
             return web.Response(status=304, headers=headers)
         return self._answer(selection, batch, headers)
+
+    def _start(self, request: web.Request) -> tuple[int | ResetReason, bool]:
+        """Where to start, or why that can't be; and whether it came as a condition, which 304 can answer."""
+        cursor = given_cursor(request)
+        if cursor is not None:
+            return self._history.resolve(cursor), False
+        condition = ",".join(request.headers.getall("If-None-Match", [])).strip()
+        if not condition or condition == "*":
+            return self._history.head, False
+        tags = _ENTITY_TAG.findall(condition) or [condition]
+        for tag in tags:
+            check_cursor("If-None-Match", tag)
+        known = [self._history.resolve(tag) for tag in tags]
+        numbers = [number for number in known if isinstance(number, int)]
+        # Of several answers that the client holds, the newest is what it would have to be told anew.
+        return max(numbers) if numbers else known[0], True
 
     def _answer(
         self, selection: Selection, batch: Batch, headers: dict[str, str], reset: bytes = b""
@@ -133,11 +150,13 @@ class PollHandler:
         limit = whole_number(request, "limit", DEFAULT_LIMIT, 1, MAX_LIMIT)
         head = self._history.head
         events: list[bytes] = []
+        size = 0
         for entry in reversed(self._history.latest(head)):
             json = event_for(self._history, selection.selector, entry)
             if json is not None:
                 events.append(json)
-                if len(events) == limit:
+                size += len(json)
+                if len(events) == limit or size >= MAX_ANSWER_BYTES:
                     break
         events.reverse()
         cursor = self._history.cursor(head)
@@ -147,15 +166,17 @@ class PollHandler:
 
 
 async def scan(history: History, selector: Selector, number: int, limit: int) -> Batch | None:
-    """The first `limit` matching events after `number`, or None where the history was trimmed past it."""
+    """The first matching events after `number`; None where the history was trimmed past it meanwhile."""
     events: list[bytes] = []
+    size = 0
     while (entries := history.after(number, SCAN_ENTRIES)) is not None:
         for entry in entries:
             json = event_for(history, selector, entry)
             if json is not None:
-                if len(events) == limit:
+                if len(events) == limit or size >= MAX_ANSWER_BYTES:
                     return Batch(events, number, True)
                 events.append(json)
+                size += len(json)
             number += 1
         if len(entries) < SCAN_ENTRIES:
             return Batch(events, number, False)
@@ -169,20 +190,6 @@ def event_for(history: History, selector: Selector, entry: HistoryEntry) -> byte
     if match is Match.SKIP:
         return None
     return entry.json if match is Match.DELIVER else history.leave_json(entry)
-
-
-def _cursor(request: web.Request) -> tuple[str | None, bool]:
-    """The cursor given, and whether it came as a condition, which a 304 can answer."""
-    cursor = given_cursor(request)
-    if cursor is not None:
-        return cursor, False
-    condition = request.headers.get("If-None-Match")
-    if not condition or condition.strip() == "*":
-        return None, False
-    tag = _ENTITY_TAG.match(condition)
-    text = tag[1] if tag is not None else condition
-    check_cursor("If-None-Match", text)
-    return text, True
 
 
 def _wait(request: web.Request) -> tuple[float, str | None]:

@@ -16,12 +16,15 @@ _log = logging.getLogger(__name__)
 
 def problem_response(error: TidegateError, **members: Any) -> web.Response:
     """The answer that an error is; `members` are further members of the body."""
-    return web.Response(
+    response = web.Response(
         status=error.status,
         body=orjson.dumps(error.problem() | members),
         headers={"Cache-Control": "no-store", **error.headers},
         content_type="application/problem+json",
     )
+    if error.ends_connection:
+        response.force_close()
+    return response
 
 
 def problems_middleware(counts: Counter[str]) -> Middleware:

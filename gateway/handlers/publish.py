@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import orjson
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 from cachetools import TTLCache
 
 from gateway.clock import Clock
@@ -14,6 +14,7 @@ from gateway.errors import (
     BadParameter,
     BodyTimeout,
     BodyTooLarge,
+    ExpectationFailed,
     IdempotencyConflict,
     InvalidEvents,
     PublisherError,
@@ -21,6 +22,7 @@ from gateway.errors import (
 )
 from gateway.events import Cursor, Event, has_control_characters, parse_events
 from gateway.handlers.cloudevents import events_of_cloudevents
+from gateway.handlers.problems import problem_response
 from gateway.handlers.selection import EVENTS_PATH
 from gateway.log import EventLog
 
@@ -68,7 +70,7 @@ class PublishHandler:
         )
 
     def add_routes(self, app: web.Application) -> None:
-        app.router.add_post(EVENTS_PATH, self.post)
+        app.router.add_post(EVENTS_PATH, self.post, expect_handler=meet_expectation)
 
     async def post(self, request: web.Request) -> web.Response:
         kind = request.content_type
@@ -153,9 +155,20 @@ def _idempotency_key(request: web.Request) -> str | None:
     return key
 
 
+async def meet_expectation(request: web.Request) -> web.Response | None:
+    """Tells a client that asks first to send its body; refuses any other expectation (RFC 9110, 10.1.1)."""
+    if request.headers.get("Expect", "").lower() != "100-continue":
+        return problem_response(ExpectationFailed("The only expectation that is met is 100-continue."))
+    if request.version >= HttpVersion11:
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        # These bytes are not the answer: aiohttp looks here whether that has begun.
+        request.writer.output_size = 0
+    return None
+
+
 async def read_body(request: web.Request, max_bytes: int, seconds: float) -> bytes:
     """The request's body. Raises BodyTooLarge, and BodyTimeout where it takes longer than `seconds`."""
-    too_large = BodyTooLarge(f"A request may have {max_bytes} bytes.", headers={"Connection": "close"})
+    too_large = BodyTooLarge(f"A request may have {max_bytes} bytes.")
     if request.content_length is not None and request.content_length > max_bytes:
         raise too_large
     parts: list[bytes] = []
@@ -167,8 +180,13 @@ async def read_body(request: web.Request, max_bytes: int, seconds: float) -> byt
                 if size > max_bytes:
                     raise too_large
                 parts.append(part)
+    except web.RequestPayloadError:
+        raise PublisherError("The body is broken: it can't be unpacked, or ended too early.") from None
     except TimeoutError:
-        raise BodyTimeout(
-            f"The body did not arrive within {seconds:g} seconds.", headers={"Connection": "close"}
-        ) from None
+        raise BodyTimeout(f"The body did not arrive within {seconds:g} seconds.") from None
+    except asyncio.CancelledError:
+        if request.transport is not None:
+            raise
+        # The client has gone, which cancels its handler: nobody hears this, but it is counted and logged.
+        raise PublisherError("The body was cut off.") from None
     return b"".join(parts)

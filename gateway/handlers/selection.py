@@ -16,7 +16,7 @@ POLL_PATH = "/api/v1/sync/poll"
 HISTORY_PATH = "/api/v1/sync/history"
 CURSOR_PARAMETERS = ("lastEventId", "last_event_id", "cursor")
 
-_WHOLE = re.compile(r"[0-9]{1,9}\Z")
+_WHOLE = re.compile(r"[0-9]{1,18}\Z")
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from gateway.subscriber import Subscriber, Transport
 
 Value = TypeVar("Value")
 
-_MAX_DELAY_MS = 999_999_999
+_ANY_DELAY_MS = 10**18
 _HINTS: dict[str, HintsMode] = {"off": "off", "with": "with", "only": "only"}
 _FORMATS = {"named": True, "message": False}
 _HEADERS = {
@@ -68,7 +68,7 @@ class StreamHandler:
         app.router.add_get(EVENTS_PATH, self.get, allow_head=False)
 
     async def get(self, request: web.Request) -> web.StreamResponse:
-        if not accepts(request.headers.get("Accept"), "text/event-stream"):
+        if not accepts(",".join(request.headers.getall("Accept", [])), "text/event-stream"):
             raise NotAcceptable("This resource is a text/event-stream, which the Accept header excludes.")
         selection = parse_selection(request, self._id_aliases)
         delivery = self._delivery(request)
@@ -106,8 +106,8 @@ class StreamHandler:
     def _delivery(self, request: web.Request) -> Delivery:
         hints = _choice(request, "hints", _HINTS, "off")
         timing = HintTiming.clamped(
-            whole_number(request, "debounceMs", self._options.debounce_ms, 0, _MAX_DELAY_MS),
-            whole_number(request, "maxWaitMs", self._options.max_wait_ms, 0, _MAX_DELAY_MS),
+            whole_number(request, "debounceMs", self._options.debounce_ms, 0, _ANY_DELAY_MS),
+            whole_number(request, "maxWaitMs", self._options.max_wait_ms, 0, _ANY_DELAY_MS),
         )
         return Delivery(
             named=_choice(request, "format", _FORMATS, "named"),

@@ -43,7 +43,7 @@ class Connection:
 
     @classmethod
     async def open(cls, port: int, *, receive_buffer: int | None = None) -> "Connection":
-        """`receive_buffer` is what the kernel keeps for a client that does not read; its own choice is 6 MB."""
+        """`receive_buffer` is what the kernel keeps for a client that does not read: megabytes by default."""
         client = socket.socket()
         if receive_buffer is not None:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)

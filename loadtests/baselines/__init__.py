@@ -1,0 +1,1 @@
+"""Servers to compare with: the usual ways to do what the gateway does."""

@@ -1,0 +1,152 @@
+"""Publishes numbered events over a few keep-alive connections, on the crowd's loop."""
+
+import select
+import socket
+import time
+from collections import Counter
+from collections.abc import Sequence
+
+import orjson
+
+from loadtests.crowd import EVENTS_PATH, Crowd, RunFailedError
+from loadtests.streams import MalformedError, parse_head
+
+CREATED = 201
+
+
+class _Connection:
+    """One keep-alive connection with at most one request under way."""
+
+    def __init__(self, crowd: Crowd) -> None:
+        self._crowd = crowd
+        self._sock = socket.create_connection(crowd.address)
+        self._sock.setblocking(False)
+        self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._unsent = b""
+        self._answer = b""
+        self.idle = True
+        crowd.watch(self._sock, self._ready)
+
+    def send(self, request: bytes) -> None:
+        """Begins a request; it is under way until `idle` is true again."""
+        self.idle = False
+        self._unsent = request
+        self._write()
+
+    def close(self) -> None:
+        """Closes the connection, whatever is under way."""
+        self._crowd.forget(self._sock)
+        self._sock.close()
+
+    def _write(self) -> None:
+        blocked = False
+        try:
+            self._unsent = self._unsent[self._sock.send(self._unsent) :]
+        except BlockingIOError:
+            blocked = True
+        waiting = blocked or bool(self._unsent)
+        self._crowd.change(self._sock, select.EPOLLIN | (select.EPOLLOUT if waiting else 0))
+
+    def _ready(self, mask: int) -> None:
+        if mask & select.EPOLLOUT and self._unsent:
+            self._write()
+        if not mask & ~select.EPOLLOUT:
+            return
+        try:
+            data = self._sock.recv(1 << 16)
+        except OSError as error:
+            raise RunFailedError(f"publishing failed: {error.strerror}") from error
+        if not data:
+            raise RunFailedError("the server closed a connection that was publishing")
+        self._answer += data
+        self._finish()
+
+    def _finish(self) -> None:
+        """Ends the request when its answer is complete; anything but 201 ends the run."""
+        try:
+            parsed = parse_head(self._answer)
+            if parsed is None:
+                return
+            head, body = parsed
+            length = int(head.headers["content-length"])
+        except (MalformedError, KeyError, ValueError) as error:
+            raise RunFailedError(f"publishing got an answer that does not parse: {error}") from error
+        if len(body) < length:
+            return
+        if head.status != CREATED:
+            detail = body[:300].decode(errors="replace")
+            raise RunFailedError(f"publishing was answered {head.status}: {detail}")
+        self._answer = b""
+        self.idle = True
+
+
+class Publisher:
+    """Publishes over a number of lanes: connections, each numbering its own events from 0.
+
+    An event's `data` holds `lane`, `seq` (its number on the lane or, with `per_entity`, among its entity's
+    events; then there is one lane only) and `sentNs`, the monotonic clock when its request was built.
+    `published` counts all events.
+    """
+
+    def __init__(self, crowd: Crowd, *, lanes: int, per_entity: bool = False) -> None:
+        if per_entity and lanes != 1:
+            raise ValueError("numbering by entity needs a single lane")
+        self._crowd = crowd
+        self._per_entity = per_entity
+        self._lanes = [_Connection(crowd) for _ in range(lanes)]
+        self._on_lane = [0] * lanes
+        self._of_entity: Counter[str] = Counter()
+        self.published = 0
+
+    def __enter__(self) -> "Publisher":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for connection in self._lanes:
+            connection.close()
+
+    def counts(self, entity: str) -> tuple[int, ...]:
+        """How many events of each lane a stream that asked for that entity ("": for all) should have had."""
+        return (self._of_entity[entity],) if self._per_entity else tuple(self._on_lane)
+
+    @property
+    def idle(self) -> bool:
+        """Whether every request has been answered."""
+        return all(connection.idle for connection in self._lanes)
+
+    def offer(self, entities: Sequence[str], batch: int) -> int:
+        """Publishes events of these entities, in order, `batch` to a request, a request on each idle lane.
+
+        Gives how many of them it took; the others wait for the next call.
+        """
+        taken = 0
+        for lane, connection in enumerate(self._lanes):
+            names = entities[taken : taken + batch]
+            if connection.idle and names:
+                connection.send(self._request(lane, names))
+                taken += len(names)
+        return taken
+
+    def _request(self, lane: int, entities: Sequence[str]) -> bytes:
+        sent_ns = time.monotonic_ns()
+        events = [self._event(lane, entity, sent_ns) for entity in entities]
+        body = orjson.dumps(events if len(events) > 1 else events[0])
+        host, port = self._crowd.address
+        return (
+            f"POST {EVENTS_PATH} HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n"
+        ).encode() + body
+
+    def _event(self, lane: int, entity: str, sent_ns: int) -> dict[str, object]:
+        number = self._of_entity[entity] if self._per_entity else self._on_lane[lane]
+        self._of_entity[entity] += 1
+        self._on_lane[lane] += 1
+        self.published += 1
+        entity_type, _, entity_id = entity.partition(":")
+        return {
+            "eventType": "stage_change",
+            "entityType": entity_type,
+            "entityId": entity_id,
+            "action": "update",
+            "data": {"orderStage": "paid", "lane": lane, "seq": number, "sentNs": sent_ns},
+        }

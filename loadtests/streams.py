@@ -1,0 +1,272 @@
+"""Checks one stream's bytes: every event once, in order, nothing missing. Sans I/O.
+
+Written apart from the gateway's own encoder and decoder, so that an error of theirs can't hide itself.
+`advance` is a pure function of a stream's state and the bytes read. Streams of one group receive the same
+bytes, so `Checker` remembers recent answers and compares bytes instead of parsing them again: that is what
+lets one core check millions of deliveries a second, and it is as strict as parsing each.
+"""
+
+from typing import Any, NamedTuple
+
+import orjson
+
+# Control events of docs/protocol.md, section 4, that say nothing about published events.
+IGNORED = frozenset({"heartbeat", "fetch-mode", "token-expiring", "presence", "broadcast", "refresh"})
+# Control events after which a stream can't be complete any more.
+FATAL = frozenset({"reset", "bye"})
+
+# Values of `StreamState.left` that are not a count of bytes.
+UNFRAMED = -1
+ENDED = -2
+
+# One recent answer for each of so many reads; the streams of a group are rarely further apart.
+REMEMBERED = 512
+
+
+class Problem(NamedTuple):
+    """One thing that a stream did wrong. `kind`: lost, doubled, reordered, misdirected, malformed, ended."""
+
+    kind: str
+    detail: str
+
+
+class StreamState(NamedTuple):
+    """Where one stream's reading stands. Equal states that read equal bytes become equal states.
+
+    An event carries the lane (the publishing connection) that it was sent on and its number within it: the
+    order of one lane's events is known, that of events on two lanes is the server's to choose, and is held
+    against the positions in their ids. `expected` has the next number of each lane; `missing` the
+    (lane, number) skipped so far, lost unless they come late; `position` is the last event's;
+    `entity` the only one whose events may come ("": any).
+    `left` counts what the current HTTP chunk still holds, with its CRLF; `line` is an unfinished chunk-size
+    line and `tail` an unfinished event.
+    """
+
+    expected: tuple[int, ...]
+    entity: str = ""
+    connected: bool = False
+    position: tuple[int, int] = (-1, -1)
+    left: int = 0
+    line: bytes = b""
+    tail: bytes = b""
+    missing: frozenset[tuple[int, int]] = frozenset()
+
+
+class Step(NamedTuple):
+    """What some bytes brought: the state after them, the published events in them, when the oldest of these
+    was sent (nanoseconds of the monotonic clock; 0 where there is none), and what was wrong."""
+
+    state: StreamState
+    events: int = 0
+    oldest_sent_ns: int = 0
+    problems: tuple[Problem, ...] = ()
+
+
+class Head(NamedTuple):
+    """The status and the headers (names in lower case) of a response."""
+
+    status: int
+    headers: dict[str, str]
+
+
+class MalformedError(Exception):
+    """The bytes are not what HTTP, the event stream or the benchmark's events look like."""
+
+
+def parse_head(data: bytes) -> tuple[Head, bytes] | None:
+    """The head of a response and the bytes after it, or None while it is incomplete."""
+    head, end, rest = data.partition(b"\r\n\r\n")
+    if not end:
+        return None
+    status_line, *lines = head.decode("latin-1").split("\r\n")
+    try:
+        status = int(status_line.split(" ")[1])
+    except (IndexError, ValueError) as error:
+        raise MalformedError(f"no status line: {status_line[:80]!r}") from error
+    pairs = (line.partition(":") for line in lines)
+    return Head(status, {name.strip().lower(): value.strip() for name, _, value in pairs}), rest
+
+
+def start(expected: tuple[int, ...], entity: str, head: Head) -> StreamState:
+    """The state of a stream whose response has begun; raises MalformedError where it is no event stream."""
+    kind = head.headers.get("content-type", "")
+    if head.status != 200 or not kind.startswith("text/event-stream"):
+        raise MalformedError(f"answered {head.status} {kind or 'without a type'} instead of an event stream")
+    chunked = head.headers.get("transfer-encoding", "").lower() == "chunked"
+    return StreamState(expected, entity, left=0 if chunked else UNFRAMED)
+
+
+def advance(state: StreamState, data: bytes) -> Step:
+    """Takes the next bytes of a stream, split anywhere. Never raises: what is wrong is in the step."""
+    try:
+        payload, left, line = unchunk(state.left, state.line, data)
+        text = (state.tail + payload).replace(b"\r\n", b"\n")
+        # A CR at the end may be half of a CRLF: it waits in the tail.
+        *blocks, tail = text.split(b"\n\n")
+        step = Step(state._replace(left=left, line=line, tail=tail))
+        for block in blocks:
+            step = _take(step, *_dispatch(block))
+    except MalformedError as error:
+        return Step(state._replace(left=ENDED), problems=(Problem("malformed", str(error)),))
+    if left == ENDED:
+        return step._replace(problems=(*step.problems, Problem("ended", "the server ended the stream")))
+    return step
+
+
+def unchunk(left: int, line: bytes, data: bytes) -> tuple[bytes, int, bytes]:
+    """Takes the chunk framing off (RFC 9112, section 7.1): the payload, and the new `left` and `line`."""
+    if left == UNFRAMED:
+        return data, UNFRAMED, b""
+    parts = []
+    at = 0
+    while at < len(data) and left != ENDED:
+        if left > 2:
+            part = data[at : at + left - 2]
+            parts.append(part)
+            at += len(part)
+            left -= len(part)
+        elif left > 0:
+            if data[at] != b"\n\r"[left - 1]:
+                raise MalformedError("a chunk is longer than its size says")
+            at += 1
+            left -= 1
+        else:
+            end = data.find(b"\n", at)
+            if end < 0:
+                line += data[at:]
+                break
+            left = _chunk_size(line + data[at:end])
+            at, line = end + 1, b""
+    return b"".join(parts), left, line
+
+
+def _chunk_size(line: bytes) -> int:
+    try:
+        size = int(line.partition(b";")[0], 16)
+    except ValueError as error:
+        raise MalformedError(f"no chunk size: {line[:40]!r}") from error
+    return size + 2 if size else ENDED
+
+
+def _dispatch(block: bytes) -> tuple[str, bytes]:
+    """The event type and the data of one block of an event stream; without data nothing is dispatched."""
+    name, data = "message", []
+    for line in block.split(b"\n"):
+        field, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if field == b"event":
+            name = value.decode(errors="replace")
+        elif field == b"data":
+            data.append(value)
+    return name, b"\n".join(data)
+
+
+def _take(step: Step, name: str, data: bytes) -> Step:
+    """One dispatched event: `step` with what it changes."""
+    if not data or name in IGNORED:
+        return step
+    if name in FATAL:
+        return _wrong(step, "ended", f"{name} {data[:200].decode(errors='replace')}")
+    if name == "connected":
+        return step._replace(state=step.state._replace(connected=True))
+    if not step.state.connected:
+        return _wrong(step, "reordered", f"{name} came before connected")
+    event = _published(data)
+    state = step.state
+    if state.entity and event.entity != state.entity:
+        return _wrong(step, "misdirected", f"{event.entity} came to a stream of {state.entity}")
+    step = step._replace(events=step.events + 1, oldest_sent_ns=step.oldest_sent_ns or event.sent_ns)
+    if not 0 <= event.lane < len(state.expected):
+        return _wrong(step, "malformed", f"no connection {event.lane} publishes")
+    counted = _count(step, event.lane, event.number)
+    if event.number < state.expected[event.lane]:
+        return counted  # late or again: its position would only say so once more
+    return _order(counted, event.position)
+
+
+class _Published(NamedTuple):
+    """What the check needs of an event that the benchmark published."""
+
+    entity: str
+    position: tuple[int, int]
+    lane: int
+    number: int
+    sent_ns: int
+
+
+def _published(data: bytes) -> _Published:
+    try:
+        event: dict[str, Any] = orjson.loads(data)
+        major, minor = event["id"].partition(":")[2].split("-")
+        inner = event["data"]
+        return _Published(
+            f"{event['entityType']}:{event['entityId']}",
+            (int(major), int(minor)),
+            int(inner["lane"]),
+            int(inner["seq"]),
+            int(inner["sentNs"]),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise MalformedError(f"not an event of this benchmark: {data[:80]!r}") from error
+
+
+def _count(step: Step, lane: int, number: int) -> Step:
+    state = step.state
+    expected = state.expected[lane]
+    onward = (*state.expected[:lane], number + 1, *state.expected[lane + 1 :])
+    if number == expected:
+        return step._replace(state=state._replace(expected=onward))
+    if number > expected:
+        missing = state.missing | {(lane, skipped) for skipped in range(expected, number)}
+        step = step._replace(state=state._replace(expected=onward, missing=missing))
+        return _wrong(step, "lost", f"lane {lane}: expected event {expected}, got {number}")
+    if (lane, number) in state.missing:
+        step = step._replace(state=state._replace(missing=state.missing - {(lane, number)}))
+        return _wrong(step, "reordered", f"lane {lane}: event {number} came after {expected - 1}")
+    return _wrong(step, "doubled", f"lane {lane}: event {number} came again, after {expected - 1}")
+
+
+def _order(step: Step, position: tuple[int, int]) -> Step:
+    last = step.state.position
+    if position > last:
+        return step._replace(state=step.state._replace(position=position))
+    return _wrong(step, "reordered", f"the id's position {position} came after {last}")
+
+
+def _wrong(step: Step, kind: str, detail: str) -> Step:
+    return step._replace(problems=(*step.problems, Problem(kind, detail)))
+
+
+def unfinished(state: StreamState, published: tuple[int, ...]) -> Problem | None:
+    """What a stream still owes when `published` events of each lane, numbered from 0, should be there."""
+    pairs = list(zip(state.expected, published, strict=True))
+    absent = len(state.missing) + sum(max(0, all_of - expected) for expected, all_of in pairs)
+    if absent:
+        return Problem("lost", f"{absent} of {sum(published)} published events never came")
+    if any(expected > all_of for expected, all_of in pairs):
+        return Problem("doubled", f"events came that were not published: {state.expected} of {published}")
+    return None
+
+
+class Checker:
+    """`advance`, with a bounded memory of recent answers."""
+
+    def __init__(self) -> None:
+        self._states: dict[StreamState, StreamState] = {}
+        self._answers: dict[tuple[int, int], tuple[StreamState, bytes, Step]] = {}
+
+    def advance(self, state: StreamState, data: bytes) -> Step:
+        """As the function `advance`: the same answer, without parsing where the same was asked before."""
+        # By the state's identity and the length, then compared: to hash the bytes would cost ten times the
+        # comparison. An answer holds its state, so that no other object can have its id meanwhile.
+        key = (id(state), len(data))
+        answer = self._answers.get(key)
+        if answer is not None and answer[1] == data:
+            return answer[2]
+        step = advance(state, data)
+        if len(self._answers) >= REMEMBERED:
+            self._answers.clear()
+            self._states.clear()
+        step = step._replace(state=self._states.setdefault(step.state, step.state))
+        self._answers[key] = (state, data, step)
+        return step

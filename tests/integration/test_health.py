@@ -1,0 +1,54 @@
+"""`/healthz`, `/readyz` and `/metrics` (protocol, section 11)."""
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.support.api import event
+from tests.support.gateway import BOTH_WAYS
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+async def test_a_gateway_that_serves_is_healthy_and_ready(client, path):
+    response = await client.get(path)
+
+    assert response.status == 200
+    assert response.headers["Cache-Control"] == "no-store"
+
+
+async def test_the_metrics_are_prometheus_text_with_help_for_each(client):
+    response = await client.get("/metrics")
+    families = list(text_string_to_metric_families(response.body.decode()))
+
+    assert response.status == 200
+    assert response.headers["Content-Type"].startswith("text/plain; version=")
+    assert all(family.documentation for family in families)
+    assert {"tidegate_streams", "tidegate_history_events"} <= {family.name for family in families}
+
+
+@BOTH_WAYS
+async def test_the_metrics_follow_what_happens(client):
+    async with client.stream() as one, client.stream({"entity": "order"}) as other:
+        for stream in (one, other):
+            await stream.connected()
+        await client.publish(event(1), {"eventType": "notice"})
+        await one.take(2)
+        await other.take(1)
+        during = {name: await client.metric(f"tidegate_{name}") for name in ("streams", "groups")}
+    await client.metric_becomes("tidegate_streams", 0)
+    await client.metric_becomes("tidegate_groups", 0)
+
+    assert during == {"streams": 2, "groups": 2}
+    assert await client.metric("tidegate_history_events") == 2
+    assert await client.metric("tidegate_streams_opened_total") == 2
+    assert await client.metric("tidegate_published_events_total") == 2
+    assert await client.metric("tidegate_publish_requests_total") == 1
+    assert await client.metric("tidegate_deliveries_total") == 3
+    assert await client.metric("tidegate_unflushed_events") == 0
+
+
+async def test_a_refused_request_is_counted_by_its_problem(client):
+    await client.get("/api/v1/sync/poll", {"limit": "0"})
+    await client.get("/nowhere")
+
+    assert await client.metric("tidegate_problems_total", problem="bad-parameter") == 1
+    assert await client.metric("tidegate_problems_total", problem="http") == 1

@@ -1,0 +1,80 @@
+"""`Idempotency-Key`: a publisher may repeat a request, and its events are published once (section 6)."""
+
+import asyncio
+
+import orjson
+import pytest
+
+from tests.support.api import EVENTS, JSON, assert_problem, event, eventually, numbers
+from tests.support.http import connect
+
+
+def key(text):
+    return [("Idempotency-Key", text)]
+
+
+async def published(client):
+    return numbers((await client.poll(cursor="earliest", limit=1000))["events"])
+
+
+async def test_a_repeated_request_gets_the_first_answer_and_publishes_nothing(client):
+    first = await client.post(event(1), headers=key("a"))
+    again = await client.post(event(1), headers=key("a"))
+
+    assert (first.status, again.status) == (201, 200)
+    assert again.body == first.body
+    assert await published(client) == [1]
+    assert await client.metric("tidegate_publish_replayed_total") == 1
+
+
+async def test_another_key_is_another_request(client):
+    for text in ("a", "b"):
+        assert (await client.post(event(1), headers=key(text))).status == 201
+
+    assert await published(client) == [1, 1]
+
+
+async def test_a_key_that_comes_with_another_body_is_422(client):
+    await client.post(event(1), headers=key("a"))
+    other = await client.post(event(2), headers=key("a"))
+
+    assert_problem(other, 422)
+    assert await published(client) == [1]
+
+
+async def test_requests_with_one_key_at_the_same_time_publish_once(client):
+    answers = await asyncio.gather(*(client.post(event(1), headers=key("a")) for _ in range(20)))
+
+    assert sorted(answer.status for answer in answers) == [200] * 19 + [201]
+    assert len({answer.body for answer in answers}) == 1
+    assert await published(client) == [1]
+
+
+async def test_a_refused_request_may_be_mended_under_its_key(client):
+    refused = await client.post({"eventType": "bye"}, headers=key("a"))
+    again = await client.post({"eventType": "bye"}, headers=key("a"))
+    mended = await client.post(event(1), headers=key("a"))
+
+    assert (refused.status, again.status, mended.status) == (422, 422, 201)
+
+
+async def test_a_publisher_that_vanished_before_its_answer_may_ask_again(client):
+    body = orjson.dumps(event(1))
+    async with connect(client.port) as connection:
+        await connection.request("POST", EVENTS, headers=[JSON, *key("a")], body=body)
+        connection.reset()
+
+    async def is_taken_in():
+        answer = await client.post(body=body, headers=key("a"))
+        return answer.status == 200
+
+    await eventually(is_taken_in, "the request is answered as a repeated one")
+    assert await published(client) == [1]
+
+
+@pytest.mark.parametrize("text", ["", "x" * 256, "a\x85b"])
+async def test_a_key_that_is_empty_too_long_or_has_control_characters_is_400(client, text):
+    response = await client.post(event(1), headers=key(text))
+
+    assert_problem(response, 400)
+    assert await published(client) == []

@@ -1,0 +1,220 @@
+"""Clients that are not ours: connect, receive, drop amid the load, resume without loss or double."""
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import httpx
+import httpx_sse
+import pytest
+import sseclient
+from aiohttp_sse_client2 import client as aiohttp_sse_client
+
+from tests.support.api import EVENTS, Client, event
+from tests.support.gateway import make_settings
+from tests.support.http import DEADLINE_SECONDS
+from tests.support.proxy import cutting_proxy
+from tests.support.sse import FrameReader
+
+COUNT = 400
+BATCH = 10
+CUTS = (5_000, 12_345, 20_011)
+"""After how many bytes the first connections are cut: within the load, and within a frame."""
+EXPECTED = list(range(COUNT))
+SCRIPT = Path(__file__).parent / "clients" / "eventsource.mjs"
+NPM_PACKAGE = "eventsource@4"  # the newest that runs on Node 20
+
+
+@pytest.fixture
+def client(start_gateway):
+    """A client of a gateway whose streams are to come back soon."""
+    return Client(start_gateway(make_settings(stream={"retry_ms": 20})).port)
+
+
+@asynccontextmanager
+async def load(client):
+    """A proxy that cuts, and a publisher that begins when the first stream is open."""
+    async with cutting_proxy(client.port, CUTS) as proxy:
+        publishing = asyncio.create_task(publish(client))
+        try:
+            yield f"http://127.0.0.1:{proxy.port}{EVENTS}"
+            await publishing
+        finally:
+            publishing.cancel()
+    assert len(proxy.requests) > len(CUTS), "the connection was not cut as often as it should be"
+
+
+async def publish(client):
+    await client.metric_becomes("tidegate_streams_opened_total", 1)
+    for first in range(0, COUNT, BATCH):
+        await client.publish(*(event(n) for n in range(first, first + BATCH)))
+
+
+def number_of(data):
+    return json.loads(data)["data"]["n"]
+
+
+def resuming(cursor):
+    return {"Last-Event-ID": cursor} if cursor else {}
+
+
+async def test_curl(client):
+    curl = require("curl")
+    received, cursor = [], None
+    async with load(client) as url:
+        while len(received) < COUNT:
+            headers = ["--header", f"Last-Event-ID: {cursor}"] if cursor else []
+            process = await asyncio.create_subprocess_exec(
+                *(curl, "--silent", "--no-buffer", *headers, url), stdout=asyncio.subprocess.PIPE
+            )
+            frames = FrameReader()
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                while len(received) < COUNT and (part := await process.stdout.read(65_536)):
+                    for frame in frames.feed(part):
+                        cursor = frame.id or cursor
+                        if frame.event == "stage_change":
+                            received.append(frame.data["data"]["n"])
+            if len(received) == COUNT:
+                process.kill()
+            else:
+                # 18 and 56: the transfer ended early, which curl knows from the chunks.
+                assert await process.wait() in (18, 56)
+            await process.communicate()
+
+    assert received == EXPECTED
+
+
+async def test_httpx_sse(client):
+    received, cursor = [], None
+    async with load(client) as url, httpx.AsyncClient(trust_env=False, timeout=DEADLINE_SECONDS) as session:
+        while len(received) < COUNT:
+            try:
+                async with httpx_sse.aconnect_sse(session, "GET", url, headers=resuming(cursor)) as source:
+                    async for sse in source.aiter_sse():
+                        cursor = sse.id
+                        if sse.event == "stage_change":
+                            received.append(number_of(sse.data))
+                        if len(received) == COUNT:
+                            break
+            except httpx.RemoteProtocolError:
+                continue
+
+    assert received == EXPECTED
+
+
+async def test_sseclient_py(client):
+    def read(url):
+        received, cursor = [], None
+        with httpx.Client(trust_env=False, timeout=DEADLINE_SECONDS) as session:
+            while len(received) < COUNT:
+                try:
+                    with session.stream("GET", url, headers=resuming(cursor)) as response:
+                        for sse in sseclient.SSEClient(response.iter_bytes()).events():
+                            cursor = sse.id
+                            if sse.event == "stage_change":
+                                received.append(number_of(sse.data))
+                            if len(received) == COUNT:
+                                break
+                except httpx.RemoteProtocolError:
+                    continue
+        return received
+
+    async with load(client) as url:
+        received = await asyncio.to_thread(read, url)
+
+    assert received == EXPECTED
+
+
+async def test_aiohttp_sse_client2(client):
+    received = []
+    async with (
+        load(client) as url,
+        aiohttp.ClientSession() as session,
+        aiohttp_sse_client.EventSource(url, session=session) as source,
+    ):
+        while len(received) < COUNT:
+            try:
+                async with asyncio.timeout(DEADLINE_SECONDS):
+                    sse = await anext(source)
+            except aiohttp.ClientPayloadError:
+                # It leaves a cut within a chunk to its user; `connect` then sends its Last-Event-Id.
+                await source.connect()
+                continue
+            if sse.type == "stage_change":
+                received.append(number_of(sse.data))
+
+    assert received == EXPECTED
+
+
+async def test_npm_eventsource(client, npm_eventsource):
+    async with load(client) as url:
+        process = await asyncio.create_subprocess_exec(
+            *(require("node"), str(npm_eventsource), url, str(COUNT)),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            output, errors = await process.communicate()
+        assert process.returncode == 0, errors.decode()
+        lines = [json.loads(line) for line in output.splitlines()]
+
+    assert [line["n"] for line in lines if "n" in line] == EXPECTED
+    connected = [line["connected"] for line in lines if "connected" in line]
+    assert [first.get("recovered") for first in connected] == [None] + [True] * (len(connected) - 1)
+
+
+@pytest.mark.parametrize("wanted", ["format=message", "format=named"])
+async def test_a_client_that_knows_nothing_but_messages_can_ask_for_them(client, wanted):
+    async with (
+        httpx.AsyncClient(trust_env=False, timeout=DEADLINE_SECONDS) as session,
+        httpx_sse.aconnect_sse(session, "GET", f"http://127.0.0.1:{client.port}{EVENTS}?{wanted}") as source,
+    ):
+        frames = source.aiter_sse()
+        # This library hands out the block that only sets the reconnection time, as an empty message.
+        while (await anext(frames)).event != "connected":
+            pass
+        await client.publish(event(1))
+        received = await anext(frames)
+        await frames.aclose()
+
+    assert received.event == ("message" if wanted == "format=message" else "stage_change")
+    assert number_of(received.data) == 1
+
+
+def require(command):
+    """Where the command is. It may be missing on a workstation, and not where CI=true."""
+    found = shutil.which(command)
+    if found is None:
+        refuse(f"{command} is not installed")
+    return found
+
+
+def refuse(reason):
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def npm_eventsource(tmp_path_factory):
+    """Our script beside the npm package that it uses, installed once a session."""
+    npm = require("npm")
+    require("node")
+    directory = tmp_path_factory.mktemp("npm")
+    shutil.copy(SCRIPT, directory)
+    options = ["--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error", "--ignore-scripts"]
+    installing = subprocess.run(
+        [npm, "install", "--prefix", str(directory), *options, NPM_PACKAGE],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    if installing.returncode:
+        refuse(f"npm could not install {NPM_PACKAGE}: {installing.stderr.strip()}")
+    return directory / SCRIPT.name

@@ -1,0 +1,20 @@
+"""Events as tests need them."""
+
+from typing import Any
+
+from gateway.events import Event, Position, Record
+
+TIMESTAMP = "2026-11-20T10:30:00.123Z"
+
+
+def an_event(entity: str | None = "order:1", event_type: str = "changed", **members: Any) -> Event:
+    """An event of `entity`, written "type:id"; None makes it global."""
+    entity_type, _, entity_id = entity.partition(":") if entity is not None else (None, "", None)
+    members.setdefault("action", "signal" if entity is None else "update")
+    members.setdefault("timestamp", TIMESTAMP)
+    return Event(event_type=event_type, entity_type=entity_type, entity_id=entity_id, **members)
+
+
+def a_record(number: int, event: Event | None = None) -> Record:
+    """The record of an event at position `number`-0."""
+    return Record(Position(number, 0), event if event is not None else an_event())

@@ -1,0 +1,163 @@
+"""The gateway as it runs: in a thread with an event loop of its own, or as the command that it is."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import psutil
+import pytest
+import uvloop
+from aiohttp import web
+
+from gateway.app import GATEWAY, create_app
+from gateway.server import GatewayRunner
+from gateway.settings import Settings
+from tests.support.http import DEADLINE_SECONDS
+
+ADDRESS_LINE = "tidegate serving on http://127.0.0.1:"
+
+BOTH_WAYS = pytest.mark.parametrize("hand_over", [True, False], ids=["handed-over", "beside"])
+"""For modules whose tests have to hold however a stream is carried (gateway/handover.py)."""
+
+LoopFactory = Callable[[], asyncio.AbstractEventLoop]
+Value = TypeVar("Value")
+
+LOOPS: Mapping[str, LoopFactory] = {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
+
+
+def make_settings(**sections: Mapping[str, Any]) -> Settings:
+    """Settings of the sections that a test cares about; a drain is short, so that no test waits for one."""
+    given: dict[str, Any] = {"server": {"drain_seconds": 1.0}}
+    return Settings.model_validate(given | sections)
+
+
+class GatewayThread:
+    """A gateway on a free port of 127.0.0.1, in a thread: its tasks and errors are its own.
+
+    `errors` collects what the event loop had no better place for; a healthy gateway leaves it empty.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        hand_over: bool = True,
+        loop: str = "uvloop",
+        extend: Callable[[web.Application], None] = lambda app: None,
+    ) -> None:
+        self._settings = settings
+        self._extend = extend
+        self._hand_over = hand_over
+        self._loop_factory = LOOPS[loop]
+        self._thread = threading.Thread(target=self._main, name="gateway", daemon=True)
+        self._ready = threading.Event()
+        self._failure: BaseException | None = None
+        self.errors: list[dict[str, Any]] = []
+        self.port = 0
+
+    def start(self) -> None:
+        self._thread.start()
+        if not self._ready.wait(DEADLINE_SECONDS):
+            raise TimeoutError("the gateway did not start")
+        if self._failure is not None:
+            raise self._failure
+
+    def stop(self) -> None:
+        """Drains and ends it. Stopping twice does nothing."""
+        if self._thread.is_alive():
+            self.loop.call_soon_threadsafe(self._stop.set)
+            self._thread.join(DEADLINE_SECONDS)
+            if self._thread.is_alive():
+                raise TimeoutError("the gateway did not stop")
+
+    def call(self, function: Callable[[], Value]) -> Value:
+        """What `function` gives when it runs in the gateway's thread."""
+
+        async def run() -> Value:
+            return function()
+
+        return asyncio.run_coroutine_threadsafe(run(), self.loop).result(DEADLINE_SECONDS)
+
+    def task_count(self) -> int:
+        """How many tasks the gateway has, without the one that counts."""
+        return self.call(lambda: len(asyncio.all_tasks(self.loop))) - 1
+
+    def _main(self) -> None:
+        try:
+            with asyncio.Runner(loop_factory=self._loop_factory) as runner:
+                runner.run(self._serve())
+        except BaseException as failure:  # noqa: BLE001 - it is raised in the thread that waits for `start`
+            self._failure = failure
+            self._ready.set()
+
+    async def _serve(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.loop.set_exception_handler(lambda _, context: self.errors.append(context))
+        self._stop = asyncio.Event()
+        self.app = create_app(self._settings, hand_over=self._hand_over)
+        self._extend(self.app)
+        self.parts = self.app[GATEWAY]
+        runner = GatewayRunner(self.app)
+        await runner.setup()
+        assert isinstance(runner.server, web.Server)
+        self.server = runner.server
+        try:
+            await web.TCPSite(runner, "127.0.0.1", 0, backlog=1024).start()
+            self.port = runner.addresses[0][1]
+            self._ready.set()
+            await self._stop.wait()
+        finally:
+            await runner.cleanup()
+
+
+class ServedGateway:
+    """`tidegate serve` as a process of its own, with a configuration file in `directory`."""
+
+    def __init__(self, directory: Path, config: str) -> None:
+        self._log = directory / "stderr.log"
+        file = directory / "tidegate.toml"
+        file.write_text(config)
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "gateway", "serve", "--config", str(file), "--port", "0"],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env={name: value for name, value in os.environ.items() if not name.startswith("TIDEGATE_")},
+            )
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline().decode()
+        if not line.startswith(ADDRESS_LINE):
+            self.kill()
+            raise AssertionError(f"no address line, but {line!r} and the log {self.log()}")
+        self.port = int(line.removeprefix(ADDRESS_LINE))
+
+    def log(self) -> str:
+        """What it wrote to standard error so far."""
+        return self._log.read_text()
+
+    def resident_bytes(self) -> int:
+        return int(psutil.Process(self.process.pid).memory_info().rss)
+
+    def descriptors(self) -> int:
+        return int(psutil.Process(self.process.pid).num_fds())
+
+    def terminate(self) -> None:
+        """Sends SIGTERM."""
+        self.process.send_signal(signal.SIGTERM)
+
+    async def exit_code(self) -> int:
+        """Waits until it ended."""
+        return await asyncio.to_thread(self.process.wait, DEADLINE_SECONDS)
+
+    def kill(self) -> None:
+        """Ends it at once, if it still runs, and lets go of its pipe."""
+        self.process.kill()
+        self.process.wait(DEADLINE_SECONDS)
+        assert self.process.stdout is not None
+        self.process.stdout.close()

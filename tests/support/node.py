@@ -1,0 +1,87 @@
+"""A hub over a history, with clients, all moved by hand."""
+
+from typing import Any
+from urllib.parse import parse_qsl
+
+from multidict import MultiDict
+
+from gateway.events import ORIGIN, Event
+from gateway.group import Delivery
+from gateway.history import History
+from gateway.hub import Hub, HubTiming
+from gateway.selectors import parse_selector
+from tests.support.events import a_record
+from tests.support.scheduler import ManualScheduler
+from tests.support.streams import Frame, open_stream, received
+from tests.support.transport import RecordingTransport
+
+HEARTBEAT_SECONDS = 15.0
+COALESCE_SECONDS = 0.005
+STALL_SECONDS = 30.0
+RETRY_MS = 2000
+_CONTROL = frozenset({"connected", "reset", "heartbeat", "refresh", "bye"})
+
+
+class Reader:
+    """A client and its stream."""
+
+    def __init__(self, node: "Node", query: str, cursor: str | None, delivery: Delivery) -> None:
+        self.delivery = delivery
+        self.transport = RecordingTransport(node.scheduler, write_seconds=node.write_seconds)
+        selector = parse_selector(MultiDict(parse_qsl(query)), {})
+        self.subscriber = open_stream(node.hub, node.history, self.transport, selector, delivery, cursor)
+
+    def frames(self, event: str | None = None) -> list[Frame]:
+        """What the client has read, of one event type if that is given."""
+        frames = received(self.transport, chunked=self.delivery.chunked)
+        return frames if event is None else [frame for frame in frames if frame.event == event]
+
+    def numbers(self) -> list[int]:
+        """The numbers of the events that the client has read."""
+        events = [frame for frame in self.frames() if frame.event not in _CONTROL]
+        return [int(frame.data["id"].removeprefix("e:").removesuffix("-0")) for frame in events]
+
+    def last_id(self) -> str:
+        return [frame.id for frame in self.frames() if frame.id is not None][-1]
+
+
+class Node:
+    """Events are numbered from 1; event N has the cursor `e:N-0`. Nothing runs but when it is told to."""
+
+    def __init__(
+        self,
+        scheduler: ManualScheduler,
+        *,
+        max_events: int = 1000,
+        max_age_seconds: float = 1e9,
+        fan_in: int = 50,
+    ) -> None:
+        self.scheduler = scheduler
+        self.write_seconds = 0.0
+        self.history = History(
+            max_events=max_events, max_age_seconds=max_age_seconds, max_bytes=10**9, id_aliases={}
+        )
+        self.history.open("e", ORIGIN)
+        timing = HubTiming(HEARTBEAT_SECONDS, COALESCE_SECONDS, STALL_SECONDS, RETRY_MS)
+        self.hub = Hub(
+            self.history, scheduler, scheduler.clock, timing, fan_in=fan_in, draw=lambda low, high: high
+        )
+        self.hub.start()
+
+    def append(self, *events: Event) -> None:
+        """The events have come out of the log; the hub has been told, and has done nothing yet."""
+        for event in events:
+            self.history.append(a_record(self.history.head + 1, event), self.scheduler.time())
+        self.hub.wake()
+
+    def publish(self, *events: Event) -> None:
+        """The events have come, and the hub has done what it does at once."""
+        self.append(*events)
+        self.scheduler.run_ready()
+
+    def pause(self) -> None:
+        """Long enough for the next event not to be held back for those before it."""
+        self.scheduler.run_for(0.1)
+
+    def connect(self, query: str = "", *, cursor: str | None = None, **delivery: Any) -> Reader:
+        return Reader(self, query, cursor, Delivery(**delivery))

@@ -1,0 +1,57 @@
+"""A strict reader of event streams, written from the HTML standard and not from the gateway's own encoder.
+
+It takes what the gateway promises and nothing else: LF line ends, the four fields, one blank line after each
+block, UTF-8, JSON as data. Anything else is an error, so that a test that reads a stream checks its format.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+FIELDS = ("retry", "event", "id", "data")
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One block of a stream: `event` is "message" where it names none, `retry` alone has no data."""
+
+    event: str
+    id: str | None
+    data: Any
+    retry: int | None
+    raw: bytes
+
+
+class FrameReader:
+    """Bytes in, split anywhere; frames out. Raises ValueError for what a gateway never sends."""
+
+    def __init__(self) -> None:
+        self._buffer = b""
+
+    def feed(self, data: bytes) -> list[Frame]:
+        """The frames that `data` completed."""
+        self._buffer += data
+        *blocks, self._buffer = self._buffer.split(b"\n\n")
+        return [_frame(block) for block in blocks]
+
+    def finish(self) -> None:
+        """Raises ValueError where the stream ended within a frame."""
+        if self._buffer:
+            raise ValueError(f"the stream ended within a frame: {self._buffer!r}")
+
+
+def _frame(block: bytes) -> Frame:
+    if b"\r" in block or block.startswith(b"\n"):
+        raise ValueError(f"line ends that the gateway never sends: {block!r}")
+    fields: dict[str, str] = {}
+    for line in block.decode("utf-8").split("\n"):
+        name, colon, value = line.partition(": ")
+        if not colon or name not in FIELDS or name in fields:
+            raise ValueError(f"a line that the gateway never sends: {line!r}")
+        fields[name] = value
+    if set(fields) != {"retry"} and "data" not in fields:
+        raise ValueError(f"a frame without data: {block!r}")
+    data = orjson.loads(fields["data"]) if "data" in fields else None
+    retry = int(fields["retry"]) if "retry" in fields else None
+    return Frame(fields.get("event", "message"), fields.get("id"), data, retry, block)

@@ -1,0 +1,95 @@
+"""What a client makes of a stream's bytes, written without the code under test."""
+
+import json
+import re
+from typing import Any, NamedTuple
+
+from gateway import control
+from gateway.group import Delivery
+from gateway.handover import StreamProtocol
+from gateway.history import History
+from gateway.hub import Hub
+from gateway.selectors import Selector
+from gateway.subscriber import Subscriber
+from tests.support.transport import RecordingTransport
+
+_FIELD = re.compile(r"(event|id|data|retry): (.*)\Z", re.DOTALL)
+
+
+class Frame(NamedTuple):
+    """One block of a stream. `end` is where it ends within the bytes that it was read from."""
+
+    event: str | None
+    id: str | None
+    data: Any
+    end: int
+
+
+def dechunk(raw: bytes) -> tuple[bytes, list[int]]:
+    """The payload of chunks that came whole, and for each of its bytes where that stood in `raw`."""
+    payload = bytearray()
+    places: list[int] = []
+    at = 0
+    while at < len(raw):
+        head = raw.index(b"\r\n", at)
+        size = int(raw[at:head], 16)
+        start = head + 2
+        assert raw[start + size : start + size + 2] == b"\r\n", "a chunk does not end where it says"
+        payload += raw[start : start + size]
+        places += range(start, start + size)
+        at = start + size + 2
+    return bytes(payload), places
+
+
+def frames_of(raw: bytes, *, chunked: bool = False) -> list[Frame]:
+    """The blocks of bytes that were written, but for those that only hold `retry`."""
+    payload, places = dechunk(raw) if chunked else (raw, list(range(len(raw))))
+    assert not payload or payload.endswith(b"\n\n"), "a block was not ended"
+    frames = []
+    end = 0
+    for block in payload.split(b"\n\n")[:-1]:
+        end += len(block) + 2
+        fields: dict[str, str] = {}
+        for line in block.decode().split("\n"):
+            found = _FIELD.match(line)
+            assert found is not None, f"not a field: {line!r}"
+            assert found[1] not in fields, f"{found[1]} comes twice"
+            fields[found[1]] = found[2]
+        if "data" in fields:
+            data = json.loads(fields["data"])
+            frames.append(Frame(fields.get("event"), fields.get("id"), data, places[end - 1] + 1))
+    return frames
+
+
+def received(transport: RecordingTransport, *, chunked: bool = True) -> list[Frame]:
+    """What the client has read; it must be whole frames."""
+    return frames_of(bytes(transport.received), chunked=chunked)
+
+
+def open_stream(
+    hub: Hub,
+    history: History,
+    transport: RecordingTransport,
+    selector: Selector,
+    delivery: Delivery,
+    cursor: str | None = None,
+) -> Subscriber:
+    """A stream as the gateway's handler opens it: the first frames, then the hub's."""
+    resolved = history.head if cursor is None else history.resolve(cursor)
+    number = resolved if isinstance(resolved, int) else history.head
+    first = control.connected(
+        client_id="c",
+        timestamp="2026-11-20T10:30:00.123Z",
+        cursor=history.cursor(number),
+        recovered=None if cursor is None else isinstance(resolved, int),
+        heartbeat_seconds=15.0,
+        modes={},
+        retry_ms=2000,
+    )
+    if not isinstance(resolved, int):
+        first += hub.reset_frame(resolved)
+    transport.write(b"%x\r\n%b\r\n" % (len(first), first) if delivery.chunked else first)
+    subscriber = hub.attach(transport, selector, delivery, number)
+    transport.set_protocol(StreamProtocol(hub, subscriber))
+    hub.begin(subscriber, resumed=cursor is not None and isinstance(resolved, int))
+    return subscriber
