@@ -98,7 +98,12 @@ class MemoryLog:
             while not self._closed:
                 entries = self._ring.after(number, _TAIL_BATCH)
                 if entries:
-                    yield [Record(entry.position, entry.event) for entry in entries]
+                    # A position ahead of the head is one that this log may still come to.
+                    records = [
+                        Record(entry.position, entry.event) for entry in entries if entry.position > after
+                    ]
+                    if records:
+                        yield records
                     number += len(entries)
                     self._tails[key] = number
                     self._read.set()

@@ -11,6 +11,14 @@ from gateway.history import ResetReason
 ByeReason = Literal["drain", "slow_consumer", "token_expired", "limit", "disconnected"]
 
 
+MAX_SPREAD_MS = 30_000
+
+
+def spread_ms(readers: int) -> int:
+    """Over how long that many clients are to spread what they do next: a millisecond for each."""
+    return min(MAX_SPREAD_MS, readers)
+
+
 def _frame(event: str, data: Mapping[str, Any], cursor: str | None = None) -> bytes:
     return eventstream.encode(orjson.dumps(data).decode(), event=event, last_event_id=cursor)
 

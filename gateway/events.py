@@ -173,7 +173,7 @@ def _rfc3339_in_utc(value: str) -> str:
         except (ValueError, OverflowError):
             pass
         else:
-            return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+            return moment.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
     raise PydanticCustomError("timestamp", "must be a time of RFC 3339 such as 2026-11-20T10:30:00.123Z")
 
 

@@ -71,6 +71,7 @@ class EventStreamDecoder:
         self.retry_ms: int | None = None
         self._buffer = b""
         self._at_start = True
+        self._after_cr = False
         self._event = ""
         self._id = ""
         self._data: list[str] = []
@@ -83,13 +84,12 @@ class EventStreamDecoder:
                 return []
             self._buffer = self._buffer.removeprefix(b"\xef\xbb\xbf")
             self._at_start = False
-        lines = _LINE_BREAK.split(self._buffer)
-        # A CR that ends the buffer may be the first half of a CRLF: its line waits for the next byte.
-        if self._buffer.endswith(b"\r"):
-            lines.pop()
-            self._buffer = lines.pop() + b"\r"
-        else:
-            self._buffer = lines.pop()
+        if self._after_cr and self._buffer:
+            # The CR ended its line when it came; this LF is the second half of the same line break.
+            self._buffer = self._buffer.removeprefix(b"\n")
+            self._after_cr = False
+        self._after_cr = self._after_cr or self._buffer.endswith(b"\r")
+        *lines, self._buffer = _LINE_BREAK.split(self._buffer)
         events = []
         for line in lines:
             event = self._line(line.decode("utf-8", "replace"))

@@ -1,12 +1,12 @@
 """Subscribers that get the same bytes: one selector, one format, one framing."""
 
 from asyncio import Future
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
-from gateway import eventstream
+from gateway import control, eventstream
 from gateway.events import Event
-from gateway.hints import Debouncer, HintTiming
+from gateway.hints import Debouncer, HintTiming, Refresh
 from gateway.history import History, HistoryEntry
 from gateway.index import SelectorIndex
 from gateway.selectors import Match, Selector
@@ -32,13 +32,16 @@ class Group:
     """The live members, what the running flush has for them, and their pending hints.
 
     `readers` counts the subscribers of every state, or the long polls: their groups have the delivery None.
-    `waiters` are the long polls that wait at the moment.
+    `waiters` are the long polls that wait at the moment. `hinted` counts hints that went into the outbox;
+    `giving` are hints on their way to the members.
     """
 
     __slots__ = (
         "debouncer",
         "delivery",
+        "giving",
         "hint_is_planned",
+        "hinted",
         "key",
         "members",
         "offered",
@@ -60,8 +63,10 @@ class Group:
         timing = self.delivery.timing
         self.debouncer = Debouncer(timing, fan_in) if timing is not None else None
         self.hint_is_planned = False
+        self.giving: list[Refresh] = []
+        self.hinted = 0
 
-    def offer(self, number: int, entry: HistoryEntry, history: History, now: float) -> bool:
+    def offer(self, number: int, entry: HistoryEntry, history: History) -> bool:
         """Takes entry `number` into the running flush where it matches; says whether it does."""
         if number == self.offered:
             return False  # the index named this group twice
@@ -69,11 +74,44 @@ class Group:
         match = self.selector.match(entry.event)
         if match is Match.SKIP:
             return False
-        if self.members and self.delivery.hints != "only":
-            self.outbox.append((number, self.frame(entry, match, history)))
-        if self.members and self.debouncer is not None:
-            observe(self.debouncer, number, entry, now)
+        if not self.members:
+            return True
+        overdue: list[bytes] = []
+        if self.debouncer is not None:
+            if self.delivery.hints == "with":
+                overdue = self.hint_frames(
+                    self.debouncer.due(entry.at), number - 1, history, len(self.members)
+                )
+                self.hinted += len(overdue)
+            observe(self.debouncer, number, entry)
+        if self.delivery.hints != "only":
+            self.outbox.append((number, b"".join([*overdue, self.frame(entry, match, history)])))
         return True
+
+    def hint_frames(
+        self, refreshes: Sequence[Refresh], number: int, history: History, readers: int
+    ) -> list[bytes]:
+        """The frames of hints, the oldest first, for that many readers who have all up to entry `number`.
+
+        Hints alone: the cursor of each is one before all that come after it, or a reader that got only the
+        first of them would never get the others.
+        """
+        frames = []
+        for refresh in reversed(refreshes):
+            frames.append(
+                control.refresh(
+                    entity_type=refresh.entity_type,
+                    entity_id=refresh.entity_id,
+                    event_types=refresh.event_types,
+                    count=refresh.count,
+                    cursor=history.cursor(number),
+                    jitter_ms=control.spread_ms(readers),
+                )
+            )
+            if self.delivery.hints == "only":
+                number = min(number, refresh.first_number - 1)
+        frames.reverse()
+        return frames
 
     def frame(self, entry: HistoryEntry, match: Match, history: History) -> bytes:
         """The frame of an entry that matched, in this group's format."""
@@ -91,11 +129,11 @@ class Group:
         return self.framed(payload) + eventstream.LAST_CHUNK if self.delivery.chunked else payload
 
 
-def observe(debouncer: Debouncer, number: int, entry: HistoryEntry, now: float) -> None:
+def observe(debouncer: Debouncer, number: int, entry: HistoryEntry) -> None:
     """Counts an entry towards the hints; an event without an entity has none."""
     event = entry.event
     if event.entity_type is not None and event.entity_id is not None:
-        debouncer.observe(event.entity_type, event.entity_id, event.event_type, number, now)
+        debouncer.observe(event.entity_type, event.entity_id, event.event_type, number, entry.at)
 
 
 class Groups:

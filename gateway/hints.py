@@ -1,14 +1,17 @@
 """Debounced refresh hints: many events of an entity become one "refetch this". Pure: time comes in.
 
 Trailing debounce with a longest wait: a hint leaves when its entity has been quiet for the debounce, or when
-its first event is as old as the longest wait.
+its first event is as old as the longest wait. All times are those at which entries came into the history
+(monotonic seconds).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 MIN_DELAY_MS = 50
 MAX_DELAY_MS = 60_000
+
+_Entity = tuple[str, str | None]
 
 
 class HintTiming(NamedTuple):
@@ -25,12 +28,16 @@ class HintTiming(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Refresh:
-    """A hint that is due. `entity_id` is None where it is for the whole type."""
+    """A hint that is due. `entity_id` is None where it is for the whole type.
+
+    `first_number` is the first entry that it is for: a reader that lacks it must resume before that.
+    """
 
     entity_type: str
     entity_id: str | None
     event_types: tuple[str, ...]
     count: int
+    first_number: int
 
 
 @dataclass(slots=True)
@@ -42,9 +49,6 @@ class _Pending:
     event_types: dict[str, None]
 
 
-_Entity = tuple[str, str | None]
-
-
 class Debouncer:
     """Collects the events of a group and gives the hints that are due.
 
@@ -53,6 +57,7 @@ class Debouncer:
     """
 
     def __init__(self, timing: HintTiming, fan_in: int) -> None:
+        self._timing = timing
         self._debounce = timing.debounce_ms / 1000
         self._max_wait = timing.max_wait_ms / 1000
         self._fan_in = fan_in
@@ -91,14 +96,26 @@ class Debouncer:
         self._pending[entity_type, None] = whole
         return whole
 
+    def copy(self) -> "Debouncer":
+        """Another one with the same hints pending."""
+        other = Debouncer(self._timing, self._fan_in)
+        other._pending = {
+            entity: replace(pending, event_types=dict(pending.event_types))
+            for entity, pending in self._pending.items()
+        }
+        other._named = dict(self._named)
+        return other
+
     def due(self, now: float) -> list[Refresh]:
         """The hints whose time has come, the oldest first; they are no longer pending."""
-        ready = [entity for entity, pending in self._pending.items() if self._deadline(pending) <= now]
-        return [self._take(entity) for entity in ready]
+        return self._take_those([e for e, pending in self._pending.items() if self._deadline(pending) <= now])
 
     def take_all(self) -> list[Refresh]:
-        """Every pending hint, due or not."""
-        return [self._take(entity) for entity in list(self._pending)]
+        """Every pending hint, due or not, the oldest first."""
+        return self._take_those(list(self._pending))
+
+    def _take_those(self, entities: list[_Entity]) -> list[Refresh]:
+        return sorted(map(self._take, entities), key=lambda refresh: refresh.first_number)
 
     def _take(self, entity: _Entity) -> Refresh:
         pending = self._pending.pop(entity)
@@ -109,7 +126,9 @@ class Debouncer:
             self._named[entity_type] -= 1
             if not self._named[entity_type]:
                 del self._named[entity_type]
-        return Refresh(entity_type, entity_id, tuple(pending.event_types), pending.count)
+        return Refresh(
+            entity_type, entity_id, tuple(pending.event_types), pending.count, pending.first_number
+        )
 
     def _deadline(self, pending: _Pending) -> float:
         return min(pending.last_at + self._debounce, pending.first_at + self._max_wait)

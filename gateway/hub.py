@@ -23,7 +23,7 @@ from gateway.clock import Clock, Scheduler, rfc3339
 from gateway.group import Delivery, Group, Groups
 from gateway.hints import Refresh
 from gateway.history import History, ResetReason
-from gateway.refresher import Refresher, spread_ms
+from gateway.refresher import Refresher
 from gateway.selectors import Match, Selector
 from gateway.subscriber import Signal, State, Subscriber, Transport
 from gateway.sweeper import Sweeper
@@ -89,7 +89,7 @@ class Hub:
         self.groups = Groups(fan_in)
         self.flushed = history.head
         self.is_draining = False
-        self._refresher = Refresher(history, scheduler, fan_in, self._begin_hints)
+        self._refresher = Refresher(history, scheduler, clock, fan_in, self._begin_hints)
         self._turn = Alarm(scheduler, self._run_turn)
         self._heartbeat = Alarm(scheduler, self._begin_heartbeat)
         self._sweeper = Sweeper(scheduler, timing.stall_seconds, self._give_up, self._abort)
@@ -145,6 +145,8 @@ class Hub:
         if resumed:
             self._refresher.owe_recent(subscriber)
         self._chase(subscriber)
+        if self.is_draining:
+            self.bye(subscriber, "drain")
 
     def clogged(self, subscriber: Subscriber) -> None:
         """The transport's buffer passed its high-water mark."""
@@ -181,11 +183,12 @@ class Hub:
     def _leave_live(self, subscriber: Subscriber) -> None:
         group: Group = subscriber.group
         del group.members[subscriber]
-        subscriber.number = max(subscriber.number, self.flushed)
-        if group.delivery.hints == "only":
-            subscriber.number = min(subscriber.number, self._safe_number(group))
+        if group.delivery.hints != "only":
+            subscriber.number = max(subscriber.number, self.flushed)
+            self._refresher.owe_pending(subscriber)
         else:
-            self._refresher.owe_recent(subscriber)
+            # Its own number is where it went live: it had the hints for all up to there.
+            subscriber.number = max(subscriber.number, self._safe_number(group))
 
     def _forget(self, subscriber: Subscriber) -> None:
         if subscriber not in self._subscribers:
@@ -243,7 +246,6 @@ class Hub:
         return self._writes_left <= 0
 
     def _run_flush(self) -> Iterator[None]:
-        started = self._scheduler.time()
         first = self.flushed
         entries = self._history.after(first, ENTRIES_A_FLUSH)
         if entries is None:
@@ -252,7 +254,7 @@ class Hub:
         for number, entry in enumerate(entries, first + 1):
             for group in self.groups.candidates(entry.event):
                 self._writes_left -= 1
-                if group.offer(number, entry, self._history, started):
+                if group.offer(number, entry, self._history):
                     touched[group] = None
             if self._writes_left <= 0:
                 yield
@@ -276,6 +278,8 @@ class Hub:
         payload = group.framed(b"".join([frame for _, frame in outbox]))
         members = tuple(group.members)
         self.counters.deliveries += len(outbox) * len(members)
+        self.counters.hints += group.hinted * len(members)
+        group.hinted = 0
         for subscriber in members:
             if subscriber.state is not State.LIVE:
                 continue
@@ -331,6 +335,10 @@ class Hub:
             if match is Match.SKIP:
                 continue
             if group.debouncer is not None:
+                if group.delivery.hints == "with":
+                    frames += self._hint_frames(
+                        subscriber, self._refresher.overdue(subscriber, entry.at), number - 1
+                    )
                 self._refresher.owe(subscriber, number, entry)
             if group.delivery.hints != "only":
                 frames.append(group.frame(entry, match, self._history))
@@ -340,9 +348,7 @@ class Hub:
                     break
         caught_up = subscriber.number == self._history.head
         if caught_up:
-            refreshes = self._refresher.settle(subscriber)
-            self.counters.hints += len(refreshes)
-            frames += self._refresher.frames(refreshes, subscriber.number, readers=1)
+            frames += self._hint_frames(subscriber, self._refresher.settle(subscriber), subscriber.number)
         if frames:
             self._write(subscriber, group.framed(b"".join(frames)))
         if subscriber.state is not State.CHASING:
@@ -354,10 +360,17 @@ class Hub:
             self._chasing.append(subscriber)
             self._plan()
 
+    def _hint_frames(self, subscriber: Subscriber, refreshes: list[Refresh], number: int) -> list[bytes]:
+        self.counters.hints += len(refreshes)
+        group: Group = subscriber.group
+        return group.hint_frames(refreshes, number, self._history, readers=1)
+
     def reset_frame(self, reason: ResetReason) -> bytes:
         """A `reset` for a reader that goes on from the head; counted."""
         self.counters.resets[reason] += 1
-        return control.reset(reason, self._history.cursor(self._history.head), spread_ms(self.connections))
+        return control.reset(
+            reason, self._history.cursor(self._history.head), control.spread_ms(self.connections)
+        )
 
     # Hints
 
@@ -367,14 +380,15 @@ class Hub:
 
     def _give_hints(self, groups: Iterable[Group]) -> Iterator[None]:
         for group in groups:
-            refreshes = group.debouncer.due(self._scheduler.time()) if group.debouncer is not None else []
-            self._refresher.plan(group)
+            refreshes = self._refresher.take(group)
             if refreshes and group.members:
                 self.counters.hints += len(refreshes) * len(group.members)
                 yield from self._write_to_group(group, partial(self._hint_payload, group, refreshes))
+            group.giving = []
 
     def _hint_payload(self, group: Group, refreshes: list[Refresh]) -> bytes:
-        frames = self._refresher.frames(refreshes, self._safe_number(group), len(group.members))
+        number, readers = self._safe_number(group), len(group.members)
+        frames = group.hint_frames(refreshes, number, self._history, readers)
         return group.framed(b"".join(frames))
 
     def _safe_number(self, group: Group) -> int:
@@ -417,7 +431,7 @@ class Hub:
     def retry_ms(self) -> int:
         """A reconnection time, jittered so that the clients of this node do not come back as one wave."""
         base = self._timing.retry_ms
-        return round(self._draw(base * 0.5, base * 1.5 + spread_ms(self.connections)))
+        return round(self._draw(base * 0.5, base * 1.5 + control.spread_ms(self.connections)))
 
     def drain(self) -> "Future[None]":
         """Says `bye` to everybody and ends the long polls; done when the last stream is gone."""

@@ -49,6 +49,8 @@ class SelectorIndex(Generic[G]):
                     del self._paths[key[1]]
         for entity_type in _named_types(group.selector):
             self._types[entity_type] -= 1
+            if not self._types[entity_type]:
+                del self._types[entity_type]
 
     def candidates(self, event: Event) -> Iterator[G]:
         """The groups that `event` may match; a group may come more than once."""

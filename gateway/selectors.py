@@ -209,8 +209,8 @@ def _equality_keys(given: Filter) -> tuple[Key, ...]:
     is_boolean = given.operator == "is" and given.operands[0] is not None
     if given.operator not in ("eq", "in") and not is_boolean:
         return ()
-    keys = [member_key(given.path, operand) for operand in given.operands]
-    return tuple(key for key in keys if key is not None)
+    keys = (member_key(given.path, operand) for operand in given.operands)
+    return tuple(dict.fromkeys(key for key in keys if key is not None))
 
 
 def event_keys(event: Event, indexed_paths: Iterable[tuple[str, ...]]) -> Iterator[Key]:

@@ -1,0 +1,291 @@
+"""What every EventLog promises (gateway/log.py), whatever it keeps its events in."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from itertools import pairwise
+
+import pytest
+
+from gateway.errors import LogError, TrimmedError
+from gateway.events import Event, Position, Record
+from gateway.log import EventLog
+from tests.conformance.logs import LOGS, LogFactory
+from tests.support.events import an_event
+from tests.support.loop import let_others_run
+
+DEADLINE_SECONDS = 30.0
+"""When a tail that gives nothing has failed; nothing waits for it otherwise."""
+MAX_ROUNDS = 200
+"""A log that trims lazily has trimmed after that many times what it may hold."""
+
+MakeLog = Callable[[int], Awaitable[EventLog]]
+
+AWKWARD_TEXT = "a\nb\r\nc\0d\u2028e\U0001f600f\ufefe\"'\\"
+EVENTS = [
+    an_event(None, "global"),
+    an_event("order:1", data={"n": 1, "x": [None, True, 1.5, {"y": AWKWARD_TEXT}]}, previous={"n": 0}),
+    an_event("order:ORDER/2:é", action="delete", previous={}),
+    an_event("job:1", source="poll:jobs", actor={"app": "a"}, metadata={"k": "v"}),
+]
+
+
+@pytest.fixture(params=LOGS.values(), ids=LOGS.keys())
+async def make_log(request: pytest.FixtureRequest) -> AsyncIterator[MakeLog]:
+    factory: LogFactory = request.param
+    async with AsyncExitStack() as stack:
+
+        async def make(max_events: int) -> EventLog:
+            log = await stack.enter_async_context(factory(max_events))
+            await log.start()
+            return log
+
+        yield make
+
+
+@pytest.fixture
+async def log(make_log: MakeLog) -> EventLog:
+    return await make_log(10_000)
+
+
+def numbered(count: int, first: int = 0) -> list[Event]:
+    return [an_event(f"order:{number}") for number in range(first, first + count)]
+
+
+async def follow(log: EventLog, after: Position, count: int) -> list[Record]:
+    """The next so many records of a tail that starts again wherever the log was lost."""
+    records: list[Record] = []
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while len(records) < count:
+            try:
+                async for batch in log.tail(records[-1].position if records else after):
+                    assert batch, "a tail gives records or waits"
+                    records += batch
+                    if len(records) >= count:
+                        break
+            except TrimmedError:
+                raise
+            except LogError:
+                continue
+    return records
+
+
+async def trim(log: EventLog) -> Position:
+    """Appends until the first event is gone; gives its position."""
+    (first,) = await log.append([an_event("order:first")])
+    for _ in range(MAX_ROUNDS):
+        if (await log.bounds()).floor >= first:
+            return first
+        await log.append(numbered(10))
+    raise AssertionError("the log never let go of its first event")
+
+
+async def test_an_epoch_is_a_name_that_a_cursor_can_carry(log: EventLog) -> None:
+    assert re.fullmatch("[a-z0-9]{1,64}", log.epoch)
+    assert log.epoch == log.epoch
+
+
+async def test_a_new_log_holds_nothing(log: EventLog) -> None:
+    bounds = await log.bounds()
+    assert bounds.floor == bounds.head
+    assert await log.read(bounds.floor, 10) == []
+
+
+async def test_positions_grow_with_every_event(log: EventLog) -> None:
+    before = await log.bounds()
+    positions = [before.head]
+    for size in (1, 3, 1, 20):
+        positions += await log.append(numbered(size))
+    assert len(positions) == 26
+    assert all(earlier < later for earlier, later in pairwise(positions))
+    assert (await log.bounds()).head == positions[-1]
+
+
+async def test_positions_are_unsigned_64_bit_integers(log: EventLog) -> None:
+    positions = await log.append(numbered(5))
+    assert all(0 <= number < 2**64 for position in positions for number in position)
+
+
+async def test_appending_nothing_changes_nothing(log: EventLog) -> None:
+    await log.append(numbered(2))
+    before = await log.bounds()
+    assert await log.append([]) == []
+    assert await log.bounds() == before
+
+
+async def test_what_was_appended_is_read_back_as_it_was(log: EventLog) -> None:
+    start = (await log.bounds()).head
+    positions = await log.append(EVENTS)
+    records = await log.read(start, 100)
+    assert [record.position for record in records] == positions
+    assert [record.event for record in records] == EVENTS
+
+
+async def test_a_read_gives_at_most_the_limit_and_goes_on_from_its_last(log: EventLog) -> None:
+    start = (await log.bounds()).head
+    positions = await log.append(numbered(5))
+    first = await log.read(start, 2)
+    rest = await log.read(first[-1].position, 100)
+    assert [record.position for record in first] == positions[:2]
+    assert [record.position for record in rest] == positions[2:]
+    assert await log.read(positions[-1], 100) == []
+
+
+async def test_a_read_after_a_position_between_two_events_starts_at_the_later(log: EventLog) -> None:
+    positions = await log.append(numbered(2))
+    between = Position(positions[0].major, positions[0].minor + 1)
+    if between < positions[1]:
+        assert [record.position for record in await log.read(between, 10)] == positions[1:]
+
+
+async def test_reading_twice_gives_the_same(log: EventLog) -> None:
+    start = (await log.bounds()).head
+    await log.append(numbered(5))
+    assert await log.read(start, 3) == await log.read(start, 3)
+
+
+async def test_everything_after_the_floor_is_held_and_nothing_else(make_log: MakeLog) -> None:
+    log = await make_log(5)
+    await trim(log)
+    bounds = await log.bounds()
+    records = await log.read(bounds.floor, 10_000)
+    assert all(bounds.floor < record.position <= bounds.head for record in records)
+    assert not records or records[-1].position == bounds.head
+
+
+async def test_a_reader_that_the_floor_has_passed_is_told(make_log: MakeLog) -> None:
+    log = await make_log(5)
+    start = (await log.bounds()).head
+    await trim(log)
+    with pytest.raises(TrimmedError):
+        await log.read(start, 10)
+    with pytest.raises(TrimmedError):
+        await follow(log, start, 1)
+
+
+async def test_the_floor_only_rises(make_log: MakeLog) -> None:
+    log = await make_log(5)
+    floors = []
+    for _ in range(20):
+        await log.append(numbered(3))
+        floors.append((await log.bounds()).floor)
+    assert floors == sorted(floors)
+
+
+async def test_a_tail_gives_what_is_there_and_what_comes_once_and_in_order(log: EventLog) -> None:
+    start = (await log.bounds()).head
+    await log.append(numbered(10))
+    reader = asyncio.create_task(follow(log, start, 30))
+    await let_others_run()
+    await log.append(numbered(15, 10))
+    await let_others_run()
+    for number in range(25, 30):
+        await log.append(numbered(1, number))
+    records = await reader
+    assert [record.event.entity_id for record in records] == [str(number) for number in range(30)]
+    assert records == await log.read(start, 100)
+
+
+async def test_a_tail_starts_right_after_its_position(log: EventLog) -> None:
+    positions = await log.append(numbered(10))
+    records = await follow(log, positions[6], 3)
+    assert [record.position for record in records] == positions[7:]
+
+
+async def test_a_tail_of_a_position_ahead_gives_only_what_comes_after_it(log: EventLog) -> None:
+    (last,) = await log.append(numbered(1))
+    ahead = Position(last.major, last.minor + 2)
+    reader = asyncio.create_task(follow(log, ahead, 1))
+    await let_others_run()
+    positions = await log.append(numbered(30))
+    records = await reader
+    expected = next(position for position in positions if position > ahead)
+    assert records[0].position == expected
+
+
+async def test_a_read_of_a_position_ahead_gives_nothing(log: EventLog) -> None:
+    (last,) = await log.append(numbered(1))
+    assert await log.read(Position(last.major + 1_000_000, 0), 10) == []
+
+
+async def test_two_tails_both_get_everything(log: EventLog) -> None:
+    start = (await log.bounds()).head
+    readers = [asyncio.create_task(follow(log, start, 20)) for _ in range(2)]
+    await let_others_run()
+    positions = await log.append(numbered(12))
+    await let_others_run()
+    positions += await log.append(numbered(8))
+    for reader in readers:
+        assert [record.position for record in await reader] == positions
+
+
+async def test_a_tail_that_was_given_up_hinders_nobody(log: EventLog) -> None:
+    start = (await log.bounds()).head
+    for _ in range(3):
+        reader = asyncio.create_task(follow(log, start, 10**9))
+        await log.append(numbered(5))
+        await let_others_run()
+        reader.cancel()
+        await asyncio.gather(reader, return_exceptions=True)
+    assert len(await follow(log, start, 15)) == 15
+
+
+async def test_appends_at_the_same_time_keep_each_batch_in_its_order(log: EventLog) -> None:
+    start = (await log.bounds()).head
+    batches = [numbered(4, first) for first in range(0, 40, 4)]
+    given = await asyncio.gather(*(log.append(batch) for batch in batches))
+    records = {record.position: record.event for record in await follow(log, start, 40)}
+    assert len(records) == 40
+    for batch, positions in zip(batches, given, strict=True):
+        assert positions == sorted(positions)
+        assert [records[position] for position in positions] == batch
+
+
+async def test_an_append_that_was_cancelled_appended_all_or_nothing(log: EventLog) -> None:
+    start = (await log.bounds()).head
+    for turns in range(6):
+        append = asyncio.create_task(log.append(numbered(7)))
+        await let_others_run(turns)
+        append.cancel()
+        await asyncio.gather(append, return_exceptions=True)
+    records = await log.read(start, 1000)
+    assert len(records) % 7 == 0
+    assert [record.event.entity_id for record in records] == ["0", "1", "2", "3", "4", "5", "6"] * (
+        len(records) // 7
+    )
+
+
+async def test_closing_ends_every_tail(log: EventLog) -> None:
+    start = (await log.bounds()).head
+
+    async def read_to_the_end() -> int:
+        count = 0
+        async for batch in log.tail(start):
+            count += len(batch)
+        return count
+
+    readers = [asyncio.create_task(read_to_the_end()) for _ in range(2)]
+    await let_others_run()
+    await log.append(numbered(1))
+    await let_others_run()
+    await log.close()
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        assert await asyncio.gather(*readers) == [1, 1]
+
+
+async def test_closing_twice_does_nothing(log: EventLog) -> None:
+    await log.close()
+    await log.close()
+
+
+@pytest.mark.parametrize("factory", LOGS.values(), ids=LOGS.keys())
+async def test_closing_before_the_start_does_nothing(factory: LogFactory) -> None:
+    async with factory(10) as log:
+        await log.close()
+
+
+async def test_a_log_that_is_closed_takes_no_more(log: EventLog) -> None:
+    await log.close()
+    with pytest.raises(LogError):
+        await log.append(numbered(1))

@@ -1,0 +1,25 @@
+"""Shared fixtures, and how hard hypothesis looks: TIDEGATE_HYPOTHESIS_PROFILE is `quick` or `thorough`."""
+
+import os
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests.support.clock import ManualClock
+from tests.support.scheduler import ManualScheduler
+
+# A slow machine must not fail a test that only takes its time.
+_COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("quick", derandomize=True, max_examples=100, **_COMMON)
+settings.register_profile("thorough", max_examples=5000, **_COMMON)
+settings.load_profile(os.environ.get("TIDEGATE_HYPOTHESIS_PROFILE", "quick"))
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def scheduler(clock: ManualClock) -> ManualScheduler:
+    return ManualScheduler(clock)

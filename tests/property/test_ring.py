@@ -1,0 +1,90 @@
+"""The ring against a model that never forgets, and knows what it should have forgotten."""
+
+from typing import NamedTuple
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.events import ORIGIN, Position
+from gateway.ring import Ring
+
+
+class Item(NamedTuple):
+    """An entry of the ring."""
+
+    position: Position
+    size: int
+    at: float
+
+
+class Append(NamedTuple):
+    """An entry comes, `passed` seconds after the one before."""
+
+    size: int
+    passed: int
+
+
+class Trim(NamedTuple):
+    """The bounds are applied; `unread` of the newest entries must stay."""
+
+    unread: int
+    passed: int
+
+
+_appends = st.builds(Append, st.integers(1, 5), st.integers(0, 3))
+_trims = st.builds(Trim, st.integers(0, 8), st.integers(0, 5))
+_operations = st.lists(_appends | _trims, max_size=80)
+
+
+def should_be_floor(items: list[Item], floor: int, bounds: tuple[int, int, int], now: int, keep: int) -> int:
+    """The floor after a trim: the oldest goes while a bound is passed and it may go."""
+    max_entries, max_age, max_bytes = bounds
+    while floor < keep:
+        held = items[floor:]
+        is_over = len(held) > max_entries or sum(item.size for item in held) > max_bytes
+        if not is_over and now - held[0].at <= max_age:
+            break
+        floor += 1
+    return floor
+
+
+@given(st.tuples(st.integers(1, 6), st.integers(1, 10), st.integers(1, 20)), _operations, st.integers(0, 3))
+def test_a_ring_holds_what_its_bounds_allow_and_knows_exactly_what_it_let_go(
+    bounds: tuple[int, int, int], operations: list[Append | Trim], burst: int
+) -> None:
+    ring: Ring[Item] = Ring(max_entries=bounds[0], max_age_seconds=bounds[1], max_bytes=bounds[2])
+    items: list[Item] = []
+    now = floor = 0
+    for operation in operations:
+        now += operation.passed
+        if isinstance(operation, Append):
+            # Bursts, so that the list behind the ring is cut now and then.
+            for _ in range(1 + 30 * burst):
+                items.append(Item(Position(len(items) // 3 + 1, len(items) % 3), operation.size, float(now)))
+                assert ring.append(items[-1]) == len(items)
+        else:
+            keep = max(0, len(items) - operation.unread)
+            floor = should_be_floor(items, floor, bounds, now, keep)
+            ring.trim(float(now), keep)
+    check_contents(ring, items, floor)
+    check_places(ring, items, floor)
+
+
+def check_contents(ring: Ring[Item], items: list[Item], floor: int) -> None:
+    assert (ring.floor, ring.head) == (floor, len(items))
+    assert ring.after(floor, 10**9) == items[floor:]
+    assert ring.size_bytes == sum(item.size for item in items[floor:])
+    assert ring.floor_position == (items[floor - 1].position if floor else ORIGIN)
+    assert ring.head_position == (items[-1].position if items else ORIGIN)
+
+
+def check_places(ring: Ring[Item], items: list[Item], floor: int) -> None:
+    for number, item in list(enumerate(items, 1))[max(0, floor - 3) :]:
+        if number < floor:
+            assert ring.number_at(item.position) is None
+        else:
+            assert ring.number_at(item.position) == number
+            assert ring.position_of(number) == item.position
+            came = [index for index, other in enumerate(items, 1) if other.at <= item.at]
+            assert ring.number_at_time(item.at) == max(floor, came[-1])
+    assert ring.number_at(ORIGIN) == (0 if floor == 0 else None)

@@ -1,0 +1,241 @@
+"""A hub with its history, its clients and its time, all in a test's hands, and what clients may do."""
+
+from typing import Literal, NamedTuple
+
+from multidict import MultiDict
+
+from gateway.clock import Clock
+from gateway.events import ORIGIN, Cursor, Event, Position, Record
+from gateway.group import Delivery
+from gateway.history import History
+from gateway.hub import Hub, HubTiming
+from gateway.selectors import Selector, parse_selector
+from gateway.subscriber import State, Subscriber
+from tests.support.clock import ManualClock
+from tests.support.scheduler import ManualScheduler
+from tests.support.streams import Frame, frames_of, open_stream
+from tests.support.transport import RecordingTransport
+
+EPOCH = "e"
+HEARTBEAT_SECONDS = 1.0
+TIMING = HubTiming(
+    heartbeat_seconds=HEARTBEAT_SECONDS, coalesce_seconds=0.005, stall_seconds=3.0, retry_ms=100
+)
+FAN_IN = 2
+LONGEST_WAIT_SECONDS = 0.3
+"""No client asks for a `maxWaitMs` above that."""
+
+Verdict = Literal["deliver", "leave", "skip"]
+
+
+class Choice(NamedTuple):
+    """What a client asks for: entities as in the query, event types, and a value for `data.n`."""
+
+    entities: tuple[str, ...] = ()
+    event_types: tuple[str, ...] = ()
+    n: int | None = None
+
+    def selector(self) -> Selector:
+        query = [("entity", entity) for entity in self.entities]
+        query += [("eventTypes", event_type) for event_type in self.event_types]
+        if self.n is not None:
+            query.append(("filter", f"n=eq.{self.n}"))
+        return parse_selector(MultiDict(query), {})
+
+    def verdict(self, event: Event) -> Verdict:
+        """What the protocol says of `event`, said again in a few lines of its own."""
+        names = {event.entity_type, f"{event.entity_type}:{event.entity_id}"}
+        if self.entities and (event.entity_type is None or not names & set(self.entities)):
+            return "skip"
+        if self.event_types and event.event_type not in self.event_types:
+            return "skip"
+        if self.n is None:
+            return "deliver"
+        now, before = (event.data or {}).get("n"), (event.previous or {}).get("n")
+        if event.action == "delete":
+            return "deliver" if (now if before is None else before) == self.n else "skip"
+        if now == self.n:
+            return "deliver"
+        return "leave" if event.action == "update" and before == self.n else "skip"
+
+
+class Pace(NamedTuple):
+    """How finely the hub cuts its work, how much the history holds, and how long a write takes."""
+
+    writes_a_turn: int
+    entries_a_flush: int
+    chase_entries: int
+    chase_bytes: int
+    max_events: int
+    max_age_seconds: float
+    write_seconds: float
+
+
+class Note(NamedTuple):
+    """How things stood when something was written: the history's bounds, what the client surely had."""
+
+    head: int
+    floor: int
+    had: int
+
+
+class Sent(NamedTuple):
+    """A frame, how things stood when it was written, and where it ends within the session's bytes."""
+
+    frame: Frame
+    note: Note
+    end: int
+
+
+class NotingTransport(RecordingTransport):
+    """A connection that notes how things stand at each write."""
+
+    def __init__(self, world: "World") -> None:
+        super().__init__(world.scheduler, write_seconds=world.pace.write_seconds)
+        self._world = world
+        self._had = 0
+        self.notes: list[Note] = []
+        self.subscriber: Subscriber | None = None
+
+    def write(self, data: bytes) -> None:
+        if self.subscriber is not None and self.subscriber.state is State.LIVE:
+            self._had = max(self._had, self._world.hub.flushed)
+        note = Note(self._world.history.head, self._world.history.floor, self._had)
+        count = len(self.writes)
+        try:
+            super().write(data)
+        finally:
+            self.notes += [note] * (len(self.writes) - count)
+
+
+class Session:
+    """One connection of a client. `resumed_from` is the number of the cursor that it came with."""
+
+    def __init__(self, world: "World", client: "Client", cursor: str | None) -> None:
+        self.chunked = client.delivery.chunked
+        self.resumed_from = None if cursor is None else world.number_of(cursor)
+        self.floor_at_start = world.history.floor
+        self.transport = NotingTransport(world)
+        self.cut: int | None = None
+        self.subscriber = open_stream(
+            world.hub, world.history, self.transport, client.choice.selector(), client.delivery, cursor
+        )
+        self.transport.subscriber = self.subscriber
+
+    @property
+    def is_over(self) -> bool:
+        return self.subscriber.state is State.CLOSED
+
+    def end(self, lost_bytes: int = 0) -> None:
+        """The client is gone; the last so many bytes that were on their way never reached it."""
+        self.transport.vanish()
+        self.cut = max(0, len(self.transport.received) - lost_bytes)
+
+    def sent(self) -> list[Sent]:
+        """All that was written."""
+        sent = []
+        at = 0
+        for write, note in zip(self.transport.writes, self.transport.notes, strict=True):
+            sent += [Sent(frame, note, at + frame.end) for frame in frames_of(write, chunked=self.chunked)]
+            at += len(write)
+        return sent
+
+    def seen(self) -> list[Sent]:
+        """The frames that reached the client whole."""
+        until = len(self.transport.received) if self.cut is None else self.cut
+        return [sent for sent in self.sent() if sent.end <= until]
+
+
+class Client:
+    """Somebody who reconnects with the last id seen, as an EventSource does."""
+
+    def __init__(self, choice: Choice, delivery: Delivery) -> None:
+        self.choice = choice
+        self.delivery = delivery
+        self.sessions: list[Session] = []
+
+    def seen(self) -> list[Sent]:
+        return [sent for session in self.sessions for sent in session.seen()]
+
+    @property
+    def session(self) -> Session:
+        return self.sessions[-1]
+
+
+def last_id(seen: list[Sent]) -> str | None:
+    """The id with which a client that saw these frames reconnects."""
+    return next((sent.frame.id for sent in reversed(seen) if sent.frame.id is not None), None)
+
+
+class World:
+    """Everything that the property is about. `events` are all that were ever appended, in order."""
+
+    def __init__(self, pace: Pace) -> None:
+        self.pace = pace
+        self.clock = ManualClock()
+        self.scheduler = ManualScheduler(self.clock)
+        self.history = History(
+            max_events=pace.max_events,
+            max_age_seconds=pace.max_age_seconds,
+            max_bytes=1_000_000,
+            id_aliases={},
+        )
+        self.history.open(EPOCH, ORIGIN)
+        clock: Clock = self.clock
+        self.hub = Hub(self.history, self.scheduler, clock, TIMING, fan_in=FAN_IN, draw=lambda low, high: low)
+        self.hub.start()
+        self.events: list[Event] = []
+        self.clients: list[Client] = []
+        self._numbers = {str(Cursor(EPOCH, ORIGIN)): 0}
+
+    def number_of(self, cursor: str) -> int:
+        """Which event has this cursor. Raises KeyError for one that was never given."""
+        return self._numbers[cursor]
+
+    def append(self, events: list[Event]) -> None:
+        """What the follower does with a batch of the log."""
+        for event in events:
+            self.events.append(event)
+            # Majors of several lengths, so that text and integers order differently.
+            position = Position(8 + len(self.events) // 2, len(self.events) % 2)
+            self._numbers[str(Cursor(EPOCH, position))] = len(self.events)
+            self.history.append(Record(position, event), self.clock.monotonic())
+        self.hub.wake()
+
+    def connect(self, client: Client) -> None:
+        """Opens the client's first stream, or the next one once the last is over."""
+        if client.sessions:
+            if not client.session.is_over:
+                return
+            client.session.transport.start_reading()
+            cursor = last_id(client.seen())
+            if cursor is None:
+                client.sessions.clear()
+        else:
+            cursor = None
+        client.sessions.append(Session(self, client, cursor))
+
+    def expected(self, choice: Choice, after: int, until: int) -> list[int]:
+        """The numbers of the events that a client gets of those after one number, up to another."""
+        return [
+            number
+            for number in range(after + 1, until + 1)
+            if choice.verdict(self.events[number - 1]) != "skip"
+        ]
+
+    def finish(self) -> None:
+        """Every client reads again, comes back where it was gone, and is left alone for a while."""
+        for client in self.clients:
+            session = client.session
+            if session.is_over:
+                self.connect(client)
+            elif session.transport.failure is not None:
+                session.end()
+                self.connect(client)
+            else:
+                session.transport.start_reading()
+        self.scheduler.run_for(LONGEST_WAIT_SECONDS + 2 * HEARTBEAT_SECONDS)
+        for client in self.clients:
+            if client.session.is_over:
+                self.connect(client)
+        self.scheduler.run_for(LONGEST_WAIT_SECONDS + 2 * HEARTBEAT_SECONDS)

@@ -1,0 +1,95 @@
+"""Long-lived tasks: started again, counted, logged."""
+
+import asyncio
+import logging
+
+import pytest
+
+from gateway import supervisor as supervisor_module
+from gateway.supervisor import Supervisor
+from tests.support.loop import let_others_run, until
+
+
+@pytest.fixture(autouse=True)
+def no_delay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor_module, "FIRST_DELAY_SECONDS", 0.0)
+
+
+class Work:
+    """Fails a number of times, then waits to be told that it is over."""
+
+    def __init__(self, failures: int = 0) -> None:
+        self.failures = failures
+        self.starts = 0
+        self.was_cancelled = False
+        self.over = asyncio.Event()
+
+    async def __call__(self) -> None:
+        self.starts += 1
+        if self.starts <= self.failures:
+            raise OSError(f"failure {self.starts}")
+        try:
+            await self.over.wait()
+        except asyncio.CancelledError:
+            self.was_cancelled = True
+            raise
+
+
+async def test_work_that_returns_is_over() -> None:
+    supervisor, work = Supervisor(), Work()
+    work.over.set()
+    supervisor.run("w", work)
+    await until(lambda: work.starts == 1, "the work ran")
+    await let_others_run()
+    assert work.starts == 1
+    assert not supervisor.failures
+    await supervisor.close()
+
+
+async def test_work_that_fails_is_started_again_and_counted() -> None:
+    supervisor, work = Supervisor(), Work(failures=3)
+    supervisor.run("w", work)
+    await until(lambda: work.starts == 4, "the work was started again each time")
+    assert supervisor.failures == {"w": 3}
+    await supervisor.close()
+
+
+async def test_a_failure_is_logged_with_the_tasks_name(caplog: pytest.LogCaptureFixture) -> None:
+    supervisor, work = Supervisor(), Work(failures=1)
+    with caplog.at_level(logging.ERROR):
+        supervisor.run("follower", work)
+        await until(lambda: work.starts == 2, "the work was started again")
+    (record,) = caplog.records
+    assert record.getMessage() == "task_failed"
+    fields = record.__dict__["fields"]
+    assert fields["task"] == "follower"
+    assert str(fields["error"]) == "failure 1"
+    assert fields["retry_seconds"] == 0.0
+    await supervisor.close()
+
+
+async def test_a_task_that_fails_does_not_disturb_another() -> None:
+    supervisor, bad, good = Supervisor(), Work(failures=10**9), Work()
+    supervisor.run("bad", bad)
+    supervisor.run("good", good)
+    await until(lambda: bad.starts > 5, "the bad one kept failing")
+    assert good.starts == 1
+    assert "good" not in supervisor.failures
+    await supervisor.close()
+
+
+async def test_close_cancels_every_task_and_waits_for_it() -> None:
+    supervisor, works = Supervisor(), [Work(), Work()]
+    for number, work in enumerate(works):
+        supervisor.run(str(number), work)
+    await until(lambda: all(work.starts for work in works), "the work ran")
+    await supervisor.close()
+    assert all(work.was_cancelled for work in works)
+    assert not supervisor.failures, "an end that was asked for is no failure"
+
+
+async def test_closing_twice_does_nothing() -> None:
+    supervisor = Supervisor()
+    supervisor.run("w", Work())
+    await supervisor.close()
+    await supervisor.close()
