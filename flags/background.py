@@ -1,0 +1,67 @@
+"""What a store does beside the event loop: a thread that may wait, and a look at regular times."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from flags.errors import StoreUnwritable
+from flags.tell import Tell
+
+Result = TypeVar("Result")
+
+
+class BackgroundThread:
+    """Does one job after the other, in the order in which they were given."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._thread: ThreadPoolExecutor | None = None
+
+    def start(self) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=self._name)
+
+    async def run(self, job: Callable[[], Result]) -> Result:
+        """What `job` gives, or raises. A job that has begun is done also when nobody waits any more.
+
+        Raises StoreUnwritable where the thread is not running.
+        """
+        if self._thread is None:
+            raise StoreUnwritable("The store is closed.")
+        return await asyncio.get_running_loop().run_in_executor(self._thread, job)
+
+    async def close(self) -> None:
+        """Ends the thread after the jobs it was given. Closing twice does nothing."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            await asyncio.to_thread(thread.shutdown)
+
+
+class Watch:
+    """Calls `look` every `seconds`. One that fails is told as `event`, and the next is made all the same."""
+
+    def __init__(self, look: Callable[[], Awaitable[None]], seconds: float, tell: Tell, event: str) -> None:
+        self._look = look
+        self._seconds = seconds
+        self._tell = tell
+        self._event = event
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name=self._event)
+
+    async def close(self) -> None:
+        """Looks no more. Closing twice does nothing."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(self._seconds)
+            try:
+                await self._look()
+            except Exception as error:  # noqa: BLE001 - whatever it was, later changes have to be seen
+                self._tell(logging.ERROR, self._event, error=error)

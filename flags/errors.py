@@ -1,0 +1,79 @@
+"""What can go wrong with flags: one tree, below which every error says who erred.
+
+A `detail` is written for whoever asked: it never holds a file path. Log lines may.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flags.revisions import Revision
+
+
+class FlagError(Exception):
+    """Base of everything that the flags raise on purpose. `detail` is one or more sentences for people."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+class InvalidFlag(FlagError):
+    """A flag, or a change of one, breaks the rules; nothing was changed.
+
+    `errors` has one `{"pointer": "/percentage", "detail": "…"}` a place (JSON pointers, RFC 6901, into the
+    flag or the change).
+    """
+
+    def __init__(self, errors: Iterable[Mapping[str, str]]) -> None:
+        self.errors = tuple(dict(error) for error in errors)
+        super().__init__("; ".join(f"{error['pointer'] or '/'}: {error['detail']}" for error in self.errors))
+
+
+class ForbiddenMove(FlagError):
+    """The table of stages has no such move. `allowed` are the stages that may follow `before`."""
+
+    def __init__(self, before: str, after: str, allowed: Sequence[str]) -> None:
+        super().__init__(f"No way leads from {before} to {after}: allowed are {', '.join(allowed)}.")
+        self.before = before
+        self.after = after
+        self.allowed = tuple(allowed)
+
+
+class NotFound(FlagError):
+    """There is no such flag, or no such revision of it."""
+
+
+class StaleRevision(FlagError):
+    """The change was meant for another revision than the current one; nothing was changed.
+
+    `expected` is the revision it was meant for and `current` the one that is (0: there is no flag);
+    `since` are the revisions after the expected one, oldest first.
+    """
+
+    def __init__(self, component: str, expected: int, current: int, since: Sequence["Revision"]) -> None:
+        self.component = component
+        self.expected = expected
+        self.current = current
+        self.since = tuple(since)
+        changes = "".join(f" {revision.summary()}" for revision in self.since)
+        super().__init__(f"{component} is at {_revision(current)}, not at {_revision(expected)}.{changes}")
+
+
+class StoreUnwritable(FlagError):
+    """The store could not keep the change; nothing was changed. `detail` says why."""
+
+
+class StoreUnreadable(FlagError):
+    """The store holds nothing that can be used as flags. `detail` says why.
+
+    `replaceable` says whether what it holds is damaged beyond use, so that a later change may take its place.
+    """
+
+    def __init__(self, detail: str, *, replaceable: bool = False) -> None:
+        super().__init__(detail)
+        self.replaceable = replaceable
+
+
+def _revision(number: int) -> str:
+    return f"revision {number}" if number else "no revision (there is no flag)"

@@ -1,0 +1,198 @@
+"""The ledger that lies in a file: changed by this program, by others, and by hand. Blocking, one thread."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from flags import document
+from flags.errors import StoreUnreadable, StoreUnwritable
+from flags.flag import Flag, Flags
+from flags.flags_file import FileChanged, FlagsFile, LockTaken, Mark
+from flags.ledger import Ledger, reconciled
+from flags.revisions import attribution
+from flags.stages import MOVES
+from flags.tell import Tell
+from flags.times import rfc3339
+
+FILE = "file"
+"""Who made a change that was found in the file."""
+
+LOCK_PATIENCE_SECONDS = 5.0
+ATTEMPTS = 5
+"""How often a change is made anew because somebody edited the file while it was being made."""
+
+_UNSEEN = Mark(error=-1)
+
+
+class FileState(NamedTuple):
+    """The last ledger that could be used, and why what the file holds now can't be, where it can't."""
+
+    ledger: Ledger = Ledger()
+    refusal: str | None = None
+
+    def flags(self) -> Flags:
+        """The flags for those who decide by them."""
+        return self.ledger.snapshot(stale=self.refusal is not None)
+
+
+class _Found(NamedTuple):
+    """What a change starts from: the ledger, the file's mark, and its content where that is damaged."""
+
+    ledger: Ledger
+    mark: Mark | None
+    damaged: bytes | None = None
+
+
+class FileLedger:
+    """Keeps `state` and the file at `path` the same. `state` may be read by any thread."""
+
+    def __init__(self, path: Path, *, tell: Tell, now_ms: Callable[[], int]) -> None:
+        self.state = FileState()
+        self._path = path
+        self._file = FlagsFile(path)
+        self._tell = tell
+        self._now_ms = now_ms
+        self._seen: Mark | None = _UNSEEN
+        self._certain = False
+        self._complaint: str | None = None
+
+    def now(self) -> str:
+        """The time of a change that is made now."""
+        return rfc3339(self._now_ms())
+
+    def load(self) -> None:
+        """Reads the file for the first time; where there is none, there are no flags.
+
+        Raises StoreUnreadable where it can't be used, for there are no last good flags to go on with.
+        """
+        self._seen = self._file.mark()
+        found = self._file.read()
+        if found is None:
+            self._tell(logging.INFO, "flags_file_absent", path=self._path)
+        else:
+            self._take(document.parse(found[0]), found[1])
+
+    def refresh(self) -> None:
+        """Takes over what changed in the file since the last look.
+
+        A file that can't be used is refused when it was found so twice: some editors write in two steps.
+        """
+        mark = self._file.mark()
+        certain = mark == self._seen
+        if certain and self._certain:
+            return
+        self._seen, self._certain = mark, False
+        try:
+            found = self._file.read()
+            if found is None and self.state.ledger != Ledger():
+                raise StoreUnreadable("it is gone")
+            written = None if found is None else document.parse(found[0])
+        except StoreUnreadable as error:
+            if certain:
+                self._refuse(error.detail)
+            self._certain = certain
+            return
+        if found is None or written is None:
+            self._adopt(self.state.ledger)
+            self._certain = certain
+        else:
+            self._certain = self._take(written, found[1]) and certain
+
+    def commit(self, change: Callable[[Ledger], Ledger]) -> Ledger:
+        """Makes `change` of what the file says now, and gives the new ledger once it lies in the file.
+
+        Raises what `change` raises, and StoreUnwritable. Nothing was changed then, though an edit of the file
+        may have been taken over. A damaged file is kept aside and replaced: the kill switch has to work while
+        somebody mends it.
+        """
+        with self._file.locked(LOCK_PATIENCE_SECONDS):
+            for _ in range(ATTEMPTS):
+                found = self._current()
+                after = change(found.ledger)
+                if after is found.ledger:
+                    return after
+                if found.damaged is not None:
+                    self._keep_aside(found.damaged)
+                try:
+                    self._write(after, found.mark)
+                except FileChanged:
+                    continue
+                return after
+        raise StoreUnwritable("The flags could not be written: something else keeps changing the file.")
+
+    def _current(self) -> _Found:
+        # Whatever comes of the change, the next look is to read the file.
+        self._certain = False
+        found = None
+        try:
+            found = self._file.read()
+            written = None if found is None else document.parse(found[0])
+        except StoreUnreadable as error:
+            if found is None or not error.replaceable:
+                raise StoreUnwritable(f"The flags file can't be replaced: {error.detail}.") from error
+            return _Found(self.state.ledger, found[1], damaged=found[0])
+        if found is None or written is None:
+            return _Found(self.state.ledger, None)
+        return _Found(self._reconcile(written), found[1])
+
+    def _reconcile(self, written: Ledger) -> Ledger:
+        by = attribution(FILE, "found in the flags file", self.now())
+        self._adopt(reconciled(self.state.ledger, written, by=by))
+        return self.state.ledger
+
+    def _take(self, written: Ledger, mark: Mark) -> bool:
+        """Takes over what was read, and writes it back where it lacks what is known of its history.
+
+        False where the file has to be looked at once more.
+        """
+        ledger = self._reconcile(written)
+        if ledger == written:
+            return True
+        try:
+            with self._file.locked(0):
+                self._write(ledger, mark)
+        except (FileChanged, LockTaken):
+            return False
+        except StoreUnwritable as error:
+            self._complain(error.detail)
+            return True
+        return False
+
+    def _write(self, ledger: Ledger, read: Mark | None) -> None:
+        self._seen = self._file.write(document.render(ledger), read)
+        self._certain = False
+        self._complaint = None
+        self._adopt(ledger)
+
+    def _adopt(self, ledger: Ledger) -> None:
+        before, refusal = self.state
+        self.state = FileState(ledger)
+        if refusal is not None:
+            self._tell(logging.INFO, "flags_file_accepted", path=self._path)
+        for component, flag in ledger.flags.items():
+            self._report(before.flags.get(component), flag, ledger)
+        for component in before.flags.keys() - ledger.flags.keys():
+            self._tell(logging.WARNING, "flag_removed", component=component)
+
+    def _report(self, before: Flag | None, flag: Flag, ledger: Ledger) -> None:
+        if flag == before or ledger.histories[flag.component][-1].who != FILE:
+            return
+        fields = {"component": flag.component, "revision": flag.revision, "stage": flag.stage}
+        self._tell(logging.INFO, "flag_edited_in_file", **fields)
+        if before is not None and flag.stage not in (before.stage, *MOVES[before.stage]):
+            self._tell(logging.WARNING, "flag_move_skips_stages", **fields, before=before.stage)
+
+    def _refuse(self, reason: str) -> None:
+        if reason != self.state.refusal:
+            self.state = FileState(self.state.ledger, reason)
+            self._tell(logging.ERROR, "flags_file_refused", path=self._path, reason=reason)
+
+    def _complain(self, detail: str) -> None:
+        if detail != self._complaint:
+            self._complaint = detail
+            self._tell(logging.WARNING, "flags_file_unwritable", path=self._path, reason=detail)
+
+    def _keep_aside(self, content: bytes) -> None:
+        kept = self._file.keep_aside(content)
+        self._tell(logging.WARNING, "flags_file_kept_aside", path=kept)

@@ -1,0 +1,83 @@
+"""What the guard holds a component to: when it may go on, and when it must go back."""
+
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from flags.wire import Number, Percentage, Ratio, WireModel
+
+Milliseconds = Annotated[Number, Field(ge=0, le=3_600_000)]
+
+
+class AtLeast(WireModel):
+    """A share of which more is better: promotes at `promote` or more, fails below `fail`."""
+
+    promote: Ratio
+    fail: Ratio
+
+    @model_validator(mode="after")
+    def _promote_is_stricter(self) -> Self:
+        if self.promote < self.fail:
+            raise PydanticCustomError("thresholds", "promote must not be less than fail")
+        return self
+
+
+class AtMost(WireModel):
+    """A share of which less is better: promotes at `promote` or less, fails above `fail`."""
+
+    promote: Ratio
+    fail: Ratio
+
+    @model_validator(mode="after")
+    def _promote_is_stricter(self) -> Self:
+        if self.promote > self.fail:
+            raise PydanticCustomError("thresholds", "promote must not be more than fail")
+        return self
+
+
+class AtMostMs(WireModel):
+    """A duration in milliseconds: promotes at `promote` or less, fails above `fail`."""
+
+    promote: Milliseconds
+    fail: Milliseconds
+
+    @model_validator(mode="after")
+    def _promote_is_stricter(self) -> Self:
+        if self.promote > self.fail:
+            raise PydanticCustomError("thresholds", "promote must not be more than fail")
+        return self
+
+
+def _ascending(steps: tuple[float, ...]) -> tuple[float, ...]:
+    if any(after <= before for before, after in zip((0.0, *steps), steps, strict=False)):
+        raise PydanticCustomError("steps", "must rise, from above 0")
+    return steps
+
+
+Steps = Annotated[
+    tuple[Percentage, ...],
+    Field(strict=False, min_length=1, max_length=100),
+    AfterValidator(_ascending),
+]
+
+
+class GuardSettings(WireModel):
+    """Thresholds per metric, and how much evidence a verdict needs.
+
+    A verdict takes at least `min_samples` samples of the last `window_seconds`. `steps` are the percentages
+    of a gradual rollout; with `auto_promote` the guard goes on to the next after `successes_to_promote`
+    successes in a row. With `dry_run` it says what it would do, and does nothing.
+    """
+
+    consistency: AtLeast = AtLeast(promote=0.999, fail=0.99)
+    error_rate: AtMost = AtMost(promote=0.01, fail=0.05)
+    push_lag_p99_ms: AtMostMs = Field(default=AtMostMs(promote=1000, fail=5000), alias="pushLagP99Ms")
+    first_event_success: AtLeast = AtLeast(promote=0.99, fail=0.95)
+    fallback_rate: AtMost = AtMost(promote=0.01, fail=0.05)
+    min_samples: Annotated[int, Field(ge=1, le=1_000_000)] = 100
+    window_seconds: Annotated[int, Field(ge=1, le=86_400)] = 300
+    steps: Steps = (1.0, 5.0, 10.0, 25.0, 50.0, 100.0)
+    successes_to_promote: Annotated[int, Field(ge=1, le=1000)] = 3
+    auto_promote: bool = False
+    dry_run: bool = True

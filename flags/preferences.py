@@ -1,0 +1,201 @@
+"""What callers chose for themselves, kept across restarts (docs/protocol.md, section 8)."""
+
+import asyncio
+import contextlib
+import json
+import logging
+import sqlite3
+from collections import Counter
+from collections.abc import Callable
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Protocol
+
+from cachetools import LRUCache
+
+from flags.background import BackgroundThread, Watch
+from flags.caller import Caller
+from flags.errors import StoreUnreadable, StoreUnwritable
+from flags.modes import Delivery
+from flags.tell import CountingTell, Tell
+
+POLL_SECONDS = 0.5
+"""How often a process asks whether another one kept something."""
+
+SCHEMA_VERSION = 1
+
+_BUSY_SECONDS = 5.0
+
+Choice = tuple[str, Delivery]
+
+
+class Preferences(Protocol):
+    """Each caller's choice, by the key that `preference_key` gives."""
+
+    async def start(self) -> None:
+        """Opens what they are kept in. Raises StoreUnreadable where it can't be used."""
+        ...
+
+    async def close(self) -> None:
+        """Ends what `start` began. Closing twice does nothing."""
+        ...
+
+    async def get(self, key: str) -> Delivery:
+        """The choice; `auto` where none was made, or where it can't be read just now."""
+        ...
+
+    async def put(self, key: str, delivery: Delivery) -> None:
+        """Keeps the choice: it is durable on return. Raises StoreUnwritable where it could not be kept."""
+        ...
+
+
+def preference_key(caller: Caller) -> str | None:
+    """What a caller's choice is kept under: its user, else session, else client; None where it has none.
+
+    Kind and tenant are part of it: a client may call itself as a user is called, and two tenants may have a
+    user of one name.
+    """
+    for kind, value in (("user", caller.user), ("session", caller.session), ("client", caller.client)):
+        if value:
+            return json.dumps([kind, caller.tenant or "", value])
+    return None
+
+
+class FilePreferences:
+    """Preferences in an SQLite file at `path`, which several processes may share.
+
+    As many as `max_cached` are held in memory, the most recently used ones; while that is all of them, nobody
+    waits for the disk to read. One thread does everything that touches it. `counts` says how often each event
+    was told.
+    """
+
+    def __init__(
+        self, path: Path, *, tell: Tell, max_cached: int = 100_000, poll_seconds: float = POLL_SECONDS
+    ) -> None:
+        self._tell = CountingTell(tell)
+        self.counts: Counter[str] = self._tell.counts
+        self._database = _Database(path)
+        self._cache: LRUCache[str, Delivery] = LRUCache(max_cached)
+        self._is_complete = False
+        self._thread = BackgroundThread("preferences")
+        self._watch = Watch(self.refresh, poll_seconds, self._tell, "preferences_watch_failed")
+
+    async def start(self) -> None:
+        self._thread.start()
+        limit = int(self._cache.maxsize)
+        try:
+            latest = await self._thread.run(lambda: self._database.open(limit + 1))
+        except (StoreUnreadable, sqlite3.Error) as error:
+            await self.close()
+            raise StoreUnreadable(f"The preferences can't be used: {error}.") from error
+        self._is_complete = len(latest) <= limit
+        for key, delivery in reversed(latest[:limit]):
+            self._cache[key] = delivery
+        self._watch.start()
+
+    async def close(self) -> None:
+        await self._watch.close()
+        with contextlib.suppress(StoreUnwritable):
+            await self._thread.run(self._database.close)
+        await self._thread.close()
+
+    async def get(self, key: str) -> Delivery:
+        known = self._cache.get(key)
+        if known is not None:
+            return known
+        if self._is_complete:
+            return "auto"
+        try:
+            return (await self._learn(lambda: [(key, self._database.get(key))]))[0][1]
+        except (sqlite3.Error, StoreUnwritable) as error:
+            self._tell(logging.WARNING, "preference_unreadable", reason=error)
+            return "auto"
+
+    async def put(self, key: str, delivery: Delivery) -> None:
+        try:
+            await self._learn(lambda: [(key, self._database.put(key, delivery))])
+        except sqlite3.Error as error:
+            raise StoreUnwritable(f"The preference could not be kept: {error}.") from error
+
+    async def refresh(self) -> None:
+        """Takes over what other processes have kept since the last look."""
+        await self._learn(self._database.changes)
+
+    async def _learn(self, job: Callable[[], list[Choice]]) -> list[Choice]:
+        """Does `job` in the thread and remembers the choices it gives, also when nobody waits any more.
+
+        The loop hears of them in the order in which the thread had them, so that the last one stays.
+        """
+        loop = asyncio.get_running_loop()
+
+        def run() -> list[Choice]:
+            choices = job()
+            loop.call_soon_threadsafe(self._remember, choices)
+            return choices
+
+        return await self._thread.run(run)
+
+    def _remember(self, choices: list[Choice]) -> None:
+        for key, delivery in choices:
+            if key not in self._cache and len(self._cache) >= self._cache.maxsize:
+                self._is_complete = False
+            self._cache[key] = delivery
+
+
+class _Database:
+    """The SQLite file. All of it in one thread; every method may raise sqlite3.Error."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._connection: sqlite3.Connection | None = None
+        self._last = 0
+        self._data_version = 0
+
+    def open(self, limit: int) -> list[Choice]:
+        """The latest choices, newest first. Raises StoreUnreadable where the file is of a newer version."""
+        connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None)
+        self._connection = connection
+        # In its own journal, so that readers of other processes never wait; synced with every commit.
+        connection.execute("pragma journal_mode = wal")
+        connection.execute("pragma synchronous = full")
+        version = connection.execute("pragma user_version").fetchone()[0]
+        if version > SCHEMA_VERSION:
+            raise StoreUnreadable(f"they are of version {version}, newer than {SCHEMA_VERSION}")
+        connection.execute(_statement("schema"))
+        connection.execute(f"pragma user_version = {SCHEMA_VERSION}")
+        self._last = connection.execute(_statement("last")).fetchone()[0]
+        return connection.execute(_statement("latest"), (limit,)).fetchall()
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def get(self, key: str) -> Delivery:
+        row = self._open().execute(_statement("get"), (key,)).fetchone()
+        return "auto" if row is None else row[0]
+
+    def put(self, key: str, delivery: Delivery) -> Delivery:
+        self._open().execute(_statement("put"), (key, delivery))
+        return delivery
+
+    def changes(self) -> list[Choice]:
+        """What was kept since the last call, by this process or another, in that order."""
+        version = self._open().execute("pragma data_version").fetchone()[0]
+        if version == self._data_version:
+            return []
+        rows = self._open().execute(_statement("since"), (self._last,)).fetchall()
+        self._data_version = version
+        self._last = rows[-1][2] if rows else self._last
+        return [(key, delivery) for key, delivery, _ in rows]
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is None:
+            raise sqlite3.ProgrammingError("the database is closed")
+        return self._connection
+
+
+@cache
+def _statement(name: str) -> str:
+    return files("flags").joinpath("sql", f"preferences_{name}.sql").read_text()

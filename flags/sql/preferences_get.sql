@@ -1,0 +1,1 @@
+select delivery from preference where key = ?;

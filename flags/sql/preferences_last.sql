@@ -1,0 +1,1 @@
+select coalesce(max(change), 0) from preference;

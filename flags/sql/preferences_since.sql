@@ -1,0 +1,1 @@
+select key, delivery, change from preference where change > ? order by change;

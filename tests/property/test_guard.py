@@ -1,0 +1,101 @@
+"""The guard over any course of events, against what its rules say in plain words."""
+
+from typing import NamedTuple
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flags.guard import Evaluation, GuardState, Kind, Promote, RollBack, Rollout, evaluate
+from flags.guard_settings import GuardSettings
+from flags.guard_window import GuardWindow, Metric
+
+WINDOW = 60
+SUCCESSES = 2
+SETTINGS = GuardSettings(
+    min_samples=10, successes_to_promote=SUCCESSES, auto_promote=True, dry_run=False, window_seconds=WINDOW
+)
+ROLLOUT = Rollout(streaming=True, percentage=5.0, latched=False)
+UNMEASURED = frozenset(Metric) - {Metric.ERROR_RATE}
+
+
+class Spell(NamedTuple):
+    """So many seconds, with so much going well and wrong in each."""
+
+    seconds: int
+    succeeded: int
+    failed: int
+
+
+GOOD = st.builds(Spell, st.integers(1, 200), st.just(50), st.just(0))
+BAD = st.builds(Spell, st.integers(1, 60), st.just(50), st.integers(5, 50))
+FLICKERS = st.builds(Spell, st.integers(1, 5), st.just(0), st.integers(1, 200))
+SILENT = st.builds(Spell, st.integers(1, 100), st.just(0), st.just(0))
+COURSES = st.lists(GOOD | BAD | FLICKERS | SILENT, max_size=12)
+
+
+def play(course: list[Spell]) -> list[Evaluation]:
+    window, state, now = GuardWindow(WINDOW), GuardState(0.0), 0
+    evaluations = []
+    for spell in course:
+        for _ in range(spell.seconds):
+            window.served(spell.succeeded, spell.failed, float(now))
+            now += 1
+            evaluation = evaluate(SETTINGS, window, state, ROLLOUT, float(now), UNMEASURED)
+            evaluations.append(evaluation)
+            state = evaluation.state
+    return evaluations
+
+
+def failed(course: list[Spell]) -> list[bool]:
+    """For each second, whether anything failed in it."""
+    return [spell.failed > 0 for spell in course for _ in range(spell.seconds)]
+
+
+@given(COURSES)
+def test_nothing_is_rolled_back_that_did_not_fail_and_nothing_twice_in_one_failure(
+    course: list[Spell],
+) -> None:
+    evaluations = play(course)
+
+    acted = False
+    for second, evaluation in enumerate(evaluations):
+        if evaluation.verdict.kind is not Kind.FAIL:
+            acted = acted and "if that lasts" in evaluation.verdict.sentence
+        if isinstance(evaluation.action, RollBack):
+            assert not acted
+            acted = True
+            assert evaluation.action.value > evaluation.action.threshold
+            assert any(failed(course)[max(0, second - WINDOW) : second + 1])
+            assert second >= WINDOW * 0.3
+
+
+@given(COURSES)
+def test_promotions_are_as_many_whole_windows_apart_as_successes_are_asked_for(course: list[Spell]) -> None:
+    evaluations = play(course)
+
+    promoted = [second for second, one in enumerate(evaluations, 1) if isinstance(one.action, Promote)]
+    previous = WINDOW * 0.1
+    for second in promoted:
+        assert second - previous >= SUCCESSES * WINDOW
+        previous = float(second)
+
+
+@given(st.integers(0, 300), st.integers(1, 5), st.integers(0, 500), st.integers(90, 200))
+def test_a_spell_shorter_than_a_tenth_of_a_window_changes_nothing(
+    before: int, seconds: int, failures: int, after: int
+) -> None:
+    course = [Spell(before, 50, 0), Spell(seconds, 0, failures), Spell(after, 50, 0)]
+
+    evaluations = play(course)
+
+    assert not any(isinstance(evaluation.action, RollBack) for evaluation in evaluations)
+    assert all(evaluation.verdict.kind is not Kind.FAIL for evaluation in evaluations)
+
+
+@given(st.integers(0, 300), st.integers(10, 200))
+def test_a_failure_that_goes_on_is_rolled_back_within_half_a_window(before: int, failures: int) -> None:
+    course = [Spell(before, 20, 0), Spell(WINDOW // 2, 20, failures)]
+
+    evaluations = play(course)
+
+    assert [type(one.action) for one in evaluations[before:] if one.action] == [RollBack]

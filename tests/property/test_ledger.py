@@ -1,0 +1,130 @@
+"""Whatever is done to the flags, by whomever: histories lead to what is, and files come back as written."""
+
+import contextlib
+from types import MappingProxyType
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flags.document import parse, render
+from flags.errors import FlagError
+from flags.flag import Flag
+from flags.ledger import Ledger, changed, reconciled, rolled_back, state, switched
+from flags.revisions import attribution, state_at
+from tests.support.flags import NOW
+
+ANN = attribution("ann", "because", NOW)
+THE_FILE = attribution("file", "found in it", NOW)
+COMPONENTS = st.sampled_from(["orders", "invoices"])
+FIELDS = st.fixed_dictionaries(
+    {},
+    optional={
+        "stage": st.sampled_from(["off", "shadow", "live", "rampdown", "complete"]),
+        "percentage": st.sampled_from([0, 5, 12.5, 100]),
+        "killed": st.booleans(),
+        "checkRatio": st.integers(1, 3),
+    },
+)
+REVISIONS = st.none() | st.integers(0, 8)
+OPERATIONS = st.one_of(
+    st.tuples(st.just("change"), COMPONENTS, FIELDS, REVISIONS, st.booleans()),
+    st.tuples(st.just("roll back"), COMPONENTS, REVISIONS),
+    st.tuples(st.just("switch"), st.booleans()),
+    st.tuples(st.just("edit"), st.dictionaries(COMPONENTS, FIELDS), st.booleans()),
+)
+RUNS = st.lists(OPERATIONS, max_size=12)
+
+
+def edited(flags: dict[str, Any], kill_all: bool) -> Ledger:
+    """A file without histories, as a deployment writes it."""
+    return Ledger(
+        MappingProxyType(
+            {name: Flag.parse({**fields, "component": name, "revision": 1}) for name, fields in flags.items()}
+        ),
+        kill_all,
+    )
+
+
+def done(ledger: Ledger, operation: tuple[Any, ...]) -> Ledger:
+    match operation:
+        case "change", component, fields, expected, whole:
+            return changed(ledger, component, fields, expected_revision=expected, whole=whole, by=ANN)
+        case "roll back", component, to:
+            return rolled_back(ledger, component, to_revision=to, expected_revision=None, by=ANN)
+        case "switch", killed:
+            return switched(ledger, killed, by=ANN)
+        case "edit", flags, kill_all:
+            return reconciled(ledger, edited(flags, kill_all), by=THE_FILE)
+    raise AssertionError(operation)
+
+
+def outcome(operations: list[tuple[Any, ...]], ledger: Ledger = Ledger()) -> Ledger:  # noqa: B008 - frozen
+    for operation in operations:
+        with contextlib.suppress(FlagError):
+            ledger = done(ledger, operation)
+    return ledger
+
+
+@given(RUNS)
+def test_a_history_leads_to_the_flag_and_has_no_gap(operations: list[tuple[Any, ...]]) -> None:
+    ledger = outcome(operations)
+
+    for component, history in ledger.histories.items():
+        flag = ledger.flags.get(component)
+        assert [entry.revision for entry in history] == list(range(1, len(history) + 1))
+        assert state_at(history, len(history)) == (None if flag is None else state(flag))
+        assert flag is None or flag.revision == len(history)
+    assert ledger.flags.keys() <= ledger.histories.keys()
+
+
+@given(RUNS)
+def test_a_file_comes_back_as_it_was_written_and_needs_no_correction(
+    operations: list[tuple[Any, ...]],
+) -> None:
+    ledger = outcome(operations)
+
+    assert parse(render(ledger)) == ledger
+    assert reconciled(ledger, ledger, by=THE_FILE) == ledger
+    assert reconciled(Ledger(), ledger, by=THE_FILE) == ledger
+
+
+@given(RUNS, st.dictionaries(COMPONENTS, FIELDS), st.booleans())
+def test_what_a_file_says_is_what_counts(
+    operations: list[tuple[Any, ...]], flags: dict[str, Any], kill_all: bool
+) -> None:
+    written = edited(flags, kill_all)
+    ledger = reconciled(outcome(operations), written, by=THE_FILE)
+
+    assert {name: flag.numbered(1) for name, flag in ledger.flags.items()} == written.flags
+    assert ledger.kill_all is kill_all
+
+
+@given(RUNS, RUNS, RUNS)
+def test_two_programs_that_parted_agree_once_each_has_seen_the_others_file(
+    common: list[tuple[Any, ...]], mine: list[tuple[Any, ...]], theirs: list[tuple[Any, ...]]
+) -> None:
+    start = outcome(common)
+    one, other = outcome(mine, start), outcome(theirs, start)
+
+    one = reconciled(one, other, by=THE_FILE)
+    other = reconciled(other, one, by=THE_FILE)
+
+    assert one == other
+
+
+@given(RUNS)
+def test_repeated_rollbacks_go_further_back_each_time_and_come_to_an_end(
+    operations: list[tuple[Any, ...]],
+) -> None:
+    ledger = outcome(operations)
+    for component in ledger.flags:
+        restored = []
+        with contextlib.suppress(FlagError):
+            while True:
+                before = ledger.flags[component]
+                ledger = rolled_back(ledger, component, to_revision=None, expected_revision=None, by=ANN)
+                after = ledger.flags[component]
+                restored.append(ledger.revisions(component)[-1].restores)
+                assert (before.stage, before.percentage) != (after.stage, after.percentage)
+        assert restored == sorted(set(restored), reverse=True)

@@ -1,0 +1,103 @@
+"""Histories: what a flag was, and where a rollback goes."""
+
+from typing import Any
+
+import pytest
+
+from flags.errors import InvalidFlag
+from flags.revisions import History, Revision, attribution, difference, rollback_target, state_at
+from tests.support.flags import NOW
+
+
+def history(*states: dict[str, Any] | int | None) -> History:
+    """A history of these states; a number stands for going back to that revision."""
+    entries: tuple[Revision, ...] = ()
+    for given in states:
+        restores = given if isinstance(given, int) else None
+        before = state_at(entries, len(entries))
+        after = state_at(entries, given) if isinstance(given, int) else given
+        what = difference(before, after)
+        entries += (
+            Revision(
+                revision=len(entries) + 1,
+                who="ann",
+                when=NOW,
+                why="because",
+                before=what.before,
+                after=what.after,
+                restores=restores,
+            ),
+        )
+    return entries
+
+
+def at(percentage: int, **members: Any) -> dict[str, Any]:
+    return {"stage": "live", "percentage": percentage} | members
+
+
+def test_a_revision_holds_what_it_changed_and_nothing_else() -> None:
+    assert difference(at(5, checkRatio=1), at(25, checkRatio=1)) == ({"percentage": 5}, {"percentage": 25})
+    assert difference(None, at(5)) == (None, at(5))
+    assert difference(at(5), None) == (at(5), None)
+
+
+def test_the_state_at_a_revision_is_that_of_all_changes_up_to_it() -> None:
+    states = [at(5), at(25), at(25, killed=True), None, at(1)]
+    entries = history(*states)
+
+    assert [state_at(entries, number) for number in range(6)] == [None, *states]
+
+
+@pytest.mark.parametrize(
+    ("states", "target"),
+    [
+        ([], None),
+        ([at(5)], None),
+        ([at(5), at(25)], 1),
+        ([at(5), at(25), at(50)], 2),
+        ([at(5), at(25), at(25, checkRatio=2), at(25, checkRatio=3)], 1),
+        ([at(5), at(5, checkRatio=2)], None),
+        ([at(5), at(5, checkRatio=2), {"stage": "off", "percentage": 5}], 2),
+        ([at(5), at(25), at(50), 2], 1),
+        ([at(5), at(25), 1], None),
+        ([at(5), at(25), 1, at(10)], 3),
+        ([at(5), at(25), at(50), 2, at(25, checkRatio=2)], 1),
+        ([at(5), None, at(25)], None),
+        ([at(5), at(25), None, at(25), at(50)], 4),
+    ],
+)
+def test_a_rollback_goes_before_the_last_move_that_still_stands(
+    states: list[Any], target: int | None
+) -> None:
+    assert rollback_target(history(*states)) == target
+
+
+def test_a_summary_says_who_did_what() -> None:
+    made, changed, removed = history(at(5), at(25), None)
+
+    assert made.summary() == "Revision 1 by ann made it."
+    assert changed.summary() == "Revision 2 by ann changed percentage."
+    assert removed.summary() == "Revision 3 by ann removed it."
+
+
+def test_a_revision_comes_back_as_it_was_written() -> None:
+    for entry in history(at(5), at(25), 1, None):
+        assert Revision.parse(entry.wire()) == entry
+
+
+@pytest.mark.parametrize(
+    ("who", "reason", "place"),
+    [
+        ("", "why not", "/who"),
+        ("a\nb", "why not", "/who"),
+        ("ann", "", "/reason"),
+        ("ann", "x" * 1001, "/reason"),
+        ("ann", "two\nlines", "/reason"),
+        ("ann", "\ud800", "/reason"),
+    ],
+)
+def test_a_change_without_a_name_or_a_reason_is_refused(who: str, reason: str, place: str) -> None:
+    with pytest.raises(InvalidFlag) as caught:
+        attribution(who, reason, NOW)
+
+    assert [error["pointer"] for error in caught.value.errors] == [place]
