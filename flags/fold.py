@@ -72,7 +72,6 @@ class Entry:
     """
 
     state: bytes | None
-    position: Position
     changed_at: float
     from_push: bool
     touched: bool = False
@@ -90,7 +89,7 @@ class Entry:
 
 
 class Fold:
-    """The pushed state of one kind of entity, from `position` at `now` on.
+    """The pushed state of one kind of entity: from `now` on, with the events after `position`.
 
     `settle_seconds` is how long push and poll may take to agree. With `merge` an update's `data` holds only
     the members that changed, and is laid over the known state (RFC 7396 without its nulls, top level only);
@@ -113,7 +112,6 @@ class Fold:
         self._merge = merge
         self._halvings = 0
         self.started_at = now
-        self.started_position = position
         self.position = position
         self.based = False
         self.entries: dict[str, Entry] = {}
@@ -153,7 +151,7 @@ class Fold:
         after, digest = self._next_state(before, event), _event_digest(event)
         entry = self.entries.get(event.entity_id)
         if entry is None:
-            entry = self.entries[event.entity_id] = Entry(before, event.position, now, from_push=False)
+            entry = self.entries[event.entity_id] = Entry(before, now, from_push=False)
         else:
             self.size -= entry.size
         entry.fault = self._fault(entry, event, after, digest, late=late) or entry.fault
@@ -161,17 +159,16 @@ class Fold:
             entry.versions = (*entry.versions, Version(entry.state, now))[-_MAX_VERSIONS:]
         entry.told = (*entry.told, Told(digest, _state_digest(after)))[-_MAX_TOLD:]
         entry.state, entry.changed_at, entry.polled = after, now, None
-        entry.position = max(entry.position, event.position)
         entry.from_push = entry.touched = True
         self.size += entry.size
         return entry
 
-    def adopt(self, key: str, state: bytes, position: Position, now: float) -> None:
-        """Takes the state of an unknown entity from a polled answer with the cursor `position`."""
+    def adopt(self, key: str, state: bytes, now: float) -> None:
+        """Takes the state of an unknown entity from a polled answer."""
         before = self.entries.get(key)
         if before is not None:
             self.size -= before.size
-        entry = self.entries[key] = Entry(state, position, now, from_push=False)
+        entry = self.entries[key] = Entry(state, now, from_push=False)
         self.size += entry.size
 
     def forget_old(self, now: float) -> None:

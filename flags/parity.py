@@ -22,7 +22,8 @@ What makes this harder than it sounds, and the rule for each:
 
 A correct push, full states in order and within the settle window, is so never counted against. A lost,
 repeated, misplaced or altered event that leaves an entity in another state than polling shows is counted once
-the entity has been at rest for some settle windows.
+the entity has been at rest for some settle windows. A repeated one is counted even where it did no harm; so
+is a write that changed nothing, where the publisher tells it again without a `previous` that says so.
 """
 
 from collections.abc import Mapping
@@ -195,7 +196,7 @@ class Parity:
 
     def _compare_items(self, answer: PolledAnswer, now: float) -> None:
         fold = self._fold
-        base = not fold.based and self._may_adopt(answer, fold.started_at, fold.started_position)
+        base = not fold.based and self._may_adopt(answer, fold.started_at)
         for key, raw in answer.items.items():
             if fold.tracks(key):
                 self._compare_item(key, raw, answer, now, base=base)
@@ -231,16 +232,16 @@ class Parity:
         self, key: str, polled: bytes, answer: PolledAnswer, now: float, *, base: bool
     ) -> None:
         entry = self._fold.entries.get(key)
-        adopts = base if entry is None else self._may_adopt(answer, entry.changed_at, entry.position)
+        adopts = base if entry is None else self._may_adopt(answer, entry.changed_at)
         if adopts:
-            self._fold.adopt(key, polled, answer.cursor, now)
+            self._fold.adopt(key, polled, now)
         reason = Reason.NO_BASE if entry is None else Reason.NO_STATE
         self._counts.count_incomparable(reason)
         self._give_up(key, reason)
 
-    def _may_adopt(self, answer: PolledAnswer, unknown_since: float, position: Position) -> bool:
+    def _may_adopt(self, answer: PolledAnswer, unknown_since: float) -> bool:
         """Whether the answer shows everything that push told up to `unknown_since`, however stale it is."""
-        return answer.asked_at >= unknown_since + self._settle and answer.cursor >= position
+        return answer.asked_at >= unknown_since + self._settle
 
     def _agreement(self, pushed: bytes, polled: bytes) -> Outcome | None:
         """`match`, `ignored`, or None where the two states differ."""

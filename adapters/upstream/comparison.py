@@ -17,7 +17,7 @@ import orjson
 from adapters.upstream.route import LegacyRoute
 from gateway.clock import rfc3339
 from gateway.errors import UpstreamError
-from gateway.events import Event, event_json, has_control_characters
+from gateway.events import Event, compact_json, event_json, has_control_characters
 
 Items = Mapping[str, bytes]
 """The items of an answer in its order: an item's key as text, and the item as compact JSON."""
@@ -69,7 +69,7 @@ def extract(body: bytes, route: LegacyRoute) -> dict[str, bytes]:
         if key in items:
             raise BadAnswer("duplicate_key", f"Item {index} of the upstream's answer has the key of another.")
         try:
-            items[key] = orjson.dumps(item)
+            items[key] = compact_json(item)
         except TypeError:
             # orjson stops at 254 levels when it writes, although it reads deeper ones.
             detail = f"Item {index} of the upstream's answer is nested too deeply."

@@ -20,7 +20,7 @@ from gateway.errors import (
     PublisherError,
     UnsupportedMediaType,
 )
-from gateway.events import Cursor, Event, has_control_characters, parse_events
+from gateway.events import Cursor, Event, compact_json, has_control_characters, parse_events
 from gateway.handlers.cloudevents import events_of_cloudevents
 from gateway.handlers.problems import problem_response
 from gateway.handlers.selection import EVENTS_PATH
@@ -110,7 +110,7 @@ class PublishHandler:
         positions = await self._log.append(events)
         self.counters.events += len(events)
         ids = [str(Cursor(self._log.epoch, position)) for position in positions]
-        return orjson.dumps({"cursor": ids[-1], "ids": ids})
+        return compact_json({"cursor": ids[-1], "ids": ids})
 
     def _events(self, kind: str, body: bytes) -> list[Event]:
         try:

@@ -30,7 +30,7 @@ GOOD = st.builds(Spell, st.integers(1, 200), st.just(50), st.just(0))
 BAD = st.builds(Spell, st.integers(1, 60), st.just(50), st.integers(5, 50))
 FLICKERS = st.builds(Spell, st.integers(1, 5), st.just(0), st.integers(1, 200))
 SILENT = st.builds(Spell, st.integers(1, 100), st.just(0), st.just(0))
-COURSES = st.lists(GOOD | BAD | FLICKERS | SILENT, max_size=12)
+COURSES = st.lists(GOOD | BAD | FLICKERS | SILENT, max_size=8)
 
 
 def play(course: list[Spell]) -> list[Evaluation]:

@@ -89,6 +89,13 @@ def test_an_element_does_not_take_the_only_partner_of_another() -> None:
     assert places(pushed, polled, unordered=["/n"], numeric_tolerance=0.06) == []
 
 
+def test_a_bag_with_too_many_elements_of_no_equal_differs_whatever_the_tolerance() -> None:
+    pushed, polled = {"n": list(range(100))}, {"n": [number + 0.1 for number in range(100)]}
+
+    assert places(pushed, polled, unordered=["/n"], numeric_tolerance=0.2) == ["/n"]
+    assert places({"n": [1]}, {"n": [1, 1]}, unordered=["/n"]) == ["/n"]
+
+
 def test_a_nested_list_of_each_element_may_be_unordered() -> None:
     pushed, polled = {"lines": [{"tags": [1, 2]}]}, {"lines": [{"tags": [2, 1]}]}
 

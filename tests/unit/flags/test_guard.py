@@ -132,12 +132,13 @@ def test_a_few_good_samples_do_not_excuse_a_failure() -> None:
 
 
 def test_a_failure_between_good_spells_starts_over_each_time() -> None:
-    guarded = Guarded()
+    guarded = Guarded(auto_promote=False)
     guarded.run(10, good)
 
     for _ in range(5):
-        assert actions(guarded.run(4, bad)) == []
-        assert actions(guarded.run(70, good)) == []
+        evaluations = guarded.run(4, lambda one: one.window.served(0, 1000, float(one.now)))
+        assert "if that lasts" in evaluations[-1].verdict.sentence
+        assert actions(guarded.run(55, good)) == []
 
 
 def test_what_happened_before_the_change_is_not_looked_at() -> None:
