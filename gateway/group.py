@@ -79,22 +79,24 @@ class Group:
         overdue: list[bytes] = []
         if self.debouncer is not None:
             if self.delivery.hints == "with":
-                overdue = self.hint_frames(
-                    self.debouncer.due(entry.at), number - 1, history, len(self.members)
-                )
-                self.hinted += len(overdue)
+                due = self.debouncer.due(entry.at)
+                overdue = self.hint_frames(due, number - 1, history, len(self.members))
+                self.hinted += len(due)
+                self.giving += due
             observe(self.debouncer, number, entry)
         if self.delivery.hints != "only":
             self.outbox.append((number, b"".join([*overdue, self.frame(entry, match, history)])))
         return True
 
     def hint_frames(
-        self, refreshes: Sequence[Refresh], number: int, history: History, readers: int
+        self, refreshes: Sequence[Refresh], number: int, history: History, readers: int, least: int = 0
     ) -> list[bytes]:
         """The frames of hints, the oldest first, for that many readers who have all up to entry `number`.
 
-        Hints alone: the cursor of each is one before all that come after it, or a reader that got only the
-        first of them would never get the others.
+        No cursor is before entry `least`, for whoever had everything and all hints up to there.
+
+        The cursor of each leaves room for all that come after it: a reader that got only the first of them,
+        and resumes, gets the others.
         """
         frames = []
         for refresh in reversed(refreshes):
@@ -109,7 +111,10 @@ class Group:
                 )
             )
             if self.delivery.hints == "only":
-                number = min(number, refresh.first_number - 1)
+                room = refresh.first_number - 1
+            else:
+                room = history.number_before_time(refresh.deadline)
+            number = max(least, min(number, room))
         frames.reverse()
         return frames
 

@@ -30,7 +30,8 @@ class HintTiming(NamedTuple):
 class Refresh:
     """A hint that is due. `entity_id` is None where it is for the whole type.
 
-    `first_number` is the first entry that it is for: a reader that lacks it must resume before that.
+    `first_number` is the first entry that it is for, `deadline` when it was due: from these follows where a
+    reader that lacks it must resume.
     """
 
     entity_type: str
@@ -38,6 +39,7 @@ class Refresh:
     event_types: tuple[str, ...]
     count: int
     first_number: int
+    deadline: float
 
 
 @dataclass(slots=True)
@@ -127,7 +129,12 @@ class Debouncer:
             if not self._named[entity_type]:
                 del self._named[entity_type]
         return Refresh(
-            entity_type, entity_id, tuple(pending.event_types), pending.count, pending.first_number
+            entity_type,
+            entity_id,
+            tuple(pending.event_types),
+            pending.count,
+            pending.first_number,
+            self._deadline(pending),
         )
 
     def _deadline(self, pending: _Pending) -> float:

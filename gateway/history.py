@@ -104,6 +104,10 @@ class History:
         """The entries after `number`, at most `limit`; None where some of them were trimmed."""
         return None if number < self._ring.floor else self._ring.after(number, limit)
 
+    def number_before_time(self, at: float) -> int:
+        """The last entry that came before `at` (monotonic seconds), or the floor."""
+        return self._ring.number_before_time(at)
+
     def window_start(self, number: int, seconds: float) -> int:
         """The last number that came more than `seconds` before entry `number` did.
 

@@ -4,7 +4,9 @@ No subscriber has a queue, a task or a timer. The hub does its work in turns, sh
 loop between which accepting, publishing and answering go on:
 
 - a *flush* takes the entries since the last one, and writes to each group what it matches, once framed;
-- *jobs* (heartbeats, hints, a drain) run between flushes, so that the cursors they carry hold;
+- *hints* that are due go out whole before the next flush: no event may overtake a hint that is older than
+  the longest wait, or a client that is cut off between the two would never get it;
+- *jobs* (heartbeats, a drain) run between flushes, so that the cursors they carry hold;
 - *chases* bring single subscribers, resuming or fallen behind, from their number to the head.
 
 Invariant: a LIVE subscriber was sent all matching entries up to `max(subscriber.number, hub.flushed)`.
@@ -94,10 +96,11 @@ class Hub:
         self._heartbeat = Alarm(scheduler, self._begin_heartbeat)
         self._sweeper = Sweeper(scheduler, timing.stall_seconds, self._give_up, self._abort)
         self._subscribers: dict[Subscriber, None] = {}
-        self._flush: Iterator[None] | None = None
+        self._whole: Iterator[None] | None = None
         self._next_flush_at = 0.0
-        self._flush_took = 0.0
+        self._whole_took = 0.0
         self._turn_began = 0.0
+        self._hint_jobs: deque[Iterator[None]] = deque()
         self._jobs: deque[Iterator[None]] = deque()
         self._chasing: deque[Subscriber] = deque()
         self._writes_left = WRITES_A_TURN
@@ -215,7 +218,7 @@ class Hub:
     # Turns
 
     def _plan(self) -> None:
-        if self._flush is not None or self._jobs or self._chasing:
+        if self._whole is not None or self._hint_jobs or self._jobs or self._chasing:
             self._turn.set(0.0)
         elif self.flushed < self._history.head:
             self._turn.set(0.0 if self.is_draining else self._next_flush_at)
@@ -223,18 +226,19 @@ class Hub:
     def _run_turn(self) -> None:
         self._writes_left = WRITES_A_TURN
         now = self._scheduler.time()
-        if self._flush is not None:
+        if self._whole is not None:
             # The loop has written what the last turn queued, and done other things as well.
-            self._flush_took += min(now - self._turn_began, TURN_SECONDS)
+            self._whole_took += min(now - self._turn_began, TURN_SECONDS)
         elif self.flushed < self._history.head and (now >= self._next_flush_at or self.is_draining):
-            self._flush = self._run_flush()
-            self._flush_took = 0.0
+            self._whole, self._whole_took = self._run_flush(), 0.0
             self._next_flush_at = now + self._timing.coalesce_seconds
+        elif self._hint_jobs:
+            self._whole, self._whole_took = self._hint_jobs.popleft(), 0.0
         self._turn_began = now
-        if self._flush is not None:
-            if _is_over(self._flush):
-                self._flush = None
-                self._next_flush_at = max(self._next_flush_at, now + self._flush_took)
+        if self._whole is not None:
+            if _is_over(self._whole):
+                self._whole = None
+                self._next_flush_at = max(self._next_flush_at, now + self._whole_took)
         elif self._jobs and _is_over(self._jobs[0]):
             self._jobs.popleft()
         self._chase_some()
@@ -262,7 +266,7 @@ class Hub:
         for group in touched:
             _resolve(group.waiters)
             self._refresher.plan(group)
-            yield from self._deliver(group, first, target)
+            yield from self._deliver(group, first)
         self.flushed = target
         self._history.trim(self._clock.monotonic(), target)
         self.counters.flushes += 1
@@ -270,12 +274,13 @@ class Hub:
         # The loop writes what was queued before the next turn comes: that belongs to what the flush takes.
         yield
 
-    def _deliver(self, group: Group, first: int, target: int) -> Iterator[None]:
-        """Writes what the flush of the entries after `first`, up to `target`, has for the group's members."""
+    def _deliver(self, group: Group, first: int) -> Iterator[None]:
+        """Writes what the flush of the entries after `first` has for the group's members."""
         outbox, group.outbox = group.outbox, []
         if not outbox:
             return
         payload = group.framed(b"".join([frame for _, frame in outbox]))
+        last = outbox[-1][0]
         members = tuple(group.members)
         self.counters.deliveries += len(outbox) * len(members)
         self.counters.hints += group.hinted * len(members)
@@ -284,27 +289,37 @@ class Hub:
             if subscriber.state is not State.LIVE:
                 continue
             if subscriber.number <= first:
-                subscriber.number = target
+                subscriber.number = subscriber.told = last
                 self._write(subscriber, payload)
             else:
                 # It caught up while the flush before this one ran, and has some of these entries already.
                 rest = [frame for number, frame in outbox if number > subscriber.number]
-                subscriber.number = max(subscriber.number, target)
                 if rest:
+                    subscriber.number = subscriber.told = last
                     self._write(subscriber, group.framed(b"".join(rest)))
             if self._spent():
                 yield
+        group.giving = []
 
-    def _write_to_group(self, group: Group, payload: Callable[[], bytes]) -> Iterator[None]:
-        """Writes between flushes. `payload` is made again after a pause, when its cursor may be old."""
-        made = payload()
+    def _write_to_group(self, group: Group, payload: Callable[[int], bytes]) -> Iterator[None]:
+        """Writes between flushes what `payload` makes for readers who have all up to the given entry.
+
+        It is made again after a pause, when its cursor may be old, and for a member whom the group's cursor
+        would set back.
+        """
+        number = self._safe_number(group)
+        made = payload(number)
         for subscriber in tuple(group.members):
-            # One that is ahead of the last flush would be set back by a cursor of that flush.
-            if subscriber.state is State.LIVE and subscriber.number <= self.flushed:
-                self._write(subscriber, made)
+            if subscriber.state is State.LIVE:
+                if subscriber.told <= number:
+                    subscriber.told = number
+                    self._write(subscriber, made)
+                else:
+                    self._write(subscriber, payload(subscriber.told))
                 if self._spent():
                     yield
-                    made = payload()
+                    number = self._safe_number(group)
+                    made = payload(number)
 
     # Chases
 
@@ -326,7 +341,7 @@ class Hub:
         size = 0
         entries = self._history.after(subscriber.number, CHASE_ENTRIES)
         if entries is None:
-            subscriber.number = self._history.head
+            subscriber.number = subscriber.told = self._history.head
             self._refresher.settle(subscriber)
             frames.append(self.reset_frame("trimmed"))
         for number, entry in enumerate(entries or (), subscriber.number + 1):
@@ -342,6 +357,7 @@ class Hub:
                 self._refresher.owe(subscriber, number, entry)
             if group.delivery.hints != "only":
                 frames.append(group.frame(entry, match, self._history))
+                subscriber.told = number
                 self.counters.deliveries += 1
                 size += len(frames[-1])
                 if size >= CHASE_BYTES:
@@ -363,7 +379,10 @@ class Hub:
     def _hint_frames(self, subscriber: Subscriber, refreshes: list[Refresh], number: int) -> list[bytes]:
         self.counters.hints += len(refreshes)
         group: Group = subscriber.group
-        return group.hint_frames(refreshes, number, self._history, readers=1)
+        frames = group.hint_frames(refreshes, number, self._history, readers=1, least=subscriber.told)
+        if frames:
+            subscriber.told = max(subscriber.told, number)
+        return frames
 
     def reset_frame(self, reason: ResetReason) -> bytes:
         """A `reset` for a reader that goes on from the head; counted."""
@@ -375,7 +394,7 @@ class Hub:
     # Hints
 
     def _begin_hints(self) -> None:
-        self._jobs.append(self._give_hints(self._refresher.due_groups()))
+        self._hint_jobs.append(self._give_hints(self._refresher.due_groups()))
         self._plan()
 
     def _give_hints(self, groups: Iterable[Group]) -> Iterator[None]:
@@ -386,17 +405,27 @@ class Hub:
                 yield from self._write_to_group(group, partial(self._hint_payload, group, refreshes))
             group.giving = []
 
-    def _hint_payload(self, group: Group, refreshes: list[Refresh]) -> bytes:
-        number, readers = self._safe_number(group), len(group.members)
-        frames = group.hint_frames(refreshes, number, self._history, readers)
+    def _hint_payload(self, group: Group, refreshes: list[Refresh], number: int) -> bytes:
+        least = number if number > self._safe_number(group) else 0
+        frames = group.hint_frames(refreshes, number, self._history, len(group.members), least)
         return group.framed(b"".join(frames))
 
     def _safe_number(self, group: Group) -> int:
-        """The number from which a live member of `group` that reconnects misses nothing."""
-        if group.delivery.hints != "only" or group.debouncer is None:
+        """The number from which a live member of `group` that reconnects misses no event and no hint.
+
+        Hints alone: before the first entry of any hint that is pending. Hints beside events: whoever resumes
+        gets those of the longest wait again, so before the first of their deadlines.
+        """
+        debouncer = group.debouncer
+        if debouncer is None:
             return self.flushed
-        oldest = group.debouncer.oldest_number()
-        return self.flushed if oldest is None else min(self.flushed, oldest - 1)
+        if group.delivery.hints == "only":
+            oldest = debouncer.oldest_number()
+            return self.flushed if oldest is None else min(self.flushed, oldest - 1)
+        deadline = debouncer.next_deadline()
+        if deadline is None:
+            return self.flushed
+        return min(self.flushed, self._history.number_before_time(deadline))
 
     # Heartbeats and endings
 
@@ -413,8 +442,8 @@ class Hub:
         # The history's age bound holds also where nothing is published.
         self._history.trim(self._clock.monotonic(), self.flushed)
 
-    def _heartbeat_payload(self, group: Group, timestamp: str) -> bytes:
-        return group.framed(control.heartbeat(timestamp, self._history.cursor(self._safe_number(group))))
+    def _heartbeat_payload(self, group: Group, timestamp: str, number: int) -> bytes:
+        return group.framed(control.heartbeat(timestamp, self._history.cursor(number)))
 
     def bye(self, subscriber: Subscriber, reason: control.ByeReason) -> None:
         """Tells the client that its stream ends, and ends it; a client that does not read is cut off."""

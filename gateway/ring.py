@@ -1,6 +1,6 @@
 """A bounded run of entries in order: by count, by age and by bytes."""
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from typing import Generic, Protocol, TypeVar
 
 from gateway.events import ORIGIN, Position
@@ -80,6 +80,10 @@ class Ring(Generic[E]):
     def number_at_time(self, at: float) -> int:
         """The number of the last entry that came at or before `at`, or the floor where none did."""
         return self._base + bisect_right(self._entries, at, lo=self._gone, key=lambda entry: entry.at)
+
+    def number_before_time(self, at: float) -> int:
+        """The number of the last entry that came before `at`, or the floor where none did."""
+        return self._base + bisect_left(self._entries, at, lo=self._gone, key=lambda entry: entry.at)
 
     def position_of(self, number: int) -> Position:
         """The position of a number up to the head; below the floor, one from which nothing can be resumed."""

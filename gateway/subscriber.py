@@ -58,14 +58,15 @@ class Subscriber:
     """A reader of the history: a number and a transport.
 
     All matching entries up to `number` were written to `transport`; while it is LIVE the same holds up to
-    the hub's last flush. `group` is the hub's.
+    the hub's last flush. `told` is the newest entry whose cursor the client was given: it may resume from
+    there at any time, and is never given an older one. `group` is the hub's.
     """
 
-    __slots__ = ("group", "number", "state", "transport")
+    __slots__ = ("group", "number", "state", "told", "transport")
 
     def __init__(self, group: Any, number: int, transport: Transport) -> None:
         self.group = group
-        self.number = number
+        self.number = self.told = number
         self.transport = transport
         self.state = State.CHASING
 

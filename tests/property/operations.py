@@ -60,6 +60,17 @@ class StopReading(NamedTuple):
             client.session.transport.stop_reading()
 
 
+class Clog(NamedTuple):
+    """A connection is full although nothing was written to it just now."""
+
+    which: int
+
+    def apply(self, world: World) -> None:
+        client = _client(world, self.which)
+        if client is not None:
+            client.session.transport.clog()
+
+
 class Read(NamedTuple):
     """A client that sleeps takes some bytes; None: it wakes up."""
 

@@ -17,7 +17,7 @@ from tests.support.streams import Frame, frames_of, open_stream
 from tests.support.transport import RecordingTransport
 
 EPOCH = "e"
-HEARTBEAT_SECONDS = 1.0
+HEARTBEAT_SECONDS = 0.2
 TIMING = HubTiming(
     heartbeat_seconds=HEARTBEAT_SECONDS, coalesce_seconds=0.005, stall_seconds=3.0, retry_ms=100
 )
@@ -60,7 +60,7 @@ class Choice(NamedTuple):
 
 
 class Pace(NamedTuple):
-    """How finely the hub cuts its work, how much the history holds, and how long a write takes."""
+    """How finely the hub cuts its work, what the history and a connection hold, how long a write takes."""
 
     writes_a_turn: int
     entries_a_flush: int
@@ -68,6 +68,7 @@ class Pace(NamedTuple):
     chase_bytes: int
     max_events: int
     max_age_seconds: float
+    high_water: int
     write_seconds: float
 
 
@@ -91,7 +92,12 @@ class NotingTransport(RecordingTransport):
     """A connection that notes how things stand at each write."""
 
     def __init__(self, world: "World") -> None:
-        super().__init__(world.scheduler, write_seconds=world.pace.write_seconds)
+        super().__init__(
+            world.scheduler,
+            high_water=world.pace.high_water,
+            low_water=world.pace.high_water // 4,
+            write_seconds=world.pace.write_seconds,
+        )
         self._world = world
         self._had = 0
         self.notes: list[Note] = []

@@ -45,14 +45,18 @@ class RecordingTransport:
         self._scheduler.clock.advance(self.write_seconds)
         if self.failure is not None:
             raise self.failure
-        if self.is_closing or self._is_lost:
-            return  # asyncio drops what is written to a connection that has ended
+        if self._is_lost or (self.is_closing and not self.waiting):
+            return  # asyncio drops what is written to a connection that has ended, and only then
         self.writes.append(data)
         if self.is_reading:
             self.received += data
             return
         self.waiting += data
-        if len(self.waiting) > self._high_water and not self._is_paused:
+        if len(self.waiting) > self._high_water:
+            self._pause()
+
+    def _pause(self) -> None:
+        if not self._is_paused:
             self._is_paused = True
             if self._protocol is not None:
                 self._protocol.pause_writing()
@@ -75,6 +79,12 @@ class RecordingTransport:
     def stop_reading(self) -> None:
         """The client takes nothing any more."""
         self.is_reading = False
+
+    def clog(self) -> None:
+        """The client takes nothing any more, and the transport says so before the next write."""
+        self.is_reading = False
+        if not self.is_closing and not self._is_lost:
+            self._pause()
 
     def read(self, count: int) -> None:
         """The client takes up to `count` of the bytes that wait."""

@@ -208,6 +208,54 @@ def test_a_client_that_the_history_was_trimmed_past_is_reset_and_lives_on(schedu
     assert node.hub.counters.resets == {"trimmed": 1}
 
 
+def test_a_client_that_clogs_is_not_reset_for_what_it_did_not_ask_for(scheduler: ManualScheduler) -> None:
+    node = Node(scheduler, max_events=3)
+    reader = node.connect("entity=order")
+    for _ in range(9):
+        node.pause()
+        node.publish(an_event("job:1"))
+    reader.transport.clog()
+    node.pause()
+    node.publish(an_event("order:1"))
+    reader.transport.start_reading()
+    node.scheduler.run_ready()
+    assert reader.frames("reset") == []
+    assert reader.numbers() == [10]
+
+
+def test_a_client_that_clogs_while_a_flush_runs_gets_that_flush_once(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub_module, "WRITES_A_TURN", 1)
+    readers = [node.connect() for _ in range(3)]
+    node.append(an_event())
+    while not any(reader.numbers() for reader in readers):
+        assert node.scheduler.step()
+    late = next(reader for reader in readers if not reader.numbers())
+    late.transport.clog()
+    node.scheduler.run_for(1.0)
+    late.transport.start_reading()
+    node.scheduler.run_ready()
+    assert [reader.numbers() for reader in readers] == [[1]] * 3
+
+
+def test_who_is_sent_away_while_a_flush_runs_gets_nothing_after_its_bye(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub_module, "WRITES_A_TURN", 1)
+    readers = [node.connect() for _ in range(3)]
+    node.append(an_event())
+    while not any(reader.numbers() for reader in readers):
+        assert node.scheduler.step()
+    late = next(reader for reader in readers if not reader.numbers())
+    late.transport.stop_reading()
+    node.hub.bye(late.subscriber, "disconnected")
+    node.scheduler.run_for(1.0)
+    late.transport.start_reading()
+    assert late.frames()[-1].event == "bye"
+    assert late.numbers() == []
+
+
 def test_a_client_at_the_floor_is_not_reset(scheduler: ManualScheduler) -> None:
     node = Node(scheduler, max_events=3)
     node.publish(*[an_event() for _ in range(7)])

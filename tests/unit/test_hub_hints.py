@@ -2,6 +2,7 @@
 
 import pytest
 
+from gateway import hub as hub_module
 from gateway.hints import HintTiming
 from gateway.subscriber import State
 from tests.support.events import an_event
@@ -195,6 +196,73 @@ def test_a_change_that_was_flushed_late_is_hinted_after_a_resumption(node: Node)
     resumed = connect(node, "with", cursor="e:3-0", timing=LONG_WAIT)
     node.scheduler.run_for(5.0)
     assert {"2", "3"} <= seen_until(reader, "e:3-0") | set(hinted(resumed))
+
+
+def test_who_reads_one_of_two_late_hints_of_a_chase_gets_the_other_when_it_resumes(node: Node) -> None:
+    node.publish(an_event("order:1"), an_event("order:2"))
+    node.scheduler.run_for(60.0)
+    node.publish(an_event("job:3"))
+    query, delivery = "entity=order", {"hints": "with", "timing": TIMING}
+    reader = node.connect(query, cursor="e:0-0", **delivery)
+    first, second = reader.frames("refresh")
+    resumed = node.connect(query, cursor=first.id, **delivery)
+    node.scheduler.run_ready()
+    assert second.data["entityId"] in hinted(resumed)
+
+
+@pytest.fixture
+def one_write_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub_module, "WRITES_A_TURN", 1)
+
+
+@pytest.mark.usefixtures("one_write_a_turn")
+def test_an_event_that_overtakes_a_hint_does_not_make_it_lost(node: Node) -> None:
+    timing = HintTiming(debounce_ms=50, max_wait_ms=50)
+    readers = [connect(node, "with", timing=timing) for _ in range(2)]
+    node.publish(an_event("order:1"))
+    node.scheduler.clock.advance(0.06)
+    while not any(reader.frames("refresh") for reader in readers):
+        assert node.scheduler.step()
+    second = next(reader for reader in readers if not reader.frames("refresh"))
+    node.append(an_event("order:2"))
+    while second.numbers() != [1, 2]:
+        assert node.scheduler.step()
+    resumed = connect(node, "with", cursor="e:2-0", timing=timing)
+    node.scheduler.run_for(1.0)
+    assert "1" in set(hinted(resumed)) | seen_until(second, "e:2-0")
+
+
+@pytest.mark.usefixtures("one_write_a_turn")
+def test_a_client_that_clogs_while_its_group_is_given_a_hint_gets_it_later(node: Node) -> None:
+    readers = [connect(node, "with") for _ in range(2)]
+    node.publish(an_event("order:1"))
+    node.scheduler.clock.advance(0.6)
+    while not any(reader.frames("refresh") for reader in readers):
+        assert node.scheduler.step()
+    second = next(reader for reader in readers if not reader.frames("refresh"))
+    second.transport.clog()
+    node.scheduler.run_for(5.0)
+    second.transport.start_reading()
+    node.scheduler.run_ready()
+    assert hinted(second) == ["1"]
+
+
+def test_a_heartbeat_that_overtakes_a_hint_does_not_make_it_lost(node: Node) -> None:
+    timing = HintTiming(debounce_ms=50, max_wait_ms=50)
+    query, delivery = "entity=order", {"hints": "with", "timing": timing}
+    reader = node.connect(query, **delivery)
+    node.scheduler.run_for(HEARTBEAT_SECONDS - 0.01)
+    node.publish(an_event("order:1"))
+    node.scheduler.clock.advance(1.0)  # the loop is held up, with a heartbeat and a hint due
+    node.append(an_event("job:2"))
+    while not reader.frames("heartbeat"):
+        assert node.scheduler.step()
+    cursor = reader.frames("heartbeat")[0].id
+    assert cursor is not None
+    node.scheduler.run_ready()
+    resumed = node.connect(query, cursor=cursor, **delivery)
+    node.scheduler.run_ready()
+    assert "1" in set(hinted(resumed)) | seen_until(reader, cursor)
 
 
 def test_a_client_that_clogs_is_owed_its_pending_hints_although_the_history_is_short(
