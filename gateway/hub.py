@@ -4,7 +4,7 @@ No subscriber has a queue, a task or a timer. The hub does its work in turns, sh
 loop between which accepting, publishing and answering go on:
 
 - a *flush* takes the entries since the last one, and writes to each group what it matches, once framed;
-- *jobs* (heartbeats, hints, a drain) run between flushes, so that the cursors they carry hold;
+- *jobs* (heartbeats, hints, reviews, a drain) run between flushes, so that the cursors they carry hold;
 - *chases* bring single subscribers, resuming or fallen behind, from their number to the head.
 
 Invariant: a LIVE subscriber was sent all matching entries up to `max(subscriber.number, hub.flushed)`.
@@ -16,6 +16,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from gateway import control
 from gateway.alarm import Alarm
@@ -46,6 +47,7 @@ class HubCounters:
     deliveries: int = 0
     heartbeats: int = 0
     hints: int = 0
+    reviewed: int = 0
     opened: int = 0
     lagged: int = 0
     failed_writes: int = 0
@@ -61,6 +63,24 @@ class HubTiming:
     coalesce_seconds: float
     stall_seconds: float
     retry_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What becomes of a subscriber that gets its events otherwise than before.
+
+    `selector` is what it receives from now on, `asked` what it remembers; `tell(cursor)` makes the frames
+    that say so, for a reader that has everything up to `cursor`. With `ends` nothing is left for it.
+    """
+
+    selector: Selector
+    asked: object
+    tell: Callable[[str], bytes]
+    ends: bool
+
+
+Review = Callable[[Any], Change | None]
+"""What has changed for a subscriber that remembers this `asked`; None where nothing has."""
 
 
 class Hub:
@@ -128,11 +148,21 @@ class Hub:
 
     # What handlers and transports say
 
-    def attach(self, transport: Transport, selector: Selector, delivery: Delivery, number: int) -> Subscriber:
-        """A new stream, which has been told that it continues from entry `number`. Nothing is written yet."""
+    def attach(
+        self,
+        transport: Transport,
+        selector: Selector,
+        delivery: Delivery,
+        number: int,
+        asked: object = None,
+    ) -> Subscriber:
+        """A new stream, which has been told that it continues from entry `number`. Nothing is written yet.
+
+        `asked` is what a review is given; one that is None is never reviewed.
+        """
         group = self.groups.get(selector, delivery)
         group.readers += 1
-        subscriber = Subscriber(group, number, transport)
+        subscriber = Subscriber(group, number, transport, asked)
         self._subscribers[subscriber] = None
         self.counters.opened += 1
         return subscriber
@@ -398,6 +428,52 @@ class Hub:
         oldest = group.debouncer.oldest_number()
         return self.flushed if oldest is None else min(self.flushed, oldest - 1)
 
+    # Reviews
+
+    def review(self, review: Review) -> None:
+        """Asks of every stream that is open now whether it is to receive something else, and sees to it."""
+        self._jobs.append(self._review(review))
+        self._plan()
+
+    def _review(self, review: Review) -> Iterator[None]:
+        for subscriber in tuple(self._subscribers):
+            if subscriber.state is State.CLOSED or subscriber.asked is None:
+                continue
+            change = review(subscriber.asked)
+            if change is not None:
+                self._apply(subscriber, change)
+            if self._spent():
+                yield
+
+    def _apply(self, subscriber: Subscriber, change: Change) -> None:
+        """Between flushes: what a live subscriber has is then one number, from which it goes on otherwise."""
+        subscriber.asked = change.asked
+        self.counters.reviewed += 1
+        was_live = subscriber.state is State.LIVE
+        if was_live:
+            self._leave_live(subscriber)
+            subscriber.signal(Signal.MOVED)
+        group: Group = subscriber.group
+        frames = []
+        if change.ends:
+            # The cursor says that it had the hints of all before it: those that it is owed come first.
+            frames = self._hint_frames(subscriber, self._refresher.settle(subscriber), subscriber.number)
+        frames.append(change.tell(self._history.cursor(subscriber.number)))
+        self._move(subscriber, change.selector)
+        self._write(subscriber, group.framed(b"".join(frames)))
+        if change.ends:
+            self.bye(subscriber, "disconnected", reconnect=False)
+        elif was_live and subscriber.state is State.CHASING:
+            self._chase(subscriber)
+
+    def _move(self, subscriber: Subscriber, selector: Selector) -> None:
+        before: Group = subscriber.group
+        after = self.groups.get(selector, before.delivery)
+        after.readers += 1
+        subscriber.group = after
+        before.readers -= 1
+        self.groups.release(before)
+
     # Heartbeats and endings
 
     def _begin_heartbeat(self) -> None:
@@ -416,7 +492,7 @@ class Hub:
     def _heartbeat_payload(self, group: Group, timestamp: str) -> bytes:
         return group.framed(control.heartbeat(timestamp, self._history.cursor(self._safe_number(group))))
 
-    def bye(self, subscriber: Subscriber, reason: control.ByeReason) -> None:
+    def bye(self, subscriber: Subscriber, reason: control.ByeReason, *, reconnect: bool = True) -> None:
         """Tells the client that its stream ends, and ends it; a client that does not read is cut off."""
         if subscriber.state is State.CLOSED:
             return
@@ -425,7 +501,7 @@ class Hub:
         subscriber.signal(Signal.CLOSED)
         self.counters.byes[reason] += 1
         self._sweeper.ends(subscriber)
-        self._write(subscriber, group.ended(control.bye(reason, self.retry_ms())))
+        self._write(subscriber, group.ended(control.bye(reason, self.retry_ms(), reconnect=reconnect)))
         subscriber.transport.close()
 
     def retry_ms(self) -> int:
