@@ -1,84 +1,24 @@
 """What a caller sees in each stage of a component's migration (docs/protocol.md, section 8)."""
 
-import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.support.api import EVENTS, POLL, Client, assert_problem, event, numbers
 from tests.support.flags import write_flags
 from tests.support.gateway import GatewayThread, make_settings
-from tests.support.http import DEADLINE_SECONDS
-from tests.support.legacy import PATH, listed, order
-from tests.support.upstream import Upstream, upstream
+from tests.support.legacy import PATH
+from tests.support.migration import FETCH_MODE, ORDERS, Migration, a_migration
 
-FETCH_MODE = "/api/v1/sync/fetch-mode"
 STAGES_OF_POLLING = ("off", "shadow")
-ORDERS = [("component", "orders")]
-
-
-class Migration:
-    """A gateway with component `orders`, which owns orders, and `billing`, which owns invoices."""
-
-    def __init__(self, gateway: GatewayThread, backend: Upstream, path: Path) -> None:
-        self.gateway = gateway
-        self.backend = backend
-        self.path = path
-        self.client = Client(gateway.port)
-
-    async def change(self, component: str = "orders", **fields: Any) -> None:
-        """Makes the flag, or changes it."""
-        store = self.gateway.parts.flags
-        known = self.gateway.call(store.snapshot).get(component)
-        await self._run(
-            store.change(
-                component,
-                fields,
-                expected_revision=0 if known is None else known.revision,
-                who="test",
-                reason="a test",
-            )
-        )
-
-    async def kill_all(self, killed: bool) -> None:
-        await self._run(self.gateway.parts.flags.kill_all(killed, who="test", reason="a test"))
-
-    async def _run(self, work: Coroutine[Any, Any, Any]) -> None:
-        async with asyncio.timeout(DEADLINE_SECONDS):
-            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self.gateway.loop))
-
-    async def fetch_mode(self, **query: str) -> Any:
-        response = await self.client.get(FETCH_MODE, {"component": "orders"} | query)
-        assert response.status == 200
-        return response.json
 
 
 @pytest.fixture
-async def migration(start_gateway: Callable[..., GatewayThread], tmp_path: Path) -> Any:
-    async with upstream() as backend:
-        backend.says(listed(order("A", orderStage="open")), ETag='"v1"')
-        settings = make_settings(
-            flags={"store": f"file:{tmp_path / 'flags.json'}"},
-            components={"billing": {"entities": ["invoice"]}},
-        )
-        raw = settings.model_dump() | {
-            "legacy": [
-                {
-                    "component": "orders",
-                    "path": PATH,
-                    "upstream": backend.url,
-                    "entity": "order",
-                    "items": "/docs",
-                    "key": "orderID",
-                    "shared": True,
-                    "events": "external",
-                }
-            ]
-        }
-        yield Migration(start_gateway(type(settings).model_validate(raw)), backend, tmp_path / "flags.json")
+async def migration(start_gateway: Callable[..., GatewayThread], tmp_path: Path) -> AsyncIterator[Migration]:
+    async with a_migration(start_gateway, tmp_path) as one:
+        yield one
 
 
 async def test_without_flags_everything_streams_and_no_file_is_made(migration: Migration) -> None:
