@@ -22,6 +22,7 @@ from gateway.clock import Clock, SystemClock
 from gateway.components import Components
 from gateway.errors import ConfigError
 from gateway.follower import Follower
+from gateway.handlers.administration import add_administration
 from gateway.handlers.caller import Callers
 from gateway.handlers.health import HealthHandler
 from gateway.handlers.legacy import add_legacy_routes
@@ -229,6 +230,9 @@ def _add_handlers(app: web.Application, gateway: Gateway, problems: Counter[str]
     )
     for handler in handlers:
         handler.add_routes(app)
+    add_administration(
+        app, gateway.flags, gateway.preferences, clock, _owned_types(settings), id_aliases, gateway.upstreams
+    )
     add_legacy_routes(app, gateway.upstreams, terms.legacy)
 
 
