@@ -72,7 +72,10 @@ class Transfer:
                         delay_ms=round(self._draw(0, interval_ms)),
                         cursor=cursor,
                         poll_url=poll_url(
-                            asked.selector.narrowed(self._components.owned(component)), (component,), cursor
+                            asked.selector.narrowed(self._components.owned(component)),
+                            (component,),
+                            asked.caller,
+                            cursor,
                         ),
                     )
                 )

@@ -10,10 +10,9 @@ from flags.modes import Delivery
 from flags.preferences import Preferences, preference_key
 from gateway.errors import BadParameter
 from gateway.events import has_control_characters
+from gateway.links import CLIENT_ID_PARAMETER, CLIENT_VERSION_PARAMETER
 
-CLIENT_ID_PARAMETER = "clientId"
 CLIENT_ID_HEADER = "Tidegate-Client-Id"
-CLIENT_VERSION_PARAMETER = "clientVersion"
 CLIENT_HEADER = "Tidegate-Client"
 SESSION_COOKIE = "tidegate_session"
 

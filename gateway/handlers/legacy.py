@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from aiohttp import web
 from multidict import CIMultiDict
@@ -85,14 +85,14 @@ class _Path:
         counters.served += 1
         if served.freshness is Freshness.STALE:
             counters.served_stale += 1
-        headers = self._headers_of(terms)
+        headers = self._headers_of(terms._replace(identity=()) if terms.identity else terms)
         headers.bring_up_to(served)
         if "If-None-Match" in request.headers:
             field = ",".join(request.headers.getall("If-None-Match"))
             if none_match(field, served.snapshot.etag):
                 counters.served_304 += 1
-                return web.Response(status=304, headers=headers.not_modified)
-        return web.Response(body=served.snapshot.body, headers=headers.full)
+                return web.Response(status=304, headers=headers.for_caller(headers.not_modified, terms))
+        return web.Response(body=served.snapshot.body, headers=headers.for_caller(headers.full, terms))
 
     def _headers_of(self, terms: Terms) -> "_SnapshotHeaders":
         headers = self._headers.get(terms)
@@ -199,8 +199,7 @@ class _SnapshotHeaders:
             "Age": str(age_seconds),
             "Cache-Status": _CACHE_STATUS[freshness],
             "Fetch-Mode": self._terms.mode,
-            "Link": f"<{self._stream}{quote(snapshot.cursor, safe='')}>; "
-            'rel="alternate"; type="text/event-stream"',
+            "Link": self._link(snapshot.cursor),
             **dict(self._terms.fields),
         }
         self.full = snapshot.headers.copy()
@@ -210,6 +209,20 @@ class _SnapshotHeaders:
         for name in ("Content-Location", "Vary"):
             for value in snapshot.headers.getall(name, []):
                 self.not_modified.add(name, value)
+
+    def for_caller(self, fields: CIMultiDict[str], terms: Terms) -> CIMultiDict[str]:
+        """`fields`, with the caller's own parameters in the stream's address where it has any."""
+        if not terms.identity or self._snapshot is None:
+            return fields
+        own = fields.copy()
+        own["Link"] = self._link(
+            self._snapshot.cursor, f"&{urlencode(terms.identity, errors='surrogatepass')}"
+        )
+        return own
+
+    def _link(self, cursor: str, identity: str = "") -> str:
+        url = f"{self._stream}{quote(cursor, safe='')}{identity}"
+        return f'<{url}>; rel="alternate"; type="text/event-stream"'
 
 
 class _Body(RequestBody):

@@ -62,7 +62,8 @@ class MigrationHandler:
         if len(named) != 1 or not _NAME.match(named[0]):
             raise BadParameter("component", "name one component: 1 to 64 of A-Z a-z 0-9 _ . -")
         component = named[0]
-        decision = self._components.decision(component, await self._callers.of(request))
+        caller = await self._callers.of(request)
+        decision = self._components.decision(component, caller)
         flag = self._components.flag(component)
         owned = self._components.owned(component)
         selector = Selector().narrowed(owned)
@@ -75,8 +76,8 @@ class MigrationHandler:
                 "reason": decision.reason,
                 "cause": decision.cause,
                 "revision": 0 if flag is None else flag.revision,
-                "streamUrl": stream_url(selector, (component,)),
-                "pollUrl": poll_url(selector, (component,)),
+                "streamUrl": stream_url(selector, (component,), caller),
+                "pollUrl": poll_url(selector, (component,), caller),
                 "pollIntervalMs": POLL_INTERVAL_MS if flag is None else flag.poll_interval_ms,
             },
             {"Fetch-Mode": decision.mode.value},

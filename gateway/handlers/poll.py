@@ -2,7 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import NamedTuple
 
 import orjson
@@ -14,7 +15,6 @@ from gateway.errors import BadParameter
 from gateway.handlers.caller import Callers
 from gateway.handlers.selection import (
     HISTORY_PATH,
-    Selection,
     check_cursor,
     given_cursor,
     parse_selection,
@@ -80,7 +80,7 @@ class PollHandler:
         selection = parse_selection(request, self._id_aliases)
         asked = Asked(selection.selector, selection.components, await self._callers.of(request))
         if self._components.plan(asked).is_retired:
-            raise Retired(stream_url(selection.selector, selection.components))
+            raise Retired(stream_url(selection.selector, selection.components, asked.caller))
         self._interest.note(selection.selector)
         limit = whole_number(request, "limit", DEFAULT_LIMIT, 1, MAX_LIMIT)
         wait_seconds, applied = _wait(request)
@@ -90,22 +90,23 @@ class PollHandler:
         # Not before the wait: the flags may have changed meanwhile.
         plan = self._components.plan(asked)
         headers = self._headers(plan)
+        link = partial(selection.link, caller=asked.caller)
         if applied is not None:
             headers["Preference-Applied"] = applied
         if not isinstance(start, int) or batch is None:
             reason = "trimmed" if isinstance(start, int) else start
             self._hub.counters.resets[reason] += 1
             return self._answer(
-                selection,
+                link,
                 Batch([], self._history.head, False),
                 headers,
                 plan,
                 b',"reset":{"reason":"%b"}' % reason.encode(),
             )
         if is_conditional and not batch.events:
-            headers |= self._cursor_headers(selection, batch.number)
+            headers |= self._cursor_headers(link, batch.number)
             return web.Response(status=304, headers=headers)
-        return self._answer(selection, batch, headers, plan)
+        return self._answer(link, batch, headers, plan)
 
     def _headers(self, plan: Plan) -> dict[str, str]:
         return {
@@ -131,9 +132,14 @@ class PollHandler:
         return max(numbers) if numbers else known[0], True
 
     def _answer(
-        self, selection: Selection, batch: Batch, headers: dict[str, str], plan: Plan, reset: bytes = b""
+        self,
+        link: Callable[[str], str],
+        batch: Batch,
+        headers: dict[str, str],
+        plan: Plan,
+        reset: bytes = b"",
     ) -> web.Response:
-        headers |= self._cursor_headers(selection, batch.number)
+        headers |= self._cursor_headers(link, batch.number)
         body = b'{"events":[%b],"cursor":"%b","more":%b,"fetchMode":"%b","pollIntervalMs":%d%b}' % (
             b",".join(batch.events),
             self._history.cursor(batch.number).encode(),
@@ -144,9 +150,9 @@ class PollHandler:
         )
         return web.Response(body=body, headers=headers, content_type="application/json")
 
-    def _cursor_headers(self, selection: Selection, number: int) -> dict[str, str]:
+    def _cursor_headers(self, link: Callable[[str], str], number: int) -> dict[str, str]:
         cursor = self._history.cursor(number)
-        return {"ETag": f'"{cursor}"', "Link": selection.link(cursor)}
+        return {"ETag": f'"{cursor}"', "Link": link(cursor)}
 
     async def _batch(self, selector: Selector, number: int, limit: int, wait_seconds: float) -> Batch | None:
         """The first matching events after `number`; None where the history was trimmed past it meanwhile."""

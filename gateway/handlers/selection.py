@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from flags.caller import Caller
 from gateway.errors import BadParameter
 from gateway.events import MAX_CURSOR_CHARACTERS, has_control_characters
 from gateway.links import EVENTS_PATH as EVENTS_PATH
@@ -26,9 +27,9 @@ class Selection:
     selector: Selector
     components: tuple[str, ...]
 
-    def link(self, cursor: str) -> str:
+    def link(self, cursor: str, caller: Caller | None = None) -> str:
         """A Link header's value: the stream that continues this selection after `cursor` (RFC 8288)."""
-        url = stream_url(self.selector, self.components, cursor)
+        url = stream_url(self.selector, self.components, caller, cursor)
         return f'<{url}>; rel="alternate"; type="text/event-stream"'
 
 

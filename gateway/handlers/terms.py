@@ -17,7 +17,7 @@ from flags.stages import Stage
 from gateway.components import STREAMING, Components
 from gateway.errors import ClientError
 from gateway.handlers.caller import Callers
-from gateway.links import stream_url
+from gateway.links import identity, stream_url
 from gateway.selectors import Selector
 
 Revisions = Callable[[str], Iterable[Revision]]
@@ -39,10 +39,14 @@ class Retired(ClientError):
 
 
 class Terms(NamedTuple):
-    """How a caller gets a component's events, and the header fields that say when polling ends."""
+    """How a caller gets a component's events, and the header fields that say when polling ends.
+
+    `identity` are the caller's own parameters of the stream that it may open instead.
+    """
 
     mode: str
     fields: tuple[tuple[str, str], ...] = ()
+    identity: tuple[tuple[str, str], ...] = ()
 
 
 _FREE = Terms(STREAMING)
@@ -64,9 +68,10 @@ class PollingTerms:
             return _FREE
         if components.is_retired(component):
             selector = Selector().narrowed(components.owned(component))
-            raise Retired(stream_url(selector, (component,)))
-        decision = components.decision(component, await self._callers.of(request))
-        return Terms(decision.mode.value, self.fields((component,)))
+            raise Retired(stream_url(selector, (component,), self._callers.identity(request)))
+        caller = await self._callers.of(request)
+        decision = components.decision(component, caller)
+        return Terms(decision.mode.value, self.fields((component,)), tuple(identity(caller)))
 
     def fields(self, belongs: Iterable[str]) -> tuple[tuple[str, str], ...]:
         """Deprecation and Sunset where one of the components is in `rampdown`: the earliest of each."""

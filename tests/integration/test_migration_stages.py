@@ -136,6 +136,21 @@ async def test_in_live_the_cohort_streams_and_the_others_poll(migration: Migrati
     )
 
 
+@pytest.mark.parametrize("path", [f"{POLL}?component=orders", PATH])
+async def test_the_link_of_a_polled_answer_opens_the_stream_for_the_same_caller(
+    migration: Migration, path: str
+) -> None:
+    await migration.change(stage="live", percentage=100)
+
+    answer = await migration.client.get(path, headers=[("Tidegate-Client-Id", "a b&c")])
+    link = answer.headers["Link"].removeprefix("<").partition(">")[0]
+
+    async with migration.client.stream(path=link) as stream:
+        connected = await stream.connected()
+    assert connected.data["modes"] == {"orders": "streaming"}
+    assert connected.data["recovered"] is True
+
+
 async def test_a_session_cookie_counts_before_the_client_id(migration: Migration) -> None:
     await migration.change(stage="live", percentage=50)
     modes = {f"c{n}": (await migration.fetch_mode(clientId=f"c{n}"))["mode"] for n in range(40)}
