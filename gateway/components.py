@@ -3,8 +3,10 @@
 The rules are docs/protocol.md's, section 8; `flags` decides for one caller of one component.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
+
+from cachetools import LRUCache
 
 from flags.caller import Caller
 from flags.decision import Decision, decide, is_retired
@@ -18,6 +20,7 @@ POLLING = Mode.POLLING.value
 
 POLL_INTERVAL_MS = 5000
 """What pollers are told where no flag says anything else."""
+_MAX_PLANS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +32,9 @@ class Asked:
     caller: Caller
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Plan:
-    """How a caller gets its events now.
+    """How a caller gets its events now. Those who get them alike share a plan.
 
     `decisions` are those of the components that it belongs to; `selector` is what a stream of it carries.
     `is_polling` says that a stream has nothing to carry for it, `is_retired` that a poll has not.
@@ -63,6 +66,7 @@ class Components:
     def __init__(self, owned: Mapping[str, frozenset[str]], flags: Callable[[], Flags]) -> None:
         self._owned = owned
         self._flags = flags
+        self._plans: LRUCache[Hashable, Plan] = LRUCache(_MAX_PLANS)
         self._owners: dict[str, list[str]] = {}
         for component, entity_types in sorted(owned.items()):
             for entity_type in entity_types:
@@ -95,18 +99,28 @@ class Components:
         """How this caller gets its events now."""
         belongs = self._belongs(asked)
         decisions = {component: self.decision(component, asked.caller) for component in belongs}
+        retired = frozenset(component for component in belongs if self.is_retired(component))
+        interval_ms = self._poll_interval_ms(belongs)
+        key = (asked.selector, asked.named, tuple(decisions.items()), retired, interval_ms)
+        plan = self._plans.get(key)
+        if plan is None:
+            plan = self._plans[key] = self._make_plan(asked, decisions, retired, interval_ms)
+        return plan
+
+    def _make_plan(
+        self, asked: Asked, decisions: Mapping[str, Decision], retired: frozenset[str], interval_ms: int
+    ) -> Plan:
         streaming = {
             component for component, decision in decisions.items() if decision.mode is Mode.STREAMING
         }
         selector = self._without(asked.selector, streaming)
-        retired = {component for component in belongs if self.is_retired(component)}
         left = self._without(asked.selector, decisions.keys() - retired)
         return Plan(
             decisions,
             selector,
-            is_polling=bool(belongs) and not streaming and self._is_all(asked, selector),
-            is_retired=bool(belongs) and len(retired) == len(belongs) and self._is_all(asked, left),
-            poll_interval_ms=self._poll_interval_ms(belongs),
+            is_polling=bool(decisions) and not streaming and self._is_all(asked, selector),
+            is_retired=bool(decisions) and retired == decisions.keys() and self._is_all(asked, left),
+            poll_interval_ms=interval_ms,
         )
 
     def _belongs(self, asked: Asked) -> tuple[str, ...]:

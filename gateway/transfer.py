@@ -8,16 +8,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from cachetools import LRUCache
+
 from flags.caller import Caller
 from gateway import control
 from gateway.components import Asked, Components, Plan
 from gateway.hub import Change
 from gateway.links import poll_url
+from gateway.selectors import Selector
+
+Selection = tuple[Selector, tuple[str, ...]]
+
+_MAX_SHARED = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class Footing:
-    """What a stream was opened with, and what it was last told. Equal ones may share an object."""
+    """What a stream was opened with, and what it was last told."""
 
     asked: Asked
     plan: Plan
@@ -39,10 +46,21 @@ class Transfer:
         self._components = components
         self._current = current
         self._draw = draw
+        self._selections: LRUCache[Selection, Selection] = LRUCache(_MAX_SHARED)
+        self._footings: LRUCache[Footing, Footing] = LRUCache(_MAX_SHARED)
 
     def footing(self, asked: Asked) -> Footing:
-        """What a stream that asks for this stands on now."""
-        return Footing(asked, self._components.plan(asked))
+        """What a stream that asks for this stands on now. Equal ones are one object while they are new.
+
+        It is kept as long as the stream is open, and of a stream nothing else is.
+        """
+        selection = (asked.selector, asked.named)
+        selector, named = self._selections.setdefault(selection, selection)
+        return self._shared(Asked(selector, named, asked.caller), self._components.plan(asked))
+
+    def _shared(self, asked: Asked, plan: Plan) -> Footing:
+        footing = Footing(asked, plan)
+        return self._footings.setdefault(footing, footing)
 
     def review(self, footing: Footing) -> Change | None:
         """See gateway.hub.Review."""
@@ -51,9 +69,10 @@ class Transfer:
         if caller is not asked.caller:
             asked = Asked(asked.selector, asked.named, caller)
         plan = self._components.plan(asked)
-        if plan.modes == footing.plan.modes and plan.selector == footing.plan.selector:
+        known = footing.plan
+        if plan is known or (plan.modes == known.modes and plan.selector == known.selector):
             return None
-        after = Footing(asked, plan)
+        after = self._shared(asked, plan)
         return Change(plan.selector, after, partial(self._tell, footing, after), ends=plan.is_polling)
 
     def _tell(self, before: Footing, after: Footing, cursor: str) -> bytes:
