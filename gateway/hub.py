@@ -47,7 +47,7 @@ class HubCounters:
     deliveries: int = 0
     heartbeats: int = 0
     hints: int = 0
-    reviewed: int = 0
+    moved: int = 0
     opened: int = 0
     lagged: int = 0
     failed_writes: int = 0
@@ -448,15 +448,16 @@ class Hub:
     def _apply(self, subscriber: Subscriber, change: Change) -> None:
         """Between flushes: what a live subscriber has is then one number, from which it goes on otherwise."""
         subscriber.asked = change.asked
-        self.counters.reviewed += 1
+        self.counters.moved += 1
         was_live = subscriber.state is State.LIVE
         if was_live:
             self._leave_live(subscriber)
             subscriber.signal(Signal.MOVED)
         group: Group = subscriber.group
         frames = []
-        if change.ends:
-            # The cursor says that it had the hints of all before it: those that it is owed come first.
+        if change.ends and subscriber.number >= self._history.floor:
+            # The cursor says that it had the hints of all before it: those that it is owed come first. One
+            # that fell off the history has no cursor that a hint could carry, and is to refetch everything.
             frames = self._hint_frames(subscriber, self._refresher.settle(subscriber), subscriber.number)
         frames.append(change.tell(self._history.cursor(subscriber.number)))
         self._move(subscriber, change.selector)

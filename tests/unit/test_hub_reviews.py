@@ -89,6 +89,24 @@ def test_a_reader_with_nothing_left_is_told_its_hints_and_ends(node: Node) -> No
     assert not list(node.hub.groups)
 
 
+def test_a_reader_that_ends_below_the_floor_gets_no_id_that_goes_back(scheduler: ManualScheduler) -> None:
+    node = Node(scheduler, max_events=3)
+    reader = node.connect(hints="with", timing=TIMING)
+    reader.transport.stop_reading()
+    for _ in range(6):
+        node.publish(an_event("order:1", "stage_change"))
+        node.pause()
+    newest = reader.subscriber.number
+    assert newest < node.history.floor
+
+    told = move(node, reader, WITHOUT_ORDERS, ends=True)
+    reader.transport.start_reading()
+
+    assert told == ["e:0-0"]
+    assert reader.last_id() == f"e:{newest}-0"
+    assert reader.frames("refresh") == []
+
+
 def test_a_reader_that_nobody_asked_about_is_left_alone(node: Node) -> None:
     reader = node.connect()
 
