@@ -69,7 +69,8 @@ class FileLedger:
         self._seen = self._file.mark()
         found = self._file.read()
         if found is None:
-            self._tell(logging.INFO, "flags_file_absent", path=self._path)
+            # The normal state of a gateway that migrates nothing.
+            self._tell(logging.DEBUG, "flags_file_absent", path=self._path)
         else:
             self._take(document.parse(found[0]), found[1])
 

@@ -76,9 +76,9 @@ class PollerInventory:
             seen.rate = _decayed(seen, now) + 1 / RATE_SECONDS
             seen.last_at = max(seen.last_at, now)
 
-    def asked_upstream(self) -> None:
-        """Counts one request that was made to the upstream for everybody."""
-        self._upstream_requests += 1
+    def asked_upstream(self, requests: int = 1) -> None:
+        """Counts requests that were made to the upstream for everybody."""
+        self._upstream_requests += requests
 
     def streamed(self, client_seconds: float, poll_interval_seconds: float) -> None:
         """Counts so many seconds of clients' streaming, in which they would have polled at that interval."""

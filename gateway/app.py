@@ -7,20 +7,31 @@ import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from functools import partial
 
 from aiohttp import web
 
 from adapters.memory import MemoryLog
 from adapters.upstream import LegacyRoute, UpstreamSource
+from flags.errors import StoreUnreadable
+from flags.file_store import FileFlagStore
+from flags.late_preferences import LatePreferences
+from flags.preferences import Preferences
+from flags.store import FlagStore
 from gateway.clock import Clock, SystemClock
 from gateway.components import Components
+from gateway.errors import ConfigError
 from gateway.follower import Follower
+from gateway.handlers.administration import add_administration
+from gateway.handlers.caller import Callers
 from gateway.handlers.health import HealthHandler
 from gateway.handlers.legacy import add_legacy_routes
+from gateway.handlers.migration import MigrationHandler
 from gateway.handlers.poll import PollHandler
 from gateway.handlers.problems import problems_middleware
 from gateway.handlers.publish import PublishHandler, PublishLimits
 from gateway.handlers.stream import StreamHandler, StreamOptions
+from gateway.handlers.terms import PollingTerms
 from gateway.history import History
 from gateway.hub import Hub, HubTiming
 from gateway.interest import Interest
@@ -30,6 +41,7 @@ from gateway.metrics import GatewayCollector, make_registry
 from gateway.server import PROBLEMS, GatewayRunner
 from gateway.settings import Settings
 from gateway.supervisor import Supervisor
+from gateway.transfer import Transfer
 
 _log = logging.getLogger(__name__)
 
@@ -52,9 +64,20 @@ class Gateway:
     interest: Interest
     upstreams: UpstreamSource
     supervisor: Supervisor
+    flags: FlagStore
+    preferences: Preferences
 
     async def start(self) -> None:
-        """From the log to its readers; whoever asks after this gets answers."""
+        """From the flags and the log to their readers; whoever asks after this gets answers.
+
+        Raises ConfigError where the flags can't be used.
+        """
+        try:
+            await self.flags.start()
+            await self.preferences.start()
+        except StoreUnreadable as error:
+            await self.flags.close()
+            raise ConfigError(f"flags.store: {error.detail}") from error
         await self.log.start()
         bounds = await self.log.bounds()
         self.history.open(self.log.epoch, bounds.floor)
@@ -77,6 +100,8 @@ class Gateway:
         await self.upstreams.close()
         await self.supervisor.close()
         await self.log.close()
+        await self.preferences.close()
+        await self.flags.close()
 
     def not_ready(self) -> list[str]:
         """Why no new client should come here, one sentence each."""
@@ -135,7 +160,23 @@ def _build(settings: Settings, clock: Clock) -> Gateway:
     upstreams = UpstreamSource(_routes(settings), log, interest.wants, clock)
     interest.on_new = upstreams.wake
     follower = Follower(log, history, hub, clock)
-    return Gateway(settings, clock, log, history, hub, follower, interest, upstreams, Supervisor())
+    path = settings.base_dir / settings.flags.store.removeprefix("file:")
+    tell = partial(log_event, _log)
+    flags = FileFlagStore(path, tell=tell)
+    preferences = LatePreferences(path.with_name(f"{path.stem}.preferences.db"), tell=tell)
+    return Gateway(
+        settings,
+        clock,
+        log,
+        history,
+        hub,
+        follower,
+        interest,
+        upstreams,
+        Supervisor(),
+        flags,
+        preferences,
+    )
 
 
 def _routes(settings: Settings) -> list[LegacyRoute]:
@@ -145,7 +186,12 @@ def _routes(settings: Settings) -> list[LegacyRoute]:
 
 def _add_handlers(app: web.Application, gateway: Gateway, problems: Counter[str], hand_over: bool) -> None:
     settings, history, hub, clock = gateway.settings, gateway.history, gateway.hub, gateway.clock
-    components = Components(_owned_types(settings))
+    components = Components(_owned_types(settings), gateway.flags.snapshot)
+    callers = Callers(gateway.preferences)
+    transfer = Transfer(components, callers.current)
+    terms = PollingTerms(components, callers, gateway.flags.revisions)
+    review = partial(hub.review, transfer.review)
+    gateway.flags.subscribe(lambda before, after: review())
     id_aliases = _id_aliases(settings)
     options = StreamOptions(
         heartbeat_seconds=settings.stream.heartbeat_seconds,
@@ -167,14 +213,27 @@ def _add_handlers(app: web.Application, gateway: Gateway, problems: Counter[str]
         gateway.upstreams.counters,
     )
     handlers = (
-        StreamHandler(history, hub, clock, components, id_aliases, options),
+        StreamHandler(history, hub, clock, transfer, callers, id_aliases, options),
         publish,
-        PollHandler(history, hub, gateway.interest, asyncio.get_running_loop(), components, id_aliases),
+        PollHandler(
+            history,
+            hub,
+            gateway.interest,
+            asyncio.get_running_loop(),
+            components,
+            callers,
+            terms,
+            id_aliases,
+        ),
+        MigrationHandler(components, callers, review),
         HealthHandler(gateway.not_ready, make_registry(collector)),
     )
     for handler in handlers:
         handler.add_routes(app)
-    add_legacy_routes(app, gateway.upstreams, components.mode)
+    add_administration(
+        app, gateway.flags, gateway.preferences, clock, _owned_types(settings), id_aliases, gateway.upstreams
+    )
+    add_legacy_routes(app, gateway.upstreams, terms.legacy)
 
 
 def _id_aliases(settings: Settings) -> dict[str, str]:

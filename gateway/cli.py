@@ -5,22 +5,18 @@ Nothing heavy is imported before a command needs it, so that `--help` and `versi
 
 import enum
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gateway.commands import FAILED, INTERRUPTED, WRONG_INPUT, CommandError
-from gateway.commands.terminal import problem
-from gateway.errors import ConfigError, TidegateError
+from gateway.cli_flags import flags_app
+from gateway.commands.options import DEFAULT_GATEWAY, GatewayOption, ending
 
 if TYPE_CHECKING:
     from gateway.settings import Settings
 
 DEFAULT_CONFIG = Path("tidegate.toml")
-DEFAULT_GATEWAY = "http://127.0.0.1:8080"
 
 app = typer.Typer(
     name="tidegate",
@@ -30,6 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(flags_app, name="flags")
 
 
 class LogLevel(enum.StrEnum):
@@ -55,7 +52,6 @@ ConfigOption = Annotated[
         "--config", "-c", metavar="FILE", help="TOML file. Default: tidegate.toml here, if there is one."
     ),
 ]
-GatewayOption = Annotated[str, typer.Option("--url", metavar="URL", help="Address of the gateway.")]
 
 
 @app.callback()
@@ -109,7 +105,7 @@ def serve(
       1  unexpected failure
       2  wrong setting, or address in use
     """
-    with _ending():
+    with ending():
         settings = _settings(_config_file(config), host=host, port=port)
         from gateway.commands.serve import run_gateway
 
@@ -135,7 +131,7 @@ def check_config(
       0  the configuration is fine
       2  it is not; one sentence says why
     """
-    with _ending():
+    with ending():
         file = _config_file(config)
         settings = _settings(file)
         if as_json:
@@ -173,7 +169,7 @@ def publish(
       3  the gateway refused the events; each place is shown
       4  the gateway can't be reached or failed
     """
-    with _ending():
+    with ending():
         import asyncio
 
         from gateway.commands import publish as command
@@ -231,7 +227,7 @@ def tail(
       4    the gateway can't be reached at first; once it was, it is tried for ever
       130  Ctrl-C
     """
-    with _ending():
+    with ending():
         import asyncio
 
         from gateway.backoff import Backoff
@@ -270,7 +266,7 @@ def demo(
       1  unexpected failure
       2  address in use
     """
-    with _ending():
+    with ending():
         from gateway.commands.loop import run
         from gateway.demo.launcher import run_demo
 
@@ -306,18 +302,3 @@ def _settings(file: Path | None, **server: object) -> "Settings":
 
     given = {name: value for name, value in server.items() if value is not None}
     return load_settings(file, {"server": given} if given else {})
-
-
-@contextmanager
-def _ending() -> Iterator[None]:
-    """Turns what a command raises into one message and its exit code."""
-    try:
-        yield
-    except CommandError as error:
-        problem(error.message)
-        raise typer.Exit(error.exit_code) from None
-    except TidegateError as error:
-        problem(error.detail)
-        raise typer.Exit(WRONG_INPUT if isinstance(error, ConfigError) else FAILED) from None
-    except KeyboardInterrupt:
-        raise typer.Exit(INTERRUPTED) from None

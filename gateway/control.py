@@ -73,6 +73,19 @@ def refresh(
     return _frame("refresh", data, cursor)
 
 
+def fetch_mode(*, component: str, mode: str, reason: str, delay_ms: int, cursor: str, poll_url: str) -> bytes:
+    """A component changed its mode; the stream, or a poll of `poll_url`, goes on from `cursor`."""
+    data = {
+        "component": component,
+        "mode": mode,
+        "reason": reason,
+        "delayMs": delay_ms,
+        "cursor": cursor,
+        "pollUrl": poll_url,
+    }
+    return _frame("fetch-mode", data)
+
+
 def bye(reason: ByeReason, retry_ms: int, *, reconnect: bool = True) -> bytes:
     """The last frames of a stream: the reconnection time, then `bye`."""
     data = {"reason": reason, "reconnect": reconnect, "retryMs": retry_ms}

@@ -5,6 +5,7 @@ catches anything but these. A `detail` is written for the caller: it never holds
 a file path.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ class TidegateError(Exception):
 
     `detail` is one sentence that tells the caller what to do; `errors` are places in the input, each
     `{"pointer": "/0/eventType", "detail": "…"}` or `{"parameter": "filter", "detail": "…"}`; `headers` go
-    onto the answer.
+    onto the answer, `members` into the problem's body (RFC 9457, section 3.2).
     """
 
     status = 500
@@ -29,11 +30,13 @@ class TidegateError(Exception):
         *,
         errors: Sequence[Mapping[str, str]] = (),
         headers: Mapping[str, str] | None = None,
+        members: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(detail)
         self.detail = detail
         self.errors = tuple(errors)
         self.headers = dict(headers or {})
+        self.members = dict(members or {})
 
     def problem(self) -> dict[str, Any]:
         """The body of an `application/problem+json` answer (RFC 9457, section 3.1)."""
@@ -45,7 +48,7 @@ class TidegateError(Exception):
         }
         if self.errors:
             body["errors"] = [dict(error) for error in self.errors]
-        return body
+        return body | self.members
 
 
 class ClientError(TidegateError):
@@ -80,6 +83,72 @@ class ExpectationFailed(ClientError):
     status = 417
     slug = "expectation-failed"
     title = "Expectation failed"
+
+
+class MalformedBody(ClientError):
+    """The body is no JSON, or nested so deeply that nobody means it."""
+
+    slug = "malformed-body"
+    title = "Malformed body"
+
+
+class InvalidInput(ClientError):
+    """The body is JSON and breaks the rules; `errors` points at each place. Nothing was changed."""
+
+    status = 422
+    slug = "invalid-input"
+    title = "Invalid input"
+
+
+class Forbidden(ClientError):
+    """The caller may not do this."""
+
+    status = 403
+    slug = "forbidden"
+    title = "Forbidden"
+
+
+class NoSuchFlag(ClientError):
+    """There is no such flag, or no such revision of it."""
+
+    status = 404
+    slug = "no-such-flag"
+    title = "No such flag"
+
+
+class MoveForbidden(ClientError):
+    """The table of stages has no such move; the problem's `allowed` names those it has."""
+
+    status = 409
+    slug = "forbidden-move"
+    title = "Forbidden move"
+
+
+class RevisionStale(ClientError):
+    """The change was meant for another revision; the problem's `changes` are what happened since."""
+
+    status = 412
+    slug = "stale-revision"
+    title = "Stale revision"
+
+
+class PreconditionRequired(ClientError):
+    """A change that has to say which revision it is meant for does not (RFC 6585, section 3)."""
+
+    status = 428
+    slug = "precondition-required"
+    title = "Precondition required"
+
+
+class TooManyRequests(ClientError):
+    """The caller is over its rate (RFC 6585, section 4)."""
+
+    status = 429
+    slug = "too-many-requests"
+    title = "Too many requests"
+
+    def __init__(self, detail: str, wait_seconds: float) -> None:
+        super().__init__(detail, headers={"Retry-After": str(max(1, math.ceil(wait_seconds)))})
 
 
 class PublisherError(TidegateError):
@@ -154,6 +223,14 @@ class LogError(TidegateError):
     status = 503
     slug = "log-unavailable"
     title = "The log is unavailable"
+
+
+class FlagsUnavailable(TidegateError):
+    """The flags could not be kept: nothing was changed."""
+
+    status = 503
+    slug = "flags-unavailable"
+    title = "The flags are unavailable"
 
 
 class TrimmedError(LogError):

@@ -6,7 +6,7 @@ loop between which accepting, publishing and answering go on:
 - a *flush* takes the entries since the last one, and writes to each group what it matches, once framed;
 - *hints* that are due go out whole before the next flush: no event may overtake a hint that is older than
   the longest wait, or a client that is cut off between the two would never get it;
-- *jobs* (heartbeats, a drain) run between flushes, so that the cursors they carry hold;
+- *jobs* (heartbeats, reviews, a drain) run between flushes, so that the cursors they carry hold;
 - *chases* bring single subscribers, resuming or fallen behind, from their number to the head.
 
 Invariant: a LIVE subscriber was sent all matching entries up to `max(subscriber.number, hub.flushed)`.
@@ -18,6 +18,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from gateway import control
 from gateway.alarm import Alarm
@@ -48,6 +49,7 @@ class HubCounters:
     deliveries: int = 0
     heartbeats: int = 0
     hints: int = 0
+    moved: int = 0
     opened: int = 0
     lagged: int = 0
     failed_writes: int = 0
@@ -63,6 +65,24 @@ class HubTiming:
     coalesce_seconds: float
     stall_seconds: float
     retry_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What becomes of a subscriber that gets its events otherwise than before.
+
+    `selector` is what it receives from now on, `asked` what it remembers; `tell(cursor)` makes the frames
+    that say so, for a reader that has everything up to `cursor`. With `ends` nothing is left for it.
+    """
+
+    selector: Selector
+    asked: object
+    tell: Callable[[str], bytes]
+    ends: bool
+
+
+Review = Callable[[Any], Change | None]
+"""What has changed for a subscriber that remembers this `asked`; None where nothing has."""
 
 
 class Hub:
@@ -131,11 +151,21 @@ class Hub:
 
     # What handlers and transports say
 
-    def attach(self, transport: Transport, selector: Selector, delivery: Delivery, number: int) -> Subscriber:
-        """A new stream, which has been told that it continues from entry `number`. Nothing is written yet."""
+    def attach(
+        self,
+        transport: Transport,
+        selector: Selector,
+        delivery: Delivery,
+        number: int,
+        asked: object = None,
+    ) -> Subscriber:
+        """A new stream, which has been told that it continues from entry `number`. Nothing is written yet.
+
+        `asked` is what a review is given; one that is None is never reviewed.
+        """
         group = self.groups.get(selector, delivery)
         group.readers += 1
-        subscriber = Subscriber(group, number, transport)
+        subscriber = Subscriber(group, number, transport, asked)
         self._subscribers[subscriber] = None
         self.counters.opened += 1
         return subscriber
@@ -427,6 +457,54 @@ class Hub:
             return self.flushed
         return min(self.flushed, self._history.number_before_time(deadline))
 
+    # Reviews
+
+    def review(self, review: Review) -> None:
+        """Asks of every stream that is open now whether it is to receive something else, and sees to it."""
+        self._jobs.append(self._review(review))
+        self._plan()
+
+    def _review(self, review: Review) -> Iterator[None]:
+        for subscriber in tuple(self._subscribers):
+            if subscriber.state is State.CLOSED or subscriber.asked is None:
+                continue
+            change = review(subscriber.asked)
+            if change is not None:
+                self._apply(subscriber, change)
+            if self._spent():
+                yield
+
+    def _apply(self, subscriber: Subscriber, change: Change) -> None:
+        """Between flushes: what a live subscriber has is then one number, from which it goes on otherwise."""
+        subscriber.asked = change.asked
+        self.counters.moved += 1
+        was_live = subscriber.state is State.LIVE
+        if was_live:
+            self._leave_live(subscriber)
+            subscriber.signal(Signal.MOVED)
+        group: Group = subscriber.group
+        frames = []
+        if subscriber.number >= self._history.floor:
+            # The cursor says that it had the hints of all before it: those that it is owed come first. One
+            # that fell off the history has no cursor that a hint could carry, and is to refetch everything.
+            frames = self._hint_frames(subscriber, self._refresher.settle(subscriber), subscriber.number)
+            subscriber.told = max(subscriber.told, subscriber.number)
+        frames.append(change.tell(self._history.cursor(subscriber.number)))
+        self._move(subscriber, change.selector)
+        self._write(subscriber, group.framed(b"".join(frames)))
+        if change.ends:
+            self.bye(subscriber, "disconnected", reconnect=False)
+        elif was_live and subscriber.state is State.CHASING:
+            self._chase(subscriber)
+
+    def _move(self, subscriber: Subscriber, selector: Selector) -> None:
+        before: Group = subscriber.group
+        after = self.groups.get(selector, before.delivery)
+        after.readers += 1
+        subscriber.group = after
+        before.readers -= 1
+        self.groups.release(before)
+
     # Heartbeats and endings
 
     def _begin_heartbeat(self) -> None:
@@ -445,7 +523,7 @@ class Hub:
     def _heartbeat_payload(self, group: Group, timestamp: str, number: int) -> bytes:
         return group.framed(control.heartbeat(timestamp, self._history.cursor(number)))
 
-    def bye(self, subscriber: Subscriber, reason: control.ByeReason) -> None:
+    def bye(self, subscriber: Subscriber, reason: control.ByeReason, *, reconnect: bool = True) -> None:
         """Tells the client that its stream ends, and ends it; a client that does not read is cut off."""
         if subscriber.state is State.CLOSED:
             return
@@ -454,7 +532,7 @@ class Hub:
         subscriber.signal(Signal.CLOSED)
         self.counters.byes[reason] += 1
         self._sweeper.ends(subscriber)
-        self._write(subscriber, group.ended(control.bye(reason, self.retry_ms())))
+        self._write(subscriber, group.ended(control.bye(reason, self.retry_ms(), reconnect=reconnect)))
         subscriber.transport.close()
 
     def retry_ms(self) -> int:

@@ -63,5 +63,7 @@ class SelectorIndex(Generic[G]):
 
 
 def _named_types(selector: Selector) -> set[str | None]:
-    """The entity types that the selector names; None stands for "any"."""
-    return {entity_type for entity_type, _ in selector.entities} or {None}
+    """The entity types that the selector could receive; None stands for "any"."""
+    if not selector.entities:
+        return {None}
+    return {entity_type for entity_type, _ in selector.entities if entity_type not in selector.withheld}

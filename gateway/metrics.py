@@ -70,6 +70,7 @@ class GatewayCollector(Collector):
             ("tidegate_deliveries", "Events written to streams.", counters.deliveries),
             ("tidegate_heartbeats", "Heartbeats written to streams.", counters.heartbeats),
             ("tidegate_hints", "Refresh hints written to streams.", counters.hints),
+            ("tidegate_moved", "Streams told that their mode changed.", counters.moved),
             ("tidegate_lagged", "Times that a stream's client did not keep up.", counters.lagged),
             ("tidegate_failed_writes", "Writes to connections that were gone.", counters.failed_writes),
             ("tidegate_published_events", "Events published over HTTP.", self._published.events),

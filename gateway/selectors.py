@@ -6,7 +6,7 @@ they wrote it.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, Protocol
 
@@ -132,12 +132,14 @@ def _ordered(value: Any, operator: str, operand: Any) -> bool:
 class Selector:
     """A reader's selection. The kinds are ANDed, the values of one kind ORed; an empty kind asks nothing.
 
-    `entities` holds `(type, id)`, with None for every id of the type.
+    `entities` holds `(type, id)`, with None for every id of the type. `withheld` are entity types that the
+    reader is not to get, whatever it asked for (docs/protocol.md, section 8).
     """
 
     entities: frozenset[tuple[str, str | None]] = frozenset()
     event_types: frozenset[str] = frozenset()
     filters: tuple[Filter, ...] = ()
+    withheld: frozenset[str] = frozenset()
 
     def index_keys(self) -> tuple[Key, ...]:
         """Where to file this selector: an event that it matches has at least one of these keys.
@@ -159,10 +161,28 @@ class Selector:
 
     def may_receive(self, entity_type: str) -> bool:
         """Whether an event of that entity type could match at all."""
+        if entity_type in self.withheld:
+            return False
         return not self.entities or any(named == entity_type for named, _ in self.entities)
+
+    @property
+    def is_barren(self) -> bool:
+        """Whether nothing can match: the reader asked for certain types, and all of them are withheld."""
+        return bool(self.entities) and all(named in self.withheld for named, _ in self.entities)
+
+    def narrowed(self, entity_types: frozenset[str]) -> "Selector":
+        """What of this selection is about these types, withheld or not; all of it where they are none."""
+        if not entity_types:
+            return replace(self, withheld=frozenset())
+        entities = frozenset(named for named in self.entities if named[0] in entity_types)
+        if not self.entities:
+            entities = frozenset((entity_type, None) for entity_type in entity_types)
+        return replace(self, entities=entities, withheld=frozenset())
 
     def match(self, event: Event) -> Match:
         """What becomes of `event` for this selector."""
+        if event.entity_type in self.withheld:
+            return Match.SKIP
         if self.event_types and event.event_type not in self.event_types:
             return Match.SKIP
         if self.entities and not self._names(event):
@@ -196,7 +216,7 @@ class Selector:
         return self._filters_match(previous) or self._filters_match({**data, **previous})
 
     def query(self) -> list[tuple[str, str]]:
-        """Query parameters that parse to this selector, in a fixed order."""
+        """Query parameters that parse to this selector, in a fixed order; none says what is withheld."""
         entities = sorted((kind, entity_id or "") for kind, entity_id in self.entities)
         return [
             *(("entity", f"{kind}:{entity_id}" if entity_id else kind) for kind, entity_id in entities),

@@ -18,7 +18,18 @@ from pydantic_core import PydanticCustomError
 from gateway.events import NAME_PATTERN, RESERVED_EVENT_TYPES
 
 QUERY_PARAMETERS = frozenset(
-    {"access_token", "channel", "component", "cursor", "debounceMs", "entity", "eventTypes", "event_type"}
+    {
+        "access_token",
+        "channel",
+        "clientId",
+        "clientVersion",
+        "component",
+        "cursor",
+        "debounceMs",
+        "entity",
+        "eventTypes",
+        "event_type",
+    }
     | {"filter", "format", "hints", "lastEventId", "last_event_id", "limit", "maxWaitMs", "presence"}
     | {"types", "wait"}
 )

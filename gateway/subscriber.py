@@ -25,6 +25,7 @@ class Signal(Enum):
     CLOGGED = "clogged"
     DRAINED = "drained"
     CLOSED = "closed"
+    MOVED = "moved"
 
 
 TRANSITIONS: Mapping[tuple[State, Signal], State] = {
@@ -32,6 +33,7 @@ TRANSITIONS: Mapping[tuple[State, Signal], State] = {
     (State.CHASING, Signal.CLOGGED): State.LAGGING,
     (State.CHASING, Signal.CLOSED): State.CLOSED,
     (State.LIVE, Signal.CLOGGED): State.LAGGING,
+    (State.LIVE, Signal.MOVED): State.CHASING,
     (State.LIVE, Signal.CLOSED): State.CLOSED,
     (State.LAGGING, Signal.DRAINED): State.CHASING,
     (State.LAGGING, Signal.CLOSED): State.CLOSED,
@@ -59,12 +61,14 @@ class Subscriber:
 
     All matching entries up to `number` were written to `transport`; while it is LIVE the same holds up to
     the hub's last flush. `told` is the newest entry whose cursor the client was given: it may resume from
-    there at any time, and is never given an older one. `group` is the hub's.
+    there at any time, and is never given an older one. `group` is the hub's; `asked` is whatever decides
+    which group it belongs to, shared with others, and nothing that is looked into here.
     """
 
-    __slots__ = ("group", "number", "state", "told", "transport")
+    __slots__ = ("asked", "group", "number", "state", "told", "transport")
 
-    def __init__(self, group: Any, number: int, transport: Transport) -> None:
+    def __init__(self, group: Any, number: int, transport: Transport, asked: object = None) -> None:
+        self.asked = asked
         self.group = group
         self.number = self.told = number
         self.transport = transport

@@ -17,6 +17,11 @@ _WORTH_A_RETRY = frozenset({408, 425, 429})
 
 def events_url(gateway: str) -> URL:
     """The address of the events of the gateway at `gateway`. Raises CommandError for what is no such URL."""
+    return gateway_url(gateway) / EVENTS_PATH
+
+
+def gateway_url(gateway: str) -> URL:
+    """The address of the gateway itself. Raises CommandError for what is no such URL."""
     try:
         url = URL(gateway)
     except ValueError:
@@ -26,7 +31,7 @@ def events_url(gateway: str) -> URL:
             WRONG_INPUT,
             f"--url must be the gateway's address, such as http://127.0.0.1:8080, and is {gateway!r}.",
         )
-    return url / EVENTS_PATH
+    return url
 
 
 def refusal(status: int, body: bytes) -> CommandError:

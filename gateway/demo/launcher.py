@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import errno
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from gateway.app import serve
 from gateway.config import load_settings
 from gateway.demo.backend import ADDRESS_LINE
 from gateway.demo.page import add_page
-from gateway.settings import Settings
+from gateway.settings import FlagsSettings, Settings
 
 CONFIG = Path(__file__).with_name("tidegate.toml")
 
@@ -50,7 +51,9 @@ async def run_demo(
     settings = load_settings(CONFIG, {"server": {"host": "127.0.0.1", "port": port}})
     try:
         async with _backend(orders, simulate_every_seconds) as (process, address):
-            await _serve_while_alive(_before(settings, address), address, process, say)
+            with tempfile.TemporaryDirectory(prefix="tidegate-demo-") as directory:
+                settings = _before(settings, address, Path(directory))
+                await _serve_while_alive(settings, address, process, say)
     except BackendError as error:
         complain(str(error))
         return FAILED
@@ -71,10 +74,14 @@ def _line_to_stderr(line: str) -> None:
     sys.stderr.write(f"{line}\n")
 
 
-def _before(settings: Settings, backend: str) -> Settings:
-    """`settings` with the orders application's address as the upstream of every legacy route."""
+def _before(settings: Settings, backend: str, directory: Path) -> Settings:
+    """`settings` with the orders application's address as the upstream of every legacy route.
+
+    The flags are kept in `directory`: no walk through a migration begins with the end of the last one.
+    """
     routes = tuple(route.model_copy(update={"upstream": f"{backend}/orders"}) for route in settings.legacy)
-    return settings.model_copy(update={"legacy": routes})
+    flags = FlagsSettings(store=f"file:{directory / 'flags.json'}")
+    return settings.model_copy(update={"legacy": routes, "flags": flags})
 
 
 async def _serve_while_alive(

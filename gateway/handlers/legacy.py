@@ -7,8 +7,8 @@ the upstream.
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable
-from urllib.parse import quote
+from collections.abc import AsyncIterator, Awaitable, Callable
+from urllib.parse import quote, urlencode
 
 from aiohttp import web
 from multidict import CIMultiDict
@@ -17,11 +17,11 @@ from adapters.upstream import Freshness, LegacyRoute, Served, UpstreamSource
 from adapters.upstream.proxy import SAFE_METHODS, Answer, RequestBody, forwarded_headers, upstream_url
 from adapters.upstream.snapshot import Snapshot, none_match
 from gateway.errors import BodyTimeout, BodyTooLarge, ClientError, UpstreamError
+from gateway.handlers.terms import Terms
+from gateway.links import EVENTS_PATH
 from gateway.logs import log_event
 
 _log = logging.getLogger(__name__)
-
-STREAM_PATH = "/api/v1/sync/events"
 
 _CACHE_STATUS = {
     Freshness.HIT: "tidegate; hit",
@@ -29,17 +29,22 @@ _CACHE_STATUS = {
     Freshness.STALE: "tidegate; hit; fwd=stale",
 }
 _READS = frozenset({"GET", "HEAD"})
+_MAX_TERMS = 16
 
 
-def add_legacy_routes(app: web.Application, source: UpstreamSource, mode: Callable[[str], str]) -> None:
+TermsOf = Callable[[web.Request, str], Awaitable[Terms]]
+"""What answers to a request for a component say of polling it. Raises Retired where that is over."""
+
+
+def add_legacy_routes(app: web.Application, source: UpstreamSource, terms_of: TermsOf) -> None:
     """Registers every route of `source`, and what lies below its path.
 
-    `mode` gives the Fetch-Mode that a component's answers carry: `polling` or `streaming`. The server has to
-    run with `handler_cancellation`: it is how a caller's going away ends what was asked for it.
+    Reads of the list carry what `terms_of` says, or are refused as it says. The server has to run with
+    `handler_cancellation`: it is how a caller's going away ends what was asked for it.
     """
     # The longer path first, so that a route below another one is not taken for a part of it.
     for route in sorted(source.routes, key=lambda route: len(route.path), reverse=True):
-        path = _Path(route, source, mode)
+        path = _Path(route, source, terms_of)
         app.router.add_route("*", route.path, path.list)
         app.router.add_route("*", route.path.rstrip("/") + "/{below:.*}", path.below)
 
@@ -47,46 +52,59 @@ def add_legacy_routes(app: web.Application, source: UpstreamSource, mode: Callab
 class _Path:
     """The handlers of one route."""
 
-    def __init__(self, route: LegacyRoute, source: UpstreamSource, mode: Callable[[str], str]) -> None:
+    def __init__(self, route: LegacyRoute, source: UpstreamSource, terms_of: TermsOf) -> None:
         self._route = route
         self._proxy = source.proxy
         self._poller = source.poller(route)
         self._counters = source.counters[route.path]
-        self._mode = mode
+        self._terms_of = terms_of
         self._segments = route.path.rstrip("/").count("/") + 1
-        self._headers = _SnapshotHeaders(route)
+        self._headers: dict[Terms, _SnapshotHeaders] = {}
 
     async def list(self, request: web.Request) -> web.StreamResponse:
         """The path itself. Without a query, a read of a shared route is answered from its snapshot."""
-        poller = self._poller
-        if poller is None or request.method not in _READS or request.rel_url.raw_query_string:
+        if request.method not in _READS:
             return await self._forward(request, "")
+        terms = await self._terms_of(request, self._route.component)
+        poller = self._poller
+        if poller is None or request.rel_url.raw_query_string:
+            return await self._forward(request, "", terms)
         served = poller.at_once()
         if served is None:
             served = await poller.answer()
             self._counters.waited += 1
-        return self._of_snapshot(request, served)
+        return self._of_snapshot(request, served, terms)
 
     async def below(self, request: web.Request) -> web.StreamResponse:
         """Any path below. It is cut out of the path as it came: a router's view of it is decoded."""
         segments = request.rel_url.raw_path.split("/")[self._segments :]
         return await self._forward(request, "".join(f"/{segment}" for segment in segments))
 
-    def _of_snapshot(self, request: web.Request, served: Served) -> web.Response:
+    def _of_snapshot(self, request: web.Request, served: Served, terms: Terms) -> web.Response:
         counters = self._counters
         counters.served += 1
         if served.freshness is Freshness.STALE:
             counters.served_stale += 1
-        headers = self._headers
-        headers.bring_up_to(served, self._mode(self._route.component))
+        headers = self._headers_of(terms._replace(identity=()) if terms.identity else terms)
+        headers.bring_up_to(served)
         if "If-None-Match" in request.headers:
             field = ",".join(request.headers.getall("If-None-Match"))
             if none_match(field, served.snapshot.etag):
                 counters.served_304 += 1
-                return web.Response(status=304, headers=headers.not_modified)
-        return web.Response(body=served.snapshot.body, headers=headers.full)
+                return web.Response(status=304, headers=headers.for_caller(headers.not_modified, terms))
+        return web.Response(body=served.snapshot.body, headers=headers.for_caller(headers.full, terms))
 
-    async def _forward(self, request: web.Request, tail: str) -> web.StreamResponse:
+    def _headers_of(self, terms: Terms) -> "_SnapshotHeaders":
+        headers = self._headers.get(terms)
+        if headers is None:
+            if len(self._headers) >= _MAX_TERMS:
+                self._headers.clear()
+            headers = self._headers[terms] = _SnapshotHeaders(self._route, terms)
+        return headers
+
+    async def _forward(
+        self, request: web.Request, tail: str, terms: Terms | None = None
+    ) -> web.StreamResponse:
         """Takes the request through; a write that succeeded, or may have, brings the snapshot up to date."""
         route, counters = self._route, self._counters
         url = upstream_url(route, tail, request.rel_url.raw_query_string)
@@ -102,7 +120,7 @@ class _Path:
                 answered = True
                 if writes and answer.status < 400:
                     self._written()
-                return await self._relay(request, answer)
+                return await self._relay(request, answer, terms)
         except (UpstreamError, asyncio.CancelledError):
             if not answered:
                 counters.forward_failures += 1
@@ -115,8 +133,11 @@ class _Path:
         if self._poller is not None:
             self._poller.written()
 
-    async def _relay(self, request: web.Request, answer: Answer) -> web.StreamResponse:
+    async def _relay(self, request: web.Request, answer: Answer, terms: Terms | None) -> web.StreamResponse:
         headers = answer.headers
+        if terms is not None:
+            headers["Fetch-Mode"] = terms.mode
+            headers.update(terms.fields)
         # RFC 9211, section 2: each cache adds itself after those that are nearer to the origin.
         reason = "bypass" if request.method in SAFE_METHODS else "method"
         headers.add("Cache-Status", f"tidegate; fwd={reason}")
@@ -151,41 +172,35 @@ class _Path:
 
 
 class _SnapshotHeaders:
-    """The header fields of a route's answers, made once for all answers that have the same ones.
+    """The header fields of a route's answers of some terms, made once for all that have the same ones.
 
     `full` goes with a 200, `not_modified` with a 304. Callers copy them, as aiohttp's responses do.
     """
 
-    def __init__(self, route: LegacyRoute) -> None:
-        self._stream = f"{STREAM_PATH}?entity={quote(route.entity, safe='')}&lastEventId="
+    def __init__(self, route: LegacyRoute, terms: Terms) -> None:
+        self._terms = terms
+        self._stream = f"{EVENTS_PATH}?entity={quote(route.entity, safe='')}&lastEventId="
         self._snapshot: Snapshot | None = None
         self._freshness = Freshness.HIT
         self._age_seconds = 0
-        self._mode = ""
         self.full: CIMultiDict[str] = CIMultiDict()
         self.not_modified: CIMultiDict[str] = CIMultiDict()
 
-    def bring_up_to(self, served: Served, mode: str) -> None:
-        """Makes the fields anew where they are not those of `served` and `mode` already."""
+    def bring_up_to(self, served: Served) -> None:
+        """Makes the fields anew where they are not those of `served` already."""
         snapshot, freshness, age_seconds = served
-        if (
-            snapshot is self._snapshot
-            and age_seconds == self._age_seconds
-            and freshness is self._freshness
-            and mode == self._mode
-        ):
+        if snapshot is self._snapshot and age_seconds == self._age_seconds and freshness is self._freshness:
             return
         self._snapshot, self._freshness, self._age_seconds = snapshot, freshness, age_seconds
-        self._mode = mode
         own = {
             "ETag": snapshot.etag,
             "Cache-Control": "private, no-cache",
             "Sync-Cursor": snapshot.cursor,
             "Age": str(age_seconds),
             "Cache-Status": _CACHE_STATUS[freshness],
-            "Fetch-Mode": mode,
-            "Link": f"<{self._stream}{quote(snapshot.cursor, safe='')}>; "
-            'rel="alternate"; type="text/event-stream"',
+            "Fetch-Mode": self._terms.mode,
+            "Link": self._link(snapshot.cursor),
+            **dict(self._terms.fields),
         }
         self.full = snapshot.headers.copy()
         self.full.extend(own)
@@ -194,6 +209,20 @@ class _SnapshotHeaders:
         for name in ("Content-Location", "Vary"):
             for value in snapshot.headers.getall(name, []):
                 self.not_modified.add(name, value)
+
+    def for_caller(self, fields: CIMultiDict[str], terms: Terms) -> CIMultiDict[str]:
+        """`fields`, with the caller's own parameters in the stream's address where it has any."""
+        if not terms.identity or self._snapshot is None:
+            return fields
+        own = fields.copy()
+        own["Link"] = self._link(
+            self._snapshot.cursor, f"&{urlencode(terms.identity, errors='surrogatepass')}"
+        )
+        return own
+
+    def _link(self, cursor: str, identity: str = "") -> str:
+        url = f"{self._stream}{quote(cursor, safe='')}{identity}"
+        return f'<{url}>; rel="alternate"; type="text/event-stream"'
 
 
 class _Body(RequestBody):

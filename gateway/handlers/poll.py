@@ -2,34 +2,35 @@
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import NamedTuple
 
 import orjson
 from aiohttp import web
 
 from gateway.clock import Scheduler
-from gateway.components import Components, overall
+from gateway.components import Asked, Components, Plan
 from gateway.errors import BadParameter
+from gateway.handlers.caller import Callers
 from gateway.handlers.selection import (
     HISTORY_PATH,
-    POLL_PATH,
-    Selection,
     check_cursor,
     given_cursor,
     parse_selection,
     whole_number,
 )
+from gateway.handlers.terms import PollingTerms, Retired
 from gateway.history import History, HistoryEntry, ResetReason
 from gateway.hub import Hub
 from gateway.interest import Interest
+from gateway.links import POLL_PATH, stream_url
 from gateway.selectors import Match, Selector
 from gateway.watch import Watch
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
 MAX_WAIT_SECONDS = 60.0
-POLL_INTERVAL_MS = 5000
 MAX_ANSWER_BYTES = 1_048_576
 """An answer ends with the event that passes it, and `more`: it is held while the caller reads it."""
 SCAN_ENTRIES = 1024
@@ -58,6 +59,8 @@ class PollHandler:
         interest: Interest,
         scheduler: Scheduler,
         components: Components,
+        callers: Callers,
+        terms: PollingTerms,
         id_aliases: Mapping[str, str],
     ) -> None:
         self._history = history
@@ -65,6 +68,8 @@ class PollHandler:
         self._interest = interest
         self._scheduler = scheduler
         self._components = components
+        self._callers = callers
+        self._terms = terms
         self._id_aliases = id_aliases
 
     def add_routes(self, app: web.Application) -> None:
@@ -73,29 +78,42 @@ class PollHandler:
 
     async def poll(self, request: web.Request) -> web.Response:
         selection = parse_selection(request, self._id_aliases)
+        asked = Asked(selection.selector, selection.components, await self._callers.of(request))
+        if self._components.plan(asked).is_retired:
+            raise Retired(stream_url(selection.selector, selection.components, asked.caller))
         self._interest.note(selection.selector)
         limit = whole_number(request, "limit", DEFAULT_LIMIT, 1, MAX_LIMIT)
         wait_seconds, applied = _wait(request)
         start, is_conditional = self._start(request)
-        mode = overall(self._components.modes(selection.selector, selection.components))
-        headers = {"Fetch-Mode": mode, "Cache-Control": "private, no-cache"}
-        if applied is not None:
-            headers["Preference-Applied"] = applied
         if isinstance(start, int):
             batch = await self._batch(selection.selector, start, limit, wait_seconds)
+        # Not before the wait: the flags may have changed meanwhile.
+        plan = self._components.plan(asked)
+        headers = self._headers(plan)
+        link = partial(selection.link, caller=asked.caller)
+        if applied is not None:
+            headers["Preference-Applied"] = applied
         if not isinstance(start, int) or batch is None:
             reason = "trimmed" if isinstance(start, int) else start
             self._hub.counters.resets[reason] += 1
             return self._answer(
-                selection,
+                link,
                 Batch([], self._history.head, False),
                 headers,
+                plan,
                 b',"reset":{"reason":"%b"}' % reason.encode(),
             )
         if is_conditional and not batch.events:
-            headers |= self._cursor_headers(selection, batch.number)
+            headers |= self._cursor_headers(link, batch.number)
             return web.Response(status=304, headers=headers)
-        return self._answer(selection, batch, headers)
+        return self._answer(link, batch, headers, plan)
+
+    def _headers(self, plan: Plan) -> dict[str, str]:
+        return {
+            "Fetch-Mode": plan.mode,
+            "Cache-Control": "private, no-cache",
+            **dict(self._terms.fields(plan.decisions)),
+        }
 
     def _start(self, request: web.Request) -> tuple[int | ResetReason, bool]:
         """Where to start, or why that can't be; and whether it came as a condition, which 304 can answer."""
@@ -114,22 +132,27 @@ class PollHandler:
         return max(numbers) if numbers else known[0], True
 
     def _answer(
-        self, selection: Selection, batch: Batch, headers: dict[str, str], reset: bytes = b""
+        self,
+        link: Callable[[str], str],
+        batch: Batch,
+        headers: dict[str, str],
+        plan: Plan,
+        reset: bytes = b"",
     ) -> web.Response:
-        headers |= self._cursor_headers(selection, batch.number)
+        headers |= self._cursor_headers(link, batch.number)
         body = b'{"events":[%b],"cursor":"%b","more":%b,"fetchMode":"%b","pollIntervalMs":%d%b}' % (
             b",".join(batch.events),
             self._history.cursor(batch.number).encode(),
             b"true" if batch.more else b"false",
-            headers["Fetch-Mode"].encode(),
-            POLL_INTERVAL_MS,
+            plan.mode.encode(),
+            plan.poll_interval_ms,
             reset,
         )
         return web.Response(body=body, headers=headers, content_type="application/json")
 
-    def _cursor_headers(self, selection: Selection, number: int) -> dict[str, str]:
+    def _cursor_headers(self, link: Callable[[str], str], number: int) -> dict[str, str]:
         cursor = self._history.cursor(number)
-        return {"ETag": f'"{cursor}"', "Link": selection.link(cursor)}
+        return {"ETag": f'"{cursor}"', "Link": link(cursor)}
 
     async def _batch(self, selector: Selector, number: int, limit: int, wait_seconds: float) -> Batch | None:
         """The first matching events after `number`; None where the history was trimmed past it meanwhile."""

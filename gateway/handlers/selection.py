@@ -3,16 +3,17 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import urlencode
 
 from aiohttp import web
 
+from flags.caller import Caller
 from gateway.errors import BadParameter
 from gateway.events import MAX_CURSOR_CHARACTERS, has_control_characters
+from gateway.links import EVENTS_PATH as EVENTS_PATH
+from gateway.links import POLL_PATH as POLL_PATH
+from gateway.links import stream_url
 from gateway.selectors import Selector, parse_selector
 
-EVENTS_PATH = "/api/v1/sync/events"
-POLL_PATH = "/api/v1/sync/poll"
 HISTORY_PATH = "/api/v1/sync/history"
 CURSOR_PARAMETERS = ("lastEventId", "last_event_id", "cursor")
 
@@ -26,14 +27,10 @@ class Selection:
     selector: Selector
     components: tuple[str, ...]
 
-    def link(self, cursor: str) -> str:
+    def link(self, cursor: str, caller: Caller | None = None) -> str:
         """A Link header's value: the stream that continues this selection after `cursor` (RFC 8288)."""
-        query = [
-            *self.selector.query(),
-            *(("component", component) for component in self.components),
-            ("lastEventId", cursor),
-        ]
-        return f'<{EVENTS_PATH}?{urlencode(query)}>; rel="alternate"; type="text/event-stream"'
+        url = stream_url(self.selector, self.components, caller, cursor)
+        return f'<{url}>; rel="alternate"; type="text/event-stream"'
 
 
 def parse_selection(request: web.Request, id_aliases: Mapping[str, str]) -> Selection:

@@ -10,16 +10,19 @@ from aiohttp_sse import EventSourceResponse
 
 from gateway import control
 from gateway.clock import Clock, rfc3339
-from gateway.components import Components
+from gateway.components import Asked, Plan
 from gateway.errors import BadParameter, NotAcceptable
 from gateway.group import Delivery, HintsMode
 from gateway.handlers.accept import accepts
-from gateway.handlers.selection import EVENTS_PATH, given_cursor, parse_selection, whole_number
+from gateway.handlers.caller import Callers
+from gateway.handlers.selection import given_cursor, parse_selection, whole_number
 from gateway.handover import carry
 from gateway.hints import HintTiming
 from gateway.history import History
 from gateway.hub import Hub
+from gateway.links import EVENTS_PATH
 from gateway.subscriber import Subscriber, Transport
+from gateway.transfer import Transfer
 
 Value = TypeVar("Value")
 
@@ -53,14 +56,16 @@ class StreamHandler:
         history: History,
         hub: Hub,
         clock: Clock,
-        components: Components,
+        transfer: Transfer,
+        callers: Callers,
         id_aliases: Mapping[str, str],
         options: StreamOptions,
     ) -> None:
         self._history = history
         self._hub = hub
         self._clock = clock
-        self._components = components
+        self._transfer = transfer
+        self._callers = callers
         self._id_aliases = id_aliases
         self._options = options
 
@@ -73,6 +78,11 @@ class StreamHandler:
         selection = parse_selection(request, self._id_aliases)
         delivery = self._delivery(request)
         cursor = given_cursor(request)
+        asked = Asked(selection.selector, selection.components, await self._callers.of(request))
+        footing = self._transfer.footing(asked)
+        if footing.plan.is_polling:
+            # An EventSource stops for good at a 204, as it is to (HTML, section 9.2.3).
+            return _nothing_to_carry(footing.plan)
         response = self._response(request)
         if self._hub.is_draining:
             return await self._refuse(request, response)
@@ -87,7 +97,7 @@ class StreamHandler:
             cursor=self._history.cursor(number),
             recovered=None if cursor is None else isinstance(resolved, int),
             heartbeat_seconds=self._options.heartbeat_seconds,
-            modes=self._components.modes(selection.selector, selection.components),
+            modes=footing.plan.modes,
             retry_ms=self._options.retry_ms,
         )
         if not isinstance(resolved, int):
@@ -95,7 +105,12 @@ class StreamHandler:
         await response.write(frames)
 
         def attach(transport: Transport) -> Subscriber:
-            return self._hub.attach(transport, selection.selector, delivery, number)
+            selector = footing.plan.selector
+            subscriber = self._hub.attach(transport, selector, delivery, number, footing)
+            if self._transfer.review(footing) is not None:
+                # The flags have changed since `connected` was made, and that review has passed it by.
+                self._hub.review(self._transfer.review)
+            return subscriber
 
         if request.transport is not None:
             request.transport.set_write_buffer_limits(high=self._options.write_buffer_bytes)
@@ -131,6 +146,10 @@ class StreamHandler:
         response.stop_streaming()
         await response.write(control.bye("drain", self._hub.retry_ms()))
         return response
+
+
+def _nothing_to_carry(plan: Plan) -> web.Response:
+    return web.Response(status=204, headers={"Fetch-Mode": plan.mode, "Cache-Control": "no-store"})
 
 
 def _choice(request: web.Request, name: str, choices: Mapping[str, Value], default: str) -> Value:

@@ -1,11 +1,13 @@
 """A running gateway for every test that asks: in a thread, or as a process of its own."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gateway.settings import Settings
+from tests.support.admin import Operator, operator
 from tests.support.api import Client
 from tests.support.gateway import GatewayThread, ServedGateway, make_settings
 
@@ -59,3 +61,27 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Se
     yield start
     for gateway in served:
         gateway.kill()
+
+
+@pytest.fixture
+def flags_file(tmp_path: Path) -> Path:
+    """Where `flagged` keeps its flags; not there before the first change."""
+    return tmp_path / "flags.json"
+
+
+@pytest.fixture
+def flagged(start_gateway: Callable[..., GatewayThread], flags_file: Path) -> GatewayThread:
+    """A gateway with component `orders`, which owns orders, and flags in `flags_file`."""
+    return start_gateway(
+        make_settings(
+            flags={"store": f"file:{flags_file}"},
+            components={"orders": {"entities": ["order"]}},
+        )
+    )
+
+
+@pytest.fixture
+async def admin(flagged: GatewayThread) -> AsyncIterator[Operator]:
+    """An operator of `flagged`."""
+    async with operator(flagged.port) as client:
+        yield client

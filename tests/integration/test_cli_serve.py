@@ -88,3 +88,15 @@ async def test_the_demo_shows_orders_and_ends_with_0() -> None:
         demo.signal(signal.SIGTERM)
         code, _, _ = await demo.end()
     assert code == 0
+
+
+async def test_a_flags_file_that_can_not_be_used_is_one_sentence_and_exit_code_2(tmp_path: Path) -> None:
+    (tmp_path / "flags.json").write_text('{"version": 1, "flags": {')
+    file = tmp_path / "tidegate.toml"
+    file.write_text("")
+
+    code, out, err = await run("serve", "--config", str(file), "--port", "0")
+
+    assert (code, out) == (2, "")
+    assert err.startswith("tidegate: flags.store: The flags file can't be used: ")
+    assert (err.count("\n"), str(tmp_path) in err) == (1, False)

@@ -36,7 +36,7 @@ async def address() -> AsyncIterator[str]:
 async def shell(line: str, address: str) -> tuple[int, str]:
     tidegate = f"{sys.executable} -m gateway"
     here = line.replace("http://127.0.0.1:8080", address).replace(".venv/bin/tidegate", tidegate)
-    for name in ("tail", "publish"):
+    for name in ("tail", "publish", "flags set", "flags explain", "flags rollback"):
         here = here.replace(f"-m gateway {name}", f"-m gateway {name} --url {address}")
     process = await asyncio.create_subprocess_shell(
         here, cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
@@ -60,6 +60,12 @@ async def test_curl_gets_the_stream_and_the_legacy_endpoint(address: str) -> Non
     assert "event: connected\n" in out
     _, out = await shell(legacy, address)
     assert "Sync-Cursor: " in out
+
+
+async def test_the_flags_move_as_it_says(address: str) -> None:
+    for line in lines("tidegate flags"):
+        code, out = await shell(line, address)
+        assert code == 0, out
 
 
 async def test_publish_takes_the_event(address: str) -> None:

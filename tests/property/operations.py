@@ -121,6 +121,19 @@ class Bye(NamedTuple):
             world.hub.bye(client.session.subscriber, "disconnected")
 
 
+class Move(NamedTuple):
+    """The flags change, and with them what a client gets; with `ends` no stream has anything left for it."""
+
+    which: int
+    choice: Choice
+    ends: bool
+
+    def apply(self, world: World) -> None:
+        client = _client(world, self.which)
+        if client is not None:
+            world.move(client, self.choice, ends=self.ends)
+
+
 class Step(NamedTuple):
     """The event loop runs some callbacks."""
 

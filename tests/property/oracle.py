@@ -1,6 +1,6 @@
 """What a client must see, decided without the hub: the judge of the property tests."""
 
-from tests.property.world import Client, Sent, Session, World, last_id
+from tests.property.world import Choice, Client, Sent, Session, World, last_id
 
 CONTROL = frozenset({"connected", "reset", "heartbeat", "refresh", "bye"})
 
@@ -9,21 +9,25 @@ def check_order(world: World, client: Client) -> None:
     """In every session: each matching event once, in order; no id passes over one; resets for cause only."""
     for session in client.sessions:
         sent = session.sent()
+        choice = session.choice
         at = _check_beginning(world, session, sent)
         for number, (frame, note, _) in enumerate(sent[1:], 1):
             if frame.event == "bye":
                 assert number == len(sent) - 1, "something follows a bye"
             elif frame.event == "reset":
                 at = _check_reset(world, client, session, sent[number], at)
+            elif frame.event == "fetch-mode":
+                at = _check_move(world, client, choice, sent[number], at)
+                choice = client.choices[frame.data["choice"]]
             elif frame.event in CONTROL:
-                at = _check_control(world, client, sent[number], at)
+                at = _check_control(world, client, choice, sent[number], at)
             else:
                 assert client.delivery.hints != "only", "an event for a client that wanted hints only"
-                expected = world.expected(client.choice, at, note.head)
+                expected = world.expected(choice, at, note.head)
                 assert frame.id is not None
                 at = world.number_of(frame.id)
                 assert expected[:1] == [at], f"event {at} came, expected {expected[:1]}"
-                _check_event(world, client, sent[number], at)
+                _check_event(world, client, choice, sent[number], at)
 
 
 def _check_beginning(world: World, session: Session, sent: list[Sent]) -> int:
@@ -58,30 +62,46 @@ def _check_reset(world: World, client: Client, session: Session, sent: Sent, at:
     return to
 
 
-def _check_control(world: World, client: Client, sent: Sent, at: int) -> int:
+def _check_move(world: World, client: Client, choice: Choice, sent: Sent, at: int) -> int:
+    """The cursor of a `fetch-mode` says from where the client gets its events otherwise."""
+    frame, note, _ = sent
+    assert frame.id is None
+    to = world.number_of(frame.data["cursor"])
+    assert to <= note.head
+    if client.delivery.hints == "only":
+        return max(at, to)
+    if to < note.floor:
+        return at  # what follows was trimmed: such a cursor is answered with a reset, as the stream is
+    assert to >= at, "a mode that changed before what was sent already"
+    skipped = world.expected(choice, at, to)
+    assert not skipped, f"the cursor of a fetch-mode passed over events {skipped}"
+    return to
+
+
+def _check_control(world: World, client: Client, choice: Choice, sent: Sent, at: int) -> int:
     frame, note, _ = sent
     assert frame.id is not None
     to = world.number_of(frame.id)
     assert to <= note.head
     if frame.event == "refresh":
         assert frame.id == frame.data["cursor"]
-        changed = world.expected(client.choice, 0, note.head)
+        changed = {number for one in client.choices for number in world.expected(one, 0, note.head)}
         assert any(_names(sent, world, number) for number in changed), "a hint for what did not change"
     if client.delivery.hints == "only":
         return max(at, to)
     assert to >= at, "an id went back"
-    skipped = world.expected(client.choice, at, to)
+    skipped = world.expected(choice, at, to)
     assert not skipped, f"the id of a {frame.event} passed over events {skipped}"
     return to
 
 
-def _check_event(world: World, client: Client, sent: Sent, number: int) -> None:
+def _check_event(world: World, client: Client, choice: Choice, sent: Sent, number: int) -> None:
     frame = sent.frame
     event = world.events[number - 1]
     assert frame.event == (event.event_type if client.delivery.named else None)
     assert frame.data["id"] == frame.id
     assert frame.data["eventType"] == event.event_type
-    is_leave = client.choice.verdict(event) == "leave"
+    is_leave = choice.verdict(event) == "leave"
     assert frame.data["action"] == ("leave" if is_leave else event.action)
     assert frame.data.get("data") == (None if is_leave else event.data)
 

@@ -16,6 +16,7 @@ from tests.property.operations import (
     Clog,
     Disconnect,
     FailWrites,
+    Move,
     Open,
     Operation,
     Read,
@@ -63,7 +64,9 @@ def _weighted(*weighted: tuple[int, st.SearchStrategy[Operation]]) -> st.SearchS
 
 
 @st.composite
-def _operations(draw: st.DrawFn, hints: tuple[HintsMode, ...], *, clogs: bool = False) -> list[Operation]:
+def _operations(
+    draw: st.DrawFn, hints: tuple[HintsMode, ...], *, clogs: bool = False, moves: bool = False
+) -> list[Operation]:
     """A few kinds of clients, so that some share a group, and what happens to them."""
     kinds = draw(st.lists(_kinds(hints), min_size=1, max_size=3))
     one = _weighted(
@@ -77,6 +80,10 @@ def _operations(draw: st.DrawFn, hints: tuple[HintsMode, ...], *, clogs: bool = 
         (1, st.builds(Disconnect, _which, st.integers(0, 400))),
         (1, st.builds(Bye, _which) | st.builds(FailWrites, _which)),
         (1 if clogs else 0, st.builds(Clog, _which)),
+        (
+            3 if moves else 0,
+            st.builds(Move, _which, st.sampled_from(CHOICES), st.sampled_from((False, False, True))),
+        ),
     )
     # On its own a list strategy draws five elements or so: too few for anything to interleave.
     least = draw(st.integers(0, 40))
@@ -132,6 +139,18 @@ def test_every_client_sees_each_matching_event_once_and_in_order_or_a_reset_and_
             check_order(world, client)
             check_complete(world, client)
             check_resumption(world, client, hints=False)
+
+
+@settings(max_examples=2 * settings.default.max_examples)
+@given(pace=_paces, operations=_operations(("off", "off", "with", "only"), moves=True))
+def test_a_client_that_is_moved_goes_on_at_the_cursor_it_was_told_without_loss_or_double(
+    pace: Pace, operations: list[Operation]
+) -> None:
+    with _paced(pace) as world:
+        _run(world, operations)
+        for client in world.clients:
+            check_order(world, client)
+            check_complete(world, client)
 
 
 @settings(max_examples=3 * settings.default.max_examples)

@@ -1,14 +1,16 @@
 """A hub with its history, its clients and its time, all in a test's hands, and what clients may do."""
 
+import json
 from typing import Literal, NamedTuple
 
 from multidict import MultiDict
 
+from gateway import eventstream
 from gateway.clock import Clock
 from gateway.events import ORIGIN, Cursor, Event, Position, Record
 from gateway.group import Delivery
 from gateway.history import History
-from gateway.hub import Hub, HubTiming
+from gateway.hub import Change, Hub, HubTiming
 from gateway.selectors import Selector, parse_selector
 from gateway.subscriber import State, Subscriber
 from tests.support.clock import ManualClock
@@ -119,12 +121,19 @@ class Session:
 
     def __init__(self, world: "World", client: "Client", cursor: str | None) -> None:
         self.chunked = client.delivery.chunked
+        self.choice = client.choice
         self.resumed_from = None if cursor is None else world.number_of(cursor)
         self.floor_at_start = world.history.floor
         self.transport = NotingTransport(world)
         self.cut: int | None = None
         self.subscriber = open_stream(
-            world.hub, world.history, self.transport, client.choice.selector(), client.delivery, cursor
+            world.hub,
+            world.history,
+            self.transport,
+            client.choice.selector(),
+            client.delivery,
+            cursor,
+            asked=client,
         )
         self.transport.subscriber = self.subscriber
 
@@ -153,12 +162,19 @@ class Session:
 
 
 class Client:
-    """Somebody who reconnects with the last id seen, as an EventSource does."""
+    """Somebody who reconnects with the last id seen, as an EventSource does.
+
+    `choices` are what it got its events by, one after the other; the last one is that of now.
+    """
 
     def __init__(self, choice: Choice, delivery: Delivery) -> None:
-        self.choice = choice
+        self.choices = [choice]
         self.delivery = delivery
         self.sessions: list[Session] = []
+
+    @property
+    def choice(self) -> Choice:
+        return self.choices[-1]
 
     def seen(self) -> list[Sent]:
         return [sent for session in self.sessions for sent in session.seen()]
@@ -220,6 +236,23 @@ class World:
         else:
             cursor = None
         client.sessions.append(Session(self, client, cursor))
+
+    def move(self, client: Client, choice: Choice, *, ends: bool) -> None:
+        """The client is to get its events by another choice, or by no stream at all."""
+
+        def review(asked: Client) -> Change | None:
+            if asked is not client:
+                return None
+            client.choices.append(choice)
+            which = len(client.choices) - 1
+
+            def tell(cursor: str) -> bytes:
+                data = json.dumps({"choice": which, "cursor": cursor})
+                return eventstream.encode(data, event="fetch-mode", last_event_id=None)
+
+            return Change(choice.selector(), client, tell, ends)
+
+        self.hub.review(review)
 
     def expected(self, choice: Choice, after: int, until: int) -> list[int]:
         """The numbers of the events that a client gets of those after one number, up to another."""

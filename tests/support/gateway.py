@@ -31,7 +31,7 @@ Value = TypeVar("Value")
 LOOPS: Mapping[str, LoopFactory] = {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
 
 
-def make_settings(**sections: Mapping[str, Any]) -> Settings:
+def make_settings(**sections: Any) -> Settings:
     """Settings of the sections that a test cares about; a drain is short, so that no test waits for one."""
     given: dict[str, Any] = {"server": {"drain_seconds": 1.0}}
     return Settings.model_validate(given | sections)

@@ -73,6 +73,7 @@ def open_stream(
     selector: Selector,
     delivery: Delivery,
     cursor: str | None = None,
+    asked: object = None,
 ) -> Subscriber:
     """A stream as the gateway's handler opens it: the first frames, then the hub's."""
     resolved = history.head if cursor is None else history.resolve(cursor)
@@ -89,7 +90,7 @@ def open_stream(
     if not isinstance(resolved, int):
         first += hub.reset_frame(resolved)
     transport.write(b"%x\r\n%b\r\n" % (len(first), first) if delivery.chunked else first)
-    subscriber = hub.attach(transport, selector, delivery, number)
+    subscriber = hub.attach(transport, selector, delivery, number, asked)
     transport.set_protocol(StreamProtocol(hub, subscriber))
     hub.begin(subscriber, resumed=cursor is not None and isinstance(resolved, int))
     return subscriber

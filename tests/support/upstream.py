@@ -17,6 +17,7 @@ from gateway.clock import Clock
 from gateway.events import ORIGIN, Cursor, Event, Position
 from gateway.handlers.legacy import add_legacy_routes
 from gateway.handlers.problems import problems_middleware
+from gateway.handlers.terms import Terms
 from gateway.server import GatewayRunner
 from tests.support.legacy import PATH, legacy_route
 
@@ -219,7 +220,11 @@ async def in_front_of(
     source = UpstreamSource([route], log, wanted, clock)
     problems: Counter[str] = Counter()
     app = web.Application(middlewares=[problems_middleware(problems)])
-    add_legacy_routes(app, source, mode)
+
+    async def terms(request: web.Request, component: str) -> Terms:
+        return Terms(mode(component))
+
+    add_legacy_routes(app, source, terms)
     await log.start()
     await source.start()
     try:

@@ -17,6 +17,7 @@ EXPECTED = {
     (LIVE, Signal.CLOGGED): LAGGING,
     (LIVE, Signal.CLOSED): CLOSED,
     (LAGGING, Signal.DRAINED): CHASING,
+    (LIVE, Signal.MOVED): CHASING,
     (LAGGING, Signal.CLOSED): CLOSED,
     (CLOSED, Signal.CLOGGED): CLOSED,
     (CLOSED, Signal.DRAINED): CLOSED,

@@ -1,0 +1,145 @@
+"""Flags as lines for people.
+
+What the gateway answers is taken as it comes: a member that it lacks is shown as `-`, and nothing that it
+says can steer the terminal.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from gateway.commands.terminal import printable, table
+
+Members = Mapping[str, Any]
+
+
+def list_lines(answer: Members) -> list[str]:
+    """All flags, one a line."""
+    lines = ["everything is killed: all callers poll"] if answer.get("killAll") else []
+    flags = _objects(answer.get("flags"))
+    if not flags:
+        return [*lines, "no flags: every component streams and polls freely"]
+    rows: list[tuple[str, ...]] = [("COMPONENT", "STAGE", "PERCENT", "STATE", "REVISION")]
+    rows += [
+        (
+            _text(flag.get("component")),
+            _text(flag.get("stage")),
+            _text(flag.get("percentage")),
+            _state(flag),
+            _text(flag.get("revision")),
+        )
+        for flag in flags
+    ]
+    return [*lines, *table(rows)]
+
+
+def flag_lines(flag: Members) -> list[str]:
+    """One flag, one member a line."""
+    return table([(_text(name), _text(value)) for name, value in flag.items()])
+
+
+def changed_lines(flag: Members) -> list[str]:
+    """What a flag is after a change, in one line."""
+    return [
+        f"{_text(flag.get('component'))} is at revision {_text(flag.get('revision'))}: "
+        f"{_text(flag.get('stage'))}, {_text(flag.get('percentage'))} %, {_state(flag)}"
+    ]
+
+
+def switched_lines(answer: Members) -> list[str]:
+    """What the kill switch for everything is after a change."""
+    killed = answer.get("killAll")
+    return ["everything is killed: all callers poll" if killed else "the flags count again"]
+
+
+def history_lines(answer: Members) -> list[str]:
+    """The revisions, oldest first: which, when, by whom, what and why."""
+    revisions = _objects(answer.get("revisions"))
+    if not revisions:
+        return ["no revisions"]
+    rows: list[tuple[str, ...]] = [("REVISION", "WHEN", "WHO", "WHAT", "WHY")]
+    rows += [
+        (
+            _text(revision.get("revision")),
+            _text(revision.get("when")),
+            _text(revision.get("who")),
+            _what(revision),
+            _text(revision.get("why")),
+        )
+        for revision in revisions
+    ]
+    return table(rows)
+
+
+def change_lines(changes: object) -> list[str]:
+    """What happened since the revision that a change was meant for."""
+    return [
+        f"  revision {_text(change.get('revision'))} by {_text(change.get('who'))} "
+        f"({_text(change.get('why'))}): {_what(change)}"
+        for change in _objects(changes)
+    ]
+
+
+def poller_lines(answer: Members) -> list[str]:
+    """Who still polls, the most frequent first."""
+    pollers = _objects(answer.get("pollers"))
+    summary = (
+        f"{_text(answer.get('polls'))} polls, {_text(answer.get('upstreamRequests'))} requests to the "
+        f"upstream, {_text(answer.get('savedBySnapshot'))} saved by the shared snapshot"
+    )
+    if not pollers:
+        return ["nobody has polled since the gateway started"]
+    rows: list[tuple[str, ...]] = [("CLIENT", "POLLS", "PER SECOND", "LAST SEEN")]
+    rows += [
+        (
+            _text(poller.get("client")),
+            _text(poller.get("polls")),
+            _text(poller.get("perSecond")),
+            f"{_text(poller.get('lastSeenSeconds'))} s ago",
+        )
+        for poller in pollers
+    ]
+    return [*table(rows), summary]
+
+
+def explain_lines(answer: Members) -> list[str]:
+    """What a caller gets of each component, and why."""
+    decisions = _objects(answer.get("decisions"))
+    if not decisions:
+        return ["no components: nothing is configured, and there are no flags"]
+    lines = []
+    for decision in decisions:
+        terms = [_text(decision[name]) for name in ("stage", "reason", "cause") if name in decision]
+        lines.append(
+            f"{_text(decision.get('component'))}: {_text(decision.get('mode'))} ({', '.join(terms)})"
+        )
+        lines.append(f"  {_text(decision.get('why'))}")
+    return lines
+
+
+def _state(flag: Members) -> str:
+    states = [word for name, word in (("killed", "killed"), ("latch", "latched")) if flag.get(name)]
+    return " and ".join(states) or "armed"
+
+
+def _what(revision: Members) -> str:
+    before, after = revision.get("before"), revision.get("after")
+    restored = f" (back to revision {_text(revision['restores'])})" if "restores" in revision else ""
+    if not isinstance(after, Mapping):
+        return "removed"
+    if not isinstance(before, Mapping):
+        return f"made: {_text(after.get('stage'))}, {_text(after.get('percentage'))} %"
+    changes = (f"{_text(name)} {_text(before.get(name))} → {_text(value)}" for name, value in after.items())
+    return ", ".join(changes) + restored
+
+
+def _objects(value: object) -> list[Members]:
+    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, str):
+        return printable(value)
+    return printable(json.dumps(value, ensure_ascii=False))

@@ -1,0 +1,208 @@
+"""`/api/v1/admin`: flags read and changed by operators (docs/protocol.md, section 8)."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from adapters.upstream.snapshot import none_match
+from flags.flag import Flag
+from flags.store import FlagStore
+from flags.wire import pointer
+from gateway.errors import InvalidInput, NoSuchFlag
+from gateway.handlers.admin_access import Handler, local_only, operator
+from gateway.handlers.flag_problems import entity_tag, flag_problems
+from gateway.handlers.json_body import JSON, read_object
+from gateway.handlers.preconditions import expected_revision, required_revision
+from gateway.handlers.publish import meet_expectation
+from gateway.handlers.selection import whole_number
+
+ADMIN_PATH = "/api/v1/admin"
+FLAGS_PATH = f"{ADMIN_PATH}/flags"
+FLAG_PATH = FLAGS_PATH + "/{component}"
+
+MAX_BODY_BYTES = 1_048_576
+MAX_REVISIONS = 1000
+MERGE_PATCH = "application/merge-patch+json"
+
+_SWITCHES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {"kill": {"killed": True}, "unkill": {"killed": False}, "rearm": {"latch": None}}
+)
+"""The change that each short way to one is (flags/store.py)."""
+
+
+class AdminHandler:
+    """Answers from the store's snapshot, and changes the store."""
+
+    def __init__(self, store: FlagStore) -> None:
+        self._store = store
+
+    def add_routes(self, app: web.Application) -> None:
+        router = app.router
+        router.add_get(FLAGS_PATH, local_only(self.overview))
+        router.add_get(FLAG_PATH, local_only(self.show))
+        router.add_get(FLAG_PATH + "/revisions", local_only(self.revisions))
+        router.add_get(f"{ADMIN_PATH}/kill", local_only(self.kill_all_revisions))
+        changes: list[tuple[str, str, Handler]] = [
+            ("PUT", FLAG_PATH, self.put),
+            ("PATCH", FLAG_PATH, self.patch),
+            ("POST", FLAG_PATH + "/rollback", self.rollback),
+            ("POST", FLAG_PATH + "/{switch:kill|unkill|rearm}", self.switch),
+            ("POST", ADMIN_PATH + "/{switch:kill|unkill}", self.switch_all),
+        ]
+        for method, path, handler in changes:
+            router.add_route(method, path, local_only(handler), expect_handler=meet_expectation)
+
+    async def overview(self, request: web.Request) -> web.Response:
+        """Every flag by its component's name, and the kill switch for everything."""
+        flags = self._store.snapshot()
+        return json_response(
+            {
+                "killAll": flags.kill_all,
+                "stale": flags.stale,
+                "flags": [flag.wire() for _, flag in sorted(flags.by_component.items())],
+            }
+        )
+
+    async def show(self, request: web.Request) -> web.Response:
+        flag = self._flag(request)
+        tag = entity_tag(flag.revision)
+        condition = ",".join(request.headers.getall("If-None-Match", []))
+        if condition and none_match(condition, tag):
+            return web.Response(status=304, headers={"ETag": tag, "Cache-Control": "no-cache"})
+        return _flag_response(flag)
+
+    async def revisions(self, request: web.Request) -> web.Response:
+        component = request.match_info["component"]
+        return self._history(request, component, {"component": component})
+
+    async def kill_all_revisions(self, request: web.Request) -> web.Response:
+        """The kill switch for everything, and who turned it when and why."""
+        return self._history(request, None, {"killAll": self._store.snapshot().kill_all})
+
+    async def put(self, request: web.Request) -> web.Response:
+        """Makes a flag, or replaces all of it but `killed` and `latch`, where these are left out."""
+        return await self._change(request, (JSON,), whole=True)
+
+    async def patch(self, request: web.Request) -> web.Response:
+        """Changes what a JSON merge patch (RFC 7396) names."""
+        self._flag(request)
+        return await self._change(request, (JSON, MERGE_PATCH), whole=False)
+
+    async def rollback(self, request: web.Request) -> web.Response:
+        component = request.match_info["component"]
+        body = await read_object(request, MAX_BODY_BYTES)
+        reason = take_reason(body)
+        target = body.pop("toRevision", None)
+        if target is not None and (type(target) is not int or target < 1):
+            raise _invalid("/toRevision", "must be a revision's number")
+        check_rest(body)
+        expected = expected_revision(request, component, self._store.snapshot().get(component))
+        with flag_problems():
+            flag = await self._store.rollback(
+                component,
+                to_revision=target,
+                expected_revision=expected,
+                who=operator(request),
+                reason=reason,
+            )
+        return _flag_response(flag)
+
+    async def switch(self, request: web.Request) -> web.Response:
+        """`kill`, `unkill` and `rearm`. `If-Match` is not asked for: who kills is in a hurry."""
+        component = request.match_info["component"]
+        reason = await _only_reason(request)
+        expected = expected_revision(request, component, self._flag(request))
+        with flag_problems():
+            flag = await self._store.change(
+                component,
+                _SWITCHES[request.match_info["switch"]],
+                expected_revision=expected,
+                who=operator(request),
+                reason=reason,
+            )
+        return _flag_response(flag)
+
+    async def switch_all(self, request: web.Request) -> web.Response:
+        reason = await _only_reason(request)
+        killed = request.match_info["switch"] == "kill"
+        with flag_problems():
+            await self._store.kill_all(killed, who=operator(request), reason=reason)
+        return json_response({"killAll": self._store.snapshot().kill_all})
+
+    async def _change(self, request: web.Request, kinds: tuple[str, ...], *, whole: bool) -> web.Response:
+        component = request.match_info["component"]
+        fields = await read_object(request, MAX_BODY_BYTES, kinds)
+        current = self._store.snapshot().get(component)
+        expected = required_revision(request, component, current)
+        reason = take_reason(fields)
+        with flag_problems():
+            flag = await self._store.change(
+                component,
+                fields,
+                expected_revision=expected,
+                who=operator(request),
+                reason=reason,
+                whole=whole,
+            )
+        if expected == 0:
+            return _flag_response(flag, status=201, headers={"Location": str(request.rel_url.raw_path)})
+        return _flag_response(flag)
+
+    def _flag(self, request: web.Request) -> Flag:
+        component = request.match_info["component"]
+        flag = self._store.snapshot().get(component)
+        if flag is None:
+            raise NoSuchFlag(f"{component} has no flag.")
+        return flag
+
+    def _history(
+        self, request: web.Request, component: str | None, members: Mapping[str, Any]
+    ) -> web.Response:
+        """The last `limit` revisions, oldest first, and how many there are."""
+        limit = whole_number(request, "limit", MAX_REVISIONS, 1, MAX_REVISIONS)
+        with flag_problems():
+            history = self._store.revisions(component)
+        entries = [entry.wire() for entry in history[-limit:]]
+        return json_response({**members, "total": len(history), "revisions": entries})
+
+
+def take_reason(body: dict[str, Any]) -> str:
+    """Takes `reason` out of a body. What it may be is the store's to check. Raises InvalidInput."""
+    reason = body.pop("reason", None)
+    if not isinstance(reason, str):
+        raise _invalid("/reason", "is required, a line of text: why is this changed?")
+    return reason
+
+
+def check_rest(body: Mapping[str, Any]) -> None:
+    """Raises InvalidInput where a body has members that nothing has taken out of it."""
+    if body:
+        errors = [{"pointer": pointer(name), "detail": "is not known here"} for name in sorted(body)[:20]]
+        raise InvalidInput("Nothing was changed.", errors=errors)
+
+
+def json_response(body: Mapping[str, Any], **options: Any) -> web.Response:
+    """A JSON answer that nobody stores without asking again."""
+    headers = {"Cache-Control": "no-cache", **options.pop("headers", {})}
+    return web.Response(body=orjson.dumps(body), content_type=JSON, headers=headers, **options)
+
+
+def _flag_response(
+    flag: Flag, *, status: int = 200, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    tag = {"ETag": entity_tag(flag.revision)}
+    return json_response(flag.wire(), status=status, headers=tag | dict(headers or {}))
+
+
+async def _only_reason(request: web.Request) -> str:
+    body = await read_object(request, MAX_BODY_BYTES)
+    reason = take_reason(body)
+    check_rest(body)
+    return reason
+
+
+def _invalid(place: str, detail: str) -> InvalidInput:
+    return InvalidInput("Nothing was changed.", errors=[{"pointer": place, "detail": detail}])

@@ -1,0 +1,86 @@
+"""Who asks: a request as the flags' caller (docs/protocol.md, section 8)."""
+
+from dataclasses import replace
+
+from aiohttp import web
+from cachetools import LRUCache
+
+from flags.caller import Caller
+from flags.modes import Delivery
+from flags.preferences import Preferences, preference_key
+from gateway.errors import BadParameter
+from gateway.events import has_control_characters
+from gateway.links import CLIENT_ID_PARAMETER, CLIENT_VERSION_PARAMETER
+
+CLIENT_ID_HEADER = "Tidegate-Client-Id"
+CLIENT_HEADER = "Tidegate-Client"
+SESSION_COOKIE = "tidegate_session"
+
+MAX_CHARACTERS = 256
+_MAX_KEPT = 65_536
+
+
+class Callers:
+    """Makes callers of requests. Equal ones are one object, as long as they are among the latest.
+
+    Without authentication nobody has a user.
+    """
+
+    def __init__(self, preferences: Preferences) -> None:
+        self._preferences = preferences
+        self._kept: LRUCache[Caller, Caller] = LRUCache(_MAX_KEPT)
+        self._chosen: LRUCache[str, Delivery] = LRUCache(_MAX_KEPT)
+
+    async def of(self, request: web.Request) -> Caller:
+        """The request's caller with its own choice. Raises BadParameter."""
+        caller = self.identity(request)
+        key = preference_key(caller)
+        if key is None:
+            return caller
+        return self._preferring(caller, await self._preferences.get(key))
+
+    def identity(self, request: web.Request) -> Caller:
+        """The request's caller without its choice. Raises BadParameter."""
+        query, headers = request.query, request.headers
+        client = _checked(CLIENT_ID_PARAMETER, query.get(CLIENT_ID_PARAMETER))
+        client = client or _checked(CLIENT_ID_HEADER, headers.get(CLIENT_ID_HEADER))
+        version = _checked(CLIENT_VERSION_PARAMETER, query.get(CLIENT_VERSION_PARAMETER))
+        if version is None and CLIENT_HEADER in headers:
+            version = _version(_checked(CLIENT_HEADER, headers[CLIENT_HEADER]) or "")
+        session = None
+        if "Cookie" in headers:
+            session = _checked(SESSION_COOKIE, request.cookies.get(SESSION_COOKIE))
+        return self._one(Caller(session=session, client=client, client_version=version))
+
+    async def choose(self, caller: Caller, key: str, delivery: Delivery) -> Caller:
+        """Keeps the caller's choice. Raises flags.errors.StoreUnwritable."""
+        await self._preferences.put(key, delivery)
+        self._chosen[key] = delivery
+        return self._preferring(caller, delivery)
+
+    def current(self, caller: Caller) -> Caller:
+        """The caller with what it has chosen since, where that was here; the same object where it did not."""
+        key = preference_key(caller)
+        return caller if key is None else self._preferring(caller, self._chosen.get(key, caller.preference))
+
+    def _preferring(self, caller: Caller, delivery: Delivery) -> Caller:
+        if caller.preference == delivery:
+            return caller
+        return self._one(replace(caller, preference=delivery))
+
+    def _one(self, caller: Caller) -> Caller:
+        return self._kept.setdefault(caller, caller)
+
+
+def _checked(name: str, value: str | None) -> str | None:
+    """`value`, or None where there is none. Raises BadParameter."""
+    if value is not None and (len(value) > MAX_CHARACTERS or has_control_characters(value)):
+        raise BadParameter(
+            name, f"must be at most {MAX_CHARACTERS} characters, none of them a control character"
+        )
+    return value or None
+
+
+def _version(client: str) -> str | None:
+    """The version of `name/version`; what has no slash is no version of anything."""
+    return client.split(maxsplit=1)[0].partition("/")[2] or None if client.strip() else None

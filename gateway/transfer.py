@@ -1,0 +1,101 @@
+"""What a change of the flags means for the streams that are open (docs/protocol.md, section 8).
+
+The hub asks for each of them; it knows nothing of flags itself.
+"""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from cachetools import LRUCache
+
+from flags.caller import Caller
+from gateway import control
+from gateway.components import Asked, Components, Plan
+from gateway.hub import Change
+from gateway.links import poll_url
+from gateway.selectors import Selector
+
+Selection = tuple[Selector, tuple[str, ...]]
+
+_MAX_SHARED = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Footing:
+    """What a stream was opened with, and what it was last told."""
+
+    asked: Asked
+    plan: Plan
+
+
+class Transfer:
+    """Answers the hub's reviews.
+
+    `current` gives the caller as it is now: its own choice may have changed. `draw(low, high)` is where
+    chance comes in.
+    """
+
+    def __init__(
+        self,
+        components: Components,
+        current: Callable[[Caller], Caller],
+        draw: Callable[[float, float], float] = random.uniform,
+    ) -> None:
+        self._components = components
+        self._current = current
+        self._draw = draw
+        self._selections: LRUCache[Selection, Selection] = LRUCache(_MAX_SHARED)
+        self._footings: LRUCache[Footing, Footing] = LRUCache(_MAX_SHARED)
+
+    def footing(self, asked: Asked) -> Footing:
+        """What a stream that asks for this stands on now. Equal ones are one object while they are new.
+
+        It is kept as long as the stream is open, and of a stream nothing else is.
+        """
+        selection = (asked.selector, asked.named)
+        selector, named = self._selections.setdefault(selection, selection)
+        return self._shared(Asked(selector, named, asked.caller), self._components.plan(asked))
+
+    def _shared(self, asked: Asked, plan: Plan) -> Footing:
+        footing = Footing(asked, plan)
+        return self._footings.setdefault(footing, footing)
+
+    def review(self, footing: Footing) -> Change | None:
+        """See gateway.hub.Review."""
+        asked = footing.asked
+        caller = self._current(asked.caller)
+        if caller is not asked.caller:
+            asked = Asked(asked.selector, asked.named, caller)
+        plan = self._components.plan(asked)
+        known = footing.plan
+        if plan is known or (plan.modes == known.modes and plan.selector == known.selector):
+            return None
+        after = self._shared(asked, plan)
+        return Change(plan.selector, after, partial(self._tell, footing, after), ends=plan.is_polling)
+
+    def _tell(self, before: Footing, after: Footing, cursor: str) -> bytes:
+        modes = before.plan.modes
+        asked, plan = after.asked, after.plan
+        frames = []
+        for component, decision in plan.decisions.items():
+            if modes.get(component) != decision.mode:
+                flag = self._components.flag(component)
+                interval_ms = plan.poll_interval_ms if flag is None else flag.poll_interval_ms
+                frames.append(
+                    control.fetch_mode(
+                        component=component,
+                        mode=decision.mode,
+                        reason=decision.reason,
+                        delay_ms=round(self._draw(0, interval_ms)),
+                        cursor=cursor,
+                        poll_url=poll_url(
+                            asked.selector.narrowed(self._components.owned(component)),
+                            (component,),
+                            asked.caller,
+                            cursor,
+                        ),
+                    )
+                )
+        return b"".join(frames)

@@ -1,0 +1,69 @@
+"""Who may administer while there is no authentication (docs/protocol.md, section 8)."""
+
+import pytest
+
+from tests.support.admin import FLAGS, ORDERS, refused
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "http://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://127.0.0.1:1"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+    ],
+)
+async def test_a_page_of_another_site_can_neither_read_nor_change(admin, headers):
+    refused(await admin.http.get(FLAGS, headers=headers), 403)
+    refused(await admin.http.put(ORDERS, json={"reason": "r"}, headers=headers), 403)
+    refused(await admin.http.post("/api/v1/admin/kill", json={"reason": "r"}, headers=headers), 403)
+    assert (await admin.get(FLAGS)).json() == {"killAll": False, "stale": False, "flags": []}
+
+
+@pytest.mark.parametrize(
+    "kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""]
+)
+async def test_what_a_page_may_send_without_asking_is_no_change(admin, kind):
+    await admin.make()
+    for path in (f"{ORDERS}/kill", f"{ORDERS}/rollback", "/api/v1/admin/kill"):
+        response = await admin.http.post(path, content=b'{"reason": "r"}', headers={"Content-Type": kind})
+        refused(response, 415)
+
+
+async def test_a_page_that_asks_first_is_not_allowed(admin):
+    response = await admin.http.options(
+        ORDERS, headers={"Origin": "http://evil.example", "Access-Control-Request-Method": "PUT"}
+    )
+    assert response.status_code >= 400
+    assert "Access-Control-Allow-Origin" not in response.headers
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "10.0.0.1:8080", "", "[::"])
+async def test_a_name_that_was_made_to_point_here_is_refused(admin, host):
+    refused(await admin.http.get(FLAGS, headers={"Host": host}), 403)
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:80", "127.0.0.2:9000", "[::1]:8080"])
+async def test_the_names_of_loopback_are_served(admin, host):
+    assert (await admin.http.get(FLAGS, headers={"Host": host})).status_code == 200
+
+
+async def test_the_gateways_own_page_may_change_flags(admin):
+    headers = {"Origin": str(admin.http.base_url).rstrip("/"), "Sec-Fetch-Site": "same-origin"}
+    response = await admin.http.put(ORDERS, json={"reason": "r"}, headers=headers)
+    assert response.status_code == 201
+
+
+@pytest.mark.parametrize("header", ["Forwarded", "Via", "X-Forwarded-For", "X-Real-IP"])
+async def test_what_a_proxy_passes_on_is_refused(admin, header):
+    refused(await admin.http.get(FLAGS, headers={header: "127.0.0.1"}), 403)
+
+
+@pytest.mark.parametrize("name", ["", "x" * 101, "\u00fcmit"])
+async def test_an_operator_whose_name_can_not_be_kept_is_refused(admin, name):
+    headers = {"Tidegate-Operator": name.encode()}
+    response = await admin.http.put(ORDERS, json={"reason": "r"}, headers=headers)
+    refused(response, 400, "Tidegate-Operator")
+    refused(await admin.get(ORDERS), 404)

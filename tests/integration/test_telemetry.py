@@ -1,0 +1,155 @@
+"""What clients report of their delivery, and who still polls (docs/protocol.md, section 8)."""
+
+import pytest
+
+from tests.support.admin import FLAGS, ORDERS, operator, refused
+from tests.support.gateway import make_settings
+from tests.support.legacy import PATH, listed, order
+from tests.support.upstream import upstream
+
+TELEMETRY = "/api/v1/sync/telemetry"
+REPORT = {"clientId": "c1", "component": "orders", "mode": "streaming", "clientVersion": "2.1.0"}
+
+
+async def test_reports_are_taken_and_summed_up(admin):
+    for more in ({"firstEventMs": 120}, {"firstEventMs": 120.5}, {"fallback": "mute"}, {"mode": "polling"}):
+        response = await admin.send("POST", TELEMETRY, REPORT | more)
+        assert (response.status_code, response.content) == (202, b"")
+
+    answer = (await admin.get(f"{ORDERS}/telemetry")).json()
+
+    assert answer["reports"] == {"streaming": 3, "polling": 1}
+    assert answer["fallbacks"] == {"mute": 1}
+    assert answer["fallbacksByVersion"] == [{"clientVersion": "2.1.0", "fallbacks": 1, "error": 0}]
+    assert answer["firstEventP50Ms"] == pytest.approx(120, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [
+        ({"clientId": ""}, "/clientId"),
+        ({"clientId": "a\nb"}, "/clientId"),
+        ({"clientId": "x" * 257}, "/clientId"),
+        ({"component": "or ders"}, "/component"),
+        ({"component": "unheard-of"}, "/component"),
+        ({"mode": "carrier pigeon"}, "/mode"),
+        ({"clientVersion": 2}, "/clientVersion"),
+        ({"firstEventMs": -1}, "/firstEventMs"),
+        ({"firstEventMs": 86_400_001}, "/firstEventMs"),
+        ({"firstEventMs": "12"}, "/firstEventMs"),
+        ({"fallback": "bored"}, "/fallback"),
+        ({"colour": "green"}, "/colour"),
+    ],
+)
+async def test_a_bad_report_is_pointed_at_and_not_taken(admin, change, place):
+    refused(await admin.send("POST", TELEMETRY, REPORT | change), 422, place)
+    assert (await admin.get(f"{ORDERS}/telemetry")).json()["reports"] == {}
+
+
+@pytest.mark.parametrize("missing", ["clientId", "component", "mode", "clientVersion"])
+async def test_a_report_lacks_nothing(admin, missing):
+    report = {name: value for name, value in REPORT.items() if name != missing}
+    refused(await admin.send("POST", TELEMETRY, report), 422, f"/{missing}")
+
+
+async def test_a_report_is_small_json(admin):
+    refused(await admin.send("POST", TELEMETRY, REPORT | {"clientVersion": "x" * 5000}), 413)
+    refused(await admin.send("POST", TELEMETRY, [REPORT]), 422, "")
+    response = await admin.http.post(TELEMETRY, content=b"{", headers={"Content-Type": "text/plain"})
+    refused(response, 415)
+
+
+async def test_a_flood_of_reports_is_told_to_wait_and_the_gateway_lives_on(admin):
+    for _ in range(5000):
+        response = await admin.send("POST", TELEMETRY, REPORT)
+        if response.status_code != 202:
+            break
+    refused(response, 429)
+    assert int(response.headers["Retry-After"]) >= 1
+    assert (await admin.get("/healthz")).status_code == 200
+
+
+async def test_a_component_that_has_a_flag_but_no_configuration_is_known(admin):
+    await admin.make(f"{FLAGS}/billing", stage="live")
+    assert (await admin.send("POST", TELEMETRY, REPORT | {"component": "billing"})).status_code == 202
+
+
+async def test_who_polls_is_known_by_the_name_of_its_software(admin):
+    for agent in ("curl/8.5.0", "curl/8.5.0", "Mozilla/5.0 (X11) Chrome/131.0.0.0 Safari/537.36"):
+        await admin.get("/api/v1/sync/poll?component=orders", User_Agent=agent)
+    await admin.get("/api/v1/sync/poll?entity=order", Tidegate_Client="shop/2.1.0")
+    await admin.get("/api/v1/sync/poll?entity=invoice", Tidegate_Client="till/1.0.0")
+    await admin.get("/api/v1/sync/poll?component=made-up")
+
+    answer = (await admin.get(f"{ORDERS}/pollers")).json()
+
+    polls = {poller["client"]: poller["polls"] for poller in answer["pollers"]}
+    assert polls == {"curl 8.5": 2, "Chrome 131": 1, "shop/2.1.0": 1}
+    assert answer["polls"] == 4
+    refused(await admin.get(f"{FLAGS}/made-up/pollers"), 404)
+
+
+async def test_whoever_is_told_410_still_polls(admin):
+    await admin.make(stage="complete")
+    response = await admin.get("/api/v1/sync/poll?component=orders", Tidegate_Client="old/1.0")
+    assert response.status_code == 410
+    assert [p["client"] for p in (await admin.get(f"{ORDERS}/pollers")).json()["pollers"]] == ["old/1.0"]
+
+
+async def test_a_refused_poll_is_no_poll(admin):
+    assert (await admin.get("/api/v1/sync/poll?component=orders&limit=x")).status_code == 400
+    assert (await admin.get(f"{ORDERS}/pollers")).json()["pollers"] == []
+
+
+async def test_pollers_of_a_legacy_path_are_counted_with_the_requests_they_saved(start_gateway, tmp_path):
+    async with upstream() as backend:
+        backend.says(listed(order("A")), ETag='"v1"')
+        route = {"component": "orders", "path": PATH, "upstream": backend.url, "entity": "order"}
+        route |= {"items": "/docs", "key": "orderID", "shared": True, "interval_seconds": 3600.0}
+        settings = make_settings(flags={"store": f"file:{tmp_path / 'flags.json'}"}, legacy=[route])
+        async with operator(start_gateway(settings).port) as admin:
+            for _ in range(5):
+                assert (await admin.get(PATH, User_Agent="curl/8.5.0")).status_code == 200
+            answer = (await admin.get(f"{ORDERS}/pollers")).json()
+
+    assert [(poller["client"], poller["polls"]) for poller in answer["pollers"]] == [("curl 8.5", 5)]
+    assert (answer["upstreamRequests"], answer["savedBySnapshot"]) == (1, 4)
+
+
+async def test_explain_says_what_a_caller_gets_and_why(admin):
+    await admin.make(stage="live", percentage=100, targeting=[rule_for_staff()])
+    answer = (await admin.get("/api/v1/admin/explain?user=u42")).json()
+    [decision] = answer["decisions"]
+    assert (decision["component"], decision["mode"], decision["reason"]) == ("orders", "streaming", "SPLIT")
+    assert f"bucket {decision['bucket']} is below 100000" in decision["why"]
+
+    answer = (await admin.get("/api/v1/admin/explain?user=u42&claim.team=staff&component=orders")).json()
+    assert answer["decisions"][0]["mode"] == "polling"
+    assert "Rule 1" in answer["decisions"][0]["why"]
+
+
+async def test_explain_knows_the_choice_that_the_caller_made(admin):
+    await admin.make(stage="live", percentage=100)
+    chosen = await admin.send("PUT", "/api/v1/sync/preference?clientId=c7", {"delivery": "polling"})
+    assert chosen.status_code == 200, chosen.text
+    answer = (await admin.get("/api/v1/admin/explain?client=c7")).json()
+    assert (answer["delivery"], answer["decisions"][0]["cause"]) == ("polling", "user_opt_out")
+    answer = (await admin.get("/api/v1/admin/explain?client=c7&delivery=auto")).json()
+    assert answer["decisions"][0]["mode"] == "streaming"
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "place"),
+    [
+        ("delivery=pigeon", 400, ["delivery"]),
+        ("capable=perhaps", 400, ["capable"]),
+        (f"user={'x' * 257}", 400, ["user"]),
+        ("component=made-up", 404, []),
+    ],
+)
+async def test_explain_refuses_what_it_can_not_explain(admin, query, status, place):
+    refused(await admin.get(f"/api/v1/admin/explain?{query}"), status, *place)
+
+
+def rule_for_staff():
+    return {"attribute": "claim:team", "operator": "eq", "value": "staff", "mode": "polling"}
