@@ -28,6 +28,10 @@ class Delivery(NamedTuple):
     chunked: bool = True
 
 
+Outbox = list[tuple[int, list[Refresh], bytes]]
+"""Entries by number, each with the hints that go before it, and its frame."""
+
+
 class Group:
     """The live members, what the running flush has for them, and their pending hints.
 
@@ -58,7 +62,7 @@ class Group:
         self.members: dict[Subscriber, None] = {}
         self.waiters: set[Future[None]] = set()
         self.readers = 0
-        self.outbox: list[tuple[int, bytes]] = []
+        self.outbox: Outbox = []
         self.offered = 0
         timing = self.delivery.timing
         self.debouncer = Debouncer(timing, fan_in) if timing is not None else None
@@ -76,17 +80,26 @@ class Group:
             return False
         if not self.members:
             return True
-        overdue: list[bytes] = []
+        overdue: list[Refresh] = []
         if self.debouncer is not None:
             if self.delivery.hints == "with":
-                due = self.debouncer.due(entry.at)
-                overdue = self.hint_frames(due, number - 1, history, len(self.members))
-                self.hinted += len(due)
-                self.giving += due
+                overdue = self.debouncer.due(entry.at)
+                self.hinted += len(overdue)
+                self.giving += overdue
             observe(self.debouncer, number, entry)
         if self.delivery.hints != "only":
-            self.outbox.append((number, b"".join([*overdue, self.frame(entry, match, history)])))
+            self.outbox.append((number, overdue, self.frame(entry, match, history)))
         return True
+
+    def outbox_frames(self, outbox: Outbox, history: History, least: int = 0) -> bytes:
+        """What the running flush has: each event after the hints that must not come after it."""
+        readers = len(self.members)
+        frames: list[bytes] = []
+        for number, overdue, frame in outbox:
+            if overdue:
+                frames += self.hint_frames(overdue, number - 1, history, readers, least)
+            frames.append(frame)
+        return b"".join(frames)
 
     def hint_frames(
         self, refreshes: Sequence[Refresh], number: int, history: History, readers: int, least: int = 0

@@ -309,7 +309,7 @@ class Hub:
         outbox, group.outbox = group.outbox, []
         if not outbox:
             return
-        payload = group.framed(b"".join([frame for _, frame in outbox]))
+        payload = group.framed(group.outbox_frames(outbox, self._history))
         last = outbox[-1][0]
         members = tuple(group.members)
         self.counters.deliveries += len(outbox) * len(members)
@@ -323,10 +323,11 @@ class Hub:
                 self._write(subscriber, payload)
             else:
                 # It caught up while the flush before this one ran, and has some of these entries already.
-                rest = [frame for number, frame in outbox if number > subscriber.number]
+                rest = [item for item in outbox if item[0] > subscriber.number]
                 if rest:
+                    frames = group.outbox_frames(rest, self._history, least=subscriber.told)
                     subscriber.number = subscriber.told = last
-                    self._write(subscriber, group.framed(b"".join(rest)))
+                    self._write(subscriber, group.framed(frames))
             if self._spent():
                 yield
         group.giving = []

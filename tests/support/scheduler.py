@@ -85,11 +85,3 @@ class ManualScheduler:
         while self._timers and self._timers[0][2].is_cancelled:
             heappop(self._timers)
         return self._timers[0][0] if self._timers else None
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether nothing would happen without time passing."""
-        due = self.next_timer()
-        return not any(not handle.is_cancelled for handle in self._ready) and (
-            due is None or due > self.time()
-        )

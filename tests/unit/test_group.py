@@ -42,7 +42,7 @@ def test_what_matches_is_taken_into_the_flush_with_its_number(node: Node) -> Non
     order, other = entries(node)
     assert group.offer(1, order, node.history)
     assert not group.offer(2, other, node.history)
-    assert group.outbox == [(1, order.frame)]
+    assert group.outbox == [(1, [], order.frame)]
 
 
 def test_an_entry_that_is_offered_twice_is_taken_once(node: Node) -> None:

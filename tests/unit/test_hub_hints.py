@@ -210,6 +210,45 @@ def test_who_reads_one_of_two_late_hints_of_a_chase_gets_the_other_when_it_resum
     assert second.data["entityId"] in hinted(resumed)
 
 
+def test_an_event_that_comes_late_does_not_overtake_a_hint(node: Node) -> None:
+    timing = HintTiming(debounce_ms=50, max_wait_ms=50)
+    reader = connect(node, "with", timing=timing)
+    node.publish(an_event("order:1"))
+    node.scheduler.clock.advance(1.0)  # the loop is held up, with a hint due
+    node.append(an_event("order:2"))
+    while reader.numbers() != [1, 2]:
+        assert node.scheduler.step()
+    assert "1" in seen_until(reader, "e:2-0")
+
+
+def test_a_late_hint_does_not_set_back_the_id_of_who_caught_up_meanwhile(node: Node) -> None:
+    query, delivery = "entity=order", {"hints": "with", "timing": HintTiming(50, 50)}
+    node.connect(query, **delivery)
+    node.pause()
+    node.publish(an_event("order:1"), an_event("order:2"))
+    node.scheduler.clock.advance(1.0)  # the loop is held up, with two hints due
+    node.append(an_event("job:3"))
+    reader = node.connect(query, cursor="e:0-0", **delivery)
+    assert reader.last_id() == "e:3-0"
+    node.append(an_event("order:4"))
+    node.scheduler.run_for(1.0)
+    ids = [frame.id for frame in reader.frames()]
+    assert ids == sorted(ids, key=str)
+
+
+def test_a_client_of_hints_that_clogs_on_a_heartbeat_gets_what_was_pending(node: Node) -> None:
+    reader = connect(node, "only")
+    node.scheduler.run_for(HEARTBEAT_SECONDS - 0.1)
+    node.publish(an_event("order:1"))
+    reader.transport.stop_reading()
+    node.scheduler.run_for(0.2)
+    assert reader.subscriber.state is State.LAGGING
+    node.scheduler.run_for(5.0)
+    reader.transport.start_reading()
+    node.scheduler.run_ready()
+    assert hinted(reader) == ["1"]
+
+
 @pytest.fixture
 def one_write_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hub_module, "WRITES_A_TURN", 1)
