@@ -1,6 +1,7 @@
 """A subscriber's states: the table is all there is."""
 
 from itertools import product
+from pathlib import Path
 
 import pytest
 
@@ -62,3 +63,10 @@ def test_nothing_leads_out_of_closed() -> None:
 def test_every_state_can_be_reached_and_closed() -> None:
     assert set(TRANSITIONS.values()) == set(State)
     assert all((state, Signal.CLOSED) in TRANSITIONS for state in State)
+
+
+def test_the_architecture_page_draws_every_state_and_signal() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "architecture.md").read_text()
+    drawing = page.partition("## A subscriber's states")[2].partition("\n## ")[0]
+    assert all(state.value.upper() in drawing for state in State)
+    assert all(signal.value in drawing for _, signal in TRANSITIONS)
