@@ -18,10 +18,13 @@ from flags.file_store import FileFlagStore
 from flags.late_preferences import LatePreferences
 from flags.preferences import Preferences
 from flags.store import FlagStore
+from flags.telemetry import Telemetry
+from flags.token_bucket import ClientLimits, Rate
 from gateway.clock import Clock, SystemClock
 from gateway.components import Components
 from gateway.errors import ConfigError
 from gateway.follower import Follower
+from gateway.guard_windows import GuardWindows, window_seconds
 from gateway.handlers.administration import add_administration
 from gateway.handlers.caller import Callers
 from gateway.handlers.health import HealthHandler
@@ -49,6 +52,10 @@ BODY_SECONDS = 10.0
 """How long a request body may take to arrive."""
 DEAD_PEER_SECONDS = 30.0
 """How much longer than `stream.stall_seconds` a peer may acknowledge nothing before the kernel gives up."""
+REPORTS_EACH = Rate(per_second=20, burst=100)
+"""What one address may report: one report a stream, but many clients may share an address."""
+REPORTS_TOTAL = Rate(per_second=500, burst=2000)
+MOST_REPORTERS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +73,8 @@ class Gateway:
     supervisor: Supervisor
     flags: FlagStore
     preferences: Preferences
+    windows: GuardWindows
+    telemetry: Telemetry
 
     async def start(self) -> None:
         """From the flags and the log to their readers; whoever asks after this gets answers.
@@ -164,6 +173,8 @@ def _build(settings: Settings, clock: Clock) -> Gateway:
     tell = partial(log_event, _log)
     flags = FileFlagStore(path, tell=tell)
     preferences = LatePreferences(path.with_name(f"{path.stem}.preferences.db"), tell=tell)
+    windows = GuardWindows(window_seconds(flags.snapshot, _owned_types(settings)))
+    limits = ClientLimits(REPORTS_EACH, REPORTS_TOTAL, MOST_REPORTERS, clock.monotonic())
     return Gateway(
         settings,
         clock,
@@ -176,6 +187,8 @@ def _build(settings: Settings, clock: Clock) -> Gateway:
         Supervisor(),
         flags,
         preferences,
+        windows,
+        Telemetry(windows, limits),
     )
 
 
@@ -231,7 +244,15 @@ def _add_handlers(app: web.Application, gateway: Gateway, problems: Counter[str]
     for handler in handlers:
         handler.add_routes(app)
     add_administration(
-        app, gateway.flags, gateway.preferences, clock, _owned_types(settings), id_aliases, gateway.upstreams
+        app,
+        gateway.flags,
+        gateway.preferences,
+        gateway.windows,
+        gateway.telemetry,
+        clock,
+        _owned_types(settings),
+        id_aliases,
+        gateway.upstreams,
     )
     add_legacy_routes(app, gateway.upstreams, terms.legacy)
 
