@@ -151,9 +151,16 @@ class ServerSettings(_Section):
 
 
 class LogSettings(_Section):
-    """`[log]`: where the ordered log of events lives."""
+    """`[log]`: where the ordered log of events lives, and how much of it a durable one keeps.
+
+    The log in memory keeps what `[history]` says. `notify` is for Postgres: whether appending wakes the
+    readers with NOTIFY.
+    """
 
     url: Annotated[str, _text("a URL such as memory://"), AfterValidator(_log_url)] = "memory://"
+    max_events: Annotated[int, _integer("an integer", 1, 1_000_000_000)] = 1_000_000
+    max_age_seconds: Seconds = 604_800.0
+    notify: Annotated[bool, Field(strict=True, description="true or false")] = True
 
 
 class HistorySettings(_Section):
