@@ -139,7 +139,7 @@ class EventFile:
         self._db.execute("pragma synchronous = full")
         self._db.execute(f"pragma journal_size_limit = {_MAX_WAL_BYTES}")
 
-    def _adopt(self, row: tuple[str, int, int, int, int, int, int] | None, mark: Cursor | None) -> None:
+    def _adopt(self, row: tuple[Any, ...] | None, mark: Cursor | None) -> None:
         """Takes over what the file says, and begins a new epoch where its cursors may mean something else.
 
         A file that is behind its mark, or without one, may be a copy from before: clients may have events
@@ -148,8 +148,7 @@ class EventFile:
         self.epoch = _new_epoch()
         if row is None:
             return
-        epoch, floor, floor_major, floor_minor, head, head_major, head_minor = row
-        self.state = State(floor, Position(floor_major, floor_minor), head, Position(head_major, head_minor))
+        epoch, self.state = row[0], _state(row)
         if mark is None or mark.epoch != epoch:
             self.epoch_reason = "no mark of this log beside the file"
         elif mark.position > self.state.head_position:
@@ -175,20 +174,22 @@ class EventFile:
 
         Lets go of the oldest past a bound, but of none after the number `keep_after`.
         """
-        with self._in_place(), self._transaction():
-            positions = self._next_positions(sum(map(len, batches)))
-            state = self.state
-            rows = [
-                (number, *position, body)
-                for number, (position, body) in enumerate(
-                    zip(positions, chain.from_iterable(batches), strict=True), state.head + 1
-                )
-            ]
-            self._db.executemany(_statement("append"), rows)
-            grown = state._replace(head=state.head + len(rows), head_position=positions[-1])
-            after = self._trimmed(grown, keep_after, TRIM_BATCH + len(rows))
-            self._save(after)
-        self._note(after)
+        with self._in_place():
+            with self._transaction():
+                state = self._reload()
+                positions = self._next_positions(sum(map(len, batches)))
+                bodies = chain.from_iterable(batches)
+                rows = [
+                    (number, *position, body)
+                    for number, (position, body) in enumerate(
+                        zip(positions, bodies, strict=True), state.head + 1
+                    )
+                ]
+                self._db.executemany(_statement("append"), rows)
+                grown = state._replace(head=state.head + len(rows), head_position=positions[-1])
+                after = self._trimmed(grown, keep_after, TRIM_BATCH + len(rows))
+                self._save(after)
+            self._note(after)
         given = iter(positions)
         return [[next(given) for _ in batch] for batch in batches]
 
@@ -204,7 +205,7 @@ class EventFile:
             if self._surplus(self.state, keep_after) == self.state.floor:
                 return False
             with self._transaction():
-                after = self._trimmed(self.state, keep_after, TRIM_BATCH)
+                after = self._trimmed(self._reload(), keep_after, TRIM_BATCH)
                 self._save(after)
             self._note(after)
             return self._surplus(after, keep_after) > after.floor
@@ -257,6 +258,11 @@ class EventFile:
         values = (self.epoch, state.floor, *state.floor_position, state.head, *state.head_position)
         self._db.execute(_statement("save"), values)
 
+    def _reload(self) -> State:
+        """The state as the file has it: a commit that was reported as failed may have been made."""
+        self.state = _state(self._db.execute(_statement("load")).fetchone())
+        return self.state
+
     def _note(self, state: State) -> None:
         # First, since writing the mark may fail and the commit is done.
         self.state = state
@@ -291,6 +297,11 @@ class EventFile:
                 "The log's file, its -wal or its .mark was deleted or replaced while in use: put back the "
                 "same one, or restart the gateway, which goes on with what it finds."
             )
+
+
+def _state(row: tuple[Any, ...]) -> State:
+    _, floor, floor_major, floor_minor, head, head_major, head_minor = row
+    return State(floor, Position(floor_major, floor_minor), head, Position(head_major, head_minor))
 
 
 def _new_epoch() -> str:

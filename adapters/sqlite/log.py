@@ -38,6 +38,16 @@ class _Waiting(NamedTuple):
     done: asyncio.Future[list[Position]]
 
 
+class _Tail:
+    """How far a tail has given out, and whether it has ever been at the head."""
+
+    __slots__ = ("is_live", "number")
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.is_live = False
+
+
 class SqliteLog:
     """An EventLog in the SQLite file at `path`, for one process.
 
@@ -46,8 +56,9 @@ class SqliteLog:
     across restarts. The epoch is kept in the file. A new one begins with a new file, and with a file that
     was copied back from a backup: clients then get a `reset` where cursors would mean something else.
 
-    The bounds let go of the oldest events, but of none that a tail has not yet given out; while too many of
-    those wait, `append` waits for the tails.
+    The bounds let go of the oldest events, but of none that a tail has not yet given out. While too many of
+    those wait, `append` waits for the tails that were at the head once; one that still has old events to
+    read holds nobody up.
     """
 
     def __init__(
@@ -71,8 +82,9 @@ class SqliteLog:
         self._waiting: deque[_Waiting] = deque()
         self._state = State()
         self._recent: list[Record] = []
-        self._tails: dict[object, int] = {}
+        self._tails: set[_Tail] = set()
         self._keep_after = _EVERYTHING
+        self._read_by_live = _EVERYTHING
         self._grown = asyncio.Event()
         self._read = asyncio.Event()
         self._closed = False
@@ -90,10 +102,11 @@ class SqliteLog:
         self._loop = asyncio.get_running_loop()
         try:
             await self._run(self._file.open)
+            # Before anybody reads: a reader that begins at the floor must not find it gone.
+            await self.trim()
         except BaseException:
             await self.close()
             raise
-        self._state = self._file.state
         held = self._state.head - self._state.floor
         log_event(_log, logging.INFO, "sqlite_log_opened", epoch=self.epoch, events=held)
         if self._file.epoch_reason is not None:
@@ -112,7 +125,7 @@ class SqliteLog:
             await asyncio.to_thread(thread.shutdown)
 
     async def append(self, events: Sequence[Event]) -> list[Position]:
-        while not self._closed and self._state.head - self._read_by_all() > _MAX_UNREAD:
+        while not self._closed and self._state.head - self._read_by_live > _MAX_UNREAD:
             self._read.clear()
             await self._read.wait()
         if self._thread is None or self._closed:
@@ -203,9 +216,10 @@ class SqliteLog:
         return Bounds(self._state.floor_position, self._state.head_position)
 
     async def tail(self, after: Position) -> AsyncIterator[list[Record]]:
-        key = object()
         # Until its place is known, nothing is let go of.
-        self._place(key, self._state.floor)
+        tail = _Tail(self._state.floor)
+        self._tails.add(tail)
+        self._note_readers()
         try:
             number = await self._run(lambda: self._file.number_at(after))
             if number is None:
@@ -213,7 +227,9 @@ class SqliteLog:
             while not self._closed:
                 if self._lost is not None:
                     raise self._lost
-                self._place(key, number)
+                tail.number = number
+                tail.is_live |= number >= self._state.head
+                self._note_readers()
                 if number >= self._state.head:
                     self._grown.clear()
                     await self._grown.wait()
@@ -228,7 +244,7 @@ class SqliteLog:
             if not self._closed:
                 raise
         finally:
-            del self._tails[key]
+            self._tails.remove(tail)
             self._note_readers()
 
     async def _after(self, number: int) -> list[Record]:
@@ -239,18 +255,13 @@ class SqliteLog:
         records = await self._run(lambda: self._file.read(number, _TAIL_BATCH))
         return _held(records, self._state.floor_position)
 
-    def _place(self, key: object, number: int) -> None:
-        self._tails[key] = number
-        self._note_readers()
-
     def _note_readers(self) -> None:
-        self._keep_after = min(self._tails.values(), default=_EVERYTHING)
+        self._keep_after = min((tail.number for tail in self._tails), default=_EVERYTHING)
+        live = (tail.number for tail in self._tails if tail.is_live)
+        self._read_by_live = min(live, default=_EVERYTHING)
         if self._keep_after >= self._state.head:
             self._recent = []
         self._read.set()
-
-    def _read_by_all(self) -> int:
-        return min(self._keep_after, self._state.head)
 
     async def trim(self) -> None:
         """Lets go of what is past a bound, in batches between which appends have their turn."""
@@ -265,8 +276,8 @@ class SqliteLog:
 
     async def _trim_for_ever(self) -> None:
         while True:
-            await self.trim()
             await asyncio.sleep(TRIM_SECONDS)
+            await self.trim()
 
     async def _run(self, job: Callable[[], Result]) -> Result:
         """What `job` gives, or raises, in the thread."""

@@ -13,7 +13,7 @@ import pytest
 
 from adapters.sqlite import SqliteLog
 from adapters.sqlite.file import TRIM_BATCH, connect
-from gateway.errors import TrimmedError
+from gateway.errors import LogError, TrimmedError
 from gateway.events import ORIGIN, Position, Record
 from gateway.log import Bounds
 from tests.support.clock import ManualClock
@@ -198,7 +198,6 @@ async def test_too_many_events_are_let_go_of_in_batches_and_the_bounds_stay_exac
     await log.close()
 
     log = await open_log(max_events=10)
-    await log.trim()
 
     assert await log.bounds() == Bounds(positions[-11], positions[-1])
     assert [record.position for record in await everything(log)] == positions[-10:]
@@ -245,8 +244,10 @@ async def test_what_a_tail_has_not_given_out_is_kept(open_log: Open) -> None:
 async def test_an_append_waits_while_a_tail_is_far_behind(open_log: Open) -> None:
     log = await open_log()
     async with tailing(log, ORIGIN) as tail:
+        first = asyncio.ensure_future(anext(tail))
+        await let_others_run()
         await log.append(numbered(1))
-        await anext(tail)
+        await first
         await log.append(numbered(10_001, 1))
         late = asyncio.create_task(log.append(numbered(1, 10_002)))
         await let_others_run()
@@ -254,6 +255,62 @@ async def test_an_append_waits_while_a_tail_is_far_behind(open_log: Open) -> Non
         while not late.done():
             await anext(tail)
     assert (await late)[0] == (await log.bounds()).head
+
+
+async def test_a_tail_that_still_reads_old_events_holds_no_append_up(open_log: Open) -> None:
+    log = await open_log()
+    await log.append(numbered(20_000))
+    async with tailing(log, ORIGIN) as tail:
+        await anext(tail)
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            await log.append(numbered(1, 20_000))
+
+
+async def test_an_append_that_failed_after_its_commit_is_given_out_once_and_in_order(
+    open_log: Open, path: Path
+) -> None:
+    mark, elsewhere = mark_of(path), path.with_name("elsewhere")
+    is_armed = False
+
+    def at_commit(statement: str) -> None:
+        if is_armed and statement == "commit":
+            mark.rename(elsewhere)
+
+    def traced(path: Path) -> sqlite3.Connection:
+        connection = connect(path)
+        connection.set_trace_callback(at_commit)
+        return connection
+
+    log = await open_log(connect=traced)
+    positions = await log.append(numbered(2))
+    async with tailing(log, ORIGIN) as tail:
+        given = await anext(tail)
+        is_armed = True
+        with pytest.raises(LogError):
+            await log.append(numbered(3, 2))
+        is_armed = False
+        elsewhere.rename(mark)
+        positions += await log.append(numbered(2, 5))
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            while len(given) < 7:
+                given += await anext(tail)
+
+    assert [record.event.entity_id for record in given] == [str(number) for number in range(7)]
+    assert [record.position for record in (*given[:2], *given[5:])] == positions
+    assert given == await everything(log)
+
+
+async def test_every_commit_is_synced_to_the_disk(open_log: Open) -> None:
+    connections: list[sqlite3.Connection] = []
+
+    def shared(path: Path) -> sqlite3.Connection:
+        connections.append(sqlite3.connect(path, isolation_level=None, check_same_thread=False))
+        return connections[0]
+
+    await open_log(connect=shared)
+
+    # 2 is full (sqlite.org/pragma.html#pragma_synchronous).
+    assert connections[0].execute("pragma synchronous").fetchone() == (2,)
 
 
 async def test_the_newest_are_given_up_to_the_limit(open_log: Open) -> None:
