@@ -148,7 +148,8 @@ class EventFile:
         self.epoch = _new_epoch()
         if row is None:
             return
-        epoch, self.state = row[0], _state(row)
+        epoch, floor, floor_major, floor_minor, head, head_major, head_minor = row
+        self.state = State(floor, Position(floor_major, floor_minor), head, Position(head_major, head_minor))
         if mark is None or mark.epoch != epoch:
             self.epoch_reason = "no mark of this log beside the file"
         elif mark.position > self.state.head_position:
@@ -176,7 +177,7 @@ class EventFile:
         """
         with self._in_place():
             with self._transaction():
-                state = self._reload()
+                state = self.state
                 positions = self._next_positions(sum(map(len, batches)))
                 bodies = chain.from_iterable(batches)
                 rows = [
@@ -205,7 +206,7 @@ class EventFile:
             if self._surplus(self.state, keep_after) == self.state.floor:
                 return False
             with self._transaction():
-                after = self._trimmed(self._reload(), keep_after, TRIM_BATCH)
+                after = self._trimmed(self.state, keep_after, TRIM_BATCH)
                 self._save(after)
             self._note(after)
             return self._surplus(after, keep_after) > after.floor
@@ -258,11 +259,6 @@ class EventFile:
         values = (self.epoch, state.floor, *state.floor_position, state.head, *state.head_position)
         self._db.execute(_statement("save"), values)
 
-    def _reload(self) -> State:
-        """The state as the file has it: a commit that was reported as failed may have been made."""
-        self.state = _state(self._db.execute(_statement("load")).fetchone())
-        return self.state
-
     def _note(self, state: State) -> None:
         # First, since writing the mark may fail and the commit is done.
         self.state = state
@@ -297,11 +293,6 @@ class EventFile:
                 "The log's file, its -wal or its .mark was deleted or replaced while in use: put back the "
                 "same one, or restart the gateway, which goes on with what it finds."
             )
-
-
-def _state(row: tuple[Any, ...]) -> State:
-    _, floor, floor_major, floor_minor, head, head_major, head_minor = row
-    return State(floor, Position(floor_major, floor_minor), head, Position(head_major, head_minor))
 
 
 def _new_epoch() -> str:

@@ -13,6 +13,7 @@ import pytest
 from adapters.sqlite.file import connect
 from gateway.errors import LogError
 from gateway.events import ORIGIN, Position
+from gateway.log import Bounds
 from tests.support.events import an_event
 from tests.support.loop import let_others_run
 from tests.support.sqlite import everything, make_log, mark_of, numbered, opened, refusal
@@ -214,6 +215,8 @@ async def test_a_quiet_log_notices_that_its_file_is_gone(path: Path) -> None:
                 await log.trim()
             with pytest.raises(LogError, match="deleted or replaced"):
                 await reader
+        await log.trim()
+        assert await log.bounds() == Bounds(ORIGIN, ORIGIN)
 
 
 async def test_a_file_that_another_program_keeps_locked_is_one_sentence(path: Path) -> None:
