@@ -84,6 +84,10 @@ class MemoryLog:
             raise TrimmedError(f"Events right after {after} are no longer held.")
         return [Record(entry.position, entry.event) for entry in self._ring.after(number, limit)]
 
+    async def latest(self, limit: int) -> list[Record]:
+        self._trim()
+        return [Record(entry.position, entry.event) for entry in self._ring.latest(limit)]
+
     async def bounds(self) -> Bounds:
         self._trim()
         return Bounds(self._ring.floor_position, self._ring.head_position)

@@ -24,12 +24,18 @@ class EventLog(Protocol):
     - positions grow with every event of an epoch and are never given twice;
     - an event that was read once is never followed by one with a lower position;
     - what was appended stays readable until it falls below the floor, and the floor only rises;
-    - `epoch` names one history: it changes when positions start over, and only then.
+    - `epoch` names one history: it changes when positions start over, and only then;
+    - a position is one of the epoch that `epoch` gave when the call was made. Where the log has started over
+      since, `read` and `tail` raise EpochChanged, and never give a record of the new epoch for a position of
+      the old.
     """
 
     @property
     def epoch(self) -> str:
-        """The history's name, 1 to 64 of `a-z 0-9`; known once `start` returned."""
+        """The history's name, 1 to 64 of `a-z 0-9`; known once `start` returned.
+
+        Whoever was raised EpochChanged finds the new one here.
+        """
         ...
 
     async def start(self) -> None:
@@ -50,7 +56,15 @@ class EventLog(Protocol):
     async def read(self, after: Position, limit: int) -> list[Record]:
         """The first records after `after`, at most `limit` of them, in order; empty at the head.
 
-        Raises TrimmedError where records after `after` are no longer held, LogError otherwise.
+        Raises TrimmedError where records after `after` are no longer held, EpochChanged where the log has
+        started over, LogError otherwise.
+        """
+        ...
+
+    async def latest(self, limit: int) -> list[Record]:
+        """The newest records, at most `limit` of them, oldest first; all that is held where that is less.
+
+        Raises LogError.
         """
         ...
 
@@ -61,7 +75,7 @@ class EventLog(Protocol):
     def tail(self, after: Position) -> AsyncIterator[list[Record]]:
         """Every record after `after`, in order, in batches as they come, until `close`.
 
-        Raises TrimmedError where the reader fell behind the floor, and LogError where the log is lost; the
-        reader starts again from its last position.
+        Raises TrimmedError where the reader fell behind the floor, EpochChanged where the log has started
+        over, and LogError where it is lost; the reader then starts again from its last position.
         """
         ...

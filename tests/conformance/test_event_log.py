@@ -145,6 +145,30 @@ async def test_reading_twice_gives_the_same(log: EventLog) -> None:
     assert await log.read(start, 3) == await log.read(start, 3)
 
 
+async def test_the_latest_are_the_newest_oldest_first(log: EventLog) -> None:
+    positions = await log.append(EVENTS)
+    records = await log.latest(3)
+    assert [record.position for record in records] == positions[-3:]
+    assert [record.event for record in records] == EVENTS[-3:]
+    assert await log.latest(1) == records[-1:]
+
+
+async def test_the_latest_of_a_log_that_holds_fewer_are_all_it_holds(log: EventLog) -> None:
+    assert await log.latest(5) == []
+    positions = await log.append(numbered(3))
+    assert [record.position for record in await log.latest(3)] == positions
+    assert [record.position for record in await log.latest(4)] == positions
+
+
+async def test_the_latest_hold_nothing_that_was_let_go(make_log: MakeLog) -> None:
+    log = await make_log(5)
+    await trim(log)
+    bounds = await log.bounds()
+    records = await log.latest(10_000)
+    assert records == await log.read(bounds.floor, 10_000)
+    assert all(bounds.floor < record.position <= bounds.head for record in records)
+
+
 async def test_everything_after_the_floor_is_held_and_nothing_else(make_log: MakeLog) -> None:
     log = await make_log(5)
     await trim(log)

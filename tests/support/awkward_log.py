@@ -65,6 +65,10 @@ class AwkwardLog:
             raise TrimmedError(f"Events right after {after} are no longer held.")
         return [record for record in self._records if record.position > after]
 
+    async def latest(self, limit: int) -> list[Record]:
+        await asyncio.sleep(0)
+        return self._records[-limit:]
+
     async def bounds(self) -> Bounds:
         await asyncio.sleep(0)
         return Bounds(self._floor, self._head)
