@@ -26,6 +26,10 @@ class MemorySharedStore:
         """From now on no call fails."""
         self._fails = lambda: None
 
+    def keys(self) -> list[str]:
+        """The keys under which something was put."""
+        return list(self._entries)
+
     def first(self, prefix: str) -> bytes | None:
         """The first value that was put under a key that begins so."""
         return next((value for key, value in self._first.items() if key.startswith(prefix)), None)
