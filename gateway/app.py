@@ -43,8 +43,8 @@ from gateway.interest import Interest
 from gateway.log import EventLog
 from gateway.logs import log_event
 from gateway.metrics import GatewayCollector, make_registry
-from gateway.pollers import Pollers
 from gateway.open_log import open_log
+from gateway.pollers import Pollers
 from gateway.server import PROBLEMS, GatewayRunner
 from gateway.settings import Settings
 from gateway.supervisor import Supervisor

@@ -16,6 +16,8 @@ from adapters.sqlite.problems import translated
 from adapters.sqlite.stored import from_body
 from gateway.errors import LogError
 from gateway.events import ORIGIN, Cursor, Position, Record
+from gateway.log import ONCE_SECONDS
+from gateway.once import MAX_KEYS
 
 SCHEMA_VERSION = 1
 TRIM_BATCH = 1000
@@ -34,6 +36,20 @@ Connect = Callable[[Path], sqlite3.Connection]
 
 class FileLost(LogError):
     """The file is no longer where it was opened: what is written to it now, nobody would find again."""
+
+
+class Key(NamedTuple):
+    """An idempotency key, and what stands for the request that it came with."""
+
+    key: str
+    digest: bytes
+
+
+class Batch(NamedTuple):
+    """Events as bodies, to be appended together; where there is a key, that is kept with them."""
+
+    bodies: Sequence[str]
+    key: Key | None = None
 
 
 class State(NamedTuple):
@@ -170,16 +186,16 @@ class EventFile:
         if connection is not None:
             connection.close()
 
-    def append(self, batches: Sequence[Sequence[str]], keep_after: int) -> list[list[Position]]:
-        """Appends the batches' events in one commit: all or none. Gives the positions of each batch.
+    def append(self, batches: Sequence[Batch], keep_after: int) -> list[list[Position]]:
+        """Appends the batches in one commit: all or none. Gives the positions of each batch.
 
         Lets go of the oldest past a bound, but of none after the number `keep_after`.
         """
         with self._in_place():
             with self._transaction():
                 state = self.state
-                positions = self._next_positions(sum(map(len, batches)))
-                bodies = chain.from_iterable(batches)
+                positions = self._next_positions(sum(len(batch.bodies) for batch in batches))
+                bodies = chain.from_iterable(batch.bodies for batch in batches)
                 rows = [
                     (number, *position, body)
                     for number, (position, body) in enumerate(
@@ -187,18 +203,44 @@ class EventFile:
                     )
                 ]
                 self._db.executemany(_statement("append"), rows)
+                given = _dealt(batches, positions)
+                self._keep_keys(batches, given)
                 grown = state._replace(head=state.head + len(rows), head_position=positions[-1])
                 after = self._trimmed(grown, keep_after, TRIM_BATCH + len(rows))
                 self._save(after)
             self._note(after)
-        given = iter(positions)
-        return [[next(given) for _ in batch] for batch in batches]
+        return given
+
+    def _keep_keys(self, batches: Sequence[Batch], given: Sequence[Sequence[Position]]) -> None:
+        now_ms = self._wall_ms()
+        rows = [
+            (*batch.key, *positions[0], len(positions), now_ms)
+            for batch, positions in zip(batches, given, strict=True)
+            if batch.key is not None
+        ]
+        if rows:
+            self._db.executemany(_statement("keep_key"), rows)
+
+    def keys(self) -> list[tuple[Key, list[Position]]]:
+        """The keys that are kept, the oldest first, and what was appended under them."""
+        with self._in_place():
+            rows = self._db.execute(_statement("keys"))
+            return [
+                (Key(key, digest), _run_of(Position(major, minor), count))
+                for key, digest, major, minor, count in rows
+            ]
+
+    def forget_keys(self) -> None:
+        """Lets go of the keys that are older than ONCE_SECONDS, and of the oldest beyond MAX_KEYS."""
+        with self._in_place(), self._transaction():
+            oldest_ms = self._wall_ms() - round(ONCE_SECONDS * 1000)
+            self._db.execute(_statement("forget_keys"), (oldest_ms, MAX_KEYS))
 
     def _next_positions(self, count: int) -> list[Position]:
         # The wall clock may have been set back; the position never goes back.
         last, now_ms = self.state.head_position, self._wall_ms()
         first = Position(now_ms, 0) if now_ms > last.major else Position(last.major, last.minor + 1)
-        return [Position(first.major, first.minor + index) for index in range(count)]
+        return _run_of(first, count)
 
     def trim(self, keep_after: int) -> bool:
         """Lets go of one batch of events past a bound; whether there may be more of them."""
@@ -293,6 +335,15 @@ class EventFile:
                 "The log's file, its -wal or its .mark was deleted or replaced while in use: put back the "
                 "same one, or restart the gateway, which goes on with what it finds."
             )
+
+
+def _run_of(first: Position, count: int) -> list[Position]:
+    return [Position(first.major, first.minor + index) for index in range(count)]
+
+
+def _dealt(batches: Sequence[Batch], positions: Sequence[Position]) -> list[list[Position]]:
+    given = iter(positions)
+    return [[next(given) for _ in batch.bodies] for batch in batches]
 
 
 def _new_epoch() -> str:

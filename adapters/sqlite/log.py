@@ -8,13 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from adapters.sqlite.file import Connect, EventFile, FileLost, State, connect
+from adapters.sqlite.file import Batch, Connect, EventFile, FileLost, Key, State, connect
 from adapters.sqlite.stored import to_body
 from gateway.clock import Clock
 from gateway.errors import LogError, TrimmedError
 from gateway.events import Event, Position, Record
-from gateway.log import Bounds
+from gateway.log import Appended, Bounds
 from gateway.logs import log_event
+from gateway.once import Once
 from gateway.supervisor import Supervisor
 
 TRIM_SECONDS = 30.0
@@ -34,7 +35,7 @@ Result = TypeVar("Result")
 
 class _Waiting(NamedTuple):
     events: Sequence[Event]
-    bodies: Sequence[str]
+    batch: Batch
     done: asyncio.Future[list[Position]]
 
 
@@ -89,6 +90,7 @@ class SqliteLog:
         self._read = asyncio.Event()
         self._closed = False
         self._lost: FileLost | None = None
+        self._once = Once(clock)
         self._is_failing = False
 
     @property
@@ -104,6 +106,9 @@ class SqliteLog:
             await self._run(self._file.open)
             # Before anybody reads: a reader that begins at the floor must not find it gone.
             await self.trim()
+            await self._run(self._file.forget_keys)
+            for (key, digest), positions in await self._run(self._file.keys):
+                self._once.remember(key, digest, positions)
         except BaseException:
             await self.close()
             raise
@@ -125,6 +130,12 @@ class SqliteLog:
             await asyncio.to_thread(thread.shutdown)
 
     async def append(self, events: Sequence[Event]) -> list[Position]:
+        return await self._append(events, None)
+
+    async def append_once(self, events: Sequence[Event], key: str, digest: bytes) -> Appended:
+        return await self._once.append(key, digest, lambda: self._append(events, Key(key, digest)))
+
+    async def _append(self, events: Sequence[Event], key: Key | None) -> list[Position]:
         while not self._closed and self._state.head - self._read_by_live > _MAX_UNREAD:
             self._read.clear()
             await self._read.wait()
@@ -133,7 +144,8 @@ class SqliteLog:
         if not events:
             return []
         done: asyncio.Future[list[Position]] = self._loop.create_future()
-        self._waiting.append(_Waiting(events, [to_body(event) for event in events], done))
+        batch = Batch([to_body(event) for event in events], key)
+        self._waiting.append(_Waiting(events, batch, done))
         # One job each: the first takes all that wait, and the others find nothing left.
         self._thread.submit(self._commit)
         return await done
@@ -144,11 +156,11 @@ class SqliteLog:
         room = _MAX_COMMIT
         while self._waiting and room > 0:
             group.append(self._waiting.popleft())
-            room -= len(group[-1].bodies)
+            room -= len(group[-1].events)
         if not group:
             return
         try:
-            positions = self._file.append([waiting.bodies for waiting in group], self._keep_after)
+            positions = self._file.append([waiting.batch for waiting in group], self._keep_after)
         except Exception as error:  # noqa: BLE001 - whoever waits has to hear of it, whatever it was
             self._loop.call_soon_threadsafe(self._refuse, group, error, self._file.state)
         else:
@@ -278,6 +290,7 @@ class SqliteLog:
         while True:
             await asyncio.sleep(TRIM_SECONDS)
             await self.trim()
+            await self._run(self._file.forget_keys)
 
     async def _run(self, job: Callable[[], Result]) -> Result:
         """What `job` gives, or raises, in the thread."""

@@ -13,9 +13,9 @@ import pytest
 
 from adapters.sqlite import SqliteLog
 from adapters.sqlite.file import TRIM_BATCH, connect
-from gateway.errors import LogError, TrimmedError
+from gateway.errors import IdempotencyConflict, LogError, TrimmedError
 from gateway.events import ORIGIN, Position, Record
-from gateway.log import Bounds
+from gateway.log import ONCE_SECONDS, Appended, Bounds
 from tests.support.clock import ManualClock
 from tests.support.loop import let_others_run
 from tests.support.sqlite import everything, make_log, mark_of, numbered, opened, refusal
@@ -370,3 +370,31 @@ async def test_a_link_to_the_file_leads_to_the_same_lock(open_log: Open, path: P
     other = make_log(link)
 
     assert "Another process uses" in await refusal(other)
+
+
+async def test_a_key_is_known_after_a_restart_for_as_long_as_it_is_promised(
+    open_log: Open, clock: ManualClock
+) -> None:
+    log = await open_log()
+    first = await log.append_once(numbered(3), "key", b"digest")
+    await log.close()
+    clock.advance(ONCE_SECONDS - 1)
+
+    again = await open_log()
+    repeated = await again.append_once(numbered(3), "key", b"digest")
+    with pytest.raises(IdempotencyConflict):
+        await again.append_once(numbered(1), "key", b"another")
+
+    assert repeated == Appended(first.positions, replayed=True)
+    assert len(await everything(again)) == 3
+
+
+async def test_a_key_is_forgotten_after_its_time(open_log: Open, clock: ManualClock) -> None:
+    log = await open_log()
+    await log.append_once(numbered(1), "key", b"digest")
+    await log.close()
+    clock.advance(ONCE_SECONDS + 1)
+
+    again = await open_log()
+
+    assert not (await again.append_once(numbered(1), "key", b"another")).replayed

@@ -18,6 +18,15 @@ create table log (
     head_major integer not null,
     head_minor integer not null
 );
+-- What was appended under an idempotency key: `count` events from that position on.
+create table once (
+    key text primary key,
+    digest blob not null,
+    major integer not null,
+    minor integer not null,
+    count integer not null,
+    at_ms integer not null
+);
 -- "TDLG", so that no other program's database is taken for a log.
 pragma application_id = 1413762119;
 pragma user_version = 1;
