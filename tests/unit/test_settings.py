@@ -94,7 +94,6 @@ def test_no_other_address_does(host: str) -> None:
 @pytest.mark.parametrize(
     ("section", "key", "value", "allowed"),
     [
-        ("server", "workers", 2, "1"),
         ("log", "url", "sqlite:///events.db", "memory://"),
         ("log", "url", "postgres://db/tidegate", "memory://"),
         ("log", "url", "redis://cache", "memory://"),
@@ -108,6 +107,14 @@ def test_what_this_version_does_not_have_is_refused(
 ) -> None:
     assert (
         problem(**{section: {key: value}}) == f"must be {allowed}: nothing else is available in this version"
+    )
+
+
+@pytest.mark.parametrize("log", ["memory://"])
+def test_several_workers_need_a_log_that_they_share(log: str) -> None:
+    assert problem(server={"workers": 2}, log={"url": log}) == (
+        f"must be 1 with log.url {log}, which is of one process: several workers need a log that they share, "
+        "postgres:// or redis://"
     )
 
 
