@@ -307,35 +307,46 @@ async def serve(
     *,
     announce: Callable[[str], None],
     extend: Callable[[web.Application], None] | None = None,
+    stop: asyncio.Event | None = None,
+    reuse_port: bool = False,
 ) -> None:
-    """Runs the gateway until SIGTERM or SIGINT, and returns once it has drained.
+    """Runs the gateway until SIGTERM or SIGINT, or until `stop` is set, and returns once it has drained.
 
-    `announce` is called with the address once it serves; `extend` may add routes before that. Raises
-    OSError where the address can't be taken, ConfigError where the flags or the log can't be used.
+    `announce` is called with the address once it serves; `extend` may add routes before that. With
+    `reuse_port` other processes may serve the same address. Raises OSError where the address can't be taken,
+    ConfigError where the flags or the log can't be used.
     """
     _raise_descriptor_limit()
     app = create_app(settings)
     if extend is not None:
         extend(app)
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for signal_number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(signal_number, stop.set)
+    stop = stop_on_signals(stop)
     runner = GatewayRunner(app)
     try:
         await runner.setup()
-        site = web.TCPSite(runner, settings.server.host, settings.server.port, backlog=4096)
+        host, port = settings.server.host, settings.server.port
+        site = web.TCPSite(runner, host, port, backlog=4096, reuse_port=reuse_port or None)
         await site.start()
-        announce(_address(settings.server.host, runner.addresses[0]))
+        announce(address_of(host, runner.addresses[0][1]))
         await stop.wait()
         log_event(_log, logging.INFO, "stopping", streams=app[GATEWAY].hub.connections)
     finally:
         await runner.cleanup()
 
 
-def _address(host: str, bound: tuple[str, int]) -> str:
+def stop_on_signals(stop: asyncio.Event | None = None) -> asyncio.Event:
+    """`stop`, or a new event, which SIGTERM and SIGINT set from now on."""
+    stop = stop or asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signal_number, stop.set)
+    return stop
+
+
+def address_of(host: str, port: int) -> str:
+    """`http://127.0.0.1:8080`, with brackets around an IPv6 address."""
     shown = f"[{host}]" if ":" in host else host
-    return f"http://{shown}:{bound[1]}"
+    return f"http://{shown}:{port}"
 
 
 def _raise_descriptor_limit() -> None:

@@ -43,6 +43,9 @@ EVENT_MEMBERS = frozenset(
 OWN_PATHS = ("/api/v1/sync", "/api/v1/admin", "/api/health", "/healthz", "/readyz", "/metrics")
 """What the gateway answers itself, with everything below."""
 
+_OF_ONE_PROCESS = ("memory://", "sqlite://")
+"""The logs that one process keeps for itself."""
+
 _NAME = re.compile(NAME_PATTERN)
 _PATH = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@/\-]*\Z")
 _POINTER = re.compile(r"(/([^~/]|~[01])*)*\Z")
@@ -306,7 +309,6 @@ class _NotYet(NamedTuple):
 
 
 _NOT_YET = (
-    _NotYet(("server", "workers"), lambda workers: workers == 1, "1"),
     _NotYet(
         ("log", "url"),
         lambda url: url == "memory://" or url.startswith(SQLITE),
@@ -329,6 +331,12 @@ def _contradictions(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
             ("server", "host"),
             "must be a loopback address (127.0.0.0/8, ::1 or localhost), because without authentication "
             '(auth.mode = "none") the gateway serves this machine only',
+        )
+    if settings.server.workers > 1 and settings.log.url.startswith(_OF_ONE_PROCESS):
+        yield (
+            ("server", "workers"),
+            f"must be 1 with log.url {settings.log.url}, which is of one process: several workers need a log "
+            "that they share, postgres:// or redis://",
         )
     aliases: dict[str, str] = {}
     for name, entity in settings.entities.items():

@@ -94,7 +94,6 @@ def test_no_other_address_does(host: str) -> None:
 @pytest.mark.parametrize(
     ("section", "key", "value", "allowed"),
     [
-        ("server", "workers", 2, "1"),
         ("log", "url", "postgres://db/tidegate", "memory:// or sqlite:///path"),
         ("log", "url", "redis://cache", "memory:// or sqlite:///path"),
         ("log", "url", "memory://elsewhere", "memory:// or sqlite:///path"),
@@ -117,6 +116,14 @@ def test_a_log_s_path_is_a_plain_one(path: str) -> None:
 
 def test_a_log_in_memory_is_not_called_sqlite() -> None:
     assert problem(log={"url": "sqlite:///:memory:"}) == "must be memory:// where nothing is to last"
+
+
+@pytest.mark.parametrize("log", ["memory://", "sqlite:///events.db"])
+def test_several_workers_need_a_log_that_they_share(log: str) -> None:
+    assert problem(server={"workers": 2}, log={"url": log}) == (
+        f"must be 1 with log.url {log}, which is of one process: several workers need a log that they share, "
+        "postgres:// or redis://"
+    )
 
 
 @pytest.mark.parametrize(
