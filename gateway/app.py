@@ -41,6 +41,8 @@ from gateway.interest import Interest
 from gateway.log import EventLog
 from gateway.logs import log_event
 from gateway.metrics import GatewayCollector, make_registry
+from gateway.parity_parts import make_parity
+from gateway.parity_sampler import ParitySampler
 from gateway.server import PROBLEMS, GatewayRunner
 from gateway.settings import Settings
 from gateway.supervisor import Supervisor
@@ -75,6 +77,7 @@ class Gateway:
     preferences: Preferences
     windows: GuardWindows
     telemetry: Telemetry
+    parity: ParitySampler
 
     async def start(self) -> None:
         """From the flags and the log to their readers; whoever asks after this gets answers.
@@ -92,6 +95,8 @@ class Gateway:
         self.history.open(self.log.epoch, bounds.floor)
         self.hub.start()
         self.supervisor.run("follower", self.follower.run)
+        if self.parity.lanes:
+            self.supervisor.run("parity", self.parity.run)
         await self.upstreams.start()
 
     async def drain(self) -> None:
@@ -175,6 +180,8 @@ def _build(settings: Settings, clock: Clock) -> Gateway:
     preferences = LatePreferences(path.with_name(f"{path.stem}.preferences.db"), tell=tell)
     windows = GuardWindows(window_seconds(flags.snapshot, _owned_types(settings)))
     limits = ClientLimits(REPORTS_EACH, REPORTS_TOTAL, MOST_REPORTERS, clock.monotonic())
+    parity = make_parity(settings, upstreams, history, flags, windows, clock)
+    follower.on_grown = parity.wake
     return Gateway(
         settings,
         clock,
@@ -189,12 +196,18 @@ def _build(settings: Settings, clock: Clock) -> Gateway:
         preferences,
         windows,
         Telemetry(windows, limits),
+        parity,
     )
 
 
 def _routes(settings: Settings) -> list[LegacyRoute]:
     max_event_bytes = settings.publish.max_event_bytes
-    return [LegacyRoute(**dict(route), max_event_bytes=max_event_bytes) for route in settings.legacy]
+    return [
+        LegacyRoute(
+            **{name: value for name, value in route if name != "parity"}, max_event_bytes=max_event_bytes
+        )
+        for route in settings.legacy
+    ]
 
 
 def _add_handlers(app: web.Application, gateway: Gateway, problems: Counter[str], hand_over: bool) -> None:
@@ -224,6 +237,7 @@ def _add_handlers(app: web.Application, gateway: Gateway, problems: Counter[str]
         publish.counters,
         gateway.supervisor.failures,
         gateway.upstreams.counters,
+        gateway.parity.reports,
     )
     handlers = (
         StreamHandler(history, hub, clock, transfer, callers, id_aliases, options),
@@ -253,6 +267,7 @@ def _add_handlers(app: web.Application, gateway: Gateway, problems: Counter[str]
         _owned_types(settings),
         id_aliases,
         gateway.upstreams,
+        gateway.parity,
     )
     add_legacy_routes(app, gateway.upstreams, terms.legacy)
 

@@ -14,6 +14,7 @@ from gateway.handlers.admin import AdminHandler
 from gateway.handlers.admin_insight import InsightHandler
 from gateway.handlers.poll_recorder import PollRecorder
 from gateway.handlers.telemetry import TelemetryHandler
+from gateway.parity_sampler import ParitySampler
 from gateway.pollers import Pollers
 
 
@@ -27,6 +28,7 @@ def add_administration(
     owned: Mapping[str, frozenset[str]],
     id_aliases: Mapping[str, str],
     upstreams: UpstreamSource,
+    parity: ParitySampler,
 ) -> None:
     """Registers `/api/v1/admin` and telemetry, and notes who polls.
 
@@ -36,7 +38,7 @@ def add_administration(
     app.on_response_prepare.append(PollRecorder(pollers, clock, upstreams.routes, owned, id_aliases).note)
     for handler in (
         AdminHandler(store),
-        InsightHandler(store, clock, pollers, telemetry, owned, preferences),
+        InsightHandler(store, clock, pollers, telemetry, owned, preferences, parity),
         TelemetryHandler(telemetry, clock),
     ):
         handler.add_routes(app)
