@@ -131,7 +131,8 @@ class Parity:
         if entry is not None and difference is not None:
             difference.moved = True
             if entry.state is not None and self._agreement(entry.state, difference.polled) is not None:
-                self._explained(event.entity_id, now)
+                is_counted = self._explained(event.entity_id, now)
+                entry.touched = entry.fault is not None or not is_counted
         self._fit()
 
     @property
@@ -345,21 +346,22 @@ class Parity:
         _, between = self._describe(earlier, polled)
         return pointers <= {place.pointer for place in between}
 
-    def _explained(self, key: str, now: float) -> None:
-        """An event has told what polling had shown.
+    def _explained(self, key: str, now: float) -> bool:
+        """An event has told what polling had shown; says whether that was counted as an agreement.
 
         Later than a settle window, and with no answer in between, it proves nothing: the entity may have come
         back to that state.
         """
         difference = self._drop(key)
         if difference is None or difference.counted:
-            return
+            return False
         lag_seconds = now - difference.since
-        if lag_seconds <= self._settle:
-            self._counts.count(Outcome.PUSH_BEHIND)
-            self._counts.lag(lag_seconds * 1000)
-        else:
+        if lag_seconds > self._settle:
             self._counts.count_incomparable(Reason.IN_MOTION)
+            return False
+        self._counts.count(Outcome.PUSH_BEHIND)
+        self._counts.lag(lag_seconds * 1000)
+        return True
 
     def _give_up(self, key: str, reason: Reason) -> None:
         difference = self._drop(key)
