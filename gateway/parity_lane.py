@@ -3,10 +3,10 @@
 flags/parity.py compares; gateway/parity_sampler.py runs it.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import NamedTuple
 
-from adapters.upstream import LegacyRoute, Poller, Snapshot
+from adapters.upstream import LegacyRoute, Snapshot
 from adapters.upstream.comparison import Items
 from flags.flag import Flag
 from flags.fold import PushedEvent
@@ -34,16 +34,16 @@ class Sample(NamedTuple):
 class ParityLane:
     """The comparison of one shared route. It is its poller's listener; what it does for that is O(1).
 
-    `flag` gives the component's flag as it is now; `wake` is called when there is something to compare. Of
-    the polled answers, the upstream's and those that callers get, one in `check_ratio` is compared, and each
-    that settles something (`Parity.next_sample_at`); one and the same answer only once. The upstream is never
-    asked for it.
+    `items_of` reads a snapshot; `flag` gives the component's flag as it is now; `wake` is called when there
+    is something to compare. Of the polled answers, the upstream's and those that callers get, one in
+    `check_ratio` is compared, and each that settles something (`Parity.next_sample_at`); one and the same
+    answer only once. The upstream is never asked for it.
     """
 
     def __init__(
         self,
         route: LegacyRoute,
-        poller: Poller,
+        items_of: Callable[[Snapshot], Awaitable[Items]],
         parity: Parity,
         settle_seconds: float,
         flag: Callable[[], Flag | None],
@@ -52,7 +52,7 @@ class ParityLane:
         self.route = route
         self.parity = parity
         self.is_active = False
-        self._poller = poller
+        self._items_of = items_of
         self._settle = settle_seconds
         self._flag = flag
         self._wake = wake
@@ -96,6 +96,9 @@ class ParityLane:
         if snapshot is self._taken or not (has_its_turn or settles):
             return
         self._taken = snapshot
+        if settles:
+            # One is enough; what is to settle then, comparing it will say.
+            self._wanted_from = None
         previous = self._before_latest if snapshot is self._latest else None
         size = len(snapshot.body)
         if previous is not None and previous.body is not snapshot.body:
@@ -114,9 +117,10 @@ class ParityLane:
             return
         self.is_active, self._begin_again = active, False
         self.parity.restart(position, now)
-        self._close_polls = None
+        self._close_polls = self._latest = self._before_latest = None
         if not active:
-            self._waiting = self._latest = self._before_latest = self._taken = None
+            self._lost += self._waiting is not None
+            self._waiting = self._taken = None
             while self._queue.take() is not None:
                 self._lost += 1
         self._wanted_from = self.parity.next_sample_at
@@ -165,7 +169,8 @@ class ParityLane:
         if polls is not None:
             yield from self.parity.comparing_polls(*polls)
         yield from self.parity.comparing(answer, now)
-        self._wanted_from = self.parity.next_sample_at
+        if not self._queue:
+            self._wanted_from = self.parity.next_sample_at
 
     def _as_close(self, sample: Sample) -> Sample | None:
         """The sample where its two answers were asked for within one settle window."""
@@ -183,7 +188,7 @@ class ParityLane:
         return polls
 
     async def _answer(self, snapshot: Snapshot) -> PolledAnswer:
-        items: Items = await self._poller.items_of(snapshot)
+        items = await self._items_of(snapshot)
         return PolledAnswer(_cursor(snapshot).position, snapshot.asked_at, snapshot.received_at, items)
 
 

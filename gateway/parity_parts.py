@@ -59,5 +59,5 @@ def _lane(
         keep_values=given.keep_values,
     )
     return ParityLane(
-        route, poller, parity, settle_seconds, lambda: flags.snapshot().get(route.component), wake
+        route, poller.items_of, parity, settle_seconds, lambda: flags.snapshot().get(route.component), wake
     )
