@@ -1,7 +1,7 @@
 """A parity sampler with one lane, a history that it reads, and answers as a test gives them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from itertools import count
 from typing import Any
@@ -41,6 +41,7 @@ class Node:
         )
         self.flag: Flag | None = None
         self.read: list[Snapshot] = []
+        self.on_read: Callable[[Snapshot], None] = lambda snapshot: None
         self.unreadable: Snapshot | None = None
         self.shown: dict[str, Any] = {}
         route_settings = {"events": "external", "max_body_bytes": 1000} | route
@@ -58,6 +59,7 @@ class Node:
 
     async def items_of(self, snapshot: Snapshot) -> dict[str, bytes]:
         self.read.append(snapshot)
+        self.on_read(snapshot)
         if snapshot is self.unreadable:
             raise ValueError("unreadable")
         return {item["orderID"]: orjson.dumps(item) for item in orjson.loads(snapshot.body)}

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from adapters.upstream import Snapshot
 from flags.flag import Flags, Latch
 from flags.parity_report import Tally
 from flags.stages import Stage
@@ -135,6 +136,26 @@ async def test_a_difference_is_settled_by_one_answer_whatever_its_turn(node: Nod
         node.polls()
         node.polls()
         await let_others_run()
+    assert node.outcomes == {"mismatch": 1}
+
+
+async def test_a_difference_that_a_waiting_answer_will_settle_needs_no_other(node: Node) -> None:
+    async with running(node):
+        samples = await node.begins()
+        node.lists("A", orderStage="paid")
+        node.polls()
+        await node.compares(samples + 1)
+        node.in_stage(Stage.SHADOW, check_ratio=1000)
+        node.polls()
+        node.clock.advance(SETTLE)
+        settling = node.polls()
+
+        def another(snapshot: Snapshot) -> None:
+            if snapshot is settling:
+                node.polls()
+
+        node.on_read = another
+        await node.compares(samples + 3)
     assert node.outcomes == {"mismatch": 1}
 
 
