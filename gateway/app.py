@@ -44,6 +44,8 @@ from gateway.log import EventLog
 from gateway.logs import log_event
 from gateway.metrics import GatewayCollector, make_registry
 from gateway.open_log import open_log
+from gateway.parity_parts import make_parity
+from gateway.parity_sampler import ParitySampler
 from gateway.pollers import Pollers
 from gateway.server import PROBLEMS, GatewayRunner
 from gateway.settings import Settings
@@ -82,6 +84,7 @@ class Gateway:
     audience: Audience
     pollers: Pollers
     guardian: Guardian
+    parity: ParitySampler
 
     async def start(self) -> None:
         """From the flags and the log to their readers; whoever asks after this gets answers.
@@ -103,6 +106,8 @@ class Gateway:
         self.history.open(self.log.epoch, bounds.floor)
         self.hub.start()
         self.supervisor.run("follower", self.follower.run)
+        if self.parity.lanes:
+            self.supervisor.run("parity", self.parity.run)
         await self.upstreams.start()
         self.supervisor.run("guard", self.guardian.run)
 
@@ -196,6 +201,8 @@ def _build(settings: Settings, clock: Clock) -> Gateway:
     pollers = Pollers(windows.knows, upstreams.requests_of)
     guardian = Guardian(flags, windows, audience, pollers, clock, _compared(upstreams.routes))
     flags.subscribe(guardian.changed)
+    parity = make_parity(settings, upstreams, history, flags, windows, clock)
+    follower.on_grown = parity.wake
     return Gateway(
         settings,
         clock,
@@ -213,12 +220,18 @@ def _build(settings: Settings, clock: Clock) -> Gateway:
         audience,
         pollers,
         guardian,
+        parity,
     )
 
 
 def _routes(settings: Settings) -> list[LegacyRoute]:
     max_event_bytes = settings.publish.max_event_bytes
-    return [LegacyRoute(**dict(route), max_event_bytes=max_event_bytes) for route in settings.legacy]
+    return [
+        LegacyRoute(
+            **{name: value for name, value in route if name != "parity"}, max_event_bytes=max_event_bytes
+        )
+        for route in settings.legacy
+    ]
 
 
 def _compared(routes: Iterable[LegacyRoute]) -> set[str]:
@@ -253,6 +266,7 @@ def _add_handlers(app: web.Application, gateway: Gateway, problems: Counter[str]
         publish.counters,
         gateway.supervisor.failures,
         gateway.upstreams.counters,
+        gateway.parity.reports,
     )
     guard = GuardCollector(gateway.guardian, gateway.telemetry)
     handlers = (
@@ -286,6 +300,7 @@ def _add_handlers(app: web.Application, gateway: Gateway, problems: Counter[str]
         _owned_types(settings),
         id_aliases,
         gateway.upstreams.routes,
+        gateway.parity,
     )
     add_legacy_routes(app, gateway.upstreams, terms.legacy)
 

@@ -13,7 +13,7 @@ from adapters.upstream.snapshot import Snapshot
 class SharedSnapshot:
     """A snapshot whose body lies under `digest`.
 
-    `asked_at_ms` is wall time. A `pending` one is not to be served yet: the events that lead to it from the
+    `asked_at_ms` is wall time, `took_ms` how long the answer took. A `pending` one is not to be served yet: the events that lead to it from the
     snapshot `previous`, noticed at `changed_at_ms`, may not have been published.
     """
 
@@ -23,6 +23,7 @@ class SharedSnapshot:
     etags_trusted: bool
     validators: dict[str, str]
     asked_at_ms: int
+    took_ms: int
     cursor: str
     pending: bool = False
     previous: str | None = None
@@ -38,6 +39,7 @@ class SharedSnapshot:
             etags_trusted=snapshot.etags_trusted,
             validators=dict(snapshot.validators),
             asked_at_ms=asked_at_ms,
+            took_ms=round((snapshot.received_at - snapshot.asked_at) * 1000),
             cursor=snapshot.cursor,
             **pending,
         )
@@ -63,5 +65,6 @@ class SharedSnapshot:
             etags_trusted=self.etags_trusted,
             validators=self.validators,
             asked_at=asked_at,
+            received_at=asked_at + self.took_ms / 1000,
             cursor=self.cursor,
         )

@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from adapters.upstream.comparison import Items
 from adapters.upstream.route import LegacyRoute
 from adapters.upstream.shared_snapshot import SharedSnapshot
 from adapters.upstream.snapshot import Snapshot
@@ -86,6 +87,10 @@ class SharedTracker:
         if self._leases.holds(self._lease):
             return self._route.interval_seconds
         return min(self._route.interval_seconds, _LONGEST_LOOK_SECONDS)
+
+    async def items_of(self, snapshot: Snapshot) -> Items:
+        """The items of one of its snapshots, by key. Asks nobody."""
+        return await self._tracker.items_of(snapshot)
 
     async def rest(self) -> None:
         """Lets another node ask, where somebody there wants the result."""

@@ -85,6 +85,9 @@ class Administration:
     def pollers(self, component: str) -> dict[str, Any]:
         return self._ask("GET", self._flag(component) / "pollers").body
 
+    def parity(self, component: str) -> dict[str, Any]:
+        return self._ask("GET", self._flag(component) / "parity").body
+
     def guard(self, component: str) -> dict[str, Any]:
         return self._ask("GET", self._flag(component) / "guard").body
 

@@ -17,6 +17,7 @@ from gateway.handlers.admin_insight import InsightHandler
 from gateway.handlers.guard import GuardHandler
 from gateway.handlers.poll_recorder import PollRecorder
 from gateway.handlers.telemetry import TelemetryHandler
+from gateway.parity_sampler import ParitySampler
 from gateway.pollers import Pollers
 
 
@@ -33,6 +34,7 @@ def add_administration(
     owned: Mapping[str, frozenset[str]],
     id_aliases: Mapping[str, str],
     routes: Sequence[LegacyRoute],
+    parity: ParitySampler,
 ) -> None:
     """Registers `/api/v1/admin` and telemetry, and notes who polls and what came of it.
 
@@ -41,7 +43,7 @@ def add_administration(
     app.on_response_prepare.append(PollRecorder(pollers, windows, clock, routes, owned, id_aliases).note)
     for handler in (
         AdminHandler(store),
-        InsightHandler(store, clock, pollers, telemetry, owned, preferences),
+        InsightHandler(store, clock, pollers, telemetry, owned, preferences, parity),
         GuardHandler(guardian),
         TelemetryHandler(telemetry, audience.reporters, clock),
     ):
