@@ -13,8 +13,9 @@ from adapters.upstream.snapshot import Snapshot
 class SharedSnapshot:
     """A snapshot whose body lies under `digest`.
 
-    `asked_at_ms` is wall time, `took_ms` how long the answer took. A `pending` one is not to be served yet: the events that lead to it from the
-    snapshot `previous`, noticed at `changed_at_ms`, may not have been published.
+    `asked_at_ms` is wall time, `took_ms` how long the answer took. A `pending` one is not to be served yet:
+    the events that lead to it from the snapshot `previous`, noticed at `changed_at_ms`, may not have been
+    published.
     """
 
     digest: str
