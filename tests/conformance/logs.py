@@ -7,6 +7,7 @@ from adapters.memory import MemoryLog
 from gateway.log import EventLog
 from tests.support.awkward_log import AwkwardLog
 from tests.support.clock import ManualClock
+from tests.support.redis import make_log, redis_url
 
 LogFactory = Callable[[int], AbstractAsyncContextManager[EventLog]]
 """Gives a new log, not started yet, that holds about that many events; sees to its end afterwards."""
@@ -26,4 +27,11 @@ async def _awkward(max_events: int) -> AsyncIterator[EventLog]:
     await log.close()
 
 
-LOGS: Mapping[str, LogFactory] = {"memory": _memory, "awkward": _awkward}
+@asynccontextmanager
+async def _redis(max_events: int) -> AsyncIterator[EventLog]:
+    log = make_log(redis_url(), max_events=max_events)
+    yield log
+    await log.close()
+
+
+LOGS: Mapping[str, LogFactory] = {"memory": _memory, "awkward": _awkward, "redis": _redis}
