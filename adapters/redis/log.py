@@ -78,8 +78,12 @@ class RedisLog:
         return self._epoch
 
     async def start(self) -> None:
-        await self._connection.start()
-        self._adopt(await self._state() or await self._create())
+        try:
+            await self._connection.start()
+            self._adopt(await self._state() or await self._create())
+        except BaseException:
+            await self.close()
+            raise
         self._tasks.run("redis_writer", self._writer.run)
         self._tasks.run("redis_trimmer", lambda: self._trimmer.run(lambda: self._epoch))
 
@@ -153,9 +157,11 @@ class RedisLog:
             if number is None:
                 await self._check_ahead(after, epoch)
             elif self._has_gap(number, entries):
-                await self._check(after, epoch)
-                await self._read(after, _TAIL_BATCH, epoch)
-                raise LogError(f"The log's events after {after} do not follow one another.")
+                # A relay that fills a log again numbers its events anew.
+                number = await self._check(after, epoch)
+                if number is None or self._has_gap(number, entries):
+                    await self._read(after, _TAIL_BATCH, epoch)
+                    raise LogError(f"The log's events after {after} did not follow one another.")
             if self._epoch != epoch:
                 raise _epoch_changed()
             after, number = entries[-1].mark
