@@ -93,12 +93,14 @@ class RedisConnection:
             raise LogError("The log is closed: the gateway is stopping. Publish to another node, or again.")
         task = asyncio.current_task()
         cancels = task.cancelling() if task is not None else 0
-        with translated(str(self.address)):
-            yield
-        # redis-py loses a cancellation now and then, as that of a task which is about to get a connection:
-        # whoever waits for the task's end would wait for ever.
-        if task is not None and task.cancelling() > cancels:
-            raise asyncio.CancelledError
+        try:
+            with translated(str(self.address)):
+                yield
+        finally:
+            # redis-py loses a cancellation now and then, as that of a task which is about to connect: whoever
+            # waits for the task's end would wait for ever.
+            if task is not None and task.cancelling() > cancels:
+                raise asyncio.CancelledError
 
 
 @cache

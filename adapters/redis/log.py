@@ -128,6 +128,10 @@ class RedisLog:
                 return Bounds(state.floor, state.last)
             await self._mend(found, epoch)
 
+    async def trim(self) -> int:
+        """Applies the bounds now, which happens by itself every few seconds. Gives how many events went."""
+        return await self._trimmer.trim(self._epoch)
+
     def tail(self, after: Position) -> AsyncIterator[list[Record]]:
         return self._tail(after, self._epoch)
 

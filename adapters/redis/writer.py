@@ -71,7 +71,7 @@ class Writer:
 
     async def _write(self, group: Sequence[_Waiting]) -> None:
         self._calls += 1
-        error: LogError = _closed()
+        error = LogError("The log was closed or failed: whether the events were appended is not known.")
         try:
             first = await self._send(self._calls, [one for each in group for one in each.payloads])
         except LogError as failure:

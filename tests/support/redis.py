@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from itertools import pairwise
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -29,12 +30,16 @@ _numbers = itertools.count(1)
 
 
 class RedisServer:
-    """A server of our own, which a test may also break. `options` are its command line's."""
+    """A server of our own, which a test may also break.
 
-    def __init__(self, binary: str, *options: str) -> None:
+    `options` are its command line's. With the file `config` it is a Sentinel.
+    """
+
+    def __init__(self, binary: str, *options: str, config: Path | None = None) -> None:
         self._binary = binary
         self._options = options
-        self._process: subprocess.Popen[bytes] | None = None
+        self._config = config
+        self.process: subprocess.Popen[bytes] | None = None
         self.directory = Path(tempfile.mkdtemp(prefix="tidegate-redis-"))
         self.port = 0
 
@@ -46,7 +51,7 @@ class RedisServer:
         """Returns once it answers: on the port that it had, or at first on any free one."""
         for _ in range(_ATTEMPTS):
             port = self.port or _free_port()
-            self._process = self._spawn(port)
+            self.process = self._spawn(port)
             if self._answers(port):
                 self.port = port
                 return
@@ -56,10 +61,11 @@ class RedisServer:
 
     def _spawn(self, port: int) -> subprocess.Popen[bytes]:
         listen = ("--port", "0", "--tls-port") if "--tls-cert-file" in self._options else ("--port",)
+        role = ("--save", "") if self._config is None else (str(self._config), "--sentinel")
         with (self.directory / "server.log").open("ab") as log:
             return subprocess.Popen(
                 (
-                    *(self._binary, "--bind", "127.0.0.1", *listen, str(port), "--save", ""),
+                    *(self._binary, *role, *listen, str(port), "--bind", "127.0.0.1"),
                     *("--dir", str(self.directory), "--unixsocket", str(self.directory / "socket")),
                     *self._options,
                 ),
@@ -70,7 +76,7 @@ class RedisServer:
     def _answers(self, port: int) -> bool:
         deadline = time.monotonic() + DEADLINE_SECONDS
         with self.client() as client:
-            while self._process is not None and self._process.poll() is None:
+            while self.process is not None and self.process.poll() is None:
                 with contextlib.suppress(RedisConnectionError):
                     if client.info("server")["tcp_port"] in (port, 0):
                         return True
@@ -80,11 +86,16 @@ class RedisServer:
 
     def client(self) -> Redis:
         """A client past every proxy, for what a test does to the server."""
-        return Redis(unix_socket_path=str(self.directory / "socket"), protocol=2)
+        given = dict(pairwise(self._options))
+        return Redis(
+            unix_socket_path=str(self.directory / "socket"),
+            password=given.get("--requirepass"),
+            protocol=2,
+        )
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
         """Ends it and waits for its end."""
-        process, self._process = self._process, None
+        process, self.process = self.process, None
         if process is not None:
             process.send_signal(number)
             process.wait(DEADLINE_SECONDS)
@@ -153,7 +164,12 @@ def with_prefix(url: str, prefix: str) -> str:
 
 
 def make_log(
-    url: str, *, max_events: int = 10_000, max_age_seconds: float = 1e6, timeout_seconds: float = 5.0
+    url: str,
+    *,
+    max_events: int = 10_000,
+    max_age_seconds: float = 1e6,
+    timeout_seconds: float = 5.0,
+    append_seconds: float = DEADLINE_SECONDS,
 ) -> RedisLog:
     """A log as a gateway opens it, not started. Its tails wait for a tenth of the timeout."""
     connection = RedisConnection(Address.parse(url), timeout_seconds=timeout_seconds)
@@ -163,6 +179,7 @@ def make_log(
         max_events=max_events,
         max_age_seconds=max_age_seconds,
         block_seconds=timeout_seconds / 10,
+        append_seconds=append_seconds,
     )
 
 
