@@ -11,7 +11,6 @@ from functools import partial
 
 from aiohttp import web
 
-from adapters.memory import MemoryLog
 from adapters.upstream import LegacyRoute, UpstreamSource
 from flags.errors import StoreUnreadable
 from flags.file_store import FileFlagStore
@@ -20,7 +19,7 @@ from flags.preferences import Preferences
 from flags.store import FlagStore
 from gateway.clock import Clock, SystemClock
 from gateway.components import Components
-from gateway.errors import ConfigError
+from gateway.errors import ConfigError, LogError
 from gateway.follower import Follower
 from gateway.handlers.administration import add_administration
 from gateway.handlers.caller import Callers
@@ -38,6 +37,7 @@ from gateway.interest import Interest
 from gateway.log import EventLog
 from gateway.logs import log_event
 from gateway.metrics import GatewayCollector, make_registry
+from gateway.open_log import open_log
 from gateway.server import PROBLEMS, GatewayRunner
 from gateway.settings import Settings
 from gateway.supervisor import Supervisor
@@ -70,7 +70,7 @@ class Gateway:
     async def start(self) -> None:
         """From the flags and the log to their readers; whoever asks after this gets answers.
 
-        Raises ConfigError where the flags can't be used.
+        Raises ConfigError where the flags or the log can't be used.
         """
         try:
             await self.flags.start()
@@ -78,8 +78,12 @@ class Gateway:
         except StoreUnreadable as error:
             await self.flags.close()
             raise ConfigError(f"flags.store: {error.detail}") from error
-        await self.log.start()
-        bounds = await self.log.bounds()
+        try:
+            await self.log.start()
+            bounds = await self.log.bounds()
+        except LogError as error:
+            await self._close_stores()
+            raise ConfigError(f"log.url: {error.detail}") from error
         self.history.open(self.log.epoch, bounds.floor)
         self.hub.start()
         self.supervisor.run("follower", self.follower.run)
@@ -99,6 +103,9 @@ class Gateway:
         self.hub.stop()
         await self.upstreams.close()
         await self.supervisor.close()
+        await self._close_stores()
+
+    async def _close_stores(self) -> None:
         await self.log.close()
         await self.preferences.close()
         await self.flags.close()
@@ -147,7 +154,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, hand_over: boo
 
 def _build(settings: Settings, clock: Clock) -> Gateway:
     bounds = settings.history.model_dump()
-    log = MemoryLog(clock, **bounds)
+    log = open_log(settings, clock)
     history = History(**bounds, id_aliases=_id_aliases(settings))
     timing = HubTiming(
         heartbeat_seconds=settings.stream.heartbeat_seconds,
@@ -257,7 +264,7 @@ async def serve(
     """Runs the gateway until SIGTERM or SIGINT, and returns once it has drained.
 
     `announce` is called with the address once it serves; `extend` may add routes before that. Raises
-    OSError where the address can't be taken, LogError where the log can't be used.
+    OSError where the address can't be taken, ConfigError where the flags or the log can't be used.
     """
     _raise_descriptor_limit()
     app = create_app(settings)
