@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from adapters.postgres.address import Address
-from adapters.postgres.connection import STATEMENT_SECONDS, Session, SessionLost, connect
+from adapters.postgres.connection import Session, SessionLost, connect
 from adapters.postgres.health import PostgresHealth
 from adapters.postgres.listener import Listener
 from adapters.postgres.migrations import require_schema
@@ -35,7 +35,7 @@ class Timing(NamedTuple):
     `gated`: while committed events wait for an older transaction, which may end without any notification;
     `notified`: otherwise, where notifications wake the readers; `unnotified`: otherwise, where none come;
     `probe`: at the listening connection; `watch`: at what blocks delivery; `retention`: at what is too old;
-    `statement`: how long any statement may take.
+    `statement`: how long any statement may take before its connection is taken for dead.
     """
 
     gated: float = 0.03
@@ -44,7 +44,7 @@ class Timing(NamedTuple):
     probe: float = 10.0
     watch: float = 5.0
     retention: float = 10.0
-    statement: float = STATEMENT_SECONDS
+    statement: float = 10.0
 
 
 class _Page(NamedTuple):
