@@ -44,12 +44,12 @@ class Retention:
     async def run(self) -> None:
         """Prunes every `interval_seconds` until it is cancelled."""
         while True:
+            await asyncio.sleep(self._interval_seconds)
             try:
                 await self.prune()
             except LogError as error:
                 self.failures["log_retention_failed"] += 1
                 log_event(_log, logging.WARNING, "log_retention_failed", error=error.detail)
-            await asyncio.sleep(self._interval_seconds)
 
     async def prune(self) -> int:
         """Deletes what is over the bounds, and gives how many events that were; 0 while another node does.
