@@ -10,10 +10,10 @@ from adapters.upstream.comparison import (
     Comparison,
     compare,
     extract,
-    member_suffix,
     same,
     too_many_missing,
 )
+from gateway.changes import member_suffix
 from tests.support.legacy import legacy_route, listed, order
 
 NOW_MS = 1_732_098_600_123
