@@ -1,0 +1,104 @@
+"""A shop's database whose tables are captured, and the application that writes to it, knowing nothing."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import orjson
+from psycopg2.extensions import connection as Connection  # noqa: N812 - psycopg2's name of the class
+
+from adapters.postgres.capture import Capture, apply, capture, uncapture
+from adapters.postgres.connection import connect
+from adapters.postgres.status import Status, status
+from gateway.events import Event, event_json
+from tests.support.postgres import connected, execute, log_database
+
+ORDERS = """
+create table orders (
+    id text primary key,
+    order_stage text,
+    total numeric(12, 2),
+    card_token text
+)
+"""
+_EVENTS = """
+select e.event_type, e.entity_type, e.entity_id, e.action, e.data::text, e.previous::text, e.source,
+    e.metadata::text
+from sync_events as e
+order by e.xid, e.id
+"""
+
+
+class Shop:
+    """The database at `url`, and `application`, a connection in autocommit that writes to its tables."""
+
+    def __init__(self, url: str, application: Connection) -> None:
+        self.url = url
+        self.application = application
+
+    def sql(self, text: str, *parameters: object) -> list[tuple[Any, ...]]:
+        """What the application runs. Several statements in one text are one transaction."""
+        return execute(self.application, text, parameters or None)
+
+    async def capture(self, table: str = "orders", **wanted: Any) -> None:
+        """Captures the table, by default as the entity `order` with the key `id`."""
+        session = await connect(self.url)
+        try:
+            statements = await capture(session, table, Capture(**({"entity": "order", "key": "id"} | wanted)))
+            await apply(session, statements, lock_seconds=5)
+        finally:
+            session.close()
+
+    async def uncapture(self, table: str = "orders") -> None:
+        session = await connect(self.url)
+        try:
+            await apply(session, await uncapture(session, table), lock_seconds=5)
+        finally:
+            session.close()
+
+    async def status(self) -> Status:
+        session = await connect(self.url)
+        try:
+            return await status(session)
+        finally:
+            session.close()
+
+    def events(self) -> list[Event]:
+        """What is in the log, oldest first. Each can be read and written as JSON, as a gateway does."""
+        found = []
+        for kind, entity, key, action, data, previous, source, metadata in execute(self.application, _EVENTS):
+            members = [
+                None if text is None else orjson.loads(str(text)) for text in (data, previous, metadata)
+            ]
+            event = Event(
+                event_type=str(kind),
+                entity_type=None if entity is None else str(entity),
+                entity_id=None if key is None else str(key),
+                action=str(action),
+                timestamp="2026-11-20T10:30:00.123Z",
+                data=members[0],
+                previous=members[1],
+                source=str(source),
+                metadata=members[2],
+            )
+            event_json(event, "", {})
+            found.append(event)
+        return found
+
+    def told(self) -> list[tuple[str, str | None]]:
+        """The type and the entity's id of every event, oldest first."""
+        return [(event.event_type, event.entity_id) for event in self.events()]
+
+    def forget(self) -> None:
+        """Empties the log, so that a test sees only what comes after."""
+        self.sql("delete from sync_events")
+
+
+@asynccontextmanager
+async def shop(*tables: str) -> AsyncIterator[Shop]:
+    """A fresh database with the log's schema and what `tables` create."""
+    async with log_database() as url:
+        with connected(url) as application:
+            for sql in tables:
+                execute(application, sql)
+            yield Shop(url, application)
