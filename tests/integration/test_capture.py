@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import psycopg2
 import pytest
 
+from gateway.errors import LogError
 from tests.support.capture import ORDERS, Shop, shop
 from tests.support.postgres import connected, execute
 
@@ -320,3 +321,14 @@ async def test_a_table_that_is_no_longer_captured_makes_no_events(orders: Shop) 
     orders.sql("insert into orders values ('A'); truncate orders")
 
     assert orders.events() == []
+
+
+async def test_a_table_that_others_hold_is_given_up_and_nothing_is_changed() -> None:
+    async with shop(ORDERS) as running:
+        running.sql("begin; lock table orders in access exclusive mode")
+        with pytest.raises(LogError, match="nothing was changed: try again later"):
+            await running.capture(lock_seconds=0.05)
+        running.sql("rollback")
+
+        running.sql("insert into orders values ('A')")
+        assert running.events() == []

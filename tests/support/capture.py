@@ -1,7 +1,8 @@
 """A shop's database whose tables are captured, and the application that writes to it, knowing nothing."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import orjson
@@ -9,9 +10,10 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - psycopg
 
 from adapters.postgres.capture import Capture, apply, capture, uncapture
 from adapters.postgres.connection import connect
+from adapters.postgres.migrations import install
 from adapters.postgres.status import Status, status
 from gateway.events import Event, event_json
-from tests.support.postgres import connected, execute, log_database
+from tests.support.postgres import connected, execute, fresh_database, log_database
 
 ORDERS = """
 create table orders (
@@ -40,12 +42,12 @@ class Shop:
         """What the application runs. Several statements in one text are one transaction."""
         return execute(self.application, text, parameters or None)
 
-    async def capture(self, table: str = "orders", **wanted: Any) -> None:
+    async def capture(self, table: str = "orders", *, lock_seconds: float = 5, **wanted: Any) -> None:
         """Captures the table, by default as the entity `order` with the key `id`."""
         session = await connect(self.url)
         try:
             statements = await capture(session, table, Capture(**({"entity": "order", "key": "id"} | wanted)))
-            await apply(session, statements, lock_seconds=5)
+            await apply(session, statements, lock_seconds=lock_seconds)
         finally:
             session.close()
 
@@ -102,3 +104,23 @@ async def shop(*tables: str) -> AsyncIterator[Shop]:
             for sql in tables:
                 execute(application, sql)
             yield Shop(url, application)
+
+
+@contextmanager
+def captured_shop(table: str, **wanted: Any) -> Iterator[Shop]:
+    """A shop with one table, captured as `orders`, for tests that have no event loop."""
+    with fresh_database() as url:
+        asyncio.run(_install(url))
+        with connected(url) as application:
+            execute(application, table)
+            running = Shop(url, application)
+            asyncio.run(running.capture(**wanted))
+            yield running
+
+
+async def _install(url: str) -> None:
+    session = await connect(url)
+    try:
+        await install(session)
+    finally:
+        session.close()
