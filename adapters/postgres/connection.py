@@ -9,7 +9,7 @@ import aiopg.connection
 import psycopg2
 
 from adapters.postgres.address import Address, resolve
-from adapters.postgres.faults import first_line, translated
+from adapters.postgres.faults import cancellations, first_line, raise_if_cancelled_since, translated
 from adapters.postgres.select_patch import check_descriptors_without_select
 from adapters.postgres.statements import statement
 from gateway.errors import LogError
@@ -29,11 +29,15 @@ _KEEPALIVES: Mapping[str, str] = {
 """A peer that is gone without a word is known to be gone after some 20 to 25 seconds."""
 
 
+class SessionLost(LogError):
+    """The connection is gone, and with it the statement under way."""
+
+
 class Session:
     """One connection to the server that takes writes, in autocommit.
 
     `cluster` names the server's data: another one after a promotion or a restored backup. Every method raises
-    LogError; the session is broken then, or not: `is_usable` says.
+    LogError, SessionLost where the connection did not survive it.
     """
 
     def __init__(self, connection: aiopg.Connection, cluster: str) -> None:
@@ -56,10 +60,15 @@ class Session:
 
     async def fetch(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """The rows that `sql` gives, none where it gives no result. Cancelling it closes the connection."""
-        with translated():
-            async with self._connection.cursor() as cursor:
-                await cursor.execute(sql, parameters)
-                return await cursor.fetchall() if cursor.description is not None else []
+        try:
+            with translated():
+                async with self._connection.cursor() as cursor:
+                    await cursor.execute(sql, parameters)
+                    return await cursor.fetchall() if cursor.description is not None else []
+        except LogError as error:
+            if self._connection.closed:
+                raise SessionLost(error.detail) from error.__cause__
+            raise
 
     def close(self) -> None:
         """Ends the connection. Closing twice does nothing."""
@@ -104,6 +113,7 @@ async def _open(parameters: Mapping[str, str], connect_seconds: float, statement
         **parameters,
     }
     settings |= {"client_encoding": "UTF8", "dsn": ""}
+    before = cancellations()
     try:
         async with asyncio.timeout(connect_seconds):
             connection = await aiopg.connect(
@@ -116,6 +126,7 @@ async def _open(parameters: Mapping[str, str], connect_seconds: float, statement
     except (psycopg2.Error, OSError, TimeoutError) as error:
         raise LogError(f"Postgres is out of reach: {_refusal(error, parameters)}.") from error
     try:
+        raise_if_cancelled_since(before)
         require_version(connection.server_version)
         return await _identified(connection)
     except BaseException:

@@ -31,10 +31,12 @@ def translated() -> Iterator[None]:
     """Raises LogError in place of whatever the driver raises, with the cause chained.
 
     A CancelledError that nobody asked for is aiopg 1.4.0's name for a statement that the server cancelled;
-    one that was asked for goes on as it is.
+    one that was asked for goes on as it is, and is raised where it got lost.
     """
+    before = cancellations()
     try:
         yield
+        raise_if_cancelled_since(before)
     except psycopg2.Error as error:
         raise LogError(sentence(error)) from error
     except TimeoutError as error:
@@ -42,10 +44,25 @@ def translated() -> Iterator[None]:
     except OSError as error:
         raise LogError(f"Postgres is out of reach: {error.strerror or type(error).__name__}.") from error
     except asyncio.CancelledError as error:
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
+        if cancellations() > before:
             raise
         raise LogError(_SENTENCES[errorcodes.QUERY_CANCELED]) from error
+
+
+def cancellations() -> int:
+    """How often the running task was asked to end."""
+    task = asyncio.current_task()
+    return 0 if task is None else task.cancelling()
+
+
+def raise_if_cancelled_since(before: int) -> None:
+    """Raises CancelledError where the task was asked to end after `cancellations` gave `before`.
+
+    aiopg waits with `asyncio.wait_for`, and that of Python 3.11 gives the result, and forgets the
+    cancellation, where both come in one tick: the task would go on for ever.
+    """
+    if cancellations() > before:
+        raise asyncio.CancelledError
 
 
 def sentence(error: psycopg2.Error) -> str:

@@ -1,0 +1,20 @@
+-- Always at least one row: the bounds come from the same snapshot as the events, so that "trimmed" is exact. The
+-- gate, xid < xmin, leaves out what a transaction with a lower xid may yet commit before.
+select
+    b.history::text, b.pruned_xid::text, b.pruned_id,
+    exists (select from sync_events g where g.xid >= pg_snapshot_xmin(pg_current_snapshot())),
+    r.xid::text, r.id, r.event_type, r.entity_type, r.entity_id, r.action, r.data, r.previous, r.moment,
+    r.source, r.actor, r.metadata
+from sync_events_bounds b
+left join lateral (
+    select
+        e.xid, e.id, e.event_type, e.entity_type, e.entity_id, e.action, e.data::text, e.previous::text,
+        to_char(e."timestamp" at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as moment,
+        e.source, e.actor::text, e.metadata::text
+    from sync_events e
+    where (e.xid, e.id) > (%(major)s::xid8, %(minor)s)
+        and e.xid < pg_snapshot_xmin(pg_current_snapshot())
+    order by e.xid, e.id
+    limit %(limit)s
+) r on true
+order by r.xid, r.id
