@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from adapters.postgres.address import Address
+from adapters.postgres.bookkeeping import Bookkeeper
 from adapters.postgres.connection import STATEMENT_SECONDS, Session, SessionLost, connect
 from adapters.postgres.health import PostgresHealth
 from adapters.postgres.listener import Listener
@@ -18,7 +19,7 @@ from adapters.postgres.retention import Retention
 from adapters.postgres.rows import Row, columns, key, position_in, position_of, record_in
 from adapters.postgres.statements import statement
 from gateway.errors import EpochChanged, LogError, TrimmedError
-from gateway.events import Event, Position, Record
+from gateway.events import ORIGIN, Event, Position, Record
 from gateway.log import Bounds
 from gateway.logs import log_event
 from gateway.supervisor import Supervisor
@@ -66,7 +67,8 @@ class PostgresLog:
     may lack the last events of the old server and give their positions again. So does a TRUNCATE.
 
     With `notify` each append announces itself, and readers listen; without, they look more often. It keeps
-    the newest `max_events`, none of them longer than `max_age_seconds`.
+    the newest `max_events`, none of them longer than `max_age_seconds`. With `bookkeeping_seconds` it notes
+    that often what its readers have got (adapters/postgres/bookkeeping.py).
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class PostgresLog:
         max_events: int,
         max_age_seconds: float,
         notify: bool = True,
+        bookkeeping_seconds: float | None = None,
         connections: int = 8,
         timing: Timing = Timing(),  # noqa: B008 - it is immutable
     ) -> None:
@@ -94,6 +97,12 @@ class PostgresLog:
             max_age_seconds=max_age_seconds,
             interval_seconds=timing.retention,
         )
+        self._given = ORIGIN
+        self._bookkeeper: Bookkeeper | None = None
+        if bookkeeping_seconds is not None:
+            self._bookkeeper = Bookkeeper(
+                self._pool, lambda: self._given, interval_seconds=bookkeeping_seconds
+            )
         self._supervisor = Supervisor()
         self._wakes: set[asyncio.Event] = set()
         self._looking: set[asyncio.Event] = set()
@@ -124,6 +133,8 @@ class PostgresLog:
             self._supervisor.run("log_listener", self._listener.run)
         self._supervisor.run("log_retention", self._retention.run)
         self._supervisor.run("log_watch", self._watch)
+        if self._bookkeeper is not None:
+            self._supervisor.run("log_bookkeeping", self._bookkeeper.run)
 
     async def _connect(self) -> Session:
         return await connect(self._url, statement_seconds=self._timing.statement)
@@ -188,6 +199,8 @@ class PostgresLog:
                     self._rest(wake)
                     yield page.records
                 after = page.last
+                # Whoever asks for more has dealt with what it got.
+                self._given = max(self._given, after)
                 if not page.is_full:
                     if is_last:
                         return
