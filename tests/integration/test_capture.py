@@ -1,5 +1,6 @@
 """What statements do to a captured table becomes events, in the transaction that does it."""
 
+import asyncio
 import io
 import os
 from collections.abc import AsyncIterator
@@ -7,9 +8,11 @@ from collections.abc import AsyncIterator
 import psycopg2
 import pytest
 
+from adapters.postgres.log import PostgresLog, Timing
 from gateway.errors import LogError
+from gateway.events import ORIGIN
 from tests.support.capture import ORDERS, Shop, shop
-from tests.support.postgres import connected, execute
+from tests.support.postgres import DEADLINE_SECONDS, connected, execute
 
 
 @pytest.fixture
@@ -197,6 +200,19 @@ async def test_merge_is_told_as_what_it_did_to_each_row(orders: Shop) -> None:
     assert sorted(orders.told()) == [("order_created", "C"), ("order_deleted", "A"), ("stage_change", "B")]
 
 
+async def test_what_a_foreign_key_deletes_is_told() -> None:
+    lines = "create table lines (id int primary key, order_id text references orders on delete cascade)"
+    async with shop(ORDERS, lines) as running:
+        await running.capture("lines", entity="line")
+        running.sql("insert into orders values ('A'), ('B')")
+        running.sql("insert into lines values (1, 'A'), (2, 'A'), (3, 'B')")
+        running.forget()
+
+        running.sql("delete from orders where id = 'A'")
+
+        assert running.told() == [("line_deleted", "1"), ("line_deleted", "2")]
+
+
 async def test_truncate_is_told_as_deletions(orders: Shop) -> None:
     orders.sql("insert into orders values ('A', 'new', 1), ('B', 'new', 1)")
     orders.forget()
@@ -257,6 +273,30 @@ async def test_a_partitioned_table_is_captured_through_any_name() -> None:
             ("order_deleted", "101"),
             *sorted([("order_deleted", "1"), ("order_deleted", "102")]),
         ]
+
+
+async def test_a_gateway_that_listens_gets_what_an_application_did() -> None:
+    async with shop(ORDERS) as running:
+        await running.capture(notify="always")
+        # Without a notification it would look again in an hour.
+        timing = Timing(notified=3600.0)
+        log = PostgresLog(running.url, max_events=100, max_age_seconds=3600, timing=timing)
+        await log.start()
+        try:
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                tail = log.tail(ORIGIN)
+                while not log.health().is_listening:
+                    await log.bounds()
+                waiting = asyncio.ensure_future(anext(tail))
+                running.sql("insert into orders values ('A', 'new', 1)")
+                (record,) = await waiting
+        finally:
+            await log.close()
+
+        assert (record.event.event_type, record.event.data) == (
+            "order_created",
+            item("A") | {"card_token": None},
+        )
 
 
 async def test_names_that_need_quotes_are_captured() -> None:
