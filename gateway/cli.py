@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gateway.cli_flags import flags_app
+from gateway.cli_postgres import postgres_app
 from gateway.commands.options import DEFAULT_GATEWAY, GatewayOption, ending
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(flags_app, name="flags")
+app.add_typer(postgres_app, name="postgres")
 
 
 class LogLevel(enum.StrEnum):

@@ -1,7 +1,8 @@
 """Connections to Postgres through aiopg, with its traps closed and its errors translated."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 import aiopg
@@ -69,6 +70,18 @@ class Session:
             if self._connection.closed:
                 raise SessionLost(error.detail) from error.__cause__
             raise
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[None]:
+        """What is done within is done together, or not at all. Raises LogError."""
+        await self.fetch("begin")
+        try:
+            yield
+        except BaseException:
+            # Ending the connection ends the transaction, whatever state it is in, and waits for nothing.
+            self.close()
+            raise
+        await self.fetch("commit")
 
     def close(self) -> None:
         """Ends the connection. Closing twice does nothing."""

@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from adapters.postgres.address import Address
+from adapters.postgres.bookkeeping import Bookkeeper
 from adapters.postgres.connection import Session, SessionLost, connect
 from adapters.postgres.health import PostgresHealth
 from adapters.postgres.listener import Listener
@@ -18,9 +19,10 @@ from adapters.postgres.retention import Retention
 from adapters.postgres.rows import Row, columns, key, position_in, position_of, record_in
 from adapters.postgres.statements import statement
 from gateway.errors import EpochChanged, LogError, TrimmedError
-from gateway.events import Event, Position, Record
-from gateway.log import Bounds
+from gateway.events import ORIGIN, Event, Position, Record
+from gateway.log import ONCE_SECONDS, Appended, Bounds
 from gateway.logs import log_event
+from gateway.once import closed, conflict
 from gateway.supervisor import Supervisor
 
 _log = logging.getLogger(__name__)
@@ -66,7 +68,8 @@ class PostgresLog:
     may lack the last events of the old server and give their positions again. So does a TRUNCATE.
 
     With `notify` each append announces itself, and readers listen; without, they look more often. It keeps
-    the newest `max_events`, none of them longer than `max_age_seconds`.
+    the newest `max_events`, none of them longer than `max_age_seconds`. With `bookkeeping_seconds` it notes
+    that often what its readers have got (adapters/postgres/bookkeeping.py).
     """
 
     def __init__(
@@ -76,6 +79,7 @@ class PostgresLog:
         max_events: int,
         max_age_seconds: float,
         notify: bool = True,
+        bookkeeping_seconds: float | None = None,
         connections: int = 8,
         timing: Timing = Timing(),  # noqa: B008 - it is immutable
     ) -> None:
@@ -94,6 +98,12 @@ class PostgresLog:
             max_age_seconds=max_age_seconds,
             interval_seconds=timing.retention,
         )
+        self._given = ORIGIN
+        self._bookkeeper: Bookkeeper | None = None
+        if bookkeeping_seconds is not None:
+            self._bookkeeper = Bookkeeper(
+                self._pool, lambda: self._given, interval_seconds=bookkeeping_seconds
+            )
         self._supervisor = Supervisor()
         self._wakes: set[asyncio.Event] = set()
         self._looking: set[asyncio.Event] = set()
@@ -124,6 +134,8 @@ class PostgresLog:
             self._supervisor.run("log_listener", self._listener.run)
         self._supervisor.run("log_retention", self._retention.run)
         self._supervisor.run("log_watch", self._watch)
+        if self._bookkeeper is not None:
+            self._supervisor.run("log_bookkeeping", self._bookkeeper.run)
 
     async def _connect(self) -> Session:
         return await connect(self._url, statement_seconds=self._timing.statement)
@@ -141,7 +153,7 @@ class PostgresLog:
 
     async def append(self, events: Sequence[Event]) -> list[Position]:
         if self._is_closed:
-            raise LogError("The log is closed: the gateway is stopping. Publish to another node, or again.")
+            raise closed()
         if not events:
             return []
         async with self._pool.session() as session:
@@ -150,6 +162,34 @@ class PostgresLog:
             self._epoch = _epoch(session, rows[0][2])
         self._wake()
         return sorted(position_of(major, minor) for major, minor, _ in rows)
+
+    async def append_once(self, events: Sequence[Event], key: str, digest: bytes) -> Appended:
+        if self._is_closed:
+            raise closed()
+        if not events:
+            return Appended([], replayed=False)
+        async with self._pool.session() as session:
+            appended = await self._append_once(session, events, key, digest)
+        self._wake()
+        return appended
+
+    async def _append_once(
+        self, session: Session, events: Sequence[Event], key: str, digest: bytes
+    ) -> Appended:
+        """In one transaction: whoever comes with the key meanwhile waits for its end."""
+        async with session.transaction():
+            parameters = {"key": key, "digest": digest, "seconds": ONCE_SECONDS}
+            if await session.fetch(statement("once_claim"), parameters):
+                rows = await session.fetch(self._append_sql, columns(events))
+                self._epoch = _epoch(session, rows[0][2])
+                positions = sorted(position_of(major, minor) for major, minor, _ in rows)
+                ids = [position.minor for position in positions]
+                await session.fetch(statement("once_keep"), {"key": key, "ids": ids})
+                return Appended(positions, replayed=False)
+            ((known, xid, ids),) = await session.fetch(statement("once_known"), {"key": key})
+        if bytes(known) != digest:
+            raise conflict()
+        return Appended([position_of(xid, minor) for minor in ids], replayed=True)
 
     async def read(self, after: Position, limit: int) -> list[Record]:
         epoch = self._epoch
@@ -188,6 +228,8 @@ class PostgresLog:
                     self._rest(wake)
                     yield page.records
                 after = page.last
+                # Whoever asks for more has dealt with what it got.
+                self._given = max(self._given, after)
                 if not page.is_full:
                     if is_last:
                         return

@@ -1,6 +1,7 @@
 """The EventLog on a Redis stream."""
 
 import asyncio
+import hashlib
 import logging
 import secrets
 from collections.abc import AsyncIterator, Sequence
@@ -16,16 +17,17 @@ from gateway.backoff import Backoff
 from gateway.clock import Clock
 from gateway.errors import EpochChanged, LogError
 from gateway.events import ORIGIN, Event, Position, Record
-from gateway.log import Bounds
+from gateway.log import ONCE_SECONDS, Appended, Bounds
 from gateway.logs import log_event
+from gateway.once import conflict
 from gateway.supervisor import Supervisor
 
 BLOCK_SECONDS = 2.0
 """How long a tail waits in Redis. After that it looks whether the epoch is still the same."""
 APPEND_SECONDS = 10.0
 """How long an append is tried again while Redis is out of reach."""
-REMEMBERED_SECONDS = 600
-"""How long Redis remembers a writer's last call: far longer than one is tried again."""
+REMEMBERED_SECONDS = round(ONCE_SECONDS)
+"""How long Redis remembers a call: far longer than one is tried again."""
 
 _TAIL_BATCH = 1000
 _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
@@ -63,7 +65,7 @@ class RedisLog:
         self._trimmer = Trimmer(connection, max_events=max_events, max_age_seconds=max_age_seconds)
         self._block_ms = round(block_seconds * 1000)
         self._append_seconds = append_seconds
-        self._writer = Writer(self._send)
+        self._writer = Writer(self._write)
         self._writer_key = connection.key("writer", secrets.token_hex(8))
         self._tasks = Supervisor()
         self._closing = asyncio.Event()
@@ -97,6 +99,16 @@ class RedisLog:
         if not events:
             return []
         return await self._writer.append([stream.to_payload(event) for event in events])
+
+    async def append_once(self, events: Sequence[Event], key: str, digest: bytes) -> Appended:
+        if not events:
+            return Appended([], replayed=False)
+        payloads = [stream.to_payload(event) for event in events]
+        # Who calls: its own append, of which the answer was lost, is no repetition.
+        call = f"{digest.hex()}/{secrets.token_hex(8)}"
+        first, is_own = await self._send(call, payloads, hashlib.sha256(key.encode()).hexdigest())
+        positions = [Position(first.major, first.minor + index) for index in range(len(events))]
+        return Appended(positions, replayed=not is_own)
 
     async def read(self, after: Position, limit: int) -> list[Record]:
         return [stream.to_record(entry) for entry in await self._read(after, limit, self._epoch)]
@@ -234,34 +246,47 @@ class RedisLog:
         if mended:
             log_event(_log, logging.ERROR, "redis_events_deleted_by_others", up_to=found.floor)
 
-    async def _send(self, call: int, payloads: Sequence[bytes]) -> Position:
+    async def _write(self, call: int, payloads: Sequence[bytes]) -> Position:
+        return (await self._send(str(call), payloads))[0]
+
+    async def _send(
+        self, call: str, payloads: Sequence[bytes], once: str | None = None
+    ) -> tuple[Position, bool]:
+        """Appends as that call, of this node's writer or under the idempotency key `once`.
+
+        Gives the first position, and whether it was this call that appended. Raises IdempotencyConflict.
+        """
         backoff = Backoff(0.05, 1.0)
         give_up_at = self._clock.monotonic() + self._append_seconds
         while True:
             try:
-                return await self._try_to_send(call, payloads)
+                return await self._try_to_send(call, payloads, once)
             except Unreachable as error:
                 if self._clock.monotonic() >= give_up_at:
                     raise
                 log_event(_log, logging.WARNING, "redis_append_retried", error=error)
                 await asyncio.sleep(backoff.next())
 
-    async def _try_to_send(self, call: int, payloads: Sequence[bytes]) -> Position:
+    async def _try_to_send(
+        self, call: str, payloads: Sequence[bytes], once: str | None
+    ) -> tuple[Position, bool]:
         while True:
             epoch = self._epoch
             known = self._known.position if self._known is not None else ORIGIN
             answer = await self._connection.script(
                 "append",
-                (self._state_key, self._stream(epoch), self._writer_key),
+                (self._state_key, self._stream(epoch), self._record_key(epoch, once)),
                 (epoch, call, str(known), self._trimmer.max_events, REMEMBERED_SECONDS, *payloads),
             )
-            if answer[0] == b"done":
+            if answer[0] in (b"done", b"again"):
                 if self._epoch != epoch:
                     raise _epoch_changed()
                 first = stream.to_position(answer[1])
                 last = Position(first.major, first.minor + len(payloads) - 1)
                 self._learn(Mark(last, int(answer[2])))
-                return first
+                return first, answer[0] == b"done"
+            if answer[0] == b"conflict":
+                raise conflict()
             if answer[0] == b"relayed":
                 raise LogError("This log is filled by a relay: publish to the relay's source.")
             if answer[0] == b"late":
@@ -319,6 +344,10 @@ class RedisLog:
     def _learn(self, mark: Mark) -> None:
         if self._known is None or mark.position > self._known.position:
             self._known = mark
+
+    def _record_key(self, epoch: str, once: str | None) -> str:
+        """What remembers a call. A key's positions are of one epoch."""
+        return self._writer_key if once is None else self._connection.key("once", epoch, once)
 
     @property
     def _state_key(self) -> str:

@@ -1,19 +1,26 @@
 -- Appends all events, or none. Gives {'done', the first position, the number of the last event}, or
 -- {why not}.
--- KEYS: state, stream, writer.
--- ARGV: epoch, the writer's number of this call, the newest position that the writer knows, max_events,
--- seconds for which the writer is remembered, then the events.
+-- KEYS: state, stream, record.
+-- ARGV: epoch, the call, the newest position that the caller knows, max_events, seconds for which the call is
+-- remembered, then the events.
+-- The call is a writer's number of it, and the record that writer's; or it is an idempotency key's digest, a
+-- slash and who calls, and the record that key's. An answer may be lost on its way: the same call gets the same
+-- one, and nothing is doubled. {'again', …} or {'conflict'}: the key's events were appended by another call, or
+-- those of another request were.
 local state = redis.call('HMGET', KEYS[1], 'epoch', 'last', 'number', 'relayed')
 if state[1] ~= ARGV[1] then return {'epoch'} end
 if state[4] then return {'relayed'} end
 
--- The answer to a call may be lost on its way: the same call gets the same answer, and nothing is doubled.
-local call = tonumber(ARGV[2])
 local before = redis.call('GET', KEYS[3])
 if before then
-  local then_call, first, number = string.match(before, '^(%d+) (%S+) (%d+)$')
-  if tonumber(then_call) == call then return {'done', first, number} end
-  if tonumber(then_call) > call then return {'late'} end
+  local call, first, number = string.match(before, '^(%S+) (%S+) (%d+)$')
+  if call == ARGV[2] then return {'done', first, number} end
+  local digest = string.match(call, '^(%x*)/')
+  if digest then
+    if digest ~= string.match(ARGV[2], '^(%x*)/') then return {'conflict'} end
+    return {'again', first, number}
+  end
+  if tonumber(call) > tonumber(ARGV[2]) then return {'late'} end
 end
 
 local major, minor = parts(state[2])
