@@ -197,6 +197,9 @@ def tail(
     hints: Annotated[
         Hints, typer.Option(help="Refresh hints: none, beside the events, or alone.")
     ] = Hints.OFF,
+    client: Annotated[
+        str | None, typer.Option(metavar="ID", help="The client id to be known by: migrations go by it.")
+    ] = None,
     cursor: Annotated[
         str | None,
         typer.Option(metavar="C", help="Start after this cursor; earliest: all that is held. Default: now."),
@@ -236,6 +239,7 @@ def tail(
         parameters = [("entity", value) for value in entity or ()]
         parameters += [("eventTypes", value) for value in event_types or ()]
         parameters += [("filter", value) for value in filters or ()]
+        parameters += [] if client is None else [("clientId", client)]
         parameters.append(("hints", hints.value))
         wanted = Wanted(url, tuple(parameters), cursor, limit, as_json)
         raise typer.Exit(asyncio.run(follow(wanted, Backoff(base_seconds=1.0, cap_seconds=30.0))))
