@@ -18,10 +18,13 @@ from flags.file_store import FileFlagStore
 from flags.late_preferences import LatePreferences
 from flags.preferences import Preferences
 from flags.store import FlagStore
+from flags.telemetry import Telemetry
+from flags.token_bucket import ClientLimits, Rate
 from gateway.clock import Clock, SystemClock
 from gateway.components import Components
 from gateway.errors import ConfigError
 from gateway.follower import Follower
+from gateway.guard_windows import GuardWindows, window_seconds
 from gateway.handlers.administration import add_administration
 from gateway.handlers.caller import Callers
 from gateway.handlers.health import HealthHandler
@@ -38,6 +41,8 @@ from gateway.interest import Interest
 from gateway.log import EventLog
 from gateway.logs import log_event
 from gateway.metrics import GatewayCollector, make_registry
+from gateway.parity_parts import make_parity
+from gateway.parity_sampler import ParitySampler
 from gateway.server import PROBLEMS, GatewayRunner
 from gateway.settings import Settings
 from gateway.supervisor import Supervisor
@@ -49,6 +54,10 @@ BODY_SECONDS = 10.0
 """How long a request body may take to arrive."""
 DEAD_PEER_SECONDS = 30.0
 """How much longer than `stream.stall_seconds` a peer may acknowledge nothing before the kernel gives up."""
+REPORTS_EACH = Rate(per_second=20, burst=100)
+"""What one address may report: one report a stream, but many clients may share an address."""
+REPORTS_TOTAL = Rate(per_second=500, burst=2000)
+MOST_REPORTERS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +75,9 @@ class Gateway:
     supervisor: Supervisor
     flags: FlagStore
     preferences: Preferences
+    windows: GuardWindows
+    telemetry: Telemetry
+    parity: ParitySampler
 
     async def start(self) -> None:
         """From the flags and the log to their readers; whoever asks after this gets answers.
@@ -83,6 +95,8 @@ class Gateway:
         self.history.open(self.log.epoch, bounds.floor)
         self.hub.start()
         self.supervisor.run("follower", self.follower.run)
+        if self.parity.lanes:
+            self.supervisor.run("parity", self.parity.run)
         await self.upstreams.start()
 
     async def drain(self) -> None:
@@ -164,6 +178,10 @@ def _build(settings: Settings, clock: Clock) -> Gateway:
     tell = partial(log_event, _log)
     flags = FileFlagStore(path, tell=tell)
     preferences = LatePreferences(path.with_name(f"{path.stem}.preferences.db"), tell=tell)
+    windows = GuardWindows(window_seconds(flags.snapshot, _owned_types(settings)))
+    limits = ClientLimits(REPORTS_EACH, REPORTS_TOTAL, MOST_REPORTERS, clock.monotonic())
+    parity = make_parity(settings, upstreams, history, flags, windows, clock)
+    follower.on_grown = parity.wake
     return Gateway(
         settings,
         clock,
@@ -176,12 +194,20 @@ def _build(settings: Settings, clock: Clock) -> Gateway:
         Supervisor(),
         flags,
         preferences,
+        windows,
+        Telemetry(windows, limits),
+        parity,
     )
 
 
 def _routes(settings: Settings) -> list[LegacyRoute]:
     max_event_bytes = settings.publish.max_event_bytes
-    return [LegacyRoute(**dict(route), max_event_bytes=max_event_bytes) for route in settings.legacy]
+    return [
+        LegacyRoute(
+            **{name: value for name, value in route if name != "parity"}, max_event_bytes=max_event_bytes
+        )
+        for route in settings.legacy
+    ]
 
 
 def _add_handlers(app: web.Application, gateway: Gateway, problems: Counter[str], hand_over: bool) -> None:
@@ -211,6 +237,7 @@ def _add_handlers(app: web.Application, gateway: Gateway, problems: Counter[str]
         publish.counters,
         gateway.supervisor.failures,
         gateway.upstreams.counters,
+        gateway.parity.reports,
     )
     handlers = (
         StreamHandler(history, hub, clock, transfer, callers, id_aliases, options),
@@ -231,7 +258,16 @@ def _add_handlers(app: web.Application, gateway: Gateway, problems: Counter[str]
     for handler in handlers:
         handler.add_routes(app)
     add_administration(
-        app, gateway.flags, gateway.preferences, clock, _owned_types(settings), id_aliases, gateway.upstreams
+        app,
+        gateway.flags,
+        gateway.preferences,
+        gateway.windows,
+        gateway.telemetry,
+        clock,
+        _owned_types(settings),
+        id_aliases,
+        gateway.upstreams,
+        gateway.parity,
     )
     add_legacy_routes(app, gateway.upstreams, terms.legacy)
 

@@ -232,6 +232,19 @@ def history(
 
 
 @flags_app.command()
+def parity(
+    component: ComponentArgument, url: GatewayOption = DEFAULT_GATEWAY, as_json: JsonOption = False
+) -> None:
+    """Show whether push says the same as polling.
+
+    \b
+    Example:
+      tidegate flags parity orders
+    """
+    _answer(url, None, as_json, lambda flags: flags.parity(component), flags_view.parity_lines)
+
+
+@flags_app.command()
 def pollers(
     component: ComponentArgument, url: GatewayOption = DEFAULT_GATEWAY, as_json: JsonOption = False
 ) -> None:

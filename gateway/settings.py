@@ -77,6 +77,18 @@ def _pointer(value: str) -> str:
     return value
 
 
+def _ignored(value: str) -> str:
+    if not value or not _POINTER.match(value):
+        raise _bad('must be a JSON pointer into an item such as "/updatedAt", where * is any one step')
+    return value
+
+
+def _unordered(value: str) -> str:
+    if not value or not _POINTER.match(value):
+        raise _bad('must be a JSON pointer to a list of an item such as "/tags", where * is any one step')
+    return value
+
+
 def _route_path(value: str) -> str:
     if not _PATH.match(value) or "//" in value or {".", ".."} & set(value.split("/")):
         raise _bad('must be a plain path that starts with "/", such as "/api/v1/orders"')
@@ -219,6 +231,31 @@ class ComponentSettings(_Section):
     entities: Annotated[tuple[Name, ...], Field(description="a list of entity types")]
 
 
+class ParitySettings(_Section):
+    """`[legacy.parity]`: what comparing the polled list with the pushed events overlooks, and remembers.
+
+    Without `settle_seconds` it is twice the route's interval, and at least 2: so that two polls that follow
+    one another fall into one window, and that a publisher may take longer than a fast poll.
+    """
+
+    ignore: Annotated[
+        tuple[Annotated[str, _text("a JSON pointer"), AfterValidator(_ignored)], ...],
+        Field(description="a list of JSON pointers into an item"),
+    ] = ()
+    unordered: Annotated[
+        tuple[Annotated[str, _text("a JSON pointer"), AfterValidator(_unordered)], ...],
+        Field(description="a list of JSON pointers to lists of an item"),
+    ] = ()
+    numeric_tolerance: Annotated[float, _number("a number", 0, 1_000_000_000)] = 0.0
+    settle_seconds: Annotated[float | None, _number("a number of seconds", 0.01, 31_536_000)] = None
+    merge: Annotated[bool, Field(strict=True, description="true or false")] = False
+    keep_values: Annotated[bool, Field(strict=True, description="true or false")] = False
+
+    def settle_of(self, interval_seconds: float) -> float:
+        """The settle window of a route that is polled so often."""
+        return max(2.0, 2 * interval_seconds) if self.settle_seconds is None else self.settle_seconds
+
+
 class LegacySettings(_Section):
     """`[[legacy]]`: one route that pollers call today (docs/protocol.md, section 7)."""
 
@@ -239,6 +276,7 @@ class LegacySettings(_Section):
     changes: Annotated[
         Mapping[Member, EventType], Field(description="a table of members and the event types they give")
     ] = {}
+    parity: ParitySettings = ParitySettings()
 
 
 class Settings(_Section):

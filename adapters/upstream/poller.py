@@ -10,9 +10,9 @@ import logging
 import math
 import random
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
-from adapters.upstream.comparison import BadAnswer
+from adapters.upstream.comparison import BadAnswer, Items
 from adapters.upstream.counters import RouteCounters, RouteHealth
 from adapters.upstream.route import LegacyRoute
 from adapters.upstream.snapshot import Snapshot
@@ -47,6 +47,18 @@ class Served(NamedTuple):
     age_seconds: int
 
 
+class AnswerListener(Protocol):
+    """Is told of every answer that callers see, in the event loop. It must neither wait nor raise."""
+
+    def polled(self, snapshot: Snapshot) -> None:
+        """The upstream was asked, and this is what it said."""
+        ...
+
+    def served(self, snapshot: Snapshot) -> None:
+        """A caller was answered from this."""
+        ...
+
+
 class _State(enum.Enum):
     """What the last poll gave. IDLE: none since somebody began to want the result, or nobody does."""
 
@@ -68,7 +80,8 @@ class Poller:
     """The schedule of one shared route.
 
     `run` is its one task; all else may be called at any time, from the loop's thread. `wanted` says whether
-    a subscriber could receive events of the entity type that it is given.
+    a subscriber could receive events of the entity type that it is given. `listener`, where there is one, is
+    told of the answers; whoever answers a caller tells it of that.
     """
 
     def __init__(
@@ -82,6 +95,7 @@ class Poller:
     ) -> None:
         self.route = route
         self.counters = counters
+        self.listener: AnswerListener | None = None
         self._tracker = tracker
         self._wanted = wanted
         self._clock = clock
@@ -147,6 +161,10 @@ class Poller:
             if self._state is _State.HELD or age <= self.route.stale_if_error_seconds:
                 return Served(snapshot, Freshness.STALE, int(age))
         raise self._refusal()
+
+    async def items_of(self, snapshot: Snapshot) -> Items:
+        """The items of one of this route's snapshots, by key. Asks nobody."""
+        return await self._tracker.items_of(snapshot)
 
     def wake(self) -> None:
         """Looks again whether somebody wants the result."""
@@ -237,6 +255,9 @@ class Poller:
         self._backoff.reset()
         self._state = _State.CURRENT if taken else _State.HELD
         self._last_success_ms = self._clock.wall_ms()
+        snapshot = self._tracker.snapshot
+        if taken and snapshot is not None and self.listener is not None:
+            self.listener.polled(snapshot)
 
     def _failed(self, error: TidegateError) -> None:
         if isinstance(error, BadAnswer):

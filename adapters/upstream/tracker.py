@@ -76,15 +76,16 @@ class Tracker:
         asked_at = self._clock.monotonic()
         old = self.snapshot
         fetched = await self._fetch(old.validators if old is not None else {})
+        received_at = self._clock.monotonic()
         cursor = str(Cursor(epoch, before))
         if fetched is None:
             if old is not None:
-                self.snapshot = replace(old, asked_at=asked_at, cursor=cursor)
+                self.snapshot = replace(old, asked_at=asked_at, received_at=received_at, cursor=cursor)
             self._counters.not_modified += 1
             self._held = None
             return True
         digest = await _offload(len(fetched.body), digest_of, fetched.body)
-        new = self._snapshot_of(fetched, digest, asked_at, cursor)
+        new = self._snapshot_of(fetched, digest, asked_at, received_at, cursor)
         if old is not None and old.digest == digest:
             self.snapshot = replace(new, body=old.body)
             self._counters.unchanged += 1
@@ -99,6 +100,13 @@ class Tracker:
         with contextlib.suppress(ValueError):
             self._items[self._route.path, digest] = items
         return True
+
+    async def items_of(self, snapshot: Snapshot) -> Items:
+        """The items of an answer that was kept, read again where nobody remembers them."""
+        known = self._items.get((self._route.path, snapshot.digest))
+        if known is not None:
+            return known
+        return await _offload(len(snapshot.body), extract, snapshot.body, self._route)
 
     async def _follow(self, old: Snapshot, new: Snapshot, items: Items, before: Cursor) -> bool:
         """Publishes what leads from `old` to `new` and keeps `new`; False where that is held."""
@@ -163,7 +171,9 @@ class Tracker:
             self._tell(logging.WARNING, "upstream_cursor_kept_back", detail=error.detail)
         return at
 
-    def _snapshot_of(self, fetched: Fetched, digest: str, asked_at: float, cursor: str) -> Snapshot:
+    def _snapshot_of(
+        self, fetched: Fetched, digest: str, asked_at: float, received_at: float, cursor: str
+    ) -> Snapshot:
         old = self.snapshot
         given = fetched.headers.get("ETag", "")
         trusted = old is None or old.etags_trusted
@@ -191,6 +201,7 @@ class Tracker:
             etags_trusted=trusted,
             validators=validators,
             asked_at=asked_at,
+            received_at=received_at,
             cursor=cursor,
         )
 

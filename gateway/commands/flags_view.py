@@ -5,6 +5,7 @@ says can steer the terminal.
 """
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -100,6 +101,46 @@ def poller_lines(answer: Members) -> list[str]:
         for poller in pollers
     ]
     return [*table(rows), summary]
+
+
+def parity_lines(answer: Members) -> list[str]:
+    """Whether push says the same as polling: the verdict, then the outcomes and where the two differ."""
+    head = f"{_text(answer.get('component'))}: stage {_text(answer.get('stage'))}"
+    ratio = answer.get("checkRatio")
+    if ratio is not None:
+        head += f", one in {_text(ratio)} polled answers is compared"
+    lines = [head, _verdict(answer)]
+    samples, dropped = _text(answer.get("samples")), _text(answer.get("dropped"))
+    lines.append(
+        f"{samples} answers compared, {dropped} dropped; {_text(answer.get('pending'))} differences pending, "
+        f"{_text(answer.get('standing'))} standing"
+    )
+    outcomes = answer.get("outcomes")
+    counted = [item for item in outcomes.items() if item[1]] if isinstance(outcomes, Mapping) else []
+    if counted:
+        rows: list[tuple[str, ...]] = [("OUTCOME", "COUNT")]
+        rows += [(_text(name), _text(count)) for name, count in counted]
+        lines += table(rows)
+    return [*lines, *_place_lines(answer.get("places"))]
+
+
+def _verdict(answer: Members) -> str:
+    consistency = answer.get("consistency")
+    if isinstance(consistency, int | float):
+        # Cut off, not rounded: 100 % is said only where nothing differed.
+        return f"consistency {math.floor(consistency * 10_000) / 100:g} %"
+    return f"consistency unknown ({_text(answer.get('reason'))}): {_text(answer.get('why'))}"
+
+
+def _place_lines(places: object) -> list[str]:
+    if not isinstance(places, Mapping):
+        return []
+    return [
+        f"differs: {_text(entity_type)} {_text(place.get('pointer')) or '(as a whole)'}, "
+        f"{_text(place.get('count'))} times"
+        for entity_type, found in places.items()
+        for place in _objects(found)
+    ]
 
 
 def explain_lines(answer: Members) -> list[str]:

@@ -16,6 +16,7 @@ import uvloop
 from aiohttp import web
 
 from gateway.app import GATEWAY, create_app
+from gateway.clock import Clock
 from gateway.server import GatewayRunner
 from gateway.settings import Settings
 from tests.support.http import DEADLINE_SECONDS
@@ -49,11 +50,13 @@ class GatewayThread:
         *,
         hand_over: bool = True,
         loop: str = "uvloop",
+        clock: Clock | None = None,
         extend: Callable[[web.Application], None] = lambda app: None,
     ) -> None:
         self._settings = settings
         self._extend = extend
         self._hand_over = hand_over
+        self._clock = clock
         self._loop_factory = LOOPS[loop]
         self._thread = threading.Thread(target=self._main, name="gateway", daemon=True)
         self._ready = threading.Event()
@@ -100,7 +103,7 @@ class GatewayThread:
         self.loop = asyncio.get_running_loop()
         self.loop.set_exception_handler(lambda _, context: self.errors.append(context))
         self._stop = asyncio.Event()
-        self.app = create_app(self._settings, hand_over=self._hand_over)
+        self.app = create_app(self._settings, clock=self._clock, hand_over=self._hand_over)
         self._extend(self.app)
         self.parts = self.app[GATEWAY]
         runner = GatewayRunner(self.app)

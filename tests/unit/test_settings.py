@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from gateway import settings as module
 from gateway.config import load_settings
 from gateway.events import RESERVED_EVENT_TYPES
-from gateway.settings import LegacySettings, Settings
+from gateway.settings import LegacySettings, ParitySettings, Settings
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 ROUTE = {
@@ -63,7 +63,31 @@ def test_a_legacy_route_has_the_contract_s_defaults() -> None:
         "shared": False,
         "events": "poll",
         "changes": {},
+        "parity": {
+            "ignore": (),
+            "unordered": (),
+            "numeric_tolerance": 0.0,
+            "settle_seconds": None,
+            "merge": False,
+            "keep_values": False,
+        },
     }
+
+
+@pytest.mark.parametrize(("interval", "window"), [(0.5, 2.0), (1.0, 2.0), (5.0, 10.0)])
+def test_two_polls_in_a_row_and_a_slow_publisher_fall_into_the_settle_window(
+    interval: float, window: float
+) -> None:
+    assert ParitySettings().settle_of(interval) == window
+
+
+def test_a_settle_window_that_is_set_counts_whatever_the_interval() -> None:
+    assert ParitySettings(settle_seconds=0.5).settle_of(60.0) == 0.5
+
+
+def test_the_example_of_a_legacy_route_names_every_setting_of_its_parity() -> None:
+    written = tomllib.loads((EXAMPLES / "orders.toml").read_text())["legacy"][0]["parity"]
+    assert set(written) == set(ParitySettings.model_fields)
 
 
 def test_every_plain_setting_says_in_words_what_is_allowed() -> None:

@@ -1,0 +1,468 @@
+"""Polled answers and pushed events on their way to the comparison: what is taken, waits, or is lost."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import count
+from typing import Any
+
+import orjson
+import pytest
+from multidict import CIMultiDict
+
+from adapters.upstream import Snapshot
+from flags.canonical import STRICT
+from flags.flag import Flag, Flags, Latch
+from flags.parity import Parity
+from flags.parity_report import ParityReport, Tally
+from flags.stages import Stage
+from gateway import parity_sampler as module
+from gateway.events import ORIGIN, Cursor, Event, Position
+from gateway.history import History
+from gateway.parity_lane import MOST_ANSWERS, ParityLane
+from gateway.parity_sampler import ParitySampler
+from tests.support.clock import ManualClock
+from tests.support.events import a_record, an_event
+from tests.support.legacy import legacy_route, order
+from tests.support.loop import let_others_run, until
+
+SETTLE = 2.0
+EPOCH = "e1"
+LATCH = Latch(at="2026-11-20T10:30:00.000Z", metric="consistency", value=0.5, threshold=0.9, reason="half")
+
+
+class Node:
+    """A history, one lane beside it, and the upstream's answers as a test gives them."""
+
+    def __init__(self, clock: ManualClock, *, max_events: int = 1000, **route: Any) -> None:
+        self.clock = clock
+        self.history = History(max_events=max_events, max_age_seconds=1e9, max_bytes=10**9, id_aliases={})
+        self.history.open(EPOCH, ORIGIN)
+        self.tallies: list[tuple[str, Tally]] = []
+        self.sampler = ParitySampler(
+            self.history, clock, lambda component, tally, now: self.tallies.append((component, tally))
+        )
+        self.flag: Flag | None = None
+        self.read: list[Snapshot] = []
+        self.unreadable: Snapshot | None = None
+        self.shown: dict[str, Any] = {}
+        route_settings = {"events": "external", "max_body_bytes": 1000} | route
+        parity = Parity("order", STRICT, SETTLE, ORIGIN, clock.monotonic())
+        self.lane = ParityLane(
+            legacy_route(**route_settings),
+            self.items_of,
+            parity,
+            SETTLE,
+            lambda: self.flag,
+            self.sampler.wake,
+        )
+        self.sampler.add(self.lane)
+        self._numbers = count(1)
+
+    async def items_of(self, snapshot: Snapshot) -> dict[str, bytes]:
+        self.read.append(snapshot)
+        if snapshot is self.unreadable:
+            raise ValueError("unreadable")
+        return {item["orderID"]: orjson.dumps(item) for item in orjson.loads(snapshot.body)}
+
+    def in_stage(self, stage: Stage, **members: Any) -> None:
+        given = {"component": "orders", "stage": stage, "check_ratio": 1, "revision": 1}
+        self.flag = Flag(**(given | members))
+        self.sampler.wake()
+
+    def lists(self, key: str, **members: Any) -> None:
+        self.shown[key] = order(key, **members)
+
+    def answer(self, position: Position | None = None, *, epoch: str = EPOCH) -> Snapshot:
+        """The upstream's answer now, with the position that the log had before."""
+        now = self.clock.monotonic()
+        return Snapshot(
+            body=orjson.dumps(list(self.shown.values())),
+            digest="",
+            headers=CIMultiDict(),
+            etag='"v"',
+            etags_trusted=True,
+            validators={},
+            asked_at=now,
+            received_at=now,
+            cursor=str(Cursor(epoch, position or self.history.head_position)),
+        )
+
+    def polls(self, **options: Any) -> Snapshot:
+        """The upstream is asked, and the lane is told."""
+        snapshot = self.answer(**options)
+        self.lane.polled(snapshot)
+        return snapshot
+
+    def push(self, key: str, event: Event | None = None, **data: Any) -> None:
+        self.history.append(
+            a_record(next(self._numbers), event or an_event(f"order:{key}", data=order(key, **data))),
+            self.clock.monotonic(),
+        )
+        self.sampler.wake()
+
+    @property
+    def report(self) -> ParityReport:
+        report = self.sampler.report("orders")
+        assert report is not None
+        return report
+
+    @property
+    def outcomes(self) -> dict[str, int]:
+        counts = {outcome.value: number for outcome, number in self.report.outcomes.items() if number}
+        counts.pop("incomparable", None)
+        return counts
+
+    async def compares(self, samples: int) -> None:
+        await until(lambda: self.report.samples == samples, f"{samples} samples")
+        await let_others_run()
+
+    async def begins(self) -> int:
+        """A fold whose entities have their first state; gives how many samples that took."""
+        await let_others_run()
+        self.clock.advance(SETTLE)
+        before = self.report.samples
+        self.polls()
+        await self.compares(before + 1)
+        self.clock.advance(SETTLE)
+        return before + 1
+
+
+@pytest.fixture
+def node(clock: ManualClock) -> Node:
+    node = Node(clock)
+    node.in_stage(Stage.SHADOW)
+    node.lists("A", orderStage="open")
+    return node
+
+
+@asynccontextmanager
+async def running(node: Node) -> AsyncIterator[None]:
+    task = asyncio.create_task(node.sampler.run())
+    await let_others_run()
+    try:
+        yield
+        assert not task.done(), task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_what_was_pushed_is_compared_with_what_is_polled_later(node: Node) -> None:
+    async with running(node):
+        samples = await node.begins()
+        node.push("A", orderStage="paid")
+        node.lists("A", orderStage="paid")
+        node.polls()
+        await node.compares(samples + 1)
+    assert node.outcomes == {"match": 1}
+    assert node.tallies == [("orders", Tally(agreed=1))]
+
+
+async def test_events_of_other_types_and_of_none_change_nothing(node: Node) -> None:
+    async with running(node):
+        samples = await node.begins()
+        node.push("A", an_event("invoice:A", data={"orderStage": "lost"}))
+        node.push("A", an_event(None))
+        node.polls()
+        await node.compares(samples + 1)
+    assert node.outcomes == {}
+
+
+async def test_an_answer_waits_until_the_history_has_come_as_far_as_its_cursor(node: Node) -> None:
+    async with running(node):
+        samples = await node.begins()
+        node.lists("A", orderStage="paid")
+        node.polls(position=Position(1, 0))
+        await let_others_run()
+        assert node.report.samples == samples
+        node.push("A", orderStage="paid")
+        await node.compares(samples + 1)
+    assert node.outcomes == {"match": 1}
+
+
+async def test_answers_that_come_too_fast_are_dropped_and_counted_and_nothing_grows(node: Node) -> None:
+    async with running(node):
+        samples = await node.begins()
+        for _ in range(1000):
+            node.polls(position=Position(1, 0))
+        assert node.report.dropped == 1000 - MOST_ANSWERS
+        node.push("A", orderStage="open")
+        await node.compares(samples + MOST_ANSWERS)
+    assert node.report.dropped == 1000 - MOST_ANSWERS
+
+
+async def test_an_answer_that_is_larger_than_the_queue_is_dropped(node: Node) -> None:
+    node.lists("A", text="x" * 3000)
+    async with running(node):
+        node.polls()
+        await let_others_run()
+    assert (node.report.samples, node.report.dropped) == (0, 1)
+
+
+async def test_an_answer_is_compared_once_however_many_callers_get_it(node: Node) -> None:
+    async with running(node):
+        snapshot = node.polls()
+        for _ in range(10):
+            node.lane.served(snapshot)
+        await node.compares(1)
+        node.lane.served(snapshot)
+        await let_others_run()
+    assert (node.report.samples, node.report.dropped) == (1, 0)
+
+
+async def test_an_answer_that_had_no_turn_at_the_poll_may_have_it_when_a_caller_gets_it(node: Node) -> None:
+    async with running(node):
+        samples = await node.begins()
+        node.in_stage(Stage.SHADOW, check_ratio=3)
+        node.polls()
+        await node.compares(samples + 1)
+        snapshot = node.polls()
+        await let_others_run()
+        assert node.report.samples == samples + 1
+        node.lane.served(snapshot)
+        node.lane.served(snapshot)
+        await node.compares(samples + 2)
+
+
+async def test_the_first_states_do_not_wait_for_an_answer_s_turn(node: Node) -> None:
+    node.in_stage(Stage.SHADOW, check_ratio=1000)
+    async with running(node):
+        node.polls()
+        await node.compares(1)
+        node.polls()
+        await let_others_run()
+        assert node.report.samples == 1
+        node.clock.advance(SETTLE)
+        node.polls()
+        await node.compares(2)
+        node.polls()
+        await let_others_run()
+        assert node.report.samples == 2
+
+
+async def test_a_difference_is_settled_by_one_answer_whatever_its_turn(node: Node) -> None:
+    async with running(node):
+        samples = await node.begins()
+        node.in_stage(Stage.SHADOW, check_ratio=1000)
+        node.polls()
+        await node.compares(samples + 1)
+        node.lists("A", orderStage="paid")
+        node.in_stage(Stage.SHADOW, check_ratio=1)
+        node.polls()
+        await node.compares(samples + 2)
+        node.in_stage(Stage.SHADOW, check_ratio=1000)
+        node.polls()
+        node.clock.advance(SETTLE)
+        node.polls()
+        node.polls()
+        await let_others_run()
+    assert node.outcomes == {"mismatch": 1}
+
+
+@pytest.mark.parametrize("stage", [Stage.SHADOW, Stage.LIVE, Stage.RAMPDOWN])
+async def test_a_component_is_compared_while_both_are_there(node: Node, stage: Stage) -> None:
+    node.in_stage(stage)
+    async with running(node):
+        node.polls()
+        await node.compares(1)
+
+
+@pytest.mark.parametrize("stage", [Stage.OFF, Stage.COMPLETE])
+async def test_a_component_is_not_compared_before_and_after(node: Node, stage: Stage) -> None:
+    node.in_stage(stage)
+    async with running(node):
+        node.polls()
+        await let_others_run()
+    assert node.read == []
+    assert (node.report.samples, node.report.dropped) == (0, 0)
+
+
+async def test_a_component_without_a_flag_is_not_compared(node: Node) -> None:
+    node.flag = None
+    async with running(node):
+        node.polls()
+        await let_others_run()
+    assert node.report.samples == 0
+
+
+async def test_what_was_missed_while_nothing_was_compared_is_not_held_against_push(node: Node) -> None:
+    async with running(node):
+        await node.begins()
+        node.in_stage(Stage.OFF)
+        await let_others_run()
+        node.lists("A", orderStage="paid")
+        node.push("A", orderStage="paid")
+        await let_others_run()
+        node.in_stage(Stage.SHADOW)
+        await let_others_run()
+        await node.begins()
+        node.polls()
+        await let_others_run()
+    assert node.outcomes == {}
+    assert node.report.pending == 0
+
+
+async def test_answers_that_waited_when_comparing_ended_are_counted_as_dropped(node: Node) -> None:
+    async with running(node):
+        await node.begins()
+        node.polls(position=Position(1, 0))
+        node.polls(position=Position(1, 0))
+        await let_others_run()
+        node.in_stage(Stage.OFF)
+        await let_others_run()
+    assert node.report.dropped == 2
+
+
+async def test_a_reader_that_fell_off_the_history_begins_anew(clock: ManualClock) -> None:
+    node = Node(clock, max_events=4)
+    node.in_stage(Stage.SHADOW)
+    node.lists("A", orderStage="open")
+    async with running(node):
+        await node.begins()
+        for number in range(20):
+            node.push("A", orderStage=f"stage {number}")
+        node.history.trim(clock.monotonic(), node.history.head)
+        node.lists("A", orderStage="lost")
+        await let_others_run()
+        await node.begins()
+        node.polls()
+        await let_others_run()
+    assert node.outcomes == {}
+    assert node.report.pending == 0
+
+
+async def test_a_new_epoch_begins_anew_and_drops_the_answers_of_the_old(node: Node) -> None:
+    async with running(node):
+        await node.begins()
+        node.history.open("e2", ORIGIN)
+        node.polls()
+        node.polls(epoch="e2")
+        await let_others_run()
+    assert node.report.dropped == 1
+    assert node.report.samples == 2
+
+
+async def test_a_component_that_is_rearmed_is_compared_from_there(node: Node) -> None:
+    async with running(node):
+        samples = await node.begins()
+        node.lists("A", orderStage="paid")
+        node.polls()
+        await node.compares(samples + 1)
+        assert node.report.pending == 1
+        node.in_stage(Stage.LIVE, latch=LATCH)
+        latched = Flags({"orders": node.flag} if node.flag else {})
+        node.in_stage(Stage.LIVE)
+        rearmed = Flags({"orders": node.flag} if node.flag else {})
+        node.sampler.flags_changed(latched, latched)
+        await let_others_run()
+        assert node.report.pending == 1
+        node.sampler.flags_changed(latched, rearmed)
+        await let_others_run()
+        assert node.report.pending == 0
+        await node.begins()
+        node.polls()
+        await let_others_run()
+    assert node.outcomes == {}
+
+
+async def test_polls_that_differ_with_no_event_to_explain_it_are_noise(node: Node) -> None:
+    async with running(node):
+        await node.begins()
+        node.lists("A", orderStage="open", servedAt=1)
+        node.polls()
+        node.clock.advance(SETTLE / 2)
+        node.lists("A", orderStage="open", servedAt=2)
+        node.polls()
+        await let_others_run()
+        assert node.report.noise_floor.compared == 0
+        node.clock.advance(SETTLE)
+        node.polls()
+        await until(lambda: node.report.noise_floor.compared > 0, "polls were compared with one another")
+    noise = node.report.noise_floor
+    assert (noise.compared, noise.differing, [place.pointer for place in noise.places]) == (
+        1,
+        1,
+        ["/servedAt"],
+    )
+
+
+async def test_a_change_between_two_polls_that_push_tells_within_the_window_is_no_noise(node: Node) -> None:
+    async with running(node):
+        await node.begins()
+        node.polls()
+        node.lists("A", orderStage="paid")
+        node.polls()
+        await let_others_run()
+        node.clock.advance(SETTLE / 2)
+        node.push("A", orderStage="paid")
+        node.clock.advance(SETTLE)
+        node.polls()
+        await let_others_run()
+    assert node.report.noise_floor.differing == 0
+    assert node.outcomes == {"push_behind": 1}
+
+
+async def test_polls_further_apart_than_a_window_are_not_compared_with_one_another(node: Node) -> None:
+    async with running(node):
+        for _ in range(4):
+            node.clock.advance(SETTLE + 1)
+            node.polls()
+            await let_others_run()
+    assert node.report.samples == 4
+    assert node.report.noise_floor.compared == 0
+
+
+class BusyClock(ManualClock):
+    """A clock on which looking takes time."""
+
+    def __init__(self, step_seconds: float) -> None:
+        super().__init__()
+        self._step_seconds = step_seconds
+
+    def monotonic(self) -> float:
+        self.advance(self._step_seconds)
+        return super().monotonic()
+
+
+async def test_a_long_list_is_compared_in_slices_between_which_others_run() -> None:
+    node = Node(BusyClock(module.SLICE_SECONDS / 4), max_body_bytes=10**6)
+    node.in_stage(Stage.SHADOW)
+    for number in range(400):
+        node.lists(str(number), orderStage="open")
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while sum(node.report.outcomes.values()) < 400:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async with running(node):
+        node.polls()
+        await asyncio.wait_for(others(), 10)
+    assert turns >= 400 / 5
+
+
+async def test_a_task_that_failed_leaves_out_what_it_was_at_and_begins_anew(node: Node) -> None:
+    node.unreadable = node.polls()
+    with pytest.raises(ValueError, match="unreadable"):
+        await node.sampler.run()
+    async with running(node):
+        await node.begins()
+        node.push("A", orderStage="open")
+        node.polls()
+        await let_others_run()
+    assert node.outcomes == {"match": 1}
+
+
+def test_a_component_without_a_lane_has_no_report(node: Node) -> None:
+    assert node.sampler.report("billing") is None
+    assert not node.sampler.is_same_source("billing")
+
+
+@pytest.mark.parametrize(("events", "same"), [("poll", True), ("external", False)])
+def test_a_component_is_of_the_same_source_where_its_polls_make_its_events(
+    clock: ManualClock, events: str, same: bool
+) -> None:
+    assert Node(clock, events=events).sampler.is_same_source("orders") is same
