@@ -5,7 +5,7 @@ import logging
 import resource
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 
@@ -20,11 +20,14 @@ from flags.preferences import Preferences
 from flags.store import FlagStore
 from flags.telemetry import Telemetry
 from flags.token_bucket import ClientLimits, Rate
+from gateway.audience import Audience
 from gateway.clock import Clock, SystemClock
 from gateway.components import Components
 from gateway.errors import ConfigError
 from gateway.follower import Follower
+from gateway.guard_metrics import GuardCollector
 from gateway.guard_windows import GuardWindows, window_seconds
+from gateway.guardian import Guardian
 from gateway.handlers.administration import add_administration
 from gateway.handlers.caller import Callers
 from gateway.handlers.health import HealthHandler
@@ -43,6 +46,7 @@ from gateway.logs import log_event
 from gateway.metrics import GatewayCollector, make_registry
 from gateway.parity_parts import make_parity
 from gateway.parity_sampler import ParitySampler
+from gateway.pollers import Pollers
 from gateway.server import PROBLEMS, GatewayRunner
 from gateway.settings import Settings
 from gateway.supervisor import Supervisor
@@ -78,6 +82,9 @@ class Gateway:
     windows: GuardWindows
     telemetry: Telemetry
     parity: ParitySampler
+    audience: Audience
+    pollers: Pollers
+    guardian: Guardian
 
     async def start(self) -> None:
         """From the flags and the log to their readers; whoever asks after this gets answers.
@@ -98,6 +105,7 @@ class Gateway:
         if self.parity.lanes:
             self.supervisor.run("parity", self.parity.run)
         await self.upstreams.start()
+        self.supervisor.run("guard", self.guardian.run)
 
     async def drain(self) -> None:
         """Sends the streams away, and waits for them at most `server.drain_seconds`."""
@@ -178,8 +186,14 @@ def _build(settings: Settings, clock: Clock) -> Gateway:
     tell = partial(log_event, _log)
     flags = FileFlagStore(path, tell=tell)
     preferences = LatePreferences(path.with_name(f"{path.stem}.preferences.db"), tell=tell)
-    windows = GuardWindows(window_seconds(flags.snapshot, _owned_types(settings)))
+    owned = _owned_types(settings)
+    windows = GuardWindows(window_seconds(flags.snapshot, owned))
     limits = ClientLimits(REPORTS_EACH, REPORTS_TOTAL, MOST_REPORTERS, clock.monotonic())
+    telemetry = Telemetry(windows, limits)
+    audience = hub.observer = Audience(windows, telemetry, owned, clock)
+    pollers = Pollers(windows.knows, upstreams.requests_of)
+    guardian = Guardian(flags, windows, audience, pollers, clock, _compared(upstreams.routes))
+    flags.subscribe(guardian.changed)
     parity = make_parity(settings, upstreams, history, flags, windows, clock)
     follower.on_grown = parity.wake
     return Gateway(
@@ -195,8 +209,11 @@ def _build(settings: Settings, clock: Clock) -> Gateway:
         flags,
         preferences,
         windows,
-        Telemetry(windows, limits),
+        telemetry,
         parity,
+        audience,
+        pollers,
+        guardian,
     )
 
 
@@ -208,6 +225,11 @@ def _routes(settings: Settings) -> list[LegacyRoute]:
         )
         for route in settings.legacy
     ]
+
+
+def _compared(routes: Iterable[LegacyRoute]) -> set[str]:
+    """The components whose push has another source than the polled answers it can be compared with."""
+    return {route.component for route in routes if route.shared and route.events == "external"}
 
 
 def _add_handlers(app: web.Application, gateway: Gateway, problems: Counter[str], hand_over: bool) -> None:
@@ -239,8 +261,9 @@ def _add_handlers(app: web.Application, gateway: Gateway, problems: Counter[str]
         gateway.upstreams.counters,
         gateway.parity.reports,
     )
+    guard = GuardCollector(gateway.guardian, gateway.telemetry)
     handlers = (
-        StreamHandler(history, hub, clock, transfer, callers, id_aliases, options),
+        StreamHandler(history, hub, clock, transfer, callers, gateway.audience, id_aliases, options),
         publish,
         PollHandler(
             history,
@@ -253,7 +276,7 @@ def _add_handlers(app: web.Application, gateway: Gateway, problems: Counter[str]
             id_aliases,
         ),
         MigrationHandler(components, callers, review),
-        HealthHandler(gateway.not_ready, make_registry(collector)),
+        HealthHandler(gateway.not_ready, make_registry(collector, guard)),
     )
     for handler in handlers:
         handler.add_routes(app)
@@ -263,10 +286,13 @@ def _add_handlers(app: web.Application, gateway: Gateway, problems: Counter[str]
         gateway.preferences,
         gateway.windows,
         gateway.telemetry,
+        gateway.audience,
+        gateway.pollers,
+        gateway.guardian,
         clock,
         _owned_types(settings),
         id_aliases,
-        gateway.upstreams,
+        gateway.upstreams.routes,
         gateway.parity,
     )
     add_legacy_routes(app, gateway.upstreams, terms.legacy)

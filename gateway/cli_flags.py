@@ -258,6 +258,19 @@ def pollers(
 
 
 @flags_app.command()
+def guard(
+    component: ComponentArgument, url: GatewayOption = DEFAULT_GATEWAY, as_json: JsonOption = False
+) -> None:
+    """Show what the guard makes of a component, from which figures, and what it would do.
+
+    \b
+    Example:
+      tidegate flags guard orders
+    """
+    _answer(url, None, as_json, lambda flags: flags.guard(component), flags_view.guard_lines)
+
+
+@flags_app.command()
 def explain(
     user: Annotated[str | None, typer.Option(metavar="ID", help="The caller's user id.")] = None,
     session: Annotated[str | None, typer.Option(metavar="ID", help="Its session id.")] = None,

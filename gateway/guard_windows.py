@@ -6,6 +6,8 @@ from flags.flag import Flags
 from flags.guard_settings import GuardSettings
 from flags.guard_window import GuardWindow
 
+_DEFAULT_SECONDS = GuardSettings().window_seconds
+
 
 class GuardWindows(Mapping[str, GuardWindow]):
     """Each component's window, made when it is first asked for.
@@ -49,6 +51,6 @@ def window_seconds(
         flag = snapshot().get(component)
         if flag is not None:
             return flag.guard.window_seconds
-        return GuardSettings().window_seconds if component in configured else None
+        return _DEFAULT_SECONDS if component in configured else None
 
     return seconds_of

@@ -26,6 +26,7 @@ from gateway.clock import Clock, Scheduler, rfc3339
 from gateway.group import Delivery, Group, Groups
 from gateway.hints import Refresh
 from gateway.history import History, ResetReason
+from gateway.observer import Observer
 from gateway.refresher import Refresher
 from gateway.selectors import Match, Selector
 from gateway.subscriber import Signal, State, Subscriber, Transport
@@ -89,7 +90,7 @@ class Hub:
     """Every subscriber of this node, and the work of keeping them up to date.
 
     Belongs to one event loop. `draw(low, high)` is where chance comes in. Methods never raise for what a
-    transport does: a connection that fails is counted and closed.
+    transport does: a connection that fails is counted and closed. `observer` is told of the streams.
     """
 
     def __init__(
@@ -109,6 +110,7 @@ class Hub:
         self._draw = draw
         self.counters = HubCounters()
         self.groups = Groups(fan_in)
+        self.observer = Observer()
         self.flushed = history.head
         self.is_draining = False
         self._refresher = Refresher(history, scheduler, clock, fan_in, self._begin_hints)
@@ -168,6 +170,7 @@ class Hub:
         subscriber = Subscriber(group, number, transport, asked)
         self._subscribers[subscriber] = None
         self.counters.opened += 1
+        self.observer.attached(subscriber)
         return subscriber
 
     def begin(self, subscriber: Subscriber, *, resumed: bool) -> None:
@@ -234,6 +237,7 @@ class Hub:
         self._refresher.settle(subscriber)
         group.readers -= 1
         self.groups.release(group)
+        self.observer.ended(subscriber)
         if not self._subscribers:
             _resolve(self._empty_waiters)
 
@@ -300,6 +304,7 @@ class Hub:
         self.flushed = target
         self._history.trim(self._clock.monotonic(), target)
         self.counters.flushes += 1
+        self.observer.flushed(entries)
         _resolve(self._flush_waiters)
         # The loop writes what was queued before the next turn comes: that belongs to what the flush takes.
         yield
@@ -477,7 +482,8 @@ class Hub:
 
     def _apply(self, subscriber: Subscriber, change: Change) -> None:
         """Between flushes: what a live subscriber has is then one number, from which it goes on otherwise."""
-        subscriber.asked = change.asked
+        before, subscriber.asked = subscriber.asked, change.asked
+        self.observer.moved(subscriber, before)
         self.counters.moved += 1
         was_live = subscriber.state is State.LIVE
         if was_live:

@@ -137,8 +137,9 @@ class GatewayCollector(Collector):
         yield from (samples, dropped, outcomes)
 
 
-def make_registry(collector: Collector) -> CollectorRegistry:
+def make_registry(*collectors: Collector) -> CollectorRegistry:
     """A registry of its own, so that several gateways can live in one process."""
     registry = CollectorRegistry()
-    registry.register(collector)
+    for collector in collectors:
+        registry.register(collector)
     return registry

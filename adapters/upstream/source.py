@@ -79,6 +79,10 @@ class UpstreamSource:
         """The poller of a shared route; None for any other."""
         return self._pollers.get(route.path)
 
+    def requests_of(self, component: str) -> int:
+        """How often a component's upstreams were asked on everybody's behalf."""
+        return sum(self.counters[route.path].polls for route in self.routes if route.component == component)
+
     def wake(self) -> None:
         """Tells the pollers that somebody new may want their results. Costs nothing where nobody does."""
         for poller in self._pollers.values():

@@ -86,10 +86,11 @@ def poller_lines(answer: Members) -> list[str]:
     pollers = _objects(answer.get("pollers"))
     summary = (
         f"{_text(answer.get('polls'))} polls, {_text(answer.get('upstreamRequests'))} requests to the "
-        f"upstream, {_text(answer.get('savedBySnapshot'))} saved by the shared snapshot"
+        f"upstream, {_text(answer.get('savedBySnapshot'))} saved by the shared snapshot, "
+        f"{_text(answer.get('savedByPush'))} by push"
     )
     if not pollers:
-        return ["nobody has polled since the gateway started"]
+        return ["nobody has polled since the gateway started", summary]
     rows: list[tuple[str, ...]] = [("CLIENT", "POLLS", "PER SECOND", "LAST SEEN")]
     rows += [
         (
@@ -141,6 +142,30 @@ def _place_lines(places: object) -> list[str]:
         for entity_type, found in places.items()
         for place in _objects(found)
     ]
+
+
+def guard_lines(answer: Members) -> list[str]:
+    """The verdict, each metric with its thresholds, and what is done about it."""
+    dry = " (dry run)" if answer.get("dryRun") else ""
+    lines = [f"{_text(answer.get('component'))}: {_text(answer.get('verdict'))}{dry}"]
+    lines.append(f"  {_text(answer.get('sentence'))}")
+    rows: list[tuple[str, ...]] = [("METRIC", "VALUE", "SAMPLES", "PROMOTE", "FAIL", "")]
+    metrics = answer.get("metrics")
+    for name, metric in metrics.items() if isinstance(metrics, Mapping) else ():
+        if isinstance(metric, Mapping):
+            shown = tuple(_text(metric.get(member)) for member in ("value", "samples", "promote", "fail"))
+            rows.append((_text(name), *shown, "" if metric.get("measured") else "not measured"))
+    return [*lines, *table(rows), _guard_action(answer)]
+
+
+def _guard_action(answer: Members) -> str:
+    action = answer.get("action")
+    if not isinstance(action, Mapping):
+        return "nothing to do"
+    would = "would " if answer.get("dryRun") else "will "
+    if action.get("do") == "promote":
+        return f"{would}promote to {_text(action.get('percentage'))} %"
+    return f"{would}roll back: {_text(action.get('reason'))}"
 
 
 def explain_lines(answer: Members) -> list[str]:

@@ -76,6 +76,7 @@ class InsightHandler:
                 "unlistedBound": report.unlisted_bound,
                 "upstreamRequests": report.upstream_requests,
                 "savedBySnapshot": report.saved_by_snapshot,
+                "savedByPush": report.saved_by_push,
             }
         )
 

@@ -9,12 +9,13 @@ from aiohttp import web
 from aiohttp_sse import EventSourceResponse
 
 from gateway import control
+from gateway.audience import Audience
 from gateway.clock import Clock, rfc3339
 from gateway.components import Asked, Plan
 from gateway.errors import BadParameter, NotAcceptable
 from gateway.group import Delivery, HintsMode
 from gateway.handlers.accept import accepts
-from gateway.handlers.caller import Callers
+from gateway.handlers.caller import Callers, software_names
 from gateway.handlers.selection import given_cursor, parse_selection, whole_number
 from gateway.handover import carry
 from gateway.hints import HintTiming
@@ -58,6 +59,7 @@ class StreamHandler:
         clock: Clock,
         transfer: Transfer,
         callers: Callers,
+        audience: Audience,
         id_aliases: Mapping[str, str],
         options: StreamOptions,
     ) -> None:
@@ -66,6 +68,7 @@ class StreamHandler:
         self._clock = clock
         self._transfer = transfer
         self._callers = callers
+        self._audience = audience
         self._id_aliases = id_aliases
         self._options = options
 
@@ -91,8 +94,9 @@ class StreamHandler:
         assert writer is not None
         resolved = self._history.head if cursor is None else self._history.resolve(cursor)
         number = resolved if isinstance(resolved, int) else self._history.head
+        client_id = secrets.token_hex(8)
         frames = control.connected(
-            client_id=secrets.token_hex(8),
+            client_id=client_id,
             timestamp=rfc3339(self._clock.wall_ms()),
             cursor=self._history.cursor(number),
             recovered=None if cursor is None else isinstance(resolved, int),
@@ -107,6 +111,7 @@ class StreamHandler:
         def attach(transport: Transport) -> Subscriber:
             selector = footing.plan.selector
             subscriber = self._hub.attach(transport, selector, delivery, number, footing)
+            self._audience.follow(subscriber, client_id, software_names(request))
             if self._transfer.review(footing) is not None:
                 # The flags have changed since `connected` was made, and that review has passed it by.
                 self._hub.review(self._transfer.review)
