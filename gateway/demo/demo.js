@@ -1,10 +1,11 @@
 // The same orders twice: polled by all means on the left, as the migration has it on the right.
 
-import { ORDERS, Poller, getJson, sleep } from "/demo/gateway.js";
+import { CLIENT_ID, ORDERS, Poller, getJson, sleep } from "/demo/gateway.js";
 import { Migration } from "/demo/migration.js";
 import { Panel } from "/demo/panel.js";
 import { Subscriber } from "/demo/subscriber.js";
 
+const PREFERENCE = `/api/v1/sync/preference?clientId=${encodeURIComponent(CLIENT_ID)}`;
 const COUNT_EVERY_MS = 5000;
 const NEXT_STAGE = { empty: "initiated", initiated: "open", open: "billed", billed: "paid" };
 
@@ -46,6 +47,13 @@ async function send(method, path, body) {
   }
 }
 
+/** What this browser chooses for itself; how much that counts depends on the stage. */
+async function choose(delivery) {
+  if (await send("PUT", PREFERENCE, { delivery })) {
+    note(`This browser's choice is ${delivery}.`);
+  }
+}
+
 async function createOrder() {
   const order = await send("POST", ORDERS, { customer: "You", amount: Math.ceil(Math.random() * 999) });
   if (order) {
@@ -68,9 +76,11 @@ async function advanceOrder(panel) {
   }
 }
 
-function main() {
+async function main() {
   const poller = new Poller(new Panel("polled"));
   const subscriber = new Subscriber(new Panel("pushed"));
+  const delivery = document.getElementById("delivery");
+  delivery.addEventListener("change", () => choose(delivery.value));
   document.getElementById("create").addEventListener("click", createOrder);
   document.getElementById("advance").addEventListener("click", () => advanceOrder(subscriber.panel));
   setInterval(() => {
@@ -81,6 +91,7 @@ function main() {
   subscriber.run();
   new Migration().run();
   showApplication();
+  delivery.value = (await getJson(PREFERENCE)).delivery;
 }
 
 main();

@@ -17,7 +17,8 @@ const WORDS = {
   user_opt_out: "by its own choice",
 };
 
-const percent = (share) => (share === null ? "no samples yet" : `${+(share * 100).toFixed(2)} %`);
+const AGREEMENTS = ["match", "ignored", "push_behind", "push_ahead"];
+const DIFFERENCES = ["missing", "extra", "duplicate", "reordered", "mismatch"];
 
 /** The top of the page. It only looks; changes are made with `tidegate flags`. */
 export class Migration {
@@ -80,9 +81,10 @@ function showFlag({ stage, percentage, killed, latch, revision }) {
   show("latch", latch ? `Rolled back: ${latch.reason}` : "");
 }
 
-function showParity({ consistency, agreements, differences }) {
-  show("consistency", percent(consistency));
-  show("parity", `${agreements} agree, ${differences} differ`);
+function showParity({ consistency, outcomes, why }) {
+  const sum = (names) => names.reduce((total, name) => total + outcomes[name], 0);
+  show("consistency", consistency === null ? "unknown" : `${+(consistency * 100).toFixed(2)} %`);
+  show("parity", why ?? `${sum(AGREEMENTS)} changes agree; differences were seen ${sum(DIFFERENCES)} times`);
 }
 
 function show(name, text) {
