@@ -4,6 +4,7 @@ import asyncio
 import re
 import sys
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -56,8 +57,19 @@ async def shell(line: str, address: str) -> tuple[int, str]:
     return process.returncode, out.decode()
 
 
+@asynccontextmanager
+async def open_page(address: str) -> AsyncIterator[None]:
+    """Somebody wants the orders meanwhile, as the page does, so that the gateway asks for them."""
+    page = asyncio.create_task(keep_polling(address))
+    try:
+        yield
+        assert not page.done(), "polling has failed"
+    finally:
+        page.cancel()
+        await asyncio.wait({page})
+
+
 async def keep_polling(address: str) -> None:
-    """What the open page does: somebody wants the orders, so the gateway asks for them."""
     cursor = "earliest"
     async with aiohttp.ClientSession(raise_for_status=True) as session:
         while True:
@@ -81,12 +93,10 @@ async def take(step: Step, address: str) -> None:
 
 async def test_its_walk_through_a_migration_goes_as_it_says(address: str) -> None:
     walk = steps(README)
-    page = asyncio.create_task(keep_polling(address))
-    for step in walk:
-        await take(step, address)
-    assert not page.done(), "polling has failed"
-    page.cancel()
     assert len(walk) > 10
+    async with open_page(address):
+        for step in walk:
+            await take(step, address)
 
 
 async def test_publish_takes_the_event(address: str) -> None:
