@@ -28,6 +28,8 @@ TICK_SECONDS = 0.25
 """How often the guard looks whether a component is due: no component is judged more often."""
 EVALUATIONS_A_WINDOW = 60
 """A window is exact to a sixtieth of its length: judging more often would see the same figures."""
+STANDSTILL_EVALUATIONS = 4
+"""After how many evaluations that did not take place the process must have stood still."""
 
 _STREAMED = frozenset({Stage.LIVE, Stage.RAMPDOWN, Stage.COMPLETE})
 _OF_CLIENTS = frozenset({Metric.PUSH_LAG, Metric.FIRST_EVENT, Metric.FALLBACK_RATE})
@@ -117,8 +119,7 @@ class Guardian:
             self._pollers.streamed(component, seconds, None if flag is None else flag.poll_interval_ms)
         for flag in tuple(flags.by_component.values()):
             watched = self._watched.setdefault(flag.component, _Watched(GuardState(now)))
-            every = max(TICK_SECONDS, flag.guard.window_seconds / EVALUATIONS_A_WINDOW)
-            if watched.judged_at is None or now - watched.judged_at >= every:
+            if watched.judged_at is None or now - watched.judged_at >= _every(flag):
                 await self._judge(flag, flags.kill_all, watched, now)
 
     def changed(self, before: Flags, after: Flags) -> None:
@@ -167,7 +168,8 @@ class Guardian:
 
     async def _judge(self, flag: Flag, kill_all: bool, watched: _Watched, now: float) -> None:
         window = self._windows[flag.component]
-        if watched.judged_at is not None and now - watched.judged_at > TENTH * window.seconds:
+        longest = max(TENTH * window.seconds, STANDSTILL_EVALUATIONS * _every(flag))
+        if watched.judged_at is not None and now - watched.judged_at > longest:
             # A failure has to last at every evaluation in between, and there were none: the process stood.
             watched.state = replace(watched.state, failing_since=None)
         watched.judged_at = now
@@ -236,6 +238,11 @@ class Guardian:
             "threshold": action.threshold,
             "reason": action.reason,
         }
+
+
+def _every(flag: Flag) -> float:
+    """The seconds between two evaluations."""
+    return max(TICK_SECONDS, flag.guard.window_seconds / EVALUATIONS_A_WINDOW)
 
 
 def _rollout(flag: Flag, kill_all: bool) -> Rollout:

@@ -40,9 +40,9 @@ class Pollers:
 
     def report(self, component: str, now: float) -> InventoryReport | None:
         """The component's pollers; None where it is not known."""
-        inventory = self._inventories.get(component)
+        inventory = self._inventory(component)
         if inventory is None:
-            return PollerInventory().report(now) if self._known(component) else None
+            return None
         asked = self._upstream_requests(component)
         inventory.asked_upstream(asked - self._asked.get(component, 0))
         self._asked[component] = asked

@@ -10,6 +10,7 @@ from flags.guard import Kind, Promote, RollBack
 from flags.guard_window import Metric
 from flags.parity_report import Tally
 from flags.store import kill, rearm, unkill
+from gateway.guardian import TICK_SECONDS
 from tests.support.flags import LATCH, edit
 from tests.support.guard import WINDOW_SECONDS, Guarded, guarded
 
@@ -271,3 +272,12 @@ async def test_a_latch_that_is_written_by_hand_holds_the_guard_too(orders: Guard
     await orders.judge(LONG_ENOUGH, bad=10)
     assert orders.flag.revision == 1
     assert orders.guardian.verdicts() == {"orders": Kind.HOLD}
+
+
+async def test_the_shortest_window_fails_too(orders: Guarded) -> None:
+    await orders.make(guard={"windowSeconds": 1})
+    for _ in range(8):
+        orders.clock.advance(TICK_SECONDS)
+        orders.windows["orders"].served(0, 10, orders.clock.monotonic())
+        await orders.guardian.tick()
+    assert orders.flag.latch is not None
