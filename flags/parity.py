@@ -179,7 +179,7 @@ class Parity:
             self._counts.count_incomparable(Reason.LATE_ANSWER, len(answer.items))
         else:
             yield from self._compare_items(answer, now)
-            self._fold.forget_old(now)
+            yield from self._fold.forgetting_old(now)
             self._fit()
 
     def compare_polls(self, first: PolledAnswer, second: PolledAnswer) -> bool:

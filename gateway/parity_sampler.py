@@ -42,6 +42,7 @@ class ParitySampler:
         self._wake = asyncio.Event()
         self._epoch = ""
         self._number = 0
+        self._slice_ends = 0.0
 
     def add(self, lane: ParityLane) -> None:
         """One more lane, before `run`. It wakes the sampler itself."""
@@ -145,11 +146,11 @@ class ParitySampler:
                 self._tallied(lane.route.component, tally, now)
 
     async def _in_slices(self, steps: Iterator[None]) -> None:
-        until = self._clock.monotonic() + SLICE_SECONDS
+        """Runs them all. A slice goes on from one call to the next: many short ones would be a long one."""
         for _ in steps:
-            if self._clock.monotonic() >= until:
+            if self._clock.monotonic() >= self._slice_ends:
                 await asyncio.sleep(0)
-                until = self._clock.monotonic() + SLICE_SECONDS
+                self._slice_ends = self._clock.monotonic() + SLICE_SECONDS
 
 
 _NOTHING = Tally()

@@ -134,14 +134,13 @@ def _verdict(answer: Members) -> str:
 
 
 def _place_lines(places: object) -> list[str]:
-    if not isinstance(places, Mapping):
-        return []
-    return [
-        f"differs: {_text(entity_type)} {_text(place.get('pointer')) or '(as a whole)'}, "
-        f"{_text(place.get('count'))} times"
-        for entity_type, found in places.items()
-        for place in _objects(found)
+    found = places.items() if isinstance(places, Mapping) else ()
+    rows = [
+        (_text(entity_type), _text(place.get("pointer")) or "(as a whole)", _text(place.get("count")))
+        for entity_type, listed in found
+        for place in _objects(listed)
     ]
+    return table([("TYPE", "DIFFERS AT", "TIMES"), *rows]) if rows else []
 
 
 def guard_lines(answer: Members) -> list[str]:

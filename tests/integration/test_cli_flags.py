@@ -175,6 +175,15 @@ async def test_the_guards_verdict_is_shown_with_every_metric(flags, admin):
     assert json.loads(out)["metrics"]["errorRate"]["samples"] == 0
 
 
+async def test_the_parity_of_a_component_without_a_polled_list_says_why_it_is_unknown(flags):
+    code, out, _ = await flags("parity", "orders")
+    assert code == 0
+    assert "consistency unknown (no shared route): orders has no legacy route" in out
+    code, _, err = await flags("parity", "unheard-of")
+    assert code == 3
+    assert "404" in err
+
+
 async def test_explain_says_what_a_caller_gets_and_why(flags, admin):
     await admin.make(stage="live", percentage=100)
     code, out, _ = await flags("explain", "--user", "u42", "--component", "orders")

@@ -88,14 +88,25 @@ class Comparison:
         await self.compared()
         await self.settle()
 
+    @asynccontextmanager
+    async def unseen(self) -> AsyncIterator[None]:
+        """What happens within is over before the next answer that is compared is asked for."""
+        await self._compare_no_more()
+        yield
+        await self.backend.asked_again(3)
+        await self.change_flag(checkRatio=1)
+
+    async def _compare_no_more(self) -> None:
+        """Only answers that settle something; the first one under a new ratio may still have its turn."""
+        await self.change_flag(checkRatio=NEVER)
+        await self.backend.asked_again(3)
+
     async def settle_once(self) -> None:
         """Lets settle windows pass until nothing is pending; only answers that settle something are compared.
 
         More than one, where the difference began anew with an event.
         """
-        await self.change_flag(checkRatio=NEVER)
-        # The first answer under a new ratio may still have its turn.
-        await self.backend.asked_again(3)
+        await self._compare_no_more()
         for _ in range(3):
             before = self.report().samples
             self.clock.advance(SETTLE + 0.1)

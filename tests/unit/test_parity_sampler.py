@@ -444,6 +444,19 @@ async def test_a_long_list_is_compared_in_slices_between_which_others_run() -> N
     assert turns >= 400 / 5
 
 
+async def test_many_events_are_read_in_slices_between_which_others_run() -> None:
+    node = Node(BusyClock(module.SLICE_SECONDS / 400))
+    node.in_stage(Stage.SHADOW)
+    async with running(node):
+        for _ in range(900):
+            node.push("A", orderStage="open")
+        turns = 0
+        while node.lane.parity.position < node.history.head_position:
+            turns += 1
+            await asyncio.sleep(0)
+    assert turns >= 2
+
+
 async def test_a_task_that_failed_leaves_out_what_it_was_at_and_begins_anew(node: Node) -> None:
     node.unreadable = node.polls()
     with pytest.raises(ValueError, match="unreadable"):
