@@ -82,13 +82,15 @@ async def take(step: Step, address: str) -> None:
     """Runs the step's command until its output is what the README says; one that changes something, once."""
     changes = re.search(r" --(reason|fault) ", step.command)
     expected = replace(step, expected=step.expected.replace(READMES_ADDRESS, address))
-    async with asyncio.timeout(STEP_SECONDS):
-        while True:
-            code, out = await shell(step.command, address)
-            assert code == 0
-            if expected.matches(out):
-                return
-            assert not changes, f"{step.command} gave {out!r}"
+    out = ""
+    try:
+        async with asyncio.timeout(STEP_SECONDS):
+            while not expected.matches(out):
+                assert not (out and changes), f"{step.command} gave {out!r}"
+                code, out = await shell(step.command, address)
+                assert code == 0
+    except TimeoutError:
+        raise AssertionError(f"{step.command} last gave {out}") from None
 
 
 async def test_its_walk_through_a_migration_goes_as_it_says(address: str) -> None:
