@@ -81,10 +81,10 @@ class Gateway:
     preferences: Preferences
     windows: GuardWindows
     telemetry: Telemetry
-    parity: ParitySampler
     audience: Audience
     pollers: Pollers
     guardian: Guardian
+    parity: ParitySampler
 
     async def start(self) -> None:
         """From the flags and the log to their readers; whoever asks after this gets answers.
@@ -210,10 +210,10 @@ def _build(settings: Settings, clock: Clock) -> Gateway:
         preferences,
         windows,
         telemetry,
-        parity,
         audience,
         pollers,
         guardian,
+        parity,
     )
 
 

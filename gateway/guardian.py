@@ -117,8 +117,13 @@ class Guardian:
         for component, seconds in self._audience.take_seconds(now).items():
             flag = flags.get(component)
             self._pollers.streamed(component, seconds, None if flag is None else flag.poll_interval_ms)
-        for flag in tuple(flags.by_component.values()):
-            watched = self._watched.setdefault(flag.component, _Watched(GuardState(now)))
+        for component in tuple(flags.by_component):
+            # Judging the one before may have taken a while, and the flags may be others by now.
+            flags = self._store.snapshot()
+            flag = flags.get(component)
+            if flag is None:
+                continue
+            watched = self._watched.setdefault(component, _Watched(GuardState(now)))
             if watched.judged_at is None or now - watched.judged_at >= _every(flag):
                 await self._judge(flag, flags.kill_all, watched, now)
 
@@ -129,7 +134,7 @@ class Guardian:
             had, has = before.get(component), after.get(component)
             if has is None:
                 self._watched.pop(component, None)
-            elif had is None or _rollout(had, before.kill_all) != _rollout(has, after.kill_all):
+            elif had is None or _standing(had, before.kill_all) != _standing(has, after.kill_all):
                 self._watched[component] = _Watched(GuardState(now))
             elif had.guard != has.guard:
                 # What was found by other thresholds is not gone on with; the evidence is what it was.
@@ -253,6 +258,11 @@ def _rollout(flag: Flag, kill_all: bool) -> Rollout:
         percentage=flag.percentage if flag.stage is Stage.LIVE and not killed else None,
         latched=flag.latch is not None,
     )
+
+
+def _standing(flag: Flag, kill_all: bool) -> tuple[object, ...]:
+    """What is another rollout when it changes: clients come and go because of that."""
+    return flag.stage, flag.percentage, flag.latch, flag.killed or kill_all
 
 
 def _still(told: Action | None, verdict: Verdict) -> Action | None:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from flags.guard_window import Metric
 from flags.parity_report import Tally
 from flags.store import kill, rearm, unkill
 from gateway.guardian import TICK_SECONDS
-from tests.support.flags import LATCH, edit
+from tests.support.flags import LATCH, edit, write_flags
 from tests.support.guard import WINDOW_SECONDS, Guarded, guarded
 
 LONG_ENOUGH = 20
@@ -140,14 +141,51 @@ async def test_while_it_is_killed_a_component_is_neither_rolled_back_nor_promote
     assert orders.guardian.verdicts() == {}, "the guard starts over"
 
 
-async def test_a_change_of_the_rollout_by_somebody_else_starts_the_guard_over(orders: Guarded) -> None:
-    await orders.make()
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"stage": "live"}, {"percentage": 10}),
+        ({"stage": "live"}, {"stage": "rampdown"}),
+        ({"stage": "rampdown"}, {"stage": "complete"}),
+    ],
+)
+async def test_a_change_of_the_rollout_by_somebody_else_starts_the_guard_over(
+    orders: Guarded, before: dict[str, Any], after: dict[str, Any]
+) -> None:
+    await orders.make(**before)
     await orders.judge(LONG_ENOUGH - 5, bad=10)
-    await orders.change(percentage=10)
+    await orders.change(**after)
     await orders.judge(LONG_ENOUGH - 5, bad=10)
     assert orders.flag.latch is None
     await orders.judge(5, bad=10)
     assert orders.flag.latch is not None
+
+
+async def test_the_kill_switch_for_everything_holds_the_guard_and_starts_it_over(orders: Guarded) -> None:
+    await orders.make()
+    await orders.judge(LONG_ENOUGH - 5, bad=10)
+    await orders.store.kill_all(True, who="test", reason="an incident")
+    await orders.judge(2 * LONG_ENOUGH, bad=10)
+    assert orders.flag.latch is None
+    await orders.store.kill_all(False, who="test", reason="it is over")
+    await orders.judge(LONG_ENOUGH, bad=10)
+    assert orders.flag.latch is not None
+
+
+async def test_flags_that_vanish_while_another_is_acted_upon_are_not_judged(
+    orders: Guarded, tmp_path: Path
+) -> None:
+    await orders.make()
+    await orders.store.change(
+        "unconfigured", {"stage": "live"}, expected_revision=0, who="test", reason="a test"
+    )
+    await orders.judge(LONG_ENOUGH - 3, bad=10)
+    kept = orders.flag.wire()
+    kept.pop("component")
+    write_flags(tmp_path / "flags.json", {"orders": kept})
+    await orders.judge(2 * LONG_ENOUGH, bad=10)
+    assert orders.flag.latch is not None
+    assert orders.store.snapshot().get("unconfigured") is None
 
 
 async def test_a_change_of_anything_else_does_not(orders: Guarded) -> None:
