@@ -252,7 +252,7 @@ def demo(
     ] = 8080,
     every: Annotated[
         float, typer.Option(min=0, max=3600, metavar="SECONDS", help="Pause between two changes; 0: none.")
-    ] = 2.0,
+    ] = 1.0,
     fault: Annotated[
         str | None,
         typer.Option(

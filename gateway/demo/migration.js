@@ -44,8 +44,8 @@ export class Migration {
     showFlag(flag);
     show("mode", terms.mode);
     show("reason", `${CLIENT_ID}: ${WORDS[terms.cause] ?? WORDS[terms.reason] ?? terms.reason}`);
-    showParity(parity);
-    show("guard", guard.sentence);
+    showParity(parity, guard);
+    show("guard", `The guard: ${guard.sentence}`);
     // What a client gets changes only with the flags.
     const now = [terms.revision, terms.reason, terms.cause].join();
     if (now !== this.seen) {
@@ -81,10 +81,13 @@ function showFlag({ stage, percentage, killed, latch, revision }) {
   show("latch", latch ? `Rolled back: ${latch.reason}` : "");
 }
 
-function showParity({ consistency, outcomes, why }) {
+/** The share is the guard's, of the last seconds; what was counted since the start never gets well again. */
+function showParity({ outcomes }, { metrics, windowSeconds }) {
   const sum = (names) => names.reduce((total, name) => total + outcomes[name], 0);
-  show("consistency", consistency === null ? "unknown" : `${+(consistency * 100).toFixed(2)} %`);
-  show("parity", why ?? `${sum(AGREEMENTS)} changes agree; differences were seen ${sum(DIFFERENCES)} times`);
+  const { value } = metrics.consistency;
+  show("consistency", value === null ? "no changes" : `${Math.floor(value * 1000) / 10} %`);
+  show("window", `in the last ${windowSeconds} s`);
+  show("parity", `since the start ${sum(AGREEMENTS)} changes agreed, ${sum(DIFFERENCES)} times something differed`);
 }
 
 function show(name, text) {

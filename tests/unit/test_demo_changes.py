@@ -45,8 +45,9 @@ def recorded():
 def route():
     """The demo's route, as if the gateway had to find out the changes by itself."""
     [settings] = load_settings(CONFIG, {}).legacy
-    polled = settings.model_copy(update={"events": "poll"})
-    return LegacyRoute(**dict(polled), max_event_bytes=65536)
+    polled = dict(settings) | {"events": "poll"}
+    del polled["parity"]
+    return LegacyRoute(**polled, max_event_bytes=65536)
 
 
 def items(order):
