@@ -7,6 +7,7 @@ import aiohttp
 import pytest
 
 from gateway.demo.fault import change_fault
+from gateway.demo.page import add_page
 from gateway.demo.publisher import Fault
 from tests.support.command import command, run
 
@@ -91,6 +92,19 @@ async def test_what_is_no_demo_is_left_alone(gateway):
     code, out, err = await run("demo", "--port", str(gateway.port), "--fault", "stale-push")
     assert (code, out) == (2, "")
     assert err.startswith(f"Port {gateway.port} is in use by another program")
+
+
+async def test_a_demo_whose_application_is_gone_is_to_be_tried_again(start_gateway):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        nowhere = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        gateway = start_gateway(extend=lambda app: add_page(app, nowhere))
+        code, out, err = await run("demo", "--port", str(gateway.port), "--fault", "none")
+    assert (code, out) == (4, "")
+    assert (
+        err
+        == f"tidegate: the demo at http://127.0.0.1:{gateway.port}/ can't change its fault now: try again.\n"
+    )
 
 
 async def test_where_nothing_listens_there_is_nothing_to_break():
