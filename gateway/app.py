@@ -11,7 +11,6 @@ from functools import partial
 
 from aiohttp import web
 
-from adapters.memory import MemoryLog
 from adapters.upstream import LegacyRoute, UpstreamSource
 from flags.errors import StoreUnreadable
 from flags.file_store import FileFlagStore
@@ -23,7 +22,7 @@ from flags.token_bucket import ClientLimits, Rate
 from gateway.audience import Audience
 from gateway.clock import Clock, SystemClock
 from gateway.components import Components
-from gateway.errors import ConfigError
+from gateway.errors import ConfigError, LogError
 from gateway.follower import Follower
 from gateway.guard_metrics import GuardCollector
 from gateway.guard_windows import GuardWindows, window_seconds
@@ -44,6 +43,7 @@ from gateway.interest import Interest
 from gateway.log import EventLog
 from gateway.logs import log_event
 from gateway.metrics import GatewayCollector, make_registry
+from gateway.open_log import open_log
 from gateway.parity_parts import make_parity
 from gateway.parity_sampler import ParitySampler
 from gateway.pollers import Pollers
@@ -89,7 +89,7 @@ class Gateway:
     async def start(self) -> None:
         """From the flags and the log to their readers; whoever asks after this gets answers.
 
-        Raises ConfigError where the flags can't be used.
+        Raises ConfigError where the flags or the log can't be used.
         """
         try:
             await self.flags.start()
@@ -97,8 +97,12 @@ class Gateway:
         except StoreUnreadable as error:
             await self.flags.close()
             raise ConfigError(f"flags.store: {error.detail}") from error
-        await self.log.start()
-        bounds = await self.log.bounds()
+        try:
+            await self.log.start()
+            bounds = await self.log.bounds()
+        except LogError as error:
+            await self._close_stores()
+            raise ConfigError(f"log.url: {error.detail}") from error
         self.history.open(self.log.epoch, bounds.floor)
         self.hub.start()
         self.supervisor.run("follower", self.follower.run)
@@ -121,6 +125,9 @@ class Gateway:
         self.hub.stop()
         await self.upstreams.close()
         await self.supervisor.close()
+        await self._close_stores()
+
+    async def _close_stores(self) -> None:
         await self.log.close()
         await self.preferences.close()
         await self.flags.close()
@@ -169,7 +176,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, hand_over: boo
 
 def _build(settings: Settings, clock: Clock) -> Gateway:
     bounds = settings.history.model_dump()
-    log = MemoryLog(clock, **bounds)
+    log = open_log(settings, clock)
     history = History(**bounds, id_aliases=_id_aliases(settings))
     timing = HubTiming(
         heartbeat_seconds=settings.stream.heartbeat_seconds,
@@ -315,35 +322,46 @@ async def serve(
     *,
     announce: Callable[[str], None],
     extend: Callable[[web.Application], None] | None = None,
+    stop: asyncio.Event | None = None,
+    reuse_port: bool = False,
 ) -> None:
-    """Runs the gateway until SIGTERM or SIGINT, and returns once it has drained.
+    """Runs the gateway until SIGTERM or SIGINT, or until `stop` is set, and returns once it has drained.
 
-    `announce` is called with the address once it serves; `extend` may add routes before that. Raises
-    OSError where the address can't be taken, LogError where the log can't be used.
+    `announce` is called with the address once it serves; `extend` may add routes before that. With
+    `reuse_port` other processes may serve the same address. Raises OSError where the address can't be taken,
+    ConfigError where the flags or the log can't be used.
     """
     _raise_descriptor_limit()
     app = create_app(settings)
     if extend is not None:
         extend(app)
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for signal_number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(signal_number, stop.set)
+    stop = stop_on_signals(stop)
     runner = GatewayRunner(app)
     try:
         await runner.setup()
-        site = web.TCPSite(runner, settings.server.host, settings.server.port, backlog=4096)
+        host, port = settings.server.host, settings.server.port
+        site = web.TCPSite(runner, host, port, backlog=4096, reuse_port=reuse_port or None)
         await site.start()
-        announce(_address(settings.server.host, runner.addresses[0]))
+        announce(address_of(host, runner.addresses[0][1]))
         await stop.wait()
         log_event(_log, logging.INFO, "stopping", streams=app[GATEWAY].hub.connections)
     finally:
         await runner.cleanup()
 
 
-def _address(host: str, bound: tuple[str, int]) -> str:
+def stop_on_signals(stop: asyncio.Event | None = None) -> asyncio.Event:
+    """`stop`, or a new event, which SIGTERM and SIGINT set from now on."""
+    stop = stop or asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signal_number, stop.set)
+    return stop
+
+
+def address_of(host: str, port: int) -> str:
+    """`http://127.0.0.1:8080`, with brackets around an IPv6 address."""
     shown = f"[{host}]" if ":" in host else host
-    return f"http://{shown}:{bound[1]}"
+    return f"http://{shown}:{port}"
 
 
 def _raise_descriptor_limit() -> None:

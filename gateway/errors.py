@@ -241,6 +241,14 @@ class TrimmedError(LogError):
     title = "The history was trimmed"
 
 
+class EpochChanged(LogError):
+    """The log has started over: positions of the epoch before mean nothing in it any more."""
+
+    status = 410
+    slug = "epoch-changed"
+    title = "The log has started over"
+
+
 class ConfigError(TidegateError):
     """A setting is unknown or wrong. `detail` names the key and where it was set."""
 

@@ -120,7 +120,7 @@ class History:
 
     def latest(self, count: int) -> list[HistoryEntry]:
         """The newest `count` entries, oldest first."""
-        return self._ring.after(max(self._ring.floor, self._ring.head - count), count)
+        return self._ring.latest(count)
 
     def trim(self, now: float, keep_after: int) -> None:
         """Applies the bounds, but keeps every entry after `keep_after`."""

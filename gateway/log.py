@@ -16,6 +16,17 @@ class Bounds(NamedTuple):
     head: Position
 
 
+ONCE_SECONDS = 600.0
+"""For how long `append_once` knows its keys at least."""
+
+
+class Appended(NamedTuple):
+    """Where events stand in the log; `replayed`: they stood there before this call."""
+
+    positions: list[Position]
+    replayed: bool
+
+
 class EventLog(Protocol):
     """An ordered, bounded log of events.
 
@@ -24,12 +35,18 @@ class EventLog(Protocol):
     - positions grow with every event of an epoch and are never given twice;
     - an event that was read once is never followed by one with a lower position;
     - what was appended stays readable until it falls below the floor, and the floor only rises;
-    - `epoch` names one history: it changes when positions start over, and only then.
+    - `epoch` names one history: it changes when positions start over, and only then;
+    - a position is one of the epoch that `epoch` gave when the call was made. Where the log has started over
+      since, `read` and `tail` raise EpochChanged, and never give a record of the new epoch for a position of
+      the old.
     """
 
     @property
     def epoch(self) -> str:
-        """The history's name, 1 to 64 of `a-z 0-9`; known once `start` returned."""
+        """The history's name, 1 to 64 of `a-z 0-9`; known once `start` returned.
+
+        Whoever was raised EpochChanged finds the new one here.
+        """
         ...
 
     async def start(self) -> None:
@@ -47,10 +64,29 @@ class EventLog(Protocol):
         """
         ...
 
+    async def append_once(self, events: Sequence[Event], key: str, digest: bytes) -> Appended:
+        """Appends as `append` does, but once for each `key`, whichever node it is asked of.
+
+        A later call with the key gives the positions of the first, for ONCE_SECONDS; so does one that comes
+        while the first is under way. `digest` stands for the request, at most 64 bytes: the events may be
+        written with another time in them, and be the same request. A call that failed leaves no key behind.
+
+        Raises IdempotencyConflict where the key came with another digest, and LogError.
+        """
+        ...
+
     async def read(self, after: Position, limit: int) -> list[Record]:
         """The first records after `after`, at most `limit` of them, in order; empty at the head.
 
-        Raises TrimmedError where records after `after` are no longer held, LogError otherwise.
+        Raises TrimmedError where records after `after` are no longer held, EpochChanged where the log has
+        started over, LogError otherwise.
+        """
+        ...
+
+    async def latest(self, limit: int) -> list[Record]:
+        """The newest records, at most `limit` of them, oldest first; all that is held where that is less.
+
+        Raises LogError.
         """
         ...
 
@@ -61,7 +97,7 @@ class EventLog(Protocol):
     def tail(self, after: Position) -> AsyncIterator[list[Record]]:
         """Every record after `after`, in order, in batches as they come, until `close`.
 
-        Raises TrimmedError where the reader fell behind the floor, and LogError where the log is lost; the
-        reader starts again from its last position.
+        Raises TrimmedError where the reader fell behind the floor, EpochChanged where the log has started
+        over, and LogError where it is lost; the reader then starts again from its last position.
         """
         ...

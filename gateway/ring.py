@@ -70,6 +70,10 @@ class Ring(Generic[E]):
         start = number - self._base
         return self._entries[start : start + limit]
 
+    def latest(self, count: int) -> list[E]:
+        """The newest `count` entries, or all where that is fewer; oldest first."""
+        return self.after(max(self.floor, self.head - count), count)
+
     def number_at(self, position: Position) -> int | None:
         """The number of the last entry at or before `position`, or None where that is below the floor."""
         if position < self.floor_position:

@@ -43,9 +43,13 @@ EVENT_MEMBERS = frozenset(
 OWN_PATHS = ("/api/v1/sync", "/api/v1/admin", "/api/health", "/healthz", "/readyz", "/metrics")
 """What the gateway answers itself, with everything below."""
 
+_OF_ONE_PROCESS = ("memory://", "sqlite://")
+"""The logs that one process keeps for itself."""
+
 _NAME = re.compile(NAME_PATTERN)
 _PATH = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@/\-]*\Z")
 _POINTER = re.compile(r"(/([^~/]|~[01])*)*\Z")
+_NOT_IN_PATH = re.compile(r"[\x00-\x1f\x7f-\x9f?#%]")
 _UNPRINTABLE = re.compile(r"[\x00-\x20\x7f-\xa0]")
 
 KeyPath = tuple[str | int, ...]
@@ -114,9 +118,18 @@ def _upstream(value: str) -> str:
     return value
 
 
+SQLITE = "sqlite:///"
+"""What the path of an SQLite log follows: a further slash makes it absolute."""
+
+
 def _log_url(value: str) -> str:
     if not value.startswith(("memory://", "sqlite:///", "postgres://", "redis://")):
         raise _bad("must be a URL such as memory://, sqlite:///path, postgres://host/name or redis://host")
+    path = value.removeprefix(SQLITE)
+    if path == ":memory:":
+        raise _bad("must be memory:// where nothing is to last")
+    if path != value and (not path or _NOT_IN_PATH.search(path)):
+        raise _bad("must have the path of a file after sqlite:///, without ?, #, % and control characters")
     return value
 
 
@@ -163,9 +176,16 @@ class ServerSettings(_Section):
 
 
 class LogSettings(_Section):
-    """`[log]`: where the ordered log of events lives."""
+    """`[log]`: where the ordered log of events lives, and how much of it a durable one keeps.
+
+    The log in memory keeps what `[history]` says. `notify` is for Postgres: whether appending wakes the
+    readers with NOTIFY.
+    """
 
     url: Annotated[str, _text("a URL such as memory://"), AfterValidator(_log_url)] = "memory://"
+    max_events: Annotated[int, _integer("an integer", 1, 1_000_000_000)] = 1_000_000
+    max_age_seconds: Seconds = 604_800.0
+    notify: Annotated[bool, Field(strict=True, description="true or false")] = True
 
 
 class HistorySettings(_Section):
@@ -327,8 +347,11 @@ class _NotYet(NamedTuple):
 
 
 _NOT_YET = (
-    _NotYet(("server", "workers"), lambda workers: workers == 1, "1"),
-    _NotYet(("log", "url"), lambda url: url == "memory://", "memory://"),
+    _NotYet(
+        ("log", "url"),
+        lambda url: url == "memory://" or url.startswith(SQLITE),
+        "memory:// or sqlite:///path",
+    ),
     _NotYet(("stream", "compression"), lambda compression: compression == "none", '"none"'),
     _NotYet(("auth", "mode"), lambda mode: mode == "none", '"none"'),
 )
@@ -346,6 +369,12 @@ def _contradictions(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
             ("server", "host"),
             "must be a loopback address (127.0.0.0/8, ::1 or localhost), because without authentication "
             '(auth.mode = "none") the gateway serves this machine only',
+        )
+    if settings.server.workers > 1 and settings.log.url.startswith(_OF_ONE_PROCESS):
+        yield (
+            ("server", "workers"),
+            f"must be 1 with log.url {settings.log.url}, which is of one process: several workers need a log "
+            "that they share, postgres:// or redis://",
         )
     aliases: dict[str, str] = {}
     for name, entity in settings.entities.items():

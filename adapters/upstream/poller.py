@@ -16,7 +16,6 @@ from adapters.upstream.comparison import BadAnswer, Items
 from adapters.upstream.counters import RouteCounters, RouteHealth
 from adapters.upstream.route import LegacyRoute
 from adapters.upstream.snapshot import Snapshot
-from adapters.upstream.tracker import Tracker
 from gateway.backoff import Backoff
 from gateway.clock import Clock, rfc3339
 from gateway.errors import LogError, TidegateError, UpstreamError, UpstreamTimeout
@@ -45,6 +44,35 @@ class Served(NamedTuple):
     snapshot: Snapshot
     freshness: Freshness
     age_seconds: int
+
+
+class Follows(Protocol):
+    """What a poller asks for the upstream's answer: a Tracker, or what stands before one."""
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """The last good answer."""
+        ...
+
+    @property
+    def pace_seconds(self) -> float:
+        """How long after one `poll` the next is due."""
+        ...
+
+    async def poll(self, *, fresh: bool) -> bool:
+        """Brings `snapshot` up to date; with `fresh`, an answer that was asked for before won't do.
+
+        False where the answer is held back. Raises UpstreamError or LogError where there is none.
+        """
+        ...
+
+    async def items_of(self, snapshot: Snapshot) -> Items:
+        """The items of one of its snapshots, by key. Asks nobody."""
+        ...
+
+    async def rest(self) -> None:
+        """Says that nobody wants the result for now. Raises LogError."""
+        ...
 
 
 class AnswerListener(Protocol):
@@ -87,7 +115,7 @@ class Poller:
     def __init__(
         self,
         route: LegacyRoute,
-        tracker: Tracker,
+        tracker: Follows,
         wanted: Callable[[str], bool],
         clock: Clock,
         counters: RouteCounters,
@@ -213,13 +241,20 @@ class Poller:
                 delay = self._due - loop.time()
                 if delay <= 0:
                     return
-            else:
+            elif self._state is not _State.IDLE:
                 self._state = _State.IDLE
+                await self._rest()
             try:
                 async with asyncio.timeout(delay):
                     await self._kick.wait()
             except TimeoutError:
                 continue
+
+    async def _rest(self) -> None:
+        try:
+            await self._tracker.rest()
+        except LogError as error:
+            self._tell(logging.WARNING, "upstream_not_released", detail=error.detail)
 
     def _is_wanted(self) -> bool:
         since = self._clock.monotonic() - self._last_get
@@ -230,10 +265,10 @@ class Poller:
         flight, self._next_flight = self._next_flight, asyncio.Event()
         self._flight, self._flight_writes = flight, self._writes
         self._forced = False
-        self._due = asyncio.get_running_loop().time() + self.route.interval_seconds
+        self._due = asyncio.get_running_loop().time() + self._tracker.pace_seconds
         ended = False
         try:
-            self._succeeded(await self._tracker.poll())
+            self._succeeded(await self._tracker.poll(fresh=self._flight_writes != self._shown_writes))
             ended = True
         except (UpstreamError, LogError) as error:
             self._failed(error)

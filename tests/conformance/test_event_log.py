@@ -8,8 +8,8 @@ from itertools import pairwise
 
 import pytest
 
-from gateway.errors import LogError, TrimmedError
-from gateway.events import Event, Position, Record
+from gateway.errors import IdempotencyConflict, LogError, TrimmedError
+from gateway.events import ORIGIN, Event, Position, Record
 from gateway.log import EventLog
 from tests.conformance.logs import LOGS, LogFactory
 from tests.support.events import an_event
@@ -143,6 +143,30 @@ async def test_reading_twice_gives_the_same(log: EventLog) -> None:
     start = (await log.bounds()).head
     await log.append(numbered(5))
     assert await log.read(start, 3) == await log.read(start, 3)
+
+
+async def test_the_latest_are_the_newest_oldest_first(log: EventLog) -> None:
+    positions = await log.append(EVENTS)
+    records = await log.latest(3)
+    assert [record.position for record in records] == positions[-3:]
+    assert [record.event for record in records] == EVENTS[-3:]
+    assert await log.latest(1) == records[-1:]
+
+
+async def test_the_latest_of_a_log_that_holds_fewer_are_all_it_holds(log: EventLog) -> None:
+    assert await log.latest(5) == []
+    positions = await log.append(numbered(3))
+    assert [record.position for record in await log.latest(3)] == positions
+    assert [record.position for record in await log.latest(4)] == positions
+
+
+async def test_the_latest_hold_nothing_that_was_let_go(make_log: MakeLog) -> None:
+    log = await make_log(5)
+    await trim(log)
+    bounds = await log.bounds()
+    records = await log.latest(10_000)
+    assert records == await log.read(bounds.floor, 10_000)
+    assert all(bounds.floor < record.position <= bounds.head for record in records)
 
 
 async def test_everything_after_the_floor_is_held_and_nothing_else(make_log: MakeLog) -> None:
@@ -289,3 +313,47 @@ async def test_a_log_that_is_closed_takes_no_more(log: EventLog) -> None:
     await log.close()
     with pytest.raises(LogError):
         await log.append(numbered(1))
+
+
+async def test_an_append_under_a_key_is_made_once(log: EventLog) -> None:
+    first = await log.append_once(numbered(3), "a", b"digest")
+    again = await log.append_once(numbered(3), "a", b"digest")
+
+    assert (first.replayed, again.replayed) == (False, True)
+    assert again.positions == first.positions
+    assert [record.position for record in await log.read(ORIGIN, 10)] == first.positions
+
+
+async def test_calls_with_one_key_at_the_same_time_append_once(log: EventLog) -> None:
+    calls = await asyncio.gather(*(log.append_once(numbered(2), "a", b"digest") for _ in range(10)))
+
+    assert sorted(call.replayed for call in calls) == [False] + [True] * 9
+    assert len({tuple(call.positions) for call in calls}) == 1
+    assert len(await log.read(ORIGIN, 100)) == 2
+
+
+async def test_a_key_that_comes_with_another_digest_is_a_conflict_and_appends_nothing(log: EventLog) -> None:
+    await log.append_once(numbered(1), "a", b"one")
+
+    with pytest.raises(IdempotencyConflict):
+        await log.append_once(numbered(1), "a", b"another")
+
+    assert len(await log.read(ORIGIN, 10)) == 1
+
+
+async def test_another_key_is_another_append(log: EventLog) -> None:
+    calls = [await log.append_once(numbered(1), key, b"digest") for key in ("a", "b", "A")]
+
+    assert [call.replayed for call in calls] == [False] * 3
+    assert len(await log.read(ORIGIN, 10)) == 3
+
+
+async def test_a_call_whose_caller_went_away_has_been_made_once_or_is_made_later(log: EventLog) -> None:
+    task = asyncio.ensure_future(log.append_once(numbered(2), "a", b"digest"))
+    await let_others_run()
+    task.cancel()
+    await asyncio.wait([task])
+
+    await log.append_once(numbered(2), "a", b"digest")
+
+    assert len(await log.read(ORIGIN, 10)) == 2

@@ -123,6 +123,7 @@ class ServedGateway:
     """`tidegate serve` as a process of its own, with a configuration file in `directory`."""
 
     def __init__(self, directory: Path, config: str) -> None:
+        self.directory = directory
         self._log = directory / "stderr.log"
         file = directory / "tidegate.toml"
         file.write_text(config)

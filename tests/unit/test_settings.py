@@ -118,11 +118,9 @@ def test_no_other_address_does(host: str) -> None:
 @pytest.mark.parametrize(
     ("section", "key", "value", "allowed"),
     [
-        ("server", "workers", 2, "1"),
-        ("log", "url", "sqlite:///events.db", "memory://"),
-        ("log", "url", "postgres://db/tidegate", "memory://"),
-        ("log", "url", "redis://cache", "memory://"),
-        ("log", "url", "memory://elsewhere", "memory://"),
+        ("log", "url", "postgres://db/tidegate", "memory:// or sqlite:///path"),
+        ("log", "url", "redis://cache", "memory:// or sqlite:///path"),
+        ("log", "url", "memory://elsewhere", "memory:// or sqlite:///path"),
         ("stream", "compression", "gzip", '"none"'),
         ("auth", "mode", "jwt", '"none"'),
     ],
@@ -132,6 +130,23 @@ def test_what_this_version_does_not_have_is_refused(
 ) -> None:
     assert (
         problem(**{section: {key: value}}) == f"must be {allowed}: nothing else is available in this version"
+    )
+
+
+@pytest.mark.parametrize("path", ["", "events.db?mode=ro", "events.db#1", "a%20b.db", "a\nb", "\0"])
+def test_a_log_s_path_is_a_plain_one(path: str) -> None:
+    assert "must have the path of a file after sqlite:///" in problem(log={"url": f"sqlite:///{path}"})
+
+
+def test_a_log_in_memory_is_not_called_sqlite() -> None:
+    assert problem(log={"url": "sqlite:///:memory:"}) == "must be memory:// where nothing is to last"
+
+
+@pytest.mark.parametrize("log", ["memory://", "sqlite:///events.db"])
+def test_several_workers_need_a_log_that_they_share(log: str) -> None:
+    assert problem(server={"workers": 2}, log={"url": log}) == (
+        f"must be 1 with log.url {log}, which is of one process: several workers need a log that they share, "
+        "postgres:// or redis://"
     )
 
 
