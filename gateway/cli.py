@@ -202,6 +202,9 @@ def tail(
     hints: Annotated[
         Hints, typer.Option(help="Refresh hints: none, beside the events, or alone.")
     ] = Hints.OFF,
+    client: Annotated[
+        str | None, typer.Option(metavar="ID", help="The client id to be known by: migrations go by it.")
+    ] = None,
     cursor: Annotated[
         str | None,
         typer.Option(metavar="C", help="Start after this cursor; earliest: all that is held. Default: now."),
@@ -241,6 +244,7 @@ def tail(
         parameters = [("entity", value) for value in entity or ()]
         parameters += [("eventTypes", value) for value in event_types or ()]
         parameters += [("filter", value) for value in filters or ()]
+        parameters += [] if client is None else [("clientId", client)]
         parameters.append(("hints", hints.value))
         wanted = Wanted(url, tuple(parameters), cursor, limit, as_json)
         raise typer.Exit(asyncio.run(follow(wanted, Backoff(base_seconds=1.0, cap_seconds=30.0))))
@@ -299,29 +303,45 @@ def demo(
     ] = 8080,
     every: Annotated[
         float, typer.Option(min=0, max=3600, metavar="SECONDS", help="Pause between two changes; 0: none.")
-    ] = 2.0,
+    ] = 1.0,
+    fault: Annotated[
+        str | None,
+        typer.Option(
+            metavar="stale-push|none",
+            help="What is wrong with push, in the demo that runs on this port, or in a new one.",
+        ),
+    ] = None,
 ) -> None:
     """Show the gateway at work: a small orders backend, the gateway before it, and a page with both.
 
-    The page shows the same orders twice, polled and pushed. Everything runs on this machine and ends with
-    Ctrl-C.
+    The page shows the same orders twice, polled and pushed, and how far their migration is. Everything runs
+    on this machine and ends with Ctrl-C. With --fault a demo that runs already is broken or mended, and the
+    command ends at once.
 
     \b
     Examples:
       tidegate demo
       tidegate demo --port 9000
+      tidegate demo --fault stale-push
 
     \b
     Exit codes:
       0  ended as asked
       1  unexpected failure
-      2  address in use
+      2  wrong option, or address in use
+      4  the demo that runs could not be changed
     """
     with ending():
         from gateway.commands.loop import run
+        from gateway.demo.fault import change_fault, parse_fault
         from gateway.demo.launcher import run_demo
+        from gateway.demo.publisher import Fault
 
-        raise typer.Exit(run(run_demo(port, every)))
+        wanted = Fault.NONE if fault is None else parse_fault(fault)
+        changed = None if fault is None or port == 0 else run(change_fault(port, wanted))
+        if changed is None:
+            raise typer.Exit(run(run_demo(port, every, fault=wanted)))
+        typer.echo(changed)
 
 
 @app.command()

@@ -194,8 +194,15 @@ def _what(revision: Members) -> str:
         return "removed"
     if not isinstance(before, Mapping):
         return f"made: {_text(after.get('stage'))}, {_text(after.get('percentage'))} %"
-    changes = (f"{_text(name)} {_text(before.get(name))} → {_text(value)}" for name, value in after.items())
+    changes = (_change(name, before.get(name), value) for name, value in after.items())
     return ", ".join(changes) + restored
+
+
+def _change(name: str, before: object, after: object) -> str:
+    if name == "latch":
+        # Why it was set stands beside it, as the reason of the revision; `flags show` has its figures.
+        return "re-armed" if after is None else "latched"
+    return f"{_text(name)} {_text(before)} → {_text(after)}"
 
 
 def _objects(value: object) -> list[Members]:

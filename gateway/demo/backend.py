@@ -1,7 +1,9 @@
-"""The demo's legacy application: an orders API that knows nothing of Tidegate.
+"""The demo's legacy application: an orders API.
 
 `python -m gateway.demo.backend --port 0` serves on loopback, in memory, and prints one line with its
 address. It is polled, as such applications are: a list with a strong ETag, and 304 where nothing changed.
+With `--publish` it has learnt something new: it tells a gateway of its changes by itself. Which gateway, it
+is told at `/publishing` once that serves; the changes until then wait.
 """
 
 import argparse
@@ -19,9 +21,13 @@ import orjson
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from gateway.backoff import Backoff
 from gateway.clock import SystemClock
 from gateway.demo import simulator
 from gateway.demo.orders import ForbiddenMove, InvalidOrder, OrderError, StaleOrder
+from gateway.demo.outbox import Outbox, OutboxFull
+from gateway.demo.publisher import FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS, Publisher
+from gateway.demo.publishing import PublishingHandler
 from gateway.demo.store import MAX_ORDERS, OrderStore, StoreFull, UnknownOrder
 
 ADDRESS_LINE = "demo backend on "
@@ -35,6 +41,7 @@ _STATUS: Mapping[type[OrderError], int] = {
     ForbiddenMove: 409,
     StaleOrder: 409,
     StoreFull: 409,
+    OutboxFull: 503,
 }
 
 
@@ -141,16 +148,24 @@ async def _json_body(request: web.Request) -> Any:
         raise web.HTTPBadRequest(text=f"The body is not JSON: {error}.") from None
 
 
-def create_app(store: OrderStore) -> web.Application:
-    """The orders API over `store`."""
+def create_app(store: OrderStore, publisher: Publisher | None = None) -> web.Application:
+    """The orders API over `store`, and `/publishing` where it has a `publisher`."""
     api = _Api(store)
     app = web.Application(middlewares=[api.answer], client_max_size=MAX_BODY_BYTES)
     app.add_routes(api.routes())
+    if publisher is not None:
+        app.add_routes(PublishingHandler(publisher).routes())
     return app
 
 
 async def serve(
-    store: OrderStore, rng: random.Random, *, port: int, simulate_every_seconds: float, stop_with_stdin: bool
+    rng: random.Random,
+    *,
+    port: int,
+    orders: int,
+    simulate_every_seconds: float,
+    publish: bool,
+    stop_with_stdin: bool,
 ) -> int:
     """Serves on 127.0.0.1 until SIGTERM or SIGINT, or the end of standard input where `stop_with_stdin`.
 
@@ -158,7 +173,13 @@ async def serve(
     Gives the exit code: 0, or 1 where the port can't be had, which standard error then says.
     """
     stopped = _stop_requested(stop_with_stdin)
-    runner = web.AppRunner(create_app(store), access_log=None, shutdown_timeout=2.0)
+    publisher = _publisher() if publish else None
+    store = OrderStore(SystemClock())
+    simulator.fill(store, rng, orders)
+    if publisher is not None:
+        # Nobody has to be told of the orders that were there before anybody asked.
+        store.record = publisher.record
+    runner = web.AppRunner(create_app(store, publisher), access_log=None, shutdown_timeout=2.0)
     await runner.setup()
     try:
         try:
@@ -169,13 +190,21 @@ async def serve(
         sys.stdout.write(f"{ADDRESS_LINE}http://127.0.0.1:{runner.addresses[0][1]}\n")
         sys.stdout.flush()
         async with asyncio.TaskGroup() as tasks:
+            work = []
             if simulate_every_seconds:
-                work = tasks.create_task(simulator.run(store, rng, simulate_every_seconds))
-                stopped.add_done_callback(lambda _: work.cancel())
+                work.append(tasks.create_task(simulator.run(store, rng, simulate_every_seconds)))
+            if publisher is not None:
+                work.append(tasks.create_task(publisher.run()))
             await stopped
+            for task in work:
+                task.cancel()
     finally:
         await runner.cleanup()
     return 0
+
+
+def _publisher() -> Publisher:
+    return Publisher(Outbox(), Backoff(FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS))
 
 
 def _stop_requested(stop_with_stdin: bool) -> "asyncio.Future[None]":
@@ -231,6 +260,11 @@ def _parser() -> argparse.ArgumentParser:
         help="the pause between two changes; 0, the default: nothing changes by itself",
     )
     parser.add_argument(
+        "--publish",
+        action="store_true",
+        help="tell a gateway of every change; PATCH /publishing says which",
+    )
+    parser.add_argument(
         "--stop-with-stdin",
         action="store_true",
         help="end also when standard input does: for a parent that may die without a word",
@@ -241,15 +275,13 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """The command. Gives `serve`'s exit code; a wrong option ends the process with 2, as argparse does."""
     options = _parser().parse_args(argv)
-    rng = random.Random(options.seed)
-    store = OrderStore(SystemClock())
-    simulator.fill(store, rng, options.orders)
     return asyncio.run(
         serve(
-            store,
-            rng,
+            random.Random(options.seed),
             port=options.port,
+            orders=options.orders,
             simulate_every_seconds=options.simulate_every,
+            publish=options.publish,
             stop_with_stdin=options.stop_with_stdin,
         )
     )

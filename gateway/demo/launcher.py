@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import shutil
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable
@@ -11,11 +12,15 @@ from pathlib import Path
 from gateway import logs
 from gateway.app import serve
 from gateway.config import load_settings
+from gateway.demo.application import OrdersApplication
 from gateway.demo.backend import ADDRESS_LINE
 from gateway.demo.page import add_page
+from gateway.demo.publisher import Fault
+from gateway.errors import UpstreamError
 from gateway.settings import FlagsSettings, Settings
 
 CONFIG = Path(__file__).with_name("tidegate.toml")
+FLAGS = Path(__file__).with_name("flags.json")
 
 START_SECONDS = 20.0
 """How long the orders application may take to serve."""
@@ -34,16 +39,18 @@ async def run_demo(
     simulate_every_seconds: float,
     *,
     orders: int = 12,
+    fault: Fault = Fault.NONE,
     say: Callable[[str], None] | None = None,
     complain: Callable[[str], None] | None = None,
 ) -> int:
     """Runs the demo on 127.0.0.1 until SIGTERM or SIGINT. Gives the exit code.
 
     `port` is the page's, 0 for any free one; `simulate_every_seconds` the pause between two changes to the
-    `orders`, 0 for none. `say` gets the line with the page's address once it serves, `complain` the one that
-    says why the demo ends; without them they are standard output and error. 0: stopped as asked, after the
-    gateway has drained and the orders application has ended; 1: the orders application failed; 2: the port
-    is taken. Raises ConfigError where a TIDEGATE_ variable is wrong.
+    `orders`, 0 for none; `fault` what is wrong with what is published of them. `say` gets the line with the
+    page's address once it serves, `complain` the one that says why the demo ends; without them they are
+    standard output and error. 0: stopped as asked, after the gateway has drained and the orders application
+    has ended; 1: the orders application failed; 2: the port is taken. Raises ConfigError where a TIDEGATE_
+    variable is wrong.
     """
     say = say or _line_to_stdout
     complain = complain or _line_to_stderr
@@ -53,7 +60,7 @@ async def run_demo(
         async with _backend(orders, simulate_every_seconds) as (process, address):
             with tempfile.TemporaryDirectory(prefix="tidegate-demo-") as directory:
                 settings = _before(settings, address, Path(directory))
-                await _serve_while_alive(settings, address, process, say)
+                await _serve_while_alive(settings, address, process, fault, say)
     except BackendError as error:
         complain(str(error))
         return FAILED
@@ -80,32 +87,51 @@ def _before(settings: Settings, backend: str, directory: Path) -> Settings:
     The flags are kept in `directory`: no walk through a migration begins with the end of the last one.
     """
     routes = tuple(route.model_copy(update={"upstream": f"{backend}/orders"}) for route in settings.legacy)
-    flags = FlagsSettings(store=f"file:{directory / 'flags.json'}")
-    return settings.model_copy(update={"legacy": routes, "flags": flags})
+    flags = shutil.copyfile(FLAGS, directory / FLAGS.name)
+    return settings.model_copy(update={"legacy": routes, "flags": FlagsSettings(store=f"file:{flags}")})
 
 
 async def _serve_while_alive(
-    settings: Settings, backend: str, process: asyncio.subprocess.Process, say: Callable[[str], None]
+    settings: Settings,
+    backend: str,
+    process: asyncio.subprocess.Process,
+    fault: Fault,
+    say: Callable[[str], None],
 ) -> None:
     """Serves until told to stop. Raises BackendError where the orders application ends first."""
-
-    def announce(address: str) -> None:
-        say(f"The demo is at {address}/ (open it in a browser; stop with Ctrl-C)")
-
+    served: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     gateway = asyncio.ensure_future(
-        serve(settings, announce=announce, extend=lambda app: add_page(app, backend))
+        serve(settings, announce=served.set_result, extend=lambda app: add_page(app, backend))
     )
     ended = asyncio.ensure_future(process.wait())
+    introduction = asyncio.ensure_future(_introduce(served, backend, fault, say))
     try:
-        await asyncio.wait({gateway, ended}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({gateway, ended, introduction}, return_when=asyncio.FIRST_COMPLETED)
+        if introduction.done():
+            introduction.result()
+            await asyncio.wait({gateway, ended}, return_when=asyncio.FIRST_COMPLETED)
         if not gateway.done():
             raise BackendError(f"The demo's orders application ended by itself (exit code {ended.result()}).")
         gateway.result()
     finally:
         # Cancelled, the gateway still drains.
-        gateway.cancel()
-        ended.cancel()
-        await asyncio.wait({gateway, ended})
+        work = {gateway, ended, introduction}
+        for task in work:
+            task.cancel()
+        await asyncio.wait(work)
+
+
+async def _introduce(
+    served: asyncio.Future[str], backend: str, fault: Fault, say: Callable[[str], None]
+) -> None:
+    """Tells the orders application where the gateway serves, and then people."""
+    address = await served
+    try:
+        async with OrdersApplication.at(backend) as application:
+            await application.publish(gateway=address, fault=fault)
+    except UpstreamError as error:
+        raise BackendError(error.detail) from error
+    say(f"The demo is at {address}/ (open it in a browser; stop with Ctrl-C)")
 
 
 @contextlib.asynccontextmanager
@@ -115,7 +141,7 @@ async def _backend(
     """The orders application while it runs, and its address. Raises BackendError where it does not start."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "gateway.demo.backend", "--port", "0", "--stop-with-stdin"),
-        *("--orders", str(orders), "--simulate-every", str(simulate_every_seconds)),
+        *("--publish", "--orders", str(orders), "--simulate-every", str(simulate_every_seconds)),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         # A terminal's Ctrl-C is for the gateway alone: it drains first, and the application ends after it.

@@ -2,16 +2,24 @@
 
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import aiohttp
+import orjson
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from gateway.errors import UpstreamError
+from gateway.demo.application import OrdersApplication
+from gateway.demo.publisher import Fault
+from gateway.errors import InvalidInput
+from gateway.handlers.admin_access import local_only
+from gateway.handlers.json_body import read_object
+
+STATS_PATH = "/demo/stats"
+FAULT_PATH = "/demo/fault"
+
+MAX_BODY_BYTES = 1024
 
 _HERE = Path(__file__).parent
-_STATS_SECONDS = 2.0
 _HEADERS = {
     "Cache-Control": "no-cache",
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -29,19 +37,26 @@ _ASSETS: Mapping[str, _Asset] = {
     "/": _Asset("index.html", "text/html"),
     "/demo/demo.css": _Asset("demo.css", "text/css"),
     "/demo/demo.js": _Asset("demo.js", "text/javascript"),
+    "/demo/gateway.js": _Asset("gateway.js", "text/javascript"),
+    "/demo/migration.js": _Asset("migration.js", "text/javascript"),
+    "/demo/panel.js": _Asset("panel.js", "text/javascript"),
+    "/demo/subscriber.js": _Asset("subscriber.js", "text/javascript"),
 }
 
 
 def add_page(app: web.Application, backend: str) -> None:
-    """Adds the page at `/`, its files, and `/demo/stats`: the counts of the orders application at `backend`.
+    """Adds the page at `/`, its files, and what else it needs of the orders application at `backend`.
 
-    Raises OSError where a file of the page can't be read.
+    `/demo/stats` has the application's counts, `/demo/fault` what is wrong with its publishing. Raises
+    OSError where a file of the page can't be read.
     """
     for path, asset in _ASSETS.items():
         app.router.add_get(path, _sender((_HERE / asset.file).read_bytes(), asset.content_type))
-    stats = _Stats(f"{backend}/stats")
-    app.cleanup_ctx.append(stats.lifespan)
-    app.router.add_get("/demo/stats", stats.handle)
+    application = _Application(backend)
+    app.cleanup_ctx.append(application.lifespan)
+    app.router.add_get(STATS_PATH, application.stats)
+    app.router.add_get(FAULT_PATH, application.fault)
+    app.router.add_put(FAULT_PATH, local_only(application.set_fault))
 
 
 def _sender(body: bytes, content_type: str) -> Handler:
@@ -51,23 +66,41 @@ def _sender(body: bytes, content_type: str) -> Handler:
     return send
 
 
-class _Stats:
-    """Passes on the orders application's counts, which the page could not read across origins."""
+class _Application:
+    """Passes on what the page could not ask the orders application for across origins."""
 
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._session: aiohttp.ClientSession | None = None
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._application: OrdersApplication | None = None
 
     async def lifespan(self, _app: web.Application) -> AsyncIterator[None]:
-        timeout = aiohttp.ClientTimeout(total=_STATS_SECONDS)
-        async with aiohttp.ClientSession(timeout=timeout, raise_for_status=True) as self._session:
+        async with OrdersApplication.at(self._address) as self._application:
             yield
 
-    async def handle(self, _request: web.Request) -> web.Response:
-        assert self._session is not None, "requests come after the start"
-        try:
-            async with self._session.get(self._url) as response:
-                body = await response.read()
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise UpstreamError("The demo's orders application gave no counts.") from error
-        return web.Response(body=body, headers={"Cache-Control": "no-store"}, content_type="application/json")
+    async def stats(self, _request: web.Request) -> web.Response:
+        return _json(await self._running.stats())
+
+    async def fault(self, _request: web.Request) -> web.Response:
+        return _json(_fault_of(await self._running.publishing()))
+
+    async def set_fault(self, request: web.Request) -> web.Response:
+        """Takes `{"fault": "stale-push"}` or `{"fault": "none"}`. Raises InvalidInput for anything else."""
+        given = await read_object(request, MAX_BODY_BYTES)
+        if given.keys() != {"fault"} or given["fault"] not in list(Fault):
+            place = {"pointer": "/fault", "detail": f"must be {' or '.join(Fault)}"}
+            raise InvalidInput("Nothing was changed.", errors=[place])
+        return _json(_fault_of(await self._running.publish(fault=given["fault"])))
+
+    @property
+    def _running(self) -> OrdersApplication:
+        assert self._application is not None, "requests come after the start"
+        return self._application
+
+
+def _fault_of(publishing: Mapping[str, Any]) -> dict[str, Any]:
+    return {"fault": publishing["fault"]}
+
+
+def _json(content: Mapping[str, Any]) -> web.Response:
+    body = orjson.dumps(content)
+    return web.Response(body=body, headers={"Cache-Control": "no-store"}, content_type="application/json")

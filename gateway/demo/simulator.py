@@ -1,11 +1,13 @@
 """The people who work on the demo's orders: now and then one of them moves an order along."""
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 from gateway.demo.orders import LAST_STAGE, ON_HOLD, STAGES, Order
+from gateway.demo.outbox import OutboxFull
 from gateway.demo.store import OrderStore
 
 CUSTOMERS = (
@@ -129,4 +131,6 @@ async def run(
     """
     while True:
         await sleep(every_seconds * rng.uniform(0.5, 1.5))
-        step(store, rng)
+        # People whose change was refused for now try again later; that is the next step.
+        with contextlib.suppress(OutboxFull):
+            step(store, rng)

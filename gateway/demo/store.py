@@ -1,9 +1,10 @@
 """The demo's orders in memory: what a database would be to a real application."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from gateway.clock import Clock, rfc3339
+from gateway.demo.changes import Change
 from gateway.demo.orders import Order, OrderError, moved, parse_new, parse_part, parse_whole
 
 MAX_ORDERS = 1000
@@ -24,10 +25,12 @@ class StoreFull(OrderError):
 class OrderStore:
     """Orders by id, oldest first. A body is parsed JSON; where a method raises OrderError, nothing changed.
 
-    Ids count up from ORDER-001 and are not used again.
+    Ids count up from ORDER-001 and are not used again. `record` is called with each change before it is made,
+    and keeps it from being made by raising an OrderError.
     """
 
     def __init__(self, clock: Clock, max_orders: int = MAX_ORDERS) -> None:
+        self.record: Callable[[Change], None] = lambda change: None
         self._clock = clock
         self._max_orders = max_orders
         self._orders: dict[str, Order] = {}
@@ -52,13 +55,14 @@ class OrderStore:
         members = parse_new(body)
         if len(self._orders) >= self._max_orders:
             raise StoreFull(f"There are {self._max_orders} orders already: delete some first.")
-        self._created += 1
         order = Order(
-            order_id=f"ORDER-{self._created:03d}",
+            order_id=f"ORDER-{self._created + 1:03d}",
             customer=members["customer"],
             amount=members["amount"],
             updated_at=self._now(),
         )
+        self.record(Change(None, order, order.updated_at))
+        self._created += 1
         self._orders[order.order_id] = order
         return order
 
@@ -74,11 +78,12 @@ class OrderStore:
 
     def delete(self, order_id: str) -> None:
         """Forgets the order, whatever its stage. Raises UnknownOrder."""
-        self.get(order_id)
+        self.record(Change(self.get(order_id), None, self._now()))
         del self._orders[order_id]
 
     def _change(self, order: Order, members: Mapping[str, Any]) -> Order:
         changed = moved(order, members, self._now())
+        self.record(Change(order, changed, changed.updated_at))
         self._orders[order.order_id] = changed
         return changed
 

@@ -231,3 +231,16 @@ async def test_a_stream_without_a_heartbeat_is_given_up_and_resumed() -> None:
     assert [json.loads(line)["eventType"] for line in out.splitlines()] == ["hello", "again"]
     assert "no answer in time" in err
     assert requests[1].query["lastEventId"] == "e:1-0"
+
+
+async def test_a_client_id_says_who_follows_while_callers_are_migrated(flagged, admin) -> None:
+    await admin.make(stage="live", percentage=100)
+    client = Client(flagged.port)
+    await client.publish(event(1))
+    options = ("tail", "--url", address(flagged.port), "--cursor", "earliest", "--limit", "1")
+
+    nobody = await run(*options)
+    somebody = await run(*options, "--client", "tablet-7")
+
+    assert (nobody[0], nobody[1]) == (0, "")
+    assert (somebody[0], somebody[1].count("stage_change")) == (0, 1)

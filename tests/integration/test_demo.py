@@ -15,6 +15,9 @@ import pytest
 DEADLINE_SECONDS = 60
 """When a test gives up; nothing here takes that long unless it is broken."""
 
+IMPORT = r'^import .* from "([^"]+)";$'
+"""A line of a script that loads another one."""
+
 NOBODY_MOVES = "3600"
 """A pause of the simulator that outlasts every test."""
 
@@ -62,6 +65,14 @@ async def first_event(response: aiohttp.ClientResponse, event_type: str) -> dict
     raise AssertionError(f"the stream ended without {event_type}")
 
 
+async def let_everybody_stream(session: aiohttp.ClientSession, address: str) -> None:
+    """Moves the demo's component from shadow to live, for all."""
+    flag = f"{address}api/v1/admin/flags/orders"
+    change = {"stage": "live", "percentage": 100, "reason": "a test"}
+    answer = await session.patch(flag, json=change, headers={"If-Match": "*"})
+    assert answer.status == 200
+
+
 @pytest.fixture
 async def session():
     async with aiohttp.ClientSession() as session:
@@ -75,8 +86,13 @@ async def test_the_page_and_all_that_it_loads_come_from_the_printed_address(sess
         page = await response.text()
         loaded = re.findall(r'(?:src|href)="(?!data:)([^"]+)"', page)
         answers = [await session.get(address.rstrip("/") + path) for path in loaded]
+        imported = {
+            path for answer in answers for path in re.findall(IMPORT, await answer.text(), re.MULTILINE)
+        }
+        answers += [await session.get(address.rstrip("/") + path) for path in imported]
 
     assert (response.status, response.content_type) == (200, "text/html")
+    assert imported >= {"/demo/gateway.js", "/demo/migration.js", "/demo/panel.js", "/demo/subscriber.js"}
     assert {answer.content_type: answer.status for answer in answers} == {
         "text/css": 200,
         "text/javascript": 200,
@@ -85,10 +101,12 @@ async def test_the_page_and_all_that_it_loads_come_from_the_printed_address(sess
 
 async def test_an_order_that_is_advanced_on_the_page_is_pushed_to_it(session):
     async with running("--port", "0") as process:
-        api = await address_of(process) + "api/v1"
+        address = await address_of(process)
+        await let_everybody_stream(session, address)
+        api = f"{address}api/v1"
         listed = await session.get(f"{api}/orders")
         empty = next(order for order in (await listed.json())["docs"] if order["orderStage"] == "empty")
-        resume = {"entity": "order", "lastEventId": listed.headers["Sync-Cursor"]}
+        resume = {"entity": "order", "clientId": "test", "lastEventId": listed.headers["Sync-Cursor"]}
         async with session.get(f"{api}/sync/events", params=resume) as stream:
             moved = await session.patch(f"{api}/orders/{empty['orderID']}", json={"orderStage": "initiated"})
             event = await first_event(stream, "stage_change")
@@ -113,7 +131,8 @@ async def test_a_signal_ends_the_streams_the_gateway_and_the_orders_application(
     async with running("--port", "0") as process:
         address = await address_of(process)
         backend = backend_of(process)
-        async with session.get(f"{address}api/v1/sync/events") as stream:
+        await let_everybody_stream(session, address)
+        async with session.get(f"{address}api/v1/sync/events?clientId=test") as stream:
             await first_event(stream, "connected")
             process.send_signal(stop)
             bye = await first_event(stream, "bye")

@@ -4,17 +4,24 @@ import asyncio
 import re
 import sys
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from gateway.config import load_settings
 from tests.support.command import command
 from tests.support.http import DEADLINE_SECONDS
+from tests.support.walk import Step, steps
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
+READMES_ADDRESS = "http://127.0.0.1:8080"
 DEMO_LINE = "The demo is at "
+STEP_SECONDS = 40.0
+"""When a step of the walk is given up; the longest, in which the guard finds a fault, takes about ten."""
 
 
 def blocks(language: str) -> list[str]:
@@ -27,45 +34,71 @@ def lines(beginning: str) -> list[str]:
 
 @pytest.fixture
 async def address() -> AsyncIterator[str]:
-    async with command("demo", "--port", "0", "--every", "0.1") as demo:
+    async with command("demo", "--port", "0", "--every", "0.5") as demo:
         line = await demo.line()
         assert line.startswith(DEMO_LINE)
         yield line.removeprefix(DEMO_LINE).split()[0].rstrip("/")
 
 
 async def shell(line: str, address: str) -> tuple[int, str]:
-    tidegate = f"{sys.executable} -m gateway"
-    here = line.replace("http://127.0.0.1:8080", address).replace(".venv/bin/tidegate", tidegate)
-    for name in ("tail", "publish", "flags set", "flags explain", "flags rollback"):
-        here = here.replace(f"-m gateway {name}", f"-m gateway {name} --url {address}")
+    """Runs a command of the README on the demo at `address`: its exit code and standard output."""
+    here = line.replace(READMES_ADDRESS, address).replace(
+        ".venv/bin/tidegate", f"{sys.executable} -m gateway"
+    )
+    here = re.sub(r"(-m gateway (?:tail|publish|flags \w+))", rf"\1 --url {address}", here)
+    here = here.replace("-m gateway demo", f"-m gateway demo --port {address.rpartition(':')[2]}")
     process = await asyncio.create_subprocess_shell(
-        here, cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        here, cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
     async with asyncio.timeout(DEADLINE_SECONDS):
-        out, _ = await process.communicate()
+        out, err = await process.communicate()
+    print(f"$ {here}\n{out.decode()}{err.decode()}")
     assert process.returncode is not None
     return process.returncode, out.decode()
 
 
-async def test_the_tail_shows_the_demos_events(address: str) -> None:
-    (line,) = lines("tidegate tail")
-    code, out = await shell(line, address)
-    assert code == 0
-    assert "order" in out
+@asynccontextmanager
+async def open_page(address: str) -> AsyncIterator[None]:
+    """Somebody wants the orders meanwhile, as the page does, so that the gateway asks for them."""
+    page = asyncio.create_task(keep_polling(address))
+    try:
+        yield
+        assert not page.done(), "polling has failed"
+    finally:
+        page.cancel()
+        await asyncio.wait({page})
 
 
-async def test_curl_gets_the_stream_and_the_legacy_endpoint(address: str) -> None:
-    stream, legacy = lines("curl")
-    _, out = await shell(stream.replace("--max-time 10", "--max-time 1"), address)
-    assert "event: connected\n" in out
-    _, out = await shell(legacy, address)
-    assert "Sync-Cursor: " in out
+async def keep_polling(address: str) -> None:
+    cursor = "earliest"
+    async with aiohttp.ClientSession(raise_for_status=True) as session:
+        while True:
+            query = {"entity": "order", "wait": "5", "cursor": cursor}
+            async with session.get(f"{address}/api/v1/sync/poll", params=query) as response:
+                cursor = (await response.json())["cursor"]
 
 
-async def test_the_flags_move_as_it_says(address: str) -> None:
-    for line in lines("tidegate flags"):
-        code, out = await shell(line, address)
-        assert code == 0, out
+async def take(step: Step, address: str) -> None:
+    """Runs the step's command until its output is what the README says; one that changes something, once."""
+    changes = re.search(r" --(reason|fault) ", step.command)
+    expected = replace(step, expected=step.expected.replace(READMES_ADDRESS, address))
+    out = ""
+    try:
+        async with asyncio.timeout(STEP_SECONDS):
+            while not expected.matches(out):
+                assert not (out and changes), f"{step.command} gave {out!r}"
+                code, out = await shell(step.command, address)
+                assert code == 0
+    except TimeoutError:
+        raise AssertionError(f"{step.command} last gave {out}") from None
+
+
+async def test_its_walk_through_a_migration_goes_as_it_says(address: str) -> None:
+    walk = steps(README)
+    assert len(walk) > 10
+    async with open_page(address):
+        for step in walk:
+            await take(step, address)
 
 
 async def test_publish_takes_the_event(address: str) -> None:

@@ -1,11 +1,13 @@
 """The table of stages: forward step by step, back from anywhere."""
 
 import itertools
+from pathlib import Path
 
 import pytest
 
 from flags.errors import ForbiddenMove
 from flags.stages import MOVES, Stage, check_move
+from tests.support.stage_picture import picture
 
 ORDER = list(Stage)
 PAIRS = list(itertools.permutations(ORDER, 2))
@@ -43,3 +45,19 @@ def test_a_stage_that_is_jumped_over_is_refused_and_the_allowed_ones_are_named(
     assert caught.value.allowed == MOVES[before]
     assert (caught.value.before, caught.value.after) == (before, after)
     assert all(stage in caught.value.detail for stage in MOVES[before])
+
+
+def test_the_migration_guide_has_the_picture_of_the_table() -> None:
+    guide = Path(__file__).parents[3] / "docs" / "migration.md"
+    assert f"```\n{picture(MOVES)}\n```\n" in guide.read_text()
+
+
+@pytest.mark.parametrize(("before", "after"), [(a, b) for a, b in PAIRS if b in MOVES[a]])
+def test_a_table_that_lacks_a_move_has_another_picture(before: Stage, after: Stage) -> None:
+    without = {**MOVES, before: tuple(stage for stage in MOVES[before] if stage is not after)}
+    assert picture(without) != picture(MOVES)
+
+
+def test_a_move_that_the_picture_has_no_line_for_is_no_picture() -> None:
+    with pytest.raises(ValueError, match="off to live"):
+        picture({**MOVES, Stage.OFF: (Stage.SHADOW, Stage.LIVE)})

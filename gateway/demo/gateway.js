@@ -1,0 +1,121 @@
+// What this page asks of the gateway, and who it says it is.
+
+export const COMPONENT = "orders";
+export const ORDERS = "/api/v1/orders";
+export const CLIENT_VERSION = "1.0.0";
+export const CLIENT_ID = ownClientId();
+
+const POLL_EVERY_MS = 5000;
+
+export const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+/** The same id at every visit, so that a cohort that this browser is in keeps it. */
+function ownClientId() {
+  const known = localStorage.getItem("tidegate-client-id");
+  const id = known ?? `browser-${Math.random().toString(36).slice(2, 8)}`;
+  localStorage.setItem("tidegate-client-id", id);
+  return id;
+}
+
+/** The JSON of a GET; throws an Error whose message can be shown. */
+export async function getJson(path) {
+  const response = await fetch(path, { cache: "no-store" });
+  if (!response.ok) {
+    throw new Error(`the gateway answered ${response.status}`);
+  }
+  return response.json();
+}
+
+/** What a client gets: {mode, stage, reason, cause, revision, streamUrl, pollIntervalMs, …}. */
+export function fetchMode(clientId) {
+  const caller = new URLSearchParams({
+    component: COMPONENT,
+    clientId,
+    clientVersion: CLIENT_VERSION,
+  });
+  return getJson(`/api/v1/sync/fetch-mode?${caller}`);
+}
+
+/** Tells the gateway what this browser saw of its delivery; nothing here depends on its arrival. */
+export function report(members) {
+  const body = JSON.stringify({ component: COMPONENT, clientVersion: CLIENT_VERSION, ...members });
+  const headers = { "Content-Type": "application/json" };
+  fetch("/api/v1/sync/telemetry", { method: "POST", headers, body }).catch((error) =>
+    console.warn("The report did not arrive:", error.message),
+  );
+}
+
+/** The polled list, asked for conditionally; each request is counted in the panel's figures. */
+export class OrderList {
+  constructor(panel) {
+    this.panel = panel;
+    this.etag = null;
+    this.docs = null;
+  }
+
+  /**
+   * Gives {docs, cursor, mode, retired}: mode is how this client is to get the orders from now on. `retired`
+   * says that the list is not polled any more, and docs are then what it last was. Throws an Error whose
+   * message can be shown.
+   */
+  async load() {
+    this.panel.figures.requests += 1;
+    const headers = { "Tidegate-Client-Id": CLIENT_ID, "Tidegate-Client": `demo-page/${CLIENT_VERSION}` };
+    // The page's own If-None-Match, not the browser cache's, so that a 304 is seen and counted as one.
+    if (this.etag) {
+      headers["If-None-Match"] = this.etag;
+    }
+    const response = await fetch(ORDERS, { headers, cache: "no-store" });
+    if (response.ok) {
+      this.docs = (await response.json()).docs;
+      this.etag = response.headers.get("ETag");
+    } else if (response.status !== 304 && response.status !== 410) {
+      throw new Error(`the gateway answered ${response.status}`);
+    }
+    return {
+      docs: this.docs,
+      cursor: response.headers.get("Sync-Cursor"),
+      mode: response.headers.get("Fetch-Mode"),
+      retired: response.status === 410,
+    };
+  }
+}
+
+/** The list again and again, whatever the migration's stage: what every client did before. */
+export class Poller {
+  constructor(panel) {
+    this.panel = panel;
+    this.list = new OrderList(panel);
+    this.nextAt = 0;
+    this.problem = null;
+  }
+
+  async run() {
+    for (;;) {
+      this.problem = await this.poll();
+      this.nextAt = Date.now() + POLL_EVERY_MS;
+      await sleep(POLL_EVERY_MS);
+    }
+  }
+
+  /** Gives what is wrong, or null. */
+  async poll() {
+    try {
+      const answer = await this.list.load();
+      if (answer.retired) {
+        return "410: polling is over";
+      }
+      this.panel.replace(answer.docs);
+      return null;
+    } catch (error) {
+      return error.message;
+    }
+  }
+
+  tick() {
+    const seconds = Math.max(0, Math.ceil((this.nextAt - Date.now()) / 1000));
+    const next = `next request in ${seconds} s`;
+    this.panel.status(this.problem ? "bad" : "good", this.problem ? `${this.problem}; ${next}` : next);
+    this.panel.tick();
+  }
+}
