@@ -15,16 +15,16 @@ _FORMS = (
 )
 _SCHEMES = {"redis": (False, False), "rediss": (True, False)}
 _SCHEMES |= {"redis+sentinel": (False, True), "rediss+sentinel": (True, True)}
-_OPTIONS = frozenset({"prefix", "ca_file", "sentinel_user", "sentinel_password"})
+_OPTIONS = frozenset({"prefix", "relayed", "ca_file", "sentinel_user", "sentinel_password"})
 
 
 @dataclass(frozen=True)
 class Address:
     """One Redis server, or the Sentinels that know which server is the master now.
 
-    `prefix` begins the name of every key. `ca_file` names the certificates that TLS trusts; None: the
-    machine's. `master` is the name that Sentinel knows, None without Sentinel; the Sentinels have a user and
-    a password of their own.
+    `prefix` begins the name of every key. `is_relayed` says that a relay fills the log: it is never begun
+    without one. `ca_file` names the certificates that TLS trusts; None: the machine's. `master` is the name
+    that Sentinel knows, None without Sentinel; the Sentinels have a user and a password of their own.
     """
 
     hosts: tuple[tuple[str, int], ...]
@@ -34,6 +34,7 @@ class Address:
     is_tls: bool = False
     ca_file: str | None = None
     prefix: str = DEFAULT_PREFIX
+    is_relayed: bool = False
     master: str | None = None
     sentinel_user: str | None = None
     sentinel_password: str | None = field(default=None, repr=False)
@@ -56,6 +57,8 @@ class Address:
         is_tls, is_sentinel = _SCHEMES[parts.scheme]
         credentials, _, hosts = parts.netloc.rpartition("@")
         user, _, password = credentials.partition(":")
+        options = _options(parts.query, is_tls=is_tls, is_sentinel=is_sentinel)
+        is_relayed = options.pop("relayed", None) is not None
         path = [unquote(step) for step in parts.path.split("/")[1:]]
         while path and not path[-1]:
             path.pop()
@@ -69,8 +72,9 @@ class Address:
             user=unquote(user) or None,
             password=unquote(password) or None,
             is_tls=is_tls,
+            is_relayed=is_relayed,
             master=master,
-            **_options(parts.query, is_tls=is_tls, is_sentinel=is_sentinel),
+            **options,
         )
 
     def __str__(self) -> str:
@@ -106,6 +110,8 @@ def _options(query: str, *, is_tls: bool, is_sentinel: bool) -> dict[str, str]:
         raise ValueError(f"there is no option {min(unknown)!r}")
     if empty := [name for name, value in options.items() if not value]:
         raise ValueError(f"the option {empty[0]} is empty")
+    if options.get("relayed", "yes") != "yes":
+        raise ValueError("the option relayed is yes, or left out")
     if "ca_file" in options and not is_tls:
         raise ValueError("the option ca_file is for TLS only")
     if not is_sentinel and any(name.startswith("sentinel") for name in options):

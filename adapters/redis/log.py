@@ -82,7 +82,7 @@ class RedisLog:
     async def start(self) -> None:
         try:
             await self._connection.start()
-            self._adopt(await self._state() or await self._create())
+            self._adopt(await self._begun(await self._state()))
         except BaseException:
             await self.close()
             raise
@@ -293,12 +293,12 @@ class RedisLog:
                 raise LogError("A later append was quicker than this one, of which nothing is known.")
             if answer[0] == b"lost":
                 await self._rename(epoch)
-            self._adopt(await self._state() or await self._create())
+            self._adopt(await self._begun(await self._state()))
 
     async def _start_over(self, epoch: str) -> None:
         """Ends an epoch whose tail was lost, and raises EpochChanged."""
         await self._rename(epoch)
-        self._adopt(await self._state() or await self._create())
+        self._adopt(await self._begun(await self._state()))
         raise _epoch_changed()
 
     async def _rename(self, epoch: str) -> None:
@@ -310,36 +310,33 @@ class RedisLog:
 
     async def _same_epoch(self, raw_state: Any, epoch: str) -> State:
         """The state, where it is still the one of `epoch`. Raises EpochChanged."""
-        state = stream.to_state(raw_state)
-        if state is None:
-            state = await self._create()
+        state = await self._begun(stream.to_state(raw_state))
         if state.epoch != self._epoch:
             self._adopt(state)
         if self._epoch != epoch:
             raise _epoch_changed()
-        self._is_relayed = state.is_relayed
         return state
 
     async def _state(self) -> State | None:
         return stream.to_state(await self._connection.execute(*self._state_command()))
 
-    async def _create(self) -> State:
-        """The state of a new log. Raises LogError where a relay has to fill it in first."""
-        if self._is_relayed:
-            # Its relay gives it back the same epoch: cursors stay good.
-            raise LogError("The log is empty, and its relay has not filled it again yet.")
+    async def _begun(self, state: State | None) -> State:
+        """The state, of a new log where there is none. Raises LogError where a relay has to begin it."""
+        must_be_relayed = self._connection.address.is_relayed
+        if state is not None and (state.is_relayed or not must_be_relayed):
+            self._is_relayed = state.is_relayed
+            return state
+        if self._is_relayed or must_be_relayed:
+            # The relay gives it the same epoch as before: cursors stay good.
+            raise LogError("A relay fills this log, and it is not there or not done yet.")
         await self._connection.script("create", (self._state_key,), (_new_epoch(),))
-        state = await self._state()
-        if state is None:
-            raise LogError("The log's state is gone as soon as it is written: who deletes it?")
-        return state
+        return await self._begun(await self._state())
 
     def _adopt(self, state: State) -> None:
         if state.epoch != self._epoch:
             log_event(_log, logging.INFO, "redis_epoch", epoch=state.epoch, before=self._epoch)
             self._epoch = state.epoch
             self._known = Mark(state.last, state.number)
-        self._is_relayed = state.is_relayed
 
     def _learn(self, mark: Mark) -> None:
         if self._known is None or mark.position > self._known.position:

@@ -124,7 +124,8 @@ def to_entries(raw: Sequence[Any]) -> list[Entry]:
     entries = []
     for position, fields in raw:
         try:
-            entries.append(Entry(to_position(position), int(fields[b"n"]), fields[b"e"]))
+            number, _, payload = fields[b"e"].split(b" ", 2)
+            entries.append(Entry(to_position(position), int(number), payload))
         except (KeyError, ValueError) as error:
             raise LogError(
                 f"The entry {position.decode()} of the log's stream was not written by Tidegate: "

@@ -324,6 +324,15 @@ class TestOthersDelete:
         with pytest.raises(LogError, match="not written by Tidegate"):
             await log.read(position, 10)
 
+    async def test_an_entry_of_somebody_else_is_trimmed_as_any_other(self, server: RedisServer) -> None:
+        async with opened(server.url, max_events=3) as log:
+            await publish(log, 1)
+            with server.client() as client:
+                client.xadd(f"tidegate:events:{log.epoch}", {"e": "world"})
+            positions = await publish(log, 2, 3, 4)
+            assert (await log.bounds()).floor < positions[0]
+            assert numbers(await log.latest(10)) == [2, 3, 4]
+
     @staticmethod
     def _delete(server: RedisServer, log: RedisLog, position: Position) -> None:
         with server.client() as client:

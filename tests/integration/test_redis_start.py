@@ -5,14 +5,17 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from redis import Redis
 
 from adapters.redis import RedisLog
 from gateway.errors import LogError
 from tests.support.debian import install, missing
 from tests.support.events import an_event
+from tests.support.loop import until
 from tests.support.redis import RedisServer, find_binary, make_log, opened, redis_server
 
 SECRET = "open-sesame"
@@ -149,31 +152,61 @@ async def test_tls_trusts_the_certificates_of_the_url_and_no_others(
         assert await works(log)
 
 
-@pytest.fixture
-def sentinel(tmp_path: Path) -> Iterator[tuple[RedisServer, RedisServer]]:
-    """A Sentinel, and the server that it knows as `tides`."""
-    with redis_server("--requirepass", SECRET) as master:
-        file = tmp_path / "sentinel.conf"
-        file.write_text(
-            f"sentinel monitor tides 127.0.0.1 {master.port} 1\nsentinel auth-pass tides {SECRET}\n"
-        )
-        server = RedisServer(find_binary(), config=file)
-        try:
-            server.start()
-            yield server, master
-        finally:
-            server.remove()
+@contextmanager
+def sentinel(master: RedisServer, directory: Path) -> Iterator[RedisServer]:
+    """A Sentinel, which knows the server as `tides`."""
+    file = directory / "sentinel.conf"
+    file.write_text(
+        f"sentinel monitor tides 127.0.0.1 {master.port} 1\n"
+        f"sentinel auth-pass tides {SECRET}\n"
+        "sentinel down-after-milliseconds tides 300\n"
+        "sentinel failover-timeout tides 3000\n"
+    )
+    server = RedisServer(find_binary(), config=file)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
 
 
-async def test_sentinel_is_asked_for_the_master(sentinel: tuple[RedisServer, RedisServer]) -> None:
-    guard, _ = sentinel
-    async with opened(f"redis+sentinel://:{SECRET}@127.0.0.1:{guard.port}/tides") as log:
-        assert await works(log)
+PASSWORD = ("--requirepass", SECRET, "--masterauth", SECRET, "--repl-diskless-sync-delay", "0")
 
 
-async def test_a_master_that_sentinel_does_not_know_is_a_clear_sentence(
-    sentinel: tuple[RedisServer, RedisServer],
-) -> None:
-    guard, _ = sentinel
-    said = await refusal(f"redis+sentinel://:{SECRET}@127.0.0.1:{guard.port}/other")
-    assert said.startswith(f"Redis at other at the Sentinels 127.0.0.1:{guard.port} can't be reached: ")
+async def test_a_master_that_sentinel_does_not_know_is_a_clear_sentence(tmp_path: Path) -> None:
+    with redis_server(*PASSWORD) as master, sentinel(master, tmp_path) as guard:
+        where = f"127.0.0.1:{guard.port}"
+        said = await refusal(f"redis+sentinel://:{SECRET}@{where}/other")
+    assert said.startswith(f"Redis at other at the Sentinels {where} can't be reached: ")
+
+
+def is_replicated(master: Redis) -> bool:
+    """Waits until the replica has all that the master has now: WAIT looks at the same client's writes."""
+    return bool(master.set("written", 1)) and master.wait(1, 30_000) == 1
+
+
+async def test_the_master_that_sentinel_promotes_is_gone_on_with(tmp_path: Path) -> None:
+    with (
+        redis_server(*PASSWORD) as master,
+        redis_server(*PASSWORD, "--replicaof", "127.0.0.1", str(master.port)) as replica,
+        master.client() as on_master,
+        replica.client() as on_replica,
+        sentinel(master, tmp_path) as guard,
+        guard.client() as on_guard,
+    ):
+        await until(lambda: len(on_guard.sentinel_slaves("tides")) == 1, "Sentinel knows the replica")
+        assert is_replicated(on_master)
+        url = f"redis+sentinel://:{SECRET}@127.0.0.1:{guard.port}/tides"
+        async with opened(url, timeout_seconds=1.0) as log:
+            epoch = log.epoch
+            positions = await log.append([an_event("order:1"), an_event("order:2")])
+            assert is_replicated(on_master)
+            tail = log.tail(positions[0])
+            assert [record.position for record in await anext(tail)] == positions[1:]
+            master.kill()
+            positions += await log.append([an_event("order:3")])
+
+            assert log.epoch == epoch
+            assert on_replica.info()["role"] == "master"
+            assert [record.position for record in await log.read(positions[0], 10)] == positions[1:]
+            await tail.aclose()  # type: ignore[attr-defined]

@@ -199,6 +199,19 @@ async def test_nobody_else_appends_to_a_log_that_a_relay_fills() -> None:
                 await publish(log, 2)
 
 
+async def test_a_gateway_that_expects_a_relay_begins_no_log_without_one() -> None:
+    source, url = a_source(), redis_url()
+    await publish(source, 1)
+    for _ in range(2):
+        with pytest.raises(LogError, match="A relay fills this log"):
+            async with opened(f"{url}&relayed=yes"):
+                pass
+    async with relaying(source, url):
+        await filled(url, source)
+        async with opened(f"{url}&relayed=yes") as log:
+            assert log.epoch == source.epoch
+
+
 async def test_a_log_with_events_of_its_own_is_left_alone() -> None:
     source, url = a_source(), redis_url()
     await publish(source, 1)

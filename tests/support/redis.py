@@ -146,11 +146,18 @@ def redis_server(*options: str) -> Iterator[RedisServer]:
 @functools.cache
 def _shared_url() -> str:
     if given := os.environ.get("TEST_REDIS_URL"):
+        atexit.register(_clean, given)
         return given
     server = RedisServer(find_binary())
     atexit.register(server.remove)
     server.start()
     return server.url
+
+
+def _clean(url: str) -> None:
+    with Redis.from_url(url) as client:
+        for key in client.scan_iter(f"test-{os.getpid()}-*"):
+            client.unlink(key)
 
 
 def redis_url() -> str:

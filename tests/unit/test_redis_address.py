@@ -17,6 +17,7 @@ SECRET = "open-sesame"
         ("redis://[::1]:7", Address((("::1", 7),))),
         ("redis://:s%23@a", Address((("a", 6379),), password="s#")),
         ("redis://u:p@a?prefix=x", Address((("a", 6379),), user="u", password="p", prefix="x")),
+        ("redis://a?relayed=yes", Address((("a", 6379),), is_relayed=True)),
         ("rediss://a?ca_file=/c.pem", Address((("a", 6379),), is_tls=True, ca_file="/c.pem")),
         ("redis+sentinel://a,b:7/tides", Address((("a", 26379), ("b", 7)), master="tides")),
         (
@@ -43,6 +44,7 @@ def test_a_url_says_where_redis_is(url: str, address: Address) -> None:
         ("redis://a/x", "the database is a number"),
         ("redis://a/1/2", "the database is a number"),
         ("redis://a?colour=red", "there is no option 'colour'"),
+        ("redis://a?relayed=no", "the option relayed is yes, or left out"),
         ("redis://a?prefix=", "the option prefix is empty"),
         ("redis://a?prefix", "bad query field"),
         ("redis://a?ca_file=x", "for TLS only"),

@@ -81,7 +81,7 @@ def test_a_log_that_ends_before_a_known_event_or_gave_its_number_away_has_lost_i
     assert is_lost(now, Mark(at(6), 6), found)
 
 
-@pytest.mark.parametrize("fields", [{}, {b"n": b"1"}, {b"e": b"{}"}, {b"n": b"x", b"e": b"{}"}])
+@pytest.mark.parametrize("fields", [{}, {b"x": b"1 2 {}"}, {b"e": b"{}"}, {b"e": b"x 2 {}"}])
 def test_an_entry_of_somebody_else_is_refused(fields: dict[bytes, bytes]) -> None:
     with pytest.raises(LogError, match="1-0 of the log's stream was not written by Tidegate"):
         to_entries([(b"1-0", fields)])

@@ -36,7 +36,7 @@ for index = 6, #ARGV do
   minor = minor + 1
   number = number + 1
   last = digits(major) .. '-' .. digits(minor)
-  redis.call('XADD', KEYS[2], last, 'n', digits(number), 't', digits(now_ms), 'e', ARGV[index])
+  add(KEYS[2], last, number, now_ms, ARGV[index])
 end
 redis.call('HSET', KEYS[1], 'last', last, 'number', digits(number))
 redis.call('SET', KEYS[3], ARGV[2] .. ' ' .. first .. ' ' .. digits(number), 'EX', ARGV[5])

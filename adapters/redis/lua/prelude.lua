@@ -1,5 +1,6 @@
--- What the scripts share. The stream's entries have the fields n (their number), t (the server's time in
--- milliseconds) and e (the event), in this order. Every key that a script touches is one of its KEYS.
+-- What the scripts share. An entry of the stream has one field, e: its number, the server's time in
+-- milliseconds and the event, with a space between them. Several fields would cost every reader more than the
+-- event itself. Every key that a script touches is one of its KEYS.
 
 -- Lua's numbers are doubles and would be written as 1.7e+12.
 local function digits(number)
@@ -17,6 +18,10 @@ local function parts(position)
   return tonumber(major), tonumber(minor)
 end
 
+local function add(stream, position, number, now_ms, event)
+  redis.call('XADD', stream, position, 'e', digits(number) .. ' ' .. digits(now_ms) .. ' ' .. event)
+end
+
 -- Lets go of the oldest entries, at most `most`: while there are more than `max_events`, or they came
 -- before `oldest_ms`. Gives how many. The floor becomes the last of them.
 local function trim(state, stream, max_events, oldest_ms, most)
@@ -26,15 +31,18 @@ local function trim(state, stream, max_events, oldest_ms, most)
     if over <= 0 then return 0 end
     most = math.min(most, over)
   end
-  local gone, last = 0, nil
+  local gone, last, last_number = 0, nil, nil
   for _, entry in ipairs(redis.call('XRANGE', stream, '-', '+', 'COUNT', most)) do
-    local is_old = oldest_ms ~= nil and (tonumber(entry[2][4]) or 0) < oldest_ms
+    local number, came_ms = string.match(entry[2][2], '^(%d+) (%d+) ')
+    local is_old = oldest_ms ~= nil and (tonumber(came_ms) or 0) < oldest_ms
     if gone >= over and not is_old then break end
-    gone, last = gone + 1, entry
+    gone = gone + 1
+    -- An entry of somebody else has no number; it goes without a trace.
+    if number then last, last_number = entry[1], number end
   end
+  if gone > 0 then redis.call('XTRIM', stream, 'MAXLEN', '=', length - gone) end
   if last then
-    redis.call('XTRIM', stream, 'MAXLEN', '=', length - gone)
-    redis.call('HSET', state, 'floor', last[1], 'floor_number', last[2][2])
+    redis.call('HSET', state, 'floor', last, 'floor_number', last_number)
   end
   return gone
 end
