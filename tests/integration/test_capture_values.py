@@ -192,3 +192,13 @@ async def test_up_to_a_thousand_rows_cost_no_subtransaction() -> None:
         # A row that a subtransaction wrote carries its id.
         ((writers,),) = running.sql("select array_agg(distinct e.xmin::text) from sync_events as e")
         assert writers == [running.sql("select xid::xid::text from sync_events limit 1")[0][0]]
+
+
+async def test_more_rows_than_that_are_not_held_in_memory_together() -> None:
+    async with shop(ORDERS) as running:
+        await running.capture()
+        running.sql("insert into orders select n::text from generate_series(1, 1001) as n")
+
+        # Written part by part while the rest is still to come, which takes a subtransaction.
+        assert running.sql("select count(*) from sync_events as e where e.xmin = e.xid::xid") == [(0,)]
+        assert len(running.events()) == 1001
