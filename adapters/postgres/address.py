@@ -1,6 +1,7 @@
 """Where a log in Postgres lives: its URL, taken apart."""
 
 import asyncio
+import re
 import socket
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -11,6 +12,11 @@ from psycopg2.extensions import parse_dsn
 from gateway.errors import LogError
 
 _DEFAULT_PORT = "5432"
+_PORT = re.compile(r"([1-9][0-9]{0,4})?\Z", re.ASCII)
+_UNREADABLE = (
+    "The log's Postgres URL can't be read: it looks like postgres://user:password@host:5432/database, with %"
+    " escapes in the password, a number for each port and no parameter that libpq does not know."
+)
 
 
 class Host(NamedTuple):
@@ -42,15 +48,14 @@ class Address(NamedTuple):
             parameters: dict[str, str] = parse_dsn(url)
         except psycopg2.Error:
             # Not chained: libpq quotes the part that it can't read, which may be the password.
-            raise LogError(
-                "The log's Postgres URL can't be read: it looks like postgres://user:password@host:5432/database,"
-                " with % escapes in the password and no parameter that libpq does not know."
-            ) from None
+            raise LogError(_UNREADABLE) from None
         names = (parameters.pop("hostaddr", "") or parameters.pop("host", "")).split(",")
         parameters.pop("host", None)
         ports = parameters.pop("port", "").split(",")
         if len(ports) not in (1, len(names)):
             raise LogError("The log's Postgres URL needs one port for all of its hosts, or one for each.")
+        if not all(_PORT.match(port) for port in ports):
+            raise LogError(_UNREADABLE)
         ports = ports * len(names) if len(ports) == 1 else ports
         # Whatever it says, only the server that takes writes can be the log: see `connect`.
         parameters.pop("target_session_attrs", None)

@@ -16,8 +16,6 @@ _log = logging.getLogger(__name__)
 
 FIRST_DELAY_SECONDS = 0.1
 LONGEST_DELAY_SECONDS = 10.0
-PROBE_ANSWER_SECONDS = 5.0
-"""How long the server may take to show that it is there."""
 
 
 class Listener:
@@ -86,8 +84,6 @@ class Listener:
                 with translated():
                     await session.notifies.get()
         except TimeoutError:
-            with translated():
-                async with asyncio.timeout(PROBE_ANSWER_SECONDS):
-                    await session.fetch(statement("log_probe"))
+            await session.fetch(statement("log_probe"))
         while not session.notifies.empty():
             session.notifies.get_nowait()

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from adapters.postgres.address import Address
 from adapters.postgres.bookkeeping import Bookkeeper
-from adapters.postgres.connection import STATEMENT_SECONDS, Session, SessionLost, connect
+from adapters.postgres.connection import Session, SessionLost, connect
 from adapters.postgres.health import PostgresHealth
 from adapters.postgres.listener import Listener
 from adapters.postgres.migrations import require_schema
@@ -36,7 +36,7 @@ class Timing(NamedTuple):
     `gated`: while committed events wait for an older transaction, which may end without any notification;
     `notified`: otherwise, where notifications wake the readers; `unnotified`: otherwise, where none come;
     `probe`: at the listening connection; `watch`: at what blocks delivery; `retention`: at what is too old;
-    `statement`: how long any statement may take.
+    `statement`: how long any statement may take before its connection is taken for dead.
     """
 
     gated: float = 0.03
@@ -45,7 +45,7 @@ class Timing(NamedTuple):
     probe: float = 10.0
     watch: float = 5.0
     retention: float = 10.0
-    statement: float = STATEMENT_SECONDS
+    statement: float = 10.0
 
 
 class _Page(NamedTuple):
@@ -255,6 +255,11 @@ class PostgresLog:
     async def _rows_once(self, name: str, parameters: Mapping[str, Any]) -> tuple[str, list[Row]]:
         async with self._pool.session() as session:
             rows = await session.fetch(statement(name), parameters)
+            if not rows:
+                raise LogError(
+                    "The log's table of bounds lost its only row: put back an earlier state of the database,"
+                    " or run `truncate sync_events` after inserting one."
+                )
             return _epoch(session, rows[0][0]), list(rows)
 
     def _records(self, rows: Sequence[Row]) -> list[Record]:

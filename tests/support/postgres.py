@@ -32,7 +32,11 @@ PASSWORD_USER = "with_password"
 """Has to give its password; every other user of our own server is let in."""
 DEADLINE_SECONDS = 60.0
 
-_ACCESS = f"local all {PASSWORD_USER} scram-sha-256\nlocal all all trust\n"
+_ACCESS = f"""
+local all {PASSWORD_USER} scram-sha-256
+local all all trust
+local replication all trust
+"""
 _CONFIGURATION = """
 listen_addresses = ''
 max_connections = 200
@@ -46,7 +50,7 @@ _numbers = itertools.count(1)
 
 
 class PostgresServer:
-    """A server of our own, which a test may also break. `start` it first; `remove` it at the end."""
+    """A server of our own, which a test may break: `create` it, `start` it, and `remove` it at the end."""
 
     def __init__(self, binaries: Path) -> None:
         self._binaries = binaries
@@ -56,10 +60,24 @@ class PostgresServer:
         if self._user is not None:
             os.chown(self.directory, self._user.pw_uid, self._user.pw_gid)
         self._data = self.directory / "data"
-        self._run("initdb", "--username", USER, "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync")
+
+    def create(self) -> None:
+        """Makes an empty server."""
+        options = ("--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync")
+        self._run("initdb", "-D", self._data, "--username", USER, *options)
         with (self._data / "postgresql.conf").open("a") as file:
             file.write(_CONFIGURATION)
         (self._data / "pg_hba.conf").write_text(_ACCESS)
+
+    def create_standby(self, primary: "PostgresServer") -> None:
+        """Makes a copy of a running server, which follows it until it is promoted."""
+        options = ("--write-recovery-conf", "--checkpoint=fast", "--no-sync")
+        self._run("pg_basebackup", "-D", self._data, "-d", primary.url(), *options)
+
+    def promote(self) -> None:
+        """Makes a standby a primary, on a timeline of its own."""
+        with connected(self.url()) as connection:
+            execute(connection, "select pg_promote()")
 
     def url(self, database: str = "postgres", user: str = USER) -> str:
         query = urlencode({"host": str(self.directory)})
@@ -121,13 +139,13 @@ class PostgresServer:
 
     def _end(self, number: signal.Signals) -> None:
         assert self._process is not None
-        self._process.send_signal(number)
-        self._process.wait(DEADLINE_SECONDS)
-        self._process = None
+        process, self._process = self._process, None
+        process.send_signal(number)
+        process.wait(DEADLINE_SECONDS)
 
-    def _run(self, program: str, *arguments: str) -> None:
+    def _run(self, program: str, *arguments: str | Path) -> None:
         ended = subprocess.run(
-            [self._binaries / program, "-D", self._data, *arguments],
+            [self._binaries / program, *arguments],
             cwd=self.directory,
             capture_output=True,
             text=True,
@@ -168,8 +186,23 @@ def find_binaries() -> Path | None:
     return None
 
 
+@contextmanager
+def own_server() -> Iterator[PostgresServer]:
+    """A running server that is nobody else's, for a test that breaks it; gone at the end.
+
+    Skips the test, or fails it, where there is none.
+    """
+    server = new_server()
+    try:
+        server.create()
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
 def new_server() -> PostgresServer:
-    """A server that is nobody else's, not started yet. Skips the test, or fails it, where there is none."""
+    """A server that does not exist yet. Skips the test, or fails it, where there is none."""
     binaries = find_binaries()
     if binaries is None and install("postgresql"):
         binaries = find_binaries()
@@ -182,6 +215,7 @@ def new_server() -> PostgresServer:
 def _shared_server() -> PostgresServer:
     server = new_server()
     atexit.register(server.remove)
+    server.create()
     server.start()
     return server
 
