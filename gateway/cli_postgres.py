@@ -118,8 +118,8 @@ def capture(
         wanted = Capture(
             entity=entity,
             key=key,
-            columns=names(columns or ()),
-            without=names(without or ()),
+            columns=names("columns", columns or ()),
+            without=names("without", without or ()),
             changes=pairs("event-types", event_types or ()),
             max_event_bytes=max_event_bytes,
             notify=notify.value,

@@ -149,7 +149,7 @@ async def _open(parameters: Mapping[str, str], connect_seconds: float, statement
 
 async def _identified(connection: aiopg.Connection) -> Session:
     session = Session(connection, "")
-    ((is_read_only, encoding, system, timeline),) = await session.fetch(statement("session_identify"))
+    ((is_read_only, encoding, system, timeline, _),) = await session.fetch(statement("session_identify"))
     if is_read_only:
         raise LogError("This Postgres is read-only, as a replica is: the log needs the primary.")
     if encoding != "UTF8":

@@ -284,6 +284,11 @@ class PostgresLog:
     async def _rows_once(self, name: str, parameters: Mapping[str, Any]) -> tuple[str, list[Row]]:
         async with self._pool.session() as session:
             rows = await session.fetch(statement(name), parameters)
+            if not rows:
+                raise LogError(
+                    "The log's table of bounds lost its only row: put back an earlier state of the database,"
+                    " or run `truncate sync_events` after inserting one."
+                )
             return _epoch(session, rows[0][0]), list(rows)
 
     def _records(self, rows: Sequence[Row]) -> list[Record]:

@@ -110,7 +110,7 @@ def _script(statements: Sequence[str]) -> list[str]:
 def pairs(option: str, given: Sequence[str]) -> dict[str, str]:
     """`column=type` pairs, several in a text with commas between. Raises CaptureError."""
     found = {}
-    for text in names(given):
+    for text in names(option, given):
         name, equals, value = text.partition("=")
         if not (name and equals and value):
             raise CaptureError(f"{option}: must be COLUMN=TYPE, and is {text!r}.")
@@ -118,9 +118,15 @@ def pairs(option: str, given: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def names(given: Sequence[str]) -> list[str]:
-    """Names, several in a text with commas between, without the spaces around them."""
-    return [name.strip() for text in given for name in text.split(",") if name.strip()]
+def names(option: str, given: Sequence[str]) -> list[str]:
+    """Names, several in a text with commas between, without the spaces around them.
+
+    Raises CaptureError for an empty one: an unset variable of a script must not mean "all columns".
+    """
+    found = [name.strip() for text in given for name in text.split(",")]
+    if not all(found):
+        raise CaptureError(f"{option}: has an empty name.")
+    return found
 
 
 def show(lines: Sequence[str]) -> None:

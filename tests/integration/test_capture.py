@@ -239,6 +239,26 @@ async def test_truncating_more_rows_than_that_is_one_gap(orders: Shop) -> None:
     }
 
 
+async def test_truncating_rows_that_the_logs_role_may_not_see_is_one_gap(orders: Shop) -> None:
+    role = f"tidegate_test_log_{os.getpid()}"
+    orders.sql("insert into orders values ('A')")
+    orders.forget()
+    orders.sql(
+        f"create role {role}; grant insert on sync_events to {role}; grant select on orders to {role};"
+        f"alter table orders enable row level security; grant create on schema public to {role};"
+        f"alter function tidegate_capture() owner to {role}"
+    )
+    try:
+        orders.sql("truncate orders")
+    finally:
+        orders.sql("alter function tidegate_capture() owner to current_user")
+        orders.sql(f"drop owned by {role}; drop role {role}")
+
+    (event,) = orders.events()
+    assert event.data is not None
+    assert (event.event_type, event.data["reason"]) == ("capture_gap", "42501")
+
+
 async def test_what_a_session_applies_as_a_replica_is_not_captured(orders: Shop) -> None:
     orders.sql("set session_replication_role = replica")
     orders.sql("insert into orders values ('A')")

@@ -117,6 +117,8 @@ def test_the_url_may_stand_in_the_environment(shop: Shop, monkeypatch: pytest.Mo
             "event-types: total is left out",
         ),
         (["--key", "id", "--without", "total", "--event-types", "total=x"], "event-types: total is left out"),
+        (["--key", "id", "--columns", ""], "columns: has an empty name"),
+        (["--key", "id", "--without", "total,,card_token"], "without: has an empty name"),
         (["--key", "id", "--max-event-bytes", "100"], "max-event-bytes: must be at least 2048"),
     ],
 )

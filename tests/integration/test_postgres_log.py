@@ -7,6 +7,7 @@ import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - psycopg2's name of the class
 
 from adapters.postgres.log import PostgresLog, Timing
+from gateway.errors import LogError
 from gateway.events import ORIGIN, Position, Record
 from tests.support.events import an_event
 from tests.support.postgres import connected, execute, log_database, server_url
@@ -138,6 +139,23 @@ async def test_what_is_still_gated_is_neither_head_nor_latest(url: str, log: Pos
         assert ids(await log.latest(10)) == ["0"]
         execute(connection, "rollback")
     assert ids(await log.latest(10)) == ["0", "1"]
+
+
+async def test_a_log_without_its_bounds_says_so(url: str, log: PostgresLog) -> None:
+    with connected(url) as connection:
+        execute(connection, "delete from sync_events_bounds")
+    with pytest.raises(LogError, match="bounds lost its only row"):
+        await log.bounds()
+
+
+async def test_counting_waits_until_enough_has_come_since_the_last_time(url: str) -> None:
+    async with opened(url, max_events=40) as log:
+        await append(log, 50)
+        assert await log.prune() == 10
+        await append(log, 2)
+        assert await log.prune() == 0
+        await append(log, 1)
+        assert await log.prune() == 3
 
 
 async def test_the_newest_are_kept_by_count(url: str) -> None:
