@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
 from gateway import control, eventstream
-from gateway.events import Event
+from gateway.events import Event, Position
 from gateway.hints import Debouncer, HintTiming, Refresh
 from gateway.history import History, HistoryEntry
 from gateway.index import SelectorIndex
@@ -60,7 +60,7 @@ class Group:
         self.selector = selector
         self.delivery = delivery if delivery is not None else Delivery()
         self.members: dict[Subscriber, None] = {}
-        self.waiters: set[Future[None]] = set()
+        self.waiters: set[Future[Position]] = set()
         self.readers = 0
         self.outbox: Outbox = []
         self.offered = 0
@@ -102,24 +102,32 @@ class Group:
         return b"".join(frames)
 
     def hint_frames(
-        self, refreshes: Sequence[Refresh], number: int, history: History, readers: int, least: int = 0
+        self,
+        refreshes: Sequence[Refresh],
+        number: int,
+        history: History,
+        readers: int,
+        least: int = 0,
+        below: str | None = None,
     ) -> list[bytes]:
         """The frames of hints, the oldest first, for that many readers who have all up to entry `number`.
 
         No cursor is before entry `least`, for whoever had everything and all hints up to there.
 
         The cursor of each leaves room for all that come after it: a reader that got only the first of them,
-        and resumes, gets the others.
+        and resumes, gets the others. `below` is the cursor for a number below the history's floor, for a
+        reader that reads the log.
         """
         frames = []
         for refresh in reversed(refreshes):
+            is_below = number < history.floor
             frames.append(
                 control.refresh(
                     entity_type=refresh.entity_type,
                     entity_id=refresh.entity_id,
                     event_types=refresh.event_types,
                     count=refresh.count,
-                    cursor=history.cursor(number),
+                    cursor=below if is_below and below is not None else history.cursor(number),
                     jitter_ms=control.spread_ms(readers),
                 )
             )
@@ -141,6 +149,11 @@ class Group:
     def framed(self, payload: bytes) -> bytes:
         """`payload` in this group's HTTP framing."""
         return eventstream.chunk(payload) if self.delivery.chunked else payload
+
+    def start_over(self) -> None:
+        """Forgets the hints that are pending: every reader is told to refetch all it has."""
+        if self.debouncer is not None:
+            self.debouncer.take_all()
 
     def ended(self, payload: bytes) -> bytes:
         """`payload` as the last of the response's body."""
