@@ -116,18 +116,21 @@ class Group:
 
         The cursor of each leaves room for all that come after it: a reader that got only the first of them,
         and resumes, gets the others. `below` is the cursor for a number below the history's floor, for a
-        reader that reads the log.
+        reader that reads the log; else it is the one right before what the reader lacks.
         """
         frames = []
+        lacks = self.oldest_position()
         for refresh in reversed(refreshes):
-            is_below = number < history.floor
+            cursor = history.cursor(number)
+            if number < history.floor:
+                cursor = below or (cursor if lacks is None else history.cursor_at(lacks.before))
             frames.append(
                 control.refresh(
                     entity_type=refresh.entity_type,
                     entity_id=refresh.entity_id,
                     event_types=refresh.event_types,
                     count=refresh.count,
-                    cursor=below if is_below and below is not None else history.cursor(number),
+                    cursor=cursor,
                     jitter_ms=control.spread_ms(readers),
                 )
             )
@@ -136,6 +139,7 @@ class Group:
             else:
                 room = history.number_before_time(refresh.deadline)
             number = max(least, min(number, room))
+            lacks = min(lacks or refresh.first_position, refresh.first_position)
         frames.reverse()
         return frames
 
@@ -149,6 +153,10 @@ class Group:
     def framed(self, payload: bytes) -> bytes:
         """`payload` in this group's HTTP framing."""
         return eventstream.chunk(payload) if self.delivery.chunked else payload
+
+    def oldest_position(self) -> Position | None:
+        """The position of the first entry that the members have no hint for; None where they lack none."""
+        return self.debouncer.oldest_position() if self.debouncer is not None else None
 
     def start_over(self) -> None:
         """Forgets the hints that are pending: every reader is told to refetch all it has."""
@@ -164,7 +172,9 @@ def observe(debouncer: Debouncer, number: int, entry: HistoryEntry) -> None:
     """Counts an entry towards the hints; an event without an entity has none."""
     event = entry.event
     if event.entity_type is not None and event.entity_id is not None:
-        debouncer.observe(event.entity_type, event.entity_id, event.event_type, number, entry.at)
+        debouncer.observe(
+            event.entity_type, event.entity_id, event.event_type, number, entry.at, entry.position
+        )
 
 
 class Groups:

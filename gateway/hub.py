@@ -239,7 +239,12 @@ class Hub:
         else:
             # Its own number is where it went live: it had the hints for all up to there.
             subscriber.number = max(subscriber.number, self._safe_number(group))
-        subscriber.position = self._history.position(subscriber.number) or "trimmed"
+        subscriber.position = self._history.position(subscriber.number) or self._lacking(group)
+
+    def _lacking(self, group: Group) -> Position | ResetReason:
+        """The position up to which the members had all hints, where the history's floor is later."""
+        oldest = group.oldest_position()
+        return "trimmed" if oldest is None else oldest.before
 
     def _forget(self, subscriber: Subscriber) -> None:
         if subscriber not in self._subscribers:
@@ -646,7 +651,12 @@ class Hub:
         self._history.trim(self._clock.monotonic(), self.flushed)
 
     def _heartbeat_payload(self, group: Group, timestamp: str, number: int) -> bytes:
-        return group.framed(control.heartbeat(timestamp, self._history.cursor(number)))
+        position = self._history.position(number) or self._lacking(group)
+        if isinstance(position, Position):
+            cursor = self._history.cursor_at(position)
+        else:
+            cursor = self._history.cursor(number)
+        return group.framed(control.heartbeat(timestamp, cursor))
 
     def bye(self, subscriber: Subscriber, reason: control.ByeReason, *, reconnect: bool = True) -> None:
         """Tells the client that its stream ends, and ends it; a client that does not read is cut off."""
