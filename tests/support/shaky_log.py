@@ -12,7 +12,8 @@ from gateway.log import Bounds
 class ShakyLog:
     """An EventLog that holds everything until it is told otherwise. Its N-th event has the position `N-0`.
 
-    `reads` counts the calls of `read`; while `may_read` is not set, they wait.
+    `reads` counts the calls of `read`; while `may_read` is not set, they wait, and tails while `may_tail` is
+    not.
     """
 
     def __init__(self) -> None:
@@ -24,6 +25,8 @@ class ShakyLog:
         self.reads = 0
         self.may_read = asyncio.Event()
         self.may_read.set()
+        self.may_tail = asyncio.Event()
+        self.may_tail.set()
 
     # What a test does with it
 
@@ -113,6 +116,7 @@ class ShakyLog:
                 else:
                     waker.clear()
                     await waker.wait()
+                    await self.may_tail.wait()
         finally:
             self._wakers.discard(waker)
 
