@@ -16,6 +16,7 @@ import uvloop
 from aiohttp import web
 
 from gateway.app import GATEWAY, create_app
+from gateway.log import EventLog
 from gateway.server import GatewayRunner
 from gateway.settings import Settings
 from tests.support.http import DEADLINE_SECONDS
@@ -50,8 +51,10 @@ class GatewayThread:
         hand_over: bool = True,
         loop: str = "uvloop",
         extend: Callable[[web.Application], None] = lambda app: None,
+        log: EventLog | None = None,
     ) -> None:
         self._settings = settings
+        self._log = log
         self._extend = extend
         self._hand_over = hand_over
         self._loop_factory = LOOPS[loop]
@@ -100,7 +103,7 @@ class GatewayThread:
         self.loop = asyncio.get_running_loop()
         self.loop.set_exception_handler(lambda _, context: self.errors.append(context))
         self._stop = asyncio.Event()
-        self.app = create_app(self._settings, hand_over=self._hand_over)
+        self.app = create_app(self._settings, hand_over=self._hand_over, log=self._log)
         self._extend(self.app)
         self.parts = self.app[GATEWAY]
         runner = GatewayRunner(self.app)
