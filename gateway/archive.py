@@ -39,6 +39,7 @@ class Archive:
         self._history = history
         self._clock = clock
         self._turn = asyncio.Semaphore(READS_AT_ONCE)
+        self._asking = asyncio.Lock()
         self._bounds = Bounds(ORIGIN, ORIGIN)
         self._bounds_epoch = ""
         self._bounds_until = 0.0
@@ -56,13 +57,15 @@ class Archive:
 
         Raises LogError.
         """
-        is_known = self._bounds_epoch == self._log.epoch and self._clock.monotonic() < self._bounds_until
-        if not is_known or self._bounds.head < head_at_least:
-            epoch = self._log.epoch
-            self._bounds = await self._log.bounds()
-            self._bounds_epoch = epoch
-            self._bounds_until = self._clock.monotonic() + BOUNDS_SECONDS
-        return self._bounds
+        # One asks for all: readers come in waves.
+        async with self._asking:
+            is_known = self._bounds_epoch == self._log.epoch and self._clock.monotonic() < self._bounds_until
+            if not is_known or self._bounds.head < head_at_least:
+                epoch = self._log.epoch
+                self._bounds = await self._log.bounds()
+                self._bounds_epoch = epoch
+                self._bounds_until = self._clock.monotonic() + BOUNDS_SECONDS
+            return self._bounds
 
     async def after(self, position: Position) -> list[HistoryEntry]:
         """The first entries after `position`, some hundreds at most; none at the log's head.

@@ -3,13 +3,14 @@
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from aiohttp import web
 from aiohttp_sse import EventSourceResponse
 
 from gateway import control
-from gateway.arrivals import Arrivals
+from gateway.arrivals import Arrivals, Start
 from gateway.clock import Clock, rfc3339
 from gateway.components import Asked, Plan
 from gateway.errors import BadParameter, NotAcceptable
@@ -24,7 +25,7 @@ from gateway.history import History, ResetReason
 from gateway.hub import Hub
 from gateway.links import EVENTS_PATH
 from gateway.subscriber import NOWHERE, Subscriber, Transport
-from gateway.transfer import Transfer
+from gateway.transfer import Footing, Transfer
 
 Value = TypeVar("Value")
 
@@ -99,35 +100,39 @@ class StreamHandler:
         if place is None or start.lost is not None:
             # The head is that of now; the headers took their time.
             start = self._arrivals.start(place)
+        resumed = None if place is None else start.lost is None
+        await response.write(self._first_frames(start, resumed, footing.plan))
+        if request.transport is not None:
+            request.transport.set_write_buffer_limits(high=self._options.write_buffer_bytes)
+        attach = partial(self._attach, delivery, footing, start)
+        await carry(
+            request, writer, self._hub, attach, resumed=resumed is True, hand_over=self._options.hand_over
+        )
+        return response
+
+    def _first_frames(self, start: Start, recovered: bool | None, plan: Plan) -> bytes:
         frames = control.connected(
             client_id=secrets.token_hex(8),
             timestamp=rfc3339(self._clock.wall_ms()),
             cursor=str(Cursor(start.epoch, start.position)),
-            recovered=None if place is None else start.lost is None,
+            recovered=recovered,
             heartbeat_seconds=self._options.heartbeat_seconds,
-            modes=footing.plan.modes,
+            modes=plan.modes,
             retry_ms=self._options.retry_ms,
         )
-        if start.lost is not None:
-            frames += self._hub.reset_frame(start.lost)
-        await response.write(frames)
+        return frames if start.lost is None else frames + self._hub.reset_frame(start.lost)
 
-        def attach(transport: Transport) -> Subscriber:
-            selector = footing.plan.selector
-            is_known = start.epoch == self._history.epoch
-            number = start.number if is_known else NOWHERE
-            position: Position | ResetReason = start.position if is_known else "epoch"
-            subscriber = self._hub.attach(transport, selector, delivery, number, footing, position)
-            if self._transfer.review(footing) is not None:
-                # The flags have changed since `connected` was made, and that review has passed it by.
-                self._hub.review(self._transfer.review)
-            return subscriber
-
-        if request.transport is not None:
-            request.transport.set_write_buffer_limits(high=self._options.write_buffer_bytes)
-        resumed = place is not None and start.lost is None
-        await carry(request, writer, self._hub, attach, resumed=resumed, hand_over=self._options.hand_over)
-        return response
+    def _attach(self, delivery: Delivery, footing: Footing, start: Start, transport: Transport) -> Subscriber:
+        # Where the history has started over since `connected` was made, the stream is told in band.
+        is_known = start.epoch == self._history.epoch
+        number = start.number if is_known else NOWHERE
+        position: Position | ResetReason = start.position if is_known else "epoch"
+        selector = footing.plan.selector
+        subscriber = self._hub.attach(transport, selector, delivery, number, footing, position)
+        if self._transfer.review(footing) is not None:
+            # The flags have changed since `connected` was made, and that review has passed it by.
+            self._hub.review(self._transfer.review)
+        return subscriber
 
     def _delivery(self, request: web.Request) -> Delivery:
         hints = _choice(request, "hints", _HINTS, "off")

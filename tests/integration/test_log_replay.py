@@ -308,6 +308,43 @@ async def test_while_the_log_is_out_of_reach_the_node_is_not_ready_and_then_catc
     assert await client.metric("tidegate_task_failures_total", task="follower") > 0
 
 
+async def test_a_log_that_starts_over_is_told_to_streams_and_to_polls_that_wait(gateway, client, log):
+    fill(gateway, log, 5)
+    await caught_up(client, gateway, 5)
+
+    async with client.stream() as stream:
+        await stream.connected()
+        poll = asyncio.create_task(client.poll(cursor="e:5-0", entity="job", wait="15"))
+        await client.metric_becomes("tidegate_groups", 2)
+        gateway.call(lambda: log.start_over("f"))
+        reset = await stream.until("reset")
+        await client.publish(event(1))
+        seen = await read_to(stream, 1)
+        late = await client.poll(cursor="e:5-0")
+
+    assert (reset.data["reason"], reset.id) == ("epoch", "f:0-0")
+    assert seen == [1]
+    assert (await poll)["reset"] == late["reset"] == {"reason": "epoch"}
+    assert (await client.get("/readyz")).status == 200
+
+
+async def test_a_log_that_trimmed_past_the_node_is_told_to_streams_that_are_replayed(gateway, client, log):
+    fill(gateway, log, 1000)
+    await caught_up(client, gateway, 1000)
+    gateway.call(log.may_read.clear)
+
+    async with client.stream({"lastEventId": "e:7-0"}) as stream:
+        assert (await stream.connected()).data["recovered"] is True
+        gateway.call(lambda: log.trim_to(Position(300, 0)))
+        gateway.call(log.may_read.set)
+        reset = await stream.until("reset")
+        await client.publish(event(1001))
+        seen = await read_to(stream, 1001)
+
+    assert (reset.data["reason"], reset.id) == ("trimmed", "e:1000-0")
+    assert seen == [1001]
+
+
 @pytest.fixture
 def large(start_gateway, hand_over) -> GatewayThread:
     """A gateway of a memory log that holds 100,000 events, and a history that holds 1,000."""
