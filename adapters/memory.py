@@ -8,7 +8,8 @@ from typing import NamedTuple
 from gateway.clock import Clock
 from gateway.errors import LogError, TrimmedError
 from gateway.events import Event, Position, Record, event_json
-from gateway.log import Bounds
+from gateway.log import Appended, Bounds
+from gateway.once import Once
 from gateway.ring import Ring
 
 _TAIL_BATCH = 1000
@@ -41,6 +42,7 @@ class MemoryLog:
         self._grown = asyncio.Event()
         self._read = asyncio.Event()
         self._closed = False
+        self._once = Once(clock)
 
     @property
     def epoch(self) -> str:
@@ -70,6 +72,9 @@ class MemoryLog:
         self._trim()
         self._grown.set()
         return [entry.position for entry in entries]
+
+    async def append_once(self, events: Sequence[Event], key: str, digest: bytes) -> Appended:
+        return await self._once.append(key, digest, lambda: self.append(events))
 
     def _next_positions(self, count: int) -> list[Position]:
         last = self._ring.head_position

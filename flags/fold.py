@@ -6,7 +6,7 @@ its first state. What is memorised beyond the current state is what a comparison
 the states of the last few settle windows, and digests of the last events.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Literal, NamedTuple
@@ -171,8 +171,11 @@ class Fold:
         entry = self.entries[key] = Entry(state, now, from_push=False)
         self.size += entry.size
 
-    def forget_old(self, now: float) -> None:
-        """Drops superseded states, and entities long deleted, that no comparison can ask for any more."""
+    def forgetting_old(self, now: float) -> Iterator[None]:
+        """Drops superseded states, and entities long deleted, that no comparison can ask for any more.
+
+        In steps, one an entity; no event is applied between them.
+        """
         horizon = now - RETENTION * self._settle
         gone = []
         for key, entry in self.entries.items():
@@ -183,6 +186,7 @@ class Fold:
                 self.size += entry.size
             if entry.state == ABSENT and not entry.touched and self.based and entry.changed_at < horizon:
                 gone.append(key)
+            yield
         for key in gone:
             self.size -= self.entries.pop(key).size
 

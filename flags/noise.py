@@ -1,6 +1,6 @@
 """How much polling disagrees with itself: the noise floor of every comparison with it. Pure."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import orjson
 
@@ -22,20 +22,20 @@ class Noise:
         self._differing = 0
         self._places = Places()
 
-    def observe(
+    def observing(
         self, first: Mapping[str, bytes], second: Mapping[str, bytes], changed: Callable[[str], bool]
-    ) -> None:
+    ) -> Iterator[None]:
         """Compares the items, JSON objects by key, of two answers; `changed` says which keys to leave out.
 
-        An item that only one of them has differs as a whole.
+        An item that only one of them has differs as a whole. Done in steps, one an entity.
         """
         for key in first.keys() | second.keys():
-            if changed(key):
-                continue
-            self._compared += 1
-            pointers = self._pointers(first.get(key), second.get(key))
-            self._differing += bool(pointers)
-            self._places.add(pointers)
+            if not changed(key):
+                self._compared += 1
+                pointers = self._pointers(first.get(key), second.get(key))
+                self._differing += bool(pointers)
+                self._places.add(pointers)
+            yield
 
     def floor(self) -> NoiseFloor:
         """What was found so far."""

@@ -26,7 +26,7 @@ the entity has been at rest for some settle windows. A repeated one is counted e
 is a write that changed nothing, where the publisher tells it again without a `previous` that says so.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import orjson
@@ -131,15 +131,29 @@ class Parity:
         if entry is not None and difference is not None:
             difference.moved = True
             if entry.state is not None and self._agreement(entry.state, difference.polled) is not None:
-                self._explained(event.entity_id, now)
+                is_counted = self._explained(event.entity_id, now)
+                entry.touched = entry.fault is not None or not is_counted
         self._fit()
 
+    @property
+    def next_sample_at(self) -> float | None:
+        """From when on an answer is to be taken, whatever its turn: asked for then, it settles something.
+
+        That is a difference, or what the entities were before push told of them. None: nothing is to settle.
+        It only changes where an answer is compared, or the fold begins anew, but for getting later.
+        """
+        if self._same_source:
+            return None
+        open_since = (difference.since for difference in self._open.values() if not difference.counted)
+        since = min(open_since, default=None)
+        if not self._fold.based:
+            since = self._fold.started_at if since is None else min(since, self._fold.started_at)
+        return None if since is None else since + self._settle
+
     def wants_sample(self, now: float) -> bool:
-        """Whether an answer asked for at `now` would settle a difference, and is to be taken for that."""
-        return any(
-            not difference.counted and difference.since + self._settle <= now
-            for difference in self._open.values()
-        )
+        """Whether an answer asked for at `now` would settle something, and is to be taken for that."""
+        at = self.next_sample_at
+        return at is not None and at <= now
 
     def compare(self, answer: PolledAnswer, now: float) -> None:
         """Compares one polled answer.
@@ -147,6 +161,14 @@ class Parity:
         Answers come in the order in which they were asked for. The fold must have reached the answer's cursor
         (`position`), else push would be blamed for the reader's own lag: ValueError. ValueError also where an
         item is no JSON.
+        """
+        for _ in self.comparing(answer, now):
+            pass
+
+    def comparing(self, answer: PolledAnswer, now: float) -> Iterator[None]:
+        """`compare` in steps, one an entity, so that the caller can let others run in between.
+
+        To be run to its end before anything but `report` is called.
         """
         if self._fold.position < answer.cursor:
             raise ValueError("the fold has not reached the answer's cursor")
@@ -156,8 +178,8 @@ class Parity:
         elif now - answer.asked_at > LATE_AFTER * self._settle:
             self._counts.count_incomparable(Reason.LATE_ANSWER, len(answer.items))
         else:
-            self._compare_items(answer, now)
-            self._fold.forget_old(now)
+            yield from self._compare_items(answer, now)
+            yield from self._fold.forgetting_old(now)
             self._fit()
 
     def compare_polls(self, first: PolledAnswer, second: PolledAnswer) -> bool:
@@ -166,16 +188,21 @@ class Parity:
         False, and nothing is compared, where they were asked for more than a settle window apart. Entities
         that push touched from a settle window before the first on are left out.
         """
-        if not 0 <= second.asked_at - first.asked_at <= self._settle:
-            return False
+        for _ in self.comparing_polls(first, second):
+            pass
+        return self._are_close(first, second)
+
+    def comparing_polls(self, first: PolledAnswer, second: PolledAnswer) -> Iterator[None]:
+        """`compare_polls` in steps, as `comparing`."""
+        if not self._are_close(first, second):
+            return
         horizon = first.asked_at - self._settle
 
         def changed(key: str) -> bool:
             entry = self._fold.entries.get(key)
             return entry is not None and entry.from_push and entry.changed_at >= horizon
 
-        self._noise.observe(first.items, second.items, changed)
-        return True
+        yield from self._noise.observing(first.items, second.items, changed)
 
     def drain(self) -> Tally:
         """What was counted since the last call: what the guard's windows are fed with."""
@@ -194,7 +221,10 @@ class Parity:
             noise_floor=self._noise.floor(),
         )
 
-    def _compare_items(self, answer: PolledAnswer, now: float) -> None:
+    def _are_close(self, first: PolledAnswer, second: PolledAnswer) -> bool:
+        return 0 <= second.asked_at - first.asked_at <= self._settle
+
+    def _compare_items(self, answer: PolledAnswer, now: float) -> Iterator[None]:
         fold = self._fold
         base = not fold.based and self._may_adopt(answer, fold.started_at)
         for key, raw in answer.items.items():
@@ -202,8 +232,12 @@ class Parity:
                 self._compare_item(key, raw, answer, now, base=base)
             else:
                 self._counts.count_incomparable(Reason.OUT_OF_MEMORY)
-        for key in (fold.entries.keys() | self._open.keys()) - answer.items.keys():
-            self._compare_item(key, ABSENT, answer, now, base=base)
+            yield
+        known = [*fold.entries, *(key for key in self._open if key not in fold.entries)]
+        for key in known:
+            if key not in answer.items:
+                self._compare_item(key, ABSENT, answer, now, base=base)
+            yield
         fold.based = fold.based or base
 
     def _compare_item(self, key: str, raw: bytes, answer: PolledAnswer, now: float, *, base: bool) -> None:
@@ -312,21 +346,22 @@ class Parity:
         _, between = self._describe(earlier, polled)
         return pointers <= {place.pointer for place in between}
 
-    def _explained(self, key: str, now: float) -> None:
-        """An event has told what polling had shown.
+    def _explained(self, key: str, now: float) -> bool:
+        """An event has told what polling had shown; says whether that was counted as an agreement.
 
         Later than a settle window, and with no answer in between, it proves nothing: the entity may have come
         back to that state.
         """
         difference = self._drop(key)
         if difference is None or difference.counted:
-            return
+            return False
         lag_seconds = now - difference.since
-        if lag_seconds <= self._settle:
-            self._counts.count(Outcome.PUSH_BEHIND)
-            self._counts.lag(lag_seconds * 1000)
-        else:
+        if lag_seconds > self._settle:
             self._counts.count_incomparable(Reason.IN_MOTION)
+            return False
+        self._counts.count(Outcome.PUSH_BEHIND)
+        self._counts.lag(lag_seconds * 1000)
+        return True
 
     def _give_up(self, key: str, reason: Reason) -> None:
         difference = self._drop(key)

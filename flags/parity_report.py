@@ -115,12 +115,13 @@ class ParityReport:
     """What is known of one component's parity, since the process began.
 
     `samples` are the polled answers that were compared; `dropped` those that were taken and not compared,
-    for want of time. `unchanged` counts entities that neither push nor polling has moved since they last
-    agreed: they prove nothing, and are in no figure. `pending` differences wait to be settled, `standing`
-    ones were settled and have not gone away. `noisy` counted differences lie in places where polling
-    disagrees with itself. `broken_chains` are events that start from a state that push had not told: a sign
-    of lost events, even where a later one has mended the state. `tracked_share` is the share of entities
-    that the memory suffices for. `places` gives, by entity type, the pointers that differed last.
+    for want of time, or as their log or the reason to compare was gone. `unchanged` counts entities that
+    neither push nor polling has moved since they last agreed: they prove nothing, and are in no figure.
+    `pending` differences wait to be settled, `standing` ones were settled and have not gone away.
+    `noisy` counted differences lie in places where polling disagrees with itself. `broken_chains` are events
+    that start from a state that push had not told: a sign of lost events, even where a later one has mended
+    the state. `tracked_share` is the share of entities that the memory suffices for. `places` gives, by
+    entity type, the pointers that differed last.
     """
 
     outcomes: Mapping[Outcome, int] = field(default_factory=dict)

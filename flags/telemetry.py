@@ -128,6 +128,14 @@ class Telemetry:
             return
         self._streams[client_id] = _Stream(tuple(components), now)
 
+    def follows(self, client_id: str) -> bool:
+        """Whether the stream waits for its acknowledgement."""
+        return client_id in self._streams
+
+    def forget(self, client_id: str) -> None:
+        """The stream was taken away from its client: how it began is no evidence any more."""
+        self._streams.pop(client_id, None)
+
     def closed(self, client_id: str, now: float) -> None:
         """The stream has ended. One that is not followed (any more) is none of our business."""
         stream = self._streams.pop(client_id, None)
@@ -161,6 +169,10 @@ class Telemetry:
         if report.fallback is not None or report.first_event_ms is not None:
             self._settle(report, now)
         return Receipt.TAKEN, 0.0
+
+    def components(self) -> tuple[str, ...]:
+        """The components on which clients have reported."""
+        return tuple(self._said)
 
     def summary(self, component: str) -> TelemetrySummary:
         """What clients of the component said."""

@@ -5,7 +5,7 @@ import logging
 import resource
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 
@@ -17,12 +17,18 @@ from flags.file_store import FileFlagStore
 from flags.late_preferences import LatePreferences
 from flags.preferences import Preferences
 from flags.store import FlagStore
+from flags.telemetry import Telemetry
+from flags.token_bucket import ClientLimits, Rate
 from gateway.archive import Archive
 from gateway.arrivals import Arrivals
+from gateway.audience import Audience
 from gateway.clock import Clock, SystemClock
 from gateway.components import Components
 from gateway.errors import ConfigError, LogError
 from gateway.follower import Follower
+from gateway.guard_metrics import GuardCollector
+from gateway.guard_windows import GuardWindows, window_seconds
+from gateway.guardian import Guardian
 from gateway.handlers.administration import add_administration
 from gateway.handlers.caller import Callers
 from gateway.handlers.health import HealthHandler
@@ -41,6 +47,9 @@ from gateway.log import EventLog
 from gateway.logs import log_event
 from gateway.metrics import GatewayCollector, make_registry
 from gateway.open_log import open_log
+from gateway.parity_parts import make_parity
+from gateway.parity_sampler import ParitySampler
+from gateway.pollers import Pollers
 from gateway.replays import Replays
 from gateway.server import PROBLEMS, GatewayRunner
 from gateway.settings import Settings
@@ -53,6 +62,10 @@ BODY_SECONDS = 10.0
 """How long a request body may take to arrive."""
 DEAD_PEER_SECONDS = 30.0
 """How much longer than `stream.stall_seconds` a peer may acknowledge nothing before the kernel gives up."""
+REPORTS_EACH = Rate(per_second=20, burst=100)
+"""What one address may report: one report a stream, but many clients may share an address."""
+REPORTS_TOTAL = Rate(per_second=500, burst=2000)
+MOST_REPORTERS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +85,12 @@ class Gateway:
     supervisor: Supervisor
     flags: FlagStore
     preferences: Preferences
+    windows: GuardWindows
+    telemetry: Telemetry
+    audience: Audience
+    pollers: Pollers
+    guardian: Guardian
+    parity: ParitySampler
 
     async def start(self) -> None:
         """From the flags and the log to their readers; whoever asks after this gets answers.
@@ -92,7 +111,10 @@ class Gateway:
             raise ConfigError(f"log.url: {error.detail}") from error
         self.supervisor.run("follower", self.follower.run)
         self.replays.start(self.supervisor)
+        if self.parity.lanes:
+            self.supervisor.run("parity", self.parity.run)
         await self.upstreams.start()
+        self.supervisor.run("guard", self.guardian.run)
 
     async def drain(self) -> None:
         """Sends the streams away, and waits for them at most `server.drain_seconds`."""
@@ -185,6 +207,16 @@ def _build(settings: Settings, clock: Clock, log: EventLog | None) -> Gateway:
     tell = partial(log_event, _log)
     flags = FileFlagStore(path, tell=tell)
     preferences = LatePreferences(path.with_name(f"{path.stem}.preferences.db"), tell=tell)
+    owned = _owned_types(settings)
+    windows = GuardWindows(window_seconds(flags.snapshot, owned))
+    limits = ClientLimits(REPORTS_EACH, REPORTS_TOTAL, MOST_REPORTERS, clock.monotonic())
+    telemetry = Telemetry(windows, limits)
+    audience = hub.observer = Audience(windows, telemetry, owned, clock)
+    pollers = Pollers(windows.knows, upstreams.requests_of)
+    guardian = Guardian(flags, windows, audience, pollers, clock, _compared(upstreams.routes))
+    flags.subscribe(guardian.changed)
+    parity = make_parity(settings, upstreams, history, flags, windows, clock)
+    follower.on_grown = parity.wake
     return Gateway(
         settings,
         clock,
@@ -199,12 +231,28 @@ def _build(settings: Settings, clock: Clock, log: EventLog | None) -> Gateway:
         Supervisor(),
         flags,
         preferences,
+        windows,
+        telemetry,
+        audience,
+        pollers,
+        guardian,
+        parity,
     )
 
 
 def _routes(settings: Settings) -> list[LegacyRoute]:
     max_event_bytes = settings.publish.max_event_bytes
-    return [LegacyRoute(**dict(route), max_event_bytes=max_event_bytes) for route in settings.legacy]
+    return [
+        LegacyRoute(
+            **{name: value for name, value in route if name != "parity"}, max_event_bytes=max_event_bytes
+        )
+        for route in settings.legacy
+    ]
+
+
+def _compared(routes: Iterable[LegacyRoute]) -> set[str]:
+    """The components whose push has another source than the polled answers it can be compared with."""
+    return {route.component for route in routes if route.shared and route.events == "external"}
 
 
 def _add_handlers(app: web.Application, gateway: Gateway, problems: Counter[str], hand_over: bool) -> None:
@@ -235,9 +283,13 @@ def _add_handlers(app: web.Application, gateway: Gateway, problems: Counter[str]
         publish.counters,
         gateway.supervisor.failures,
         gateway.upstreams.counters,
+        gateway.parity.reports,
     )
+    guard = GuardCollector(gateway.guardian, gateway.telemetry)
     handlers = (
-        StreamHandler(history, hub, arrivals, clock, transfer, callers, id_aliases, options),
+        StreamHandler(
+            history, hub, arrivals, clock, transfer, callers, gateway.audience, id_aliases, options
+        ),
         publish,
         PollHandler(
             history,
@@ -252,12 +304,24 @@ def _add_handlers(app: web.Application, gateway: Gateway, problems: Counter[str]
             id_aliases,
         ),
         MigrationHandler(components, callers, review),
-        HealthHandler(gateway.not_ready, make_registry(collector)),
+        HealthHandler(gateway.not_ready, make_registry(collector, guard)),
     )
     for handler in handlers:
         handler.add_routes(app)
     add_administration(
-        app, gateway.flags, gateway.preferences, clock, _owned_types(settings), id_aliases, gateway.upstreams
+        app,
+        gateway.flags,
+        gateway.preferences,
+        gateway.windows,
+        gateway.telemetry,
+        gateway.audience,
+        gateway.pollers,
+        gateway.guardian,
+        clock,
+        _owned_types(settings),
+        id_aliases,
+        gateway.upstreams.routes,
+        gateway.parity,
     )
     add_legacy_routes(app, gateway.upstreams, terms.legacy)
 
@@ -279,35 +343,46 @@ async def serve(
     *,
     announce: Callable[[str], None],
     extend: Callable[[web.Application], None] | None = None,
+    stop: asyncio.Event | None = None,
+    reuse_port: bool = False,
 ) -> None:
-    """Runs the gateway until SIGTERM or SIGINT, and returns once it has drained.
+    """Runs the gateway until SIGTERM or SIGINT, or until `stop` is set, and returns once it has drained.
 
-    `announce` is called with the address once it serves; `extend` may add routes before that. Raises
-    OSError where the address can't be taken, ConfigError where the flags or the log can't be used.
+    `announce` is called with the address once it serves; `extend` may add routes before that. With
+    `reuse_port` other processes may serve the same address. Raises OSError where the address can't be taken,
+    ConfigError where the flags or the log can't be used.
     """
     _raise_descriptor_limit()
     app = create_app(settings)
     if extend is not None:
         extend(app)
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for signal_number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(signal_number, stop.set)
+    stop = stop_on_signals(stop)
     runner = GatewayRunner(app)
     try:
         await runner.setup()
-        site = web.TCPSite(runner, settings.server.host, settings.server.port, backlog=4096)
+        host, port = settings.server.host, settings.server.port
+        site = web.TCPSite(runner, host, port, backlog=4096, reuse_port=reuse_port or None)
         await site.start()
-        announce(_address(settings.server.host, runner.addresses[0]))
+        announce(address_of(host, runner.addresses[0][1]))
         await stop.wait()
         log_event(_log, logging.INFO, "stopping", streams=app[GATEWAY].hub.connections)
     finally:
         await runner.cleanup()
 
 
-def _address(host: str, bound: tuple[str, int]) -> str:
+def stop_on_signals(stop: asyncio.Event | None = None) -> asyncio.Event:
+    """`stop`, or a new event, which SIGTERM and SIGINT set from now on."""
+    stop = stop or asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signal_number, stop.set)
+    return stop
+
+
+def address_of(host: str, port: int) -> str:
+    """`http://127.0.0.1:8080`, with brackets around an IPv6 address."""
     shown = f"[{host}]" if ":" in host else host
-    return f"http://{shown}:{bound[1]}"
+    return f"http://{shown}:{port}"
 
 
 def _raise_descriptor_limit() -> None:

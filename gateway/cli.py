@@ -86,6 +86,9 @@ def serve(
     port: Annotated[
         int | None, typer.Option(metavar="P", help="Port to listen on (server.port); 0 takes any free one.")
     ] = None,
+    workers: Annotated[
+        int | None, typer.Option(metavar="N", help="Processes that share the address (server.workers).")
+    ] = None,
     log_level: Annotated[LogLevel, typer.Option(help="What goes to standard error.")] = LogLevel.INFO,
 ) -> None:
     """Run the gateway in the foreground.
@@ -106,7 +109,7 @@ def serve(
       2  wrong setting, or address in use
     """
     with ending():
-        settings = _settings(_config_file(config), host=host, port=port)
+        settings = _settings(_config_file(config), host=host, port=port, workers=workers)
         from gateway.commands.serve import run_gateway
 
         run_gateway(settings, log_level.value)

@@ -232,6 +232,19 @@ def history(
 
 
 @flags_app.command()
+def parity(
+    component: ComponentArgument, url: GatewayOption = DEFAULT_GATEWAY, as_json: JsonOption = False
+) -> None:
+    """Show whether push says the same as polling.
+
+    \b
+    Example:
+      tidegate flags parity orders
+    """
+    _answer(url, None, as_json, lambda flags: flags.parity(component), flags_view.parity_lines)
+
+
+@flags_app.command()
 def pollers(
     component: ComponentArgument, url: GatewayOption = DEFAULT_GATEWAY, as_json: JsonOption = False
 ) -> None:
@@ -242,6 +255,19 @@ def pollers(
       tidegate flags pollers orders
     """
     _answer(url, None, as_json, lambda flags: flags.pollers(component), flags_view.poller_lines)
+
+
+@flags_app.command()
+def guard(
+    component: ComponentArgument, url: GatewayOption = DEFAULT_GATEWAY, as_json: JsonOption = False
+) -> None:
+    """Show what the guard makes of a component, from which figures, and what it would do.
+
+    \b
+    Example:
+      tidegate flags guard orders
+    """
+    _answer(url, None, as_json, lambda flags: flags.guard(component), flags_view.guard_lines)
 
 
 @flags_app.command()

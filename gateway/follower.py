@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from functools import partial
 
 from gateway.clock import Clock
@@ -22,6 +23,8 @@ class Follower:
     """Reads the log from where the history ends.
 
     `trouble` is why the history does not follow the log now, in one sentence; None where it does.
+
+    `on_grown` is called when the history has grown, or started over; the hub is woken before that.
     """
 
     def __init__(self, log: EventLog, history: History, hub: Hub, clock: Clock) -> None:
@@ -30,6 +33,7 @@ class Follower:
         self._hub = hub
         self._clock = clock
         self.trouble: str | None = WARMING
+        self.on_grown: Callable[[], None] = lambda: None
         self._waiters: set[asyncio.Future[None]] = set()
 
     @property
@@ -51,6 +55,7 @@ class Follower:
             self._waiters.discard(waiter)
 
     def _tell(self) -> None:
+        self.on_grown()
         for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_result(None)

@@ -1,8 +1,12 @@
 """The evidence of every component's guard (flags/guard_window.py)."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
+from flags.flag import Flags
+from flags.guard_settings import GuardSettings
 from flags.guard_window import GuardWindow
+
+_DEFAULT_SECONDS = GuardSettings().window_seconds
 
 
 class GuardWindows(Mapping[str, GuardWindow]):
@@ -26,9 +30,27 @@ class GuardWindows(Mapping[str, GuardWindow]):
             window = self._windows[component] = GuardWindow(seconds)
         return window
 
+    def knows(self, component: str) -> bool:
+        """Whether there is such a component; makes no window."""
+        return self._seconds_of(component) is not None
+
     def __iter__(self) -> Iterator[str]:
         """The components whose window was asked for."""
         return iter(self._windows)
 
     def __len__(self) -> int:
         return len(self._windows)
+
+
+def window_seconds(
+    snapshot: Callable[[], Flags], configured: Collection[str]
+) -> Callable[[str], float | None]:
+    """How long a component's window is: its flag says so; the default where it is configured without one."""
+
+    def seconds_of(component: str) -> float | None:
+        flag = snapshot().get(component)
+        if flag is not None:
+            return flag.guard.window_seconds
+        return _DEFAULT_SECONDS if component in configured else None
+
+    return seconds_of

@@ -30,6 +30,7 @@ from gateway.events import ORIGIN, Position
 from gateway.group import Delivery, Group, Groups
 from gateway.hints import Refresh
 from gateway.history import History, ResetReason
+from gateway.observer import Observer
 from gateway.refresher import Refresher
 from gateway.selectors import Match, Selector
 from gateway.subscriber import NOWHERE, Signal, State, Subscriber, Transport
@@ -96,7 +97,7 @@ class Hub:
     """Every subscriber of this node, and the work of keeping them up to date.
 
     Belongs to one event loop. `draw(low, high)` is where chance comes in. Methods never raise for what a
-    transport does: a connection that fails is counted and closed.
+    transport does: a connection that fails is counted and closed. `observer` is told of the streams.
 
     `behind` has the subscribers that read the log, or have hints to come from that, each with the position
     from which it misses nothing should it reconnect. `on_behind` says whether it takes over a subscriber
@@ -121,6 +122,7 @@ class Hub:
         self._draw = draw
         self.counters = HubCounters()
         self.groups = Groups(fan_in)
+        self.observer = Observer()
         self.flushed = history.head
         self.is_draining = False
         self.behind: dict[Subscriber, Position] = {}
@@ -185,6 +187,7 @@ class Hub:
         subscriber = Subscriber(group, number, transport, asked, position)
         self._subscribers[subscriber] = None
         self.counters.opened += 1
+        self.observer.attached(subscriber)
         return subscriber
 
     def begin(self, subscriber: Subscriber, *, resumed: bool) -> None:
@@ -259,6 +262,7 @@ class Hub:
         self.refresher.settle(subscriber)
         group.readers -= 1
         self.groups.release(group)
+        self.observer.ended(subscriber)
         if not self._subscribers:
             _resolve(self._empty_waiters, None)
 
@@ -327,6 +331,7 @@ class Hub:
         self.flushed = target
         self._history.trim(self._clock.monotonic(), target)
         self.counters.flushes += 1
+        self.observer.flushed(entries)
         _resolve(self._flush_waiters, None)
         # The loop writes what was queued before the next turn comes: that belongs to what the flush takes.
         yield
@@ -583,7 +588,8 @@ class Hub:
 
     def _apply(self, subscriber: Subscriber, change: Change) -> None:
         """Between flushes: what a live subscriber has is then one number, from which it goes on otherwise."""
-        subscriber.asked = change.asked
+        before, subscriber.asked = subscriber.asked, change.asked
+        self.observer.moved(subscriber, before)
         self.counters.moved += 1
         was_live = subscriber.state is State.LIVE
         if was_live:

@@ -11,6 +11,7 @@ POLL_PATH = "/api/v1/sync/poll"
 
 CLIENT_ID_PARAMETER = "clientId"
 CLIENT_VERSION_PARAMETER = "clientVersion"
+CAPABLE_PARAMETER = "capable"
 
 
 def stream_url(
@@ -33,7 +34,11 @@ def identity(caller: Caller) -> list[tuple[str, str]]:
     Without them a stream might be decided otherwise than the poll that led to it. A session is not among
     them: its cookie comes by itself, and has no place in an address.
     """
-    known = ((CLIENT_ID_PARAMETER, caller.client), (CLIENT_VERSION_PARAMETER, caller.client_version))
+    known = (
+        (CLIENT_ID_PARAMETER, caller.client),
+        (CLIENT_VERSION_PARAMETER, caller.client_version),
+        (CAPABLE_PARAMETER, None if caller.capable else "false"),
+    )
     return [(name, value) for name, value in known if value]
 
 

@@ -16,6 +16,17 @@ class Bounds(NamedTuple):
     head: Position
 
 
+ONCE_SECONDS = 600.0
+"""For how long `append_once` knows its keys at least."""
+
+
+class Appended(NamedTuple):
+    """Where events stand in the log; `replayed`: they stood there before this call."""
+
+    positions: list[Position]
+    replayed: bool
+
+
 class EventLog(Protocol):
     """An ordered, bounded log of events.
 
@@ -50,6 +61,17 @@ class EventLog(Protocol):
         """Appends all of `events` or none, and gives their positions in order; none for an empty list.
 
         Raises LogError. A cancelled or failed call may have appended all of them, never a part.
+        """
+        ...
+
+    async def append_once(self, events: Sequence[Event], key: str, digest: bytes) -> Appended:
+        """Appends as `append` does, but once for each `key`, whichever node it is asked of.
+
+        A later call with the key gives the positions of the first, for ONCE_SECONDS; so does one that comes
+        while the first is under way. `digest` stands for the request, at most 64 bytes: the events may be
+        written with another time in them, and be the same request. A call that failed leaves no key behind.
+
+        Raises IdempotencyConflict where the key came with another digest, and LogError.
         """
         ...
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
 from prometheus_client import CollectorRegistry
@@ -10,6 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from flags.parity_report import ParityReport
 from gateway.history import History
 from gateway.hub import Hub
 
@@ -25,7 +26,8 @@ class Published(Protocol):
 class GatewayCollector(Collector):
     """The hub's, the history's and the service's figures, and those of the legacy routes.
 
-    `routes` are dataclasses of counts, or of counts by kind, by the route's path.
+    `routes` are dataclasses of counts, or of counts by kind, by the route's path; `parity` gives what is
+    known of each component's.
     """
 
     def __init__(
@@ -36,6 +38,7 @@ class GatewayCollector(Collector):
         published: Published,
         failures: Counter[str],
         routes: Mapping[str, Any],
+        parity: Callable[[], Mapping[str, ParityReport]],
     ) -> None:
         self._hub = hub
         self._history = history
@@ -43,11 +46,13 @@ class GatewayCollector(Collector):
         self._published = published
         self._failures = failures
         self._routes = routes
+        self._parity = parity
 
     def collect(self) -> Iterable[Metric]:
         yield from self._gauges()
         yield from self._counters()
         yield from self._upstreams()
+        yield from self._comparisons()
 
     def _gauges(self) -> Iterator[Metric]:
         hub, history = self._hub, self._history
@@ -116,9 +121,27 @@ class GatewayCollector(Collector):
                 family.add_metric(values, count)
             yield family
 
+    def _comparisons(self) -> Iterator[Metric]:
+        samples = CounterMetricFamily(
+            "tidegate_parity_samples", "Polled answers compared with what was pushed.", labels=["component"]
+        )
+        dropped = CounterMetricFamily(
+            "tidegate_parity_dropped", "Polled answers taken and not compared.", labels=["component"]
+        )
+        outcomes = CounterMetricFamily(
+            "tidegate_parity_outcomes", "What comparing came to.", labels=["component", "outcome"]
+        )
+        for component, report in self._parity().items():
+            samples.add_metric([component], report.samples)
+            dropped.add_metric([component], report.dropped)
+            for outcome, count in sorted(report.outcomes.items()):
+                outcomes.add_metric([component, outcome.value], count)
+        yield from (samples, dropped, outcomes)
 
-def make_registry(collector: Collector) -> CollectorRegistry:
+
+def make_registry(*collectors: Collector) -> CollectorRegistry:
     """A registry of its own, so that several gateways can live in one process."""
     registry = CollectorRegistry()
-    registry.register(collector)
+    for collector in collectors:
+        registry.register(collector)
     return registry

@@ -7,7 +7,7 @@ from adapters.memory import MemoryLog
 from gateway.clock import Clock
 from gateway.errors import ConfigError
 from gateway.log import EventLog
-from gateway.settings import Settings
+from gateway.settings import SQLITE, Settings
 
 
 def open_log(settings: Settings, clock: Clock) -> EventLog:
@@ -42,5 +42,16 @@ def _memory(settings: Settings, clock: Clock) -> EventLog:
     return MemoryLog(clock, **settings.history.model_dump())
 
 
-_OPENERS: Mapping[str, Callable[[Settings, Clock], EventLog]] = {"memory": _memory}
+def _sqlite(settings: Settings, clock: Clock) -> EventLog:
+    from adapters.sqlite import SqliteLog
+
+    return SqliteLog(
+        settings.base_dir / settings.log.url.removeprefix(SQLITE),
+        clock,
+        max_events=settings.log.max_events,
+        max_age_seconds=settings.log.max_age_seconds,
+    )
+
+
+_OPENERS: Mapping[str, Callable[[Settings, Clock], EventLog]] = {"memory": _memory, "sqlite": _sqlite}
 """By scheme; gateway.settings lets through those that stand here."""

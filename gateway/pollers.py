@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from flags.inventory import InventoryReport, PollerInventory
+from gateway.components import POLL_INTERVAL_MS
 
 
 class Pollers:
@@ -23,19 +24,32 @@ class Pollers:
 
         `now` is in monotonic seconds; `from_snapshot` says that it cost the upstream no request of its own.
         """
-        inventory = self._inventories.get(component)
-        if inventory is None:
-            if not self._known(component):
-                return
-            inventory = self._inventories[component] = PollerInventory()
-        inventory.polled(label, now, from_snapshot=from_snapshot)
+        inventory = self._inventory(component)
+        if inventory is not None:
+            inventory.polled(label, now, from_snapshot=from_snapshot)
+
+    def streamed(self, component: str, client_seconds: float, poll_interval_ms: int | None) -> None:
+        """Counts so many seconds of streaming, by all clients together, that polling would have filled.
+
+        With `poll_interval_ms` None it is the interval that pollers are told where no flag says another.
+        """
+        interval_ms = POLL_INTERVAL_MS if poll_interval_ms is None else poll_interval_ms
+        inventory = self._inventory(component)
+        if inventory is not None:
+            inventory.streamed(client_seconds, interval_ms / 1000)
 
     def report(self, component: str, now: float) -> InventoryReport | None:
         """The component's pollers; None where it is not known."""
-        inventory = self._inventories.get(component)
+        inventory = self._inventory(component)
         if inventory is None:
-            return PollerInventory().report(now) if self._known(component) else None
+            return None
         asked = self._upstream_requests(component)
         inventory.asked_upstream(asked - self._asked.get(component, 0))
         self._asked[component] = asked
         return inventory.report(now)
+
+    def _inventory(self, component: str) -> PollerInventory | None:
+        inventory = self._inventories.get(component)
+        if inventory is None and self._known(component):
+            inventory = self._inventories[component] = PollerInventory()
+        return inventory

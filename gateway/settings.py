@@ -43,9 +43,13 @@ EVENT_MEMBERS = frozenset(
 OWN_PATHS = ("/api/v1/sync", "/api/v1/admin", "/api/health", "/healthz", "/readyz", "/metrics")
 """What the gateway answers itself, with everything below."""
 
+_OF_ONE_PROCESS = ("memory://", "sqlite://")
+"""The logs that one process keeps for itself."""
+
 _NAME = re.compile(NAME_PATTERN)
 _PATH = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@/\-]*\Z")
 _POINTER = re.compile(r"(/([^~/]|~[01])*)*\Z")
+_NOT_IN_PATH = re.compile(r"[\x00-\x1f\x7f-\x9f?#%]")
 _UNPRINTABLE = re.compile(r"[\x00-\x20\x7f-\xa0]")
 
 KeyPath = tuple[str | int, ...]
@@ -77,6 +81,18 @@ def _pointer(value: str) -> str:
     return value
 
 
+def _ignored(value: str) -> str:
+    if not value or not _POINTER.match(value):
+        raise _bad('must be a JSON pointer into an item such as "/updatedAt", where * is any one step')
+    return value
+
+
+def _unordered(value: str) -> str:
+    if not value or not _POINTER.match(value):
+        raise _bad('must be a JSON pointer to a list of an item such as "/tags", where * is any one step')
+    return value
+
+
 def _route_path(value: str) -> str:
     if not _PATH.match(value) or "//" in value or {".", ".."} & set(value.split("/")):
         raise _bad('must be a plain path that starts with "/", such as "/api/v1/orders"')
@@ -102,9 +118,18 @@ def _upstream(value: str) -> str:
     return value
 
 
+SQLITE = "sqlite:///"
+"""What the path of an SQLite log follows: a further slash makes it absolute."""
+
+
 def _log_url(value: str) -> str:
     if not value.startswith(("memory://", "sqlite:///", "postgres://", "redis://")):
         raise _bad("must be a URL such as memory://, sqlite:///path, postgres://host/name or redis://host")
+    path = value.removeprefix(SQLITE)
+    if path == ":memory:":
+        raise _bad("must be memory:// where nothing is to last")
+    if path != value and (not path or _NOT_IN_PATH.search(path)):
+        raise _bad("must have the path of a file after sqlite:///, without ?, #, % and control characters")
     return value
 
 
@@ -226,6 +251,31 @@ class ComponentSettings(_Section):
     entities: Annotated[tuple[Name, ...], Field(description="a list of entity types")]
 
 
+class ParitySettings(_Section):
+    """`[legacy.parity]`: what comparing the polled list with the pushed events overlooks, and remembers.
+
+    Without `settle_seconds` it is twice the route's interval, and at least 2: so that two polls that follow
+    one another fall into one window, and that a publisher may take longer than a fast poll.
+    """
+
+    ignore: Annotated[
+        tuple[Annotated[str, _text("a JSON pointer"), AfterValidator(_ignored)], ...],
+        Field(description="a list of JSON pointers into an item"),
+    ] = ()
+    unordered: Annotated[
+        tuple[Annotated[str, _text("a JSON pointer"), AfterValidator(_unordered)], ...],
+        Field(description="a list of JSON pointers to lists of an item"),
+    ] = ()
+    numeric_tolerance: Annotated[float, _number("a number", 0, 1_000_000_000)] = 0.0
+    settle_seconds: Annotated[float | None, _number("a number of seconds", 0.01, 31_536_000)] = None
+    merge: Annotated[bool, Field(strict=True, description="true or false")] = False
+    keep_values: Annotated[bool, Field(strict=True, description="true or false")] = False
+
+    def settle_of(self, interval_seconds: float) -> float:
+        """The settle window of a route that is polled so often."""
+        return max(2.0, 2 * interval_seconds) if self.settle_seconds is None else self.settle_seconds
+
+
 class LegacySettings(_Section):
     """`[[legacy]]`: one route that pollers call today (docs/protocol.md, section 7)."""
 
@@ -246,6 +296,7 @@ class LegacySettings(_Section):
     changes: Annotated[
         Mapping[Member, EventType], Field(description="a table of members and the event types they give")
     ] = {}
+    parity: ParitySettings = ParitySettings()
 
 
 class Settings(_Section):
@@ -296,8 +347,11 @@ class _NotYet(NamedTuple):
 
 
 _NOT_YET = (
-    _NotYet(("server", "workers"), lambda workers: workers == 1, "1"),
-    _NotYet(("log", "url"), lambda url: url == "memory://", "memory://"),
+    _NotYet(
+        ("log", "url"),
+        lambda url: url == "memory://" or url.startswith(SQLITE),
+        "memory:// or sqlite:///path",
+    ),
     _NotYet(("stream", "compression"), lambda compression: compression == "none", '"none"'),
     _NotYet(("auth", "mode"), lambda mode: mode == "none", '"none"'),
 )
@@ -315,6 +369,12 @@ def _contradictions(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
             ("server", "host"),
             "must be a loopback address (127.0.0.0/8, ::1 or localhost), because without authentication "
             '(auth.mode = "none") the gateway serves this machine only',
+        )
+    if settings.server.workers > 1 and settings.log.url.startswith(_OF_ONE_PROCESS):
+        yield (
+            ("server", "workers"),
+            f"must be 1 with log.url {settings.log.url}, which is of one process: several workers need a log "
+            "that they share, postgres:// or redis://",
         )
     aliases: dict[str, str] = {}
     for name, entity in settings.entities.items():

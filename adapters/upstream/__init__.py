@@ -5,15 +5,16 @@ docs/protocol.md, section 7. `route` is what is configured; `comparison` turns t
 caller gets; `proxy` takes through what no snapshot can answer; `source` holds them together.
 """
 
-from adapters.upstream.comparison import BadAnswer
+from adapters.upstream.comparison import BadAnswer, derived_members
 from adapters.upstream.counters import RouteCounters, RouteHealth
-from adapters.upstream.poller import Freshness, Poller, Served
+from adapters.upstream.poller import AnswerListener, Freshness, Poller, Served
 from adapters.upstream.proxy import Proxy
 from adapters.upstream.route import LegacyRoute
 from adapters.upstream.snapshot import Snapshot
 from adapters.upstream.source import UpstreamSource
 
 __all__ = [
+    "AnswerListener",
     "BadAnswer",
     "Freshness",
     "LegacyRoute",
@@ -24,4 +25,5 @@ __all__ = [
     "Served",
     "Snapshot",
     "UpstreamSource",
+    "derived_members",
 ]

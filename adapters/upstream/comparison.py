@@ -129,6 +129,12 @@ def member_suffix(member: str, entity: str) -> str:
     return member[:1].upper() + member[1:]
 
 
+def derived_members(route: LegacyRoute) -> frozenset[str]:
+    """The members that the events of `route` add to an item: the old and the new value of what changed."""
+    suffixes = [member_suffix(member, route.entity) for member in route.changes]
+    return frozenset(prefix + suffix for suffix in suffixes for prefix in ("previous", "new"))
+
+
 def _list_at(document: Any, pointer: str) -> list[Any]:
     found = document
     for token in pointer.split("/")[1:]:

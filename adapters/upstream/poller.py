@@ -10,13 +10,12 @@ import logging
 import math
 import random
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
-from adapters.upstream.comparison import BadAnswer
+from adapters.upstream.comparison import BadAnswer, Items
 from adapters.upstream.counters import RouteCounters, RouteHealth
 from adapters.upstream.route import LegacyRoute
 from adapters.upstream.snapshot import Snapshot
-from adapters.upstream.tracker import Tracker
 from gateway.backoff import Backoff
 from gateway.clock import Clock, rfc3339
 from gateway.errors import LogError, TidegateError, UpstreamError, UpstreamTimeout
@@ -47,6 +46,47 @@ class Served(NamedTuple):
     age_seconds: int
 
 
+class Follows(Protocol):
+    """What a poller asks for the upstream's answer: a Tracker, or what stands before one."""
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """The last good answer."""
+        ...
+
+    @property
+    def pace_seconds(self) -> float:
+        """How long after one `poll` the next is due."""
+        ...
+
+    async def poll(self, *, fresh: bool) -> bool:
+        """Brings `snapshot` up to date; with `fresh`, an answer that was asked for before won't do.
+
+        False where the answer is held back. Raises UpstreamError or LogError where there is none.
+        """
+        ...
+
+    async def items_of(self, snapshot: Snapshot) -> Items:
+        """The items of one of its snapshots, by key. Asks nobody."""
+        ...
+
+    async def rest(self) -> None:
+        """Says that nobody wants the result for now. Raises LogError."""
+        ...
+
+
+class AnswerListener(Protocol):
+    """Is told of every answer that callers see, in the event loop. It must neither wait nor raise."""
+
+    def polled(self, snapshot: Snapshot) -> None:
+        """The upstream was asked, and this is what it said."""
+        ...
+
+    def served(self, snapshot: Snapshot) -> None:
+        """A caller was answered from this."""
+        ...
+
+
 class _State(enum.Enum):
     """What the last poll gave. IDLE: none since somebody began to want the result, or nobody does."""
 
@@ -68,13 +108,14 @@ class Poller:
     """The schedule of one shared route.
 
     `run` is its one task; all else may be called at any time, from the loop's thread. `wanted` says whether
-    a subscriber could receive events of the entity type that it is given.
+    a subscriber could receive events of the entity type that it is given. `listener`, where there is one, is
+    told of the answers; whoever answers a caller tells it of that.
     """
 
     def __init__(
         self,
         route: LegacyRoute,
-        tracker: Tracker,
+        tracker: Follows,
         wanted: Callable[[str], bool],
         clock: Clock,
         counters: RouteCounters,
@@ -82,6 +123,7 @@ class Poller:
     ) -> None:
         self.route = route
         self.counters = counters
+        self.listener: AnswerListener | None = None
         self._tracker = tracker
         self._wanted = wanted
         self._clock = clock
@@ -148,6 +190,10 @@ class Poller:
                 return Served(snapshot, Freshness.STALE, int(age))
         raise self._refusal()
 
+    async def items_of(self, snapshot: Snapshot) -> Items:
+        """The items of one of this route's snapshots, by key. Asks nobody."""
+        return await self._tracker.items_of(snapshot)
+
     def wake(self) -> None:
         """Looks again whether somebody wants the result."""
         self._kick.set()
@@ -195,13 +241,20 @@ class Poller:
                 delay = self._due - loop.time()
                 if delay <= 0:
                     return
-            else:
+            elif self._state is not _State.IDLE:
                 self._state = _State.IDLE
+                await self._rest()
             try:
                 async with asyncio.timeout(delay):
                     await self._kick.wait()
             except TimeoutError:
                 continue
+
+    async def _rest(self) -> None:
+        try:
+            await self._tracker.rest()
+        except LogError as error:
+            self._tell(logging.WARNING, "upstream_not_released", detail=error.detail)
 
     def _is_wanted(self) -> bool:
         since = self._clock.monotonic() - self._last_get
@@ -212,10 +265,10 @@ class Poller:
         flight, self._next_flight = self._next_flight, asyncio.Event()
         self._flight, self._flight_writes = flight, self._writes
         self._forced = False
-        self._due = asyncio.get_running_loop().time() + self.route.interval_seconds
+        self._due = asyncio.get_running_loop().time() + self._tracker.pace_seconds
         ended = False
         try:
-            self._succeeded(await self._tracker.poll())
+            self._succeeded(await self._tracker.poll(fresh=self._flight_writes != self._shown_writes))
             ended = True
         except (UpstreamError, LogError) as error:
             self._failed(error)
@@ -237,6 +290,9 @@ class Poller:
         self._backoff.reset()
         self._state = _State.CURRENT if taken else _State.HELD
         self._last_success_ms = self._clock.wall_ms()
+        snapshot = self._tracker.snapshot
+        if taken and snapshot is not None and self.listener is not None:
+            self.listener.polled(snapshot)
 
     def _failed(self, error: TidegateError) -> None:
         if isinstance(error, BadAnswer):

@@ -61,8 +61,8 @@ class Snapshot:
 
     `headers` are the upstream's own, less NOT_SHARED; `etag` is strong and quoted; `validators` are the
     header fields of the next conditional request; `asked_at` (monotonic seconds) is when the upstream was
-    asked for what it last confirmed; `cursor` is the position that the body corresponds to.
-    `etags_trusted` is False once the upstream gave two bodies one ETag.
+    asked for what it last confirmed, and `received_at` when it did; `cursor` is the position that the body
+    corresponds to. `etags_trusted` is False once the upstream gave two bodies one ETag.
     """
 
     body: bytes
@@ -72,6 +72,7 @@ class Snapshot:
     etags_trusted: bool
     validators: Mapping[str, str]
     asked_at: float
+    received_at: float
     cursor: str
 
 

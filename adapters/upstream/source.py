@@ -1,7 +1,9 @@
 """The upstreams of all legacy routes: their pollers, their proxy, and how they are."""
 
+import contextlib
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 
 import aiohttp
 from cachetools import LRUCache
@@ -9,12 +11,14 @@ from cachetools import LRUCache
 from adapters.upstream.comparison import Items
 from adapters.upstream.counters import RouteCounters, RouteHealth
 from adapters.upstream.fetch import Fetched, fetch, poll_session
-from adapters.upstream.poller import Poller
+from adapters.upstream.poller import Follows, Poller
 from adapters.upstream.proxy import Proxy
 from adapters.upstream.route import LegacyRoute
+from adapters.upstream.shared_tracker import SharedTracker
 from adapters.upstream.tracker import Fetch, Tracker
 from gateway.clock import Clock
-from gateway.errors import UpstreamError
+from gateway.errors import LogError, UpstreamError
+from gateway.leases import Leases
 from gateway.log import EventLog
 from gateway.supervisor import Supervisor
 
@@ -27,7 +31,8 @@ class UpstreamSource:
     """Polls the shared routes while `wanted`, publishes to `log` what changed, and forwards the rest.
 
     `wanted` says whether a subscriber could receive events of an entity type. `draw` is where the chance of
-    backing off comes from. Raises ValueError where two routes have the same path.
+    backing off comes from. Of the nodes that share `leases` only one asks an upstream, and the others serve
+    what it got. Raises ValueError where two routes have the same path.
     """
 
     def __init__(
@@ -37,6 +42,7 @@ class UpstreamSource:
         wanted: Callable[[str], bool],
         clock: Clock,
         draw: Callable[[float, float], float] = random.uniform,
+        leases: Leases | None = None,
     ) -> None:
         if len({route.path for route in routes}) < len(routes):
             raise ValueError("two legacy routes have the same path")
@@ -46,6 +52,7 @@ class UpstreamSource:
         """By the route's path."""
         self._session: aiohttp.ClientSession | None = None
         self._supervisor = Supervisor()
+        self._leases = leases
         # Snapshots are one to a route and never dropped: without its base, a comparison would miss what
         # changed meanwhile. What was read from them can be read again, and is held as long as there is room.
         items: LRUCache[tuple[str, str], Items] = LRUCache(_ITEMS_CACHE_BYTES, getsizeof=_size_of)
@@ -53,13 +60,18 @@ class UpstreamSource:
         for route in self.routes:
             if route.shared:
                 counters = self.counters[route.path]
-                tracker = Tracker(route, log, self._fetch_of(route), clock, items, counters)
-                self._pollers[route.path] = Poller(route, tracker, wanted, clock, counters, draw)
+                make = partial(Tracker, route, log, self._fetch_of(route), clock, items, counters)
+                follows: Follows = make()
+                if leases is not None:
+                    follows = SharedTracker(route, make, log, leases, clock)
+                self._pollers[route.path] = Poller(route, follows, wanted, clock, counters, draw)
 
     async def start(self) -> None:
         """Starts the pollers; nothing is asked before somebody wants it."""
         self._session = poll_session()
         self.proxy.start()
+        if self._leases is not None:
+            self._supervisor.run("leases", self._leases.run)
         for path, poller in self._pollers.items():
             self._supervisor.run(f"poller of {path}", poller.run)
 
@@ -69,6 +81,10 @@ class UpstreamSource:
         Closing twice, or before `start`, does nothing.
         """
         await self._supervisor.close()
+        if self._leases is not None:
+            with contextlib.suppress(LogError):
+                # What can't be given back runs out by itself.
+                await self._leases.release_all()
         for poller in self._pollers.values():
             poller.close()
         await self.proxy.close()
@@ -78,6 +94,10 @@ class UpstreamSource:
     def poller(self, route: LegacyRoute) -> Poller | None:
         """The poller of a shared route; None for any other."""
         return self._pollers.get(route.path)
+
+    def requests_of(self, component: str) -> int:
+        """How often a component's upstreams were asked on everybody's behalf."""
+        return sum(self.counters[route.path].polls for route in self.routes if route.component == component)
 
     def wake(self) -> None:
         """Tells the pollers that somebody new may want their results. Costs nothing where nobody does."""

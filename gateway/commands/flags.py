@@ -85,6 +85,12 @@ class Administration:
     def pollers(self, component: str) -> dict[str, Any]:
         return self._ask("GET", self._flag(component) / "pollers").body
 
+    def parity(self, component: str) -> dict[str, Any]:
+        return self._ask("GET", self._flag(component) / "parity").body
+
+    def guard(self, component: str) -> dict[str, Any]:
+        return self._ask("GET", self._flag(component) / "guard").body
+
     def explain(self, caller: Sequence[tuple[str, str]]) -> dict[str, Any]:
         """What a caller with these parameters would get, and why."""
         return self._ask("GET", (self._root / "explain").with_query(list(caller))).body

@@ -5,6 +5,7 @@ says can steer the terminal.
 """
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -85,10 +86,11 @@ def poller_lines(answer: Members) -> list[str]:
     pollers = _objects(answer.get("pollers"))
     summary = (
         f"{_text(answer.get('polls'))} polls, {_text(answer.get('upstreamRequests'))} requests to the "
-        f"upstream, {_text(answer.get('savedBySnapshot'))} saved by the shared snapshot"
+        f"upstream, {_text(answer.get('savedBySnapshot'))} saved by the shared snapshot, "
+        f"{_text(answer.get('savedByPush'))} by push"
     )
     if not pollers:
-        return ["nobody has polled since the gateway started"]
+        return ["nobody has polled since the gateway started", summary]
     rows: list[tuple[str, ...]] = [("CLIENT", "POLLS", "PER SECOND", "LAST SEEN")]
     rows += [
         (
@@ -100,6 +102,69 @@ def poller_lines(answer: Members) -> list[str]:
         for poller in pollers
     ]
     return [*table(rows), summary]
+
+
+def parity_lines(answer: Members) -> list[str]:
+    """Whether push says the same as polling: the verdict, then the outcomes and where the two differ."""
+    head = f"{_text(answer.get('component'))}: stage {_text(answer.get('stage'))}"
+    ratio = answer.get("checkRatio")
+    if ratio is not None:
+        head += f", one in {_text(ratio)} polled answers is compared"
+    lines = [head, _verdict(answer)]
+    samples, dropped = _text(answer.get("samples")), _text(answer.get("dropped"))
+    lines.append(
+        f"{samples} answers compared, {dropped} dropped; {_text(answer.get('pending'))} differences pending, "
+        f"{_text(answer.get('standing'))} standing"
+    )
+    outcomes = answer.get("outcomes")
+    counted = [item for item in outcomes.items() if item[1]] if isinstance(outcomes, Mapping) else []
+    if counted:
+        rows: list[tuple[str, ...]] = [("OUTCOME", "COUNT")]
+        rows += [(_text(name), _text(count)) for name, count in counted]
+        lines += table(rows)
+    return [*lines, *_place_lines(answer.get("places"))]
+
+
+def _verdict(answer: Members) -> str:
+    consistency = answer.get("consistency")
+    if isinstance(consistency, int | float):
+        # Cut off, not rounded: 100 % is said only where nothing differed.
+        return f"consistency {math.floor(consistency * 10_000) / 100:g} %"
+    return f"consistency unknown ({_text(answer.get('reason'))}): {_text(answer.get('why'))}"
+
+
+def _place_lines(places: object) -> list[str]:
+    found = places.items() if isinstance(places, Mapping) else ()
+    rows = [
+        (_text(entity_type), _text(place.get("pointer")) or "(as a whole)", _text(place.get("count")))
+        for entity_type, listed in found
+        for place in _objects(listed)
+    ]
+    return table([("TYPE", "DIFFERS AT", "TIMES"), *rows]) if rows else []
+
+
+def guard_lines(answer: Members) -> list[str]:
+    """The verdict, each metric with its thresholds, and what is done about it."""
+    dry = " (dry run)" if answer.get("dryRun") else ""
+    lines = [f"{_text(answer.get('component'))}: {_text(answer.get('verdict'))}{dry}"]
+    lines.append(f"  {_text(answer.get('sentence'))}")
+    rows: list[tuple[str, ...]] = [("METRIC", "VALUE", "SAMPLES", "PROMOTE", "FAIL", "")]
+    metrics = answer.get("metrics")
+    for name, metric in metrics.items() if isinstance(metrics, Mapping) else ():
+        if isinstance(metric, Mapping):
+            shown = tuple(_text(metric.get(member)) for member in ("value", "samples", "promote", "fail"))
+            rows.append((_text(name), *shown, "" if metric.get("measured") else "not measured"))
+    return [*lines, *table(rows), _guard_action(answer)]
+
+
+def _guard_action(answer: Members) -> str:
+    action = answer.get("action")
+    if not isinstance(action, Mapping):
+        return "nothing to do"
+    would = "would " if answer.get("dryRun") else "will "
+    if action.get("do") == "promote":
+        return f"{would}promote to {_text(action.get('percentage'))} %"
+    return f"{would}roll back: {_text(action.get('reason'))}"
 
 
 def explain_lines(answer: Members) -> list[str]:

@@ -1,37 +1,23 @@
 """`tidegate serve`: the gateway in the foreground, until SIGTERM or SIGINT."""
 
-import errno
-import socket
-
 import typer
 
 from gateway import logs
 from gateway.app import serve
-from gateway.commands import WRONG_INPUT, CommandError
-from gateway.commands.check import origin
 from gateway.commands.loop import run
+from gateway.commands.serving import serving
+from gateway.commands.workers import serve_workers
 from gateway.settings import Settings
-
-_ADDRESS_PROBLEMS = {
-    errno.EADDRINUSE: "is in use by another program: choose another with --port (0 takes any free one)",
-    errno.EADDRNOTAVAIL: "is not an address of this machine",
-    errno.EACCES: "needs more rights than this user has: choose a port from 1024 up",
-}
 
 
 def run_gateway(settings: Settings, log_level: str) -> None:
-    """Serves until the gateway has drained. Raises CommandError where its address can't be taken."""
+    """Serves until the gateway has drained. Raises CommandError where it can't start."""
     logs.configure(log_level)
-    try:
-        run(serve(settings, announce=_announce))
-    except OSError as error:
-        unresolved = isinstance(error, socket.gaierror)
-        problem = "can't be resolved" if unresolved else _ADDRESS_PROBLEMS.get(error.errno or 0)
-        if problem is None:
-            raise
-        raise CommandError(
-            WRONG_INPUT, f"{origin(settings)} (server.host and server.port) {problem}."
-        ) from error
+    with serving(settings):
+        if settings.server.workers == 1:
+            run(serve(settings, announce=_announce))
+        else:
+            run(serve_workers(settings, log_level, _announce))
 
 
 def _announce(address: str) -> None:

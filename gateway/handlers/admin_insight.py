@@ -16,6 +16,8 @@ from gateway.clock import Clock
 from gateway.errors import BadParameter, NoSuchFlag
 from gateway.handlers.admin import ADMIN_PATH, FLAG_PATH, json_response
 from gateway.handlers.admin_access import local_only
+from gateway.handlers.parity_view import parity_members
+from gateway.parity_sampler import ParitySampler
 from gateway.pollers import Pollers
 
 EXPLAIN_PATH = f"{ADMIN_PATH}/explain"
@@ -35,6 +37,7 @@ class InsightHandler:
         telemetry: Telemetry,
         components: Iterable[str],
         preferences: Preferences,
+        parity: ParitySampler,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -42,9 +45,11 @@ class InsightHandler:
         self._telemetry = telemetry
         self._components = frozenset(components)
         self._preferences = preferences
+        self._parity = parity
 
     def add_routes(self, app: web.Application) -> None:
         app.router.add_get(FLAG_PATH + "/pollers", local_only(self.pollers))
+        app.router.add_get(FLAG_PATH + "/parity", local_only(self.parity))
         app.router.add_get(FLAG_PATH + "/telemetry", local_only(self.telemetry))
         app.router.add_get(EXPLAIN_PATH, local_only(self.explain))
 
@@ -71,8 +76,16 @@ class InsightHandler:
                 "unlistedBound": report.unlisted_bound,
                 "upstreamRequests": report.upstream_requests,
                 "savedBySnapshot": report.saved_by_snapshot,
+                "savedByPush": report.saved_by_push,
             }
         )
+
+    async def parity(self, request: web.Request) -> web.Response:
+        """Whether push says the same as polling, as far as it was compared since the process began."""
+        component = request.match_info["component"]
+        if component not in self._known():
+            raise _unknown(component)
+        return json_response(parity_members(component, self._store.snapshot().get(component), self._parity))
 
     async def telemetry(self, request: web.Request) -> web.Response:
         """What clients of the component said since the process began."""

@@ -1,67 +1,50 @@
 """The parts behind administration and telemetry, put together (docs/protocol.md, section 8)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 
 from aiohttp import web
 
-from adapters.upstream import UpstreamSource
-from flags.guard_settings import GuardSettings
+from adapters.upstream import LegacyRoute
 from flags.preferences import Preferences
 from flags.store import FlagStore
 from flags.telemetry import Telemetry
-from flags.token_bucket import ClientLimits, Rate
+from gateway.audience import Audience
 from gateway.clock import Clock
 from gateway.guard_windows import GuardWindows
+from gateway.guardian import Guardian
 from gateway.handlers.admin import AdminHandler
 from gateway.handlers.admin_insight import InsightHandler
+from gateway.handlers.guard import GuardHandler
 from gateway.handlers.poll_recorder import PollRecorder
 from gateway.handlers.telemetry import TelemetryHandler
+from gateway.parity_sampler import ParitySampler
 from gateway.pollers import Pollers
-
-REPORTS_EACH = Rate(per_second=20, burst=100)
-"""What one address may report: one report a stream, but many clients may share an address."""
-REPORTS_TOTAL = Rate(per_second=500, burst=2000)
-MOST_REPORTERS = 10_000
 
 
 def add_administration(
     app: web.Application,
     store: FlagStore,
     preferences: Preferences,
+    windows: GuardWindows,
+    telemetry: Telemetry,
+    audience: Audience,
+    pollers: Pollers,
+    guardian: Guardian,
     clock: Clock,
     owned: Mapping[str, frozenset[str]],
     id_aliases: Mapping[str, str],
-    upstreams: UpstreamSource,
+    routes: Sequence[LegacyRoute],
+    parity: ParitySampler,
 ) -> None:
-    """Registers `/api/v1/admin` and telemetry, and notes who polls.
+    """Registers `/api/v1/admin` and telemetry, and notes who polls and what came of it.
 
     `owned` are the entity types of each configured component.
     """
-
-    def seconds_of(component: str) -> float | None:
-        flag = store.snapshot().get(component)
-        if flag is not None:
-            return flag.guard.window_seconds
-        return GuardSettings().window_seconds if component in owned else None
-
-    limits = ClientLimits(REPORTS_EACH, REPORTS_TOTAL, MOST_REPORTERS, clock.monotonic())
-    telemetry = Telemetry(GuardWindows(seconds_of), limits)
-    pollers = Pollers(lambda component: seconds_of(component) is not None, _requests_of(upstreams))
-    app.on_response_prepare.append(PollRecorder(pollers, clock, upstreams.routes, owned, id_aliases).note)
+    app.on_response_prepare.append(PollRecorder(pollers, windows, clock, routes, owned, id_aliases).note)
     for handler in (
         AdminHandler(store),
-        InsightHandler(store, clock, pollers, telemetry, owned, preferences),
-        TelemetryHandler(telemetry, clock),
+        InsightHandler(store, clock, pollers, telemetry, owned, preferences, parity),
+        GuardHandler(guardian),
+        TelemetryHandler(telemetry, audience.reporters, clock),
     ):
         handler.add_routes(app)
-
-
-def _requests_of(upstreams: UpstreamSource) -> Callable[[str], int]:
-    """How often a component's upstreams were asked on everybody's behalf."""
-
-    def asked(component: str) -> int:
-        return sum(
-            upstreams.counters[route.path].polls for route in upstreams.routes if route.component == component
-        )
-
-    return asked

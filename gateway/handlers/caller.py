@@ -6,11 +6,12 @@ from aiohttp import web
 from cachetools import LRUCache
 
 from flags.caller import Caller
+from flags.client_label import client_label
 from flags.modes import Delivery
 from flags.preferences import Preferences, preference_key
 from gateway.errors import BadParameter
 from gateway.events import has_control_characters
-from gateway.links import CLIENT_ID_PARAMETER, CLIENT_VERSION_PARAMETER
+from gateway.links import CAPABLE_PARAMETER, CLIENT_ID_PARAMETER, CLIENT_VERSION_PARAMETER
 
 CLIENT_ID_HEADER = "Tidegate-Client-Id"
 CLIENT_HEADER = "Tidegate-Client"
@@ -44,13 +45,16 @@ class Callers:
         query, headers = request.query, request.headers
         client = _checked(CLIENT_ID_PARAMETER, query.get(CLIENT_ID_PARAMETER))
         client = client or _checked(CLIENT_ID_HEADER, headers.get(CLIENT_ID_HEADER))
-        version = _checked(CLIENT_VERSION_PARAMETER, query.get(CLIENT_VERSION_PARAMETER))
-        if version is None and CLIENT_HEADER in headers:
-            version = _version(_checked(CLIENT_HEADER, headers[CLIENT_HEADER]) or "")
+        version = _client_version(request)
         session = None
         if "Cookie" in headers:
             session = _checked(SESSION_COOKIE, request.cookies.get(SESSION_COOKIE))
-        return self._one(Caller(session=session, client=client, client_version=version))
+        capable = query.get(CAPABLE_PARAMETER, "true")
+        if capable not in ("true", "false"):
+            raise BadParameter(CAPABLE_PARAMETER, "must be true or false")
+        return self._one(
+            Caller(session=session, client=client, client_version=version, capable=capable == "true")
+        )
 
     async def choose(self, caller: Caller, key: str, delivery: Delivery) -> Caller:
         """Keeps the caller's choice. Raises flags.errors.StoreUnwritable."""
@@ -70,6 +74,25 @@ class Callers:
 
     def _one(self, caller: Caller) -> Caller:
         return self._kept.setdefault(caller, caller)
+
+
+def software_names(request: web.Request) -> tuple[str, ...]:
+    """What the client's software calls itself: its version, and `name/version`, as far as it says them.
+
+    A report and the stream that it is about share one of them, also where an EventSource could send only the
+    parameter. Raises BadParameter.
+    """
+    names = [_client_version(request)]
+    if CLIENT_HEADER in request.headers:
+        names.append(client_label(request.headers[CLIENT_HEADER], None))
+    return tuple(name for name in names if name)
+
+
+def _client_version(request: web.Request) -> str | None:
+    version = _checked(CLIENT_VERSION_PARAMETER, request.query.get(CLIENT_VERSION_PARAMETER))
+    if version is None and CLIENT_HEADER in request.headers:
+        version = _version(_checked(CLIENT_HEADER, request.headers[CLIENT_HEADER]) or "")
+    return version
 
 
 def _checked(name: str, value: str | None) -> str | None:

@@ -1,6 +1,6 @@
 """`/healthz`, `/readyz` and `/metrics` (docs/protocol.md, section 11)."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
@@ -8,6 +8,11 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from gateway.errors import TidegateError
 from gateway.handlers.problems import problem_response
+
+REGISTRY = web.AppKey("registry", CollectorRegistry)
+"""The metrics of this process."""
+EXPOSITION: web.AppKey[Callable[[], Awaitable[bytes]]] = web.AppKey("exposition")
+"""Makes what `/metrics` shows, in Prometheus' text format; where there is none, that is REGISTRY."""
 
 
 class NotReady(TidegateError):
@@ -29,6 +34,7 @@ class HealthHandler:
         app.router.add_get("/healthz", self.healthz)
         app.router.add_get("/readyz", self.readyz)
         app.router.add_get("/metrics", self.metrics)
+        app[REGISTRY] = self._registry
 
     async def healthz(self, request: web.Request) -> web.Response:
         return _status("ok")
@@ -40,8 +46,10 @@ class HealthHandler:
         return _status("ready")
 
     async def metrics(self, request: web.Request) -> web.Response:
+        exposition = request.app.get(EXPOSITION)
+        body = generate_latest(self._registry) if exposition is None else await exposition()
         return web.Response(
-            body=generate_latest(self._registry),
+            body=body,
             headers={"Content-Type": CONTENT_TYPE_LATEST, "Cache-Control": "no-store"},
         )
 

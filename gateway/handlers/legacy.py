@@ -81,6 +81,8 @@ class _Path:
         return await self._forward(request, "".join(f"/{segment}" for segment in segments))
 
     def _of_snapshot(self, request: web.Request, served: Served, terms: Terms) -> web.Response:
+        if self._poller is not None and self._poller.listener is not None:
+            self._poller.listener.served(served.snapshot)
         counters = self._counters
         counters.served += 1
         if served.freshness is Freshness.STALE:

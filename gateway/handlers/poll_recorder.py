@@ -1,4 +1,4 @@
-"""Notes who polls, from the answers that go out (flags/inventory.py)."""
+"""Notes who polls, and what came of it, from the answers that go out."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -6,42 +6,64 @@ from aiohttp import web
 
 from adapters.upstream import LegacyRoute
 from flags.client_label import client_label
+from flags.guard_window import GuardWindow
 from gateway.clock import Clock
-from gateway.handlers.selection import POLL_PATH, parse_selection
+from gateway.errors import BadParameter
+from gateway.handlers.selection import EVENTS_PATH, POLL_PATH, parse_selection
 from gateway.pollers import Pollers
 
 _POLLED = frozenset({200, 304, 410})
 """Answers to a poll. Whoever gets 410 still polls, and is whom the inventory is for."""
 _READS = frozenset({"GET", "HEAD"})
+_FAILED = 500
 
 
 class PollRecorder:
-    """Watches the poll and the legacy paths. `owned` are the entity types of each component."""
+    """Watches the poll, the opening of streams and the legacy paths.
+
+    Polls go to the inventory (flags/inventory.py), and how many of all these answers failed, with a status
+    of 500 or more, to the guard. `owned` are the entity types of each component.
+    """
 
     def __init__(
         self,
         pollers: Pollers,
+        windows: Mapping[str, GuardWindow],
         clock: Clock,
         routes: Sequence[LegacyRoute],
         owned: Mapping[str, frozenset[str]],
         id_aliases: Mapping[str, str],
     ) -> None:
         self._pollers = pollers
+        self._windows = windows
         self._clock = clock
         self._routes = {route.path: route for route in routes}
         self._owned = owned
         self._id_aliases = id_aliases
 
     async def note(self, request: web.Request, response: web.StreamResponse) -> None:
-        """Counts the request where it polls. For `Application.on_response_prepare`."""
-        if response.status not in _POLLED or request.method not in _READS:
+        """Counts the answer to a read of these paths. For `Application.on_response_prepare`."""
+        if request.method not in _READS:
             return
         route = self._routes.get(request.path)
         if route is not None:
+            components: Iterable[str] = (route.component,)
             from_snapshot = route.shared and not request.rel_url.raw_query_string
-            self._count(request, (route.component,), from_snapshot)
-        elif request.path == POLL_PATH:
-            self._count(request, self._components(request), True)
+        elif request.path in (POLL_PATH, EVENTS_PATH):
+            components, from_snapshot = self._components(request), True
+        else:
+            return
+        self._served(components, response.status)
+        if response.status in _POLLED and request.path != EVENTS_PATH:
+            self._count(request, components, from_snapshot)
+
+    def _served(self, components: Iterable[str], status: int) -> None:
+        now = self._clock.monotonic()
+        failed = int(status >= _FAILED)
+        for component in components:
+            window = self._windows.get(component)
+            if window is not None:
+                window.served(1 - failed, failed, now)
 
     def _count(self, request: web.Request, components: Iterable[str], from_snapshot: bool) -> None:
         label = client_label(request.headers.get("Tidegate-Client"), request.headers.get("User-Agent"))
@@ -50,8 +72,14 @@ class PollRecorder:
             self._pollers.polled(component, label, now, from_snapshot=from_snapshot)
 
     def _components(self, request: web.Request) -> Iterable[str]:
-        """Those that the caller names; else every one that owns a type it could receive."""
-        selection = parse_selection(request, self._id_aliases)
+        """Those that the caller names; else every one that owns a type it could receive.
+
+        None where the selection is what the request was refused for.
+        """
+        try:
+            selection = parse_selection(request, self._id_aliases)
+        except BadParameter:
+            return ()
         return selection.components or [
             component
             for component, entity_types in self._owned.items()

@@ -2,12 +2,11 @@
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import orjson
 from aiohttp import HttpVersion11, web
-from cachetools import TTLCache
 
 from gateway.clock import Clock
 from gateway.errors import (
@@ -15,7 +14,6 @@ from gateway.errors import (
     BodyTimeout,
     BodyTooLarge,
     ExpectationFailed,
-    IdempotencyConflict,
     InvalidEvents,
     PublisherError,
     UnsupportedMediaType,
@@ -24,10 +22,8 @@ from gateway.events import Cursor, Event, compact_json, has_control_characters, 
 from gateway.handlers.cloudevents import events_of_cloudevents
 from gateway.handlers.problems import problem_response
 from gateway.handlers.selection import EVENTS_PATH
-from gateway.log import EventLog
+from gateway.log import Appended, EventLog
 
-IDEMPOTENCY_SECONDS = 600
-MAX_IDEMPOTENCY_KEYS = 10_000
 _MAX_KEY_CHARACTERS = 255
 
 _JSON = "application/json"
@@ -54,9 +50,6 @@ class PublishCounters:
     replayed: int = 0
 
 
-Answer = bytes
-
-
 class PublishHandler:
     """Takes events in: all of a request, or none."""
 
@@ -65,9 +58,6 @@ class PublishHandler:
         self._clock = clock
         self._limits = limits
         self.counters = PublishCounters()
-        self._answers: TTLCache[str, tuple[bytes, asyncio.Future[Answer]]] = TTLCache(
-            MAX_IDEMPOTENCY_KEYS, IDEMPOTENCY_SECONDS, timer=clock.monotonic
-        )
 
     def add_routes(self, app: web.Application) -> None:
         app.router.add_post(EVENTS_PATH, self.post, expect_handler=meet_expectation)
@@ -79,38 +69,27 @@ class PublishHandler:
         key = _idempotency_key(request)
         body = await read_body(request, self._limits.max_request_bytes, self._limits.body_seconds)
         self.counters.requests += 1
-        if key is None:
-            return _created(await self._publish(kind, body))
-        digest = hashlib.sha256(kind.encode() + b"\0" + body).digest()
-        return await self._once(key, digest, lambda: self._publish(kind, body))
-
-    async def _once(self, key: str, digest: bytes, publish: Callable[[], Awaitable[Answer]]) -> web.Response:
-        """Publishes for the first request with this key; later ones get the same answer."""
-        known = self._answers.get(key)
-        if known is not None:
-            if known[0] != digest:
-                raise IdempotencyConflict(
-                    "This Idempotency-Key came with another body before: use a new key for a new request."
-                )
-            self.counters.replayed += 1
-            return web.Response(body=await asyncio.shield(known[1]), content_type="application/json")
-        # A second request with the key may come while the first is under way: it waits for its answer. And
-        # the first one's client may vanish: what it published must be remembered all the same.
-        answer = asyncio.ensure_future(publish())
-        self._answers[key] = (digest, answer)
-        answer.add_done_callback(lambda done: self._forget_failure(key, done))
-        return _created(await asyncio.shield(answer))
-
-    def _forget_failure(self, key: str, done: asyncio.Future[Answer]) -> None:
-        if done.cancelled() or done.exception() is not None:
-            self._answers.pop(key, None)
-
-    async def _publish(self, kind: str, body: bytes) -> Answer:
         events = self._events(kind, body)
-        positions = await self._log.append(events)
-        self.counters.events += len(events)
-        ids = [str(Cursor(self._log.epoch, position)) for position in positions]
-        return compact_json({"cursor": ids[-1], "ids": ids})
+        # The client may go away meanwhile; then the log still takes all that it was given, and is counted.
+        appended = await asyncio.shield(asyncio.ensure_future(self._append(events, kind, body, key)))
+        ids = [str(Cursor(self._log.epoch, position)) for position in appended.positions]
+        return web.Response(
+            status=200 if appended.replayed else 201,
+            body=compact_json({"cursor": ids[-1], "ids": ids}),
+            content_type="application/json",
+        )
+
+    async def _append(self, events: Sequence[Event], kind: str, body: bytes, key: str | None) -> Appended:
+        if key is None:
+            appended = Appended(await self._log.append(events), replayed=False)
+        else:
+            digest = hashlib.sha256(kind.encode() + b"\0" + body).digest()
+            appended = await self._log.append_once(events, f"http:{key}", digest)
+        if appended.replayed:
+            self.counters.replayed += 1
+        else:
+            self.counters.events += len(events)
+        return appended
 
     def _events(self, kind: str, body: bytes) -> list[Event]:
         try:
@@ -137,10 +116,6 @@ class PublishHandler:
 
 def _invalid(detail: str) -> InvalidEvents:
     return InvalidEvents("Nothing was published.", errors=[{"pointer": "", "detail": detail}])
-
-
-def _created(answer: Answer) -> web.Response:
-    return web.Response(status=201, body=answer, content_type="application/json")
 
 
 def _idempotency_key(request: web.Request) -> str | None:

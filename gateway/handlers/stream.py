@@ -11,13 +11,14 @@ from aiohttp_sse import EventSourceResponse
 
 from gateway import control
 from gateway.arrivals import Arrivals, Start
+from gateway.audience import Audience
 from gateway.clock import Clock, rfc3339
 from gateway.components import Asked, Plan
 from gateway.errors import BadParameter, NotAcceptable
 from gateway.events import Cursor, Position
 from gateway.group import Delivery, HintsMode
 from gateway.handlers.accept import accepts
-from gateway.handlers.caller import Callers
+from gateway.handlers.caller import Callers, software_names
 from gateway.handlers.selection import given_cursor, parse_selection, whole_number
 from gateway.handover import carry
 from gateway.hints import HintTiming
@@ -62,6 +63,7 @@ class StreamHandler:
         clock: Clock,
         transfer: Transfer,
         callers: Callers,
+        audience: Audience,
         id_aliases: Mapping[str, str],
         options: StreamOptions,
     ) -> None:
@@ -71,6 +73,7 @@ class StreamHandler:
         self._clock = clock
         self._transfer = transfer
         self._callers = callers
+        self._audience = audience
         self._id_aliases = id_aliases
         self._options = options
 
@@ -101,18 +104,19 @@ class StreamHandler:
             # The head is that of now; the headers took their time.
             start = self._arrivals.start(place)
         resumed = None if place is None else start.lost is None
-        await response.write(self._first_frames(start, resumed, footing.plan))
+        client_id = secrets.token_hex(8)
+        await response.write(self._first_frames(client_id, start, resumed, footing.plan))
         if request.transport is not None:
             request.transport.set_write_buffer_limits(high=self._options.write_buffer_bytes)
-        attach = partial(self._attach, delivery, footing, start)
+        attach = partial(self._attach, request, client_id, delivery, footing, start)
         await carry(
             request, writer, self._hub, attach, resumed=resumed is True, hand_over=self._options.hand_over
         )
         return response
 
-    def _first_frames(self, start: Start, recovered: bool | None, plan: Plan) -> bytes:
+    def _first_frames(self, client_id: str, start: Start, recovered: bool | None, plan: Plan) -> bytes:
         frames = control.connected(
-            client_id=secrets.token_hex(8),
+            client_id=client_id,
             timestamp=rfc3339(self._clock.wall_ms()),
             cursor=str(Cursor(start.epoch, start.position)),
             recovered=recovered,
@@ -122,13 +126,22 @@ class StreamHandler:
         )
         return frames if start.lost is None else frames + self._hub.reset_frame(start.lost)
 
-    def _attach(self, delivery: Delivery, footing: Footing, start: Start, transport: Transport) -> Subscriber:
+    def _attach(
+        self,
+        request: web.Request,
+        client_id: str,
+        delivery: Delivery,
+        footing: Footing,
+        start: Start,
+        transport: Transport,
+    ) -> Subscriber:
         # Where the history has started over since `connected` was made, the stream is told in band.
         is_known = start.epoch == self._history.epoch
         number = start.number if is_known else NOWHERE
         position: Position | ResetReason = start.position if is_known else "epoch"
         selector = footing.plan.selector
         subscriber = self._hub.attach(transport, selector, delivery, number, footing, position)
+        self._audience.follow(subscriber, client_id, software_names(request))
         if self._transfer.review(footing) is not None:
             # The flags have changed since `connected` was made, and that review has passed it by.
             self._hub.review(self._transfer.review)

@@ -7,10 +7,12 @@ from pydantic import Field
 
 from flags.errors import InvalidFlag
 from flags.modes import Mode
+from flags.reporters import Reporters
 from flags.telemetry import ClientReport, Fallback, Receipt, Telemetry
 from flags.wire import Name, Text, WireModel
 from gateway.clock import Clock
 from gateway.errors import InvalidInput, TooManyRequests
+from gateway.handlers.caller import software_names
 from gateway.handlers.json_body import read_object
 from gateway.handlers.publish import meet_expectation
 
@@ -33,10 +35,11 @@ class Report(WireModel):
 
 
 class TelemetryHandler:
-    """Takes reports in, within each client's rate."""
+    """Takes reports in, within each client's rate, and notes which software makes them."""
 
-    def __init__(self, telemetry: Telemetry, clock: Clock) -> None:
+    def __init__(self, telemetry: Telemetry, reporters: Reporters, clock: Clock) -> None:
         self._telemetry = telemetry
+        self._reporters = reporters
         self._clock = clock
 
     def add_routes(self, app: web.Application) -> None:
@@ -52,6 +55,7 @@ class TelemetryHandler:
             report = Report.parse(await read_object(request, MAX_BODY_BYTES))
         except InvalidFlag as error:
             raise InvalidInput("The report was not taken.", errors=error.errors) from error
+        names = (report.client_version, *software_names(request))
         receipt, wait_seconds = self._telemetry.report(
             ClientReport(client=request.remote or "", **dict(report)), self._clock.monotonic()
         )
@@ -60,4 +64,5 @@ class TelemetryHandler:
         if receipt is Receipt.UNKNOWN_COMPONENT:
             place = {"pointer": "/component", "detail": "is not configured here, and has no flag"}
             raise InvalidInput("The report was not taken.", errors=[place])
+        self._reporters.add(names)
         return web.Response(status=202)

@@ -2,8 +2,11 @@
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from adapters.memory import MemoryLog
+from adapters.sqlite import SqliteLog
 from gateway.log import EventLog
 from tests.support.awkward_log import AwkwardLog
 from tests.support.clock import ManualClock
@@ -26,4 +29,13 @@ async def _awkward(max_events: int) -> AsyncIterator[EventLog]:
     await log.close()
 
 
-LOGS: Mapping[str, LogFactory] = {"memory": _memory, "awkward": _awkward}
+@asynccontextmanager
+async def _sqlite(max_events: int) -> AsyncIterator[EventLog]:
+    with TemporaryDirectory() as directory:
+        path = Path(directory, "events.db")
+        log = SqliteLog(path, ManualClock(), max_events=max_events, max_age_seconds=1e6)
+        yield log
+        await log.close()
+
+
+LOGS: Mapping[str, LogFactory] = {"memory": _memory, "awkward": _awkward, "sqlite": _sqlite}

@@ -8,8 +8,8 @@ from itertools import pairwise
 
 import pytest
 
-from gateway.errors import LogError, TrimmedError
-from gateway.events import Event, Position, Record
+from gateway.errors import IdempotencyConflict, LogError, TrimmedError
+from gateway.events import ORIGIN, Event, Position, Record
 from gateway.log import EventLog
 from tests.conformance.logs import LOGS, LogFactory
 from tests.support.events import an_event
@@ -313,3 +313,47 @@ async def test_a_log_that_is_closed_takes_no_more(log: EventLog) -> None:
     await log.close()
     with pytest.raises(LogError):
         await log.append(numbered(1))
+
+
+async def test_an_append_under_a_key_is_made_once(log: EventLog) -> None:
+    first = await log.append_once(numbered(3), "a", b"digest")
+    again = await log.append_once(numbered(3), "a", b"digest")
+
+    assert (first.replayed, again.replayed) == (False, True)
+    assert again.positions == first.positions
+    assert [record.position for record in await log.read(ORIGIN, 10)] == first.positions
+
+
+async def test_calls_with_one_key_at_the_same_time_append_once(log: EventLog) -> None:
+    calls = await asyncio.gather(*(log.append_once(numbered(2), "a", b"digest") for _ in range(10)))
+
+    assert sorted(call.replayed for call in calls) == [False] + [True] * 9
+    assert len({tuple(call.positions) for call in calls}) == 1
+    assert len(await log.read(ORIGIN, 100)) == 2
+
+
+async def test_a_key_that_comes_with_another_digest_is_a_conflict_and_appends_nothing(log: EventLog) -> None:
+    await log.append_once(numbered(1), "a", b"one")
+
+    with pytest.raises(IdempotencyConflict):
+        await log.append_once(numbered(1), "a", b"another")
+
+    assert len(await log.read(ORIGIN, 10)) == 1
+
+
+async def test_another_key_is_another_append(log: EventLog) -> None:
+    calls = [await log.append_once(numbered(1), key, b"digest") for key in ("a", "b", "A")]
+
+    assert [call.replayed for call in calls] == [False] * 3
+    assert len(await log.read(ORIGIN, 10)) == 3
+
+
+async def test_a_call_whose_caller_went_away_has_been_made_once_or_is_made_later(log: EventLog) -> None:
+    task = asyncio.ensure_future(log.append_once(numbered(2), "a", b"digest"))
+    await let_others_run()
+    task.cancel()
+    await asyncio.wait([task])
+
+    await log.append_once(numbered(2), "a", b"digest")
+
+    assert len(await log.read(ORIGIN, 10)) == 2

@@ -151,10 +151,37 @@ async def test_a_component_and_everything_are_killed_and_come_back(flags, admin)
 
 
 async def test_pollers_are_shown(flags, admin):
-    assert (await flags("pollers", "orders"))[1] == "nobody has polled since the gateway started\n"
+    _, out, _ = await flags("pollers", "orders")
+    assert out.splitlines()[0] == "nobody has polled since the gateway started"
     await admin.get("/api/v1/sync/poll?component=orders", Tidegate_Client="shop/2.1.0")
     _, out, _ = await flags("pollers", "orders")
     assert out.splitlines()[1].split()[:2] == ["shop/2.1.0", "1"]
+    assert out.splitlines()[-1].endswith("saved by the shared snapshot, 0 by push")
+
+
+async def test_the_guards_verdict_is_shown_with_every_metric(flags, admin):
+    code, _, err = await flags("guard", "orders")
+    assert (code, "orders has no flag." in err) == (3, True)
+    await admin.make(stage="live", percentage=25)
+    code, out, _ = await flags("guard", "orders")
+    lines = out.splitlines()
+    assert (code, lines[0]) == (0, "orders: no_data (dry run)")
+    assert lines[1] == "  No traffic: neither a success nor a failure."
+    assert lines[2].split() == ["METRIC", "VALUE", "SAMPLES", "PROMOTE", "FAIL"]
+    assert lines[4].split() == ["errorRate", "-", "0", "0.01", "0.05"]
+    assert lines[3].split()[-2:] == ["not", "measured"]
+    assert lines[-1] == "nothing to do"
+    _, out, _ = await flags("guard", "orders", "--json")
+    assert json.loads(out)["metrics"]["errorRate"]["samples"] == 0
+
+
+async def test_the_parity_of_a_component_without_a_polled_list_says_why_it_is_unknown(flags):
+    code, out, _ = await flags("parity", "orders")
+    assert code == 0
+    assert "consistency unknown (no shared route): orders has no legacy route" in out
+    code, _, err = await flags("parity", "unheard-of")
+    assert code == 3
+    assert "404" in err
 
 
 async def test_explain_says_what_a_caller_gets_and_why(flags, admin):

@@ -5,7 +5,9 @@ from collections.abc import AsyncIterator, Sequence
 
 from gateway.errors import LogError, TrimmedError
 from gateway.events import ORIGIN, Event, Position, Record
-from gateway.log import Bounds
+from gateway.log import Appended, Bounds
+from gateway.once import Once
+from tests.support.clock import ManualClock
 
 
 class AwkwardLog:
@@ -23,6 +25,7 @@ class AwkwardLog:
         self._changed = asyncio.Condition()
         self._given = 0
         self._is_closed = False
+        self._once = Once(ManualClock())
 
     @property
     def epoch(self) -> str:
@@ -45,6 +48,9 @@ class AwkwardLog:
             self._changed.notify_all()
         await asyncio.sleep(0)
         return positions
+
+    async def append_once(self, events: Sequence[Event], key: str, digest: bytes) -> Appended:
+        return await self._once.append(key, digest, lambda: self.append(events))
 
     def _next_position(self, event: Event) -> Position:
         last = self._head

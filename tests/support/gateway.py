@@ -16,6 +16,7 @@ import uvloop
 from aiohttp import web
 
 from gateway.app import GATEWAY, create_app
+from gateway.clock import Clock
 from gateway.log import EventLog
 from gateway.server import GatewayRunner
 from gateway.settings import Settings
@@ -50,6 +51,7 @@ class GatewayThread:
         *,
         hand_over: bool = True,
         loop: str = "uvloop",
+        clock: Clock | None = None,
         extend: Callable[[web.Application], None] = lambda app: None,
         log: EventLog | None = None,
     ) -> None:
@@ -57,6 +59,7 @@ class GatewayThread:
         self._log = log
         self._extend = extend
         self._hand_over = hand_over
+        self._clock = clock
         self._loop_factory = LOOPS[loop]
         self._thread = threading.Thread(target=self._main, name="gateway", daemon=True)
         self._ready = threading.Event()
@@ -103,7 +106,7 @@ class GatewayThread:
         self.loop = asyncio.get_running_loop()
         self.loop.set_exception_handler(lambda _, context: self.errors.append(context))
         self._stop = asyncio.Event()
-        self.app = create_app(self._settings, hand_over=self._hand_over, log=self._log)
+        self.app = create_app(self._settings, clock=self._clock, hand_over=self._hand_over, log=self._log)
         self._extend(self.app)
         self.parts = self.app[GATEWAY]
         runner = GatewayRunner(self.app)
@@ -123,6 +126,7 @@ class ServedGateway:
     """`tidegate serve` as a process of its own, with a configuration file in `directory`."""
 
     def __init__(self, directory: Path, config: str) -> None:
+        self.directory = directory
         self._log = directory / "stderr.log"
         file = directory / "tidegate.toml"
         file.write_text(config)

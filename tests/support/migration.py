@@ -54,9 +54,13 @@ class Migration:
 
 @asynccontextmanager
 async def a_migration(
-    start_gateway: Callable[..., GatewayThread], directory: Path, *, interval_seconds: float = 2.0
+    start_gateway: Callable[..., GatewayThread],
+    directory: Path,
+    *,
+    interval_seconds: float = 2.0,
+    **options: Any,
 ) -> AsyncIterator[Migration]:
-    """No flag is there yet. What the upstream lists has the ETag "v1"."""
+    """No flag is there yet. What the upstream lists has the ETag "v1". `options` are the gateway's."""
     async with upstream() as backend:
         backend.says(listed(order("A", orderStage="open")), ETag='"v1"')
         path = directory / "flags.json"
@@ -65,7 +69,7 @@ async def a_migration(
             components={"billing": {"entities": ["invoice"]}},
             legacy=[_route(backend.url, interval_seconds)],
         )
-        yield Migration(start_gateway(settings), backend, path)
+        yield Migration(start_gateway(settings, **options), backend, path)
 
 
 def _route(url: str, interval_seconds: float) -> dict[str, Any]:

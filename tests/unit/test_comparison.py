@@ -9,6 +9,7 @@ from adapters.upstream.comparison import (
     BadAnswer,
     Comparison,
     compare,
+    derived_members,
     extract,
     member_suffix,
     same,
@@ -288,6 +289,12 @@ def test_a_number_written_another_way_is_no_change() -> None:
 )
 def test_a_member_loses_the_entitys_name_as_a_whole_word(member: str, entity: str, suffix: str) -> None:
     assert member_suffix(member, entity) == suffix
+
+
+def test_the_members_that_events_add_are_those_of_the_changes_with_a_rule() -> None:
+    route = legacy_route(changes={"orderStage": "stage_change", "total": "total_change"})
+    assert derived_members(route) == {"previousStage", "newStage", "previousTotal", "newTotal"}
+    assert derived_members(legacy_route(changes={})) == frozenset()
 
 
 def test_an_event_over_the_limit_goes_without_previous_and_says_so() -> None:

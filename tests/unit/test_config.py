@@ -176,6 +176,60 @@ def test_variables_of_other_programs_are_none_of_ours() -> None:
             'legacy[0].changes."" in tidegate.toml must have the name of a member, 1 to 256 characters.',
         ),
         (
+            ROUTE + '[legacy.parity]\nignore = ["/a", "b"]',
+            'legacy[0].parity.ignore[1] in tidegate.toml is "b", but must be a JSON pointer into an item '
+            'such as "/updatedAt", where * is any one step.',
+        ),
+        (
+            ROUTE + '[legacy.parity]\nignore = [""]',
+            'legacy[0].parity.ignore[0] in tidegate.toml is "", but must be a JSON pointer into an item '
+            'such as "/updatedAt", where * is any one step.',
+        ),
+        (
+            ROUTE + '[legacy.parity]\nunordered = ["/a~2"]',
+            'legacy[0].parity.unordered[0] in tidegate.toml is "/a~2", but must be a JSON pointer to a list '
+            'of an item such as "/tags", where * is any one step.',
+        ),
+        (
+            ROUTE + '[legacy.parity]\nunordered = "/tags"',
+            'legacy[0].parity.unordered in tidegate.toml is "/tags", '
+            "but must be a list of JSON pointers to lists of an item.",
+        ),
+        (
+            ROUTE + "[legacy.parity]\nnumeric_tolerance = -0.1",
+            "legacy[0].parity.numeric_tolerance in tidegate.toml is -0.1, "
+            "but must be a number from 0 to 1000000000.",
+        ),
+        (
+            ROUTE + "[legacy.parity]\nnumeric_tolerance = inf",
+            "legacy[0].parity.numeric_tolerance in tidegate.toml is Infinity, "
+            "but must be a number from 0 to 1000000000.",
+        ),
+        (
+            ROUTE + "[legacy.parity]\nsettle_seconds = 0",
+            "legacy[0].parity.settle_seconds in tidegate.toml is 0, "
+            "but must be a number of seconds from 0.01 to 31536000.",
+        ),
+        (
+            ROUTE + '[legacy.parity]\nsettle_seconds = "2"',
+            'legacy[0].parity.settle_seconds in tidegate.toml is "2", '
+            "but must be a number of seconds from 0.01 to 31536000.",
+        ),
+        (
+            ROUTE + "[legacy.parity]\nmerge = 1",
+            "legacy[0].parity.merge in tidegate.toml is 1, but must be true or false.",
+        ),
+        (
+            ROUTE + '[legacy.parity]\nkeep_values = "yes"',
+            'legacy[0].parity.keep_values in tidegate.toml is "yes", but must be true or false.',
+        ),
+        (
+            ROUTE + "[legacy.parity]\nsettle = 2",
+            "legacy[0].parity.settle in tidegate.toml is unknown (did you mean "
+            "legacy[0].parity.settle_seconds?): allowed in legacy[0].parity are ignore, keep_values, merge, "
+            "numeric_tolerance, settle_seconds, unordered.",
+        ),
+        (
             ROUTE + ROUTE,
             'legacy[1].path in tidegate.toml is "/api/v1/orders", '
             "but must not be the path of another route (legacy[0]).",

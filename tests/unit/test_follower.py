@@ -81,6 +81,16 @@ async def test_the_hub_is_woken_by_what_came(node: Node) -> None:
     await task
 
 
+async def test_whoever_listens_is_told_that_the_history_has_grown(node: Node) -> None:
+    heads: list[int] = []
+    node.follower.on_grown = lambda: heads.append(node.history.head)
+    task = await node.start()
+    await append(node, 3)
+    await until(lambda: heads == [3], "it was told once the events were there")
+    await node.log.close()
+    await task
+
+
 async def test_an_entry_carries_the_time_at_which_it_came(node: Node) -> None:
     task = await node.start()
     node.scheduler.clock.advance(7.0)

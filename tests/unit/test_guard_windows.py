@@ -2,7 +2,9 @@
 
 import pytest
 
-from gateway.guard_windows import GuardWindows
+from flags.flag import Flags
+from gateway.guard_windows import GuardWindows, window_seconds
+from tests.support.flags import make_flag
 
 
 def test_a_component_has_one_window_until_its_length_changes():
@@ -25,3 +27,18 @@ def test_a_component_that_is_not_known_has_none_and_is_forgotten():
     assert len(windows) == 0
     with pytest.raises(KeyError):
         windows["orders"]
+
+
+def test_a_window_is_as_long_as_the_flag_says_and_of_the_default_length_without_one():
+    flag = make_flag(guard={"windowSeconds": 60})
+    seconds_of = window_seconds(lambda: Flags({"orders": flag}), {"orders", "billing"})
+    assert seconds_of("orders") == 60
+    assert seconds_of("billing") == 300
+    assert seconds_of("made-up") is None
+
+
+def test_asking_whether_a_component_is_known_makes_no_window():
+    windows = GuardWindows({"orders": 300.0}.get)
+    assert windows.knows("orders")
+    assert not windows.knows("made-up")
+    assert len(windows) == 0

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from gateway import settings as module
 from gateway.config import load_settings
 from gateway.events import RESERVED_EVENT_TYPES
-from gateway.settings import LegacySettings, Settings
+from gateway.settings import LegacySettings, ParitySettings, Settings
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 ROUTE = {
@@ -63,7 +63,31 @@ def test_a_legacy_route_has_the_contract_s_defaults() -> None:
         "shared": False,
         "events": "poll",
         "changes": {},
+        "parity": {
+            "ignore": (),
+            "unordered": (),
+            "numeric_tolerance": 0.0,
+            "settle_seconds": None,
+            "merge": False,
+            "keep_values": False,
+        },
     }
+
+
+@pytest.mark.parametrize(("interval", "window"), [(0.5, 2.0), (1.0, 2.0), (5.0, 10.0)])
+def test_two_polls_in_a_row_and_a_slow_publisher_fall_into_the_settle_window(
+    interval: float, window: float
+) -> None:
+    assert ParitySettings().settle_of(interval) == window
+
+
+def test_a_settle_window_that_is_set_counts_whatever_the_interval() -> None:
+    assert ParitySettings(settle_seconds=0.5).settle_of(60.0) == 0.5
+
+
+def test_the_example_of_a_legacy_route_names_every_setting_of_its_parity() -> None:
+    written = tomllib.loads((EXAMPLES / "orders.toml").read_text())["legacy"][0]["parity"]
+    assert set(written) == set(ParitySettings.model_fields)
 
 
 def test_every_plain_setting_says_in_words_what_is_allowed() -> None:
@@ -94,11 +118,9 @@ def test_no_other_address_does(host: str) -> None:
 @pytest.mark.parametrize(
     ("section", "key", "value", "allowed"),
     [
-        ("server", "workers", 2, "1"),
-        ("log", "url", "sqlite:///events.db", "memory://"),
-        ("log", "url", "postgres://db/tidegate", "memory://"),
-        ("log", "url", "redis://cache", "memory://"),
-        ("log", "url", "memory://elsewhere", "memory://"),
+        ("log", "url", "postgres://db/tidegate", "memory:// or sqlite:///path"),
+        ("log", "url", "redis://cache", "memory:// or sqlite:///path"),
+        ("log", "url", "memory://elsewhere", "memory:// or sqlite:///path"),
         ("stream", "compression", "gzip", '"none"'),
         ("auth", "mode", "jwt", '"none"'),
     ],
@@ -108,6 +130,23 @@ def test_what_this_version_does_not_have_is_refused(
 ) -> None:
     assert (
         problem(**{section: {key: value}}) == f"must be {allowed}: nothing else is available in this version"
+    )
+
+
+@pytest.mark.parametrize("path", ["", "events.db?mode=ro", "events.db#1", "a%20b.db", "a\nb", "\0"])
+def test_a_log_s_path_is_a_plain_one(path: str) -> None:
+    assert "must have the path of a file after sqlite:///" in problem(log={"url": f"sqlite:///{path}"})
+
+
+def test_a_log_in_memory_is_not_called_sqlite() -> None:
+    assert problem(log={"url": "sqlite:///:memory:"}) == "must be memory:// where nothing is to last"
+
+
+@pytest.mark.parametrize("log", ["memory://", "sqlite:///events.db"])
+def test_several_workers_need_a_log_that_they_share(log: str) -> None:
+    assert problem(server={"workers": 2}, log={"url": log}) == (
+        f"must be 1 with log.url {log}, which is of one process: several workers need a log that they share, "
+        "postgres:// or redis://"
     )
 
 

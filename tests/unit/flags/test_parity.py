@@ -81,6 +81,17 @@ def test_an_event_within_the_settle_window_explains_what_polling_showed_before()
     assert orders.parity.drain().lags_ms == (1500.0,)
 
 
+def test_a_change_that_polling_showed_first_is_one_agreement_however_often_it_is_polled() -> None:
+    orders = Orders().based(A=OPEN)
+
+    orders.poll(LATER, A=PAID)
+    orders.push(LATER + 1.5, "A", PAID)
+    orders.poll(LATER + 2, A=PAID)
+    orders.poll(LATER + 9, A=PAID)
+
+    assert orders.counts == {"push_behind": 1}
+
+
 def test_an_event_that_came_between_the_answer_and_its_comparison_was_behind() -> None:
     orders = Orders().based(A=OPEN)
 

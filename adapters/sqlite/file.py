@@ -1,0 +1,355 @@
+"""The SQLite file and what is kept in it. Blocking: everything but `state` is for one thread alone."""
+
+import os
+import secrets
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from importlib.resources import files
+from itertools import chain
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from adapters.sqlite.mark import Mark, is_at
+from adapters.sqlite.problems import translated
+from adapters.sqlite.stored import from_body
+from gateway.errors import LogError
+from gateway.events import ORIGIN, Cursor, Position, Record
+from gateway.log import ONCE_SECONDS
+from gateway.once import MAX_KEYS
+
+SCHEMA_VERSION = 1
+TRIM_BATCH = 1000
+"""How many events one transaction lets go of, beside as many as it appends."""
+
+BUSY_SECONDS = 5.0
+"""How long another program may keep the file locked before that is an error."""
+
+_APPLICATION_ID = int.from_bytes(b"TDLG", "big")
+_LARGEST_INTEGER = 2**63 - 1
+_MAX_WAL_BYTES = 64 * 2**20
+_ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+Connect = Callable[[Path], sqlite3.Connection]
+
+
+class FileLost(LogError):
+    """The file is no longer where it was opened: what is written to it now, nobody would find again."""
+
+
+class Key(NamedTuple):
+    """An idempotency key, and what stands for the request that it came with."""
+
+    key: str
+    digest: bytes
+
+
+class Batch(NamedTuple):
+    """Events as bodies, to be appended together; where there is a key, that is kept with them."""
+
+    bodies: Sequence[str]
+    key: Key | None = None
+
+
+class State(NamedTuple):
+    """What the file holds: the events numbered `floor` + 1 to `head`, and the positions of these two."""
+
+    floor: int = 0
+    floor_position: Position = ORIGIN
+    head: int = 0
+    head_position: Position = ORIGIN
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection in autocommit mode; transactions are begun by hand."""
+    return sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+
+
+class EventFile:
+    """Events in the SQLite file at `path`, which is made where there is none.
+
+    `wall_ms` gives positions their time. `state` and `epoch` may be read by any thread; `state` is replaced
+    as a whole, after the commit that it describes. Every method raises LogError.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        max_events: int,
+        max_age_seconds: float,
+        wall_ms: Callable[[], int],
+        connect: Connect = connect,
+    ) -> None:
+        # Two paths to one file have to meet in one lock.
+        self._path = Path(os.path.realpath(path))
+        self._max_events = max_events
+        self._max_age_ms = round(max_age_seconds * 1000)
+        self._wall_ms = wall_ms
+        self._connect = connect
+        self._mark = Mark(self._path.with_name(f"{self._path.name}.mark"))
+        self._connection: sqlite3.Connection | None = None
+        self._opened: dict[Path, os.stat_result] = {}
+        self.epoch = ""
+        self.epoch_reason: str | None = None
+        self.state = State()
+
+    def open(self) -> None:
+        """Opens or makes the file, and decides about the epoch; what fails leaves at most an empty one.
+
+        `epoch_reason` says afterwards why a new epoch began in a file that was there before, None where none
+        did.
+        """
+        with translated():
+            if self._path.exists() and not self._path.is_file():
+                what = "a directory" if self._path.is_dir() else "no ordinary file"
+                raise LogError(f"The log's path is {what}: name a file.")
+            mark = self._mark.take()
+            try:
+                self._open(mark)
+            except BaseException:
+                self._disconnect()
+                self._mark.discard()
+                raise
+
+    def _open(self, mark: Cursor | None) -> None:
+        if self._path.exists():
+            # Else SQLite opens it to read only, and leaves files of its own behind when that fails.
+            os.close(os.open(self._path, os.O_RDWR))
+        self._connection = self._connect(self._path)
+        is_empty = self._check_kind()
+        self._prepare()
+        if is_empty:
+            self._connection.executescript(_statement("schema"))
+        with self._transaction():
+            row = self._connection.execute(_statement("load")).fetchone()
+            self._adopt(row, mark)
+            self._save(self.state)
+        wal = self._path.with_name(f"{self._path.name}-wal")
+        self._opened = {path: path.stat() for path in (self._path, wal)}
+        self._mark.write(Cursor(self.epoch, self.state.head_position), durably=True)
+
+    def _check_kind(self) -> bool:
+        """Whether the file is empty. Raises LogError where it is none of ours; changes nothing."""
+        objects = self._value("select count(*) from sqlite_master")
+        application = self._value("pragma application_id")
+        version = self._value("pragma user_version")
+        if objects and application != _APPLICATION_ID:
+            raise LogError("The log's file is a database of another program: choose another path.")
+        if version > SCHEMA_VERSION:
+            raise LogError(
+                f"The log's file was written by a newer Tidegate (schema {version}; this one knows "
+                f"{SCHEMA_VERSION}): install that one, or choose another path."
+            )
+        return not objects
+
+    def _prepare(self) -> None:
+        # Readers of other processes (a backup) never make an append wait.
+        if self._value("pragma journal_mode = wal") != "wal":
+            raise LogError(
+                "The log's file can't have a write-ahead log where it is: put it on a local, writable disk."
+            )
+        # Synced with every commit. With `normal` a power failure takes back commits whose events clients
+        # have had already, and the positions after it would be of another history under the same epoch.
+        self._db.execute("pragma synchronous = full")
+        self._db.execute(f"pragma journal_size_limit = {_MAX_WAL_BYTES}")
+
+    def _adopt(self, row: tuple[Any, ...] | None, mark: Cursor | None) -> None:
+        """Takes over what the file says, and begins a new epoch where its cursors may mean something else.
+
+        A file that is behind its mark, or without one, may be a copy from before: clients may have events
+        that it does not, and its next positions are those of other events. So their cursors must not count.
+        """
+        self.epoch = _new_epoch()
+        if row is None:
+            return
+        epoch, floor, floor_major, floor_minor, head, head_major, head_minor = row
+        self.state = State(floor, Position(floor_major, floor_minor), head, Position(head_major, head_minor))
+        if mark is None or mark.epoch != epoch:
+            self.epoch_reason = "no mark of this log beside the file"
+        elif mark.position > self.state.head_position:
+            self.epoch_reason = "the file is older than the mark beside it"
+        else:
+            self.epoch = epoch
+
+    def close(self) -> None:
+        """Writes back what is in the write-ahead log, and lets go of the file. Twice does nothing."""
+        with translated():
+            try:
+                self._disconnect()
+            finally:
+                self._mark.release()
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def append(self, batches: Sequence[Batch], keep_after: int) -> list[list[Position]]:
+        """Appends the batches in one commit: all or none. Gives the positions of each batch.
+
+        Lets go of the oldest past a bound, but of none after the number `keep_after`.
+        """
+        with self._in_place():
+            with self._transaction():
+                state = self.state
+                positions = self._next_positions(sum(len(batch.bodies) for batch in batches))
+                bodies = chain.from_iterable(batch.bodies for batch in batches)
+                rows = [
+                    (number, *position, body)
+                    for number, (position, body) in enumerate(
+                        zip(positions, bodies, strict=True), state.head + 1
+                    )
+                ]
+                self._db.executemany(_statement("append"), rows)
+                given = _dealt(batches, positions)
+                self._keep_keys(batches, given)
+                grown = state._replace(head=state.head + len(rows), head_position=positions[-1])
+                after = self._trimmed(grown, keep_after, TRIM_BATCH + len(rows))
+                self._save(after)
+            self._note(after)
+        return given
+
+    def _keep_keys(self, batches: Sequence[Batch], given: Sequence[Sequence[Position]]) -> None:
+        now_ms = self._wall_ms()
+        rows = [
+            (*batch.key, *positions[0], len(positions), now_ms)
+            for batch, positions in zip(batches, given, strict=True)
+            if batch.key is not None
+        ]
+        if rows:
+            self._db.executemany(_statement("keep_key"), rows)
+
+    def keys(self) -> list[tuple[Key, list[Position]]]:
+        """The keys that are kept, the oldest first, and what was appended under them."""
+        with self._in_place():
+            rows = self._db.execute(_statement("keys"))
+            return [
+                (Key(key, digest), _run_of(Position(major, minor), count))
+                for key, digest, major, minor, count in rows
+            ]
+
+    def forget_keys(self) -> None:
+        """Lets go of the keys that are older than ONCE_SECONDS, and of the oldest beyond MAX_KEYS."""
+        with self._in_place(), self._transaction():
+            oldest_ms = self._wall_ms() - round(ONCE_SECONDS * 1000)
+            self._db.execute(_statement("forget_keys"), (oldest_ms, MAX_KEYS))
+
+    def _next_positions(self, count: int) -> list[Position]:
+        # The wall clock may have been set back; the position never goes back.
+        last, now_ms = self.state.head_position, self._wall_ms()
+        first = Position(now_ms, 0) if now_ms > last.major else Position(last.major, last.minor + 1)
+        return _run_of(first, count)
+
+    def trim(self, keep_after: int) -> bool:
+        """Lets go of one batch of events past a bound; whether there may be more of them."""
+        with self._in_place():
+            if self._surplus(self.state, keep_after) == self.state.floor:
+                return False
+            with self._transaction():
+                after = self._trimmed(self.state, keep_after, TRIM_BATCH)
+                self._save(after)
+            self._note(after)
+            return self._surplus(after, keep_after) > after.floor
+
+    def _surplus(self, state: State, keep_after: int) -> int:
+        """The number of the newest event that is past a bound, the floor where none is."""
+        oldest_ms = self._wall_ms() - self._max_age_ms
+        aged = self._value(_statement("older_than"), oldest_ms) or 0
+        return max(state.floor, min(max(aged, state.head - self._max_events), keep_after))
+
+    def _trimmed(self, state: State, keep_after: int, limit: int) -> State:
+        floor = min(self._surplus(state, keep_after), state.floor + limit)
+        if floor == state.floor:
+            return state
+        major, minor = self._db.execute(_statement("position_of"), (floor,)).fetchone()
+        self._db.execute(_statement("delete"), (floor,))
+        return state._replace(floor=floor, floor_position=Position(major, minor))
+
+    def number_at(self, position: Position) -> int | None:
+        """The number of the last event at or before `position`, or None where that is below the floor."""
+        with self._in_place():
+            if position < self.state.floor_position:
+                return None
+            if position >= self.state.head_position:
+                return self.state.head
+            minor = min(position.minor, _LARGEST_INTEGER)
+            number: int | None = self._value(_statement("number_at"), position.major, minor)
+            return self.state.floor if number is None else number
+
+    def read(self, number: int, limit: int) -> list[Record] | None:
+        """The events after `number`, at most `limit`; None where some right after it are gone."""
+        with self._in_place():
+            if number < self.state.floor:
+                return None
+            rows = self._db.execute(_statement("read"), (number, limit))
+            return [Record(Position(major, minor), from_body(body)) for major, minor, body in rows]
+
+    @property
+    def _db(self) -> sqlite3.Connection:
+        if self._connection is None:
+            raise LogError("The log is closed: the gateway is stopping.")
+        return self._connection
+
+    def _value(self, statement: str, *parameters: int) -> Any:
+        """The first value of the first row, None where there is none."""
+        row = self._db.execute(statement, parameters).fetchone()
+        return None if row is None else row[0]
+
+    def _save(self, state: State) -> None:
+        values = (self.epoch, state.floor, *state.floor_position, state.head, *state.head_position)
+        self._db.execute(_statement("save"), values)
+
+    def _note(self, state: State) -> None:
+        # First, since writing the mark may fail and the commit is done.
+        self.state = state
+        self._mark.write(Cursor(self.epoch, state.head_position))
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("begin immediate")
+        try:
+            yield
+            self._db.execute("commit")
+        except BaseException:
+            # A full disk may have ended the transaction already.
+            if self._db.in_transaction:
+                self._db.execute("rollback")
+            raise
+
+    @contextmanager
+    def _in_place(self) -> Iterator[None]:
+        """Around each use of the file. Afterwards too: what is acknowledged has to be found again."""
+        with translated():
+            self._check_in_place()
+            yield
+            self._check_in_place()
+
+    def _check_in_place(self) -> None:
+        if self._connection is None:
+            raise LogError("The log is closed: the gateway is stopping.")
+        in_place = all(is_at(path, known) for path, known in self._opened.items())
+        if not in_place or not self._mark.is_in_place():
+            raise FileLost(
+                "The log's file, its -wal or its .mark was deleted or replaced while in use: put back the "
+                "same one, or restart the gateway, which goes on with what it finds."
+            )
+
+
+def _run_of(first: Position, count: int) -> list[Position]:
+    return [Position(first.major, first.minor + index) for index in range(count)]
+
+
+def _dealt(batches: Sequence[Batch], positions: Sequence[Position]) -> list[list[Position]]:
+    given = iter(positions)
+    return [[next(given) for _ in batch.bodies] for batch in batches]
+
+
+def _new_epoch() -> str:
+    return "".join(secrets.choice(_ALPHABET) for _ in range(10))
+
+
+@cache
+def _statement(name: str) -> str:
+    return files("adapters.sqlite").joinpath("sql", f"{name}.sql").read_text()

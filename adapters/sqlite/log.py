@@ -1,0 +1,315 @@
+"""The EventLog over an SQLite file: its thread, its waiting appends and its tails."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from adapters.sqlite.file import Batch, Connect, EventFile, FileLost, Key, State, connect
+from adapters.sqlite.stored import to_body
+from gateway.clock import Clock
+from gateway.errors import LogError, TrimmedError
+from gateway.events import Event, Position, Record
+from gateway.log import Appended, Bounds
+from gateway.logs import log_event
+from gateway.once import Once
+from gateway.supervisor import Supervisor
+
+TRIM_SECONDS = 30.0
+"""How often a log to which nobody appends lets go of what is too old, and sees whether its file is there."""
+
+_TAIL_BATCH = 1000
+_MAX_UNREAD = 10_000
+_MAX_COMMIT = 5000
+"""How many events share one commit, so that none waits for a very long one."""
+_RECENT = 1000
+_EVERYTHING = 2**63 - 1
+
+_log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+
+class _Waiting(NamedTuple):
+    events: Sequence[Event]
+    batch: Batch
+    done: asyncio.Future[list[Position]]
+
+
+class _Tail:
+    """How far a tail has given out, and whether it has ever been at the head."""
+
+    __slots__ = ("is_live", "number")
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.is_live = False
+
+
+class SqliteLog:
+    """An EventLog in the SQLite file at `path`, for one process.
+
+    Appends that wait together share one commit, which is synced to the disk before any of them returns. A
+    position is the wall time in milliseconds and a counter; it grows also when the clock is set back, and
+    across restarts. The epoch is kept in the file. A new one begins with a new file, and with a file that
+    was copied back from a backup: clients then get a `reset` where cursors would mean something else.
+
+    The bounds let go of the oldest events, but of none that a tail has not yet given out. While too many of
+    those wait, `append` waits for the tails that were at the head once; one that still has old events to
+    read holds nobody up.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        clock: Clock,
+        *,
+        max_events: int,
+        max_age_seconds: float,
+        connect: Connect = connect,
+    ) -> None:
+        self._file = EventFile(
+            path,
+            max_events=max_events,
+            max_age_seconds=max_age_seconds,
+            wall_ms=clock.wall_ms,
+            connect=connect,
+        )
+        self._thread: ThreadPoolExecutor | None = None
+        self._tasks = Supervisor()
+        self._waiting: deque[_Waiting] = deque()
+        self._state = State()
+        self._recent: list[Record] = []
+        self._tails: set[_Tail] = set()
+        self._keep_after = _EVERYTHING
+        self._read_by_live = _EVERYTHING
+        self._grown = asyncio.Event()
+        self._read = asyncio.Event()
+        self._closed = False
+        self._lost: FileLost | None = None
+        self._once = Once(clock)
+        self._is_failing = False
+
+    @property
+    def epoch(self) -> str:
+        return self._file.epoch
+
+    async def start(self) -> None:
+        if self._closed or self._thread is not None:
+            raise LogError("The log was started before.")
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-log")
+        self._loop = asyncio.get_running_loop()
+        try:
+            await self._run(self._file.open)
+            # Before anybody reads: a reader that begins at the floor must not find it gone.
+            await self.trim()
+            await self._run(self._file.forget_keys)
+            for (key, digest), positions in await self._run(self._file.keys):
+                self._once.remember(key, digest, positions)
+        except BaseException:
+            await self.close()
+            raise
+        held = self._state.head - self._state.floor
+        log_event(_log, logging.INFO, "sqlite_log_opened", epoch=self.epoch, events=held)
+        if self._file.epoch_reason is not None:
+            log_event(_log, logging.WARNING, "sqlite_log_new_epoch", reason=self._file.epoch_reason)
+        self._tasks.run("sqlite_log_trim", self._trim_for_ever)
+
+    async def close(self) -> None:
+        self._closed = True
+        self._grown.set()
+        self._read.set()
+        await self._tasks.close()
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            # After the appends that it was given.
+            thread.submit(self._file.close)
+            await asyncio.to_thread(thread.shutdown)
+
+    async def append(self, events: Sequence[Event]) -> list[Position]:
+        return await self._append(events, None)
+
+    async def append_once(self, events: Sequence[Event], key: str, digest: bytes) -> Appended:
+        return await self._once.append(key, digest, lambda: self._append(events, Key(key, digest)))
+
+    async def _append(self, events: Sequence[Event], key: Key | None) -> list[Position]:
+        while not self._closed and self._state.head - self._read_by_live > _MAX_UNREAD:
+            self._read.clear()
+            await self._read.wait()
+        if self._thread is None or self._closed:
+            raise LogError("The log is closed: the gateway is stopping. Publish to another node, or again.")
+        if not events:
+            return []
+        done: asyncio.Future[list[Position]] = self._loop.create_future()
+        batch = Batch([to_body(event) for event in events], key)
+        self._waiting.append(_Waiting(events, batch, done))
+        # One job each: the first takes all that wait, and the others find nothing left.
+        self._thread.submit(self._commit)
+        return await done
+
+    def _commit(self) -> None:
+        """In the thread: appends what waits."""
+        group: list[_Waiting] = []
+        room = _MAX_COMMIT
+        while self._waiting and room > 0:
+            group.append(self._waiting.popleft())
+            room -= len(group[-1].events)
+        if not group:
+            return
+        try:
+            positions = self._file.append([waiting.batch for waiting in group], self._keep_after)
+        except Exception as error:  # noqa: BLE001 - whoever waits has to hear of it, whatever it was
+            self._loop.call_soon_threadsafe(self._refuse, group, error, self._file.state)
+        else:
+            self._loop.call_soon_threadsafe(self._accept, group, positions, self._file.state)
+
+    def _accept(self, group: list[_Waiting], positions: list[list[Position]], state: State) -> None:
+        records = [
+            Record(position, event)
+            for waiting, given in zip(group, positions, strict=True)
+            for position, event in zip(given, waiting.events, strict=True)
+        ]
+        self._move(state, records)
+        self._lost = None
+        if self._is_failing:
+            self._is_failing = False
+            log_event(_log, logging.INFO, "sqlite_log_recovered")
+        for waiting, given in zip(group, positions, strict=True):
+            if not waiting.done.done():
+                waiting.done.set_result(given)
+
+    def _refuse(self, group: list[_Waiting], error: Exception, state: State) -> None:
+        self._move(state)
+        if isinstance(error, FileLost):
+            self._lose(error)
+        if not self._is_failing:
+            self._is_failing = True
+            log_event(_log, logging.ERROR, "sqlite_log_failed", error=error, cause=error.__cause__)
+        for waiting in group:
+            if not waiting.done.done():
+                waiting.done.set_exception(error)
+
+    def _move(self, state: State, records: Sequence[Record] = ()) -> None:
+        """Goes on to `state`; called in the order in which the thread came to its states.
+
+        `records` are those that are new in it. Where they are not known, tails read them from the file.
+        """
+        is_whole = state.head == self._state.head + len(records)
+        known = [*self._recent, *records] if is_whole else list(records)
+        self._recent = known[-_RECENT:] if self._tails else []
+        self._state = state
+        self._grown.set()
+
+    def _lose(self, error: FileLost) -> None:
+        self._lost = error
+        self._grown.set()
+
+    async def read(self, after: Position, limit: int) -> list[Record]:
+        def job() -> list[Record] | None:
+            number = self._file.number_at(after)
+            return None if number is None else self._file.read(number, limit)
+
+        # A position ahead of the head is one that this log may still come to: nothing comes after it yet.
+        return _held(await self._run(job), after)
+
+    async def latest(self, limit: int) -> list[Record]:
+        def job() -> list[Record] | None:
+            state = self._file.state
+            return self._file.read(max(state.floor, state.head - limit), limit)
+
+        return _held(await self._run(job), self._state.floor_position)
+
+    async def bounds(self) -> Bounds:
+        if self._lost is not None:
+            raise self._lost
+        return Bounds(self._state.floor_position, self._state.head_position)
+
+    async def tail(self, after: Position) -> AsyncIterator[list[Record]]:
+        # Until its place is known, nothing is let go of.
+        tail = _Tail(self._state.floor)
+        self._tails.add(tail)
+        self._note_readers()
+        try:
+            number = await self._run(lambda: self._file.number_at(after))
+            if number is None:
+                raise _trimmed(after)
+            while not self._closed:
+                if self._lost is not None:
+                    raise self._lost
+                tail.number = number
+                tail.is_live |= number >= self._state.head
+                self._note_readers()
+                if number >= self._state.head:
+                    self._grown.clear()
+                    await self._grown.wait()
+                    continue
+                records = await self._after(number)
+                wanted = [record for record in records if record.position > after]
+                if wanted:
+                    yield wanted
+                number += len(records)
+        except LogError:
+            # What was asked of the thread when the log was closed is no failure of the log.
+            if not self._closed:
+                raise
+        finally:
+            self._tails.remove(tail)
+            self._note_readers()
+
+    async def _after(self, number: int) -> list[Record]:
+        """The records after `number`, a batch of them: what was just appended need not be read again."""
+        start = self._state.head - len(self._recent)
+        if number >= start:
+            return self._recent[number - start :]
+        records = await self._run(lambda: self._file.read(number, _TAIL_BATCH))
+        return _held(records, self._state.floor_position)
+
+    def _note_readers(self) -> None:
+        self._keep_after = min((tail.number for tail in self._tails), default=_EVERYTHING)
+        live = (tail.number for tail in self._tails if tail.is_live)
+        self._read_by_live = min(live, default=_EVERYTHING)
+        if self._keep_after >= self._state.head:
+            self._recent = []
+        self._read.set()
+
+    async def trim(self) -> None:
+        """Lets go of what is past a bound, in batches between which appends have their turn."""
+
+        def job() -> bool:
+            may_be_more = self._file.trim(self._keep_after)
+            self._loop.call_soon_threadsafe(self._move, self._file.state)
+            return may_be_more
+
+        while await self._run(job):
+            pass
+
+    async def _trim_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(TRIM_SECONDS)
+            await self.trim()
+            await self._run(self._file.forget_keys)
+
+    async def _run(self, job: Callable[[], Result]) -> Result:
+        """What `job` gives, or raises, in the thread."""
+        if self._thread is None:
+            raise LogError("The log is closed, or was not started.")
+        try:
+            result = await self._loop.run_in_executor(self._thread, job)
+        except FileLost as error:
+            self._lose(error)
+            raise
+        self._lost = None
+        return result
+
+
+def _held(records: list[Record] | None, after: Position) -> list[Record]:
+    if records is None:
+        raise _trimmed(after)
+    return records
+
+
+def _trimmed(after: Position) -> TrimmedError:
+    return TrimmedError(f"Events right after {after} are no longer held.")

@@ -1,0 +1,1 @@
+insert into event (number, major, minor, body) values (?, ?, ?, ?);

@@ -1,0 +1,1 @@
+select key, digest, major, minor, count from once order by at_ms;

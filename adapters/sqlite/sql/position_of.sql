@@ -1,0 +1,1 @@
+select major, minor from event where number = ?;

@@ -1,0 +1,1 @@
+select major, minor, body from event where number > ? order by number limit ?;

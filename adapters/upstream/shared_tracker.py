@@ -1,0 +1,278 @@
+"""One upstream that several nodes serve: one of them asks it, the others serve what it got.
+
+Who asks has a lease. What it got is kept in the store that all nodes share, and the version of that entry is
+the fence: whoever wants to publish a change sets the entry first, marked as pending, and publishes under a
+key made of the entry's version. So a change is published once, whoever dies or falls asleep in between:
+
+1. the body goes under its digest, and the entry, pending, in place of the version that was compared with;
+   where that is not there any more another node was quicker, and this one publishes nothing;
+2. the events are appended under the key; the next holder of the lease that finds a pending entry does the
+   same again, from the two bodies, and the log knows the key;
+3. the entry is set again, with the cursor that it corresponds to, not pending any more: others serve it.
+"""
+
+import logging
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from adapters.upstream.comparison import Items
+from adapters.upstream.route import LegacyRoute
+from adapters.upstream.shared_snapshot import SharedSnapshot
+from adapters.upstream.snapshot import Snapshot
+from adapters.upstream.tracker import Change, Publish, Tracker
+from gateway.clock import Clock
+from gateway.errors import UpstreamError
+from gateway.events import Cursor, Event, Position
+from gateway.leases import Leases
+from gateway.log import EventLog
+from gateway.logs import log_event
+
+_log = logging.getLogger(__name__)
+
+_LONGEST_LOOK_SECONDS = 1.0
+"""How often those that do not ask look for what the one that does has got, and whether there is one."""
+_NEARLY = 0.9
+"""A snapshot that is so many intervals old is due to be asked for again: pollers wake a little early."""
+_LATE_INTERVALS = 3
+"""An answer that is so many intervals old, and some seconds, is one that its node could not renew."""
+_LATE_SECONDS = 5.0
+BODY_TTL_SECONDS = 86_400.0
+"""How long a body stays that nobody keeps any more; that of the current answer is kept anew before."""
+_UNREAD = -1
+
+
+class _Overtaken(Exception):
+    """Another node has set the entry meanwhile."""
+
+
+class SharedTracker:
+    """Stands before the Tracker of one node; a poller asks it as it would ask that.
+
+    `make_tracker` gives the node's tracker, which publishes as it is told. `counts` has how often this node
+    `led` and `followed`, was `overtaken`, `completed` what another node had begun to publish, and `lost` what
+    to compare with.
+    """
+
+    def __init__(
+        self,
+        route: LegacyRoute,
+        make_tracker: Callable[[Publish], Tracker],
+        log: EventLog,
+        leases: Leases,
+        clock: Clock,
+    ) -> None:
+        self._route = route
+        self._tracker = make_tracker(self._publish)
+        self._events_log = log
+        self._leases = leases
+        self._store = leases.store
+        self._clock = clock
+        self._lease = f"poll:{route.path}"
+        self._entry_key = f"snapshot:{route.path}"
+        # Of the entry that this node's snapshot is: its own, or one that it took over.
+        self._version = 0
+        self._is_kept = False
+        self._kept_digest: str | None = None
+        self._keep_again_at = -math.inf
+        self.counts: Counter[str] = Counter()
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        return self._tracker.snapshot
+
+    @property
+    def pace_seconds(self) -> float:
+        if self._leases.holds(self._lease):
+            return self._route.interval_seconds
+        return min(self._route.interval_seconds, _LONGEST_LOOK_SECONDS)
+
+    async def items_of(self, snapshot: Snapshot) -> Items:
+        """The items of one of its snapshots, by key. Asks nobody."""
+        return await self._tracker.items_of(snapshot)
+
+    async def rest(self) -> None:
+        """Lets another node ask, where somebody there wants the result."""
+        await self._leases.release(self._lease)
+
+    async def poll(self, *, fresh: bool = False) -> bool:
+        """See adapters.upstream.poller.Follows. `fresh` takes the lease from whoever has it."""
+        try:
+            if await self._leases.acquire(self._lease, steal=fresh):
+                return await self._lead(fresh=fresh)
+        except _Overtaken:
+            self.counts["overtaken"] += 1
+            await self._leases.release(self._lease)
+        await self._follow()
+        return True
+
+    async def _lead(self, *, fresh: bool) -> bool:
+        await self._take_up()
+        if self._tracker.snapshot is not None and not self._is_kept:
+            # What the next answer is compared with has to be there for whoever takes over in between.
+            await self._keep()
+        if not fresh and self._is_recent():
+            return True
+        self.counts["led"] += 1
+        self._is_kept = False
+        taken = await self._tracker.poll()
+        if taken:
+            await self._keep()
+        return taken
+
+    def _is_recent(self) -> bool:
+        snapshot = self._tracker.snapshot
+        if snapshot is None or self._age(snapshot) >= _NEARLY * self._route.interval_seconds:
+            return False
+        # The cursor of a history that is over is of no use to anybody.
+        cursor = Cursor.parse(snapshot.cursor)
+        return cursor is not None and cursor.epoch == self._events_log.epoch
+
+    async def _take_up(self) -> None:
+        """Goes on from what the last node to ask has got, and publishes what it did not get to."""
+        found = await self._look()
+        if found is None:
+            return
+        shared, version = found
+        snapshot = await self._load(shared)
+        self._version = version
+        if snapshot is not None and shared.pending:
+            await self._complete(shared, snapshot)
+            return
+        if snapshot is None:
+            self._lost(shared)
+        self._tracker.adopt(snapshot)
+        self._is_kept = snapshot is not None
+
+    async def _complete(self, shared: SharedSnapshot, new: Snapshot) -> None:
+        """Publishes what leads to `new`, which may have been published before, and lets others serve it."""
+        assert shared.previous is not None, "what is pending has something before it"
+        body = await self._body(shared.previous)
+        if body is None:
+            self._lost(shared)
+            self._tracker.adopt(None)
+            return
+        old = replace(new, body=body, digest=shared.previous)
+        events = await self._tracker.events_between(old, new, shared.changed_at_ms)
+        positions = await self._append(events)
+        before = Cursor.parse(new.cursor)
+        if before is not None and before.epoch == self._events_log.epoch:
+            shown = await self._tracker.position_shown(before.position, positions)
+            new = replace(new, cursor=str(Cursor(before.epoch, shown)))
+        self._tracker.adopt(new)
+        self.counts["completed"] += 1
+        await self._keep()
+
+    async def _publish(self, change: Change) -> Sequence[Position]:
+        """What the tracker publishes with: steps 1 and 2."""
+        await self._keep_body(change.new)
+        await self._set(
+            SharedSnapshot.of(
+                change.new,
+                self._asked_at_ms(change.new),
+                pending=True,
+                previous=change.old.digest,
+                changed_at_ms=change.at_ms,
+            )
+        )
+        try:
+            return await self._append(change.events)
+        except BaseException:
+            # Whether they were appended is not known. The next poll finds the entry as if it were new to it.
+            self._version = _UNREAD
+            raise
+
+    async def _append(self, events: Sequence[Event]) -> Sequence[Position]:
+        """Appends them once for the pending entry of this version, whoever has tried before."""
+        key = f"poll:{self._route.path}:{self._version}"
+        return (await self._events_log.append_once(events, key, b"")).positions
+
+    async def _keep(self) -> None:
+        """Step 3, for whatever the tracker has now."""
+        snapshot = self._tracker.snapshot
+        assert snapshot is not None, "a poll that was taken gave one"
+        outdated = self._kept_digest
+        await self._keep_body(snapshot)
+        await self._set(SharedSnapshot.of(snapshot, self._asked_at_ms(snapshot)))
+        self._is_kept = True
+        if outdated not in (None, snapshot.digest):
+            await self._store.remove(self._body_key(outdated))
+
+    async def _follow(self) -> None:
+        """Serves what the node that asks has got. Raises UpstreamError where that is nothing, or too old."""
+        self.counts["followed"] += 1
+        found = await self._look()
+        if found is not None and not found[0].pending:
+            shared, version = found
+            snapshot = await self._load(shared)
+            if snapshot is not None:
+                self._tracker.adopt(snapshot)
+                self._version = version
+        snapshot = self._tracker.snapshot
+        if snapshot is None:
+            raise UpstreamError("The node that asks the upstream has no answer of it yet.")
+        age = self._age(snapshot)
+        if age > _LATE_INTERVALS * self._route.interval_seconds + _LATE_SECONDS:
+            raise UpstreamError(f"The node that asks the upstream has had no answer for {age:.0f} s.")
+
+    async def _look(self) -> tuple[SharedSnapshot, int] | None:
+        """What another node has set since the last look, and its version; None where none has."""
+        entry = await self._store.get(self._entry_key)
+        if entry is None:
+            self._version, self._is_kept, self._kept_digest = 0, False, None
+            return None
+        if entry.version == self._version:
+            return None
+        return SharedSnapshot.parse(entry.value), entry.version
+
+    async def _set(self, shared: SharedSnapshot) -> None:
+        version = await self._store.put(self._entry_key, shared.json(), expected=self._version)
+        if version is None:
+            raise _Overtaken
+        self._version = version
+
+    async def _load(self, shared: SharedSnapshot) -> Snapshot | None:
+        """The snapshot with its body; None where that is gone."""
+        known = self._tracker.snapshot
+        body = known.body if known is not None and known.digest == shared.digest else None
+        if body is None:
+            body = await self._body(shared.digest)
+        if body is None:
+            return None
+        age = max(0, self._clock.wall_ms() - shared.asked_at_ms) / 1000
+        return shared.snapshot(body, self._clock.monotonic() - age)
+
+    async def _keep_body(self, snapshot: Snapshot) -> None:
+        """Sees to it that the others find the body for a good while."""
+        now = self._clock.monotonic()
+        if snapshot.digest == self._kept_digest and now < self._keep_again_at:
+            return
+        key = self._body_key(snapshot.digest)
+        await self._store.put(key, snapshot.body, ttl_seconds=BODY_TTL_SECONDS)
+        self._kept_digest, self._keep_again_at = snapshot.digest, now + BODY_TTL_SECONDS / 4
+
+    async def _body(self, digest: str) -> bytes | None:
+        entry = await self._store.get(self._body_key(digest))
+        return None if entry is None else entry.value
+
+    def _body_key(self, digest: str | None) -> str:
+        return f"body:{self._route.path}:{digest}"
+
+    def _age(self, snapshot: Snapshot) -> float:
+        return self._clock.monotonic() - snapshot.asked_at
+
+    def _asked_at_ms(self, snapshot: Snapshot) -> int:
+        return self._clock.wall_ms() - round(self._age(snapshot) * 1000)
+
+    def _lost(self, shared: SharedSnapshot) -> None:
+        """Says that the answer to compare with is gone: what changed since goes unnoticed."""
+        self.counts["lost"] += 1
+        log_event(
+            _log,
+            logging.ERROR,
+            "upstream_base_lost",
+            component=self._route.component,
+            path=self._route.path,
+            digest=shared.digest,
+        )

@@ -1,0 +1,186 @@
+"""Flags in a server that all nodes of a cluster share: one document (flags/document.py), compared and set."""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from flags import document
+from flags import ledger as operations
+from flags.background import Watch
+from flags.errors import StoreUnreadable, StoreUnwritable
+from flags.flag import Flag, Flags
+from flags.ledger import Ledger, reconciled
+from flags.publisher import Publisher
+from flags.revisions import Revision, attribution
+from flags.shared_values import SharedValues, Value
+from flags.store import Subscriber
+from flags.tell import CountingTell, Tell
+from flags.times import rfc3339, wall_ms
+
+KEY = "flags"
+POLL_SECONDS = 0.25
+"""How often the server is asked whether another node changed the flags."""
+ATTEMPTS = 20
+"""How often a change is made anew because another node was quicker."""
+STORE = "store"
+"""Who made a change that was found in the server, and is in no history."""
+
+
+class SharedFlagStore:
+    """A FlagStore in `values`. While these can't be used, the flags stay as they were, and are `stale`.
+
+    `counts` says how often each event was told, by the log lines' names.
+    """
+
+    def __init__(
+        self,
+        values: SharedValues,
+        *,
+        tell: Tell,
+        now_ms: Callable[[], int] = wall_ms,
+        poll_seconds: float = POLL_SECONDS,
+    ) -> None:
+        counting = CountingTell(tell)
+        self.counts: Counter[str] = counting.counts
+        self._values = values
+        self._tell = counting
+        self._now_ms = now_ms
+        self._ledger = Ledger()
+        self._version = 0
+        self._refusal: str | None = None
+        # What was read must be taken over before anything newer is: else it would look like an edit.
+        self._turn = asyncio.Lock()
+        self._publisher = Publisher(counting)
+        self._watch = Watch(self.refresh, poll_seconds, counting, "flags_watch_failed")
+
+    async def start(self) -> None:
+        found = await self._values.get(KEY)
+        if found is not None:
+            self._take(found)
+        self._watch.start()
+
+    async def close(self) -> None:
+        await self._watch.close()
+
+    def snapshot(self) -> Flags:
+        return self._publisher.flags
+
+    async def change(
+        self,
+        component: str,
+        fields: Mapping[str, Any],
+        *,
+        expected_revision: int | None,
+        who: str,
+        reason: str,
+        whole: bool = False,
+    ) -> Flag:
+        by = attribution(who, reason, rfc3339(self._now_ms()))
+        ledger = await self._commit(
+            lambda ledger: operations.changed(
+                ledger, component, fields, expected_revision=expected_revision, whole=whole, by=by
+            )
+        )
+        return ledger.flags[component]
+
+    async def rollback(
+        self,
+        component: str,
+        *,
+        to_revision: int | None = None,
+        expected_revision: int | None = None,
+        who: str,
+        reason: str,
+    ) -> Flag:
+        by = attribution(who, reason, rfc3339(self._now_ms()))
+        ledger = await self._commit(
+            lambda ledger: operations.rolled_back(
+                ledger, component, to_revision=to_revision, expected_revision=expected_revision, by=by
+            )
+        )
+        return ledger.flags[component]
+
+    async def kill_all(self, killed: bool, *, who: str, reason: str) -> None:
+        by = attribution(who, reason, rfc3339(self._now_ms()))
+        await self._commit(lambda ledger: operations.switched(ledger, killed, by=by))
+
+    def revisions(self, component: str | None) -> tuple[Revision, ...]:
+        return self._ledger.revisions(component)
+
+    def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
+        return self._publisher.subscribe(subscriber)
+
+    async def refresh(self) -> None:
+        """Looks at the server now, and takes over what changed there."""
+        async with self._turn:
+            try:
+                found = await self._values.get(KEY)
+                if found is None and self._ledger != Ledger():
+                    raise StoreUnreadable("the flags are gone from the server")
+                if found is not None and found.version != self._version:
+                    self._take(found)
+            except StoreUnreadable as error:
+                self._refuse(error.detail)
+            else:
+                self._accept()
+
+    async def _commit(self, change: Callable[[Ledger], Ledger]) -> Ledger:
+        """Makes `change` of what the server holds now, and gives the ledger once that holds it.
+
+        What it holds is replaced where it is gone or damaged: the kill switch has to work all the same.
+        """
+        for _ in range(ATTEMPTS):
+            async with self._turn:
+                expected = await self._current()
+                after = change(self._ledger)
+                if after is self._ledger:
+                    return after
+                version = await self._values.put(KEY, document.render(after), expected=expected)
+                if version is not None:
+                    self._adopt(after, version)
+                    self._accept()
+                    return after
+        raise StoreUnwritable("The flags could not be kept: other nodes keep changing them. Try again.")
+
+    async def _current(self) -> int:
+        """Takes over what the server holds; gives the version to be replaced."""
+        try:
+            found = await self._values.get(KEY)
+        except StoreUnreadable as error:
+            raise StoreUnwritable(f"The flags could not be kept: {error.detail}") from error
+        if found is None:
+            return 0
+        if found.version != self._version:
+            try:
+                self._take(found)
+            except StoreUnreadable as error:
+                if not error.replaceable:
+                    raise StoreUnwritable(f"The flags can't be replaced: {error.detail}.") from error
+                self._refuse(error.detail)
+        return found.version
+
+    def _take(self, found: Value) -> None:
+        """Raises StoreUnreadable where that is no document of flags."""
+        by = attribution(STORE, "found in the store", rfc3339(self._now_ms()))
+        self._adopt(reconciled(self._ledger, document.parse(found.content), by=by), found.version)
+
+    def _adopt(self, ledger: Ledger, version: int) -> None:
+        self._ledger, self._version = ledger, version
+        self._publish()
+
+    def _publish(self) -> None:
+        self._publisher.publish(self._ledger.snapshot(stale=self._refusal is not None))
+
+    def _refuse(self, reason: str) -> None:
+        if reason != self._refusal:
+            self._refusal = reason
+            self._tell(logging.ERROR, "flags_store_refused", reason=reason)
+            self._publish()
+
+    def _accept(self) -> None:
+        if self._refusal is not None:
+            self._refusal = None
+            self._tell(logging.INFO, "flags_store_accepted")
+            self._publish()

@@ -1,0 +1,198 @@
+"""One polled list beside what is pushed of it: which of its answers are compared, and when.
+
+flags/parity.py compares; gateway/parity_sampler.py runs it.
+"""
+
+from collections.abc import Awaitable, Callable, Iterator
+from typing import NamedTuple
+
+from adapters.upstream import LegacyRoute, Snapshot
+from adapters.upstream.comparison import Items
+from flags.flag import Flag
+from flags.fold import PushedEvent
+from flags.parity import Parity, PolledAnswer
+from flags.parity_report import ParityReport
+from flags.sampling import BoundedQueue, EveryNth
+from flags.stages import Stage
+from gateway.events import Cursor, Position
+from gateway.history import HistoryEntry
+
+COMPARED_STAGES = frozenset({Stage.SHADOW, Stage.LIVE, Stage.RAMPDOWN})
+"""Before these nothing is pushed that anybody relies on, and after them nothing is polled."""
+
+MOST_ANSWERS = 8
+"""Answers that may wait to be compared: an upstream gives one an interval, and comparing takes less."""
+
+
+class Sample(NamedTuple):
+    """A polled answer that is to be compared, and the upstream's answer before it, where that is known."""
+
+    snapshot: Snapshot
+    previous: Snapshot | None
+
+
+class ParityLane:
+    """The comparison of one shared route. It is its poller's listener; what it does for that is O(1).
+
+    `items_of` reads a snapshot; `flag` gives the component's flag as it is now; `wake` is called when there
+    is something to compare. Of the polled answers, the upstream's and those that callers get, one in
+    `check_ratio` is compared, and each that settles something (`Parity.next_sample_at`); one and the same
+    answer only once. The upstream is never asked for it.
+    """
+
+    def __init__(
+        self,
+        route: LegacyRoute,
+        items_of: Callable[[Snapshot], Awaitable[Items]],
+        parity: Parity,
+        settle_seconds: float,
+        flag: Callable[[], Flag | None],
+        wake: Callable[[], None],
+    ) -> None:
+        self.route = route
+        self.parity = parity
+        self.is_active = False
+        self._items_of = items_of
+        self._settle = settle_seconds
+        self._flag = flag
+        self._wake = wake
+        self._every = EveryNth()
+        self._queue: BoundedQueue[Sample] = BoundedQueue(MOST_ANSWERS, 2 * route.max_body_bytes)
+        self._waiting: Sample | None = None
+        self._close_polls: Sample | None = None
+        self._lost = 0
+        self._latest: Snapshot | None = None
+        self._before_latest: Snapshot | None = None
+        self._taken: Snapshot | None = None
+        self._wanted_from: float | None = None
+        self._begin_again = False
+
+    @property
+    def is_same_source(self) -> bool:
+        """Whether push is made from the very poll, so that comparing the two would prove nothing."""
+        return self.route.events == "poll"
+
+    def polled(self, snapshot: Snapshot) -> None:
+        """The upstream has answered: the poller's listener."""
+        if self._compared_flag() is not None:
+            self._before_latest, self._latest = self._latest, snapshot
+            self._offer(snapshot)
+
+    def served(self, snapshot: Snapshot) -> None:
+        """A caller was answered: the poller's listener."""
+        self._offer(snapshot)
+
+    def _compared_flag(self) -> Flag | None:
+        """The component's flag, where its stage is one in which push is compared."""
+        flag = self._flag()
+        return flag if flag is not None and flag.stage in COMPARED_STAGES else None
+
+    def _offer(self, snapshot: Snapshot) -> None:
+        flag = self._compared_flag()
+        if flag is None:
+            return
+        has_its_turn = self._every.take(flag.check_ratio)
+        settles = self._wanted_from is not None and snapshot.asked_at >= self._wanted_from
+        if snapshot is self._taken or not (has_its_turn or settles):
+            return
+        self._taken = snapshot
+        if settles:
+            # One is enough; what is to settle then, comparing it will say.
+            self._wanted_from = None
+        previous = self._before_latest if snapshot is self._latest else None
+        size = len(snapshot.body)
+        if previous is not None and previous.body is not snapshot.body:
+            size += len(previous.body)
+        self._queue.put(Sample(snapshot, previous), size)
+        self._wake()
+
+    def begin_again(self) -> None:
+        """Push was mended, or events were missed: what was pushed until now is not to count on."""
+        self._begin_again = True
+
+    def follow_flag(self, position: Position, now: float) -> None:
+        """Begins, ends or begins again, as the flag and `begin_again` say; the log is read up to there."""
+        active = self._compared_flag() is not None
+        if active is self.is_active and not self._begin_again:
+            return
+        self.is_active, self._begin_again = active, False
+        self.parity.restart(position, now)
+        self._close_polls = self._latest = self._before_latest = None
+        if not active:
+            self._lost += self._waiting is not None
+            self._waiting = self._taken = None
+            while self._queue.take() is not None:
+                self._lost += 1
+        self._wanted_from = self.parity.next_sample_at
+
+    def apply(self, entry: HistoryEntry) -> None:
+        """Takes the next event of the route's entity type."""
+        event = entry.event
+        assert event.entity_id is not None, "an entity type comes with an id"
+        pushed = PushedEvent(
+            entry.position, event.event_type, event.entity_id, event.action, event.data, event.previous
+        )
+        self.parity.apply(pushed, entry.at)
+
+    def next_sample(self, epoch: str) -> Sample | None:
+        """The next answer to compare; None where there is none, or the log is not read that far yet."""
+        while (sample := self._waiting or self._queue.take()) is not None:
+            self._waiting = None
+            cursor = _cursor(sample.snapshot)
+            if cursor.epoch != epoch:
+                self._lost += 1
+            elif cursor.position > self.parity.position:
+                self._waiting = sample
+                return None
+            else:
+                return sample
+        return None
+
+    async def steps(self, sample: Sample, now: float) -> Iterator[None]:
+        """What is to be done to compare `sample`, in steps that take some microseconds each."""
+        polls = self._settled_polls(now)
+        if polls is None and self._close_polls is None and not self.is_same_source:
+            self._close_polls = self._as_close(sample)
+        answer = await self._answer(sample.snapshot)
+        if polls is None or polls.previous is None:
+            return self._compare(None, answer, now)
+        first, second = await self._answer(polls.previous), await self._answer(polls.snapshot)
+        return self._compare((first, second), answer, now)
+
+    def report(self) -> ParityReport:
+        """The figures since the process began."""
+        return self.parity.report(self._queue.dropped + self._lost)
+
+    def _compare(
+        self, polls: tuple[PolledAnswer, PolledAnswer] | None, answer: PolledAnswer, now: float
+    ) -> Iterator[None]:
+        if polls is not None:
+            yield from self.parity.comparing_polls(*polls)
+        yield from self.parity.comparing(answer, now)
+        if not self._queue:
+            self._wanted_from = self.parity.next_sample_at
+
+    def _as_close(self, sample: Sample) -> Sample | None:
+        """The sample where its two answers were asked for within one settle window."""
+        if sample.previous is None:
+            return None
+        apart = sample.snapshot.asked_at - sample.previous.asked_at
+        return sample if apart <= self._settle else None
+
+    def _settled_polls(self, now: float) -> Sample | None:
+        """The close polls, once push has had its time to tell of a change between them."""
+        polls = self._close_polls
+        if polls is None or now < polls.snapshot.received_at + self._settle:
+            return None
+        self._close_polls = None
+        return polls
+
+    async def _answer(self, snapshot: Snapshot) -> PolledAnswer:
+        items = await self._items_of(snapshot)
+        return PolledAnswer(_cursor(snapshot).position, snapshot.asked_at, snapshot.received_at, items)
+
+
+def _cursor(snapshot: Snapshot) -> Cursor:
+    cursor = Cursor.parse(snapshot.cursor)
+    assert cursor is not None, "the gateway's own cursors can be read"
+    return cursor

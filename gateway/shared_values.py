@@ -1,0 +1,26 @@
+"""The store that all nodes share, as flags see it: its failures are theirs."""
+
+from flags.errors import StoreUnreadable, StoreUnwritable
+from flags.shared_values import Value
+from gateway.errors import LogError
+from gateway.shared import SharedStore
+
+
+class FlagValues:
+    """`flags.shared_values.SharedValues` in a SharedStore."""
+
+    def __init__(self, store: SharedStore) -> None:
+        self._store = store
+
+    async def get(self, key: str) -> Value | None:
+        try:
+            entry = await self._store.get(key)
+        except LogError as error:
+            raise StoreUnreadable(error.detail) from error
+        return None if entry is None else Value(*entry)
+
+    async def put(self, key: str, content: bytes, *, expected: int | None = None) -> int | None:
+        try:
+            return await self._store.put(key, content, expected=expected)
+        except LogError as error:
+            raise StoreUnwritable(error.detail) from error

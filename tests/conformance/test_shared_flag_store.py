@@ -1,0 +1,25 @@
+"""The store that all nodes share keeps what every flag store promises."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from flags.shared_store import SharedFlagStore
+from flags.store import FlagStore
+from gateway.shared_values import FlagValues
+from tests.conformance.flag_store import FlagStoreConformance
+from tests.support.clock import ManualClock
+from tests.support.flags import Told
+from tests.support.shared_store import MemorySharedStore
+
+
+@pytest.fixture
+async def store(clock: ManualClock) -> AsyncIterator[FlagStore]:
+    store = SharedFlagStore(FlagValues(MemorySharedStore(clock)), tell=Told())
+    await store.start()
+    yield store
+    await store.close()
+
+
+class TestSharedFlagStore(FlagStoreConformance):
+    """All of them."""

@@ -1,0 +1,239 @@
+"""The guard of a running gateway: what it sees, what it does, and what operators see of it."""
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support.admin import ORDERS, Operator, operator
+from tests.support.api import EVENTS, event, eventually
+from tests.support.clock import ManualClock
+from tests.support.gateway import GatewayThread
+from tests.support.legacy import PATH
+from tests.support.migration import ORDERS as OF_ORDERS
+from tests.support.migration import Migration, a_migration
+
+TELEMETRY = "/api/v1/sync/telemetry"
+GUARD = f"{ORDERS}/guard"
+VERSION = "2.1.0"
+REPORTING = [*OF_ORDERS, ("clientId", "c"), ("clientVersion", VERSION)]
+SERIOUS = {"windowSeconds": 60, "minSamples": 10, "dryRun": False}
+
+
+@pytest.fixture
+async def migration(
+    start_gateway: Callable[..., GatewayThread], tmp_path: Path, clock: ManualClock
+) -> AsyncIterator[Migration]:
+    """A component `orders` that everybody streams, on a gateway whose clock stands still."""
+    async with a_migration(start_gateway, tmp_path, clock=clock) as one:
+        await one.change(stage="live", percentage=100, pollIntervalMs=400, guard=SERIOUS)
+        yield one
+
+
+@pytest.fixture
+async def admin(migration: Migration) -> AsyncIterator[Operator]:
+    async with operator(migration.gateway.port) as one:
+        yield one
+
+
+async def report(admin: Operator, client_id: str = "c", **members: Any) -> httpx.Response:
+    given = {"clientId": client_id, "component": "orders", "mode": "streaming", "clientVersion": VERSION}
+    return await admin.send("POST", TELEMETRY, given | members)
+
+
+async def guard(admin: Operator) -> Any:
+    response = await admin.get(GUARD)
+    assert response.status_code == 200, response.text
+    return response.json()
+
+
+async def judged_until(migration: Migration, clock: ManualClock, what: Callable[[], Any], name: str) -> None:
+    """Lets one second after the other pass, each time after the guard has judged, until `what()` holds."""
+    counters = migration.gateway.parts.guardian.counters
+    judged = -1
+
+    async def holds() -> bool:
+        nonlocal judged
+        if counters.evaluations != judged:
+            judged = counters.evaluations
+            clock.advance(1)
+        return bool(await what())
+
+    await eventually(holds, name)
+
+
+async def test_clients_that_fall_back_take_a_component_back_and_a_rearm_brings_it_again(
+    migration: Migration, admin: Operator, clock: ManualClock
+) -> None:
+    async def is_latched() -> bool:
+        await report(admin, fallback="mute")
+        return (await migration.fetch_mode())["cause"] == "auto_rollback"
+
+    async with migration.client.stream(REPORTING) as stream:
+        await stream.connected()
+        await judged_until(migration, clock, is_latched, "the component was taken back")
+        told = await stream.until("fetch-mode")
+        bye = await stream.until("bye")
+
+    assert (told.data["mode"], told.data["reason"]) == ("polling", "DISABLED")
+    assert (bye.data["reason"], bye.data["reconnect"]) == ("disconnected", False)
+    flag = (await admin.get(ORDERS)).json()
+    assert (flag["stage"], flag["percentage"], flag["latch"]["metric"]) == ("live", 100, "fallbackRate")
+    assert (flag["latch"]["value"], flag["latch"]["threshold"]) == (1, 0.05)
+    last = (await admin.get(f"{ORDERS}/revisions")).json()["revisions"][-1]
+    assert last["who"] == "guard"
+    assert last["why"].startswith("automatic rollback: fallbackRate is 100 % over ")
+    assert (await guard(admin))["state"]["latch"] == flag["latch"]
+    assert await migration.client.metric("tidegate_guard_rollbacks_total", component="orders") == 1
+
+    assert (await admin.post(f"{ORDERS}/rearm", "the proxy is repaired")).status_code == 200
+    assert (await migration.fetch_mode(clientId="c"))["mode"] == "streaming"
+    async with migration.client.stream(REPORTING) as stream:
+        assert (await stream.connected()).data["modes"] == {"orders": "streaming"}
+
+
+async def test_a_dry_run_only_tells(migration: Migration, admin: Operator, clock: ManualClock) -> None:
+    await migration.change(guard={"dryRun": True})
+
+    async def would_roll_back() -> bool:
+        await report(admin, fallback="error")
+        action = (await guard(admin))["action"]
+        return action is not None and action["do"] == "rollback"
+
+    await judged_until(migration, clock, would_roll_back, "it said that it would roll back")
+    answer = await guard(admin)
+    assert (answer["verdict"], answer["dryRun"], answer["metric"]) == ("fail", True, "fallbackRate")
+    assert answer["action"]["reason"].startswith("fallbackRate is 100 % over ")
+    assert (await admin.get(ORDERS)).json()["latch"] is None
+    assert await migration.client.metric("tidegate_guard_rollbacks_total") == 0
+
+
+async def test_streams_that_are_never_acknowledged_count_as_failures(
+    migration: Migration, admin: Operator, clock: ManualClock
+) -> None:
+    clock.advance(7)
+    assert (await report(admin, "nobody", firstEventMs=12)).status_code == 202
+
+    async def first_events() -> tuple[float | None, int]:
+        metric = (await guard(admin))["metrics"]["firstEventSuccess"]
+        return metric["value"], metric["samples"]
+
+    async def failed() -> bool:
+        return await first_events() == (0.5, 2)
+
+    async with migration.client.stream(REPORTING) as good, migration.client.stream(REPORTING) as mute:
+        client_id = (await good.connected()).data["clientId"]
+        await mute.connected()
+        assert (await report(admin, client_id, firstEventMs=80)).status_code == 202
+        assert await first_events() == (1.0, 1)
+        clock.advance(15)
+        await eventually(failed, "the stream that nobody acknowledged failed")
+
+    assert await migration.client.metric("tidegate_telemetry_unmatched_total") == 1
+    following = migration.gateway.parts.audience
+    assert following.following == 0
+
+
+async def test_native_clients_that_never_report_are_no_failures(
+    migration: Migration, admin: Operator, clock: ManualClock
+) -> None:
+    clock.advance(7)
+    assert (await report(admin, "nobody", clientVersion="other")).status_code == 202
+    async with migration.client.stream([*OF_ORDERS, ("clientId", "c")]) as stream:
+        await stream.connected()
+        evaluations = migration.gateway.parts.guardian.counters.evaluations
+        clock.advance(20)
+
+        async def judged() -> bool:
+            return migration.gateway.parts.guardian.counters.evaluations > evaluations
+
+        await eventually(judged, "the guard has judged")
+    assert (await guard(admin))["metrics"]["firstEventSuccess"]["samples"] == 0
+
+
+async def test_answers_that_fail_are_the_components_error_rate(
+    migration: Migration, admin: Operator, clock: ManualClock
+) -> None:
+    migration.backend.says(b"broken", status=500)
+    clock.advance(7)
+    assert (await migration.client.get(PATH)).status == 502
+    assert (await migration.client.get("/api/v1/sync/poll", OF_ORDERS)).status == 200
+    assert (await migration.client.get("/api/v1/sync/poll", {"entity": "order"})).status == 200
+    assert (await migration.client.get("/api/v1/sync/poll", {"entity": "invoice"})).status == 200
+    assert (await migration.client.get("/api/v1/sync/poll", {"filter": "nonsense"})).status == 400
+    assert (await migration.client.get(EVENTS, [*OF_ORDERS, ("capable", "false")])).status == 204
+
+    metric = (await guard(admin))["metrics"]["errorRate"]
+    assert (metric["value"], metric["samples"]) == (0.25, 4)
+    assert (metric["promote"], metric["fail"], metric["measured"]) == (0.01, 0.05, True)
+
+
+async def test_the_way_of_events_to_the_streams_is_measured_while_somebody_streams(
+    migration: Migration, admin: Operator, clock: ManualClock
+) -> None:
+    clock.advance(7)
+    await migration.client.publish(event(1))
+    assert not (await guard(admin))["metrics"]["pushLagP99Ms"]["measured"]
+    async with migration.client.stream(REPORTING) as stream:
+        await stream.connected()
+        await migration.client.publish(event(2, timestamp="2024-11-20T18:00:06.123Z"))
+        await stream.take(1)
+        metric = (await guard(admin))["metrics"]["pushLagP99Ms"]
+
+    assert (metric["samples"], metric["measured"]) == (1, True)
+    assert metric["value"] == pytest.approx(1000, rel=0.05)
+
+
+async def test_what_push_saves_is_counted_beside_what_the_snapshot_saves(
+    migration: Migration, admin: Operator, clock: ManualClock
+) -> None:
+    async def saved() -> bool:
+        answer = (await admin.get(f"{ORDERS}/pollers")).json()
+        asked = answer["upstreamRequests"]
+        return bool(asked > 0 and answer["savedByPush"] == 50 - asked)
+
+    async with migration.client.stream(REPORTING) as one, migration.client.stream(REPORTING) as other:
+        await one.connected()
+        await other.connected()
+        clock.advance(10)
+        await eventually(
+            saved, "two streams of ten seconds saved fifty polls, but for what the gateway asked itself"
+        )
+
+
+async def test_a_client_says_that_it_takes_no_streams(migration: Migration) -> None:
+    mode = await migration.fetch_mode(clientId="c", capable="false")
+    assert (mode["mode"], mode["reason"], mode["cause"]) == ("polling", "TARGETING_MATCH", "client_incapable")
+    assert mode["pollUrl"].endswith("component=orders&clientId=c&capable=false")
+    refused = await migration.client.get(EVENTS, [*REPORTING, ("capable", "false")])
+    assert (refused.status, refused.headers["Fetch-Mode"]) == (204, "polling")
+    assert (await migration.fetch_mode(clientId="c", capable="true"))["mode"] == "streaming"
+    wrong = await migration.client.get("/api/v1/sync/fetch-mode", [*OF_ORDERS, ("capable", "no")])
+    assert (wrong.status, wrong.json["errors"][0]["parameter"]) == (400, "capable")
+
+
+async def test_a_flood_of_reports_is_limited_and_what_it_leaves_is_bounded(
+    migration: Migration, admin: Operator
+) -> None:
+    answers = [
+        (await report(admin, f"c{number}", clientVersion=f"made-up {number}", fallback="error")).status_code
+        for number in range(130)
+    ]
+    assert (answers[:100], answers[100:]) == ([202] * 100, [429] * 30)
+    metric = migration.client.metric
+    assert await metric("tidegate_telemetry_limited_total") == 30
+    assert await metric("tidegate_telemetry_reports_total", component="orders", mode="streaming") == 100
+    assert await metric("tidegate_telemetry_fallbacks_total", component="orders", reason="error") == 100
+    assert await metric("tidegate_telemetry_unmatched_total") == 100
+    assert len((await admin.get(f"{ORDERS}/telemetry")).json()["fallbacksByVersion"]) == 32
+
+
+async def test_the_verdict_is_a_metric(migration: Migration) -> None:
+    await migration.client.metric_becomes("tidegate_guard_verdict", 1, component="orders", verdict="no_data")
+    assert await migration.client.metric("tidegate_guard_verdict", component="orders") == 1
+
+
+async def test_a_component_without_a_flag_has_no_guard(admin: Operator) -> None:
+    assert (await admin.get(GUARD.replace("orders", "billing"))).status_code == 404

@@ -1,0 +1,80 @@
+"""A SharedStore in memory, for nodes of one process, that can fail when told to."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Literal
+
+from gateway.clock import Clock
+from gateway.errors import LogError
+from gateway.shared import Entry
+
+Failure = Literal["before", "after"]
+"""Whether a call fails before or after it was carried out."""
+
+
+class MemorySharedStore:
+    """What a server would keep; `fails` is asked at every call whether that fails."""
+
+    def __init__(self, clock: Clock, fails: Callable[[], Failure | None] = lambda: None) -> None:
+        self._clock = clock
+        self._fails = fails
+        self._entries: dict[str, tuple[Entry, float | None]] = {}
+        self._last_version = 0
+        self._first: dict[str, bytes] = {}
+
+    def heal(self) -> None:
+        """From now on no call fails."""
+        self._fails = lambda: None
+
+    def keys(self) -> list[str]:
+        """The keys under which something was put."""
+        return list(self._entries)
+
+    def first(self, prefix: str) -> bytes | None:
+        """The first value that was put under a key that begins so."""
+        return next((value for key, value in self._first.items() if key.startswith(prefix)), None)
+
+    async def start(self) -> None:
+        """Nothing to connect to."""
+
+    async def close(self) -> None:
+        """Nothing to let go of."""
+
+    async def get(self, key: str) -> Entry | None:
+        await self._travel(self._fails() is not None)
+        return self._there(key)
+
+    async def put(
+        self, key: str, value: bytes, *, expected: int | None = None, ttl_seconds: float | None = None
+    ) -> int | None:
+        failure = self._fails()
+        await self._travel(failure == "before")
+        there = self._there(key)
+        if expected is not None and expected != (0 if there is None else there.version):
+            return None
+        self._last_version += 1
+        version = self._last_version
+        until = None if ttl_seconds is None else self._clock.monotonic() + ttl_seconds
+        self._first.setdefault(key, value)
+        self._entries[key] = (Entry(value, version), until)
+        await self._travel(failure == "after")
+        return version
+
+    async def remove(self, key: str, *, expected: int | None = None) -> bool:
+        failure = self._fails()
+        await self._travel(failure == "before")
+        there = self._there(key)
+        if there is None or expected not in (None, there.version):
+            return False
+        del self._entries[key]
+        await self._travel(failure == "after")
+        return True
+
+    def _there(self, key: str) -> Entry | None:
+        entry, until = self._entries.get(key, (None, None))
+        return None if until is not None and until <= self._clock.monotonic() else entry
+
+    async def _travel(self, fails: bool) -> None:
+        await asyncio.sleep(0)
+        if fails:
+            raise LogError("The server is out of reach.")

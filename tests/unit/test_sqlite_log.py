@@ -1,0 +1,400 @@
+"""adapters/sqlite: what the SQLite log promises beyond every log (tests/conformance)."""
+
+import asyncio
+import shutil
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, closing
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapters.sqlite import SqliteLog
+from adapters.sqlite.file import TRIM_BATCH, connect
+from gateway.errors import IdempotencyConflict, LogError, TrimmedError
+from gateway.events import ORIGIN, Position, Record
+from gateway.log import ONCE_SECONDS, Appended, Bounds
+from tests.support.clock import ManualClock
+from tests.support.loop import let_others_run
+from tests.support.sqlite import everything, make_log, mark_of, numbered, opened, refusal
+
+DEADLINE_SECONDS = 30.0
+
+Open = Callable[..., Awaitable[SqliteLog]]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "events.db"
+
+
+@pytest.fixture
+async def open_log(path: Path, clock: ManualClock) -> AsyncIterator[Open]:
+    """Opens the log at `path` with large bounds, or those that are given; it is closed with the test."""
+    async with AsyncExitStack() as stack:
+
+        async def open_it(**options: Any) -> SqliteLog:
+            log = make_log(path, clock, **options)
+            stack.push_async_callback(log.close)
+            await log.start()
+            return log
+
+        yield open_it
+
+
+@asynccontextmanager
+async def tailing(log: SqliteLog, after: Position) -> AsyncIterator[AsyncIterator[list[Record]]]:
+    """A tail that has begun to wait for its first batch only where the caller asks for it."""
+    tail = log.tail(after)
+    try:
+        yield tail
+    finally:
+        await tail.aclose()  # type: ignore[attr-defined]
+
+
+def remove(path: Path) -> None:
+    path.unlink()
+
+
+async def test_what_was_appended_is_there_after_a_restart(open_log: Open) -> None:
+    log = await open_log()
+    await log.append(numbered(3))
+    before = (log.epoch, await log.bounds(), await everything(log))
+    await log.close()
+
+    log = await open_log()
+
+    assert (log.epoch, await log.bounds(), await everything(log)) == before
+
+
+async def test_positions_grow_across_a_restart_and_a_clock_set_back(
+    open_log: Open, clock: ManualClock
+) -> None:
+    log = await open_log()
+    positions = await log.append(numbered(2))
+    await log.close()
+    clock.set_wall_ms(1000)
+    log = await open_log()
+    positions += await log.append(numbered(2))
+    clock.set_wall_ms(positions[-1].major + 5)
+    positions += await log.append(numbered(1))
+
+    assert all(earlier < later for earlier, later in pairwise(positions))
+    assert positions[-1].major == clock.wall_ms()
+
+
+async def test_positions_grow_also_where_every_event_is_gone(open_log: Open, clock: ManualClock) -> None:
+    log = await open_log(max_age_seconds=10)
+    (last,) = await log.append(numbered(1))
+    clock.advance(11)
+    await log.trim()
+    assert await log.bounds() == Bounds(last, last)
+    await log.close()
+    clock.set_wall_ms(1000)
+
+    log = await open_log(max_age_seconds=10)
+
+    assert await log.bounds() == Bounds(last, last)
+    assert (await log.append(numbered(1)))[0] > last
+
+
+async def test_a_new_file_is_a_new_epoch(open_log: Open, path: Path) -> None:
+    log = await open_log()
+    epoch = log.epoch
+    await log.append(numbered(1))
+    await log.close()
+    remove(path)
+
+    log = await open_log()
+
+    assert log.epoch != epoch
+    assert await everything(log) == []
+
+
+async def test_a_file_copied_back_from_before_is_a_new_epoch_with_its_events(
+    open_log: Open, path: Path, tmp_path: Path
+) -> None:
+    log = await open_log()
+    kept = await log.append(numbered(2))
+    await log.close()
+    shutil.copy(path, tmp_path / "backup")
+    log = await open_log()
+    epoch = log.epoch
+    await log.append(numbered(1))
+    await log.close()
+    shutil.copy(tmp_path / "backup", path)
+
+    log = await open_log()
+
+    assert log.epoch != epoch
+    assert [record.position for record in await everything(log)] == kept
+    after = log.epoch
+    await log.close()
+    assert (await open_log()).epoch == after
+
+
+async def test_a_copy_that_lacks_nothing_goes_on_in_its_epoch(
+    open_log: Open, path: Path, tmp_path: Path
+) -> None:
+    log = await open_log()
+    await log.append(numbered(2))
+    epoch = log.epoch
+    await log.close()
+    shutil.copy(path, tmp_path / "backup")
+    shutil.copy(tmp_path / "backup", path)
+
+    assert (await open_log()).epoch == epoch
+
+
+async def test_a_file_moved_with_its_mark_goes_on_in_its_epoch(open_log: Open, path: Path) -> None:
+    log = await open_log()
+    await log.append(numbered(2))
+    await log.close()
+    moved = path.with_name("moved.db")
+    for old, new in ((path, moved), (mark_of(path), mark_of(moved))):
+        shutil.move(old, new)
+
+    async with opened(moved) as again:
+        assert again.epoch == log.epoch
+        assert len(await everything(again)) == 2
+
+
+@pytest.mark.parametrize("left", [None, b"", b"what is this?\n", b"other00000:1-0".ljust(127) + b"\n"])
+async def test_a_file_without_its_mark_is_a_new_epoch(open_log: Open, path: Path, left: bytes | None) -> None:
+    log = await open_log()
+    await log.append(numbered(2))
+    epoch = log.epoch
+    await log.close()
+    mark_of(path).unlink()
+    if left is not None:
+        mark_of(path).write_bytes(left)
+
+    log = await open_log()
+
+    assert log.epoch != epoch
+    assert len(await everything(log)) == 2
+
+
+async def test_a_backup_is_made_while_the_log_is_in_use(open_log: Open, path: Path, tmp_path: Path) -> None:
+    log = await open_log()
+    await log.append(numbered(3))
+    with closing(connect(path)) as other:
+        other.execute("vacuum into ?", (str(tmp_path / "backup.db"),))
+    await log.append(numbered(1, 3))
+
+    async with opened(tmp_path / "backup.db") as backup:
+        assert [record.event.entity_id for record in await everything(backup)] == ["0", "1", "2"]
+        assert backup.epoch != log.epoch
+
+
+async def test_appends_that_wait_together_share_a_commit(open_log: Open) -> None:
+    commits: list[str] = []
+
+    def traced(path: Path) -> sqlite3.Connection:
+        connection = connect(path)
+        connection.set_trace_callback(lambda text: commits.append(text) if text == "commit" else None)
+        return connection
+
+    log = await open_log(connect=traced)
+    commits.clear()
+    await asyncio.gather(*(log.append(numbered(2)) for _ in range(100)))
+
+    assert len(await everything(log)) == 200
+    assert 1 <= len(commits) <= 10
+
+
+async def test_too_many_events_are_let_go_of_in_batches_and_the_bounds_stay_exact(open_log: Open) -> None:
+    log = await open_log()
+    positions = await log.append(numbered(3 * TRIM_BATCH))
+    await log.close()
+
+    log = await open_log(max_events=10)
+
+    assert await log.bounds() == Bounds(positions[-11], positions[-1])
+    assert [record.position for record in await everything(log)] == positions[-10:]
+    with pytest.raises(TrimmedError):
+        await log.read(positions[-12], 1)
+    assert len(await log.read(positions[-11], 100)) == 10
+
+
+async def test_an_append_of_more_than_the_bound_keeps_the_newest(open_log: Open) -> None:
+    log = await open_log(max_events=10)
+    positions = await log.append(numbered(50))
+
+    assert await log.bounds() == Bounds(positions[39], positions[49])
+
+
+async def test_events_go_when_they_are_too_old(open_log: Open, clock: ManualClock) -> None:
+    log = await open_log(max_age_seconds=60)
+    (old,) = await log.append(numbered(1))
+    clock.advance(50)
+    (young,) = await log.append(numbered(1, 1))
+    clock.advance(11)
+    await log.trim()
+
+    assert await log.bounds() == Bounds(old, young)
+    assert [record.position for record in await everything(log)] == [young]
+
+
+async def test_what_a_tail_has_not_given_out_is_kept(open_log: Open) -> None:
+    log = await open_log(max_events=5)
+    async with tailing(log, ORIGIN) as tail:
+        positions = await log.append(numbered(1))
+        given = await anext(tail)
+        positions += await log.append(numbered(3000, 1))
+        positions += await log.append(numbered(30, 3001))
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            while len(given) < 3031:
+                given += await anext(tail)
+    await log.trim()
+
+    assert [record.position for record in given] == positions
+    assert (await log.bounds()).floor == positions[-6]
+
+
+async def test_an_append_waits_while_a_tail_is_far_behind(open_log: Open) -> None:
+    log = await open_log()
+    async with tailing(log, ORIGIN) as tail:
+        first = asyncio.ensure_future(anext(tail))
+        await let_others_run()
+        await log.append(numbered(1))
+        await first
+        await log.append(numbered(10_001, 1))
+        late = asyncio.create_task(log.append(numbered(1, 10_002)))
+        await let_others_run()
+        assert not late.done()
+        while not late.done():
+            await anext(tail)
+    assert (await late)[0] == (await log.bounds()).head
+
+
+async def test_a_tail_that_still_reads_old_events_holds_no_append_up(open_log: Open) -> None:
+    log = await open_log()
+    await log.append(numbered(20_000))
+    async with tailing(log, ORIGIN) as tail:
+        await anext(tail)
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            await log.append(numbered(1, 20_000))
+
+
+async def test_an_append_that_failed_after_its_commit_is_given_out_once_and_in_order(
+    open_log: Open, path: Path
+) -> None:
+    mark, elsewhere = mark_of(path), path.with_name("elsewhere")
+    is_armed = False
+
+    def at_commit(statement: str) -> None:
+        if is_armed and statement == "commit":
+            mark.rename(elsewhere)
+
+    def traced(path: Path) -> sqlite3.Connection:
+        connection = connect(path)
+        connection.set_trace_callback(at_commit)
+        return connection
+
+    log = await open_log(connect=traced)
+    async with tailing(log, ORIGIN) as tail:
+        first = asyncio.ensure_future(anext(tail))
+        await let_others_run()
+        await log.append(numbered(2))
+        given = await first
+        await log.append(numbered(1, 2))
+        is_armed = True
+        with pytest.raises(LogError):
+            await log.append(numbered(3, 3))
+        is_armed = False
+        elsewhere.rename(mark)
+        await log.append(numbered(1, 6))
+        held = await everything(log)
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            while len(given) < 7:
+                given += await anext(tail)
+            # Where a tail begins makes no difference: not all of these were in memory.
+            for index, record in enumerate(held[:-1]):
+                async with tailing(log, record.position) as later:
+                    assert (await anext(later))[0] == held[index + 1]
+
+    assert [record.event.entity_id for record in held] == [str(number) for number in range(7)]
+    assert given == held
+
+
+async def test_every_commit_is_synced_to_the_disk(open_log: Open) -> None:
+    connections: list[sqlite3.Connection] = []
+
+    def shared(path: Path) -> sqlite3.Connection:
+        connections.append(sqlite3.connect(path, isolation_level=None, check_same_thread=False))
+        return connections[0]
+
+    await open_log(connect=shared)
+
+    # 2 is full (sqlite.org/pragma.html#pragma_synchronous).
+    assert connections[0].execute("pragma synchronous").fetchone() == (2,)
+
+
+async def test_the_newest_are_given_up_to_the_limit(open_log: Open) -> None:
+    log = await open_log(max_events=5)
+    positions = await log.append(numbered(8))
+
+    assert [record.position for record in await log.latest(2)] == positions[-2:]
+    assert [record.position for record in await log.latest(100)] == positions[-5:]
+
+
+async def test_a_position_of_any_size_can_be_asked_for(open_log: Open) -> None:
+    log = await open_log()
+    positions = await log.append(numbered(2))
+    largest = 2**64 - 1
+
+    assert await log.read(Position(largest, largest), 10) == []
+    assert len(await log.read(Position(positions[0].major - 1, largest), 10)) == 2
+
+
+async def test_a_second_opening_is_refused_and_hinders_nobody(open_log: Open, path: Path) -> None:
+    log = await open_log()
+    other = make_log(path)
+
+    assert await refusal(other) == (
+        "Another process uses the log's file: an SQLite log is for one gateway with one worker."
+    )
+    await log.append(numbered(1))
+    await log.close()
+    assert len(await everything(await open_log())) == 1
+
+
+async def test_a_link_to_the_file_leads_to_the_same_lock(open_log: Open, path: Path, tmp_path: Path) -> None:
+    await open_log()
+    link = tmp_path / "link.db"
+    link.symlink_to(path)
+
+    other = make_log(link)
+
+    assert "Another process uses" in await refusal(other)
+
+
+async def test_a_key_is_known_after_a_restart_for_as_long_as_it_is_promised(
+    open_log: Open, clock: ManualClock
+) -> None:
+    log = await open_log()
+    first = await log.append_once(numbered(3), "key", b"digest")
+    await log.close()
+    clock.advance(ONCE_SECONDS - 1)
+
+    again = await open_log()
+    repeated = await again.append_once(numbered(3), "key", b"digest")
+    with pytest.raises(IdempotencyConflict):
+        await again.append_once(numbered(1), "key", b"another")
+
+    assert repeated == Appended(first.positions, replayed=True)
+    assert len(await everything(again)) == 3
+
+
+async def test_a_key_is_forgotten_after_its_time(open_log: Open, clock: ManualClock) -> None:
+    log = await open_log()
+    await log.append_once(numbered(1), "key", b"digest")
+    await log.close()
+    clock.advance(ONCE_SECONDS + 1)
+
+    again = await open_log()
+
+    assert not (await again.append_once(numbered(1), "key", b"another")).replayed
