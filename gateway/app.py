@@ -19,6 +19,8 @@ from flags.preferences import Preferences
 from flags.store import FlagStore
 from flags.telemetry import Telemetry
 from flags.token_bucket import ClientLimits, Rate
+from gateway.archive import Archive
+from gateway.arrivals import Arrivals
 from gateway.audience import Audience
 from gateway.clock import Clock, SystemClock
 from gateway.components import Components
@@ -35,6 +37,7 @@ from gateway.handlers.migration import MigrationHandler
 from gateway.handlers.poll import PollHandler
 from gateway.handlers.problems import problems_middleware
 from gateway.handlers.publish import PublishHandler, PublishLimits
+from gateway.handlers.scan import Scanner
 from gateway.handlers.stream import StreamHandler, StreamOptions
 from gateway.handlers.terms import PollingTerms
 from gateway.history import History
@@ -47,6 +50,7 @@ from gateway.open_log import open_log
 from gateway.parity_parts import make_parity
 from gateway.parity_sampler import ParitySampler
 from gateway.pollers import Pollers
+from gateway.replays import Replays
 from gateway.server import PROBLEMS, GatewayRunner
 from gateway.settings import Settings
 from gateway.supervisor import Supervisor
@@ -73,7 +77,9 @@ class Gateway:
     log: EventLog
     history: History
     hub: Hub
+    archive: Archive
     follower: Follower
+    replays: Replays
     interest: Interest
     upstreams: UpstreamSource
     supervisor: Supervisor
@@ -99,13 +105,12 @@ class Gateway:
             raise ConfigError(f"flags.store: {error.detail}") from error
         try:
             await self.log.start()
-            bounds = await self.log.bounds()
+            await self.follower.start()
         except LogError as error:
             await self._close_stores()
             raise ConfigError(f"log.url: {error.detail}") from error
-        self.history.open(self.log.epoch, bounds.floor)
-        self.hub.start()
         self.supervisor.run("follower", self.follower.run)
+        self.replays.start(self.supervisor)
         if self.parity.lanes:
             self.supervisor.run("parity", self.parity.run)
         await self.upstreams.start()
@@ -137,8 +142,8 @@ class Gateway:
         reasons = []
         if self.hub.is_draining:
             reasons.append("The gateway is stopping.")
-        if not self.follower.is_following:
-            reasons.append("The log is out of reach.")
+        if self.follower.trouble is not None:
+            reasons.append(self.follower.trouble)
         for upstream in self.upstreams.health():
             if not upstream.connected:
                 reasons.append(f"The upstream of {upstream.path} fails: {upstream.last_error}")
@@ -148,13 +153,20 @@ class Gateway:
 GATEWAY = web.AppKey("gateway", Gateway)
 
 
-def create_app(settings: Settings, *, clock: Clock | None = None, hand_over: bool = True) -> web.Application:
+def create_app(
+    settings: Settings,
+    *,
+    clock: Clock | None = None,
+    hand_over: bool = True,
+    log: EventLog | None = None,
+) -> web.Application:
     """The gateway as an application of the running event loop.
 
-    `hand_over` says whether streams' connections are taken over from aiohttp (gateway/handover.py).
+    `log` is one that is not started yet, in place of that of `log.url`. `hand_over` says whether streams'
+    connections are taken over from aiohttp (gateway/handover.py).
     """
     clock = clock or SystemClock()
-    gateway = _build(settings, clock)
+    gateway = _build(settings, clock, log)
     problems: Counter[str] = Counter()
     app = web.Application(middlewares=[problems_middleware(problems)])
     app[GATEWAY] = gateway
@@ -174,9 +186,9 @@ def create_app(settings: Settings, *, clock: Clock | None = None, hand_over: boo
     return app
 
 
-def _build(settings: Settings, clock: Clock) -> Gateway:
+def _build(settings: Settings, clock: Clock, log: EventLog | None) -> Gateway:
     bounds = settings.history.model_dump()
-    log = open_log(settings, clock)
+    log = log or open_log(settings, clock)
     history = History(**bounds, id_aliases=_id_aliases(settings))
     timing = HubTiming(
         heartbeat_seconds=settings.stream.heartbeat_seconds,
@@ -188,7 +200,9 @@ def _build(settings: Settings, clock: Clock) -> Gateway:
     interest = Interest(hub.groups, clock)
     upstreams = UpstreamSource(_routes(settings), log, interest.wants, clock)
     interest.on_new = upstreams.wake
+    archive = Archive(log, history, clock)
     follower = Follower(log, history, hub, clock)
+    replays = Replays(history, archive, hub)
     path = settings.base_dir / settings.flags.store.removeprefix("file:")
     tell = partial(log_event, _log)
     flags = FileFlagStore(path, tell=tell)
@@ -209,7 +223,9 @@ def _build(settings: Settings, clock: Clock) -> Gateway:
         log,
         history,
         hub,
+        archive,
         follower,
+        replays,
         interest,
         upstreams,
         Supervisor(),
@@ -247,6 +263,7 @@ def _add_handlers(app: web.Application, gateway: Gateway, problems: Counter[str]
     terms = PollingTerms(components, callers, gateway.flags.revisions)
     review = partial(hub.review, transfer.review)
     gateway.flags.subscribe(lambda before, after: review())
+    arrivals = Arrivals(history, gateway.archive, gateway.follower)
     id_aliases = _id_aliases(settings)
     options = StreamOptions(
         heartbeat_seconds=settings.stream.heartbeat_seconds,
@@ -270,11 +287,15 @@ def _add_handlers(app: web.Application, gateway: Gateway, problems: Counter[str]
     )
     guard = GuardCollector(gateway.guardian, gateway.telemetry)
     handlers = (
-        StreamHandler(history, hub, clock, transfer, callers, gateway.audience, id_aliases, options),
+        StreamHandler(
+            history, hub, arrivals, clock, transfer, callers, gateway.audience, id_aliases, options
+        ),
         publish,
         PollHandler(
             history,
             hub,
+            arrivals,
+            Scanner(history, gateway.archive),
             gateway.interest,
             asyncio.get_running_loop(),
             components,
