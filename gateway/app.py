@@ -3,7 +3,9 @@
 import asyncio
 import logging
 import resource
+import secrets
 import signal
+import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
@@ -13,8 +15,6 @@ from aiohttp import web
 
 from adapters.upstream import LegacyRoute, UpstreamSource
 from flags.errors import StoreUnreadable
-from flags.file_store import FileFlagStore
-from flags.late_preferences import LatePreferences
 from flags.preferences import Preferences
 from flags.store import FlagStore
 from flags.telemetry import Telemetry
@@ -43,16 +43,19 @@ from gateway.handlers.terms import PollingTerms
 from gateway.history import History
 from gateway.hub import Hub, HubTiming
 from gateway.interest import Interest
+from gateway.leases import Leases
 from gateway.log import EventLog
 from gateway.logs import log_event
 from gateway.metrics import GatewayCollector, make_registry
-from gateway.open_log import open_log
+from gateway.open_flags import open_flags
+from gateway.open_log import open_log, open_shared
 from gateway.parity_parts import make_parity
 from gateway.parity_sampler import ParitySampler
 from gateway.pollers import Pollers
 from gateway.replays import Replays
 from gateway.server import PROBLEMS, GatewayRunner
 from gateway.settings import Settings
+from gateway.shared import SharedStore
 from gateway.supervisor import Supervisor
 from gateway.transfer import Transfer
 
@@ -75,6 +78,7 @@ class Gateway:
     settings: Settings
     clock: Clock
     log: EventLog
+    shared: SharedStore | None
     history: History
     hub: Hub
     archive: Archive
@@ -98,17 +102,16 @@ class Gateway:
         Raises ConfigError where the flags or the log can't be used.
         """
         try:
+            if self.shared is not None:
+                await self.shared.start()
             await self.flags.start()
             await self.preferences.start()
-        except StoreUnreadable as error:
-            await self.flags.close()
-            raise ConfigError(f"flags.store: {error.detail}") from error
-        try:
             await self.log.start()
             await self.follower.start()
-        except LogError as error:
+        except (StoreUnreadable, LogError) as error:
             await self._close_stores()
-            raise ConfigError(f"log.url: {error.detail}") from error
+            name = "log.url" if isinstance(error, LogError) else "flags.store"
+            raise ConfigError(f"{name}: {error.detail}") from error
         self.supervisor.run("follower", self.follower.run)
         self.replays.start(self.supervisor)
         if self.parity.lanes:
@@ -136,6 +139,8 @@ class Gateway:
         await self.log.close()
         await self.preferences.close()
         await self.flags.close()
+        if self.shared is not None:
+            await self.shared.close()
 
     def not_ready(self) -> list[str]:
         """Why no new client should come here, one sentence each."""
@@ -198,15 +203,14 @@ def _build(settings: Settings, clock: Clock, log: EventLog | None) -> Gateway:
     )
     hub = Hub(history, asyncio.get_running_loop(), clock, timing, fan_in=settings.hints.fan_in)
     interest = Interest(hub.groups, clock)
-    upstreams = UpstreamSource(_routes(settings), log, interest.wants, clock)
+    shared = open_shared(settings)
+    leases = None if shared is None else Leases(shared, _node_name(), clock)
+    upstreams = UpstreamSource(_routes(settings), log, interest.wants, clock, leases=leases)
     interest.on_new = upstreams.wake
     archive = Archive(log, history, clock)
     follower = Follower(log, history, hub, clock)
     replays = Replays(history, archive, hub)
-    path = settings.base_dir / settings.flags.store.removeprefix("file:")
-    tell = partial(log_event, _log)
-    flags = FileFlagStore(path, tell=tell)
-    preferences = LatePreferences(path.with_name(f"{path.stem}.preferences.db"), tell=tell)
+    flags, preferences = open_flags(settings, shared, clock)
     owned = _owned_types(settings)
     windows = GuardWindows(window_seconds(flags.snapshot, owned))
     limits = ClientLimits(REPORTS_EACH, REPORTS_TOTAL, MOST_REPORTERS, clock.monotonic())
@@ -221,6 +225,7 @@ def _build(settings: Settings, clock: Clock, log: EventLog | None) -> Gateway:
         settings,
         clock,
         log,
+        shared,
         history,
         hub,
         archive,
@@ -238,6 +243,11 @@ def _build(settings: Settings, clock: Clock, log: EventLog | None) -> Gateway:
         guardian,
         parity,
     )
+
+
+def _node_name() -> str:
+    """What no other node is called, now or later."""
+    return f"{socket.gethostname()}:{secrets.token_hex(8)}"
 
 
 def _routes(settings: Settings) -> list[LegacyRoute]:

@@ -139,10 +139,11 @@ def check_config(
     with ending():
         file = _config_file(config)
         settings = _settings(file)
+        from gateway.commands.check import as_json_text, summary
+
         if as_json:
-            typer.echo(settings.model_dump_json(indent=2))
+            typer.echo(as_json_text(settings))
             return
-        from gateway.commands.check import summary
 
         typer.echo("\n".join(summary(settings, str(file) if file else None)))
 

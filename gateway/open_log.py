@@ -1,23 +1,58 @@
 """Which log `log.url` means. A driver is imported only where its log is asked for."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from adapters.memory import MemoryLog
 from gateway.clock import Clock
-from gateway.errors import ConfigError
+from gateway.errors import ConfigError, LogError
 from gateway.log import EventLog
-from gateway.settings import SQLITE, Settings
+from gateway.settings import POSTGRES, REDIS, SQLITE, Settings
+from gateway.shared import SharedStore
 
 
 def open_log(settings: Settings, clock: Clock) -> EventLog:
     """The log of `log.url`, not started yet.
 
-    Raises ConfigError where the log's driver is not installed. Whether the log can be used is what its
-    `start` finds out.
+    Raises ConfigError where the URL is wrong, or the log's driver is not installed. Whether the log can be
+    used is what its `start` finds out.
     """
-    scheme = settings.log.url.partition("://")[0]
-    return _OPENERS[scheme](settings, clock)
+    url = settings.log.url
+    if url.startswith(SQLITE):
+        return _sqlite(settings, clock)
+    with _wrong_url():
+        if url.startswith(POSTGRES):
+            return _postgres(settings)
+        if url.startswith(REDIS):
+            return _redis(settings, clock)
+    # Gone with the process, so it holds what the history does: more could reach nobody.
+    return MemoryLog(clock, **settings.history.model_dump())
+
+
+def open_shared(settings: Settings) -> SharedStore | None:
+    """What nodes with this log share beside it, not started yet; None for a log of one process.
+
+    Raises as `open_log` does.
+    """
+    url = settings.log.url
+    with _wrong_url():
+        if url.startswith(POSTGRES):
+            from adapters.postgres.shared import PostgresShared
+
+            return PostgresShared(url)
+        if url.startswith(REDIS):
+            with needs_extra("redis", "redis"):
+                from adapters.redis import Address, RedisConnection, RedisShared
+            return RedisShared(RedisConnection(Address.parse(url)))
+    return None
+
+
+@contextmanager
+def _wrong_url() -> Iterator[None]:
+    try:
+        yield
+    except LogError as error:
+        raise ConfigError(f"log.url: {error.detail}") from error
 
 
 @contextmanager
@@ -37,11 +72,6 @@ def needs_extra(extra: str, package: str) -> Iterator[None]:
         ) from error
 
 
-def _memory(settings: Settings, clock: Clock) -> EventLog:
-    # Gone with the process, so it holds what the history does: more could reach nobody.
-    return MemoryLog(clock, **settings.history.model_dump())
-
-
 def _sqlite(settings: Settings, clock: Clock) -> EventLog:
     from adapters.sqlite import SqliteLog
 
@@ -53,5 +83,24 @@ def _sqlite(settings: Settings, clock: Clock) -> EventLog:
     )
 
 
-_OPENERS: Mapping[str, Callable[[Settings, Clock], EventLog]] = {"memory": _memory, "sqlite": _sqlite}
-"""By scheme; gateway.settings lets through those that stand here."""
+def _postgres(settings: Settings) -> EventLog:
+    from adapters.postgres.log import PostgresLog
+
+    return PostgresLog(
+        settings.log.url,
+        max_events=settings.log.max_events,
+        max_age_seconds=settings.log.max_age_seconds,
+        notify=settings.log.notify,
+        bookkeeping_seconds=settings.log.bookkeeping_seconds or None,
+    )
+
+
+def _redis(settings: Settings, clock: Clock) -> EventLog:
+    with needs_extra("redis", "redis"):
+        from adapters.redis import Address, RedisConnection, RedisLog
+    return RedisLog(
+        RedisConnection(Address.parse(settings.log.url)),
+        clock,
+        max_events=settings.log.max_events,
+        max_age_seconds=settings.log.max_age_seconds,
+    )

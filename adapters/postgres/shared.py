@@ -1,9 +1,9 @@
 """The values that all nodes share, in a Postgres table."""
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
-from adapters.postgres.connection import Session
+from adapters.postgres.address import Address
+from adapters.postgres.connection import Session, connect
 from adapters.postgres.migrations import require_schema
 from adapters.postgres.pool import Pool
 from adapters.postgres.statements import statement
@@ -15,10 +15,11 @@ SWEEP_EVERY = 1000
 
 
 class PostgresShared:
-    """A SharedStore in the table `tidegate_shared`. `connect` gives a new session of it."""
+    """A SharedStore in the table `tidegate_shared` of the database at `url`."""
 
-    def __init__(self, connect: Callable[[], Awaitable[Session]], connections: int = 4) -> None:
-        self._pool = Pool(connect, connections)
+    def __init__(self, url: str, connections: int = 4) -> None:
+        Address.parse(url)
+        self._pool = Pool(lambda: connect(url), connections)
         self._writes = 0
 
     async def start(self) -> None:

@@ -3,6 +3,7 @@
 from adapters.redis.address import Address
 from adapters.redis.connection import RedisConnection
 from adapters.redis.log import RedisLog
+from adapters.redis.shared import RedisShared
 from adapters.redis.target import RedisTarget
 
-__all__ = ["Address", "RedisConnection", "RedisLog", "RedisTarget"]
+__all__ = ["Address", "RedisConnection", "RedisLog", "RedisShared", "RedisTarget"]

@@ -6,8 +6,7 @@ from typing import NamedTuple
 
 from adapters.postgres.connection import connect
 from adapters.postgres.shared import PostgresShared
-from adapters.redis import Address, RedisConnection
-from adapters.redis.shared import RedisShared
+from adapters.redis import Address, RedisConnection, RedisShared
 from gateway.shared import SharedStore
 from tests.support.clock import ManualClock
 from tests.support.postgres import log_database
@@ -38,7 +37,7 @@ async def _memory() -> AsyncIterator[Shared]:
 @asynccontextmanager
 async def _postgres() -> AsyncIterator[Shared]:
     async with log_database() as url:
-        store = PostgresShared(lambda: connect(url))
+        store = PostgresShared(url)
         await store.start()
 
         async def let_pass(seconds: float) -> None:
