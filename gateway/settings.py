@@ -391,8 +391,8 @@ def _contradictions(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
     if store in _STORES and not settings.log.url.startswith(_STORES[store]):
         yield (
             ("flags", "store"),
-            f"must be a file such as file:flags.json where log.url is not {store}://: no server but the log's "
-            "own can keep the flags",
+            f"must be a file such as file:flags.json where log.url is not {store}://: no server but the "
+            "log's own can keep the flags",
         )
     aliases: dict[str, str] = {}
     for name, entity in settings.entities.items():

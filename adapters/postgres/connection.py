@@ -104,9 +104,11 @@ async def connect(
     failure: LogError | None = None
     for host in address.hosts:
         try:
-            candidates = await resolve(host)
+            async with asyncio.timeout(connect_seconds):
+                candidates = await resolve(host)
         except OSError as error:
-            failure = LogError(f"The host of the log's Postgres can't be resolved: {error.strerror}.")
+            reason = error.strerror or "no answer in time"
+            failure = LogError(f"The host of the log's Postgres can't be resolved: {reason}.")
             failure.__cause__ = error
             continue
         for candidate in candidates:

@@ -18,6 +18,7 @@ from tests.support.postgres import (
     PASSWORD_USER,
     PostgresServer,
     connected,
+    database_of,
     execute,
     fresh_database,
     log_database,
@@ -54,8 +55,7 @@ async def session(url: str) -> AsyncIterator[Session]:
 
 
 def on_port(url: str, port: int, host: str = "127.0.0.1", user: str = "tidegate") -> str:
-    database = url.partition("?")[0].rpartition("/")[2]
-    return f"postgres://{user}@{host}:{port}/{database}"
+    return f"postgres://{user}@{host}:{port}/{database_of(url)}"
 
 
 async def refusal(url: str, **options: object) -> str:
@@ -201,7 +201,7 @@ async def test_the_first_of_several_hosts_that_takes_writes_is_used(server: Post
         dead_port = dead.port
     async with tcp_proxy(server.socket) as proxy:
         hosts = f"127.0.0.1:{dead_port},nowhere.invalid:1,127.0.0.1:{proxy.port}"
-        (await connect(f"postgres://tidegate@{hosts}/{url.partition('?')[0].rpartition('/')[2]}")).close()
+        (await connect(f"postgres://tidegate@{hosts}/{database_of(url)}")).close()
         assert proxy.connections == 1
 
 
@@ -241,6 +241,14 @@ async def test_a_server_that_does_not_answer_in_time_costs_the_connection(url: s
     with pytest.raises(LogError, match="did not answer in time"):
         await session.fetch("select pg_sleep(60)")
     assert not session.is_usable
+
+
+async def test_a_session_that_the_server_ended_meanwhile_is_not_used_again(
+    session: Session, url: str
+) -> None:
+    with connected(url) as connection:
+        execute(connection, TERMINATE_OTHERS)
+    await eventually(lambda: not session.is_usable, "its end is noticed while nobody uses it")
 
 
 async def test_an_error_in_a_statement_repeats_no_value_of_it(session: Session) -> None:

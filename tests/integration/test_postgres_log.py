@@ -10,7 +10,7 @@ from adapters.postgres.log import PostgresLog, Timing
 from gateway.errors import LogError
 from gateway.events import ORIGIN, Position, Record
 from tests.support.events import an_event
-from tests.support.postgres import connected, execute, log_database, server_url
+from tests.support.postgres import connected, database_of, execute, log_database, log_schema, server_url
 from tests.support.postgres_log import SELDOM, eventually, follow, opened
 
 INSERT = "insert into sync_events (event_type, action, data) values ('changed', 'signal', %s)"
@@ -20,6 +20,12 @@ LOCK = "select pg_advisory_lock(hashtext('sync_events'), 'sync_events'::regclass
 
 @pytest.fixture
 async def url() -> AsyncIterator[str]:
+    async with log_schema() as url:
+        yield url
+
+
+@pytest.fixture
+async def own_database() -> AsyncIterator[str]:
     async with log_database() as url:
         yield url
 
@@ -64,8 +70,8 @@ async def test_two_nodes_share_one_epoch_and_every_position(url: str, log: Postg
         assert await other.bounds() == await log.bounds()
 
 
-async def test_two_databases_of_one_server_have_an_epoch_each(log: PostgresLog) -> None:
-    async with log_database() as url, opened(url) as other:
+async def test_two_logs_of_one_server_have_an_epoch_each(log: PostgresLog) -> None:
+    async with log_schema() as url, opened(url) as other:
         assert other.epoch != log.epoch
 
 
@@ -94,9 +100,9 @@ async def test_a_row_that_any_application_inserts_is_an_event(url: str, log: Pos
     assert record.event.timestamp.endswith("Z")
 
 
-async def test_without_notify_nothing_is_announced_and_nothing_listened_to(url: str) -> None:
-    async with opened(url, notify=False) as log:
-        with connected(url) as connection:
+async def test_without_notify_nothing_is_announced_and_nothing_listened_to(own_database: str) -> None:
+    async with opened(own_database, notify=False) as log:
+        with connected(own_database) as connection:
             execute(connection, "listen sync_events")
             await append(log, 3)
             assert await announcements(connection) == []
@@ -243,11 +249,11 @@ async def test_retention_that_fails_is_counted_and_goes_on(url: str) -> None:
         await eventually(lambda: log.health().pruned_events == 2, "it goes on")
 
 
-async def test_a_database_out_of_reach_shows_in_the_health(url: str) -> None:
-    async with opened(url, timing=Timing(watch=0.01, retention=SELDOM)) as log:
+async def test_a_database_out_of_reach_shows_in_the_health(own_database: str) -> None:
+    async with opened(own_database, timing=Timing(watch=0.01, retention=SELDOM)) as log:
         await eventually(lambda: log.health().is_reachable, "it is in reach")
         with connected(server_url()) as connection:
-            execute(connection, f"drop database {url.partition('?')[0].rpartition('/')[2]} with (force)")
+            execute(connection, f"drop database {database_of(own_database)} with (force)")
         await eventually(lambda: not log.health().is_reachable, "it is out of reach")
 
 
