@@ -68,8 +68,8 @@ class PostgresLog:
     may lack the last events of the old server and give their positions again. So does a TRUNCATE.
 
     With `notify` each append announces itself, and readers listen; without, they look more often. It keeps
-    the newest `max_events`, none of them longer than `max_age_seconds`. With `bookkeeping_seconds` it notes
-    that often what its readers have got (adapters/postgres/bookkeeping.py).
+    the newest `max_events`, or a few hundredths more, and none longer than `max_age_seconds`. With
+    `bookkeeping_seconds` it notes that often what its readers have got (adapters/postgres/bookkeeping.py).
     """
 
     def __init__(
@@ -286,8 +286,8 @@ class PostgresLog:
             rows = await session.fetch(statement(name), parameters)
             if not rows:
                 raise LogError(
-                    "The log's table of bounds lost its only row: put back an earlier state of the database,"
-                    " or run `truncate sync_events` after inserting one."
+                    "The log's table of bounds lost its only row: `insert into sync_events_bounds default"
+                    " values` starts a new history."
                 )
             return _epoch(session, rows[0][0]), list(rows)
 

@@ -1,11 +1,13 @@
 """What can be wrong with a Postgres, in one clear sentence; and aiopg's traps, each closed."""
 
 import asyncio
+import socket
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import psycopg2
 import pytest
+import uvloop
 
 from adapters.postgres.address import Address, Host
 from adapters.postgres.connection import Session, connect, require_version
@@ -205,6 +207,23 @@ async def test_the_first_of_several_hosts_that_takes_writes_is_used(server: Post
         assert proxy.connections == 1
 
 
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_refused_connection_does_not_hinder_the_next(
+    server: PostgresServer, new_loop: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    # Bound and not listening: whoever connects is refused.
+    with socket.socket() as closed, asyncio.Runner(loop_factory=new_loop) as runner:
+        closed.bind(("127.0.0.1", 0))
+        for _ in range(3):
+            with pytest.raises(LogError, match="Connection refused"):
+                runner.run(connect(f"postgres://127.0.0.1:{closed.getsockname()[1]}/x"))
+
+        async def connect_and_close() -> None:
+            (await connect(server.url())).close()
+
+        runner.run(connect_and_close())
+
+
 async def test_a_statement_that_the_server_cancels_is_an_error_and_no_cancellation(session: Session) -> None:
     await session.fetch("set statement_timeout = 20")
     with pytest.raises(LogError, match="cancelled a statement") as raised:
@@ -243,9 +262,7 @@ async def test_a_server_that_does_not_answer_in_time_costs_the_connection(url: s
     assert not session.is_usable
 
 
-async def test_a_session_that_the_server_ended_meanwhile_is_not_used_again(
-    session: Session, url: str
-) -> None:
+async def test_a_session_that_the_server_ended_is_not_used_again(session: Session, url: str) -> None:
     with connected(url) as connection:
         execute(connection, TERMINATE_OTHERS)
     await eventually(lambda: not session.is_usable, "its end is noticed while nobody uses it")

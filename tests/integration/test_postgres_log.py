@@ -150,8 +150,12 @@ async def test_what_is_still_gated_is_neither_head_nor_latest(url: str, log: Pos
 async def test_a_log_without_its_bounds_says_so(url: str, log: PostgresLog) -> None:
     with connected(url) as connection:
         execute(connection, "delete from sync_events_bounds")
-    with pytest.raises(LogError, match="bounds lost its only row"):
-        await log.bounds()
+        with pytest.raises(LogError, match="bounds lost its only row"):
+            await log.bounds()
+        before = log.epoch
+        execute(connection, "insert into sync_events_bounds default values")
+    await log.bounds()
+    assert log.epoch != before
 
 
 async def test_counting_waits_until_enough_has_come_since_the_last_time(url: str) -> None:
