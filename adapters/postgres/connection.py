@@ -91,9 +91,11 @@ async def connect(
     failure: LogError | None = None
     for host in address.hosts:
         try:
-            candidates = await resolve(host)
+            async with asyncio.timeout(connect_seconds):
+                candidates = await resolve(host)
         except OSError as error:
-            failure = LogError(f"The host of the log's Postgres can't be resolved: {error.strerror}.")
+            reason = error.strerror or "no answer in time"
+            failure = LogError(f"The host of the log's Postgres can't be resolved: {reason}.")
             failure.__cause__ = error
             continue
         for candidate in candidates:
@@ -136,7 +138,7 @@ async def _open(parameters: Mapping[str, str], connect_seconds: float, statement
 
 async def _identified(connection: aiopg.Connection) -> Session:
     session = Session(connection, "")
-    ((is_read_only, encoding, system, timeline),) = await session.fetch(statement("session_identify"))
+    ((is_read_only, encoding, system, timeline, _),) = await session.fetch(statement("session_identify"))
     if is_read_only:
         raise LogError("This Postgres is read-only, as a replica is: the log needs the primary.")
     if encoding != "UTF8":

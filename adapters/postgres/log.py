@@ -66,7 +66,7 @@ class PostgresLog:
     may lack the last events of the old server and give their positions again. So does a TRUNCATE.
 
     With `notify` each append announces itself, and readers listen; without, they look more often. It keeps
-    the newest `max_events`, none of them longer than `max_age_seconds`.
+    the newest `max_events`, or a few hundredths more, and none longer than `max_age_seconds`.
     """
 
     def __init__(
@@ -242,6 +242,11 @@ class PostgresLog:
     async def _rows_once(self, name: str, parameters: Mapping[str, Any]) -> tuple[str, list[Row]]:
         async with self._pool.session() as session:
             rows = await session.fetch(statement(name), parameters)
+            if not rows:
+                raise LogError(
+                    "The log's table of bounds lost its only row: `insert into sync_events_bounds default"
+                    " values` starts a new history."
+                )
             return _epoch(session, rows[0][0]), list(rows)
 
     def _records(self, rows: Sequence[Row]) -> list[Record]:

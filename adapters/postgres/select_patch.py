@@ -5,8 +5,10 @@ learns that it broke: `notifies.get()` never wakes. All that aiopg wants to know
 descriptor is still open, and `os.fstat` says that of any descriptor.
 """
 
+import asyncio
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import aiopg.connection
@@ -19,7 +21,14 @@ class _DescriptorCheck:
     def select(readers: Sequence[int], *_: Any) -> None:
         """Raises OSError (EBADF) where a descriptor is closed."""
         for descriptor in readers:
-            os.fstat(descriptor)
+            try:
+                os.fstat(descriptor)
+            except OSError:
+                # aiopg then forgets the descriptor, and with it to take back its interest in writing: uvloop
+                # keeps a dead handle under that number, and no later connection with it can be made.
+                with suppress(OSError):
+                    asyncio.get_running_loop().remove_writer(descriptor)
+                raise
 
 
 def check_descriptors_without_select() -> None:

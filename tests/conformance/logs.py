@@ -13,7 +13,7 @@ from gateway.events import Event, Position
 from gateway.log import EventLog
 from tests.support.awkward_log import AwkwardLog
 from tests.support.clock import ManualClock
-from tests.support.postgres import log_database
+from tests.support.postgres import log_schema
 from tests.support.redis import make_log, redis_url
 
 UNTIL_THE_TEST_ENDS = 3600.0
@@ -47,7 +47,7 @@ class _PruningLog(PostgresLog):
 
 @asynccontextmanager
 async def _postgres(max_events: int, *, notify: bool) -> AsyncIterator[EventLog]:
-    async with log_database() as url:
+    async with log_schema() as url:
         log = _PruningLog(
             url,
             max_events=max_events,

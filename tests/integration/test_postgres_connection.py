@@ -1,11 +1,13 @@
 """What can be wrong with a Postgres, in one clear sentence; and aiopg's traps, each closed."""
 
 import asyncio
+import socket
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import psycopg2
 import pytest
+import uvloop
 
 from adapters.postgres.address import Address, Host
 from adapters.postgres.connection import Session, connect, require_version
@@ -18,6 +20,7 @@ from tests.support.postgres import (
     PASSWORD_USER,
     PostgresServer,
     connected,
+    database_of,
     execute,
     fresh_database,
     log_database,
@@ -54,8 +57,7 @@ async def session(url: str) -> AsyncIterator[Session]:
 
 
 def on_port(url: str, port: int, host: str = "127.0.0.1", user: str = "tidegate") -> str:
-    database = url.partition("?")[0].rpartition("/")[2]
-    return f"postgres://{user}@{host}:{port}/{database}"
+    return f"postgres://{user}@{host}:{port}/{database_of(url)}"
 
 
 async def refusal(url: str, **options: object) -> str:
@@ -201,8 +203,25 @@ async def test_the_first_of_several_hosts_that_takes_writes_is_used(server: Post
         dead_port = dead.port
     async with tcp_proxy(server.socket) as proxy:
         hosts = f"127.0.0.1:{dead_port},nowhere.invalid:1,127.0.0.1:{proxy.port}"
-        (await connect(f"postgres://tidegate@{hosts}/{url.partition('?')[0].rpartition('/')[2]}")).close()
+        (await connect(f"postgres://tidegate@{hosts}/{database_of(url)}")).close()
         assert proxy.connections == 1
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_refused_connection_does_not_hinder_the_next(
+    server: PostgresServer, new_loop: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    # Bound and not listening: whoever connects is refused.
+    with socket.socket() as closed, asyncio.Runner(loop_factory=new_loop) as runner:
+        closed.bind(("127.0.0.1", 0))
+        for _ in range(3):
+            with pytest.raises(LogError, match="Connection refused"):
+                runner.run(connect(f"postgres://127.0.0.1:{closed.getsockname()[1]}/x"))
+
+        async def connect_and_close() -> None:
+            (await connect(server.url())).close()
+
+        runner.run(connect_and_close())
 
 
 async def test_a_statement_that_the_server_cancels_is_an_error_and_no_cancellation(session: Session) -> None:
@@ -241,6 +260,12 @@ async def test_a_server_that_does_not_answer_in_time_costs_the_connection(url: s
     with pytest.raises(LogError, match="did not answer in time"):
         await session.fetch("select pg_sleep(60)")
     assert not session.is_usable
+
+
+async def test_a_session_that_the_server_ended_is_not_used_again(session: Session, url: str) -> None:
+    with connected(url) as connection:
+        execute(connection, TERMINATE_OTHERS)
+    await eventually(lambda: not session.is_usable, "its end is noticed while nobody uses it")
 
 
 async def test_an_error_in_a_statement_repeats_no_value_of_it(session: Session) -> None:

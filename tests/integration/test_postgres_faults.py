@@ -15,6 +15,7 @@ from tests.support.events import an_event
 from tests.support.postgres import (
     PostgresServer,
     connected,
+    database_of,
     execute,
     fresh_database,
     log_database,
@@ -106,7 +107,7 @@ async def test_nothing_is_lost_when_connections_are_cut(server: PostgresServer, 
 
 def through(proxy: TcpProxy, url: str) -> str:
     """The URL's database, reached through the proxy by a name that may stand for several addresses."""
-    return f"postgres://tidegate@localhost:{proxy.port}/{url.partition('?')[0].rpartition('/')[2]}"
+    return f"postgres://tidegate@localhost:{proxy.port}/{database_of(url)}"
 
 
 @pytest.fixture

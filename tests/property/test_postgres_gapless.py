@@ -12,7 +12,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - psycopg
 from adapters.postgres.log import PostgresLog
 from gateway.events import ORIGIN, Position, Record
 from tests.support.events import an_event
-from tests.support.postgres import connected, execute, log_database
+from tests.support.postgres import connected, execute, log_schema
 from tests.support.postgres_log import opened
 
 WRITERS = 3
@@ -105,7 +105,7 @@ class World:
 
 
 async def a_world(stack: AsyncExitStack) -> World:
-    url = await stack.enter_async_context(log_database())
+    url = await stack.enter_async_context(log_schema())
     log = await stack.enter_async_context(opened(url))
     return World(log, [stack.enter_context(connected(url)) for _ in range(WRITERS)])
 

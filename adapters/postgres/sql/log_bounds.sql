@@ -1,7 +1,7 @@
 select
     b.history::text, b.pruned_xid::text, b.pruned_id,
     coalesce(h.xid, b.pruned_xid)::text, coalesce(h.id, b.pruned_id)
-from sync_events_bounds b
+from (select * from sync_events_bounds limit 1) b
 left join lateral (
     select e.xid, e.id
     from sync_events e

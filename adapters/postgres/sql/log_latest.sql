@@ -1,10 +1,18 @@
 -- As log_read.sql, from the other end.
 select
     b.history::text, b.pruned_xid::text, b.pruned_id,
-    exists (select from sync_events g where g.xid >= pg_snapshot_xmin(pg_current_snapshot())),
+    coalesce(
+        (
+            select g.xid >= pg_snapshot_xmin(pg_current_snapshot())
+            from sync_events g
+            order by g.xid desc, g.id desc
+            limit 1
+        ),
+        false
+    ),
     r.xid::text, r.id, r.event_type, r.entity_type, r.entity_id, r.action, r.data, r.previous, r.moment,
     r.source, r.actor, r.metadata
-from sync_events_bounds b
+from (select * from sync_events_bounds limit 1) b
 left join lateral (
     select
         e.xid, e.id, e.event_type, e.entity_type, e.entity_id, e.action, e.data::text, e.previous::text,

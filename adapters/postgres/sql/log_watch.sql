@@ -13,7 +13,9 @@ select
         ) t
     )::float8,
     (
-        select extract(epoch from clock_timestamp() - min(e.recorded_at))
+        select extract(epoch from clock_timestamp() - e.recorded_at)
         from sync_events e
         where e.xid >= pg_snapshot_xmin(pg_current_snapshot())
+        order by e.xid, e.id
+        limit 1
     )::float8

@@ -10,12 +10,17 @@ oldest as (
         bool_and(e.recorded_at < clock_timestamp() - %(max_age_seconds)s * interval '1 second')
             over (order by e.xid, e.id) as is_aged
     from (
-        select o.xid, o.id, o.recorded_at
-        from sync_events o, sync_events_bounds b
-        where (o.xid, o.id) > (b.pruned_xid, b.pruned_id)
-            and o.xid < pg_snapshot_xmin(pg_current_snapshot())
-        order by o.xid, o.id
-        limit %(batch)s
+        select k.xid, k.id, k.recorded_at
+        from (select * from sync_events_bounds limit 1) b
+        cross join lateral (
+            -- From the floor on: what lies below has gone, but is in the index until the next vacuum.
+            select o.xid, o.id, o.recorded_at
+            from sync_events o
+            where (o.xid, o.id) > (b.pruned_xid, b.pruned_id)
+                and o.xid < pg_snapshot_xmin(pg_current_snapshot())
+            order by o.xid, o.id
+            limit %(batch)s
+        ) k
     ) e
 ),
 gone as (
@@ -24,4 +29,4 @@ gone as (
     where t.is_ours and e.xid = o.xid and e.id = o.id and (o.is_excess or o.is_aged)
     returning 1
 )
-select count(*) from gone
+select (select t.is_ours from turn t), (select count(*) from gone)
