@@ -4,7 +4,7 @@ import asyncio
 import shutil
 import signal
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
@@ -138,6 +138,44 @@ async def test_a_server_that_lost_its_tail_is_a_new_epoch_that_keeps_the_rest(
     assert log.epoch != epoch
     held = [0, 1, 2, 3, 4, *(range(20, 30) if others_append_first else ())]
     assert numbers(await log.read(start, 100)) == held
+
+
+async def test_nodes_that_see_a_lost_tail_agree_on_the_new_epoch(server: RedisServer) -> None:
+    async with AsyncExitStack() as stack:
+        nodes = [
+            await stack.enter_async_context(opened(server.url, timeout_seconds=SHORT_SECONDS))
+            for _ in range(3)
+        ]
+        start = (await nodes[0].bounds()).head
+        await publish(nodes[0], 1)
+        saved = server.directory / "saved"
+        shutil.copytree(server.directory / "appendonlydir", saved)
+        (last,) = await publish(nodes[0], 2)
+        for node in nodes:
+            assert numbers(await follow(node, start, 2)) == [1, 2]
+        server.kill()
+        server.forget()
+        saved.rename(server.directory / "appendonlydir")
+        server.start()
+        for error in await asyncio.gather(*(first_error(node, last) for node in nodes)):
+            assert isinstance(error, EpochChanged)
+
+        assert len({node.epoch for node in nodes}) == 1
+        assert numbers(await nodes[2].read(start, 10)) == [1]
+
+
+async def test_a_tail_goes_on_over_a_connection_that_was_cut(server: RedisServer) -> None:
+    async with behind_a_network(server) as (log, network):
+        (start,) = await publish(log, 0)
+        tail = log.tail(start)
+        for number in range(3):
+            waiting = asyncio.ensure_future(anext(tail))
+            with server.client() as client:
+                await until(lambda client=client: client.info()["blocked_clients"] == 1, "the tail waits")
+            network.cut()
+            await until(lambda number=number: log.reconnects == number + 1, "the tail reconnects")
+            await publish(log, number)
+            assert numbers(await waiting) == [number]
 
 
 async def test_an_append_sees_that_the_tail_was_lost_before_it_hides_it(
@@ -326,9 +364,9 @@ class TestOthersDelete:
 
     async def test_an_entry_of_somebody_else_is_trimmed_as_any_other(self, server: RedisServer) -> None:
         async with opened(server.url, max_events=3) as log:
-            await publish(log, 1)
             with server.client() as client:
-                client.xadd(f"tidegate:events:{log.epoch}", {"e": "world"})
+                client.xadd(f"tidegate:events:{log.epoch}", {"e": "world"}, id="1-1")
+            await publish(log, 1)
             positions = await publish(log, 2, 3, 4)
             assert (await log.bounds()).floor < positions[0]
             assert numbers(await log.latest(10)) == [2, 3, 4]

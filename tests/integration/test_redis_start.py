@@ -1,6 +1,8 @@
 """A Redis that can't hold a log, or is not there: one clear sentence each, and ways to reach one that can."""
 
+import asyncio
 import logging
+import re
 import shutil
 import socket
 import subprocess
@@ -19,6 +21,7 @@ from tests.support.loop import until
 from tests.support.redis import RedisServer, find_binary, make_log, opened, redis_server
 
 SECRET = "open-sesame"
+OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
 
 
 async def refusal(url: str) -> str:
@@ -65,6 +68,20 @@ async def test_a_user_that_may_too_little_is_a_clear_sentence() -> None:
             client.acl_setuser("ann", enabled=True, passwords=[f"+{SECRET}"], categories=["+@read"], keys="*")
         said = await refusal(f"redis://ann:{SECRET}@127.0.0.1:{server.port}")
         assert "lets its URL's user do too little" in said
+
+
+async def test_the_rights_that_the_manual_names_are_enough() -> None:
+    (rights,) = re.findall(r"The user needs `(.*?)`", OPERATIONS.read_text())
+    with redis_server() as server, server.client() as client:
+        client.execute_command("ACL", "SETUSER", "ann", "on", f">{SECRET}", "~tidegate:*", *rights.split())
+        async with opened(f"redis://ann:{SECRET}@127.0.0.1:{server.port}", timeout_seconds=1.0) as log:
+            (start,) = await log.append([an_event()])
+            tail = log.tail(start)
+            waiting = asyncio.ensure_future(anext(tail))
+            await until(lambda: client.info()["blocked_clients"] == 1, "the tail waits")
+            assert await works(log)
+            assert len(await waiting) == 1
+            await log.trim()
 
 
 async def test_a_replica_is_refused() -> None:

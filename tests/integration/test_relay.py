@@ -317,6 +317,29 @@ async def test_a_redis_that_dies_under_load_is_filled_again_for_the_same_cursors
             assert await held(server.url, source) == await all_of(source)
 
 
+async def test_a_reader_waits_through_a_refill_that_has_not_come_to_it_yet() -> None:
+    url = redis_url()
+    records = [a_record(number) for number in range(2, 8)]
+    start = Cursor("e", Position(1, 0))
+    async with a_target(url) as target:
+        await target.begin(None, start)
+        await target.append_at(records[:4], start)
+        async with opened(url, timeout_seconds=TIMEOUT_SECONDS) as log:
+            assert await follow(log, start.position, 4) == records[:4]
+            await target.begin(await target.end(), start)
+            await target.append_at(records[:2], start)
+
+            last = records[3].position
+            assert await log.read(last, 10) == []
+            reader = asyncio.create_task(follow(log, last, 2))
+            await let_others_run()
+            await target.append_at(records[2:3], Cursor("e", records[1].position))
+            await let_others_run()
+            await target.append_at(records[3:], Cursor("e", records[2].position))
+            assert await reader == records[4:]
+            assert log.epoch == "e"
+
+
 async def test_a_redis_that_is_emptied_while_its_source_is_quiet_is_filled_again() -> None:
     source = a_source()
     positions = await publish(source, *range(50))
