@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from adapters.memory import MemoryLog
 from gateway.clock import Clock
@@ -9,6 +11,9 @@ from gateway.errors import ConfigError, LogError
 from gateway.log import EventLog
 from gateway.settings import POSTGRES, REDIS, SQLITE, Settings
 from gateway.shared import SharedStore
+
+if TYPE_CHECKING:
+    from adapters.redis import RedisConnection
 
 
 def open_log(settings: Settings, clock: Clock) -> EventLog:
@@ -42,8 +47,8 @@ def open_shared(settings: Settings) -> SharedStore | None:
             return PostgresShared(url)
         if url.startswith(REDIS):
             with needs_extra("redis", "redis"):
-                from adapters.redis import Address, RedisConnection, RedisShared
-            return RedisShared(RedisConnection(Address.parse(url)))
+                from adapters.redis import RedisShared
+            return RedisShared(_redis_connection(settings))
     return None
 
 
@@ -97,10 +102,19 @@ def _postgres(settings: Settings) -> EventLog:
 
 def _redis(settings: Settings, clock: Clock) -> EventLog:
     with needs_extra("redis", "redis"):
-        from adapters.redis import Address, RedisConnection, RedisLog
+        from adapters.redis import RedisLog
     return RedisLog(
-        RedisConnection(Address.parse(settings.log.url)),
+        _redis_connection(settings),
         clock,
         max_events=settings.log.max_events,
         max_age_seconds=settings.log.max_age_seconds,
     )
+
+
+def _redis_connection(settings: Settings) -> "RedisConnection":
+    from adapters.redis import Address, RedisConnection
+
+    address = Address.parse(settings.log.url)
+    if address.ca_file is not None:
+        address = replace(address, ca_file=str(settings.base_dir / address.ca_file))
+    return RedisConnection(address)
