@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: run test lint bench-fanout clean
+.PHONY: run test lint load bench-fanout clean
 
 run: $(INSTALLED)
 	@$(BIN)/tidegate demo
@@ -17,6 +17,9 @@ lint: $(INSTALLED)
 	@$(BIN)/ruff format --check .
 	@$(BIN)/lint-imports
 	@$(BIN)/mypy
+
+load: $(INSTALLED)
+	@$(BIN)/python loadtests/load.py
 
 bench-fanout: $(INSTALLED)
 	@$(BIN)/python loadtests/fanout.py
