@@ -18,12 +18,10 @@ class Board:
         self.owed = 0
         self.is_publishing = True
 
-    def cut_streams(self) -> int:
-        """Breaks every open stream, as a network does; says how many."""
-        streams = tuple(self.streams)
-        for stream in streams:
+    def cut_streams(self) -> None:
+        """Breaks every open stream, as a network does."""
+        for stream in tuple(self.streams):
             stream.cut()
-        return len(streams)
 
 
 _boards: WeakKeyDictionary[Environment, Board] = WeakKeyDictionary()

@@ -36,11 +36,14 @@ __all__ = ["LegacyPoller", "MigratingUser", "PlannedShape", "Publisher", "Stream
 USERS, SECONDS = 60, 40
 DEFAULTS = Limits()
 BROKEN, REFUSED = 1, 2
+# Locust's own default is every address of the machine.
+WEB_HOST = "127.0.0.1"
 
 
 @events.init_command_line_parser.add_listener
 def add_options(parser: ArgumentParser) -> None:
-    """The options that are ours, beside Locust's."""
+    """The options that are ours, beside Locust's; and its web page is for this machine."""
+    parser.set_defaults(web_host=WEB_HOST)
     parser.add_argument(
         "--plan", default=",".join(PARTS), help=f"what happens: some of {', '.join(PARTS)} (all of them)"
     )
@@ -61,6 +64,8 @@ def prepare(environment: Environment, **_: Any) -> None:
         # In the web interface a host may still be typed in; each user looks again.
         if environment.host:
             address_of(environment.host)
+        if not options.headless:
+            address_of(f"http://{options.web_host}")
         assert isinstance(environment.shape_class, PlannedShape)
         environment.shape_class.plan = Plan(
             options.num_users or USERS, options.run_time or SECONDS, parse_parts(options.plan)

@@ -43,7 +43,7 @@ def address_of(host: str) -> Address:
         allowed = False
     if not allowed or parts.hostname is None:
         raise NotLoopbackError(
-            f"These users load this machine only: the host must be http://127.0.0.1:PORT, not {host!r}."
+            f"Load and its web page stay on this machine: http://127.0.0.1:PORT is allowed, not {host!r}."
         )
     return Address(parts.hostname, parts.port or 80)
 

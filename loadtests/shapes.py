@@ -25,10 +25,14 @@ class PlannedShape(LoadTestShape):
     use_common_options = True
     plan: Plan
 
-    def reset_time(self) -> None:
-        super().reset_time()
+    def __init__(self) -> None:
+        super().__init__()
         self._percentage: int | None = None
         self._storms = 0
+
+    def reset_time(self) -> None:
+        super().reset_time()
+        self._percentage, self._storms = None, 0
 
     def tick(self) -> tuple[int, float] | None:
         second, plan = self.get_run_time(), self.plan

@@ -89,10 +89,18 @@ class EventStream:
             self._sock.settimeout(seconds * SILENCE_FACTOR)
 
     def cut(self) -> None:
-        """Breaks the connection, as a network does; whoever reads gets a StreamError."""
-        self.was_cut = True
-        if self._sock is not None:
+        """Breaks the connection, as a network does; whoever reads gets a StreamError.
+
+        Does nothing to a stream that is still being opened, or has ended already.
+        """
+        if self._sock is None:
+            return
+        try:
             self._sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            # The other side was quicker: what its reader gets is not our doing.
+            return
+        self.was_cut = True
 
 
 def with_query(path: str, parameters: Mapping[str, str]) -> str:

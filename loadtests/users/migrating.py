@@ -126,7 +126,8 @@ class MigratingUser(FastHttpUser):
         """
         if stream.status == 204:
             self._go(streaming=False)
-            return 0
+            # Not at once: a gateway whose two answers disagree must not be asked without a pause.
+            return self._interval_ms
         if stream.status != 200:
             self._reader.tell("stream", failure=f"answered {stream.status} instead of an event stream")
             return RETRY_MS

@@ -30,7 +30,7 @@ async def run(*arguments: str) -> tuple[int | None, str]:
 
 
 async def locust(*arguments: str) -> tuple[int | None, str]:
-    return await run("-m", "locust", "-f", "loadtests/locustfile.py", "--headless", *arguments)
+    return await run("-m", "locust", "-f", "loadtests/locustfile.py", *arguments)
 
 
 @pytest.mark.slow
@@ -55,7 +55,9 @@ async def test_a_run_that_only_fails_ends_with_1_and_says_why() -> None:
         bound.bind(("127.0.0.1", 0))
         host = f"http://127.0.0.1:{bound.getsockname()[1]}"
 
-        code, output = await locust("--host", host, "-u", "2", "-t", "5", "--plan", "", "LegacyPoller")
+        code, output = await locust(
+            "--headless", "--host", host, "-u", "2", "-t", "5", "--plan", "", "LegacyPoller"
+        )
 
     assert code == 1, output
     assert "FAILED: There were " in output
@@ -64,14 +66,15 @@ async def test_a_run_that_only_fails_ends_with_1_and_says_why() -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("--host", "http://192.0.2.1:8080"), "load this machine only"),
-        (("--host", "http://127.0.0.1:1", "-u", "5000"), "not 5,000"),
-        (("--host", "http://127.0.0.1:1", "-t", "2h"), "not 7200"),
-        (("--host", "http://127.0.0.1:1", "--plan", "flood"), "there is no flood"),
+        (("--headless", "--host", "http://192.0.2.1:8080"), "not 'http://192.0.2.1:8080'"),
+        (("--web-host", "0.0.0.0"), "not 'http://0.0.0.0'"),
+        (("--headless", "-u", "5000"), "not 5,000"),
+        (("--headless", "-t", "2h"), "not 7200"),
+        (("--headless", "--plan", "flood"), "there is no flood"),
     ],
-    ids=["another machine", "too many users", "too long", "an unknown plan"],
+    ids=["another machine", "a page for others", "too many users", "too long", "an unknown plan"],
 )
-async def test_a_run_without_bounds_is_refused_with_2(arguments: tuple[str, ...], sentence: str) -> None:
+async def test_a_run_out_of_bounds_is_refused_with_2(arguments: tuple[str, ...], sentence: str) -> None:
     code, output = await locust(*arguments)
 
     assert code == 2, output
