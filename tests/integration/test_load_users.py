@@ -17,6 +17,7 @@ from tests.support.upstream import raw_upstream, upstream
 
 TICKETS = f"{FLAGS}/tickets"
 STREAM_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
+SYNCED = ("SYNC delivery", "SYNC delivery (polled)", "SYNC catch-up")
 SAID_AT, SAID_LATER = "2026-11-20T10:30:00.123Z", "2026-11-20T10:30:01.456Z"
 
 
@@ -103,12 +104,15 @@ async def test_a_stream_that_is_refused_or_ends_unannounced_is_a_failure(answer:
     assert [error for error in last["errors"] if failure in error]
 
 
-async def test_events_that_a_stream_user_never_had_are_owed(gateway: GatewayThread) -> None:
+async def test_events_that_a_stream_user_never_had_are_owed(
+    start_gateway: Callable[..., GatewayThread],
+) -> None:
+    gateway = start_gateway(make_settings(stream={"retry_ms": 600_000}))
     async with swarm(gateway.port, "StreamUser=1", "Publisher=1", "Publisher.interval_seconds=0.02") as users:
         await users.until(lambda table: table["SSE first event"] == 1)
         await users.say("publish")
         await users.until(lambda table: table["SSE delivery"] >= 3)
-        # It is cut off for a second, and stopped before it comes back.
+        # It is to come back in ten minutes, and is stopped before that.
         await users.say("cut")
         cut = await users.until(lambda table: table["SSE cut"] == 1)
         await users.until(lambda table: table["POST publish"] > cut["POST publish"] + 3)
@@ -198,6 +202,8 @@ async def test_migrating_users_follow_the_flag_both_ways_and_miss_nothing(ticket
     users_of = swarm(tickets.port, "MigratingUser=3", "Publisher=1", "Publisher.interval_seconds=0.02")
     async with operator(tickets.port) as admin, users_of as users:
         await admin.make(TICKETS, stage="live", percentage=0, pollIntervalMs=200)
+        # From here on each has a position, and owes everything after it.
+        await users.until(lambda table: table["GET poll 200"] == 3)
         await users.say("publish")
         await users.until(lambda table: table["SYNC delivery (polled)"] >= 30)
         for there_and_back in (1, 2):
@@ -209,8 +215,7 @@ async def test_migrating_users_follow_the_flag_both_ways_and_miss_nothing(ticket
             await to_percentage(admin, 0)
             await users.until(lambda table, count=count: table["SYNC to polling"] == count)
         await users.say("quiet")
-        quiet = await users.until(lambda table: table["POST publish"] > 0)
-        await users.until(lambda table: table["GET poll 304"] >= quiet["GET poll 304"] + 6)
+        await users.until(lambda table: sum(table[row] for row in SYNCED) == 3 * table["POST publish"])
         table, last = await users.end()
 
     assert table["SYNC bye (disconnected)"] == 6
