@@ -60,6 +60,7 @@ class MigratingUser(FastHttpUser):
     def _poll(self) -> None:
         url, self._poll_url = self._poll_url, None
         headers = {}
+        more = False
         if url is None:
             url = with_query(POLL_PATH, self._selection)
             if self._cursor is not None:
@@ -71,11 +72,12 @@ class MigratingUser(FastHttpUser):
             else:
                 # Also a 410: it is how the end of polling is said.
                 response.success()
-                self._answered(response.status_code, response.headers, response.content)
-        if not self._is_streaming:
+                more = self._answered(response.status_code, response.headers, response.content)
+        if not self._is_streaming and not more:
             gevent.sleep(self._interval_ms / 1000)
 
-    def _answered(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+    def _answered(self, status: int, headers: Mapping[str, str], body: bytes) -> bool:
+        """Takes an answer, and goes where it says; gives whether more events wait behind it."""
         if self._told_at is not None:
             self._reader.tell("to polling", (time.perf_counter() - self._told_at) * 1000)
             self._told_at = None
@@ -84,6 +86,7 @@ class MigratingUser(FastHttpUser):
         if headers.get("Fetch-Mode") == STREAMING and not more:
             link = _LINK.search(headers.get("Link", ""))
             self._go(streaming=True, url=link[1] if link else None)
+        return more
 
     def _take_answer(self, answer: Mapping[str, Any]) -> bool:
         """The events of an answer; gives whether more wait behind them."""
@@ -103,7 +106,9 @@ class MigratingUser(FastHttpUser):
 
     def _stream(self) -> None:
         url, self._stream_url = self._stream_url, None
-        stream = EventStream(self._address, url or with_query(EVENTS_PATH, self._selection), self._cursor)
+        # A Link that has a cursor is taken at its word: the header would win over it.
+        cursor = None if url is not None and "lastEventId=" in url else self._cursor
+        stream = EventStream(self._address, url or with_query(EVENTS_PATH, self._selection), cursor)
         self._reader.ask()
         try:
             with stream:
