@@ -13,12 +13,12 @@ from aiohttp import web
 
 from adapters.upstream import LegacyRoute, UpstreamSource
 from flags.errors import StoreUnreadable
-from flags.file_store import FileFlagStore
-from flags.late_preferences import LatePreferences
 from flags.preferences import Preferences
 from flags.store import FlagStore
 from flags.telemetry import Telemetry
 from flags.token_bucket import ClientLimits, Rate
+from gateway.archive import Archive
+from gateway.arrivals import Arrivals
 from gateway.audience import Audience
 from gateway.clock import Clock, SystemClock
 from gateway.components import Components
@@ -35,6 +35,7 @@ from gateway.handlers.migration import MigrationHandler
 from gateway.handlers.poll import PollHandler
 from gateway.handlers.problems import problems_middleware
 from gateway.handlers.publish import PublishHandler, PublishLimits
+from gateway.handlers.scan import Scanner
 from gateway.handlers.stream import StreamHandler, StreamOptions
 from gateway.handlers.terms import PollingTerms
 from gateway.history import History
@@ -43,12 +44,15 @@ from gateway.interest import Interest
 from gateway.log import EventLog
 from gateway.logs import log_event
 from gateway.metrics import GatewayCollector, make_registry
-from gateway.open_log import open_log
+from gateway.open_flags import open_flags
+from gateway.open_log import open_leases, open_log
 from gateway.parity_parts import make_parity
 from gateway.parity_sampler import ParitySampler
 from gateway.pollers import Pollers
+from gateway.replays import Replays
 from gateway.server import PROBLEMS, GatewayRunner
 from gateway.settings import Settings
+from gateway.shared import SharedStore
 from gateway.supervisor import Supervisor
 from gateway.transfer import Transfer
 
@@ -71,9 +75,12 @@ class Gateway:
     settings: Settings
     clock: Clock
     log: EventLog
+    shared: SharedStore | None
     history: History
     hub: Hub
+    archive: Archive
     follower: Follower
+    replays: Replays
     interest: Interest
     upstreams: UpstreamSource
     supervisor: Supervisor
@@ -92,20 +99,18 @@ class Gateway:
         Raises ConfigError where the flags or the log can't be used.
         """
         try:
+            await self.log.start()
+            if self.shared is not None:
+                await self.shared.start()
             await self.flags.start()
             await self.preferences.start()
-        except StoreUnreadable as error:
-            await self.flags.close()
-            raise ConfigError(f"flags.store: {error.detail}") from error
-        try:
-            await self.log.start()
-            bounds = await self.log.bounds()
-        except LogError as error:
+            await self.follower.start()
+        except (StoreUnreadable, LogError) as error:
             await self._close_stores()
-            raise ConfigError(f"log.url: {error.detail}") from error
-        self.history.open(self.log.epoch, bounds.floor)
-        self.hub.start()
+            name = "log.url" if isinstance(error, LogError) else "flags.store"
+            raise ConfigError(f"{name}: {error.detail}") from error
         self.supervisor.run("follower", self.follower.run)
+        self.replays.start(self.supervisor)
         if self.parity.lanes:
             self.supervisor.run("parity", self.parity.run)
         await self.upstreams.start()
@@ -131,14 +136,16 @@ class Gateway:
         await self.log.close()
         await self.preferences.close()
         await self.flags.close()
+        if self.shared is not None:
+            await self.shared.close()
 
     def not_ready(self) -> list[str]:
         """Why no new client should come here, one sentence each."""
         reasons = []
         if self.hub.is_draining:
             reasons.append("The gateway is stopping.")
-        if not self.follower.is_following:
-            reasons.append("The log is out of reach.")
+        if self.follower.trouble is not None:
+            reasons.append(self.follower.trouble)
         for upstream in self.upstreams.health():
             if not upstream.connected:
                 reasons.append(f"The upstream of {upstream.path} fails: {upstream.last_error}")
@@ -148,13 +155,20 @@ class Gateway:
 GATEWAY = web.AppKey("gateway", Gateway)
 
 
-def create_app(settings: Settings, *, clock: Clock | None = None, hand_over: bool = True) -> web.Application:
+def create_app(
+    settings: Settings,
+    *,
+    clock: Clock | None = None,
+    hand_over: bool = True,
+    log: EventLog | None = None,
+) -> web.Application:
     """The gateway as an application of the running event loop.
 
-    `hand_over` says whether streams' connections are taken over from aiohttp (gateway/handover.py).
+    `log` is one that is not started yet, in place of that of `log.url`. `hand_over` says whether streams'
+    connections are taken over from aiohttp (gateway/handover.py).
     """
     clock = clock or SystemClock()
-    gateway = _build(settings, clock)
+    gateway = _build(settings, clock, log)
     problems: Counter[str] = Counter()
     app = web.Application(middlewares=[problems_middleware(problems)])
     app[GATEWAY] = gateway
@@ -174,9 +188,9 @@ def create_app(settings: Settings, *, clock: Clock | None = None, hand_over: boo
     return app
 
 
-def _build(settings: Settings, clock: Clock) -> Gateway:
+def _build(settings: Settings, clock: Clock, log: EventLog | None) -> Gateway:
     bounds = settings.history.model_dump()
-    log = open_log(settings, clock)
+    log = log or open_log(settings, clock)
     history = History(**bounds, id_aliases=_id_aliases(settings))
     timing = HubTiming(
         heartbeat_seconds=settings.stream.heartbeat_seconds,
@@ -186,13 +200,14 @@ def _build(settings: Settings, clock: Clock) -> Gateway:
     )
     hub = Hub(history, asyncio.get_running_loop(), clock, timing, fan_in=settings.hints.fan_in)
     interest = Interest(hub.groups, clock)
-    upstreams = UpstreamSource(_routes(settings), log, interest.wants, clock)
+    leases = open_leases(settings, clock)
+    shared = None if leases is None else leases.store
+    upstreams = UpstreamSource(_routes(settings), log, interest.wants, clock, leases=leases)
     interest.on_new = upstreams.wake
+    archive = Archive(log, history, clock)
     follower = Follower(log, history, hub, clock)
-    path = settings.base_dir / settings.flags.store.removeprefix("file:")
-    tell = partial(log_event, _log)
-    flags = FileFlagStore(path, tell=tell)
-    preferences = LatePreferences(path.with_name(f"{path.stem}.preferences.db"), tell=tell)
+    replays = Replays(history, archive, hub)
+    flags, preferences = open_flags(settings, shared, clock)
     owned = _owned_types(settings)
     windows = GuardWindows(window_seconds(flags.snapshot, owned))
     limits = ClientLimits(REPORTS_EACH, REPORTS_TOTAL, MOST_REPORTERS, clock.monotonic())
@@ -207,9 +222,12 @@ def _build(settings: Settings, clock: Clock) -> Gateway:
         settings,
         clock,
         log,
+        shared,
         history,
         hub,
+        archive,
         follower,
+        replays,
         interest,
         upstreams,
         Supervisor(),
@@ -247,6 +265,7 @@ def _add_handlers(app: web.Application, gateway: Gateway, problems: Counter[str]
     terms = PollingTerms(components, callers, gateway.flags.revisions)
     review = partial(hub.review, transfer.review)
     gateway.flags.subscribe(lambda before, after: review())
+    arrivals = Arrivals(history, gateway.archive, gateway.follower)
     id_aliases = _id_aliases(settings)
     options = StreamOptions(
         heartbeat_seconds=settings.stream.heartbeat_seconds,
@@ -270,11 +289,15 @@ def _add_handlers(app: web.Application, gateway: Gateway, problems: Counter[str]
     )
     guard = GuardCollector(gateway.guardian, gateway.telemetry)
     handlers = (
-        StreamHandler(history, hub, clock, transfer, callers, gateway.audience, id_aliases, options),
+        StreamHandler(
+            history, hub, arrivals, clock, transfer, callers, gateway.audience, id_aliases, options
+        ),
         publish,
         PollHandler(
             history,
             hub,
+            arrivals,
+            Scanner(history, gateway.archive),
             gateway.interest,
             asyncio.get_running_loop(),
             components,

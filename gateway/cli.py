@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gateway.cli_flags import flags_app
+from gateway.cli_postgres import postgres_app
 from gateway.commands.options import DEFAULT_GATEWAY, GatewayOption, ending
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(flags_app, name="flags")
+app.add_typer(postgres_app, name="postgres")
 
 
 class LogLevel(enum.StrEnum):
@@ -137,10 +139,11 @@ def check_config(
     with ending():
         file = _config_file(config)
         settings = _settings(file)
+        from gateway.commands.check import as_json_text, summary
+
         if as_json:
-            typer.echo(settings.model_dump_json(indent=2))
+            typer.echo(as_json_text(settings))
             return
-        from gateway.commands.check import summary
 
         typer.echo("\n".join(summary(settings, str(file) if file else None)))
 
@@ -246,6 +249,52 @@ def tail(
         parameters.append(("hints", hints.value))
         wanted = Wanted(url, tuple(parameters), cursor, limit, as_json)
         raise typer.Exit(asyncio.run(follow(wanted, Backoff(base_seconds=1.0, cap_seconds=30.0))))
+
+
+@app.command()
+def relay(
+    source: Annotated[
+        str, typer.Option("--from", metavar="URL", help="The log to read: postgres://…", envvar="RELAY_FROM")
+    ],
+    target: Annotated[
+        str, typer.Option("--to", metavar="URL", help="The log to fill: redis://…", envvar="RELAY_TO")
+    ],
+    max_events: Annotated[int, typer.Option(min=1, metavar="N", help="Events that the target keeps.")] = (
+        1_000_000
+    ),
+    max_age_seconds: Annotated[
+        float, typer.Option(min=1, metavar="S", help="How long the target keeps an event.")
+    ] = 604_800.0,
+    lock_seconds: Annotated[
+        float,
+        typer.Option(min=0.1, metavar="S", help="After that long another relay takes over from a dead one."),
+    ] = 5.0,
+    log_level: Annotated[LogLevel, typer.Option(help="What goes to standard error.")] = LogLevel.INFO,
+) -> None:
+    """Copy the events of a Postgres log into Redis, where any number of gateways read them.
+
+    Positions and epoch carry over: a cursor is good at gateways of either. A Redis that lost events is filled
+    again from Postgres. Run two of these, for when one dies; one of them works at a time. What stands on a
+    command line others may read: the URLs may be given as RELAY_FROM and RELAY_TO in the environment.
+
+    \b
+    Examples:
+      tidegate relay --from postgres://gateway@db/events --to redis://cache
+      tidegate relay --from postgres://gateway@db/events --to rediss://:secret@cache:6380/0?prefix=shop
+
+    \b
+    Exit codes:
+      0  ended as asked
+      1  unexpected failure
+      2  an option is wrong
+      4  a log can't be used at the start; later failures are tried again for ever
+    """
+    with ending():
+        from gateway.commands.loop import run
+        from gateway.commands.relay import Wanted, run_relay
+
+        wanted = Wanted(source, target, max_events, max_age_seconds, lock_seconds)
+        run(run_relay(wanted, log_level.value))
 
 
 @app.command()

@@ -249,6 +249,13 @@ class EpochChanged(LogError):
     title = "The log has started over"
 
 
+class TargetMoved(LogError):
+    """A log that a relay fills does not end where the relay thought: nothing was changed."""
+
+    slug = "target-moved"
+    title = "The relay's target has moved"
+
+
 class ConfigError(TidegateError):
     """A setting is unknown or wrong. `detail` names the key and where it was set."""
 

@@ -1,17 +1,30 @@
 """Brings the log's records into this node's history."""
 
+import asyncio
+import logging
 from collections.abc import Callable
+from functools import partial
 
 from gateway.clock import Clock
-from gateway.history import History
+from gateway.errors import EpochChanged, LogError, TrimmedError
+from gateway.history import History, ResetReason
 from gateway.hub import Hub
 from gateway.log import EventLog
+from gateway.logs import log_event
+from gateway.warming import warm
+
+_log = logging.getLogger(__name__)
+
+WARMING = "The history is being warmed from the log."
+STOPPED = "The log is not being followed."
 
 
 class Follower:
-    """Reads the log from where the history ends. `is_following` is False while the log is out of reach.
+    """Reads the log from where the history ends.
 
-    `on_grown` is called when the history has grown; the hub is woken before that.
+    `trouble` is why the history does not follow the log now, in one sentence; None where it does.
+
+    `on_grown` is called when the history has grown, or started over; the hub is woken before that.
     """
 
     def __init__(self, log: EventLog, history: History, hub: Hub, clock: Clock) -> None:
@@ -19,19 +32,76 @@ class Follower:
         self._history = history
         self._hub = hub
         self._clock = clock
-        self.is_following = False
+        self.trouble: str | None = WARMING
         self.on_grown: Callable[[], None] = lambda: None
+        self._waiters: set[asyncio.Future[None]] = set()
+
+    @property
+    def is_following(self) -> bool:
+        return self.trouble is None
+
+    async def start(self) -> None:
+        """Opens the history with the newest events of the log, and starts the hub. Raises LogError."""
+        await warm(self._log, self._history, self._clock)
+        self._hub.start()
+
+    async def progress(self) -> None:
+        """Returns once the history has grown, or started over."""
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.add(waiter)
+        try:
+            await waiter
+        finally:
+            self._waiters.discard(waiter)
+
+    def _tell(self) -> None:
+        self.on_grown()
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
 
     async def run(self) -> None:
-        """Follows until the log is closed. Raises LogError where it is lost; run it again then."""
+        """Follows until the log is closed. Raises LogError where it is lost; run it again then.
+
+        Where the log has let go of events that this node has not read, or has started over, the history
+        starts over too, and every stream gets a `reset`.
+        """
         try:
-            self.is_following = True
+            while (lost := await self._follow()) is not None:
+                await self._start_over(lost)
+            self.trouble = STOPPED
+        except LogError as error:
+            self.trouble = f"The log is out of reach: {error.detail}"
+            raise
+        except BaseException:
+            self.trouble = STOPPED
+            raise
+
+    async def _follow(self) -> ResetReason | None:
+        """Follows until the log is closed (None), or can't be followed from the history's head any more."""
+        try:
+            # A tail gives no sign before its first record; this says whether the log can be reached.
+            await self._log.bounds()
+            if self._log.epoch != self._history.epoch:
+                return "epoch"
+            self.trouble = None
             async for records in self._log.tail(self._history.head_position):
                 now = self._clock.monotonic()
                 for record in records:
                     self._history.append(record, now)
                 self._hub.wake()
-                self.on_grown()
+                self._tell()
                 await self._hub.room()
-        finally:
-            self.is_following = False
+        except TrimmedError:
+            return "trimmed"
+        except EpochChanged:
+            return "epoch"
+        return None
+
+    async def _start_over(self, lost: ResetReason) -> None:
+        self.trouble = WARMING
+        log_event(_log, logging.WARNING, "history_starts_over", reason=lost, epoch=self._log.epoch)
+        fresh = self._history.blank()
+        await warm(self._log, fresh, self._clock)
+        await self._hub.start_over(partial(self._history.become, fresh), lost)
+        self._tell()

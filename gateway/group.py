@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
 from gateway import control, eventstream
-from gateway.events import Event
+from gateway.events import Event, Position
 from gateway.hints import Debouncer, HintTiming, Refresh
 from gateway.history import History, HistoryEntry
 from gateway.index import SelectorIndex
@@ -60,7 +60,7 @@ class Group:
         self.selector = selector
         self.delivery = delivery if delivery is not None else Delivery()
         self.members: dict[Subscriber, None] = {}
-        self.waiters: set[Future[None]] = set()
+        self.waiters: set[Future[Position]] = set()
         self.readers = 0
         self.outbox: Outbox = []
         self.offered = 0
@@ -102,24 +102,35 @@ class Group:
         return b"".join(frames)
 
     def hint_frames(
-        self, refreshes: Sequence[Refresh], number: int, history: History, readers: int, least: int = 0
+        self,
+        refreshes: Sequence[Refresh],
+        number: int,
+        history: History,
+        readers: int,
+        least: int = 0,
+        below: str | None = None,
     ) -> list[bytes]:
         """The frames of hints, the oldest first, for that many readers who have all up to entry `number`.
 
         No cursor is before entry `least`, for whoever had everything and all hints up to there.
 
         The cursor of each leaves room for all that come after it: a reader that got only the first of them,
-        and resumes, gets the others.
+        and resumes, gets the others. `below` is the cursor for a number below the history's floor, for a
+        reader that reads the log; else it is the one right before what the reader lacks.
         """
         frames = []
+        lacks = self.oldest_position()
         for refresh in reversed(refreshes):
+            cursor = history.cursor(number)
+            if number < history.floor:
+                cursor = below or (cursor if lacks is None else history.cursor_at(lacks.before))
             frames.append(
                 control.refresh(
                     entity_type=refresh.entity_type,
                     entity_id=refresh.entity_id,
                     event_types=refresh.event_types,
                     count=refresh.count,
-                    cursor=history.cursor(number),
+                    cursor=cursor,
                     jitter_ms=control.spread_ms(readers),
                 )
             )
@@ -128,6 +139,7 @@ class Group:
             else:
                 room = history.number_before_time(refresh.deadline)
             number = max(least, min(number, room))
+            lacks = min(lacks or refresh.first_position, refresh.first_position)
         frames.reverse()
         return frames
 
@@ -142,6 +154,15 @@ class Group:
         """`payload` in this group's HTTP framing."""
         return eventstream.chunk(payload) if self.delivery.chunked else payload
 
+    def oldest_position(self) -> Position | None:
+        """The position of the first entry that the members have no hint for; None where they lack none."""
+        return self.debouncer.oldest_position() if self.debouncer is not None else None
+
+    def start_over(self) -> None:
+        """Forgets the hints that are pending: every reader is told to refetch all it has."""
+        if self.debouncer is not None:
+            self.debouncer.take_all()
+
     def ended(self, payload: bytes) -> bytes:
         """`payload` as the last of the response's body."""
         return self.framed(payload) + eventstream.LAST_CHUNK if self.delivery.chunked else payload
@@ -151,7 +172,9 @@ def observe(debouncer: Debouncer, number: int, entry: HistoryEntry) -> None:
     """Counts an entry towards the hints; an event without an entity has none."""
     event = entry.event
     if event.entity_type is not None and event.entity_id is not None:
-        debouncer.observe(event.entity_type, event.entity_id, event.event_type, number, entry.at)
+        debouncer.observe(
+            event.entity_type, event.entity_id, event.event_type, number, entry.at, entry.position
+        )
 
 
 class Groups:

@@ -4,7 +4,7 @@ It is every subscriber's queue. A subscriber is a number: the last entry that it
 """
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, Self
 
 from gateway.events import EARLIEST, MAX_CURSOR_CHARACTERS, Cursor, Event, Position, Record, event_json
 from gateway.ring import Ring
@@ -60,6 +60,9 @@ class History:
         max_bytes: int,
         id_aliases: Mapping[str, str],
     ) -> None:
+        self.max_events = max_events
+        self.max_age_seconds = max_age_seconds
+        self.max_bytes = max_bytes
         self._ring: Ring[HistoryEntry] = Ring(
             max_entries=max_events, max_age_seconds=max_age_seconds, max_bytes=max_bytes
         )
@@ -70,6 +73,24 @@ class History:
         """Starts the history of `epoch`, of which everything up to `floor` is not held here."""
         self.epoch = epoch
         self._ring.start_at(floor)
+
+    def blank(self) -> Self:
+        """Another history with these bounds, that is not open yet."""
+        return type(self)(
+            max_events=self.max_events,
+            max_age_seconds=self.max_age_seconds,
+            max_bytes=self.max_bytes,
+            id_aliases=self._id_aliases,
+        )
+
+    def become(self, other: Self) -> None:
+        """Starts over with what `other` holds, which is not to be used any more.
+
+        Its entries get new numbers: every number given so far is below the floor then.
+        """
+        other._ring.start_after(self._ring.head)
+        self._ring = other._ring
+        self.epoch = other.epoch
 
     @property
     def head(self) -> int:
@@ -86,15 +107,24 @@ class History:
         return self._ring.head_position
 
     @property
+    def floor_position(self) -> Position:
+        """Every event of the log after it, up to the head, is held."""
+        return self._ring.floor_position
+
+    @property
     def size_bytes(self) -> int:
         """What the entries take, estimated from their frames."""
         return self._ring.size_bytes
 
     def append(self, record: Record, now: float) -> None:
         """Adds the log's next record. Raises ValueError where it does not come after the last."""
+        self._ring.append(self.entry(record, now))
+
+    def entry(self, record: Record, now: float) -> HistoryEntry:
+        """The entry of a record of this epoch, which is not added."""
         cursor = str(Cursor(self.epoch, record.position))
         json = event_json(record.event, cursor, self._id_aliases)
-        self._ring.append(HistoryEntry(record.position, record.event, cursor, json, now))
+        return HistoryEntry(record.position, record.event, cursor, json, now)
 
     def leave_json(self, entry: HistoryEntry) -> bytes:
         """The event as it goes to a reader whose view the entity has left."""
@@ -129,6 +159,14 @@ class History:
     def cursor(self, number: int) -> str:
         """The cursor of a number up to the head; below the floor, one that is answered with a reset."""
         return self.cursor_at(self._ring.position_of(number))
+
+    def position(self, number: int) -> Position | None:
+        """The position of a number up to the head; None below the floor."""
+        return self._ring.position_of(number) if number >= self._ring.floor else None
+
+    def number_at(self, position: Position) -> int | None:
+        """The number of the last entry at or before `position`, or None where that is below the floor."""
+        return self._ring.number_at(position)
 
     def cursor_at(self, position: Position) -> str:
         return str(Cursor(self.epoch, position))

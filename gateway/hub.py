@@ -9,6 +9,9 @@ loop between which accepting, publishing and answering go on:
 - *jobs* (heartbeats, reviews, a drain) run between flushes, so that the cursors they carry hold;
 - *chases* bring single subscribers, resuming or fallen behind, from their number to the head.
 
+A subscriber whose number is below the history's floor is *behind*: `on_behind` may see to it that it gets
+what it lacks from the log (gateway/replays.py) and comes back to the chase, else it gets a `reset`.
+
 Invariant: a LIVE subscriber was sent all matching entries up to `max(subscriber.number, hub.flushed)`.
 """
 
@@ -18,19 +21,22 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from gateway import control
 from gateway.alarm import Alarm
 from gateway.clock import Clock, Scheduler, rfc3339
+from gateway.events import ORIGIN, Position
 from gateway.group import Delivery, Group, Groups
 from gateway.hints import Refresh
 from gateway.history import History, ResetReason
 from gateway.observer import Observer
 from gateway.refresher import Refresher
 from gateway.selectors import Match, Selector
-from gateway.subscriber import Signal, State, Subscriber, Transport
+from gateway.subscriber import NOWHERE, Signal, State, Subscriber, Transport
 from gateway.sweeper import Sweeper
+
+Value = TypeVar("Value")
 
 WRITES_A_TURN = 256
 """About two milliseconds of writes, the kernel's part included."""
@@ -51,6 +57,7 @@ class HubCounters:
     heartbeats: int = 0
     hints: int = 0
     moved: int = 0
+    replayed: int = 0
     opened: int = 0
     lagged: int = 0
     failed_writes: int = 0
@@ -91,6 +98,11 @@ class Hub:
 
     Belongs to one event loop. `draw(low, high)` is where chance comes in. Methods never raise for what a
     transport does: a connection that fails is counted and closed. `observer` is told of the streams.
+
+    `behind` has the subscribers that read the log, or have hints to come from that, each with the position
+    from which it misses nothing should it reconnect. `on_behind` says whether it takes over a subscriber
+    that starts to read the log, in which it goes on at its `position`; `on_gone` is told of one that is
+    gone before it has caught up.
     """
 
     def __init__(
@@ -113,7 +125,10 @@ class Hub:
         self.observer = Observer()
         self.flushed = history.head
         self.is_draining = False
-        self._refresher = Refresher(history, scheduler, clock, fan_in, self._begin_hints)
+        self.behind: dict[Subscriber, Position] = {}
+        self.on_behind: Callable[[Subscriber], bool] = lambda subscriber: False
+        self.on_gone: Callable[[Subscriber], None] = lambda subscriber: None
+        self.refresher = Refresher(history, scheduler, clock, fan_in, self._begin_hints)
         self._turn = Alarm(scheduler, self._run_turn)
         self._heartbeat = Alarm(scheduler, self._begin_heartbeat)
         self._sweeper = Sweeper(scheduler, timing.stall_seconds, self._give_up, self._abort)
@@ -136,7 +151,7 @@ class Hub:
 
     def stop(self) -> None:
         """Ends every timer, and aborts what is still connected."""
-        for alarm in (self._turn, self._heartbeat, self._sweeper.alarm, self._refresher.alarm):
+        for alarm in (self._turn, self._heartbeat, self._sweeper.alarm, self.refresher.alarm):
             alarm.cancel()
         for subscriber in list(self._subscribers):
             self._abort(subscriber)
@@ -160,14 +175,16 @@ class Hub:
         delivery: Delivery,
         number: int,
         asked: object = None,
+        position: Position | ResetReason = "trimmed",
     ) -> Subscriber:
         """A new stream, which has been told that it continues from entry `number`. Nothing is written yet.
 
-        `asked` is what a review is given; one that is None is never reviewed.
+        `asked` is what a review is given; one that is None is never reviewed. `position` is that of the
+        entry, for a stream that may find it below the history's floor.
         """
         group = self.groups.get(selector, delivery)
         group.readers += 1
-        subscriber = Subscriber(group, number, transport, asked)
+        subscriber = Subscriber(group, number, transport, asked, position)
         self._subscribers[subscriber] = None
         self.counters.opened += 1
         self.observer.attached(subscriber)
@@ -179,7 +196,7 @@ class Hub:
         `resumed` says that the client was here before, and may be owed a hint from then.
         """
         if resumed:
-            self._refresher.owe_recent(subscriber)
+            self.refresher.owe_recent(subscriber)
         self._chase(subscriber)
         if self.is_draining:
             self.bye(subscriber, "drain")
@@ -221,27 +238,36 @@ class Hub:
         del group.members[subscriber]
         if group.delivery.hints != "only":
             subscriber.number = max(subscriber.number, self.flushed)
-            self._refresher.owe_pending(subscriber)
+            self.refresher.owe_pending(subscriber)
         else:
             # Its own number is where it went live: it had the hints for all up to there.
             subscriber.number = max(subscriber.number, self._safe_number(group))
+        subscriber.position = self._history.position(subscriber.number) or self._lacking(group)
+
+    def _lacking(self, group: Group) -> Position | ResetReason:
+        """The position up to which the members had all hints, where the history's floor is later."""
+        oldest = group.oldest_position()
+        return "trimmed" if oldest is None else oldest.before
 
     def _forget(self, subscriber: Subscriber) -> None:
         if subscriber not in self._subscribers:
             return
         del self._subscribers[subscriber]
+        if self.behind.pop(subscriber, None) is not None:
+            self.on_gone(subscriber)
         subscriber.signal(Signal.CLOSED)
         group: Group = subscriber.group
         group.members.pop(subscriber, None)
         self._sweeper.forget(subscriber)
-        self._refresher.settle(subscriber)
+        self.refresher.settle(subscriber)
         group.readers -= 1
         self.groups.release(group)
         self.observer.ended(subscriber)
         if not self._subscribers:
-            _resolve(self._empty_waiters)
+            _resolve(self._empty_waiters, None)
 
-    def _write(self, subscriber: Subscriber, payload: bytes) -> None:
+    def write(self, subscriber: Subscriber, payload: bytes) -> None:
+        """Gives the transport bytes in the group's framing; a connection that fails is counted and gone."""
         try:
             subscriber.transport.write(payload)
         except (OSError, RuntimeError):
@@ -297,15 +323,16 @@ class Hub:
             if self._writes_left <= 0:
                 yield
         target = first + len(entries)
+        unmatched = self._history.position(first) or ORIGIN
         for group in touched:
-            _resolve(group.waiters)
-            self._refresher.plan(group)
+            _resolve(group.waiters, unmatched)
+            self.refresher.plan(group)
             yield from self._deliver(group, first)
         self.flushed = target
         self._history.trim(self._clock.monotonic(), target)
         self.counters.flushes += 1
         self.observer.flushed(entries)
-        _resolve(self._flush_waiters)
+        _resolve(self._flush_waiters, None)
         # The loop writes what was queued before the next turn comes: that belongs to what the flush takes.
         yield
 
@@ -325,14 +352,14 @@ class Hub:
                 continue
             if subscriber.number <= first:
                 subscriber.number = subscriber.told = last
-                self._write(subscriber, payload)
+                self.write(subscriber, payload)
             else:
                 # It caught up while the flush before this one ran, and has some of these entries already.
                 rest = [item for item in outbox if item[0] > subscriber.number]
                 if rest:
                     frames = group.outbox_frames(rest, self._history, least=subscriber.told)
                     subscriber.number = subscriber.told = last
-                    self._write(subscriber, group.framed(frames))
+                    self.write(subscriber, group.framed(frames))
             if self._spent():
                 yield
         group.giving = []
@@ -349,9 +376,9 @@ class Hub:
             if subscriber.state is State.LIVE:
                 if subscriber.told <= number:
                     subscriber.told = number
-                    self._write(subscriber, made)
+                    self.write(subscriber, made)
                 else:
-                    self._write(subscriber, payload(subscriber.told))
+                    self.write(subscriber, payload(subscriber.told))
                 if self._spent():
                     yield
                     number = self._safe_number(group)
@@ -377,9 +404,9 @@ class Hub:
         size = 0
         entries = self._history.after(subscriber.number, CHASE_ENTRIES)
         if entries is None:
-            subscriber.number = subscriber.told = self._history.head
-            self._refresher.settle(subscriber)
-            frames.append(self.reset_frame("trimmed"))
+            if self._falls_behind(subscriber):
+                return
+            frames.append(self._give_up_gap(subscriber))
         for number, entry in enumerate(entries or (), subscriber.number + 1):
             subscriber.number = number
             match = group.selector.match(entry.event)
@@ -388,9 +415,9 @@ class Hub:
             if group.debouncer is not None:
                 if group.delivery.hints == "with":
                     frames += self._hint_frames(
-                        subscriber, self._refresher.overdue(subscriber, entry.at), number - 1
+                        subscriber, self.refresher.overdue(subscriber, entry.at), number - 1
                     )
-                self._refresher.owe(subscriber, number, entry)
+                self.refresher.owe(subscriber, number, entry)
             if group.delivery.hints != "only":
                 frames.append(group.frame(entry, match, self._history))
                 subscriber.told = number
@@ -400,25 +427,104 @@ class Hub:
                     break
         caught_up = subscriber.number == self._history.head
         if caught_up:
-            frames += self._hint_frames(subscriber, self._refresher.settle(subscriber), subscriber.number)
+            frames += self._hint_frames(subscriber, self.refresher.settle(subscriber), subscriber.number)
         if frames:
-            self._write(subscriber, group.framed(b"".join(frames)))
-        if subscriber.state is not State.CHASING:
-            return
-        if caught_up:
+            self.write(subscriber, group.framed(b"".join(frames)))
+        if subscriber.state is State.CHASING and caught_up:
             subscriber.signal(Signal.CAUGHT_UP)
             group.members[subscriber] = None
-        else:
+            return
+        subscriber.position = self._history.position(subscriber.number) or "trimmed"
+        if subscriber.state is State.CHASING:
             self._chasing.append(subscriber)
             self._plan()
+
+    def _falls_behind(self, subscriber: Subscriber) -> bool:
+        """The history has not what comes after its number; says whether the log is read for it."""
+        position = subscriber.position
+        if not isinstance(position, Position) or not self.on_behind(subscriber):
+            return False
+        self.behind.setdefault(subscriber, position)
+        return True
+
+    def _give_up_gap(self, subscriber: Subscriber) -> bytes:
+        """The gap can't be filled: it goes on from the head."""
+        reason = "trimmed" if isinstance(subscriber.position, Position) else subscriber.position
+        subscriber.number = subscriber.told = self._history.head
+        self.refresher.settle(subscriber)
+        self.behind.pop(subscriber, None)
+        return self.reset_frame(reason)
+
+    def rejoin(self, subscriber: Subscriber, number: int) -> None:
+        """A subscriber that read the log has come to entry `number`, which the history holds."""
+        subscriber.number = number
+        if subscriber.group.delivery.hints != "only":
+            subscriber.told = number
+            self.behind.pop(subscriber, None)
+        if subscriber.state is State.CHASING:
+            self._chase(subscriber)
+
+    def lose(self, subscriber: Subscriber, reason: ResetReason) -> None:
+        """Nothing has any more what the subscriber lacks: it gets a `reset` and goes on from the head."""
+        if subscriber.state is State.CLOSED:
+            return
+        group: Group = subscriber.group
+        group.members.pop(subscriber, None)
+        self.refresher.settle(subscriber)
+        self.behind.pop(subscriber, None)
+        subscriber.number = subscriber.told = NOWHERE
+        subscriber.position = reason
+        if subscriber.state is State.LIVE:
+            subscriber.signal(Signal.MOVED)
+        self._chasing.append(subscriber)
+        self._plan()
+
+    def start_over(self, change: Callable[[], None], reason: ResetReason) -> "Future[None]":
+        """Makes `change`, after which the history has other entries, and gives every reader a `reset`.
+
+        That happens once everything so far is flushed; the future is done then.
+        """
+        done: Future[None] = Future()
+        self._jobs.append(self._start_over(change, reason, done))
+        self._plan()
+        return done
+
+    def _start_over(
+        self, change: Callable[[], None], reason: ResetReason, done: "Future[None]"
+    ) -> Iterator[None]:
+        while self.flushed < self._history.head:
+            self._next_flush_at = self._scheduler.time()
+            yield
+        change()
+        self.flushed = self._history.head
+        for group in self.groups:
+            group.start_over()
+            _resolve(group.waiters, ORIGIN)
+        for subscriber in tuple(self._subscribers):
+            self.lose(subscriber, reason)
+        if not done.done():
+            done.set_result(None)
 
     def _hint_frames(self, subscriber: Subscriber, refreshes: list[Refresh], number: int) -> list[bytes]:
         self.counters.hints += len(refreshes)
         group: Group = subscriber.group
-        frames = group.hint_frames(refreshes, number, self._history, readers=1, least=subscriber.told)
+        start = self.behind.pop(subscriber, None)
+        frames = group.hint_frames(
+            refreshes,
+            number,
+            self._history,
+            readers=1,
+            least=subscriber.told,
+            below=None if start is None else self._history.cursor_at(start),
+        )
         if frames:
             subscriber.told = max(subscriber.told, number)
         return frames
+
+    def replayed_hints(self, subscriber: Subscriber, position: Position) -> list[bytes]:
+        """The hints that a reader of the log is owed, with the cursor of `position`."""
+        self.behind[subscriber] = position
+        return self._hint_frames(subscriber, self.refresher.settle(subscriber), subscriber.number)
 
     def reset_frame(self, reason: ResetReason) -> bytes:
         """A `reset` for a reader that goes on from the head; counted."""
@@ -430,12 +536,12 @@ class Hub:
     # Hints
 
     def _begin_hints(self) -> None:
-        self._hint_jobs.append(self._give_hints(self._refresher.due_groups()))
+        self._hint_jobs.append(self._give_hints(self.refresher.due_groups()))
         self._plan()
 
     def _give_hints(self, groups: Iterable[Group]) -> Iterator[None]:
         for group in groups:
-            refreshes = self._refresher.take(group)
+            refreshes = self.refresher.take(group)
             if refreshes and group.members:
                 self.counters.hints += len(refreshes) * len(group.members)
                 yield from self._write_to_group(group, partial(self._hint_payload, group, refreshes))
@@ -494,15 +600,29 @@ class Hub:
         if subscriber.number >= self._history.floor:
             # The cursor says that it had the hints of all before it: those that it is owed come first. One
             # that fell off the history has no cursor that a hint could carry, and is to refetch everything.
-            frames = self._hint_frames(subscriber, self._refresher.settle(subscriber), subscriber.number)
+            frames = self._hint_frames(subscriber, self.refresher.settle(subscriber), subscriber.number)
             subscriber.told = max(subscriber.told, subscriber.number)
-        frames.append(change.tell(self._history.cursor(subscriber.number)))
+            cursor = self._history.cursor(subscriber.number)
+        else:
+            cursor = self._cursor_behind(subscriber)
+        frames.append(change.tell(cursor))
         self._move(subscriber, change.selector)
-        self._write(subscriber, group.framed(b"".join(frames)))
+        self.write(subscriber, group.framed(b"".join(frames)))
         if change.ends:
             self.bye(subscriber, "disconnected", reconnect=False)
         elif was_live and subscriber.state is State.CHASING:
             self._chase(subscriber)
+
+    def _cursor_behind(self, subscriber: Subscriber) -> str:
+        """The cursor up to which a subscriber that is behind the history has everything, its hints too."""
+        position = self.behind.get(subscriber, subscriber.position)
+        if not isinstance(position, Position):
+            return self._history.cursor(subscriber.number)
+        if subscriber.group.delivery.hints == "only":
+            # What it is owed was counted by the choice of before: it is counted anew.
+            self.refresher.settle(subscriber)
+            subscriber.position = position
+        return self._history.cursor_at(position)
 
     def _move(self, subscriber: Subscriber, selector: Selector) -> None:
         before: Group = subscriber.group
@@ -524,11 +644,25 @@ class Hub:
         for group in tuple(self.groups):
             self.counters.heartbeats += len(group.members)
             yield from self._write_to_group(group, partial(self._heartbeat_payload, group, timestamp))
+        for subscriber in tuple(self.behind):
+            position = self.behind.get(subscriber)
+            if position is not None and subscriber.state is State.CHASING:
+                # It may wait long for its turn to read the log: a silent connection would be cut.
+                beat = control.heartbeat(timestamp, self._history.cursor_at(position))
+                self.counters.heartbeats += 1
+                self.write(subscriber, subscriber.group.framed(beat))
+                if self._spent():
+                    yield
         # The history's age bound holds also where nothing is published.
         self._history.trim(self._clock.monotonic(), self.flushed)
 
     def _heartbeat_payload(self, group: Group, timestamp: str, number: int) -> bytes:
-        return group.framed(control.heartbeat(timestamp, self._history.cursor(number)))
+        position = self._history.position(number) or self._lacking(group)
+        if isinstance(position, Position):
+            cursor = self._history.cursor_at(position)
+        else:
+            cursor = self._history.cursor(number)
+        return group.framed(control.heartbeat(timestamp, cursor))
 
     def bye(self, subscriber: Subscriber, reason: control.ByeReason, *, reconnect: bool = True) -> None:
         """Tells the client that its stream ends, and ends it; a client that does not read is cut off."""
@@ -539,7 +673,7 @@ class Hub:
         subscriber.signal(Signal.CLOSED)
         self.counters.byes[reason] += 1
         self._sweeper.ends(subscriber)
-        self._write(subscriber, group.ended(control.bye(reason, self.retry_ms(), reconnect=reconnect)))
+        self.write(subscriber, group.ended(control.bye(reason, self.retry_ms(), reconnect=reconnect)))
         subscriber.transport.close()
 
     def retry_ms(self) -> int:
@@ -555,14 +689,14 @@ class Hub:
         waiter: Future[None] = Future()
         self._empty_waiters.add(waiter)
         if not self._subscribers:
-            _resolve(self._empty_waiters)
+            _resolve(self._empty_waiters, None)
         return waiter
 
     def _drain(self) -> Iterator[None]:
         while self.flushed < self._history.head:
             yield  # what was published before the end is delivered before the bye
         for group in tuple(self.groups):
-            _resolve(group.waiters)
+            _resolve(group.waiters, ORIGIN)
         for subscriber in tuple(self._subscribers):
             self.bye(subscriber, "drain")
             if self._spent():
@@ -584,8 +718,8 @@ def _is_over(work: Iterator[None]) -> bool:
     return next(work, _OVER) is _OVER
 
 
-def _resolve(waiters: set[Future[None]]) -> None:
+def _resolve(waiters: set[Future[Value]], value: Value) -> None:
     for waiter in waiters:
         if not waiter.done():
-            waiter.set_result(None)
+            waiter.set_result(value)
     waiters.clear()

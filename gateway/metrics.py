@@ -62,6 +62,7 @@ class GatewayCollector(Collector):
             ("tidegate_groups", "Distinct selections that somebody reads.", len(hub.groups)),
             ("tidegate_history_events", "Events in the history.", history.head - history.floor),
             ("tidegate_history_bytes", "Bytes that the history takes, estimated.", history.size_bytes),
+            ("tidegate_streams_behind", "Streams that are older than the history.", len(hub.behind)),
             ("tidegate_unflushed_events", "Events that no stream was sent yet.", history.head - hub.flushed),
         ]
         for name, text, value in gauges:
@@ -76,6 +77,7 @@ class GatewayCollector(Collector):
             ("tidegate_heartbeats", "Heartbeats written to streams.", counters.heartbeats),
             ("tidegate_hints", "Refresh hints written to streams.", counters.hints),
             ("tidegate_moved", "Streams told that their mode changed.", counters.moved),
+            ("tidegate_replayed_events", "Events read from the log for streams.", counters.replayed),
             ("tidegate_lagged", "Times that a stream's client did not keep up.", counters.lagged),
             ("tidegate_failed_writes", "Writes to connections that were gone.", counters.failed_writes),
             ("tidegate_published_events", "Events published over HTTP.", self._published.events),

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from cachetools import TTLCache
 
 from gateway.clock import Clock
-from gateway.errors import IdempotencyConflict
+from gateway.errors import IdempotencyConflict, LogError
 from gateway.events import Position
 from gateway.log import ONCE_SECONDS, Appended
 
@@ -52,3 +52,8 @@ def conflict() -> IdempotencyConflict:
     return IdempotencyConflict(
         "This Idempotency-Key came with another body before: use a new key for a new request."
     )
+
+
+def closed() -> LogError:
+    """The error of an append to a log that was closed."""
+    return LogError("The log is closed: the gateway is stopping. Publish to another node, or again.")

@@ -1,23 +1,83 @@
 """Which log `log.url` means. A driver is imported only where its log is asked for."""
 
-from collections.abc import Callable, Iterator, Mapping
+import secrets
+import socket
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from adapters.memory import MemoryLog
 from gateway.clock import Clock
-from gateway.errors import ConfigError
+from gateway.errors import ConfigError, LogError
+from gateway.leases import Alone, Leases
 from gateway.log import EventLog
-from gateway.settings import SQLITE, Settings
+from gateway.settings import POSTGRES, REDIS, SQLITE, Settings
+from gateway.shared import SharedStore
+
+if TYPE_CHECKING:
+    from adapters.redis import RedisConnection
 
 
 def open_log(settings: Settings, clock: Clock) -> EventLog:
     """The log of `log.url`, not started yet.
 
-    Raises ConfigError where the log's driver is not installed. Whether the log can be used is what its
-    `start` finds out.
+    Raises ConfigError where the URL is wrong, or the log's driver is not installed. Whether the log can be
+    used is what its `start` finds out.
     """
-    scheme = settings.log.url.partition("://")[0]
-    return _OPENERS[scheme](settings, clock)
+    url = settings.log.url
+    if url.startswith(SQLITE):
+        return _sqlite(settings, clock)
+    with _wrong_url():
+        if url.startswith(POSTGRES):
+            return _postgres(settings)
+        if url.startswith(REDIS):
+            return _redis(settings, clock)
+    # Gone with the process, so it holds what the history does: more could reach nobody.
+    return MemoryLog(clock, **settings.history.model_dump())
+
+
+def open_leases(settings: Settings, clock: Clock) -> Leases | None:
+    """What nodes with this log share beside it, and who does what; None where the log does not last.
+
+    The store is not started yet. Raises as `open_log` does.
+    """
+    url = settings.log.url
+    if url.startswith(SQLITE):
+        from adapters.sqlite import SqliteShared
+
+        path = _path(settings)
+        return Alone(SqliteShared(path.with_name(f"{path.name}.upstreams"), clock), clock)
+    store = _shared(settings)
+    return None if store is None else Leases(store, _node_name(), clock)
+
+
+def _node_name() -> str:
+    """What no other node is called, now or later."""
+    return f"{socket.gethostname()}:{secrets.token_hex(8)}"
+
+
+def _shared(settings: Settings) -> SharedStore | None:
+    url = settings.log.url
+    with _wrong_url():
+        if url.startswith(POSTGRES):
+            from adapters.postgres.shared import PostgresShared
+
+            return PostgresShared(url)
+        if url.startswith(REDIS):
+            with needs_extra("redis", "redis"):
+                from adapters.redis import RedisShared
+            return RedisShared(_redis_connection(settings))
+    return None
+
+
+@contextmanager
+def _wrong_url() -> Iterator[None]:
+    try:
+        yield
+    except LogError as error:
+        raise ConfigError(f"log.url: {error.detail}") from error
 
 
 @contextmanager
@@ -37,21 +97,48 @@ def needs_extra(extra: str, package: str) -> Iterator[None]:
         ) from error
 
 
-def _memory(settings: Settings, clock: Clock) -> EventLog:
-    # Gone with the process, so it holds what the history does: more could reach nobody.
-    return MemoryLog(clock, **settings.history.model_dump())
+def _path(settings: Settings) -> Path:
+    return settings.base_dir / settings.log.url.removeprefix(SQLITE)
 
 
 def _sqlite(settings: Settings, clock: Clock) -> EventLog:
     from adapters.sqlite import SqliteLog
 
     return SqliteLog(
-        settings.base_dir / settings.log.url.removeprefix(SQLITE),
+        _path(settings),
         clock,
         max_events=settings.log.max_events,
         max_age_seconds=settings.log.max_age_seconds,
     )
 
 
-_OPENERS: Mapping[str, Callable[[Settings, Clock], EventLog]] = {"memory": _memory, "sqlite": _sqlite}
-"""By scheme; gateway.settings lets through those that stand here."""
+def _postgres(settings: Settings) -> EventLog:
+    from adapters.postgres.log import PostgresLog
+
+    return PostgresLog(
+        settings.log.url,
+        max_events=settings.log.max_events,
+        max_age_seconds=settings.log.max_age_seconds,
+        notify=settings.log.notify,
+        bookkeeping_seconds=settings.log.bookkeeping_seconds or None,
+    )
+
+
+def _redis(settings: Settings, clock: Clock) -> EventLog:
+    with needs_extra("redis", "redis"):
+        from adapters.redis import RedisLog
+    return RedisLog(
+        _redis_connection(settings),
+        clock,
+        max_events=settings.log.max_events,
+        max_age_seconds=settings.log.max_age_seconds,
+    )
+
+
+def _redis_connection(settings: Settings) -> "RedisConnection":
+    from adapters.redis import Address, RedisConnection
+
+    address = Address.parse(settings.log.url)
+    if address.ca_file is not None:
+        address = replace(address, ca_file=str(settings.base_dir / address.ca_file))
+    return RedisConnection(address)

@@ -53,6 +53,10 @@ class Ring(Generic[E]):
         """Says that everything up to `position` is not held. Only before the first entry."""
         self.floor_position = self.head_position = position
 
+    def start_after(self, number: int) -> None:
+        """Renumbers what it holds, so that the floor comes after `number`. Only where nobody reads yet."""
+        self._base += number + 1
+
     def append(self, entry: E) -> int:
         """Adds the newest entry and gives its number.
 

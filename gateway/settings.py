@@ -122,9 +122,16 @@ SQLITE = "sqlite:///"
 """What the path of an SQLite log follows: a further slash makes it absolute."""
 
 
+POSTGRES = ("postgres://", "postgresql://")
+REDIS = ("redis://", "rediss://", "redis+sentinel://", "rediss+sentinel://")
+
+
+_STORES = {"postgres": POSTGRES, "redis": REDIS}
+
+
 def _log_url(value: str) -> str:
-    if not value.startswith(("memory://", "sqlite:///", "postgres://", "redis://")):
-        raise _bad("must be a URL such as memory://, sqlite:///path, postgres://host/name or redis://host")
+    if value != "memory://" and not value.startswith((SQLITE, *POSTGRES, *REDIS)):
+        raise _bad("must be memory://, or a URL such as sqlite:///path, postgres://host/name or redis://host")
     path = value.removeprefix(SQLITE)
     if path == ":memory:":
         raise _bad("must be memory:// where nothing is to last")
@@ -178,14 +185,16 @@ class ServerSettings(_Section):
 class LogSettings(_Section):
     """`[log]`: where the ordered log of events lives, and how much of it a durable one keeps.
 
-    The log in memory keeps what `[history]` says. `notify` is for Postgres: whether appending wakes the
-    readers with NOTIFY.
+    The log in memory keeps what `[history]` says. `notify` and `bookkeeping_seconds` are for Postgres:
+    whether appending wakes the readers with NOTIFY, and how often the log notes in its tables what was
+    pushed; 0: never.
     """
 
     url: Annotated[str, _text("a URL such as memory://"), AfterValidator(_log_url)] = "memory://"
     max_events: Annotated[int, _integer("an integer", 1, 1_000_000_000)] = 1_000_000
     max_age_seconds: Seconds = 604_800.0
     notify: Annotated[bool, Field(strict=True, description="true or false")] = True
+    bookkeeping_seconds: SecondsFromZero = 0.0
 
 
 class HistorySettings(_Section):
@@ -224,10 +233,17 @@ class PublishSettings(_Section):
 
 
 class FlagsSettings(_Section):
-    """`[flags]`: the migration's flags. A file is relative to the configuration file."""
+    """`[flags]`: the migration's flags, in a file or in the log's server.
+
+    A file is relative to the configuration file.
+    """
 
     store: Annotated[
-        str, _text("a file such as file:flags.json", pattern=re.compile(r"file:[^\0\r\n]+\Z"))
+        str,
+        _text(
+            'a file such as file:flags.json, or "postgres" or "redis" where the log is there',
+            pattern=re.compile(r"(file:[^\0\r\n]+|postgres|redis)\Z"),
+        ),
     ] = "file:flags.json"
 
 
@@ -347,11 +363,6 @@ class _NotYet(NamedTuple):
 
 
 _NOT_YET = (
-    _NotYet(
-        ("log", "url"),
-        lambda url: url == "memory://" or url.startswith(SQLITE),
-        "memory:// or sqlite:///path",
-    ),
     _NotYet(("stream", "compression"), lambda compression: compression == "none", '"none"'),
     _NotYet(("auth", "mode"), lambda mode: mode == "none", '"none"'),
 )
@@ -375,6 +386,13 @@ def _contradictions(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
             ("server", "workers"),
             f"must be 1 with log.url {settings.log.url}, which is of one process: several workers need a log "
             "that they share, postgres:// or redis://",
+        )
+    store = settings.flags.store
+    if store in _STORES and not settings.log.url.startswith(_STORES[store]):
+        yield (
+            ("flags", "store"),
+            f"must be a file such as file:flags.json where log.url is not {store}://: no server but the "
+            "log's own can keep the flags",
         )
     aliases: dict[str, str] = {}
     for name, entity in settings.entities.items():

@@ -4,12 +4,15 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any, Protocol
 
+from gateway.events import Position
+from gateway.history import ResetReason
+
 
 class State(Enum):
     """How a subscriber gets its events."""
 
     CHASING = "chasing"
-    """Behind the head: reads the history batch by batch."""
+    """Behind the head: reads the history batch by batch, or the log where it is behind the history."""
     LIVE = "live"
     """At the head: gets each flush of its group."""
     LAGGING = "lagging"
@@ -56,21 +59,35 @@ class Transport(Protocol):
     def get_write_buffer_size(self) -> int: ...
 
 
+NOWHERE = -1
+"""A number below the floor of every history."""
+
+
 class Subscriber:
     """A reader of the history: a number and a transport.
 
     All matching entries up to `number` were written to `transport`; while it is LIVE the same holds up to
     the hub's last flush. `told` is the newest entry whose cursor the client was given: it may resume from
-    there at any time, and is never given an older one. `group` is the hub's; `asked` is whatever decides
-    which group it belongs to, shared with others, and nothing that is looked into here.
+    there at any time, and is never given an older one. `position` is where it goes on in the log should
+    `number` be below the history's floor, or the reason why it can't; it is of no meaning while LIVE.
+    `group` is the hub's; `asked` is whatever decides which group it belongs to, shared with others, and
+    nothing that is looked into here.
     """
 
-    __slots__ = ("asked", "group", "number", "state", "told", "transport")
+    __slots__ = ("asked", "group", "number", "position", "state", "told", "transport")
 
-    def __init__(self, group: Any, number: int, transport: Transport, asked: object = None) -> None:
+    def __init__(
+        self,
+        group: Any,
+        number: int,
+        transport: Transport,
+        asked: object = None,
+        position: Position | ResetReason = "trimmed",
+    ) -> None:
         self.asked = asked
         self.group = group
         self.number = self.told = number
+        self.position = position
         self.transport = transport
         self.state = State.CHASING
 

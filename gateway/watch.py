@@ -4,6 +4,7 @@ import asyncio
 from types import TracebackType
 from typing import Self
 
+from gateway.events import Position
 from gateway.group import Groups
 from gateway.selectors import Selector
 
@@ -18,18 +19,22 @@ class Watch:
         self._groups = groups
         self._group = groups.get(selector, None)
         self._group.readers += 1
-        self._future: asyncio.Future[None] | None = None
+        self._future: asyncio.Future[Position] | None = None
 
-    async def wait(self, seconds: float) -> bool:
-        """Waits for a match, at most that long; says whether there was one."""
+    async def wait(self, seconds: float) -> Position | None:
+        """Waits for a match, at most that long; None where there was none.
+
+        Gives a position up to which nothing matched since the wait began.
+        """
         self._future = asyncio.get_running_loop().create_future()
         self._group.waiters.add(self._future)
         try:
             async with asyncio.timeout(seconds):
-                await self._future
+                return await self._future
         except TimeoutError:
-            return False
-        return True
+            # A match may have come in the very step in which the time was over.
+            is_matched = self._future.done() and not self._future.cancelled()
+            return self._future.result() if is_matched else None
 
     def __enter__(self) -> Self:
         return self

@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 
 from adapters.upstream.route import LegacyRoute
+from gateway.changes import member_suffix
 from gateway.clock import rfc3339
 from gateway.errors import UpstreamError
 from gateway.events import Event, compact_json, event_json, has_control_characters
@@ -115,18 +116,6 @@ def same(one: Any, other: Any) -> bool:
             return False
         return all(same(value, other[index]) for index, value in enumerate(one))
     return bool(one == other)
-
-
-def member_suffix(member: str, entity: str) -> str:
-    """What follows `previous` and `new` in the names of a changed member's old and new value.
-
-    The member's name loses the entity's name as a prefix, whatever its case, but only as a whole word:
-    `orderStage` of an order gives `Stage`, `order_stage` too; `ordering` and `order` stay whole.
-    """
-    rest = member[len(entity) :]
-    if member[: len(entity)].lower() == entity.lower() and (rest[:1].isupper() or rest[:1] in ("_", "-")):
-        member = rest.lstrip("_-") or member
-    return member[:1].upper() + member[1:]
 
 
 def derived_members(route: LegacyRoute) -> frozenset[str]:

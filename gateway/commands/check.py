@@ -1,6 +1,7 @@
 """`tidegate check-config`: what would run with a configuration."""
 
 from gateway.commands.terminal import table
+from gateway.redaction import redacted
 from gateway.settings import LegacySettings, Settings
 
 
@@ -10,13 +11,18 @@ def origin(settings: Settings) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{settings.server.port}"
 
 
+def as_json_text(settings: Settings) -> str:
+    """Every setting as JSON, passwords as `***`."""
+    return redacted(settings.model_dump_json(indent=2))
+
+
 def summary(settings: Settings, file: str | None) -> list[str]:
     """A few lines for people about `settings`, which came from `file`."""
     history = settings.history
     rows: list[tuple[str, ...]] = [
         ("configuration", file or "defaults, no file"),
         ("address", origin(settings) if settings.server.port else f"{origin(settings)} (any free port)"),
-        ("log", settings.log.url),
+        ("log", redacted(settings.log.url)),
         (
             "history",
             f"{history.max_events} events, {history.max_age_seconds:g} s, {history.max_bytes} bytes",

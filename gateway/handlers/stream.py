@@ -3,27 +3,30 @@
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from aiohttp import web
 from aiohttp_sse import EventSourceResponse
 
 from gateway import control
+from gateway.arrivals import Arrivals, Start
 from gateway.audience import Audience
 from gateway.clock import Clock, rfc3339
 from gateway.components import Asked, Plan
 from gateway.errors import BadParameter, NotAcceptable
+from gateway.events import Cursor, Position
 from gateway.group import Delivery, HintsMode
 from gateway.handlers.accept import accepts
 from gateway.handlers.caller import Callers, software_names
 from gateway.handlers.selection import given_cursor, parse_selection, whole_number
 from gateway.handover import carry
 from gateway.hints import HintTiming
-from gateway.history import History
+from gateway.history import History, ResetReason
 from gateway.hub import Hub
 from gateway.links import EVENTS_PATH
-from gateway.subscriber import Subscriber, Transport
-from gateway.transfer import Transfer
+from gateway.subscriber import NOWHERE, Subscriber, Transport
+from gateway.transfer import Footing, Transfer
 
 Value = TypeVar("Value")
 
@@ -56,6 +59,7 @@ class StreamHandler:
         self,
         history: History,
         hub: Hub,
+        arrivals: Arrivals,
         clock: Clock,
         transfer: Transfer,
         callers: Callers,
@@ -65,6 +69,7 @@ class StreamHandler:
     ) -> None:
         self._history = history
         self._hub = hub
+        self._arrivals = arrivals
         self._clock = clock
         self._transfer = transfer
         self._callers = callers
@@ -82,6 +87,9 @@ class StreamHandler:
         delivery = self._delivery(request)
         cursor = given_cursor(request)
         asked = Asked(selection.selector, selection.components, await self._callers.of(request))
+        place = None if cursor is None else await self._arrivals.place_or_reset(cursor)
+        start = self._arrivals.start(place)
+        # Not before the wait: the flags may have changed meanwhile.
         footing = self._transfer.footing(asked)
         if footing.plan.is_polling:
             # An EventSource stops for good at a 204, as it is to (HTML, section 9.2.3).
@@ -92,36 +100,52 @@ class StreamHandler:
         writer = await response.prepare(request)
         response.stop_streaming()  # its ping task: the hub's heartbeat does that for all streams at once
         assert writer is not None
-        resolved = self._history.head if cursor is None else self._history.resolve(cursor)
-        number = resolved if isinstance(resolved, int) else self._history.head
+        if place is None or start.lost is not None:
+            # The head is that of now; the headers took their time.
+            start = self._arrivals.start(place)
+        resumed = None if place is None else start.lost is None
         client_id = secrets.token_hex(8)
+        await response.write(self._first_frames(client_id, start, resumed, footing.plan))
+        if request.transport is not None:
+            request.transport.set_write_buffer_limits(high=self._options.write_buffer_bytes)
+        attach = partial(self._attach, request, client_id, delivery, footing, start)
+        await carry(
+            request, writer, self._hub, attach, resumed=resumed is True, hand_over=self._options.hand_over
+        )
+        return response
+
+    def _first_frames(self, client_id: str, start: Start, recovered: bool | None, plan: Plan) -> bytes:
         frames = control.connected(
             client_id=client_id,
             timestamp=rfc3339(self._clock.wall_ms()),
-            cursor=self._history.cursor(number),
-            recovered=None if cursor is None else isinstance(resolved, int),
+            cursor=str(Cursor(start.epoch, start.position)),
+            recovered=recovered,
             heartbeat_seconds=self._options.heartbeat_seconds,
-            modes=footing.plan.modes,
+            modes=plan.modes,
             retry_ms=self._options.retry_ms,
         )
-        if not isinstance(resolved, int):
-            frames += self._hub.reset_frame(resolved)
-        await response.write(frames)
+        return frames if start.lost is None else frames + self._hub.reset_frame(start.lost)
 
-        def attach(transport: Transport) -> Subscriber:
-            selector = footing.plan.selector
-            subscriber = self._hub.attach(transport, selector, delivery, number, footing)
-            self._audience.follow(subscriber, client_id, software_names(request))
-            if self._transfer.review(footing) is not None:
-                # The flags have changed since `connected` was made, and that review has passed it by.
-                self._hub.review(self._transfer.review)
-            return subscriber
-
-        if request.transport is not None:
-            request.transport.set_write_buffer_limits(high=self._options.write_buffer_bytes)
-        resumed = isinstance(resolved, int) and cursor is not None
-        await carry(request, writer, self._hub, attach, resumed=resumed, hand_over=self._options.hand_over)
-        return response
+    def _attach(
+        self,
+        request: web.Request,
+        client_id: str,
+        delivery: Delivery,
+        footing: Footing,
+        start: Start,
+        transport: Transport,
+    ) -> Subscriber:
+        # Where the history has started over since `connected` was made, the stream is told in band.
+        is_known = start.epoch == self._history.epoch
+        number = start.number if is_known else NOWHERE
+        position: Position | ResetReason = start.position if is_known else "epoch"
+        selector = footing.plan.selector
+        subscriber = self._hub.attach(transport, selector, delivery, number, footing, position)
+        self._audience.follow(subscriber, client_id, software_names(request))
+        if self._transfer.review(footing) is not None:
+            # The flags have changed since `connected` was made, and that review has passed it by.
+            self._hub.review(self._transfer.review)
+        return subscriber
 
     def _delivery(self, request: web.Request) -> Delivery:
         hints = _choice(request, "hints", _HINTS, "off")

@@ -13,6 +13,7 @@ import pytest
 from aiohttp import web
 
 from gateway.handover import StreamProtocol
+from gateway.replays import REPLAYS_AT_ONCE
 from tests.support.api import EVENTS, Client, Stream, event, eventually, numbers
 from tests.support.gateway import BOTH_WAYS, LOOPS, make_settings
 from tests.support.http import connect
@@ -82,9 +83,10 @@ async def test_after_the_hand_over_nothing_of_the_request_is_left(start_watched,
         await eventually(is_not_listed, CHANGED + "its server does not list the connection")
         await eventually(is_collected, CHANGED + "the request and its task are gone")
         await eventually(is_freed, CHANGED + "the RequestHandler is gone")
-        assert gateway.task_count() == len(
-            ("the server", "follower", "the guard", "the watch of the flags file")
+        lasting = (
+            len(("the server", "follower", "the guard", "the watch of the flags file")) + REPLAYS_AT_ONCE
         )
+        assert gateway.task_count() == lasting
 
 
 @BOTH_LOOPS

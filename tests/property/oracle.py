@@ -136,12 +136,12 @@ def check_resumption(world: World, client: Client, *, hints: bool) -> None:
         cursor = last_id(beginning)
         assert cursor is not None
         session = Session(world, client, cursor)
-        world.scheduler.run_ready()
+        world.settle()
         resumed = Client(client.choice, client.delivery)
         resumed.sessions = [session]
         check_order(world, resumed)
         at = world.number_of(cursor)
-        if at >= world.history.floor and client.delivery.hints != "only":
+        if at >= world.floor and client.delivery.hints != "only":
             numbers = [
                 world.number_of(sent.frame.data["id"])
                 for sent in session.seen()

@@ -7,9 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway import archive as archive_module
 from gateway import hub as hub_module
+from gateway import replays as replays_module
 from gateway.group import Delivery, HintsMode
 from gateway.hints import HintTiming
+from tests.property.log_world import LogWorld, TrimLog, Turn
 from tests.property.operations import (
     Append,
     Bye,
@@ -65,7 +68,12 @@ def _weighted(*weighted: tuple[int, st.SearchStrategy[Operation]]) -> st.SearchS
 
 @st.composite
 def _operations(
-    draw: st.DrawFn, hints: tuple[HintsMode, ...], *, clogs: bool = False, moves: bool = False
+    draw: st.DrawFn,
+    hints: tuple[HintsMode, ...],
+    *,
+    clogs: bool = False,
+    moves: bool = False,
+    log: bool = False,
 ) -> list[Operation]:
     """A few kinds of clients, so that some share a group, and what happens to them."""
     kinds = draw(st.lists(_kinds(hints), min_size=1, max_size=3))
@@ -80,6 +88,8 @@ def _operations(
         (1, st.builds(Disconnect, _which, st.integers(0, 400))),
         (1, st.builds(Bye, _which) | st.builds(FailWrites, _which)),
         (1 if clogs else 0, st.builds(Clog, _which)),
+        (6 if log else 0, st.builds(Turn, st.integers(1, 4))),
+        (1 if log else 0, st.builds(TrimLog, st.integers(1, 4))),
         (
             3 if moves else 0,
             st.builds(Move, _which, st.sampled_from(CHOICES), st.sampled_from((False, False, True))),
@@ -109,6 +119,26 @@ _paces = st.builds(
     high_water=st.sampled_from((0, 64, 1000)),
     write_seconds=st.sampled_from((0.0, 0.0011)),
 )
+
+
+_short_paces = _paces.map(lambda pace: pace._replace(max_events=3))
+
+
+@contextmanager
+def _paced_with_log(pace: Pace) -> Iterator[LogWorld]:
+    """A world with a log that holds more than the history."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hub_module, "WRITES_A_TURN", pace.writes_a_turn)
+        patch.setattr(hub_module, "ENTRIES_A_FLUSH", pace.entries_a_flush)
+        patch.setattr(hub_module, "CHASE_ENTRIES", pace.chase_entries)
+        patch.setattr(replays_module, "CHASE_BYTES", pace.chase_bytes)
+        patch.setattr(archive_module, "RECORDS_A_READ", pace.chase_entries)
+        patch.setattr(archive_module, "KEPT_BYTES", 2000)
+        world = LogWorld(pace)
+        try:
+            yield world
+        finally:
+            world.close()
 
 
 @contextmanager
@@ -162,5 +192,42 @@ def test_every_change_is_followed_by_a_hint_wherever_a_client_of_hints_is_cut_of
         _run(world, operations)
         for client in world.clients:
             if client.delivery.hints != "off":
+                check_hints(world, client)
+                check_resumption(world, client, hints=True)
+
+
+@settings(max_examples=2 * settings.default.max_examples)
+@given(pace=_short_paces, operations=_operations(("off", "off", "with", "only"), clogs=True, log=True))
+def test_with_a_log_that_holds_more_nobody_is_reset_for_what_it_still_holds(
+    pace: Pace, operations: list[Operation]
+) -> None:
+    with _paced_with_log(pace) as world:
+        _run(world, operations)
+        for client in world.clients:
+            check_order(world, client)
+            check_complete(world, client)
+            check_resumption(world, client, hints=False)
+
+
+@given(pace=_short_paces, operations=_operations(("off", "off", "with", "only"), moves=True, log=True))
+def test_a_client_that_is_moved_while_it_reads_the_log_misses_nothing(
+    pace: Pace, operations: list[Operation]
+) -> None:
+    with _paced_with_log(pace) as world:
+        _run(world, operations)
+        for client in world.clients:
+            check_order(world, client)
+            check_complete(world, client)
+
+
+@settings(max_examples=2 * settings.default.max_examples)
+@given(pace=_short_paces, operations=_operations(("with", "only", "only", "off"), log=True))
+def test_every_change_that_came_out_of_the_log_is_followed_by_a_hint(
+    pace: Pace, operations: list[Operation]
+) -> None:
+    with _paced_with_log(pace) as world:
+        _run(world, operations)
+        for client in world.clients:
+            if client.delivery.hints == "only":
                 check_hints(world, client)
                 check_resumption(world, client, hints=True)

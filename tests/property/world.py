@@ -1,6 +1,7 @@
 """A hub with its history, its clients and its time, all in a test's hands, and what clients may do."""
 
 import json
+from bisect import bisect_right
 from typing import Literal, NamedTuple
 
 from multidict import MultiDict
@@ -75,7 +76,7 @@ class Pace(NamedTuple):
 
 
 class Note(NamedTuple):
-    """How things stood when something was written: the history's bounds, what the client surely had."""
+    """How things stood when something was written: what was still held, what the client surely had."""
 
     head: int
     floor: int
@@ -108,7 +109,7 @@ class NotingTransport(RecordingTransport):
     def write(self, data: bytes) -> None:
         if self.subscriber is not None and self.subscriber.state is State.LIVE:
             self._had = max(self._had, self._world.hub.flushed)
-        note = Note(self._world.history.head, self._world.history.floor, self._had)
+        note = Note(self._world.history.head, self._world.floor, self._had)
         count = len(self.writes)
         try:
             super().write(data)
@@ -134,6 +135,7 @@ class Session:
             client.delivery,
             cursor,
             asked=client,
+            log_floor=world.log_floor,
         )
         self.transport.subscriber = self.subscriber
 
@@ -208,11 +210,32 @@ class World:
         self.hub.start()
         self.events: list[Event] = []
         self.clients: list[Client] = []
-        self._numbers = {str(Cursor(EPOCH, ORIGIN)): 0}
+        self._positions: list[Position] = []
+
+    @property
+    def floor(self) -> int:
+        """The newest event that nobody can be given any more."""
+        return self.history.floor
+
+    @property
+    def log_floor(self) -> Position | None:
+        """The log's floor, where there is a log behind the history."""
+        return None
+
+    def settle(self) -> None:
+        """Everything is done that can be done without time passing."""
+        self.scheduler.run_ready()
+
+    def run_for(self, seconds: float) -> None:
+        """Lets time pass, and everything happen that is due meanwhile."""
+        self.scheduler.run_for(seconds)
 
     def number_of(self, cursor: str) -> int:
-        """Which event has this cursor. Raises KeyError for one that was never given."""
-        return self._numbers[cursor]
+        """The last event that a reader with this cursor has."""
+        found = Cursor.parse(cursor)
+        assert found is not None
+        assert found.epoch == EPOCH
+        return bisect_right(self._positions, found.position)
 
     def append(self, events: list[Event]) -> None:
         """What the follower does with a batch of the log."""
@@ -220,9 +243,12 @@ class World:
             self.events.append(event)
             # Majors of several lengths, so that text and integers order differently.
             position = Position(8 + len(self.events) // 2, len(self.events) % 2)
-            self._numbers[str(Cursor(EPOCH, position))] = len(self.events)
-            self.history.append(Record(position, event), self.clock.monotonic())
+            self._positions.append(position)
+            self.take_in(Record(position, event))
         self.hub.wake()
+
+    def take_in(self, record: Record) -> None:
+        self.history.append(record, self.clock.monotonic())
 
     def connect(self, client: Client) -> None:
         """Opens the client's first stream, or the next one once the last is over."""
@@ -273,8 +299,8 @@ class World:
                 self.connect(client)
             else:
                 session.transport.start_reading()
-        self.scheduler.run_for(LONGEST_WAIT_SECONDS + 2 * HEARTBEAT_SECONDS)
+        self.run_for(LONGEST_WAIT_SECONDS + 2 * HEARTBEAT_SECONDS)
         for client in self.clients:
             if client.session.is_over:
                 self.connect(client)
-        self.scheduler.run_for(LONGEST_WAIT_SECONDS + 2 * HEARTBEAT_SECONDS)
+        self.run_for(LONGEST_WAIT_SECONDS + 2 * HEARTBEAT_SECONDS)

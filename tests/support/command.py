@@ -79,6 +79,15 @@ class Relay:
         self.port = 0
         self.connections = 0
         self._writers: set[asyncio.StreamWriter] = set()
+        self._answers = asyncio.Event()
+        self._answers.set()
+
+    def hold_answers(self) -> None:
+        """Lets nothing through any more of what the target sends."""
+        self._answers.clear()
+
+    def let_answers_through(self) -> None:
+        self._answers.set()
 
     def cut(self) -> None:
         """Resets every connection, without a word to either side."""
@@ -95,13 +104,16 @@ class Relay:
             return
         ends = {writer, far_writer}
         self._writers |= ends
-        await asyncio.gather(_copy(reader, far_writer), _copy(far_reader, writer))
+        always = asyncio.Event()
+        always.set()
+        await asyncio.gather(_copy(reader, far_writer, always), _copy(far_reader, writer, self._answers))
         self._writers -= ends
 
 
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, may: asyncio.Event) -> None:
     try:
         while data := await reader.read(65_536):
+            await may.wait()
             writer.write(data)
             await writer.drain()
     except ConnectionError:
@@ -120,5 +132,6 @@ async def relay(target_port: int) -> AsyncIterator[Relay]:
         yield running
     finally:
         running.cut()
+        running.let_answers_through()
         server.close()
         await server.wait_closed()

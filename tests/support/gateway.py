@@ -17,6 +17,7 @@ from aiohttp import web
 
 from gateway.app import GATEWAY, create_app
 from gateway.clock import Clock
+from gateway.log import EventLog
 from gateway.server import GatewayRunner
 from gateway.settings import Settings
 from tests.support.http import DEADLINE_SECONDS
@@ -52,8 +53,10 @@ class GatewayThread:
         loop: str = "uvloop",
         clock: Clock | None = None,
         extend: Callable[[web.Application], None] = lambda app: None,
+        log: EventLog | None = None,
     ) -> None:
         self._settings = settings
+        self._log = log
         self._extend = extend
         self._hand_over = hand_over
         self._clock = clock
@@ -103,7 +106,7 @@ class GatewayThread:
         self.loop = asyncio.get_running_loop()
         self.loop.set_exception_handler(lambda _, context: self.errors.append(context))
         self._stop = asyncio.Event()
-        self.app = create_app(self._settings, clock=self._clock, hand_over=self._hand_over)
+        self.app = create_app(self._settings, clock=self._clock, hand_over=self._hand_over, log=self._log)
         self._extend(self.app)
         self.parts = self.app[GATEWAY]
         runner = GatewayRunner(self.app)

@@ -5,12 +5,13 @@ import re
 from typing import Any, NamedTuple
 
 from gateway import control
+from gateway.events import ORIGIN, Cursor, Position
 from gateway.group import Delivery
 from gateway.handover import StreamProtocol
 from gateway.history import History
 from gateway.hub import Hub
 from gateway.selectors import Selector
-from gateway.subscriber import Subscriber
+from gateway.subscriber import NOWHERE, Subscriber
 from tests.support.transport import RecordingTransport
 
 _FIELD = re.compile(r"(event|id|data|retry): (.*)\Z", re.DOTALL)
@@ -74,14 +75,22 @@ def open_stream(
     delivery: Delivery,
     cursor: str | None = None,
     asked: object = None,
+    log_floor: Position | None = None,
 ) -> Subscriber:
-    """A stream as the gateway's handler opens it: the first frames, then the hub's."""
+    """A stream as the gateway's handler opens it: the first frames, then the hub's.
+
+    `log_floor` is given where the hub's readers get from a log what the history does not hold.
+    """
     resolved = history.head if cursor is None else history.resolve(cursor)
     number = resolved if isinstance(resolved, int) else history.head
+    position = history.position(number) or ORIGIN
+    old = None if cursor is None or log_floor is None else Cursor.parse(cursor)
+    if old is not None and resolved == "trimmed" and old.position >= log_floor:
+        number, position, resolved = NOWHERE, old.position, NOWHERE
     first = control.connected(
         client_id="c",
         timestamp="2026-11-20T10:30:00.123Z",
-        cursor=history.cursor(number),
+        cursor=history.cursor_at(position),
         recovered=None if cursor is None else isinstance(resolved, int),
         heartbeat_seconds=15.0,
         modes={},
@@ -90,7 +99,7 @@ def open_stream(
     if not isinstance(resolved, int):
         first += hub.reset_frame(resolved)
     transport.write(b"%x\r\n%b\r\n" % (len(first), first) if delivery.chunked else first)
-    subscriber = hub.attach(transport, selector, delivery, number, asked)
+    subscriber = hub.attach(transport, selector, delivery, number, asked, position)
     transport.set_protocol(StreamProtocol(hub, subscriber))
     hub.begin(subscriber, resumed=cursor is not None and isinstance(resolved, int))
     return subscriber

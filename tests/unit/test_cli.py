@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from gateway.cli import app
 from gateway.version import __version__
 
-COMMANDS = ["serve", "check-config", "publish", "tail", "demo", "version"]
+COMMANDS = ["serve", "check-config", "publish", "tail", "relay", "demo", "version"]
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "orders.toml"
 
 

@@ -11,10 +11,10 @@ from adapters.upstream.comparison import (
     compare,
     derived_members,
     extract,
-    member_suffix,
     same,
     too_many_missing,
 )
+from gateway.changes import member_suffix
 from tests.support.legacy import legacy_route, listed, order
 
 NOW_MS = 1_732_098_600_123

@@ -102,7 +102,7 @@ def test_a_reader_that_ends_below_the_floor_gets_no_id_that_goes_back(scheduler:
     told = move(node, reader, WITHOUT_ORDERS, ends=True)
     reader.transport.start_reading()
 
-    assert told == ["e:0-0"]
+    assert told == [f"e:{newest}-0"]
     assert reader.last_id() == f"e:{newest}-0"
     assert reader.frames("refresh") == []
 

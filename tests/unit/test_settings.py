@@ -118,9 +118,6 @@ def test_no_other_address_does(host: str) -> None:
 @pytest.mark.parametrize(
     ("section", "key", "value", "allowed"),
     [
-        ("log", "url", "postgres://db/tidegate", "memory:// or sqlite:///path"),
-        ("log", "url", "redis://cache", "memory:// or sqlite:///path"),
-        ("log", "url", "memory://elsewhere", "memory:// or sqlite:///path"),
         ("stream", "compression", "gzip", '"none"'),
         ("auth", "mode", "jwt", '"none"'),
     ],
@@ -140,6 +137,34 @@ def test_a_log_s_path_is_a_plain_one(path: str) -> None:
 
 def test_a_log_in_memory_is_not_called_sqlite() -> None:
     assert problem(log={"url": "sqlite:///:memory:"}) == "must be memory:// where nothing is to last"
+
+
+@pytest.mark.parametrize(
+    "url", ["memory://elsewhere", "memory:", "mysql://db/x", "postgres:/db", "", "redis"]
+)
+def test_a_log_that_does_not_exist_is_refused(url: str) -> None:
+    assert "must be memory://, or a URL such as" in problem(log={"url": url})
+
+
+@pytest.mark.parametrize(
+    ("store", "log"),
+    [
+        ("postgres", "redis://cache"),
+        ("postgres", "memory://"),
+        ("redis", "postgres://db/x"),
+        ("redis", "memory://"),
+    ],
+)
+def test_flags_are_kept_in_a_file_or_in_the_log_s_own_server(store: str, log: str) -> None:
+    assert f"where log.url is not {store}://" in problem(flags={"store": store}, log={"url": log})
+
+
+@pytest.mark.parametrize(
+    ("store", "log"),
+    [("postgres", "postgresql://db/x"), ("redis", "rediss://cache"), ("file:f.json", "redis://c")],
+)
+def test_flags_go_with_their_log(store: str, log: str) -> None:
+    assert Settings.model_validate({"flags": {"store": store}, "log": {"url": log}}).flags.store == store
 
 
 @pytest.mark.parametrize("log", ["memory://", "sqlite:///events.db"])

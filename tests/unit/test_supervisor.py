@@ -2,11 +2,14 @@
 
 import asyncio
 import logging
+from typing import ClassVar
 
 import pytest
 
 from gateway import supervisor as supervisor_module
+from gateway.backoff import Backoff
 from gateway.supervisor import Supervisor
+from tests.support.clock import ManualClock
 from tests.support.loop import let_others_run, until
 
 
@@ -93,3 +96,34 @@ async def test_closing_twice_does_nothing() -> None:
     supervisor.run("w", Work())
     await supervisor.close()
     await supervisor.close()
+
+
+async def test_a_task_that_was_healthy_for_long_is_started_again_as_after_its_first_failure(
+    clock: ManualClock, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor_module, "Backoff", CountingBackoff)
+    supervisor = Supervisor(clock.monotonic)
+    lives = iter([0.0, 0.0, supervisor_module.HEALTHY_SECONDS, 0.0])
+
+    async def work() -> None:
+        seconds = next(lives, None)
+        if seconds is not None:
+            clock.advance(seconds)
+            raise OSError("it failed")
+
+    with caplog.at_level(logging.ERROR):
+        supervisor.run("w", work)
+        await until(lambda: supervisor.failures["w"] == 4, "it failed each time")
+    assert CountingBackoff.given == [1, 2, 1, 2]
+    await supervisor.close()
+
+
+class CountingBackoff(Backoff):
+    """Notes how many failures in a row each delay was for; no delay takes time."""
+
+    given: ClassVar[list[int]] = []
+
+    def next(self) -> float:
+        super().next()
+        self.given.append(self.failures)
+        return 0.0

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from multidict import MultiDict
 
+from gateway.events import ORIGIN, Position
 from gateway.selectors import Selector, parse_selector
 from gateway.watch import Watch
 from tests.support.events import an_event
@@ -22,7 +23,7 @@ def node(scheduler: ManualScheduler) -> Node:
     return Node(scheduler)
 
 
-async def waiting(watch: Watch) -> "asyncio.Task[bool]":
+async def waiting(watch: Watch) -> "asyncio.Task[Position | None]":
     """A task that waits, and has begun to."""
     task = asyncio.create_task(watch.wait(LONG))
     await let_others_run()
@@ -33,7 +34,7 @@ async def test_a_matching_event_wakes_it(node: Node) -> None:
     with Watch(node.hub.groups, ORDERS) as watch:
         task = await waiting(watch)
         node.publish(an_event("order:1"))
-        assert await task is True
+        assert await task is not None
 
 
 async def test_an_event_that_does_not_match_leaves_it_waiting(node: Node) -> None:
@@ -44,12 +45,12 @@ async def test_an_event_that_does_not_match_leaves_it_waiting(node: Node) -> Non
         await let_others_run()
         assert not task.done()
         node.publish(an_event("order:1"))
-        assert await task is True
+        assert await task == Position(1, 0), "it was not told up to where nothing matched"
 
 
 async def test_it_gives_up_when_its_time_is_over(node: Node) -> None:
     with Watch(node.hub.groups, ORDERS) as watch:
-        assert await watch.wait(0.0) is False
+        assert await watch.wait(0.0) is None
 
 
 async def test_it_can_wait_again_after_it_woke(node: Node) -> None:
@@ -57,7 +58,7 @@ async def test_it_can_wait_again_after_it_woke(node: Node) -> None:
         for _ in range(3):
             task = await waiting(watch)
             node.publish(an_event("order:1"))
-            assert await task is True
+            assert await task is not None
             node.pause()
 
 
@@ -66,7 +67,7 @@ async def test_several_watches_of_one_selection_all_wake(node: Node) -> None:
         tasks = [await waiting(one), await waiting(other)]
         assert len(node.hub.groups) == 1
         node.publish(an_event("order:1"))
-        assert [await task for task in tasks] == [True, True]
+        assert [await task for task in tasks] == [ORIGIN, ORIGIN]
 
 
 async def test_a_drain_wakes_it(node: Node) -> None:
@@ -74,7 +75,7 @@ async def test_a_drain_wakes_it(node: Node) -> None:
         task = await waiting(watch)
         node.hub.drain()
         node.scheduler.run_ready()
-        assert await task is True
+        assert await task is not None
 
 
 async def test_it_tells_the_gateway_that_somebody_is_interested(node: Node) -> None:
@@ -121,7 +122,7 @@ async def test_another_watch_of_the_same_selection_that_ends_takes_nothing_away(
         node.publish(an_event("order:1"))
         await let_others_run()
         assert task.done(), "it was not woken"
-        assert await task is True
+        assert await task is not None
 
 
 async def test_a_watch_is_interest_also_between_two_waits(node: Node) -> None:

@@ -1,0 +1,1 @@
+"""The log in Postgres: shared by any number of nodes, and it lasts."""

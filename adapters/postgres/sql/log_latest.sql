@@ -1,0 +1,27 @@
+-- As log_read.sql, from the other end.
+select
+    b.history::text, b.pruned_xid::text, b.pruned_id,
+    coalesce(
+        (
+            select g.xid >= pg_snapshot_xmin(pg_current_snapshot())
+            from sync_events g
+            order by g.xid desc, g.id desc
+            limit 1
+        ),
+        false
+    ),
+    r.xid::text, r.id, r.event_type, r.entity_type, r.entity_id, r.action, r.data, r.previous, r.moment,
+    r.source, r.actor, r.metadata
+from (select * from sync_events_bounds limit 1) b
+left join lateral (
+    select
+        e.xid, e.id, e.event_type, e.entity_type, e.entity_id, e.action, e.data::text, e.previous::text,
+        to_char(e."timestamp" at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as moment,
+        e.source, e.actor::text, e.metadata::text
+    from sync_events e
+    where (e.xid, e.id) > (b.pruned_xid, b.pruned_id)
+        and e.xid < pg_snapshot_xmin(pg_current_snapshot())
+    order by e.xid desc, e.id desc
+    limit %(limit)s
+) r on true
+order by r.xid, r.id

@@ -1,0 +1,1 @@
+listen sync_events

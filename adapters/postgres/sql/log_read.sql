@@ -1,0 +1,29 @@
+-- Always at least one row: the bounds come from the same snapshot as the events, so that "trimmed" is exact. The
+-- gate, xid < xmin, leaves out what a transaction with a lower xid may yet commit before.
+-- `limit 1` tells the planner that there is one row of bounds, before it has statistics on them.
+select
+    b.history::text, b.pruned_xid::text, b.pruned_id,
+    coalesce(
+        (
+            select g.xid >= pg_snapshot_xmin(pg_current_snapshot())
+            from sync_events g
+            order by g.xid desc, g.id desc
+            limit 1
+        ),
+        false
+    ),
+    r.xid::text, r.id, r.event_type, r.entity_type, r.entity_id, r.action, r.data, r.previous, r.moment,
+    r.source, r.actor, r.metadata
+from (select * from sync_events_bounds limit 1) b
+left join lateral (
+    select
+        e.xid, e.id, e.event_type, e.entity_type, e.entity_id, e.action, e.data::text, e.previous::text,
+        to_char(e."timestamp" at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as moment,
+        e.source, e.actor::text, e.metadata::text
+    from sync_events e
+    where (e.xid, e.id) > (%(major)s::xid8, %(minor)s)
+        and e.xid < pg_snapshot_xmin(pg_current_snapshot())
+    order by e.xid, e.id
+    limit %(limit)s
+) r on true
+order by r.xid, r.id

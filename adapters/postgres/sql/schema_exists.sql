@@ -1,0 +1,1 @@
+select to_regclass('tidegate_schema') is not null

@@ -1,0 +1,1 @@
+select coalesce(max(s.version), 0) from tidegate_schema s

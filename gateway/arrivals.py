@@ -1,0 +1,98 @@
+"""Where a reader that comes with a cursor goes on: in the history, in the log, or nowhere."""
+
+import asyncio
+from typing import NamedTuple
+
+from gateway.archive import Archive
+from gateway.errors import LogError
+from gateway.events import ORIGIN, Cursor, Position
+from gateway.follower import Follower
+from gateway.history import History, ResetReason
+from gateway.subscriber import NOWHERE
+
+Place = int | Position | ResetReason
+"""The number in the history, the position in the log, or why neither has what follows the cursor."""
+
+
+class Start(NamedTuple):
+    """Where a stream starts. `number` is below every floor where it starts in the log, at `position`."""
+
+    epoch: str
+    number: int
+    position: Position
+    lost: ResetReason | None = None
+
+
+CATCH_UP_SECONDS = 5.0
+"""How long a reader may wait for this node to learn of events that its cursor shows it has."""
+
+
+class Arrivals:
+    """Finds places for cursors. A cursor from another node, or of a 201, may be ahead of this history."""
+
+    def __init__(self, history: History, archive: Archive, follower: Follower) -> None:
+        self._history = history
+        self._archive = archive
+        self._follower = follower
+
+    async def place(self, text: str) -> Place:
+        """The place of a cursor. Where this node is yet to reach it, it waits, CATCH_UP_SECONDS at most.
+
+        Raises LogError where only the log can tell, and is out of reach.
+        """
+        place = self._at_once(text)
+        if place is not None:
+            return place
+        try:
+            async with asyncio.timeout(CATCH_UP_SECONDS):
+                return await self._place(text)
+        except TimeoutError:
+            resolved = self._history.resolve(text)
+            if resolved == "trimmed":
+                raise LogError("The log does not answer. Try again later.") from None
+            return resolved
+
+    async def place_or_reset(self, text: str) -> Place:
+        """The same, but what only the log can tell is a reset while that is out of reach.
+
+        For a stream: an EventSource that gets an error status would stop for ever.
+        """
+        try:
+            return await self.place(text)
+        except LogError:
+            return self._history.resolve(text)
+
+    def start(self, place: Place | None) -> Start:
+        """The start of a stream at a place that was found in this step; at the head where that is None."""
+        history = self._history
+        if isinstance(place, Position):
+            return Start(history.epoch, NOWHERE, place)
+        if isinstance(place, int):
+            return Start(history.epoch, place, history.position(place) or ORIGIN)
+        return Start(history.epoch, history.head, history.head_position, place)
+
+    def _at_once(self, text: str) -> Place | None:
+        """The place, where nobody has to be asked for it."""
+        resolved = self._history.resolve(text)
+        if isinstance(resolved, int):
+            return resolved
+        cursor = Cursor.parse(text)
+        if cursor is None or cursor.epoch not in (self._history.epoch, self._archive.epoch):
+            return resolved
+        return None
+
+    async def _place(self, text: str) -> Place:
+        while (place := self._at_once(text)) is None:
+            cursor = Cursor.parse(text)
+            assert cursor is not None
+            bounds = await self._archive.bounds(head_at_least=cursor.position)
+            if cursor.epoch != self._archive.epoch:
+                return "epoch"
+            is_old = cursor.position < self._history.floor_position
+            if cursor.epoch == self._history.epoch and is_old:
+                return cursor.position if bounds.floor <= cursor.position else "trimmed"
+            if bounds.head < cursor.position:
+                return "unknown"
+            if self._at_once(text) is None:
+                await self._follower.progress()
+        return place

@@ -1,0 +1,33 @@
+"""Where flags and callers' choices are kept: what `flags.store` means."""
+
+import logging
+from functools import partial
+
+from flags.file_store import FileFlagStore
+from flags.late_preferences import LatePreferences
+from flags.preferences import Preferences
+from flags.shared_preferences import SharedPreferences
+from flags.shared_store import SharedFlagStore
+from flags.store import FlagStore
+from gateway.clock import Clock
+from gateway.logs import log_event
+from gateway.settings import Settings
+from gateway.shared import SharedStore
+from gateway.shared_values import FlagValues
+
+_log = logging.getLogger(__name__)
+
+_FILE = "file:"
+
+
+def open_flags(settings: Settings, shared: SharedStore | None, clock: Clock) -> tuple[FlagStore, Preferences]:
+    """The flags and the choices of `flags.store`, not started yet: in a file, or in what nodes share."""
+    tell = partial(log_event, _log)
+    store = settings.flags.store
+    if shared is not None and not store.startswith(_FILE):
+        values = FlagValues(shared)
+        flags = SharedFlagStore(values, tell=tell, now_ms=clock.wall_ms)
+        return flags, SharedPreferences(values, tell=tell, timer=clock.monotonic)
+    path = settings.base_dir / store.removeprefix(_FILE)
+    choices = path.with_name(f"{path.stem}.preferences.db")
+    return FileFlagStore(path, tell=tell), LatePreferences(choices, tell=tell)

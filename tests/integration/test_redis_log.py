@@ -1,0 +1,433 @@
+"""The Redis log when Redis, the network or somebody else does what it should not."""
+
+import asyncio
+import shutil
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import pytest
+
+from adapters.redis import RedisLog
+from gateway.errors import EpochChanged, LogError, TrimmedError
+from gateway.events import Position, Record
+from tests.support.command import Relay, relay
+from tests.support.events import an_event
+from tests.support.loop import let_others_run, until
+from tests.support.redis import RedisServer, make_log, opened, redis_server, redis_url, with_prefix
+
+DEADLINE_SECONDS = 30.0
+DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
+SHORT_SECONDS = 0.5
+"""For logs whose server is made to fail: how long they wait for an answer."""
+
+
+@pytest.fixture
+def server() -> Iterator[RedisServer]:
+    with redis_server(*DURABLE) as server:
+        yield server
+
+
+@pytest.fixture
+async def log(server: RedisServer) -> AsyncIterator[RedisLog]:
+    async with opened(server.url, timeout_seconds=SHORT_SECONDS) as log:
+        yield log
+
+
+async def publish(log: RedisLog, *numbers: int) -> list[Position]:
+    return await log.append([an_event(f"order:{number}") for number in numbers])
+
+
+def numbers(records: list[Record]) -> list[int]:
+    return [int(record.event.entity_id or "") for record in records]
+
+
+async def follow(log: RedisLog, after: Position, count: int) -> list[Record]:
+    """The next so many records, as a gateway follows: again from the last wherever the log was lost."""
+    records: list[Record] = []
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while True:
+            try:
+                async for batch in log.tail(records[-1].position if records else after):
+                    records += batch
+                    if len(records) >= count:
+                        return records
+            except (TrimmedError, EpochChanged):
+                raise
+            except LogError:
+                await let_others_run()
+
+
+async def first_error(log: RedisLog, after: Position) -> LogError:
+    """What a tail that follows through every lost connection is raised in the end."""
+    with pytest.raises((TrimmedError, EpochChanged)) as raised:
+        await follow(log, after, 10**9)
+    assert isinstance(raised.value, LogError)
+    return raised.value
+
+
+async def test_a_restart_with_its_data_goes_on_in_the_same_epoch(server: RedisServer, log: RedisLog) -> None:
+    epoch, start = log.epoch, (await log.bounds()).head
+    reader = asyncio.create_task(follow(log, start, 30))
+    await publish(log, *range(10))
+    server.kill()
+    waiting = asyncio.create_task(publish(log, *range(10, 20)))
+    server.start()
+    await waiting
+    await publish(log, *range(20, 30))
+
+    assert numbers(await reader) == list(range(30))
+    assert log.epoch == epoch
+
+
+async def test_a_restart_without_its_data_is_a_new_epoch_and_its_readers_are_told(
+    server: RedisServer, log: RedisLog
+) -> None:
+    epoch = log.epoch
+    positions = await publish(log, *range(5))
+    reader = asyncio.create_task(first_error(log, positions[-1]))
+    server.kill()
+    server.forget()
+    server.start()
+
+    assert isinstance(await reader, EpochChanged)
+    assert log.epoch != epoch
+    bounds = await log.bounds()
+    assert bounds.floor == bounds.head > positions[-1]
+    await publish(log, 7)
+    assert numbers(await log.read(bounds.floor, 10)) == [7]
+
+
+async def test_an_append_to_a_server_without_its_data_begins_the_new_epoch(
+    server: RedisServer, log: RedisLog
+) -> None:
+    epoch = log.epoch
+    (old,) = await publish(log, 1)
+    tail = log.tail(old)
+    server.kill()
+    server.forget()
+    server.start()
+    await publish(log, 2)
+
+    assert log.epoch != epoch
+    with pytest.raises(EpochChanged):
+        await anext(tail)
+    with pytest.raises(TrimmedError):
+        await log.read(old, 10)
+
+
+@pytest.mark.parametrize("others_append_first", [False, True])
+async def test_a_server_that_lost_its_tail_is_a_new_epoch_that_keeps_the_rest(
+    server: RedisServer, log: RedisLog, others_append_first: bool
+) -> None:
+    epoch, start = log.epoch, (await log.bounds()).head
+    await publish(log, *range(5))
+    saved = server.directory / "saved"
+    shutil.copytree(server.directory / "appendonlydir", saved)
+    positions = await publish(log, *range(5, 10))
+    reader = asyncio.create_task(first_error(log, positions[-1]))
+    server.kill()
+    server.forget()
+    saved.rename(server.directory / "appendonlydir")
+    server.start()
+    if others_append_first:
+        async with opened(server.url) as other:
+            await publish(other, *range(20, 30))
+
+    assert isinstance(await reader, EpochChanged)
+    assert log.epoch != epoch
+    held = [0, 1, 2, 3, 4, *(range(20, 30) if others_append_first else ())]
+    assert numbers(await log.read(start, 100)) == held
+
+
+async def test_nodes_that_see_a_lost_tail_agree_on_the_new_epoch(server: RedisServer) -> None:
+    async with AsyncExitStack() as stack:
+        nodes = [
+            await stack.enter_async_context(opened(server.url, timeout_seconds=SHORT_SECONDS))
+            for _ in range(3)
+        ]
+        start = (await nodes[0].bounds()).head
+        await publish(nodes[0], 1)
+        saved = server.directory / "saved"
+        shutil.copytree(server.directory / "appendonlydir", saved)
+        (last,) = await publish(nodes[0], 2)
+        for node in nodes:
+            assert numbers(await follow(node, start, 2)) == [1, 2]
+        server.kill()
+        server.forget()
+        saved.rename(server.directory / "appendonlydir")
+        server.start()
+        for error in await asyncio.gather(*(first_error(node, last) for node in nodes)):
+            assert isinstance(error, EpochChanged)
+
+        assert len({node.epoch for node in nodes}) == 1
+        assert numbers(await nodes[2].read(start, 10)) == [1]
+
+
+async def test_a_tail_goes_on_over_a_connection_that_was_cut(server: RedisServer) -> None:
+    async with behind_a_network(server) as (log, network):
+        (start,) = await publish(log, 0)
+        tail = log.tail(start)
+        for number in range(3):
+            waiting = asyncio.ensure_future(anext(tail))
+            with server.client() as client:
+                await until(lambda client=client: client.info()["blocked_clients"] == 1, "the tail waits")
+            network.cut()
+            await until(lambda number=number: log.reconnects == number + 1, "the tail reconnects")
+            await publish(log, number)
+            assert numbers(await waiting) == [number]
+
+
+async def test_an_append_sees_that_the_tail_was_lost_before_it_hides_it(
+    server: RedisServer, log: RedisLog
+) -> None:
+    epoch = log.epoch
+    await publish(log, 1)
+    saved = server.directory / "saved"
+    shutil.copytree(server.directory / "appendonlydir", saved)
+    await publish(log, 2)
+    server.kill()
+    server.forget()
+    saved.rename(server.directory / "appendonlydir")
+    server.start()
+    await publish(log, 3)
+
+    assert log.epoch != epoch
+    assert numbers(await log.latest(10)) == [1, 3]
+
+
+async def test_everything_is_flushed_under_a_reader(log: RedisLog, server: RedisServer) -> None:
+    (position,) = await publish(log, 1)
+    reader = asyncio.create_task(first_error(log, position))
+    with server.client() as client:
+        client.flushall()
+    assert isinstance(await reader, EpochChanged)
+
+
+@asynccontextmanager
+async def behind_a_network(server: RedisServer) -> AsyncIterator[tuple[RedisLog, Relay]]:
+    """A log, started, and the network between it and its server."""
+    async with (
+        relay(server.port) as network,
+        opened(f"redis://127.0.0.1:{network.port}", timeout_seconds=2.0) as log,
+    ):
+        yield log, network
+
+
+async def test_connections_are_cut_under_load_and_nothing_is_lost_or_doubled(server: RedisServer) -> None:
+    async with behind_a_network(server) as (log, network):
+        start = (await log.bounds()).head
+        reader = asyncio.create_task(follow(log, start, 300))
+        appends = []
+        for number in range(300):
+            appends.append(asyncio.create_task(publish(log, number)))
+            await let_others_run()
+            if number % 60 == 59:
+                await appends[-5]
+                network.cut()
+        positions = [(await append)[0] for append in appends]
+        records = await reader
+
+    assert sorted(numbers(records)) == list(range(300))
+    assert [record.position for record in records] == sorted(positions)
+
+
+async def test_an_append_whose_answer_was_lost_is_not_done_twice(server: RedisServer) -> None:
+    async with behind_a_network(server) as (log, network):
+        (start,) = await publish(log, 0)
+        network.hold_answers()
+        append = asyncio.create_task(publish(log, 1, 2, 3))
+        with server.client() as client:
+            await until(lambda: client.xlen(f"tidegate:events:{log.epoch}") == 4, "it is appended")
+        network.cut()
+        network.let_answers_through()
+        positions = await append
+
+        assert [record.position for record in await log.read(start, 10)] == positions
+
+
+async def test_a_server_that_stands_still_gets_what_waits_once(server: RedisServer, log: RedisLog) -> None:
+    start = (await log.bounds()).head
+    assert server.process is not None
+    server.process.send_signal(signal.SIGSTOP)
+    with pytest.raises(LogError, match="does not answer in time"):
+        await log.read(start, 10)
+    append = asyncio.create_task(publish(log, 1))
+    with pytest.raises(LogError, match="does not answer in time"):
+        await log.bounds()
+    server.process.send_signal(signal.SIGCONT)
+    positions = await append
+
+    assert [record.position for record in await log.read(start, 10)] == positions
+
+
+async def test_an_append_is_given_up_in_the_end_and_says_why(server: RedisServer) -> None:
+    log = make_log(server.url, timeout_seconds=SHORT_SECONDS, append_seconds=0.0)
+    await log.start()
+    server.kill()
+    with pytest.raises(LogError, match="can't be reached"):
+        await publish(log, 1)
+    await log.close()
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3, 5, 20])
+async def test_closing_ends_an_append_that_waits_for_its_server(
+    server: RedisServer, log: RedisLog, turns: int
+) -> None:
+    server.kill()
+    append = asyncio.create_task(publish(log, 1))
+    await let_others_run(turns)
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        await log.close()
+        with pytest.raises(LogError, match="closed"):
+            await append
+
+
+async def test_a_full_server_takes_all_of_a_batch_or_nothing(server: RedisServer, log: RedisLog) -> None:
+    start = (await log.bounds()).head
+    with server.client() as client:
+        client.config_set("maxmemory", "1mb")
+        with pytest.raises(LogError, match="out of memory"):
+            await publish(log, 1, 2)
+        client.config_set("maxmemory", "0")
+    assert await log.read(start, 10) == []
+    await publish(log, 3)
+    assert numbers(await log.read(start, 10)) == [3]
+
+
+class TestOthersDelete:
+    """Somebody deletes entries of the stream: whoever would have got them is told, and the log lives on."""
+
+    async def test_one_in_the_middle(self, server: RedisServer, log: RedisLog) -> None:
+        positions = await publish(log, *range(6))
+        self._delete(server, log, positions[2])
+
+        with pytest.raises(TrimmedError):
+            await log.read(positions[0], 10)
+        bounds = await log.bounds()
+        assert positions[2] <= bounds.floor < positions[3]
+        assert numbers(await log.read(bounds.floor, 10)) == [3, 4, 5]
+        assert numbers(await follow(log, bounds.floor, 3)) == [3, 4, 5]
+        assert numbers(await log.read(positions[3], 10)) == [4, 5]
+
+    async def test_one_that_a_tail_comes_to(self, server: RedisServer, log: RedisLog) -> None:
+        positions = await publish(log, *range(6))
+        self._delete(server, log, positions[2])
+        assert isinstance(await first_error(log, positions[0]), TrimmedError)
+        assert numbers(await follow(log, (await log.bounds()).floor, 3)) == [3, 4, 5]
+
+    async def test_the_first_ones(self, server: RedisServer, log: RedisLog) -> None:
+        start = (await log.bounds()).floor
+        positions = await publish(log, *range(6))
+        with server.client() as client:
+            client.xtrim(f"tidegate:events:{log.epoch}", maxlen=3, approximate=False)
+
+        assert positions[2] <= (await log.bounds()).floor < positions[3]
+        with pytest.raises(TrimmedError):
+            await log.read(start, 10)
+        assert numbers(await log.read(positions[3], 10)) == [4, 5]
+
+    async def test_the_last_one(self, server: RedisServer, log: RedisLog) -> None:
+        positions = await publish(log, *range(3))
+        self._delete(server, log, positions[2])
+
+        with pytest.raises(TrimmedError):
+            await log.read(positions[1], 10)
+        await publish(log, 3)
+        assert numbers(await log.read(positions[2], 10)) == [3]
+
+    async def test_the_whole_stream(self, server: RedisServer, log: RedisLog) -> None:
+        start = (await log.bounds()).floor
+        positions = await publish(log, *range(3))
+        with server.client() as client:
+            client.delete(f"tidegate:events:{log.epoch}")
+
+        assert await log.bounds() == (positions[2], positions[2])
+        with pytest.raises(TrimmedError):
+            await log.read(start, 10)
+        await publish(log, 3)
+        assert numbers(await follow(log, positions[2], 1)) == [3]
+
+    async def test_the_newest_are_given_without_what_stands_before_the_hole(
+        self, server: RedisServer, log: RedisLog
+    ) -> None:
+        positions = await publish(log, *range(6))
+        self._delete(server, log, positions[3])
+        assert numbers(await log.latest(10)) == [4, 5]
+
+    async def test_an_entry_of_somebody_else_is_refused(self, server: RedisServer, log: RedisLog) -> None:
+        (position,) = await publish(log, 1)
+        with server.client() as client:
+            client.xadd(f"tidegate:events:{log.epoch}", {"hello": "world"})
+        with pytest.raises(LogError, match="not written by Tidegate"):
+            await log.read(position, 10)
+
+    async def test_an_entry_of_somebody_else_is_trimmed_as_any_other(self, server: RedisServer) -> None:
+        async with opened(server.url, max_events=3) as log:
+            with server.client() as client:
+                client.xadd(f"tidegate:events:{log.epoch}", {"e": "world"}, id="1-1")
+            await publish(log, 1)
+            positions = await publish(log, 2, 3, 4)
+            assert (await log.bounds()).floor < positions[0]
+            assert numbers(await log.latest(10)) == [2, 3, 4]
+
+    @staticmethod
+    def _delete(server: RedisServer, log: RedisLog, position: Position) -> None:
+        with server.client() as client:
+            assert client.xdel(f"tidegate:events:{log.epoch}", str(position)) == 1
+
+
+async def test_two_nodes_read_what_either_appends() -> None:
+    url = redis_url()
+    async with opened(url) as one, opened(url) as other:
+        assert one.epoch == other.epoch
+        start = (await one.bounds()).head
+        readers = [asyncio.create_task(follow(log, start, 20)) for log in (one, other)]
+        for number in range(20):
+            await publish(one if number % 3 else other, number)
+        for reader in readers:
+            assert numbers(await reader) == list(range(20))
+
+
+async def test_nodes_that_start_together_agree_on_the_epoch() -> None:
+    url = redis_url()
+    logs = [make_log(url) for _ in range(10)]
+    await asyncio.gather(*(log.start() for log in logs))
+    assert len({log.epoch for log in logs}) == 1
+    for log in logs:
+        await log.close()
+
+
+async def test_logs_with_different_prefixes_have_nothing_in_common(server: RedisServer) -> None:
+    async with (
+        opened(with_prefix(server.url, "a")) as one,
+        opened(with_prefix(server.url, "b")) as other,
+    ):
+        start = (await other.bounds()).head
+        await publish(one, 1)
+        assert one.epoch != other.epoch
+        assert await other.read(start, 10) == []
+
+
+async def test_what_is_too_old_goes_although_nobody_appends() -> None:
+    url = redis_url()
+    async with opened(url) as log:
+        positions = await publish(log, *range(2500))
+        assert (await log.bounds()).floor < positions[0]
+    # Whatever was appended before the next minute is too old: no clock has to go on for that.
+    async with opened(url, max_age_seconds=-60.0) as log:
+        await log.trim()
+        assert (await log.bounds()).floor == positions[-1]
+        with pytest.raises(TrimmedError):
+            await log.read(positions[-2], 10)
+        assert await log.read(positions[-1], 10) == []
+
+
+async def test_the_floor_is_the_last_event_that_went() -> None:
+    async with opened(redis_url(), max_events=5) as log:
+        positions = await publish(log, *range(3))
+        positions += await publish(log, *range(3, 8))
+        assert await log.bounds() == (positions[2], positions[7])
+        assert numbers(await log.read(positions[2], 10)) == [3, 4, 5, 6, 7]
+        with pytest.raises(TrimmedError):
+            await log.read(positions[1], 10)

@@ -1,0 +1,133 @@
+"""Where a cursor goes on."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from gateway import arrivals as arrivals_module
+from gateway.archive import BOUNDS_SECONDS, Archive
+from gateway.arrivals import Arrivals
+from gateway.errors import LogError
+from gateway.events import Position
+from gateway.follower import Follower
+from gateway.history import History
+from gateway.hub import Hub, HubTiming
+from gateway.subscriber import NOWHERE
+from tests.support.events import an_event
+from tests.support.loop import let_others_run, until
+from tests.support.scheduler import ManualScheduler
+from tests.support.shaky_log import ShakyLog
+
+
+class Bench:
+    """A node whose history holds the last ten of thirty events; the log holds the last twenty-five."""
+
+    def __init__(self, scheduler: ManualScheduler) -> None:
+        self.scheduler = scheduler
+        self.log = ShakyLog()
+        self.log.put_events(*(an_event() for _ in range(30)))
+        self.log.trim_to(Position(5, 0))
+        self.history = History(max_events=10, max_age_seconds=1e9, max_bytes=10**9, id_aliases={})
+        timing = HubTiming(heartbeat_seconds=15.0, coalesce_seconds=0.0, stall_seconds=30.0, retry_ms=2000)
+        hub = Hub(self.history, scheduler, scheduler.clock, timing, fan_in=50)
+        self.archive = Archive(self.log, self.history, scheduler.clock)
+        self.follower = Follower(self.log, self.history, hub, scheduler.clock)
+        self.arrivals = Arrivals(self.history, self.archive, self.follower)
+
+
+@pytest.fixture
+async def bench(scheduler: ManualScheduler) -> AsyncIterator[Bench]:
+    bench = Bench(scheduler)
+    await bench.follower.start()
+    task = asyncio.create_task(bench.follower.run())
+    await until(lambda: bench.follower.is_following, "the node follows")
+    yield bench
+    await bench.log.close()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.mark.parametrize(
+    ("cursor", "place"),
+    [
+        ("e:30-0", 10),
+        ("e:20-0", 0),
+        ("e:19-0", Position(19, 0)),
+        ("e:5-0", Position(5, 0)),
+        ("e:4-0", "trimmed"),
+        ("e:31-0", "unknown"),
+        ("f:20-0", "epoch"),
+        ("nonsense", "unknown"),
+        ("earliest", 0),
+    ],
+)
+async def test_a_cursor_has_its_place(bench: Bench, cursor: str, place: object) -> None:
+    assert await bench.arrivals.place(cursor) == place
+
+
+async def test_a_start_in_the_log_is_below_every_floor(bench: Bench) -> None:
+    start = bench.arrivals.start(await bench.arrivals.place("e:19-0"))
+    assert start == ("e", NOWHERE, Position(19, 0), None)
+    assert bench.arrivals.start(10) == ("e", 10, Position(30, 0), None)
+    assert bench.arrivals.start(None) == ("e", 10, Position(30, 0), None)
+    assert bench.arrivals.start("trimmed") == ("e", 10, Position(30, 0), "trimmed")
+
+
+async def test_a_cursor_ahead_is_waited_for_until_the_history_has_it(bench: Bench) -> None:
+    bench.log.may_tail.clear()
+    bench.log.put_events(an_event(), an_event())
+    place = asyncio.create_task(bench.arrivals.place("e:32-0"))
+    await let_others_run()
+    assert not place.done()
+    bench.log.may_tail.set()
+    assert await place == 12
+
+
+async def test_a_cursor_of_the_epoch_that_the_log_has_come_to_is_waited_for(bench: Bench) -> None:
+    bench.log.may_tail.clear()
+    bench.log.start_over("f")
+    bench.log.put_events(an_event())
+    place = asyncio.create_task(bench.arrivals.place("f:1-0"))
+    await let_others_run()
+    assert not place.done()
+    bench.log.may_tail.set()
+    await until(lambda: bench.scheduler.run_ready() >= 0 and place.done(), "the history started over")
+    assert bench.history.epoch == "f"
+    assert await place == bench.history.head
+
+
+async def test_the_wait_is_bounded(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arrivals_module, "CATCH_UP_SECONDS", 0.0)
+    bench.log.may_tail.clear()
+    bench.log.put_events(an_event())
+    assert await bench.arrivals.place("e:31-0") == "unknown"
+    with pytest.raises(LogError):
+        await bench.arrivals.place("e:19-0")
+
+
+async def test_while_the_log_is_out_of_reach_a_poll_is_told_so_and_a_stream_is_reset(bench: Bench) -> None:
+    bench.log.lose()
+    with pytest.raises(LogError):
+        await bench.arrivals.place("e:19-0")
+    assert await bench.arrivals.place_or_reset("e:19-0") == "trimmed"
+    assert await bench.arrivals.place_or_reset("e:20-0") == 0
+
+
+async def test_the_logs_bounds_are_asked_for_once_a_second(bench: Bench) -> None:
+    assert await bench.arrivals.place("e:19-0") == Position(19, 0)
+    bench.log.trim_to(Position(19, 0))
+    assert await bench.arrivals.place("e:18-0") == Position(18, 0), "reading finds out that it is trimmed"
+    bench.scheduler.clock.advance(BOUNDS_SECONDS)
+    assert await bench.arrivals.place("e:18-0") == "trimmed"
+
+
+async def test_what_was_read_is_kept_for_those_who_come_with_close_cursors(bench: Bench) -> None:
+    first = await bench.archive.after(Position(6, 0))
+    within = await bench.archive.after(Position(9, 0))
+    assert [entry.position.major for entry in first] == list(range(7, 31))
+    assert within == first[3:]
+    assert bench.log.reads == 1
+    before = await bench.archive.after(Position(5, 0))
+    assert before[0].position == Position(6, 0)
+    assert bench.log.reads == 2

@@ -1,0 +1,130 @@
+"""The end of the log becomes the history."""
+
+import pytest
+
+from gateway import warming
+from gateway.errors import EpochChanged, LogError
+from gateway.events import Position
+from gateway.history import History
+from gateway.log import Bounds
+from gateway.warming import warm
+from tests.support.clock import ManualClock
+from tests.support.events import an_event
+from tests.support.shaky_log import ShakyLog
+
+
+def history_of(max_events: int = 1000, max_bytes: int = 10**9) -> History:
+    return History(max_events=max_events, max_age_seconds=1e9, max_bytes=max_bytes, id_aliases={})
+
+
+def log_of(count: int) -> ShakyLog:
+    log = ShakyLog()
+    log.put_events(*(an_event(f"order:{number}", data={"x": "y" * 100}) for number in range(1, count + 1)))
+    return log
+
+
+def held(history: History) -> list[int]:
+    return [entry.position.major for entry in history.latest(10**6)]
+
+
+async def test_a_log_that_holds_little_is_held_whole_down_to_its_floor(clock: ManualClock) -> None:
+    log, history = log_of(10), history_of()
+    log.trim_to(Position(4, 0))
+    await warm(log, history, clock)
+    assert history.epoch == "e"
+    assert held(history) == [5, 6, 7, 8, 9, 10]
+    assert history.floor_position == Position(4, 0)
+    assert history.resolve("e:4-0") == history.floor
+    assert history.resolve("e:3-0") == "trimmed"
+
+
+async def test_an_empty_log_gives_an_empty_history_at_its_floor(clock: ManualClock) -> None:
+    log, history = log_of(3), history_of()
+    log.trim_to(Position(3, 0))
+    await warm(log, history, clock)
+    assert held(history) == []
+    assert history.head_position == history.floor_position == Position(3, 0)
+
+
+@pytest.mark.parametrize("sample", [3, 4, 1000])
+async def test_of_a_longer_log_the_newest_are_held_and_the_floor_is_the_event_before(
+    clock: ManualClock, monkeypatch: pytest.MonkeyPatch, sample: int
+) -> None:
+    monkeypatch.setattr(warming, "SAMPLE_RECORDS", sample)
+    log, history = log_of(50), history_of(max_events=4)
+    await warm(log, history, clock)
+    assert held(history) == [47, 48, 49, 50]
+    assert history.floor_position == Position(46, 0)
+    assert history.resolve("e:46-0") == history.floor
+
+
+async def test_a_log_that_holds_exactly_as_many_is_held_whole(clock: ManualClock) -> None:
+    log, history = log_of(4), history_of(max_events=4)
+    await warm(log, history, clock)
+    assert held(history) == [1, 2, 3, 4]
+    assert history.floor_position == Position(0, 0)
+
+
+class CountingLog(ShakyLog):
+    """Notes how many records were asked for at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.limits: list[int] = []
+
+    async def latest(self, limit: int) -> list[object]:  # type: ignore[override]
+        self.limits.append(limit)
+        return list(await super().latest(limit))
+
+
+async def test_no_more_is_read_of_large_events_than_the_bytes_allow(
+    clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(warming, "SAMPLE_RECORDS", 10)
+    log = CountingLog()
+    log.put_events(*(an_event(data={"x": "y" * 10_000}) for _ in range(500)))
+    history = history_of(max_bytes=500_000)
+    await warm(log, history, clock)
+    assert log.limits[0] == 10
+    assert 40 <= log.limits[1] <= 60
+    assert history.size_bytes <= 500_000
+    assert held(history)[-1] == 500
+    assert history.resolve(f"e:{held(history)[0] - 1}-0") == history.floor
+
+
+class TrimmedMeanwhile(ShakyLog):
+    """Lets go of events between the calls."""
+
+    async def bounds(self) -> Bounds:
+        self.trim_to(Position(8, 0))
+        return await super().bounds()
+
+
+async def test_what_the_log_lets_go_of_meanwhile_is_not_held(clock: ManualClock) -> None:
+    log, history = TrimmedMeanwhile(), history_of()
+    log.put_events(*(an_event() for _ in range(10)))
+    await warm(log, history, clock)
+    assert held(history) == [9, 10]
+    assert history.floor_position == Position(8, 0)
+
+
+class StartsOverMeanwhile(ShakyLog):
+    """Starts over between the calls."""
+
+    async def bounds(self) -> Bounds:
+        self.start_over("f")
+        return await super().bounds()
+
+
+async def test_a_log_that_starts_over_meanwhile_is_said(clock: ManualClock) -> None:
+    log = StartsOverMeanwhile()
+    log.put_events(an_event())
+    with pytest.raises(EpochChanged):
+        await warm(log, history_of(), clock)
+
+
+async def test_a_log_that_is_out_of_reach_is_said(clock: ManualClock) -> None:
+    log = log_of(1)
+    log.lose()
+    with pytest.raises(LogError):
+        await warm(log, history_of(), clock)
