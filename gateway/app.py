@@ -325,7 +325,7 @@ def _add_handlers(app: web.Application, gateway: Gateway, problems: Counter[str]
         gateway.upstreams.routes,
         gateway.parity,
     )
-    add_legacy_routes(app, gateway.upstreams, terms.legacy)
+    add_legacy_routes(app, gateway.upstreams, terms.legacy, lambda: history.cursor_at(history.head_position))
 
 
 def _id_aliases(settings: Settings) -> dict[str, str]:
