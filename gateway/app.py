@@ -41,7 +41,7 @@ from gateway.handlers.terms import PollingTerms
 from gateway.history import History
 from gateway.hub import Hub
 from gateway.interest import Interest
-from gateway.log import EventLog
+from gateway.log import EventLog, WatchedLog
 from gateway.logs import log_event
 from gateway.metrics import GatewayCollector, make_registry
 from gateway.open_flags import open_flags
@@ -59,6 +59,7 @@ from gateway.replays import Replays
 from gateway.server import PROBLEMS, GatewayRunner
 from gateway.settings import Settings
 from gateway.shared import SharedStore
+from gateway.store_metrics import StoreCollector
 from gateway.supervisor import Supervisor
 from gateway.transfer import Transfer
 
@@ -153,6 +154,13 @@ class Gateway:
                 reasons.append(f"The upstream of {upstream.path} fails: {upstream.last_error}")
         return reasons
 
+    def warnings(self) -> list[str]:
+        """What an operator should see to although clients are served, one sentence each."""
+        warnings = self.log.warnings() if isinstance(self.log, WatchedLog) else []
+        if self.flags.snapshot().stale:
+            warnings.append("The flags can't be read: those that were read last stay in force.")
+        return warnings
+
 
 GATEWAY = web.AppKey("gateway", Gateway)
 
@@ -234,7 +242,9 @@ def _add_handlers(app: web.Application, gateway: Gateway, problems: Counter[str]
         publish,
         _poll_handler(gateway, arrivals, components, callers, terms),
         MigrationHandler(components, callers, review),
-        HealthHandler(gateway.not_ready, make_registry(*_collectors(gateway, problems, publish))),
+        HealthHandler(
+            gateway.not_ready, gateway.warnings, make_registry(*_collectors(gateway, problems, publish))
+        ),
     ):
         handler.add_routes(app)
     _add_administration(app, gateway)
@@ -299,7 +309,8 @@ def _collectors(gateway: Gateway, problems: Counter[str], publish: PublishHandle
         gateway.upstreams.counters,
         gateway.parity.reports,
     )
-    return delivery, GuardCollector(gateway.guardian, gateway.telemetry)
+    stores = StoreCollector(gateway.log, gateway.upstreams.shared, gateway.flags)
+    return delivery, stores, GuardCollector(gateway.guardian, gateway.telemetry)
 
 
 def _add_administration(app: web.Application, gateway: Gateway) -> None:
