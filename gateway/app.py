@@ -102,11 +102,11 @@ class Gateway:
         Raises ConfigError where the flags or the log can't be used.
         """
         try:
+            await self.log.start()
             if self.shared is not None:
                 await self.shared.start()
             await self.flags.start()
             await self.preferences.start()
-            await self.log.start()
             await self.follower.start()
         except (StoreUnreadable, LogError) as error:
             await self._close_stores()

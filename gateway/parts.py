@@ -1,8 +1,6 @@
 """Builds the parts of a gateway out of its settings, noun by noun; gateway/app.py puts them together."""
 
 import asyncio
-import secrets
-import socket
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -21,7 +19,7 @@ from gateway.hub import Hub, HubTiming
 from gateway.interest import Interest
 from gateway.leases import Leases
 from gateway.log import EventLog
-from gateway.open_log import open_log, open_shared
+from gateway.open_log import open_leases, open_log
 from gateway.parity_parts import make_parity
 from gateway.parity_sampler import ParitySampler
 from gateway.pollers import Pollers
@@ -36,11 +34,16 @@ MOST_REPORTERS = 10_000
 
 
 class Stored(NamedTuple):
-    """Where the events are: the log, what nodes share beside it, and this node's history of it."""
+    """Where the events are: the log, who does what for all nodes of it, and this node's history of it."""
 
     log: EventLog
-    shared: SharedStore | None
+    leases: Leases | None
     history: History
+
+    @property
+    def shared(self) -> SharedStore | None:
+        """What nodes share beside the log."""
+        return None if self.leases is None else self.leases.store
 
 
 class Delivery(NamedTuple):
@@ -73,7 +76,7 @@ class Evidence(NamedTuple):
 def make_stored(settings: Settings, clock: Clock, log: EventLog | None) -> Stored:
     """The log of `log.url`, or `log` in its place. Raises ConfigError where the URL is of no use."""
     history = History(**settings.history.model_dump(), id_aliases=id_aliases(settings))
-    return Stored(log or open_log(settings, clock), open_shared(settings), history)
+    return Stored(log or open_log(settings, clock), open_leases(settings, clock), history)
 
 
 def make_delivery(settings: Settings, clock: Clock, stored: Stored) -> Delivery:
@@ -93,8 +96,7 @@ def make_delivery(settings: Settings, clock: Clock, stored: Stored) -> Delivery:
 def make_upstreams(settings: Settings, clock: Clock, stored: Stored, hub: Hub) -> Upstreams:
     """The pollers of the legacy routes; of the nodes that share a store, one asks each upstream."""
     interest = Interest(hub.groups, clock)
-    leases = None if stored.shared is None else Leases(stored.shared, _node_name(), clock)
-    source = UpstreamSource(_routes(settings), stored.log, interest.wants, clock, leases=leases)
+    source = UpstreamSource(_routes(settings), stored.log, interest.wants, clock, leases=stored.leases)
     interest.on_new = source.wake
     return Upstreams(interest, source)
 
@@ -132,11 +134,6 @@ def owned_types(settings: Settings) -> dict[str, frozenset[str]]:
     for route in settings.legacy:
         owned[route.component] = owned.get(route.component, frozenset()) | {route.entity}
     return owned
-
-
-def _node_name() -> str:
-    """What no other node is called, now or later."""
-    return f"{socket.gethostname()}:{secrets.token_hex(8)}"
 
 
 def _routes(settings: Settings) -> list[LegacyRoute]:
