@@ -20,7 +20,7 @@ from adapters.postgres.rows import Row, columns, key, position_in, position_of, 
 from adapters.postgres.statements import statement
 from gateway.errors import EpochChanged, LogError, TrimmedError
 from gateway.events import ORIGIN, Event, Position, Record
-from gateway.log import ONCE_SECONDS, Appended, Bounds
+from gateway.log import ONCE_SECONDS, Appended, Bounds, Figure
 from gateway.logs import log_event
 from gateway.once import closed, conflict
 from gateway.supervisor import Supervisor
@@ -37,7 +37,8 @@ class Timing(NamedTuple):
     `gated`: while committed events wait for an older transaction, which may end without any notification;
     `notified`: otherwise, where notifications wake the readers; `unnotified`: otherwise, where none come;
     `probe`: at the listening connection; `watch`: at what blocks delivery; `retention`: at what is too old;
-    `statement`: how long any statement may take before its connection is taken for dead.
+    `statement`: how long any statement may take before its connection is taken for dead; `patience`: how long
+    a transaction may hold delivery before that is worth a warning.
     """
 
     gated: float = 0.03
@@ -47,6 +48,7 @@ class Timing(NamedTuple):
     watch: float = 5.0
     retention: float = 10.0
     statement: float = 10.0
+    patience: float = 10.0
 
 
 class _Page(NamedTuple):
@@ -335,6 +337,12 @@ class PostgresLog:
             unreadable_events=self._counts["log_event_unreadable"],
             retention_failures=self._retention.failures["log_retention_failed"],
         )
+
+    def figures(self) -> Sequence[Figure]:
+        return self.health().figures()
+
+    def warnings(self) -> list[str]:
+        return self.health().warnings(self._timing.patience)
 
 
 def _epoch(session: Session, history: str) -> str:

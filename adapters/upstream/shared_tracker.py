@@ -83,8 +83,13 @@ class SharedTracker:
         return self._tracker.snapshot
 
     @property
+    def is_leading(self) -> bool:
+        """Whether this node asks the upstream, as far as it knows."""
+        return self._leases.holds(self._lease)
+
+    @property
     def pace_seconds(self) -> float:
-        if self._leases.holds(self._lease):
+        if self.is_leading:
             return self._route.interval_seconds
         return min(self._route.interval_seconds, _LONGEST_LOOK_SECONDS)
 
