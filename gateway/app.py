@@ -215,7 +215,7 @@ def _build(settings: Settings, clock: Clock, log: EventLog | None) -> Gateway:
     windows = GuardWindows(window_seconds(flags.snapshot, owned))
     limits = ClientLimits(REPORTS_EACH, REPORTS_TOTAL, MOST_REPORTERS, clock.monotonic())
     telemetry = Telemetry(windows, limits)
-    audience = hub.observer = Audience(windows, telemetry, owned, clock)
+    audience = hub.observer = Audience(windows, telemetry, owned, clock, hears_all=shared is None)
     pollers = Pollers(windows.knows, upstreams.requests_of)
     guardian = Guardian(flags, windows, audience, pollers, clock, _compared(upstreams.routes))
     flags.subscribe(guardian.changed)
