@@ -3,63 +3,24 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
 from adapters.postgres.log import PostgresLog
 from tests.support.api import Client, Stream, event, eventually, numbers
-from tests.support.cluster import publish_once
+from tests.support.cluster import breakable, publish_once
 from tests.support.gateway import GatewayThread, make_settings
 from tests.support.http import DEADLINE_SECONDS
-from tests.support.postgres import PostgresServer, log_database, new_server
-from tests.support.redis import RedisServer, find_binary
-
-Starter = Callable[..., GatewayThread]
-
-
-class Broken(NamedTuple):
-    """A server of the log, and how a test breaks it."""
-
-    url: str
-    server: PostgresServer | RedisServer
-
-    async def restart(self, end: Callable[[], None]) -> None:
-        """Ends the server in that way, and starts it again."""
-        await asyncio.to_thread(end)
-        await asyncio.to_thread(self.server.start)
+from tests.support.redis import RedisServer
 
 
 @pytest.fixture
-async def postgres() -> AsyncIterator[Broken]:
-    server = new_server()
-    try:
-        server.create()
-        server.start()
-        async with log_database(server.url()) as url:
-            yield Broken(url, server)
-    finally:
-        server.remove()
+def start_node(start_gateway: Callable[..., GatewayThread]) -> Callable[..., GatewayThread]:
+    def start(url: str, max_events: int = 100_000, **sections: Any) -> GatewayThread:
+        return start_gateway(make_settings(log={"url": url, "max_events": max_events}, **sections))
 
-
-@pytest.fixture
-async def redis() -> AsyncIterator[Broken]:
-    server = RedisServer(find_binary(), "--appendonly", "yes", "--appendfsync", "always")
-    try:
-        server.start()
-        yield Broken(server.url, server)
-    finally:
-        server.remove()
-
-
-@pytest.fixture
-async def broken(request: pytest.FixtureRequest, kind: str) -> Broken:
-    found: Broken = request.getfixturevalue(kind)
-    return found
-
-
-def node(start_gateway: Starter, url: str, **sections: Any) -> GatewayThread:
-    return start_gateway(make_settings(log={"url": url}, **sections))
+    return start
 
 
 async def publish(client: Client, number: int) -> None:
@@ -104,43 +65,43 @@ async def under_load(client: Client) -> AsyncIterator[Stream]:
         assert numbers(await stream.take(published)) == list(range(published))
 
 
-@pytest.mark.parametrize(
-    ("kind", "end"),
-    [("postgres", "stop"), ("postgres", "kill"), ("redis", "stop"), ("redis", "kill")],
-)
-async def test_a_server_that_comes_back_with_its_data_costs_no_event(start_gateway, broken, end):
-    gateway = node(start_gateway, broken.url)
-    async with under_load(Client(gateway.port)):
-        await broken.restart(getattr(broken.server, end))
-    gateway.stop()
+@pytest.mark.parametrize("end", ["stop", "kill"])
+@pytest.mark.parametrize("kind", ["postgres", "redis"])
+async def test_a_server_that_comes_back_with_its_data_costs_no_event(start_node, kind, end):
+    async with breakable(kind) as log:
+        node = start_node(log.url)
+        async with under_load(Client(node.port)):
+            await log.restart(getattr(log.server, end))
+        node.stop()
 
 
-async def test_a_redis_that_comes_back_empty_is_a_reset_and_the_stream_lives_on(start_gateway, redis):
-    gateway = node(start_gateway, redis.url)
-    client = Client(gateway.port)
-    async with client.stream({"entity": "order"}) as stream:
-        before = (await stream.connected()).id
-        await publish(client, 1)
-        assert numbers(await stream.take(1)) == [1]
+async def test_a_redis_that_comes_back_empty_is_a_reset_and_the_stream_lives_on(start_node):
+    async with breakable("redis") as log:
+        node = start_node(log.url)
+        client = Client(node.port)
+        async with client.stream({"entity": "order"}) as stream:
+            before = (await stream.connected()).id
+            await publish(client, 1)
+            assert numbers(await stream.take(1)) == [1]
 
-        def end() -> None:
-            assert isinstance(redis.server, RedisServer)
-            redis.server.stop()
-            redis.server.forget()
+            def end() -> None:
+                assert isinstance(log.server, RedisServer)
+                log.server.stop()
+                log.server.forget()
 
-        await redis.restart(end)
-        told = await within(stream.until("reset"))
-        assert told.data["reason"] == "epoch"
-        await publish(client, 2)
-        assert numbers(await within(stream.take(1))) == [2]
+            await log.restart(end)
+            told = await within(stream.until("reset"))
+            assert told.data["reason"] == "epoch"
+            await publish(client, 2)
+            assert numbers(await within(stream.take(1))) == [2]
 
-    async with client.stream({"lastEventId": before}) as stream:
-        assert (await stream.connected()).data["recovered"] is False
-        assert (await stream.until("reset")).data["reason"] == "epoch"
-    async with client.stream({"lastEventId": told.id}) as stream:
-        assert (await stream.connected()).data["recovered"] is True
-        assert numbers(await stream.take(1)) == [2]
-    gateway.stop()
+        async with client.stream({"lastEventId": before}) as stream:
+            assert (await stream.connected()).data["recovered"] is False
+            assert (await stream.until("reset")).data["reason"] == "epoch"
+        async with client.stream({"lastEventId": told.id}) as stream:
+            assert (await stream.connected()).data["recovered"] is True
+            assert numbers(await within(stream.take(1))) == [2]
+        node.stop()
 
 
 async def within(waits: Coroutine[Any, Any, Any]) -> Any:
@@ -149,42 +110,29 @@ async def within(waits: Coroutine[Any, Any, Any]) -> Any:
         return await waits
 
 
-@pytest.mark.parametrize("log_url", ["postgres", "redis"], indirect=True)
-async def test_a_slow_reader_that_retention_passes_is_told_and_lives_on(start_gateway, log_url):
-    kept = 20
-    gateway = node(
-        start_gateway,
-        log_url,
-        history={"max_events": 10},
-    )
-    gateway.stop()
-    gateway = start_gateway(
-        make_settings(log={"url": log_url, "max_events": kept}, history={"max_events": 10})
-    )
-    client = Client(gateway.port)
-    large = "x" * 50_000
+async def test_a_slow_reader_that_retention_passes_is_told_and_lives_on(start_node, log_url):
+    count, kept = 400, 20
+    node = start_node(log_url, max_events=kept, history={"max_events": 10})
+    client = Client(node.port)
     async with client.stream({"entity": "order"}, receive_buffer=4096) as stream:
         await stream.connected()
-        for number in range(400):
-            await client.publish(event(number, data={"n": number, "text": large}))
-        await retained(gateway)
-        seen = []
-        while not seen or seen[-1] != "reset":
-            frame = await within(stream.next())
+        for number in range(count):
+            await client.publish(event(number, data={"n": number, "text": "x" * 50_000}))
+        await trimmed(node)
+        got: list[int] = []
+        while (frame := await within(stream.next())).event != "reset":
             if frame.event != "heartbeat":
-                seen.append("reset" if frame.event == "reset" else frame.data["data"]["n"])
+                got.append(frame.data["data"]["n"])
+
         assert frame.data["reason"] == "trimmed"
-        got = seen[:-1]
-        assert got == list(range(len(got))), "without a gap up to where it was told of one"
-        assert len(got) < 400 - kept
-        await client.publish(event(400))
-        after = numbers(await within(stream.take(1)))
-        assert after == [400]
+        assert got == list(range(len(got))), "no gap up to where it was told of one"
+        assert len(got) < count - kept
+        await client.publish(event(count))
+        assert numbers(await within(stream.take(1))) == [count]
 
 
-async def retained(gateway: GatewayThread) -> None:
+async def trimmed(node: GatewayThread) -> None:
     """Lets a log that lets go of events by the clock do so now."""
-    log = gateway.parts.log
+    log = node.parts.log
     if isinstance(log, PostgresLog):
-        future = asyncio.run_coroutine_threadsafe(log.prune(), gateway.loop)
-        await asyncio.wrap_future(future)
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(log.prune(), node.loop))

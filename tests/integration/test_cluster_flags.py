@@ -1,8 +1,8 @@
 """Flags and callers' choices in the log's server: what one node is told, all decide by."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -10,12 +10,10 @@ import pytest
 from tests.support.admin import FLAGS, operator
 from tests.support.admin import ORDERS as ORDERS_FLAG
 from tests.support.api import Client, Stream, event, eventually
-from tests.support.cluster import toml
+from tests.support.cluster import breakable, toml
 from tests.support.command import run
 from tests.support.gateway import GatewayThread, make_settings
 from tests.support.migration import FETCH_MODE
-from tests.support.postgres import log_database, own_server
-from tests.support.redis import redis_server
 
 PREFERENCE = "/api/v1/sync/preference"
 ORDERS = {"component": "orders"}
@@ -140,32 +138,20 @@ async def test_a_store_that_is_not_the_log_s_is_one_sentence_and_exit_code_2(tmp
     assert err.startswith(f'tidegate: flags.store in {file} is "{store}", but must be a file')
 
 
-@asynccontextmanager
-async def breakable(kind: str) -> AsyncIterator[tuple[str, Callable[[], None], Callable[[], None]]]:
-    """The URL of a log, and what stops and starts its server."""
-    if kind == "redis":
-        with redis_server("--appendonly", "yes") as server:
-            yield server.url, server.stop, server.start
-    else:
-        with own_server() as server:
-            async with log_database(server.url()) as url:
-                yield url, server.stop, server.start
-
-
 @pytest.mark.parametrize("kind", ["postgres", "redis"])
 async def test_without_the_server_the_last_good_flags_hold_and_are_stale(start_node, kind):
-    async with breakable(kind) as (url, stop, start):
-        node = start_node(url)
+    async with breakable(kind) as log:
+        node = start_node(log.url)
         client = Client(node.port)
         async with operator(node.port) as admin, client.stream(ORDERS) as stream:
             await stream.connected()
             tag = (await admin.make(stage="rampdown")).headers["ETag"]
             await decides(client, mode="streaming", reason="DEFAULT")
-            await asyncio.to_thread(stop)
+            await asyncio.to_thread(log.server.stop)
             await decides(client, mode="streaming", reason="STALE")
             change = {"stage": "off", "reason": "a test"}
             assert (await admin.send("PATCH", ORDERS_FLAG, change, If_Match=tag)).status_code == 503
-            await asyncio.to_thread(start)
+            await asyncio.to_thread(log.server.start)
             await decides(client, mode="streaming", reason="DEFAULT")
             await published(client, event(1))
             assert (await data_of(stream))["n"] == 1

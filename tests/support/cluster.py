@@ -1,16 +1,17 @@
 """Several gateways on one log: its server, what they are told, and clients that move between them."""
 
-from collections.abc import AsyncIterator, Iterable
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
 from gateway.events import Cursor
 from tests.support.api import JSON, Client, event
 from tests.support.http import Response
-from tests.support.postgres import log_schema
-from tests.support.redis import redis_url
+from tests.support.postgres import PostgresServer, log_database, log_schema, own_server
+from tests.support.redis import RedisServer, redis_server, redis_url
 
 LAST = "the_end"
 """The type of the event after which there are no more."""
@@ -24,6 +25,30 @@ async def shared_log(kind: str) -> AsyncIterator[str]:
     else:
         async with log_schema() as url:
             yield url
+
+
+class Broken(NamedTuple):
+    """A log, and the server that it is on, which a test breaks."""
+
+    url: str
+    server: PostgresServer | RedisServer
+
+    async def restart(self, end: Callable[[], None]) -> None:
+        """Ends the server in that way, and starts it again."""
+        await asyncio.to_thread(end)
+        await asyncio.to_thread(self.server.start)
+
+
+@asynccontextmanager
+async def breakable(kind: str) -> AsyncIterator[Broken]:
+    """A fresh log on a server of its own, of the kind "postgres" or "redis", which keeps what it takes."""
+    if kind == "redis":
+        with redis_server("--appendonly", "yes", "--appendfsync", "always") as server:
+            yield Broken(server.url, server)
+    else:
+        with own_server() as server:
+            async with log_database(server.url()) as url:
+                yield Broken(url, server)
 
 
 def toml(**sections: dict[str, Any]) -> str:
