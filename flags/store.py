@@ -90,6 +90,10 @@ class FlagStore(Protocol):
         """
         ...
 
+    async def refresh(self) -> None:
+        """Looks now whether others changed the flags; where that can't be seen they stay, and are `stale`."""
+        ...
+
     def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
         """Calls `subscriber` after every change of the snapshot, until the function given back is called."""
         ...

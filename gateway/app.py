@@ -203,7 +203,7 @@ def _build(settings: Settings, clock: Clock, log: EventLog | None) -> Gateway:
     delivery = make_delivery(settings, clock, stored)
     interest, upstreams = make_upstreams(settings, clock, stored, delivery.hub)
     flags, preferences = open_flags(settings, stored.shared, clock)
-    evidence = make_evidence(settings, clock, flags, stored.history, delivery, upstreams)
+    evidence = make_evidence(settings, clock, flags, stored, delivery, upstreams)
     return Gateway(
         settings=settings,
         clock=clock,

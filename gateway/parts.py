@@ -41,6 +41,11 @@ class Stored(NamedTuple):
     history: History
 
     @property
+    def is_alone(self) -> bool:
+        """Whether no other node serves the same log."""
+        return self.leases is None or not self.leases.is_shared
+
+    @property
     def shared(self) -> SharedStore | None:
         """What nodes share beside the log."""
         return None if self.leases is None else self.leases.store
@@ -105,7 +110,7 @@ def make_evidence(
     settings: Settings,
     clock: Clock,
     flags: FlagStore,
-    history: History,
+    stored: Stored,
     delivery: Delivery,
     upstreams: UpstreamSource,
 ) -> Evidence:
@@ -114,11 +119,12 @@ def make_evidence(
     windows = GuardWindows(window_seconds(flags.snapshot, owned))
     limits = ClientLimits(REPORTS_EACH, REPORTS_TOTAL, MOST_REPORTERS, clock.monotonic())
     telemetry = Telemetry(windows, limits)
-    audience = delivery.hub.observer = Audience(windows, telemetry, owned, clock)
+    audience = Audience(windows, telemetry, owned, clock, hears_all=stored.is_alone)
+    delivery.hub.observer = audience
     pollers = Pollers(windows.knows, upstreams.requests_of)
     guardian = Guardian(flags, windows, audience, pollers, clock, _compared(upstreams.routes))
     flags.subscribe(guardian.changed)
-    parity = make_parity(settings, upstreams, history, flags, windows, clock)
+    parity = make_parity(settings, upstreams, stored.history, flags, windows, clock)
     delivery.follower.on_grown = parity.wake
     return Evidence(windows, telemetry, audience, pollers, guardian, parity)
 
