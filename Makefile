@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: run test lint bench-fanout clean
+.PHONY: run test lint bench-fanout bench-logs clean
 
 run: $(INSTALLED)
 	@$(BIN)/tidegate demo
@@ -20,6 +20,10 @@ lint: $(INSTALLED)
 
 bench-fanout: $(INSTALLED)
 	@$(BIN)/python loadtests/fanout.py
+
+bench-logs: $(INSTALLED)
+	@$(BIN)/python loadtests/logs.py
+	@$(BIN)/python loadtests/trigger_cost.py
 
 clean:
 	rm -rf $(VENV) *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -17,7 +17,7 @@ from loadtests.crowd import Address, RunFailedError
 START_SECONDS = 30.0
 STOP_SECONDS = 20.0
 # The settings of the gateway as it ships; only what a benchmark must name.
-GATEWAY_CONFIG = '[server]\nhost = "127.0.0.1"\nworkers = 1\n\n[log]\nurl = "memory://"\n'
+GATEWAY_CONFIG = '[server]\nhost = "127.0.0.1"\nworkers = 1\n\n[log]\nurl = "{url}"\n'
 BASELINE = Path(__file__).parent / "baselines" / "queue_per_connection.py"
 _ADDRESS = re.compile(rb"http://([0-9.]+):([0-9]+)")
 
@@ -38,12 +38,12 @@ class CpuTime(NamedTuple):
         return CpuTime(*(now - then for now, then in zip(self, earlier, strict=True)))
 
 
-def command(kind: str, folder: Path) -> list[str]:
+def command(kind: str, folder: Path, log_url: str) -> list[str]:
     """How to start a server, "gateway" or "baseline", on any free port; its files go into `folder`."""
     if kind == "baseline":
         return [sys.executable, str(BASELINE), "--port", "0"]
     config = folder / "tidegate.toml"
-    config.write_text(GATEWAY_CONFIG)
+    config.write_text(GATEWAY_CONFIG.format(url=log_url))
     tidegate = Path(sys.executable).parent / "tidegate"
     return [str(tidegate), "serve", "--config", str(config), "--port", "0"]
 
@@ -51,11 +51,14 @@ def command(kind: str, folder: Path) -> list[str]:
 class Server:
     """One server process, as a context manager: serving when entered, ended when left, whatever happened.
 
+    `log_url` is the gateway's log; one that is a file is relative to a folder that goes with the server.
+
     Raises RunFailedError where it does not start, with the end of what it said.
     """
 
-    def __init__(self, kind: str, core: int) -> None:
+    def __init__(self, kind: str, core: int, log_url: str = "memory://") -> None:
         self.kind = kind
+        self._log_url = log_url
         self.address = Address("", 0)
         self._core = core
         self._folder = Path()
@@ -116,7 +119,7 @@ class Server:
         return ""
 
     def _start(self) -> subprocess.Popen[bytes]:
-        arguments = command(self.kind, self._folder)
+        arguments = command(self.kind, self._folder, self._log_url)
         # Files and not pipes: nobody reads a pipe while the loop runs, and a full one would stop the server.
         with (self._folder / "stdout").open("wb") as out, (self._folder / "stderr").open("wb") as err:
             try:
