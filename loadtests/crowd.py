@@ -14,6 +14,7 @@ import time
 from array import array
 from collections.abc import Callable
 from typing import NamedTuple
+from urllib.parse import urlencode
 
 from loadtests.streams import Checker, MalformedError, Problem, StreamState, parse_head, start, unfinished
 
@@ -41,10 +42,12 @@ class Address(NamedTuple):
 
 
 class Wanted(NamedTuple):
-    """One stream to open: the entity it asks for ("": everything), the number of each lane's next event."""
+    """One stream to open: the entity it asks for ("": everything), the number of each lane's next event, and
+    the cursor that it resumes from ("": it starts at now)."""
 
     entity: str
     expected: tuple[int, ...]
+    cursor: str = ""
 
 
 def source_address(index: int) -> str:
@@ -81,11 +84,13 @@ class Crowd:
     """The streams of one server, and the loop on which everything of the generator happens.
 
     `received` counts published events over all streams; `latencies_ns` gets one entry for each read that
-    brought any, the oldest one's; `problems` holds the first 20, `problem_count` counts all.
+    brought any, the oldest one's, or with `each` one for every event; `problems` holds the first 20,
+    `problem_count` counts all.
     """
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, *, each: bool = False) -> None:
         self.address = address
+        self._each = each
         self.received = 0
         self.bytes_read = 0
         self.latencies_ns = array("q")
@@ -172,9 +177,13 @@ class Crowd:
             step = check(stream.state, data)
             stream.state = step.state
             self.bytes_read += len(data)
-            if step.events:
-                self.received += step.events
-                latencies.append(time.monotonic_ns() - step.oldest_sent_ns)
+            if step.sent_ns:
+                self.received += len(step.sent_ns)
+                now_ns = time.monotonic_ns()
+                if self._each:
+                    latencies.extend(now_ns - sent_ns for sent_ns in step.sent_ns)
+                else:
+                    latencies.append(now_ns - step.sent_ns[0])
             if step.problems:
                 self._report(stream.index, step.problems)
 
@@ -223,9 +232,11 @@ class Crowd:
         if code:
             raise RunFailedError(f"connection {opening.index} failed: {os.strerror(code)}")
         if not opening.sent:
-            query = f"?entity={opening.wanted.entity}" if opening.wanted.entity else ""
+            entity, _, cursor = opening.wanted
+            asked = {"entity": entity, "lastEventId": cursor}
+            query = urlencode({name: value for name, value in asked.items() if value})
             sock.sendall(
-                f"GET {EVENTS_PATH}{query} HTTP/1.1\r\nHost: {self.address.host}:{self.address.port}\r\n"
+                f"GET {EVENTS_PATH}?{query} HTTP/1.1\r\nHost: {self.address.host}:{self.address.port}\r\n"
                 "Accept: text/event-stream\r\nCache-Control: no-cache\r\n\r\n".encode()
             )
             opening.sent = True

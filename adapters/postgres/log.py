@@ -16,8 +16,9 @@ from adapters.postgres.listener import Listener
 from adapters.postgres.migrations import require_schema
 from adapters.postgres.pool import CLOSE_SECONDS, Pool
 from adapters.postgres.retention import Retention
-from adapters.postgres.rows import Row, columns, key, position_in, position_of, record_in
+from adapters.postgres.rows import Columns, Row, columns, key, position_in, position_of, record_in
 from adapters.postgres.statements import statement
+from adapters.postgres.writer import Writer
 from gateway.errors import EpochChanged, LogError, TrimmedError
 from gateway.events import ORIGIN, Event, Position, Record
 from gateway.log import ONCE_SECONDS, Appended, Bounds, Figure
@@ -28,6 +29,7 @@ from gateway.supervisor import Supervisor
 _log = logging.getLogger(__name__)
 
 _TAIL_BATCH = 1000
+_WRITERS = 2
 _EPOCH_CHARACTERS = 12
 
 
@@ -89,6 +91,7 @@ class PostgresLog:
         self._timing = timing
         self._pool = Pool(self._connect, connections)
         self._append_sql = statement("log_append")
+        self._writer = Writer(self._send)
         self._listener: Listener | None = None
         if notify:
             # One query string is one transaction: see the manual's "Multiple Statements in a Simple Query".
@@ -134,6 +137,8 @@ class PostgresLog:
             self._epoch = _epoch(session, history)
         if self._listener is not None:
             self._supervisor.run("log_listener", self._listener.run)
+        for number in range(1, _WRITERS + 1):
+            self._supervisor.run(f"log_writer_{number}", self._writer.run)
         self._supervisor.run("log_retention", self._retention.run)
         self._supervisor.run("log_watch", self._watch)
         if self._bookkeeper is not None:
@@ -145,6 +150,7 @@ class PostgresLog:
     async def close(self) -> None:
         self._is_closed = True
         self._wake()
+        await self._writer.close(CLOSE_SECONDS)
         await self._supervisor.close()
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_SECONDS):
@@ -158,11 +164,18 @@ class PostgresLog:
             raise closed()
         if not events:
             return []
+        return await self._writer.append(columns(events), len(events))
+
+    async def _send(self, parameters: Columns) -> list[Position]:
         async with self._pool.session() as session:
-            rows = await session.fetch(self._append_sql, columns(events))
-            # Positions are given out under the epoch that they belong to.
-            self._epoch = _epoch(session, rows[0][2])
+            positions = await self._write(session, parameters)
         self._wake()
+        return positions
+
+    async def _write(self, session: Session, parameters: Columns) -> list[Position]:
+        rows = await session.fetch(self._append_sql, parameters)
+        # Positions are given out under the epoch that they belong to.
+        self._epoch = _epoch(session, rows[0][2])
         return sorted(position_of(major, minor) for major, minor, _ in rows)
 
     async def append_once(self, events: Sequence[Event], key: str, digest: bytes) -> Appended:
@@ -182,9 +195,7 @@ class PostgresLog:
         async with session.transaction():
             parameters = {"key": key, "digest": digest, "seconds": ONCE_SECONDS}
             if await session.fetch(statement("once_claim"), parameters):
-                rows = await session.fetch(self._append_sql, columns(events))
-                self._epoch = _epoch(session, rows[0][2])
-                positions = sorted(position_of(major, minor) for major, minor, _ in rows)
+                positions = await self._write(session, columns(events))
                 ids = [position.minor for position in positions]
                 await session.fetch(statement("once_keep"), {"key": key, "ids": ids})
                 return Appended(positions, replayed=False)
