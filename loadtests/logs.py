@@ -160,7 +160,7 @@ class Session:
         """Raises LossError or RunFailedError."""
         name = self._store.name
         self._progress.phase(f"{name}: starting")
-        with Server("gateway", self._core, self._store.url) as server:
+        with Server("gateway", self._core, log_url=self._store.url) as server:
             warm_up(server, self._progress.tick)
             for way in self._store.ways:
                 for rate in RATES:

@@ -83,9 +83,9 @@ def backend_command(orders: int, simulate_every_seconds: float) -> Command:
 class Server:
     """One server process, as a context manager: serving when entered, ended when left, whatever happened.
 
-    `kind` names it, and says how to start it where no `arguments` do. `log_url` is the gateway's log then; one
-    that is a file is relative to a folder that goes with the server. Raises RunFailedError where it does not
-    start, with the end of what it said.
+    `kind` names it, and says how to start it where no `arguments` do. `log_url` is the gateway's log then;
+    one that is a file is relative to a folder that goes with the server. Raises RunFailedError where it does
+    not start, with the end of what it said.
     """
 
     def __init__(
