@@ -26,6 +26,9 @@ class RouteCounters:
     events: int = 0
     oversized_events: int = 0
     crashes: int = 0
+    cluster: Counter[str] = field(default_factory=Counter)
+    """Where nodes share the route, how often this one `led` and `followed`, was `overtaken`, `completed` what
+    another had begun to publish, and `lost` the answer to compare with."""
     served: int = 0
     """Answers from the snapshot, whatever their status: `served_304`, `served_stale` and `waited` are among
     them; `waited` are those for which the upstream had to be asked first."""

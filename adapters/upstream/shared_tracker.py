@@ -65,6 +65,7 @@ class SharedTracker:
         log: EventLog,
         leases: Leases,
         clock: Clock,
+        counts: Counter[str],
         pause: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         self._route = route
@@ -81,7 +82,7 @@ class SharedTracker:
         self._is_kept = False
         self._kept_digest: str | None = None
         self._keep_again_at = -math.inf
-        self.counts: Counter[str] = Counter()
+        self._counts = counts
 
     @property
     def snapshot(self) -> Snapshot | None:
@@ -116,7 +117,7 @@ class SharedTracker:
                 if await self._leases.acquire(self._lease, steal=fresh):
                     return await self._lead(fresh=fresh)
             except _Overtaken:
-                self.counts["overtaken"] += 1
+                self._counts["overtaken"] += 1
                 await self._leases.release(self._lease)
                 if fresh:
                     # What the other node has got may have been asked for too early.
@@ -133,7 +134,7 @@ class SharedTracker:
             await self._keep()
         if not fresh and self._is_recent():
             return True
-        self.counts["led"] += 1
+        self._counts["led"] += 1
         self._is_kept = False
         taken = await self._tracker.poll()
         if taken:
@@ -180,7 +181,7 @@ class SharedTracker:
             shown = await self._tracker.position_shown(before.position, positions)
             new = replace(new, cursor=str(Cursor(before.epoch, shown)))
         self._tracker.adopt(new)
-        self.counts["completed"] += 1
+        self._counts["completed"] += 1
         await self._keep()
 
     async def _publish(self, change: Change) -> Sequence[Position]:
@@ -223,7 +224,7 @@ class SharedTracker:
 
         Raises UpstreamError where it is too old.
         """
-        self.counts["followed"] += 1
+        self._counts["followed"] += 1
         found = await self._look()
         if found is not None and not found[0].pending:
             shared, version = found
@@ -290,7 +291,7 @@ class SharedTracker:
 
     def _lost(self, shared: SharedSnapshot) -> None:
         """Says that the answer to compare with is gone: what changed since goes unnoticed."""
-        self.counts["lost"] += 1
+        self._counts["lost"] += 1
         log_event(
             _log,
             logging.ERROR,

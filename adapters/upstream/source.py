@@ -63,7 +63,7 @@ class UpstreamSource:
                 make = partial(Tracker, route, log, self._fetch_of(route), clock, items, counters)
                 follows: Follows = make()
                 if leases is not None:
-                    follows = SharedTracker(route, make, log, leases, clock)
+                    follows = SharedTracker(route, make, log, leases, clock, counters.cluster)
                 self._pollers[route.path] = Poller(route, follows, wanted, clock, counters, draw)
 
     async def start(self) -> None:
