@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,24 +39,57 @@ class CpuTime(NamedTuple):
         return CpuTime(*(now - then for now, then in zip(self, earlier, strict=True)))
 
 
+Command = Callable[[Path], list[str]]
+"""How to start a server on any free port; its files go into the directory that it is given."""
+
+
 def command(kind: str, folder: Path) -> list[str]:
     """How to start a server, "gateway" or "baseline", on any free port; its files go into `folder`."""
     if kind == "baseline":
         return [sys.executable, str(BASELINE), "--port", "0"]
-    config = folder / "tidegate.toml"
-    config.write_text(GATEWAY_CONFIG)
-    tidegate = Path(sys.executable).parent / "tidegate"
-    return [str(tidegate), "serve", "--config", str(config), "--port", "0"]
+    return gateway_command(GATEWAY_CONFIG)(folder)
+
+
+def gateway_command(config: str) -> Command:
+    """How to start a gateway with this configuration, in TOML."""
+
+    def arguments(folder: Path) -> list[str]:
+        file = folder / "tidegate.toml"
+        file.write_text(config)
+        tidegate = Path(sys.executable).parent / "tidegate"
+        return [str(tidegate), "serve", "--config", str(file), "--port", "0"]
+
+    return arguments
+
+
+def backend_command(orders: int, simulate_every_seconds: float) -> Command:
+    """How to start the demo's orders application, with so many orders that change so often (0: never)."""
+    return lambda _: [
+        *(
+            sys.executable,
+            "-m",
+            "gateway.demo.backend",
+            "--port",
+            "0",
+            "--orders",
+            str(orders),
+            "--seed",
+            "1",
+        ),
+        *("--simulate-every", str(simulate_every_seconds)),
+    ]
 
 
 class Server:
     """One server process, as a context manager: serving when entered, ended when left, whatever happened.
 
-    Raises RunFailedError where it does not start, with the end of what it said.
+    `kind` names it, and says how to start it where no `arguments` do. Raises RunFailedError where it does not
+    start, with the end of what it said.
     """
 
-    def __init__(self, kind: str, core: int) -> None:
+    def __init__(self, kind: str, core: int, arguments: Command | None = None) -> None:
         self.kind = kind
+        self._arguments = arguments or (lambda folder: command(kind, folder))
         self.address = Address("", 0)
         self._core = core
         self._folder = Path()
@@ -116,7 +150,7 @@ class Server:
         return ""
 
     def _start(self) -> subprocess.Popen[bytes]:
-        arguments = command(self.kind, self._folder)
+        arguments = self._arguments(self._folder)
         # Files and not pipes: nobody reads a pipe while the loop runs, and a full one would stop the server.
         with (self._folder / "stdout").open("wb") as out, (self._folder / "stderr").open("wb") as err:
             try:
