@@ -212,7 +212,9 @@ def _build(settings: Settings, clock: Clock, log: EventLog | None) -> Gateway:
     windows = GuardWindows(window_seconds(flags.snapshot, owned))
     limits = ClientLimits(REPORTS_EACH, REPORTS_TOTAL, MOST_REPORTERS, clock.monotonic())
     telemetry = Telemetry(windows, limits)
-    audience = hub.observer = Audience(windows, telemetry, owned, clock, hears_all=shared is None)
+    audience = hub.observer = Audience(
+        windows, telemetry, owned, clock, hears_all=leases is None or not leases.is_shared
+    )
     pollers = Pollers(windows.knows, upstreams.requests_of)
     guardian = Guardian(flags, windows, audience, pollers, clock, _compared(upstreams.routes))
     flags.subscribe(guardian.changed)
