@@ -124,6 +124,31 @@ async def test_a_choice_made_at_one_node_counts_at_another(start_node, log_url):
     assert (await other.get(PREFERENCE, {"clientId": "c7"})).json["delivery"] == "streaming"
 
 
+async def test_a_stream_whose_report_may_reach_another_node_is_not_held_to_it(start_node, log_url):
+    assert await followed_streams(start_node(log_url)) == 0
+
+
+async def test_a_stream_of_the_only_process_is_held_to_its_report(start_gateway, tmp_path):
+    settings = make_settings(
+        log={"url": f"sqlite:///{tmp_path}/events.db"},
+        flags={"store": f"file:{tmp_path}/flags.json"},
+        components={"orders": {"entities": ["order"]}},
+    )
+    assert await followed_streams(start_gateway(settings)) == 1
+
+
+async def followed_streams(node: GatewayThread) -> int:
+    """How many streams wait for a report, once one was opened by software that reports."""
+    client = Client(node.port)
+    report = {"clientId": "c1", "component": "orders", "mode": "streaming", "clientVersion": "2.1.0"}
+    async with operator(node.port) as admin:
+        assert (await admin.send("POST", "/api/v1/sync/telemetry", report)).status_code == 202
+    async with client.stream(ORDERS | {"clientVersion": "2.1.0"}) as stream:
+        await stream.connected()
+        await client.metric_becomes("tidegate_streams", 1)
+        return node.call(lambda: node.parts.audience.following)
+
+
 @pytest.mark.parametrize(
     ("store", "url"),
     [("redis", "postgres://127.0.0.1/x"), ("postgres", "redis://127.0.0.1"), ("redis", "memory://")],
