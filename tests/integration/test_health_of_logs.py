@@ -17,7 +17,12 @@ QUICK = Timing(watch=0.01, patience=0.001)
 
 
 async def warnings(client: Client) -> list[str]:
-    """What `/readyz` warns of; the gateway is ready all the same."""
+    """What `/readyz` warns of, once the gateway follows its log: it is ready all the same."""
+
+    async def is_ready() -> bool:
+        return (await client.get("/readyz")).status == 200
+
+    await eventually(is_ready, "the gateway is ready")
     response = await client.get("/readyz")
     assert (response.status, response.json["status"]) == (200, "ready")
     return list(response.json["warnings"])
@@ -119,21 +124,44 @@ async def test_an_sqlite_log_that_takes_nothing_shows_it_until_it_does_again(
     assert await client.metric("tidegate_log_failing") == 0
 
 
+def on_redis(url: str, upstream_url: str) -> dict[str, object]:
+    """Sections of settings: a log in Redis, and a route that nodes share."""
+    route = {
+        "component": "orders",
+        "path": PATH,
+        "upstream": upstream_url,
+        "entity": "order",
+        "items": "/docs",
+        "key": "orderID",
+        "shared": True,
+        "interval_seconds": 0.1,
+    }
+    return {"log": {"url": url}, "legacy": [route]}
+
+
 async def test_the_node_that_asks_an_upstream_for_all_says_so(start_gateway: Start) -> None:
-    async with upstream() as backend:
-        with redis_server() as server:
-            route = {
-                "component": "orders",
-                "path": PATH,
-                "upstream": backend.url,
-                "entity": "order",
-                "items": "/docs",
-                "key": "orderID",
-                "shared": True,
-            }
-            client = Client(start_gateway(make_settings(log={"url": server.url}, legacy=[route])).port)
+    with redis_server() as server:
+        async with upstream() as backend:
+            client = Client(start_gateway(make_settings(**on_redis(server.url, backend.url))).port)
             assert (await client.get(PATH)).status == 200
 
             assert await client.metric("tidegate_upstream_shared_leading", path=PATH) == 1
             assert await client.metric("tidegate_upstream_shared_led_total", path=PATH) >= 1
             assert await client.metric("tidegate_upstream_shared_followed_total", path=PATH) == 0
+
+
+async def test_without_the_logs_server_the_last_answer_of_an_upstream_is_served_as_stale(
+    start_gateway: Start,
+) -> None:
+    with redis_server() as server:
+        async with upstream() as backend:
+            client = Client(start_gateway(make_settings(**on_redis(server.url, backend.url))).port)
+            before = await client.get(PATH)
+            server.kill()
+
+            async def is_stale() -> bool:
+                answer = await client.get(PATH)
+                assert (answer.status, answer.body) == (200, before.body)
+                return "fwd=stale" in answer.headers["Cache-Status"]
+
+            await eventually(is_stale, "the answer is stale")
