@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import resource
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
@@ -55,6 +54,7 @@ from gateway.parts import (
     owned_types,
 )
 from gateway.pollers import Pollers
+from gateway.process import collect_garbage_rarely, raise_descriptor_limit
 from gateway.replays import Replays
 from gateway.server import PROBLEMS, GatewayRunner
 from gateway.settings import Settings
@@ -346,7 +346,7 @@ async def serve(
     `reuse_port` other processes may serve the same address. Raises OSError where the address can't be taken,
     ConfigError where the flags or the log can't be used.
     """
-    _raise_descriptor_limit()
+    raise_descriptor_limit()
     app = create_app(settings)
     if extend is not None:
         extend(app)
@@ -357,6 +357,7 @@ async def serve(
         host, port = settings.server.host, settings.server.port
         site = web.TCPSite(runner, host, port, backlog=4096, reuse_port=reuse_port or None)
         await site.start()
+        collect_garbage_rarely()
         announce(address_of(host, runner.addresses[0][1]))
         await stop.wait()
         log_event(_log, logging.INFO, "stopping", streams=app[GATEWAY].hub.connections)
@@ -377,10 +378,3 @@ def address_of(host: str, port: int) -> str:
     """`http://127.0.0.1:8080`, with brackets around an IPv6 address."""
     shown = f"[{host}]" if ":" in host else host
     return f"http://{shown}:{port}"
-
-
-def _raise_descriptor_limit() -> None:
-    """Lets this process open as many connections as it may: each takes a descriptor."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

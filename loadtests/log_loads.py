@@ -16,7 +16,7 @@ from loadtests.pacing import Pace, entity_name
 from loadtests.publisher import Publisher
 from loadtests.server import Server
 
-LANES = 8
+LANES = 32
 # Publishing over HTTP waits while the subscriber is this many events behind.
 BACKLOG_EVENTS = 5_000
 PATIENCE_SECONDS = 60.0

@@ -22,8 +22,8 @@ class LogReport:
     command: str
     date: str
     machine: dict[str, Any]
-    stores: list[str]
     sizes: list[str]
+    stores: list[str] = field(default_factory=list)
     results: list[Result] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     seconds: float = 0.0

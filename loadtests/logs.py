@@ -61,7 +61,7 @@ class Plan:
     rounds: int
 
 
-FULL_PLAN = Plan(paced_seconds=4.0, full_seconds=3.0, full_events=60_000, behind=100_000, rounds=3)
+FULL_PLAN = Plan(paced_seconds=3.0, full_seconds=2.0, full_events=40_000, behind=100_000, rounds=3)
 QUICK_PLAN = Plan(paced_seconds=2.0, full_seconds=2.0, full_events=30_000, behind=30_000, rounds=1)
 
 
@@ -104,9 +104,9 @@ def opened(names: Sequence[str], options: argparse.Namespace) -> Iterator[list[S
         stores = []
         for name in names:
             if name == "postgres":
-                stores.append(_postgres(options.postgres or stack.enter_context(own_postgres())))
+                stores.append(postgres_store(options.postgres or stack.enter_context(own_postgres())))
             elif name == "redis":
-                stores.append(_redis(options.redis or stack.enter_context(own_redis())))
+                stores.append(redis_store(options.redis or stack.enter_context(own_redis())))
             elif name == "sqlite":
                 words = f"SQLite {sqlite3.sqlite_version}, every commit synced to the disk"
                 stores.append(Store(name, "sqlite:///events.db", words))
@@ -115,7 +115,8 @@ def opened(names: Sequence[str], options: argparse.Namespace) -> Iterator[list[S
         yield stores
 
 
-def _postgres(url: str) -> Store:
+def postgres_store(url: str) -> Store:
+    """A log in that database, which is installed where it is not yet there."""
     asyncio.run(_install(url))
     connection = psycopg2.connect(url)
     try:
@@ -138,8 +139,10 @@ async def _install(url: str) -> None:
         session.close()
 
 
-def _redis(url: str) -> Store:
-    with redis.Redis.from_url(url) as client:
+def redis_store(url: str) -> Store:
+    """A log on that server."""
+    # The query is the log's: redis-py does not know its parameters.
+    with redis.Redis.from_url(url.partition("?")[0]) as client:
         version = client.info("server")["redis_version"]
         policy = client.config_get("append*")
     words = f"Redis {version}, appendonly {policy['appendonly']}, appendfsync {policy['appendfsync']}"
@@ -198,6 +201,22 @@ def describe_sizes(plan: Plan) -> list[str]:
     ]
 
 
+def carry(stores: Sequence[Store], plan: Plan, core: int, report: LogReport) -> None:
+    """Fills the report as it goes, so that what was measured before a failure is kept."""
+    progress = Progress()
+    report.stores = [store.words for store in stores if store.words]
+    try:
+        for _ in range(plan.rounds):
+            for store in stores:
+                Session(store, plan, core, progress, report).run()
+    except LossError as error:
+        report.problems = [str(error), *error.problems]
+    except RunFailedError as error:
+        report.problems = [str(error)]
+    finally:
+        report.seconds = progress.elapsed_s
+
+
 def run(options: argparse.Namespace) -> int:
     """Measures, prints, writes; gives the exit code."""
     names = wanted_logs(options)
@@ -206,29 +225,18 @@ def run(options: argparse.Namespace) -> int:
         plan = replace(plan, rounds=options.rounds)
     if plan.rounds < 1:
         raise UsageError("--rounds takes a number from 1")
-    progress = Progress()
     report = LogReport(
         command=shlex.join(["python", "loadtests/logs.py", *sys.argv[1:]]),
         date=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         machine=describe_machine(),
-        stores=[],
         sizes=describe_sizes(plan),
     )
     core, _ = choose_cores()
     # Only reference counts here: a collection would show up as a latency of the gateway.
     gc.disable()
-    try:
-        # After the cores are chosen: what is started here inherits the generator's.
-        with opened(names, options) as stores:
-            report.stores = [store.words for store in stores if store.words]
-            for _ in range(plan.rounds):
-                for store in stores:
-                    Session(store, plan, core, progress, report).run()
-    except LossError as error:
-        report.problems = [str(error), *error.problems]
-    except RunFailedError as error:
-        report.problems = [str(error)]
-    report.seconds = progress.elapsed_s
+    # After the cores are chosen: what is started here inherits the generator's.
+    with opened(names, options) as stores:
+        carry(stores, plan, core, report)
     print(as_markdown(report))
     for line in disturbances(report):
         print(f"Disturbed: {line}.", file=sys.stderr)
