@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: run test lint bench-fanout bench-logs clean
+.PHONY: run test lint load bench-fanout bench-logs bench-migration clean
 
 run: $(INSTALLED)
 	@$(BIN)/tidegate demo
@@ -18,12 +18,18 @@ lint: $(INSTALLED)
 	@$(BIN)/lint-imports
 	@$(BIN)/mypy
 
+load: $(INSTALLED)
+	@$(BIN)/python loadtests/load.py
+
 bench-fanout: $(INSTALLED)
 	@$(BIN)/python loadtests/fanout.py
 
 bench-logs: $(INSTALLED)
 	@$(BIN)/python loadtests/logs.py
 	@$(BIN)/python loadtests/trigger_cost.py
+
+bench-migration: $(INSTALLED)
+	@$(BIN)/python loadtests/migration_cost.py
 
 clean:
 	rm -rf $(VENV) *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

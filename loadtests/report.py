@@ -273,10 +273,14 @@ def as_markdown(report: Report) -> str:
 
 
 def _machine_line(report: Report) -> str:
-    machine = report.machine
+    return machine_line(report.date, report.machine, report.command, report.seconds)
+
+
+def machine_line(date: str, machine: dict[str, Any], command: str, seconds: float) -> str:
+    """When, on what and how a run was made, in one line; `machine` is `describe_machine`'s."""
     packages = ", ".join(f"{name} {number}" for name, number in machine["packages"].items() if number)
     return (
-        f"{report.date}: {machine['cpu']}, {machine['cores']} cores, {machine['memoryGiB']} GiB, "
+        f"{date}: {machine['cpu']}, {machine['cores']} cores, {machine['memoryGiB']} GiB, "
         f"Linux {machine['kernel']}, Python {machine['python']}, {packages}; "
-        f"`{report.command}`, {report.seconds:.0f} s."
+        f"`{command}`, {seconds:.0f} s."
     )

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ from loadtests.crowd import Address, RunFailedError
 START_SECONDS = 30.0
 STOP_SECONDS = 20.0
 # The settings of the gateway as it ships; only what a benchmark must name.
-GATEWAY_CONFIG = '[server]\nhost = "127.0.0.1"\nworkers = 1\n\n[log]\nurl = "{url}"\n'
+GATEWAY_CONFIG = '[server]\nhost = "127.0.0.1"\nworkers = 1\n\n[log]\nurl = "memory://"\n'
 BASELINE = Path(__file__).parent / "baselines" / "queue_per_connection.py"
 _ADDRESS = re.compile(rb"http://([0-9.]+):([0-9]+)")
 
@@ -38,27 +39,57 @@ class CpuTime(NamedTuple):
         return CpuTime(*(now - then for now, then in zip(self, earlier, strict=True)))
 
 
-def command(kind: str, folder: Path, log_url: str) -> list[str]:
+Command = Callable[[Path], list[str]]
+"""How to start a server on any free port; its files go into the directory that it is given."""
+
+
+def command(kind: str, folder: Path) -> list[str]:
     """How to start a server, "gateway" or "baseline", on any free port; its files go into `folder`."""
     if kind == "baseline":
         return [sys.executable, str(BASELINE), "--port", "0"]
-    config = folder / "tidegate.toml"
-    config.write_text(GATEWAY_CONFIG.format(url=log_url))
-    tidegate = Path(sys.executable).parent / "tidegate"
-    return [str(tidegate), "serve", "--config", str(config), "--port", "0"]
+    return gateway_command(GATEWAY_CONFIG)(folder)
+
+
+def gateway_command(config: str) -> Command:
+    """How to start a gateway with this configuration, in TOML."""
+
+    def arguments(folder: Path) -> list[str]:
+        file = folder / "tidegate.toml"
+        file.write_text(config)
+        tidegate = Path(sys.executable).parent / "tidegate"
+        return [str(tidegate), "serve", "--config", str(file), "--port", "0"]
+
+    return arguments
+
+
+def backend_command(orders: int, simulate_every_seconds: float) -> Command:
+    """How to start the demo's orders application, with so many orders that change so often (0: never)."""
+    return lambda _: [
+        *(
+            sys.executable,
+            "-m",
+            "gateway.demo.backend",
+            "--port",
+            "0",
+            "--orders",
+            str(orders),
+            "--seed",
+            "1",
+        ),
+        *("--simulate-every", str(simulate_every_seconds)),
+    ]
 
 
 class Server:
     """One server process, as a context manager: serving when entered, ended when left, whatever happened.
 
-    `log_url` is the gateway's log; one that is a file is relative to a folder that goes with the server.
-
-    Raises RunFailedError where it does not start, with the end of what it said.
+    `kind` names it, and says how to start it where no `arguments` do. Raises RunFailedError where it does not
+    start, with the end of what it said.
     """
 
-    def __init__(self, kind: str, core: int, log_url: str = "memory://") -> None:
+    def __init__(self, kind: str, core: int, arguments: Command | None = None) -> None:
         self.kind = kind
-        self._log_url = log_url
+        self._arguments = arguments or (lambda folder: command(kind, folder))
         self.address = Address("", 0)
         self._core = core
         self._folder = Path()
@@ -119,7 +150,7 @@ class Server:
         return ""
 
     def _start(self) -> subprocess.Popen[bytes]:
-        arguments = command(self.kind, self._folder, self._log_url)
+        arguments = self._arguments(self._folder)
         # Files and not pipes: nobody reads a pipe while the loop runs, and a full one would stop the server.
         with (self._folder / "stdout").open("wb") as out, (self._folder / "stderr").open("wb") as err:
             try:
