@@ -40,9 +40,11 @@ from loadtests.measure import LossError, refuse_children, warm_up
 from loadtests.pacing import Pace
 from loadtests.progress import Progress
 from loadtests.report import describe_machine
-from loadtests.server import Server
+from loadtests.server import Server, gateway_command
 from loadtests.stores import StoreMissingError, own_postgres, own_redis
 
+# The gateway as it ships, but for its log; a path in that is relative to a folder that goes with the gateway.
+CONFIG = '[log]\nurl = "{}"\n'
 LOGS = ("memory", "sqlite", "postgres", "redis")
 RATES = (100.0, 1000.0)
 BATCHES = (1, 100)
@@ -163,7 +165,7 @@ class Session:
         """Raises LossError or RunFailedError."""
         name = self._store.name
         self._progress.phase(f"{name}: starting")
-        with Server("gateway", self._core, log_url=self._store.url) as server:
+        with Server("gateway", self._core, gateway_command(CONFIG.format(self._store.url))) as server:
             warm_up(server, self._progress.tick)
             for way in self._store.ways:
                 for rate in RATES:
@@ -197,7 +199,8 @@ def describe_sizes(plan: Plan) -> list[str]:
         f"By: *commit*, another process appends to the log; *POST*, to this gateway. {LANES} publishers.",
         "Latency: of every event, from asking for the commit to its arrival at the subscriber.",
         f"Sustained: as fast as it is taken, for {plan.full_seconds:.0f} s or {plan.full_events:,} events; "
-        "from the first event's sending to the last one's arrival. *At a time*: in a transaction or request.",
+        "from the first event's sending to the last one's arrival. *At a time*: in an append or request; appends "
+        "that wait share a transaction.",
     ]
 
 

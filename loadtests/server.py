@@ -18,7 +18,7 @@ from loadtests.crowd import Address, RunFailedError
 START_SECONDS = 30.0
 STOP_SECONDS = 20.0
 # The settings of the gateway as it ships; only what a benchmark must name.
-GATEWAY_CONFIG = '[server]\nhost = "127.0.0.1"\nworkers = 1\n\n[log]\nurl = "{url}"\n'
+GATEWAY_CONFIG = '[server]\nhost = "127.0.0.1"\nworkers = 1\n\n[log]\nurl = "memory://"\n'
 BASELINE = Path(__file__).parent / "baselines" / "queue_per_connection.py"
 _ADDRESS = re.compile(rb"http://([0-9.]+):([0-9]+)")
 
@@ -43,11 +43,11 @@ Command = Callable[[Path], list[str]]
 """How to start a server on any free port; its files go into the directory that it is given."""
 
 
-def command(kind: str, folder: Path, log_url: str) -> list[str]:
+def command(kind: str, folder: Path) -> list[str]:
     """How to start a server, "gateway" or "baseline", on any free port; its files go into `folder`."""
     if kind == "baseline":
         return [sys.executable, str(BASELINE), "--port", "0"]
-    return gateway_command(GATEWAY_CONFIG.format(url=log_url))(folder)
+    return gateway_command(GATEWAY_CONFIG)(folder)
 
 
 def gateway_command(config: str) -> Command:
@@ -83,16 +83,13 @@ def backend_command(orders: int, simulate_every_seconds: float) -> Command:
 class Server:
     """One server process, as a context manager: serving when entered, ended when left, whatever happened.
 
-    `kind` names it, and says how to start it where no `arguments` do. `log_url` is the gateway's log then;
-    one that is a file is relative to a folder that goes with the server. Raises RunFailedError where it does
-    not start, with the end of what it said.
+    `kind` names it, and says how to start it where no `arguments` do. Raises RunFailedError where it does not
+    start, with the end of what it said.
     """
 
-    def __init__(
-        self, kind: str, core: int, arguments: Command | None = None, *, log_url: str = "memory://"
-    ) -> None:
+    def __init__(self, kind: str, core: int, arguments: Command | None = None) -> None:
         self.kind = kind
-        self._arguments = arguments or (lambda folder: command(kind, folder, log_url))
+        self._arguments = arguments or (lambda folder: command(kind, folder))
         self.address = Address("", 0)
         self._core = core
         self._folder = Path()
