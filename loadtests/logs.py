@@ -199,8 +199,8 @@ def describe_sizes(plan: Plan) -> list[str]:
         f"By: *commit*, another process appends to the log; *POST*, to this gateway. {LANES} publishers.",
         "Latency: of every event, from asking for the commit to its arrival at the subscriber.",
         f"Sustained: as fast as it is taken, for {plan.full_seconds:.0f} s or {plan.full_events:,} events; "
-        "from the first event's sending to the last one's arrival. *At a time*: in an append or request; appends "
-        "that wait share a transaction.",
+        "from the first event's sending to the last one's arrival. *At a time*: in an append or request; "
+        "appends that wait share a transaction.",
     ]
 
 
