@@ -15,9 +15,9 @@ from array import array
 from collections.abc import Callable
 from typing import NamedTuple
 
+from loadtests.dialect import GATEWAY, Dialect
 from loadtests.streams import Checker, MalformedError, Problem, StreamState, parse_head, start, unfinished
 
-EVENTS_PATH = "/api/v1/sync/events"
 READ_BYTES = 1 << 16
 # Handshakes under way at once: below the listen backlog that servers usually ask for (128).
 CONNECTING_AT_ONCE = 64
@@ -41,10 +41,14 @@ class Address(NamedTuple):
 
 
 class Wanted(NamedTuple):
-    """One stream to open: the entity it asks for ("": everything), the number of each lane's next event."""
+    """One stream to open: the entity it asks for ("": everything), the number of each lane's next event.
+
+    `cursor` is sent as Last-Event-ID; "": none, the stream starts at now.
+    """
 
     entity: str
     expected: tuple[int, ...]
+    cursor: str = ""
 
 
 def source_address(index: int) -> str:
@@ -84,8 +88,9 @@ class Crowd:
     brought any, the oldest one's; `problems` holds the first 20, `problem_count` counts all.
     """
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, dialect: Dialect = GATEWAY) -> None:
         self.address = address
+        self.dialect = dialect
         self.received = 0
         self.bytes_read = 0
         self.latencies_ns = array("q")
@@ -223,11 +228,7 @@ class Crowd:
         if code:
             raise RunFailedError(f"connection {opening.index} failed: {os.strerror(code)}")
         if not opening.sent:
-            query = f"?entity={opening.wanted.entity}" if opening.wanted.entity else ""
-            sock.sendall(
-                f"GET {EVENTS_PATH}{query} HTTP/1.1\r\nHost: {self.address.host}:{self.address.port}\r\n"
-                "Accept: text/event-stream\r\nCache-Control: no-cache\r\n\r\n".encode()
-            )
+            sock.sendall(self._request(opening.wanted))
             opening.sent = True
             self._epoll.modify(sock, select.EPOLLIN)
             return
@@ -239,6 +240,15 @@ class Crowd:
         opening.buffer += data
         self._admit(opening)
 
+    def _request(self, wanted: Wanted) -> bytes:
+        query = f"?entity={wanted.entity}" if wanted.entity else ""
+        resumed = f"Last-Event-ID: {wanted.cursor}\r\n" if wanted.cursor else ""
+        return (
+            f"GET {self.dialect.stream_path}{query} HTTP/1.1\r\n"
+            f"Host: {self.address.host}:{self.address.port}\r\n"
+            f"Accept: text/event-stream\r\nCache-Control: no-cache\r\n{resumed}\r\n"
+        ).encode()
+
     def _admit(self, opening: _Opening) -> None:
         """Makes a stream of a connection whose response's head is complete."""
         try:
@@ -246,7 +256,13 @@ class Crowd:
             if parsed is None:
                 return
             head, rest = parsed
-            state = start(opening.wanted.expected, opening.wanted.entity, head)
+            state = start(
+                opening.wanted.expected,
+                opening.wanted.entity,
+                head,
+                greets=self.dialect.greets,
+                positioned=self.dialect.positions,
+            )
         except MalformedError as error:
             raise RunFailedError(f"stream {opening.index}: {error}") from error
         step = self._checker.advance(state, rest)
