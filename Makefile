@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: run test lint bench-fanout clean
+.PHONY: run test lint bench-fanout bench-peers bench-growth clean
 
 run: $(INSTALLED)
 	@$(BIN)/tidegate demo
@@ -20,6 +20,12 @@ lint: $(INSTALLED)
 
 bench-fanout: $(INSTALLED)
 	@$(BIN)/python loadtests/fanout.py
+
+bench-peers: $(INSTALLED)
+	@$(BIN)/python loadtests/peers.py
+
+bench-growth: $(INSTALLED)
+	@$(BIN)/python loadtests/growth.py
 
 clean:
 	rm -rf $(VENV) *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -86,7 +86,7 @@ class Publisher:
     An event's `data` holds `lane`, `seq` (its number on the lane or, with `per_entity`, among its entity's
     events; then there is one lane only) and `sentNs`, the monotonic clock when its request was built.
     `published` counts all events. With `event_bytes` each event is that many bytes of JSON, filled up with
-    a member of `data`, and an event of the entity "" has no entity.
+    a member of `data`, and an event of the entity "" has no entity; it may be changed between events.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class Publisher:
             raise ValueError("numbering by entity needs a single lane")
         self._crowd = crowd
         self._per_entity = per_entity
-        self._event_bytes = event_bytes
+        self.event_bytes = event_bytes
         self._lanes = [_Connection(crowd) for _ in range(lanes)]
         self._on_lane = [0] * lanes
         self._of_entity: Counter[str] = Counter()
@@ -152,8 +152,8 @@ class Publisher:
         self._of_entity[entity] += 1
         self._on_lane[lane] += 1
         self.published += 1
-        if self._event_bytes is not None:
-            return sized_event(entity, lane, number, sent_ns, self._event_bytes)
+        if self.event_bytes is not None:
+            return sized_event(entity, lane, number, sent_ns, self.event_bytes)
         entity_type, _, entity_id = entity.partition(":")
         return {
             "eventType": "stage_change",
