@@ -84,7 +84,7 @@ def within_limits(plan: Growths) -> Growths:
 def describe_sizes(plan: Growths, rounds: int) -> list[str]:
     """What was done, in words."""
     return [
-        f"{rounds} passes, medians. One core for the gateway, another for the generator. Events of "
+        f"Passes: {rounds}; medians. One core for the gateway, another for the generator. Events of "
         f"{EVENT_BYTES} bytes of JSON, one by one, each when all streams have had the last one, after a "
         "pause as long as that took.",
         f"Selectors: {plan.selectors[-1]:,} streams share so many, and {plan.selector_events} events go to "

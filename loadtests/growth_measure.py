@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from time import monotonic
+from time import monotonic, process_time
 
 from loadtests.crowd import Crowd, Wanted
 from loadtests.measure import (
@@ -224,11 +224,11 @@ class Meter:
         with self._restarted(config) as server, Crowd(server.address) as crowd:
             plain = connect(server, crowd, [Wanted("", (published,))] * clients, self._progress)
         with self._restarted(config) as server, Crowd(server.address) as crowd:
-            began = monotonic()
+            began, own = monotonic(), process_time()
             cpu = server.cpu()
             connect(server, crowd, [Wanted("", (1,), cursor)] * clients, self._progress)
             crowd.pump_until(clients * self._plan.replayed, PATIENCE_SECONDS, self._progress.tick)
-            seconds = monotonic() - began
+            seconds, own = monotonic() - began, process_time() - own
             used = server.cpu().since(cpu)
             crowd.pump_for(0.2)
             crowd.settle(lambda _: (published,))
@@ -241,6 +241,8 @@ class Meter:
             "seconds without cursors": plain.seconds,
             "times without cursors": seconds / plain.seconds,
             "CPU µs/client without cursors": plain.cpu_us_per_connection,
+            "core taken %": used.waited_ns / 1e7 / seconds,
+            "generator CPU %": 100 * own / seconds,
         }
 
     @contextlib.contextmanager

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from loadtests.answers import BARE_304, LEGACY_304, POLL_EMPTY, POLL_FULL, AnswerResult
 from loadtests.measure import SINGLE, SINGLES_FULL, LoadResult, MemoryResult
 from loadtests.peer_measure import LOADS, ConnectResult, Round
 from loadtests.report import (
@@ -40,6 +41,7 @@ class PeerReport:
     connects: list[ConnectResult] = field(default_factory=list)
     memory: list[MemoryResult] = field(default_factory=list)
     loads: list[LoadResult] = field(default_factory=list)
+    answers: list[AnswerResult] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
@@ -121,6 +123,28 @@ def verdicts(report: PeerReport) -> list[Verdict]:
         *(_cpu(found, "sse-starlette", count, 0.3) for count in found.counts()),
         *(_cpu(found, "better-sse", count, 0.6) for count in found.counts()),
         _connecting(found, many),
+        *_answer_verdicts(report.answers),
+    ]
+
+
+def _answer_us(answers: Iterable[AnswerResult]) -> dict[str, float]:
+    """The median CPU of each sort of request."""
+    groups: dict[str, list[float]] = {}
+    for one in answers:
+        groups.setdefault(one.answer, []).append(one.cpu_us_per_request)
+    return {name: statistics.median(group) for name, group in groups.items()}
+
+
+def _answer_verdicts(answers: list[AnswerResult]) -> list[Verdict]:
+    us = _answer_us(answers)
+    rate = "304 answers of a legacy route at least 0.6 of a bare handler's rate, by the server's CPU"
+    poll = "a poll answer of 100 events costs at most 3 times an empty one"
+    if not us:
+        return [Verdict(rate, NOT_MEASURED, met=False), Verdict(poll, NOT_MEASURED, met=False)]
+    share, times = us[BARE_304] / us[LEGACY_304], us[POLL_FULL] / us[POLL_EMPTY]
+    return [
+        Verdict(rate, f"{share:.3f}", share >= 0.6),
+        Verdict(poll, f"{times:.2f} times", times <= 3),
     ]
 
 
@@ -185,6 +209,8 @@ def as_markdown(report: PeerReport) -> str:
     parts += ["", *_connect_table(report, found)]
     for load in LOADS:
         parts += ["", *_load_table(load, found)]
+    if report.answers:
+        parts += ["", *_answers_table(report.answers)]
     return "\n".join([*parts, "", *targets_table(verdicts(report))])
 
 
@@ -206,6 +232,33 @@ def _connect_table(report: PeerReport, found: Medians) -> list[str]:
         )
     header = ("server", "streams", "KiB/idle stream", "CPU µs/connection", "connections/s", "generator CPU")
     return markdown_table("Connecting and holding a stream", header, rows, left=1)
+
+
+def _answers_table(answers: list[AnswerResult]) -> list[str]:
+    header = (
+        "answer",
+        "requests",
+        "CPU µs/request",
+        "requests/s",
+        "body bytes",
+        "core taken",
+        "generator CPU",
+    )
+    rows = []
+    for name in (LEGACY_304, BARE_304, POLL_EMPTY, POLL_FULL):
+        group = [one for one in answers if one.answer == name]
+        rows.append(
+            (
+                name,
+                f"{group[0].requests:,}",
+                f"{statistics.median(one.cpu_us_per_request for one in group):.0f}",
+                f"{statistics.median(one.per_second for one in group):,.0f}",
+                f"{group[0].bytes_per_answer:,}",
+                f"{statistics.median(one.server_wait_share for one in group):.0%}",
+                f"{statistics.median(one.generator_cpu_share for one in group):.0%}",
+            )
+        )
+    return markdown_table("Plain answers", header, rows, left=1)
 
 
 def _load_table(name: str, found: Medians) -> list[str]:

@@ -23,6 +23,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from loadtests import bench
+from loadtests.answers import measure_answers
+from loadtests.crowd import RunFailedError
 from loadtests.dialect import Dialect
 from loadtests.measure import LANES
 from loadtests.peer_measure import BURST_EVENTS, EVENT_BYTES, LOADS, Amounts, measure_peer
@@ -34,7 +36,10 @@ from loadtests.report import describe_machine
 from loadtests.server import KINDS, python_server
 
 INSTALLED = bench.RESULTS / "peers"
-BARE = Path(__file__).parent / "peer_servers" / "bare_aiohttp.py"
+BARE = python_server(
+    "bare aiohttp", Path(__file__).parent / "peer_servers" / "bare_aiohttp.py", dialect=Dialect(greets=False)
+)
+REQUESTS = 8_000
 # In the order of a round; every second round goes backwards.
 NAMES = ("gateway", "nchan", "better-sse", "sse-starlette", "baseline", "bare aiohttp")
 INSTALLERS: dict[str, Callable[[Path], Peer]] = {
@@ -98,8 +103,8 @@ def prepare(names: Sequence[str], progress: Progress) -> tuple[list[Peer], dict[
     """The servers that can be measured, in the order asked for, and why the others can't."""
     found, missing = [], {}
     for name in names:
-        if name == "bare aiohttp":
-            found.append(Peer(python_server(name, BARE, dialect=Dialect(greets=False)), ""))
+        if name == BARE.name:
+            found.append(Peer(BARE, ""))
         elif name in KINDS:
             found.append(Peer(KINDS[name], ""))
         else:
@@ -117,7 +122,7 @@ def describe_sizes(amounts: Amounts, counts: list[int], rounds: int) -> list[str
     at = ", ".join(f"{count:,}" for count in counts)
     singles = ", ".join(str(amounts.singles(count)) for count in counts)
     return [
-        f"{rounds} rounds, each with fresh servers, in turns, every second one backwards; medians. One core "
+        f"Rounds: {rounds}, each with fresh servers, in turns, every second one backwards; medians. One core "
         "for the server with all its processes and threads, another for the generator.",
         f"Every stream of one channel gets every event, {EVENT_BYTES} bytes of JSON, published over HTTP, "
         f"one a request. At {at} streams: {singles} single "
@@ -126,7 +131,8 @@ def describe_sizes(amounts: Amounts, counts: list[int], rounds: int) -> list[str
         f"then as fast as {LANES} keep-alive connections can, for at most {amounts.publish_seconds:.0f} s or "
         + ", ".join(f"{most:,} ({name})" for name, most in amounts.full_deliveries.items())
         + " deliveries.",
-        "Connecting: 64 at once, until the stream is subscribed.",
+        "Connecting: 64 at once, until the stream is subscribed. Plain answers: "
+        f"{REQUESTS:,} requests a round over {LANES} connections, the next when the last is answered.",
     ]
 
 
@@ -148,6 +154,10 @@ def measure(
                     report.add(found)
                     if found.problems:
                         failed.add(name)
+        if {"gateway", BARE.name} <= {peer.kind.name for peer in peers}:
+            report.answers += measure_answers(BARE, core, rounds, REQUESTS, progress)
+    except (RunFailedError, OSError) as error:  # OSError: sockets and /proc of a server that fell
+        report.problems.append(f"plain answers: {error}")
     finally:
         report.seconds = progress.elapsed_s
 

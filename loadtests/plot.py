@@ -9,6 +9,8 @@ WIDTH, HEIGHT = 640, 360
 LEFT, RIGHT, TOP, BOTTOM = 76, 24, 44, 52
 # Two that stay apart in print and for the colour-blind (Okabe and Ito).
 COLOURS = ("#0072b2", "#d55e00", "#009e73")
+# The last figure as a multiple of the first, between which a curve is called flat.
+FLAT = (0.8, 1.25)
 # How far the last step's exponent may be from that of the whole before a sentence names it.
 BEND = 0.2
 # With more, only the powers of ten between the ends are marked.
@@ -125,9 +127,9 @@ def shape(figure: str, cause: str, points: Sequence[tuple[float, float]]) -> str
     """
     (first, low), (last, high) = points[0], points[-1]
     exponent, at_last = slope(points), slope(points[-2:])
-    if abs(exponent) < 0.1:
+    if FLAT[0] <= high / low <= FLAT[1]:
         words = "hardly depends on"
-    elif exponent < 0:
+    elif high < low:
         words = "falls with"
     elif exponent < 0.9:
         words = "grows slower than"

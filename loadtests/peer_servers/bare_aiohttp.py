@@ -1,6 +1,7 @@
-"""The least that aiohttp can do for a stream: a handler that prepares an event stream, and waits.
+"""The least that aiohttp can do: a handler that prepares an event stream and waits, one with an empty 304.
 
-What a connection costs beyond this is the gateway's own doing.
+What a stream or an answer costs beyond this is the gateway's own doing. Serves also the list that the gateway
+polls where its 304 is measured.
 """
 
 import asyncio
@@ -21,12 +22,24 @@ async def stream(request: web.Request) -> web.StreamResponse:
     return response
 
 
+async def empty_304(_: web.Request) -> web.Response:
+    """GET: an empty 304."""
+    return web.Response(status=304)
+
+
+async def orders(_: web.Request) -> web.Response:
+    """GET: a list as an application would have it."""
+    return web.json_response([{"orderID": f"ORDER-{number}", "orderStage": "paid"} for number in range(100)])
+
+
 async def serve() -> None:
     """Serves on any free port until SIGTERM; `--port 0`, which it is given, needs no reading."""
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     app = web.Application()
     app.router.add_get(EVENTS_PATH, stream)
+    app.router.add_get("/empty-304", empty_304)
+    app.router.add_get("/orders", orders)
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
     await runner.setup()
     with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:

@@ -37,6 +37,15 @@ def test_the_sentence_names_the_shape(exponent: float, words: str) -> None:
     assert shape("CPU", "streams", power(exponent)).startswith(f"CPU {words} the streams: ")
 
 
+def test_a_third_more_is_not_called_flat_however_far_the_cause_went() -> None:
+    sentence = shape("CPU", "bytes", [(100.0, 15.0), (60_000.0, 20.0)])
+
+    assert (
+        sentence
+        == "CPU grows slower than the bytes: 1.33 times as much at 600 times the bytes (exponent 0.04)."
+    )
+
+
 def test_the_sentence_says_how_many_times_more() -> None:
     assert "100.00 times as much at 100 times the streams" in shape("CPU", "streams", power(1)[:3])
 
