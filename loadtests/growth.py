@@ -88,7 +88,7 @@ def describe_sizes(plan: Growths, rounds: int) -> list[str]:
         f"{EVENT_BYTES} bytes of JSON, one by one, each when all streams have had the last one, after a "
         "pause as long as that took.",
         f"Selectors: {plan.selectors[-1]:,} streams share so many, and {plan.selector_events} events go to "
-        "one stream beside them that asked for another entity.",
+        "one stream beside them that asked for another entity. No heartbeats, nor for streams and sizes.",
         f"Size: {plan.size_streams:,} streams. History: {plan.history_streams:,} streams; a resume is a "
         f"client that comes back for the last {RESUMED_EVENTS} events.",
         f"Replays: an SQLite log, a restart, and each client resumes {plan.replayed:,} events behind; for "

@@ -131,7 +131,8 @@ def describe_sizes(amounts: Amounts, counts: list[int], rounds: int) -> list[str
         f"then as fast as {LANES} keep-alive connections can, for at most {amounts.publish_seconds:.0f} s or "
         + ", ".join(f"{most:,} ({name})" for name, most in amounts.full_deliveries.items())
         + " deliveries.",
-        "Connecting: 64 at once, until the stream is subscribed. Plain answers: "
+        "Heartbeats as each ships: gateway, baseline and sse-starlette every 15 s, better-sse every 10 s, "
+        "nchan none. Connecting: 64 at once, until the stream is subscribed. Plain answers: "
         f"{REQUESTS:,} requests a round over {LANES} connections, the next when the last is answered.",
     ]
 

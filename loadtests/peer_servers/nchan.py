@@ -35,7 +35,7 @@ def prepare(folder: Path) -> Peer:
     if found is None:
         raise MissingError(f"{nginx} does not run: {said.strip()[:200]}")
     return Peer(
-        Kind("nchan", lambda where: _launch(Path(nginx), module, where), DIALECT),
+        Kind("nchan", lambda where: launch(Path(nginx), module, where), DIALECT),
         f"nginx {found[1]} with nchan {_package_version(module)}",
     )
 
@@ -67,8 +67,11 @@ def _package_version(module: Path) -> str:
     return run(asked, Path("/")).strip() or "of unknown version"
 
 
-def _launch(nginx: Path, module: Path, folder: Path) -> Launch:
-    """nginx takes listening sockets over from the variable NGINX, as when its binary is replaced."""
+def launch(nginx: Path, module: Path, folder: Path) -> Launch:
+    """nginx with that module on any free port; its files go into `folder`.
+
+    It takes the listening socket over from the variable NGINX, as when its binary is replaced.
+    """
     listener = socket.create_server(("127.0.0.1", 0), backlog=BACKLOG)
     host, port = listener.getsockname()
     values = {

@@ -6,6 +6,7 @@ import orjson
 import pytest
 
 from loadtests.bench import UsageError, descriptors_for, number_list
+from loadtests.peer_servers import nchan
 from loadtests.peer_servers.peer import MissingError, run
 from loadtests.publisher import sized_event
 from loadtests.streams import Head, advance, start, unfinished
@@ -83,3 +84,16 @@ def test_a_tool_that_fails_makes_a_peer_missing_with_its_last_words(tmp_path: Pa
 
 def test_what_a_tool_prints_is_given(tmp_path: Path) -> None:
     assert run(["echo", "v20"], tmp_path) == "v20\n"
+
+
+def test_nginx_is_told_of_the_socket_that_it_inherits(tmp_path: Path) -> None:
+    started = nchan.launch(Path("/usr/sbin/nginx"), Path("/modules/nchan.so"), tmp_path)
+
+    assert started.listener is not None
+    with started.listener as listener:
+        host, port = listener.getsockname()
+        assert started.environment == {"NGINX": f"{listener.fileno()};"}
+    config = (tmp_path / "nginx.conf").read_text()
+    assert f"listen {host}:{port};" in config
+    assert "load_module /modules/nchan.so;" in config
+    assert "@" not in config

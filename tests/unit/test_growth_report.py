@@ -79,6 +79,7 @@ def test_the_storm_of_returning_clients_has_a_target(ratio: float, reached: bool
     (verdict,) = verdicts(report(replays=[storm(ratio)]))
 
     assert verdict.target.startswith("8,000 clients resuming")
+    assert verdict.measured == f"{ratio:.2f} times (in the server's CPU 1.50)"
     assert verdict.met is reached
 
 
