@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: run test lint bench-fanout bench-peers bench-growth clean
+.PHONY: run test lint load bench-fanout bench-migration bench-peers bench-growth clean
 
 run: $(INSTALLED)
 	@$(BIN)/tidegate demo
@@ -18,8 +18,14 @@ lint: $(INSTALLED)
 	@$(BIN)/lint-imports
 	@$(BIN)/mypy
 
+load: $(INSTALLED)
+	@$(BIN)/python loadtests/load.py
+
 bench-fanout: $(INSTALLED)
 	@$(BIN)/python loadtests/fanout.py
+
+bench-migration: $(INSTALLED)
+	@$(BIN)/python loadtests/migration_cost.py
 
 bench-peers: $(INSTALLED)
 	@$(BIN)/python loadtests/peers.py

@@ -3,9 +3,7 @@
 import asyncio
 import logging
 import resource
-import secrets
 import signal
-import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
@@ -43,12 +41,11 @@ from gateway.handlers.terms import PollingTerms
 from gateway.history import History
 from gateway.hub import Hub, HubTiming
 from gateway.interest import Interest
-from gateway.leases import Leases
 from gateway.log import EventLog
 from gateway.logs import log_event
 from gateway.metrics import GatewayCollector, make_registry
 from gateway.open_flags import open_flags
-from gateway.open_log import open_log, open_shared
+from gateway.open_log import open_leases, open_log
 from gateway.parity_parts import make_parity
 from gateway.parity_sampler import ParitySampler
 from gateway.pollers import Pollers
@@ -102,11 +99,11 @@ class Gateway:
         Raises ConfigError where the flags or the log can't be used.
         """
         try:
+            await self.log.start()
             if self.shared is not None:
                 await self.shared.start()
             await self.flags.start()
             await self.preferences.start()
-            await self.log.start()
             await self.follower.start()
         except (StoreUnreadable, LogError) as error:
             await self._close_stores()
@@ -203,8 +200,8 @@ def _build(settings: Settings, clock: Clock, log: EventLog | None) -> Gateway:
     )
     hub = Hub(history, asyncio.get_running_loop(), clock, timing, fan_in=settings.hints.fan_in)
     interest = Interest(hub.groups, clock)
-    shared = open_shared(settings)
-    leases = None if shared is None else Leases(shared, _node_name(), clock)
+    leases = open_leases(settings, clock)
+    shared = None if leases is None else leases.store
     upstreams = UpstreamSource(_routes(settings), log, interest.wants, clock, leases=leases)
     interest.on_new = upstreams.wake
     archive = Archive(log, history, clock)
@@ -243,11 +240,6 @@ def _build(settings: Settings, clock: Clock, log: EventLog | None) -> Gateway:
         guardian,
         parity,
     )
-
-
-def _node_name() -> str:
-    """What no other node is called, now or later."""
-    return f"{socket.gethostname()}:{secrets.token_hex(8)}"
 
 
 def _routes(settings: Settings) -> list[LegacyRoute]:

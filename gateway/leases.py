@@ -26,6 +26,9 @@ class Leases:
     `run` renews them; every other method may be called meanwhile. Methods raise LogError.
     """
 
+    is_shared = True
+    """Whether other nodes look at what this one keeps."""
+
     def __init__(self, store: SharedStore, node: str, clock: Clock, ttl_seconds: float = TTL_SECONDS) -> None:
         self.store = store
         self._node = node.encode()
@@ -90,6 +93,24 @@ class Leases:
             self._held[name] = _Held(version, asked_at + self._ttl)
         elif known is held:
             del self._held[name]
+
+
+class Alone(Leases):
+    """The leases of a node that shares its store with nobody: it has every one of them, and renews none."""
+
+    def __init__(self, store: SharedStore, clock: Clock) -> None:
+        super().__init__(store, "alone", clock)
+
+    is_shared = False
+
+    def holds(self, name: str) -> bool:
+        return True
+
+    async def acquire(self, name: str, *, steal: bool = False) -> bool:
+        return True
+
+    async def run(self) -> None:
+        """Returns at once."""
 
 
 class _Held:

@@ -1,13 +1,17 @@
 """Which log `log.url` means. A driver is imported only where its log is asked for."""
 
+import secrets
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adapters.memory import MemoryLog
 from gateway.clock import Clock
 from gateway.errors import ConfigError, LogError
+from gateway.leases import Alone, Leases
 from gateway.log import EventLog
 from gateway.settings import POSTGRES, REDIS, SQLITE, Settings
 from gateway.shared import SharedStore
@@ -34,11 +38,27 @@ def open_log(settings: Settings, clock: Clock) -> EventLog:
     return MemoryLog(clock, **settings.history.model_dump())
 
 
-def open_shared(settings: Settings) -> SharedStore | None:
-    """What nodes with this log share beside it, not started yet; None for a log of one process.
+def open_leases(settings: Settings, clock: Clock) -> Leases | None:
+    """What nodes with this log share beside it, and who does what; None where the log does not last.
 
-    Raises as `open_log` does.
+    The store is not started yet. Raises as `open_log` does.
     """
+    url = settings.log.url
+    if url.startswith(SQLITE):
+        from adapters.sqlite import SqliteShared
+
+        path = _path(settings)
+        return Alone(SqliteShared(path.with_name(f"{path.name}.upstreams"), clock), clock)
+    store = _shared(settings)
+    return None if store is None else Leases(store, _node_name(), clock)
+
+
+def _node_name() -> str:
+    """What no other node is called, now or later."""
+    return f"{socket.gethostname()}:{secrets.token_hex(8)}"
+
+
+def _shared(settings: Settings) -> SharedStore | None:
     url = settings.log.url
     with _wrong_url():
         if url.startswith(POSTGRES):
@@ -77,11 +97,15 @@ def needs_extra(extra: str, package: str) -> Iterator[None]:
         ) from error
 
 
+def _path(settings: Settings) -> Path:
+    return settings.base_dir / settings.log.url.removeprefix(SQLITE)
+
+
 def _sqlite(settings: Settings, clock: Clock) -> EventLog:
     from adapters.sqlite import SqliteLog
 
     return SqliteLog(
-        settings.base_dir / settings.log.url.removeprefix(SQLITE),
+        _path(settings),
         clock,
         max_events=settings.log.max_events,
         max_age_seconds=settings.log.max_age_seconds,

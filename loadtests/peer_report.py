@@ -149,7 +149,8 @@ def _answer_verdicts(answers: list[AnswerResult]) -> list[Verdict]:
 
 
 def _at_most(target: str, ours: float | None, theirs: float | None, most: float) -> Verdict:
-    if ours is None or theirs is None:
+    # With a few streams a server may need no further page of memory: that is no figure to divide by.
+    if ours is None or theirs is None or theirs <= 0:
         return Verdict(target, NOT_MEASURED, met=False)
     return Verdict(target, f"{ours / theirs:.3f}", ours / theirs <= most)
 

@@ -293,7 +293,7 @@ def _machine_line(report: Report) -> str:
 
 
 def machine_line(date: str, machine: dict[str, Any], command: str, seconds: float) -> str:
-    """When, on what and with which command a run was made, and how long it took."""
+    """When, on what and how a run was made, in one line; `machine` is `describe_machine`'s."""
     packages = ", ".join(f"{name} {number}" for name, number in machine["packages"].items() if number)
     return (
         f"{date}: {machine['cpu']}, {machine['cores']} cores, {machine['memoryGiB']} GiB, "

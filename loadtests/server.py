@@ -81,6 +81,13 @@ def python_server(name: str, script: Path, python: str = sys.executable, dialect
     return Kind(name, lambda _: Launch([python, str(script), "--port", "0"]), dialect)
 
 
+def backend(orders: int, simulate_every_seconds: float) -> Kind:
+    """The demo's orders application, with so many orders that change so often (0: never)."""
+    arguments = [sys.executable, "-m", "gateway.demo.backend", "--port", "0", "--orders", str(orders)]
+    arguments += ["--seed", "1", "--simulate-every", str(simulate_every_seconds)]
+    return Kind("backend", lambda _: Launch(arguments))
+
+
 KINDS = {"gateway": gateway(), "baseline": python_server("baseline", BASELINE)}
 
 

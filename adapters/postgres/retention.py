@@ -9,6 +9,7 @@ from adapters.postgres.rows import key, position_of
 from adapters.postgres.statements import statement
 from gateway.errors import LogError
 from gateway.events import ORIGIN, Position
+from gateway.log import ONCE_SECONDS
 from gateway.logs import log_event
 
 _log = logging.getLogger(__name__)
@@ -58,8 +59,10 @@ class Retention:
     async def prune(self) -> int:
         """Deletes what is over the bounds, and gives how many events that were; 0 while another node does.
 
-        The floor has moved over them once this returns. Raises LogError; every batch is whole then.
+        Idempotency keys whose time is over go too. The floor has moved over the events once this returns.
+        Raises LogError; every batch is whole then.
         """
+        await self._pool.fetch(statement("once_sweep"), {"seconds": ONCE_SECONDS})
         counted_id, boundary = await self._boundary()
         parameters = {**key(boundary), "max_age_seconds": self._max_age_seconds, "batch": self._batch}
         total = 0
@@ -86,5 +89,6 @@ class Retention:
         is_short = newest_id - pruned_id <= self._max_events
         if is_short or newest_id - self._counted_id <= self._max_events // _COUNTS_PER_FILL:
             return self._counted_id, ORIGIN
+        await self._pool.fetch(statement("once_sweep"), {"seconds": ONCE_SECONDS})
         rows = await self._pool.fetch(statement("retention_boundary"), {"max_events": self._max_events})
         return newest_id, position_of(*rows[0]) if rows else ORIGIN

@@ -192,6 +192,10 @@ class SharedTracker:
         """Step 3, for whatever the tracker has now."""
         snapshot = self._tracker.snapshot
         assert snapshot is not None, "a poll that was taken gave one"
+        if not self._leases.is_shared and snapshot.digest == self._kept_digest:
+            # Who comes after this process needs the body, and not how old it is.
+            self._is_kept = True
+            return
         outdated = self._kept_digest
         await self._keep_body(snapshot)
         await self._set(SharedSnapshot.of(snapshot, self._asked_at_ms(snapshot)))

@@ -2,11 +2,14 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from adapters.postgres.connection import connect
 from adapters.postgres.shared import PostgresShared
 from adapters.redis import Address, RedisConnection, RedisShared
+from adapters.sqlite import SqliteShared
 from gateway.shared import SharedStore
 from tests.support.clock import ManualClock
 from tests.support.postgres import log_database
@@ -63,4 +66,23 @@ async def _redis() -> AsyncIterator[Shared]:
     await store.close()
 
 
-SHARED_STORES: Mapping[str, SharedFactory] = {"memory": _memory, "postgres": _postgres, "redis": _redis}
+@asynccontextmanager
+async def _sqlite() -> AsyncIterator[Shared]:
+    clock = ManualClock()
+
+    async def let_pass(seconds: float) -> None:
+        clock.advance(seconds)
+
+    with TemporaryDirectory() as directory:
+        store = SqliteShared(Path(directory, "shared.db"), clock)
+        await store.start()
+        yield Shared(store, let_pass)
+        await store.close()
+
+
+SHARED_STORES: Mapping[str, SharedFactory] = {
+    "memory": _memory,
+    "postgres": _postgres,
+    "redis": _redis,
+    "sqlite": _sqlite,
+}

@@ -9,6 +9,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - psycopg
 from adapters.postgres.log import PostgresLog, Timing
 from gateway.errors import LogError
 from gateway.events import ORIGIN, Position, Record
+from gateway.log import ONCE_SECONDS, Appended
 from tests.support.events import an_event
 from tests.support.postgres import connected, database_of, execute, log_database, log_schema, server_url
 from tests.support.postgres_log import SELDOM, eventually, follow, opened
@@ -265,3 +266,19 @@ async def test_a_log_in_reach_shows_in_the_health(log: PostgresLog) -> None:
     await eventually(lambda: log.health().is_reachable, "it is in reach")
     assert log.health().blocking_seconds == 0
     assert log.health().held_seconds == 0
+
+
+async def test_pruning_forgets_idempotency_keys_after_their_time(log: PostgresLog, url: str) -> None:
+    old = await log.append_once([an_event("order:1")], "old", b"1")
+    new = await log.append_once([an_event("order:2")], "new", b"2")
+    with connected(url) as connection:
+        aged = "update sync_events_keys set at = at - %s * interval '1 second' where key = 'old'"
+        execute(connection, aged, (ONCE_SECONDS,))
+
+        await log.prune()
+
+        assert execute(connection, "select key from sync_events_keys") == [("new",)]
+    assert await log.append_once([an_event("order:2")], "new", b"2") == Appended(new.positions, replayed=True)
+    again = await log.append_once([an_event("order:1")], "old", b"1")
+    assert not again.replayed
+    assert again.positions > old.positions

@@ -12,7 +12,9 @@ import pytest
 from tests.support.api import EVENTS, HISTORY, Client, assert_problem, event, eventually, numbers
 from tests.support.command import run
 from tests.support.gateway import GatewayThread, ServedGateway, make_settings
+from tests.support.legacy import PATH, listed, order
 from tests.support.sqlite import everything, opened
+from tests.support.upstream import upstream
 
 BATCH = 3
 ROUNDS = 5
@@ -78,6 +80,39 @@ async def test_a_poller_goes_on_across_a_restart(
     assert numbers(answer["events"]) == [2, 3]
     assert "reset" not in answer
     assert [given["id"] for given in (await client.get(HISTORY)).json["events"]] == ids
+
+
+async def test_what_changed_upstream_while_the_gateway_was_down_is_an_event(
+    path: Path, start_gateway: Callable[..., GatewayThread]
+) -> None:
+    async with upstream() as backend:
+        route = {
+            "component": "orders",
+            "path": PATH,
+            "upstream": backend.url,
+            "entity": "order",
+            "items": "/docs",
+            "key": "orderID",
+            "interval_seconds": 0.05,
+            "shared": True,
+        }
+        settings = make_settings(log={"url": f"sqlite:///{path}"}, legacy=[route])
+        backend.says(listed(order("A", stage="open"), order("B", stage="open")))
+        first = start_gateway(settings)
+        answer = await Client(first.port).get(PATH)
+        first.stop()
+
+        backend.says(listed(order("A", stage="paid"), order("C", stage="open")))
+        client = Client(start_gateway(settings).port)
+        async with client.stream(headers=[("Last-Event-ID", answer.headers["Sync-Cursor"])]) as stream:
+            assert (await stream.connected()).data["recovered"] is True
+            events = await stream.take(3)
+
+    assert sorted((event["eventType"], event["entityId"]) for event in events) == [
+        ("order_created", "C"),
+        ("order_deleted", "B"),
+        ("order_updated", "A"),
+    ]
 
 
 async def test_a_client_of_a_file_that_was_copied_back_is_told(

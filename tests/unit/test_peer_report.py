@@ -108,6 +108,13 @@ def test_a_target_without_its_peer_is_not_met_and_says_that_it_was_not_measured(
     )
 
 
+def test_memory_too_small_to_be_seen_is_not_measured() -> None:
+    made = report(peer("gateway", 8.0), replace_memory(peer("nchan", 10.0), 0))
+
+    found = {verdict.target: verdict.measured for verdict in verdicts(made)}
+    assert found["memory per idle stream at most 0.35 of nchan's, 8,000 streams"] == "not measured"
+
+
 def test_nothing_measured_gives_no_verdicts() -> None:
     assert verdicts(report()) == []
 

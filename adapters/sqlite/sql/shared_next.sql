@@ -1,0 +1,1 @@
+update shared_version set last = last + 1 returning last;

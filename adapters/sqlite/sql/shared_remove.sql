@@ -1,0 +1,1 @@
+delete from shared where key = ?;

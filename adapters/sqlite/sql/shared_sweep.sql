@@ -1,0 +1,1 @@
+delete from shared where expires_at_ms <= ?;

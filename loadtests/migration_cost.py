@@ -1,0 +1,158 @@
+"""Measures what a migration saves: the same clients, equally fresh, by polling and by push.
+
+    python loadtests/migration_cost.py                  about two minutes: 500 clients, 2 s
+    python loadtests/migration_cost.py --quick          under 30 s, for a first look
+
+It writes loadtests/results/migration-DATE.md (a table), .svg (a picture) and .json. Exit codes: 0 measured;
+1 a client missed a change or was told of one twice, or a server failed; 2 the options or the machine's limits
+do not allow the run.
+"""
+
+import argparse
+import json
+import resource
+import shlex
+import signal
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+# `python loadtests/migration_cost.py` puts loadtests itself on the path, not the directory of the package.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from loadtests.bench import UsageError, choose_cores
+from loadtests.cost_report import CostReport, as_markdown, as_svg, disturbances
+from loadtests.crowd import RunFailedError
+from loadtests.measure import LossError
+from loadtests.progress import Progress
+from loadtests.report import describe_machine
+from loadtests.ways import WAYS, Sizes, measure
+
+RESULTS = Path(__file__).resolve().parent / "results"
+SPARE_DESCRIPTORS = 64
+MAX_ORDERS = 1000
+
+FULL = Sizes(clients=500, orders=100, freshness_s=2.0, changes_per_second=4.0, seconds=20.0)
+QUICK = Sizes(clients=50, orders=50, freshness_s=0.5, changes_per_second=8.0, seconds=3.0)
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The options; None stands for the default of the run's length."""
+    parser = argparse.ArgumentParser(
+        description="Measures what a migration saves: the same clients, equally fresh, by poll and push.",
+        epilog="Example: python loadtests/migration_cost.py --clients 2000 --freshness 5 --rounds 3",
+    )
+    parser.add_argument("--clients", type=int, help="how many at once (500; with --quick 50)")
+    parser.add_argument("--orders", type=int, help="items of the list that they see (100; with --quick 50)")
+    parser.add_argument(
+        "--freshness", type=float, help="seconds that a change may take (2; with --quick 0.5)"
+    )
+    parser.add_argument("--changes", type=float, help="changes a second (4; with --quick 8)")
+    parser.add_argument("--seconds", type=float, help="how long changes are made (20; with --quick 3)")
+    parser.add_argument("--rounds", type=int, default=1, help="fresh servers for each way, in turns (1)")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="the directory for what it writes")
+    parser.add_argument("--quick", action="store_true", help="a short run with smaller numbers")
+    return parser.parse_args(arguments)
+
+
+def sizes_of(options: argparse.Namespace) -> Sizes:
+    """The sizes that the options ask for. Raises UsageError where a run could not keep to them."""
+    base = QUICK if options.quick else FULL
+
+    def given(name: str, low: float, high: float, default: float) -> float:
+        value: float | None = getattr(options, name)
+        if value is not None and not low <= value <= high:
+            raise UsageError(f"--{name} takes {low:g} to {high:g}, not {value:g}")
+        return default if value is None else value
+
+    sizes = Sizes(
+        clients=int(given("clients", 1, 5000, base.clients)),
+        orders=int(given("orders", 1, MAX_ORDERS, base.orders)),
+        freshness_s=given("freshness", 0.1, 60, base.freshness_s),
+        changes_per_second=given("changes", 0.1, 100, base.changes_per_second),
+        seconds=given("seconds", 1, 600, base.seconds),
+    )
+    if sizes.orders < sizes.changes_per_second * sizes.freshness_s * 3:
+        raise UsageError(
+            f"{sizes.orders} orders are too few for {sizes.changes_per_second:g} changes a second and a "
+            f"freshness of {sizes.freshness_s:g} s: one could change twice between two looks at it"
+        )
+    return sizes
+
+
+def raise_descriptor_limit(clients: int) -> None:
+    """Takes the hard limit of open files, which the servers inherit; UsageError where it is too low."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    needed = clients + SPARE_DESCRIPTORS
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        raise UsageError(
+            f"{clients:,} clients need {needed:,} open files, and the hard limit here is {hard:,}: "
+            f"raise it (ulimit -Hn), or ask for fewer with --clients"
+        )
+
+
+def write(report: CostReport, directory: Path) -> Path:
+    """Writes the results beside those of earlier runs; gives the path without its ending."""
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / f"migration-{report.date.replace('-', '').replace(':', '')}"
+    path.with_suffix(".json").write_text(json.dumps(report.as_json(), indent=2) + "\n")
+    if not report.problems:
+        path.with_suffix(".md").write_text(as_markdown(report))
+        path.with_suffix(".svg").write_text(as_svg(report))
+    return path
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measures, prints, writes; gives the exit code."""
+    sizes = sizes_of(options)
+    if not 1 <= options.rounds <= 20:
+        raise UsageError("--rounds takes 1 to 20")
+    raise_descriptor_limit(sizes.clients)
+    report = CostReport(
+        command=shlex.join(["python", "loadtests/migration_cost.py", *sys.argv[1:]]),
+        date=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        machine=describe_machine(),
+        sizes=sizes,
+        rounds=options.rounds,
+    )
+    core, _ = choose_cores()
+    progress = Progress()
+    try:
+        for number in range(options.rounds):
+            for way in WAYS:
+                progress.phase(f"round {number + 1}: {way}, {sizes.clients:,} clients")
+                report.costs.append(measure(way, sizes, core, progress.tick))
+    except LossError as error:
+        report.problems = [str(error), *error.problems]
+    except RunFailedError as error:
+        report.problems = [str(error)]
+    report.seconds = progress.elapsed_s
+    if not report.problems:
+        print(as_markdown(report), end="")
+    for line in disturbances(report):
+        print(f"Disturbed: {line}.", file=sys.stderr)
+    print(f"Results: {write(report, options.results)}.*", file=sys.stderr)
+    if report.problems:
+        print("FAILED: " + "\n  ".join(report.problems), file=sys.stderr)
+        return 1
+    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; see the module's text for the exit codes."""
+    # As an exception, so that the servers are ended on the way out.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        return run(parse(arguments))
+    except UsageError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("Interrupted; the servers are ended.", file=sys.stderr)
+        return 128 + signal.SIGINT
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,52 @@
+"""The load test's reading of an event stream, held against the gateway's own and against its writing."""
+
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.eventstream import EventStreamDecoder, encode, retry_field
+from loadtests.decoder import Decoder, Frame
+
+PIECES = st.sampled_from(
+    [b"data", b"event", b"id", b"retry", b":", b" ", b"\n", b"\r", b"\r\n", b"\n\n", b"7", b"x", b"\0"]
+)
+
+
+def read(parts: list[bytes]) -> tuple[list[Frame], Decoder]:
+    """What a decoder makes of these reads."""
+    decoder = Decoder()
+    return [frame for part in parts for frame in decoder.feed(part)], decoder
+
+
+def test_a_frame_has_its_event_data_id_and_size() -> None:
+    block = encode("one\ntwo", event="note", last_event_id="e:1-0")
+
+    frames, decoder = read([retry_field(500) + block])
+
+    assert frames == [Frame("note", "one\ntwo", "e:1-0", len(block))]
+    assert (decoder.last_event_id, decoder.retry_ms) == ("e:1-0", 500)
+
+
+def test_the_id_of_an_event_that_was_cut_off_is_not_resumed_from() -> None:
+    whole = encode("1", last_event_id="e:1-0")
+    half = encode("2", last_event_id="e:2-0").removesuffix(b"\n")
+
+    _, decoder = read([whole + half])
+
+    assert decoder.last_event_id == "e:1-0"
+
+
+@given(st.lists(PIECES, max_size=60), st.lists(st.integers(0, 200)))
+def test_it_reads_what_the_gateway_reads_however_it_is_split(pieces: list[bytes], cuts: list[int]) -> None:
+    # A line at the end, so that neither waits for what follows a CR.
+    stream = b"".join(pieces) + b":\n"
+    ends = sorted({0, len(stream), *(cut for cut in cuts if cut < len(stream))})
+    parts = [stream[start:end] for start, end in pairwise(ends)]
+    gateway = EventStreamDecoder()
+    expected = [event for part in parts for event in gateway.feed(part)]
+
+    frames, decoder = read(parts)
+
+    assert [frame[:3] for frame in frames] == [(e.event, e.data, e.last_event_id) for e in expected]
+    assert (decoder.last_event_id, decoder.retry_ms) == (gateway.last_event_id, gateway.retry_ms)
