@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: run test lint load bench-fanout bench-migration bench-peers bench-growth clean
+.PHONY: run test lint load bench-fanout bench-logs bench-migration bench-peers bench-growth clean
 
 run: $(INSTALLED)
 	@$(BIN)/tidegate demo
@@ -23,6 +23,10 @@ load: $(INSTALLED)
 
 bench-fanout: $(INSTALLED)
 	@$(BIN)/python loadtests/fanout.py
+
+bench-logs: $(INSTALLED)
+	@$(BIN)/python loadtests/logs.py
+	@$(BIN)/python loadtests/trigger_cost.py
 
 bench-migration: $(INSTALLED)
 	@$(BIN)/python loadtests/migration_cost.py

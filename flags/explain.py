@@ -54,7 +54,8 @@ def _why(flag: Flag | None, caller: Caller, decision: Decision, kill_all: bool) 
         case Cause.KILL_SWITCH:
             return "The component's kill switch is on."
         case Cause.AUTO_ROLLBACK:
-            reason = "" if flag.latch is None else f" at {flag.latch.at}: {flag.latch.reason}"
+            # The guard's reason is a sentence, but one that an operator wrote need not be.
+            reason = "" if flag.latch is None else f" at {flag.latch.at}: {flag.latch.reason.rstrip('.')}"
             return f"The guard took the component back{reason}. It holds until somebody re-arms it."
         case Cause.CLIENT_INCAPABLE:
             return "The client can't take a stream."

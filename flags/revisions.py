@@ -29,7 +29,12 @@ class Attribution(WireModel):
 
 
 def attribution(who: str, reason: str, when: str) -> Attribution:
-    """Raises InvalidFlag, pointing at `/who` or `/reason`, where one of them is left out or is no line."""
+    """Raises InvalidFlag, pointing at `/who` or `/reason`, where one of them is left out or is no line.
+
+    A reason of nothing but blanks is left out. A file may hold one from before that was refused.
+    """
+    if reason and not reason.strip():
+        raise InvalidFlag([{"pointer": "/reason", "detail": "must say something"}])
     try:
         return Attribution.parse({"who": who, "why": reason, "when": when})
     except InvalidFlag as error:

@@ -23,6 +23,11 @@ class FlagStore(Protocol):
     for a change does not know whether it was made.
     """
 
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How often each event was told since the start, by the log lines' names."""
+        ...
+
     async def start(self) -> None:
         """Reads the flags. Raises StoreUnreadable where there is something that can't be used as flags."""
         ...
@@ -83,6 +88,10 @@ class FlagStore(Protocol):
 
         Raises NotFound where the component never had a flag.
         """
+        ...
+
+    async def refresh(self) -> None:
+        """Looks now whether others changed the flags; where that can't be seen they stay, and are `stale`."""
         ...
 
     def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:

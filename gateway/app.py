@@ -2,21 +2,20 @@
 
 import asyncio
 import logging
-import resource
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from functools import partial
 
 from aiohttp import web
+from prometheus_client.registry import Collector
 
-from adapters.upstream import LegacyRoute, UpstreamSource
+from adapters.upstream import UpstreamSource
 from flags.errors import StoreUnreadable
 from flags.preferences import Preferences
 from flags.store import FlagStore
 from flags.telemetry import Telemetry
-from flags.token_bucket import ClientLimits, Rate
 from gateway.archive import Archive
 from gateway.arrivals import Arrivals
 from gateway.audience import Audience
@@ -25,7 +24,7 @@ from gateway.components import Components
 from gateway.errors import ConfigError, LogError
 from gateway.follower import Follower
 from gateway.guard_metrics import GuardCollector
-from gateway.guard_windows import GuardWindows, window_seconds
+from gateway.guard_windows import GuardWindows
 from gateway.guardian import Guardian
 from gateway.handlers.administration import add_administration
 from gateway.handlers.caller import Callers
@@ -39,20 +38,28 @@ from gateway.handlers.scan import Scanner
 from gateway.handlers.stream import StreamHandler, StreamOptions
 from gateway.handlers.terms import PollingTerms
 from gateway.history import History
-from gateway.hub import Hub, HubTiming
+from gateway.hub import Hub
 from gateway.interest import Interest
-from gateway.log import EventLog
+from gateway.log import EventLog, WatchedLog
 from gateway.logs import log_event
 from gateway.metrics import GatewayCollector, make_registry
 from gateway.open_flags import open_flags
-from gateway.open_log import open_leases, open_log
-from gateway.parity_parts import make_parity
 from gateway.parity_sampler import ParitySampler
+from gateway.parts import (
+    id_aliases,
+    make_delivery,
+    make_evidence,
+    make_stored,
+    make_upstreams,
+    owned_types,
+)
 from gateway.pollers import Pollers
+from gateway.process import collect_garbage_rarely, raise_descriptor_limit
 from gateway.replays import Replays
 from gateway.server import PROBLEMS, GatewayRunner
 from gateway.settings import Settings
 from gateway.shared import SharedStore
+from gateway.store_metrics import StoreCollector
 from gateway.supervisor import Supervisor
 from gateway.transfer import Transfer
 
@@ -62,10 +69,6 @@ BODY_SECONDS = 10.0
 """How long a request body may take to arrive."""
 DEAD_PEER_SECONDS = 30.0
 """How much longer than `stream.stall_seconds` a peer may acknowledge nothing before the kernel gives up."""
-REPORTS_EACH = Rate(per_second=20, burst=100)
-"""What one address may report: one report a stream, but many clients may share an address."""
-REPORTS_TOTAL = Rate(per_second=500, burst=2000)
-MOST_REPORTERS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +154,13 @@ class Gateway:
                 reasons.append(f"The upstream of {upstream.path} fails: {upstream.last_error}")
         return reasons
 
+    def warnings(self) -> list[str]:
+        """What an operator should see to although clients are served, one sentence each."""
+        warnings = self.log.warnings() if isinstance(self.log, WatchedLog) else []
+        if self.flags.snapshot().stale:
+            warnings.append("The flags can't be read: those that were read last stay in force.")
+        return warnings
+
 
 GATEWAY = web.AppKey("gateway", Gateway)
 
@@ -189,84 +199,68 @@ def create_app(
 
 
 def _build(settings: Settings, clock: Clock, log: EventLog | None) -> Gateway:
-    bounds = settings.history.model_dump()
-    log = log or open_log(settings, clock)
-    history = History(**bounds, id_aliases=_id_aliases(settings))
-    timing = HubTiming(
-        heartbeat_seconds=settings.stream.heartbeat_seconds,
-        coalesce_seconds=settings.stream.coalesce_ms / 1000,
-        stall_seconds=settings.stream.stall_seconds,
-        retry_ms=settings.stream.retry_ms,
-    )
-    hub = Hub(history, asyncio.get_running_loop(), clock, timing, fan_in=settings.hints.fan_in)
-    interest = Interest(hub.groups, clock)
-    leases = open_leases(settings, clock)
-    shared = None if leases is None else leases.store
-    upstreams = UpstreamSource(_routes(settings), log, interest.wants, clock, leases=leases)
-    interest.on_new = upstreams.wake
-    archive = Archive(log, history, clock)
-    follower = Follower(log, history, hub, clock)
-    replays = Replays(history, archive, hub)
-    flags, preferences = open_flags(settings, shared, clock)
-    owned = _owned_types(settings)
-    windows = GuardWindows(window_seconds(flags.snapshot, owned))
-    limits = ClientLimits(REPORTS_EACH, REPORTS_TOTAL, MOST_REPORTERS, clock.monotonic())
-    telemetry = Telemetry(windows, limits)
-    audience = hub.observer = Audience(windows, telemetry, owned, clock)
-    pollers = Pollers(windows.knows, upstreams.requests_of)
-    guardian = Guardian(flags, windows, audience, pollers, clock, _compared(upstreams.routes))
-    flags.subscribe(guardian.changed)
-    parity = make_parity(settings, upstreams, history, flags, windows, clock)
-    follower.on_grown = parity.wake
+    stored = make_stored(settings, clock, log)
+    delivery = make_delivery(settings, clock, stored)
+    interest, upstreams = make_upstreams(settings, clock, stored, delivery.hub)
+    flags, preferences = open_flags(settings, stored.shared, clock)
+    evidence = make_evidence(settings, clock, flags, stored, delivery, upstreams)
     return Gateway(
-        settings,
-        clock,
-        log,
-        shared,
-        history,
-        hub,
-        archive,
-        follower,
-        replays,
-        interest,
-        upstreams,
-        Supervisor(),
-        flags,
-        preferences,
-        windows,
-        telemetry,
-        audience,
-        pollers,
-        guardian,
-        parity,
+        settings=settings,
+        clock=clock,
+        log=stored.log,
+        shared=stored.shared,
+        history=stored.history,
+        hub=delivery.hub,
+        archive=delivery.archive,
+        follower=delivery.follower,
+        replays=delivery.replays,
+        interest=interest,
+        upstreams=upstreams,
+        supervisor=Supervisor(),
+        flags=flags,
+        preferences=preferences,
+        windows=evidence.windows,
+        telemetry=evidence.telemetry,
+        audience=evidence.audience,
+        pollers=evidence.pollers,
+        guardian=evidence.guardian,
+        parity=evidence.parity,
     )
-
-
-def _routes(settings: Settings) -> list[LegacyRoute]:
-    max_event_bytes = settings.publish.max_event_bytes
-    return [
-        LegacyRoute(
-            **{name: value for name, value in route if name != "parity"}, max_event_bytes=max_event_bytes
-        )
-        for route in settings.legacy
-    ]
-
-
-def _compared(routes: Iterable[LegacyRoute]) -> set[str]:
-    """The components whose push has another source than the polled answers it can be compared with."""
-    return {route.component for route in routes if route.shared and route.events == "external"}
 
 
 def _add_handlers(app: web.Application, gateway: Gateway, problems: Counter[str], hand_over: bool) -> None:
-    settings, history, hub, clock = gateway.settings, gateway.history, gateway.hub, gateway.clock
-    components = Components(_owned_types(settings), gateway.flags.snapshot)
+    components = Components(owned_types(gateway.settings), gateway.flags.snapshot)
     callers = Callers(gateway.preferences)
-    transfer = Transfer(components, callers.current)
     terms = PollingTerms(components, callers, gateway.flags.revisions)
-    review = partial(hub.review, transfer.review)
+    transfer = Transfer(components, callers.current)
+    review = partial(gateway.hub.review, transfer.review)
     gateway.flags.subscribe(lambda before, after: review())
-    arrivals = Arrivals(history, gateway.archive, gateway.follower)
-    id_aliases = _id_aliases(settings)
+    arrivals = Arrivals(gateway.history, gateway.archive, gateway.follower)
+    publish = _publish_handler(gateway)
+    for handler in (
+        _stream_handler(gateway, arrivals, transfer, callers, hand_over),
+        publish,
+        _poll_handler(gateway, arrivals, components, callers, terms),
+        MigrationHandler(components, callers, review),
+        HealthHandler(
+            gateway.not_ready, gateway.warnings, make_registry(*_collectors(gateway, problems, publish))
+        ),
+    ):
+        handler.add_routes(app)
+    _add_administration(app, gateway)
+    history = gateway.history
+    add_legacy_routes(app, gateway.upstreams, terms.legacy, lambda: history.cursor_at(history.head_position))
+
+
+def _publish_handler(gateway: Gateway) -> PublishHandler:
+    limits = PublishLimits(**gateway.settings.publish.model_dump(), body_seconds=BODY_SECONDS)
+    return PublishHandler(gateway.log, gateway.clock, limits)
+
+
+def _stream_handler(
+    gateway: Gateway, arrivals: Arrivals, transfer: Transfer, callers: Callers, hand_over: bool
+) -> StreamHandler:
+    settings = gateway.settings
     options = StreamOptions(
         heartbeat_seconds=settings.stream.heartbeat_seconds,
         retry_ms=settings.stream.retry_ms,
@@ -276,40 +270,51 @@ def _add_handlers(app: web.Application, gateway: Gateway, problems: Counter[str]
         dead_peer_seconds=settings.stream.stall_seconds + DEAD_PEER_SECONDS,
         hand_over=hand_over,
     )
-    limits = PublishLimits(**settings.publish.model_dump(), body_seconds=BODY_SECONDS)
-    publish = PublishHandler(gateway.log, clock, limits)
-    collector = GatewayCollector(
-        hub,
-        history,
+    return StreamHandler(
+        gateway.history,
+        gateway.hub,
+        arrivals,
+        gateway.clock,
+        transfer,
+        callers,
+        gateway.audience,
+        id_aliases(settings),
+        options,
+    )
+
+
+def _poll_handler(
+    gateway: Gateway, arrivals: Arrivals, components: Components, callers: Callers, terms: PollingTerms
+) -> PollHandler:
+    return PollHandler(
+        gateway.history,
+        gateway.hub,
+        arrivals,
+        Scanner(gateway.history, gateway.archive),
+        gateway.interest,
+        asyncio.get_running_loop(),
+        components,
+        callers,
+        terms,
+        id_aliases(gateway.settings),
+    )
+
+
+def _collectors(gateway: Gateway, problems: Counter[str], publish: PublishHandler) -> tuple[Collector, ...]:
+    delivery = GatewayCollector(
+        gateway.hub,
+        gateway.history,
         problems,
         publish.counters,
         gateway.supervisor.failures,
         gateway.upstreams.counters,
         gateway.parity.reports,
     )
-    guard = GuardCollector(gateway.guardian, gateway.telemetry)
-    handlers = (
-        StreamHandler(
-            history, hub, arrivals, clock, transfer, callers, gateway.audience, id_aliases, options
-        ),
-        publish,
-        PollHandler(
-            history,
-            hub,
-            arrivals,
-            Scanner(history, gateway.archive),
-            gateway.interest,
-            asyncio.get_running_loop(),
-            components,
-            callers,
-            terms,
-            id_aliases,
-        ),
-        MigrationHandler(components, callers, review),
-        HealthHandler(gateway.not_ready, make_registry(collector, guard)),
-    )
-    for handler in handlers:
-        handler.add_routes(app)
+    stores = StoreCollector(gateway.log, gateway.upstreams.shared, gateway.flags)
+    return delivery, stores, GuardCollector(gateway.guardian, gateway.telemetry)
+
+
+def _add_administration(app: web.Application, gateway: Gateway) -> None:
     add_administration(
         app,
         gateway.flags,
@@ -319,25 +324,12 @@ def _add_handlers(app: web.Application, gateway: Gateway, problems: Counter[str]
         gateway.audience,
         gateway.pollers,
         gateway.guardian,
-        clock,
-        _owned_types(settings),
-        id_aliases,
+        gateway.clock,
+        owned_types(gateway.settings),
+        id_aliases(gateway.settings),
         gateway.upstreams.routes,
         gateway.parity,
     )
-    add_legacy_routes(app, gateway.upstreams, terms.legacy)
-
-
-def _id_aliases(settings: Settings) -> dict[str, str]:
-    return {name: entity.id_alias for name, entity in settings.entities.items()}
-
-
-def _owned_types(settings: Settings) -> dict[str, frozenset[str]]:
-    """The entity types of each component: those of its legacy routes, and those it names."""
-    owned = {name: frozenset(component.entities) for name, component in settings.components.items()}
-    for route in settings.legacy:
-        owned[route.component] = owned.get(route.component, frozenset()) | {route.entity}
-    return owned
 
 
 async def serve(
@@ -354,7 +346,7 @@ async def serve(
     `reuse_port` other processes may serve the same address. Raises OSError where the address can't be taken,
     ConfigError where the flags or the log can't be used.
     """
-    _raise_descriptor_limit()
+    raise_descriptor_limit()
     app = create_app(settings)
     if extend is not None:
         extend(app)
@@ -365,6 +357,7 @@ async def serve(
         host, port = settings.server.host, settings.server.port
         site = web.TCPSite(runner, host, port, backlog=4096, reuse_port=reuse_port or None)
         await site.start()
+        collect_garbage_rarely()
         announce(address_of(host, runner.addresses[0][1]))
         await stop.wait()
         log_event(_log, logging.INFO, "stopping", streams=app[GATEWAY].hub.connections)
@@ -385,10 +378,3 @@ def address_of(host: str, port: int) -> str:
     """`http://127.0.0.1:8080`, with brackets around an IPv6 address."""
     shown = f"[{host}]" if ":" in host else host
     return f"http://{shown}:{port}"
-
-
-def _raise_descriptor_limit() -> None:
-    """Lets this process open as many connections as it may: each takes a descriptor."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -33,6 +33,9 @@ class Audience(Observer):
 
     `owned` are the entity types of each component. What is remembered of a single stream is its client's id,
     only of software that is known to report, and only until it is known how the stream began.
+
+    Where `hears_all` is false, other nodes serve the same clients, and a report may come to another one than
+    its stream: no stream is followed then, since every other acknowledgement would be missed here.
     """
 
     def __init__(
@@ -41,10 +44,13 @@ class Audience(Observer):
         telemetry: Telemetry,
         owned: Mapping[str, frozenset[str]],
         clock: Clock,
+        *,
+        hears_all: bool = True,
     ) -> None:
         self._windows = windows
         self._telemetry = telemetry
         self._clock = clock
+        self.hears_all = hears_all
         self._owners: dict[str, list[str]] = {}
         for component, entity_types in owned.items():
             for entity_type in entity_types:
@@ -66,7 +72,7 @@ class Audience(Observer):
     def follow(self, subscriber: Subscriber, client_id: str, names: Iterable[str]) -> None:
         """A stream of software with these names was opened: waits for its client's report, if it reports."""
         carried = _carries(subscriber.asked)
-        if not carried or not self.reporters.knows(names):
+        if not carried or not self.hears_all or not self.reporters.knows(names):
             return
         self._telemetry.opened(client_id, carried, self._clock.monotonic())
         if self._telemetry.follows(client_id):

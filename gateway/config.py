@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from gateway.errors import ConfigError
+from gateway.redaction import redacted
 from gateway.settings import KeyPath, Settings
 
 __all__ = ["PREFIX", "Settings", "load_settings"]
@@ -246,7 +247,7 @@ def _shown(value: Any) -> str:
         return "is a list, but "
     if value is _MISSING or value is None:
         return ""
-    if isinstance(value, str) and "@" in value:
+    if isinstance(value, str) and ("@" in value or redacted(value) != value):
         # It may be a URL with a password in it.
         return ""
     text = json.dumps(value, ensure_ascii=False, default=str)

@@ -205,6 +205,8 @@ class Guardian:
         unmeasured = set()
         if flag.component not in self._compared:
             unmeasured.add(Metric.CONSISTENCY)
+        if not self._audience.hears_all:
+            unmeasured.add(Metric.FIRST_EVENT)
         if not _rollout(flag, kill_all).streaming:
             unmeasured |= _OF_CLIENTS
         elif not self._audience.streams(flag.component):

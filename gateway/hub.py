@@ -444,7 +444,12 @@ class Hub:
         position = subscriber.position
         if not isinstance(position, Position) or not self.on_behind(subscriber):
             return False
-        self.behind.setdefault(subscriber, position)
+        oldest = self.refresher.oldest_owed(subscriber)
+        if oldest is not None and subscriber.group.delivery.hints == "only":
+            # It may have come further in the history than the hints that it has been given.
+            self.behind.setdefault(subscriber, min(position, oldest.before))
+        else:
+            self.behind.setdefault(subscriber, position)
         return True
 
     def _give_up_gap(self, subscriber: Subscriber) -> bytes:

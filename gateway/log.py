@@ -1,10 +1,11 @@
 """The log: one ordered sequence of events, of which everything else is a reader.
 
 `EventLog` is what an adapter implements; tests/conformance/ holds the suite that every one of them passes.
+`WatchedLog` is for those of which an operator has something to watch, and is found by type.
 """
 
 from collections.abc import AsyncIterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from gateway.events import Event, Position, Record
 
@@ -100,4 +101,29 @@ class EventLog(Protocol):
         Raises TrimmedError where the reader fell behind the floor, EpochChanged where the log has started
         over, and LogError where it is lost; the reader then starts again from its last position.
         """
+        ...
+
+
+class Figure(NamedTuple):
+    """A number about a log: `tidegate_log_` and its `name`, and in `text` what it says.
+
+    `is_total`: it counts since the start of the process, and only grows.
+    """
+
+    name: str
+    text: str
+    value: float
+    is_total: bool = False
+
+
+@runtime_checkable
+class WatchedLog(Protocol):
+    """What a log tells its operator. Nothing is asked of the server for it; figures are some seconds old."""
+
+    def figures(self) -> Sequence[Figure]:
+        """The log's figures, always the same names."""
+        ...
+
+    def warnings(self) -> list[str]:
+        """What an operator should see to while events still come, a sentence each; no secrets."""
         ...

@@ -38,6 +38,20 @@ def open_log(settings: Settings, clock: Clock) -> EventLog:
     return MemoryLog(clock, **settings.history.model_dump())
 
 
+def check_url(settings: Settings) -> None:
+    """Raises ConfigError as `open_log` does; connects to nothing and makes nothing."""
+    url = settings.log.url
+    with _wrong_url():
+        if url.startswith(POSTGRES):
+            from adapters.postgres.address import Address as PostgresAddress
+
+            PostgresAddress.parse(url)
+        elif url.startswith(REDIS):
+            with needs_extra("redis", "redis"):
+                from adapters.redis import Address as RedisAddress
+            RedisAddress.parse(url)
+
+
 def open_leases(settings: Settings, clock: Clock) -> Leases | None:
     """What nodes with this log share beside it, and who does what; None where the log does not last.
 

@@ -59,6 +59,7 @@ class ParityLane:
         self._every = EveryNth()
         self._queue: BoundedQueue[Sample] = BoundedQueue(MOST_ANSWERS, 2 * route.max_body_bytes)
         self._waiting: Sample | None = None
+        self._comparing = False
         self._close_polls: Sample | None = None
         self._lost = 0
         self._latest: Snapshot | None = None
@@ -71,6 +72,11 @@ class ParityLane:
     def is_same_source(self) -> bool:
         """Whether push is made from the very poll, so that comparing the two would prove nothing."""
         return self.route.events == "poll"
+
+    @property
+    def backlog(self) -> int:
+        """Answers that were taken and are not compared yet, or are just being compared."""
+        return len(self._queue) + (self._waiting is not None) + self._comparing
 
     def polled(self, snapshot: Snapshot) -> None:
         """The upstream has answered: the poller's listener."""
@@ -116,6 +122,7 @@ class ParityLane:
         if active is self.is_active and not self._begin_again:
             return
         self.is_active, self._begin_again = active, False
+        self._comparing = False
         self.parity.restart(position, now)
         self._close_polls = self._latest = self._before_latest = None
         if not active:
@@ -150,6 +157,7 @@ class ParityLane:
 
     async def steps(self, sample: Sample, now: float) -> Iterator[None]:
         """What is to be done to compare `sample`, in steps that take some microseconds each."""
+        self._comparing = True
         polls = self._settled_polls(now)
         if polls is None and self._close_polls is None and not self.is_same_source:
             self._close_polls = self._as_close(sample)
@@ -171,6 +179,7 @@ class ParityLane:
         yield from self.parity.comparing(answer, now)
         if not self._queue:
             self._wanted_from = self.parity.next_sample_at
+        self._comparing = False
 
     def _as_close(self, sample: Sample) -> Sample | None:
         """The sample where its two answers were asked for within one settle window."""

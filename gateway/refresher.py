@@ -5,6 +5,7 @@ from heapq import heappop, heappush
 
 from gateway.alarm import Alarm
 from gateway.clock import Clock, Scheduler
+from gateway.events import Position
 from gateway.group import Group, observe
 from gateway.hints import Debouncer, Refresh
 from gateway.history import History, HistoryEntry
@@ -91,6 +92,11 @@ class Refresher:
         """The hints that the subscriber must get before an entry that came at `at`, to be owed no more."""
         debouncer = self._owed.get(subscriber)
         return self._late.pop(subscriber, []) + (debouncer.due(at) if debouncer is not None else [])
+
+    def oldest_owed(self, subscriber: Subscriber) -> Position | None:
+        """The position of the first entry whose hint the subscriber is owed; None where it is owed none."""
+        debouncer = self._owed.get(subscriber)
+        return None if debouncer is None else debouncer.oldest_position()
 
     def settle(self, subscriber: Subscriber) -> list[Refresh]:
         """The hints that the subscriber is owed; it is owed none any more."""

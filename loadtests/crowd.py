@@ -14,6 +14,7 @@ import time
 from array import array
 from collections.abc import Callable
 from typing import NamedTuple
+from urllib.parse import urlencode
 
 from loadtests.dialect import GATEWAY, Dialect
 from loadtests.streams import Checker, MalformedError, Problem, StreamState, parse_head, start, unfinished
@@ -43,7 +44,7 @@ class Address(NamedTuple):
 class Wanted(NamedTuple):
     """One stream to open: the entity it asks for ("": everything), the number of each lane's next event.
 
-    `cursor` is sent as Last-Event-ID; "": none, the stream starts at now.
+    `cursor` is sent as Last-Event-ID, and the stream resumes from it; "": none, it starts at now.
     """
 
     entity: str
@@ -85,12 +86,14 @@ class Crowd:
     """The streams of one server, and the loop on which everything of the generator happens.
 
     `received` counts published events over all streams; `latencies_ns` gets one entry for each read that
-    brought any, the oldest one's; `problems` holds the first 20, `problem_count` counts all.
+    brought any, the oldest one's, or with `each` one for every event; `problems` holds the first 20,
+    `problem_count` counts all.
     """
 
-    def __init__(self, address: Address, dialect: Dialect = GATEWAY) -> None:
+    def __init__(self, address: Address, dialect: Dialect = GATEWAY, *, each: bool = False) -> None:
         self.address = address
         self.dialect = dialect
+        self._each = each
         self.received = 0
         self.bytes_read = 0
         self.latencies_ns = array("q")
@@ -177,9 +180,13 @@ class Crowd:
             step = check(stream.state, data)
             stream.state = step.state
             self.bytes_read += len(data)
-            if step.events:
-                self.received += step.events
-                latencies.append(time.monotonic_ns() - step.oldest_sent_ns)
+            if step.sent_ns:
+                self.received += len(step.sent_ns)
+                now_ns = time.monotonic_ns()
+                if self._each:
+                    latencies.extend(now_ns - sent_ns for sent_ns in step.sent_ns)
+                else:
+                    latencies.append(now_ns - step.sent_ns[0])
             if step.problems:
                 self._report(stream.index, step.problems)
 
@@ -241,7 +248,7 @@ class Crowd:
         self._admit(opening)
 
     def _request(self, wanted: Wanted) -> bytes:
-        query = f"?entity={wanted.entity}" if wanted.entity else ""
+        query = f"?{urlencode({'entity': wanted.entity})}" if wanted.entity else ""
         resumed = f"Last-Event-ID: {wanted.cursor}\r\n" if wanted.cursor else ""
         return (
             f"GET {self.dialect.stream_path}{query} HTTP/1.1\r\n"

@@ -5,11 +5,40 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import orjson
 
 from loadtests.crowd import Crowd, RunFailedError
 from loadtests.streams import MalformedError, parse_head
+
+
+def numbered(lane: int, number: int, entity: str, sent_ns: int) -> dict[str, Any]:
+    """An event of a benchmark as its publisher writes it."""
+    entity_type, _, entity_id = entity.partition(":")
+    return {
+        "eventType": "stage_change",
+        "entityType": entity_type,
+        "entityId": entity_id,
+        "action": "update",
+        "data": {"orderStage": "paid", "lane": lane, "seq": number, "sentNs": sent_ns},
+    }
+
+
+def sized_event(entity: str, lane: int, number: int, sent_ns: int, size: int) -> dict[str, Any]:
+    """An event of exactly `size` bytes as compact JSON, of that entity or of none ("").
+
+    Raises ValueError where what the check needs does not fit into so few.
+    """
+    data: dict[str, Any] = {"lane": lane, "seq": number, "sentNs": sent_ns, "pad": ""}
+    event: dict[str, Any] = {"eventType": "tick", "data": data}
+    if entity:
+        event["entityType"], _, event["entityId"] = entity.partition(":")
+    room = size - len(orjson.dumps(event))
+    if room < 0:
+        raise ValueError(f"an event of this benchmark has at least {size - room} bytes, not {size}")
+    data["pad"] = "x" * room
+    return event
 
 
 class _Connection:
@@ -123,21 +152,21 @@ class Publisher:
         """Whether every request has been answered."""
         return all(connection.idle for connection in self._lanes)
 
-    def offer(self, entities: Sequence[str], batch: int) -> int:
+    def offer(self, entities: Sequence[str], batch: int, sent_ns: int | None = None) -> int:
         """Publishes events of these entities, in order, `batch` to a request, a request on each idle lane.
 
-        Gives how many of them it took; the others wait for the next call.
+        Gives how many of them it took; the others wait for the next call. `sent_ns` is when they were to be
+        sent, where that is not now.
         """
         taken = 0
         for lane, connection in enumerate(self._lanes):
             names = entities[taken : taken + batch]
             if connection.idle and names:
-                connection.send(self._request(lane, names))
+                connection.send(self._request(lane, names, sent_ns or time.monotonic_ns()))
                 taken += len(names)
         return taken
 
-    def _request(self, lane: int, entities: Sequence[str]) -> bytes:
-        sent_ns = time.monotonic_ns()
+    def _request(self, lane: int, entities: Sequence[str], sent_ns: int) -> bytes:
         events = [self._event(lane, entity, sent_ns) for entity in entities]
         body = orjson.dumps(events if len(events) > 1 else events[0])
         host, port = self._crowd.address
@@ -147,34 +176,11 @@ class Publisher:
             f"Content-Length: {len(body)}\r\n\r\n"
         ).encode() + body
 
-    def _event(self, lane: int, entity: str, sent_ns: int) -> dict[str, object]:
+    def _event(self, lane: int, entity: str, sent_ns: int) -> dict[str, Any]:
         number = self._of_entity[entity] if self._per_entity else self._on_lane[lane]
         self._of_entity[entity] += 1
         self._on_lane[lane] += 1
         self.published += 1
         if self.event_bytes is not None:
             return sized_event(entity, lane, number, sent_ns, self.event_bytes)
-        entity_type, _, entity_id = entity.partition(":")
-        return {
-            "eventType": "stage_change",
-            "entityType": entity_type,
-            "entityId": entity_id,
-            "action": "update",
-            "data": {"orderStage": "paid", "lane": lane, "seq": number, "sentNs": sent_ns},
-        }
-
-
-def sized_event(entity: str, lane: int, number: int, sent_ns: int, size: int) -> dict[str, object]:
-    """An event of exactly `size` bytes as compact JSON, of that entity or of none ("").
-
-    Raises ValueError where what the check needs does not fit into so few.
-    """
-    data: dict[str, object] = {"lane": lane, "seq": number, "sentNs": sent_ns, "pad": ""}
-    event: dict[str, object] = {"eventType": "tick", "data": data}
-    if entity:
-        event["entityType"], _, event["entityId"] = entity.partition(":")
-    room = size - len(orjson.dumps(event))
-    if room < 0:
-        raise ValueError(f"an event of this benchmark has at least {size - room} bytes, not {size}")
-    data["pad"] = "x" * room
-    return event
+        return numbered(lane, number, entity, sent_ns)

@@ -69,11 +69,12 @@ def describe_machine() -> dict[str, Any]:
         "kernel": platform.release(),
         "python": platform.python_version(),
         "loadAverageAtStart": os.getloadavg()[0],
-        "packages": {name: _version(name) for name in PACKAGES},
+        "packages": {name: version_of(name) for name in PACKAGES},
     }
 
 
-def _version(package: str) -> str | None:
+def version_of(package: str) -> str | None:
+    """Which version of a package is installed, None where none is."""
     try:
         return version(package)
     except PackageNotFoundError:

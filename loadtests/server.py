@@ -21,7 +21,7 @@ from loadtests.dialect import GATEWAY, Dialect
 START_SECONDS = 30.0
 STOP_SECONDS = 20.0
 # The settings of the gateway as it ships; only what a benchmark must name.
-GATEWAY_CONFIG = '[server]\nhost = "127.0.0.1"\nworkers = 1\n\n[log]\nurl = "memory://"\n'
+GATEWAY_CONFIG = '[server]\nhost = "127.0.0.1"\nworkers = 1\n\n[log]\nurl = "{url}"\n'
 BASELINE = Path(__file__).parent / "baselines" / "queue_per_connection.py"
 _ADDRESS = re.compile(rb"http://([0-9.]+):([0-9]+)")
 
@@ -64,7 +64,7 @@ class Kind:
     dialect: Dialect = GATEWAY
 
 
-def gateway(config: str = GATEWAY_CONFIG) -> Kind:
+def gateway(config: str) -> Kind:
     """The gateway of this environment, with that configuration (TOML)."""
 
     def launch(folder: Path) -> Launch:
@@ -74,6 +74,11 @@ def gateway(config: str = GATEWAY_CONFIG) -> Kind:
         return Launch([str(tidegate), "serve", "--config", str(path), "--port", "0"])
 
     return Kind("gateway", launch)
+
+
+def gateway_on(log_url: str) -> Kind:
+    """The gateway as it ships, on that log; one that is a file is relative to a folder that goes with it."""
+    return gateway(GATEWAY_CONFIG.format(url=log_url))
 
 
 def python_server(name: str, script: Path, python: str = sys.executable, dialect: Dialect = GATEWAY) -> Kind:
@@ -88,7 +93,7 @@ def backend(orders: int, simulate_every_seconds: float) -> Kind:
     return Kind("backend", lambda _: Launch(arguments))
 
 
-KINDS = {"gateway": gateway(), "baseline": python_server("baseline", BASELINE)}
+KINDS = {"gateway": gateway_on("memory://"), "baseline": python_server("baseline", BASELINE)}
 
 
 class Server:

@@ -55,13 +55,17 @@ class StreamState(NamedTuple):
 
 
 class Step(NamedTuple):
-    """What some bytes brought: the state after them, the published events in them, when the oldest of these
-    was sent (nanoseconds of the monotonic clock; 0 where there is none), and what was wrong."""
+    """What some bytes brought: the state after them, when each published event in them was sent (nanoseconds
+    of the monotonic clock, in the order in which they came), and what was wrong."""
 
     state: StreamState
-    events: int = 0
-    oldest_sent_ns: int = 0
+    sent_ns: tuple[int, ...] = ()
     problems: tuple[Problem, ...] = ()
+
+    @property
+    def events(self) -> int:
+        """How many published events there were."""
+        return len(self.sent_ns)
 
 
 class Head(NamedTuple):
@@ -183,7 +187,7 @@ def _take(step: Step, name: str, data: bytes) -> Step:
     event = _published(data, state.positioned)
     if state.entity and event.entity != state.entity:
         return _wrong(step, "misdirected", f"{event.entity} came to a stream of {state.entity}")
-    step = step._replace(events=step.events + 1, oldest_sent_ns=step.oldest_sent_ns or event.sent_ns)
+    step = step._replace(sent_ns=(*step.sent_ns, event.sent_ns))
     if not 0 <= event.lane < len(state.expected):
         return _wrong(step, "malformed", f"no connection {event.lane} publishes")
     counted = _count(step, event.lane, event.number)

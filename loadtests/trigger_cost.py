@@ -6,7 +6,8 @@
 
 Every statement is a transaction of its own, and its commit reaches the disk. The two tables take turns, so
 that whatever else the machine does meets both. What the triggers took is what EXPLAIN ANALYZE says.
-Exit codes: 0 measured (whether the target is met or not); 1 an event is missing, doubled or wrong.
+Exit codes: 0 measured (whether the target is met or not); 1 an event is missing, doubled or wrong; 2 there
+is no Postgres here.
 """
 
 import argparse
@@ -15,8 +16,8 @@ import statistics
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,7 +32,7 @@ from adapters.postgres.capture import Capture, apply, capture
 from adapters.postgres.connection import connect
 from adapters.postgres.migrations import install
 from loadtests.report import describe_machine
-from tests.support.postgres import new_server
+from loadtests.stores import StoreMissingError, own_postgres
 
 TARGET_MS = 5.0
 WARM_UP = 50
@@ -235,24 +236,9 @@ def report(timings: dict[str, Timing], server: str, rounds: int, *, markdown: bo
     return [*lines, "", f"{target}: {worst:.2f} ms at most, {verdict}."]
 
 
-@contextmanager
-def database(url: str | None) -> Iterator[str]:
+def database(url: str | None) -> AbstractContextManager[str]:
     """`url`, or a server of our own, which writes its commits to the disk as one in production does."""
-    if url is not None:
-        yield url
-        return
-    server = new_server()
-    try:
-        server.start()
-        with closing(psycopg2.connect(server.url())) as connection:
-            connection.autocommit = True
-            with connection.cursor() as cursor:
-                for setting in ("fsync", "full_page_writes", "autovacuum"):
-                    cursor.execute(f"alter system set {setting} = on")
-        server.restart()
-        yield server.url()
-    finally:
-        server.remove()
+    return own_postgres() if url is None else nullcontext(url)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -265,17 +251,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--markdown", action="store_true", help="print the table as docs/performance.md has it"
     )
     options = parser.parse_args(arguments)
+    try:
+        return run(options, parser)
+    except WrongEventsError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except StoreMissingError as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    """Measures and prints. Raises WrongEventsError, and StoreMissingError."""
     with database(options.url) as url, closing(Bench(url)) as bench:
         asyncio.run(prepare(url))
         if bench.sql("select from sync_events limit 1"):
             parser.error("the log in that database holds events, so what is measured could not be checked")
         timings = measure(bench, options.rounds)
         ((version,),) = bench.sql("show server_version")
-        try:
-            bench.check()
-        except WrongEventsError as error:
-            print(error, file=sys.stderr)
-            return 1
+        bench.check()
     print("\n".join(report(timings, f"Postgres {version}", options.rounds, markdown=options.markdown)))
     return 0
 

@@ -30,6 +30,10 @@ _KEEPALIVES: Mapping[str, str] = {
 """A peer that is gone without a word is known to be gone after some 20 to 25 seconds."""
 
 
+_SERVER_SAYS = "FATAL:"
+"""Begins what the server itself answers to a connection that it ends."""
+
+
 class SessionLost(LogError):
     """The connection is gone, and with it the statement under way."""
 
@@ -139,7 +143,7 @@ async def _open(parameters: Mapping[str, str], connect_seconds: float, statement
                 **settings,
             )
     except (psycopg2.Error, OSError, TimeoutError) as error:
-        raise LogError(f"Postgres is out of reach: {_refusal(error, parameters)}.") from error
+        raise LogError(_refusal(error, parameters)) from error
     try:
         raise_if_cancelled_since(before)
         require_version(connection.server_version)
@@ -169,7 +173,10 @@ def require_version(server_version: int) -> None:
 
 def _refusal(error: BaseException, parameters: Mapping[str, str]) -> str:
     if isinstance(error, TimeoutError):
-        return "it did not answer in time"
+        return "Postgres is out of reach: it did not answer in time."
     line = first_line(error)
-    password = parameters.get("password")
-    return line.replace(password, "***") if password else line
+    if password := parameters.get("password"):
+        line = line.replace(password, "***")
+    if line.startswith(_SERVER_SAYS):
+        return f"Postgres refuses the connection: {line.removeprefix(_SERVER_SAYS).lstrip()}."
+    return f"Postgres is out of reach: {line}."

@@ -16,11 +16,12 @@ from adapters.postgres.listener import Listener
 from adapters.postgres.migrations import require_schema
 from adapters.postgres.pool import CLOSE_SECONDS, Pool
 from adapters.postgres.retention import Retention
-from adapters.postgres.rows import Row, columns, key, position_in, position_of, record_in
+from adapters.postgres.rows import Columns, Row, columns, key, position_in, position_of, record_in
 from adapters.postgres.statements import statement
+from adapters.postgres.writer import Writer
 from gateway.errors import EpochChanged, LogError, TrimmedError
 from gateway.events import ORIGIN, Event, Position, Record
-from gateway.log import ONCE_SECONDS, Appended, Bounds
+from gateway.log import ONCE_SECONDS, Appended, Bounds, Figure
 from gateway.logs import log_event
 from gateway.once import closed, conflict
 from gateway.supervisor import Supervisor
@@ -28,6 +29,7 @@ from gateway.supervisor import Supervisor
 _log = logging.getLogger(__name__)
 
 _TAIL_BATCH = 1000
+_WRITERS = 2
 _EPOCH_CHARACTERS = 12
 
 
@@ -37,7 +39,8 @@ class Timing(NamedTuple):
     `gated`: while committed events wait for an older transaction, which may end without any notification;
     `notified`: otherwise, where notifications wake the readers; `unnotified`: otherwise, where none come;
     `probe`: at the listening connection; `watch`: at what blocks delivery; `retention`: at what is too old;
-    `statement`: how long any statement may take before its connection is taken for dead.
+    `statement`: how long any statement may take before its connection is taken for dead; `patience`: how long
+    a transaction may hold delivery before that is worth a warning.
     """
 
     gated: float = 0.03
@@ -47,6 +50,7 @@ class Timing(NamedTuple):
     watch: float = 5.0
     retention: float = 10.0
     statement: float = 10.0
+    patience: float = 10.0
 
 
 class _Page(NamedTuple):
@@ -87,6 +91,7 @@ class PostgresLog:
         self._timing = timing
         self._pool = Pool(self._connect, connections)
         self._append_sql = statement("log_append")
+        self._writer = Writer(self._send)
         self._listener: Listener | None = None
         if notify:
             # One query string is one transaction: see the manual's "Multiple Statements in a Simple Query".
@@ -132,6 +137,8 @@ class PostgresLog:
             self._epoch = _epoch(session, history)
         if self._listener is not None:
             self._supervisor.run("log_listener", self._listener.run)
+        for number in range(1, _WRITERS + 1):
+            self._supervisor.run(f"log_writer_{number}", self._writer.run)
         self._supervisor.run("log_retention", self._retention.run)
         self._supervisor.run("log_watch", self._watch)
         if self._bookkeeper is not None:
@@ -143,6 +150,7 @@ class PostgresLog:
     async def close(self) -> None:
         self._is_closed = True
         self._wake()
+        await self._writer.close(CLOSE_SECONDS)
         await self._supervisor.close()
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_SECONDS):
@@ -156,11 +164,18 @@ class PostgresLog:
             raise closed()
         if not events:
             return []
+        return await self._writer.append(columns(events), len(events))
+
+    async def _send(self, parameters: Columns) -> list[Position]:
         async with self._pool.session() as session:
-            rows = await session.fetch(self._append_sql, columns(events))
-            # Positions are given out under the epoch that they belong to.
-            self._epoch = _epoch(session, rows[0][2])
+            positions = await self._write(session, parameters)
         self._wake()
+        return positions
+
+    async def _write(self, session: Session, parameters: Columns) -> list[Position]:
+        rows = await session.fetch(self._append_sql, parameters)
+        # Positions are given out under the epoch that they belong to.
+        self._epoch = _epoch(session, rows[0][2])
         return sorted(position_of(major, minor) for major, minor, _ in rows)
 
     async def append_once(self, events: Sequence[Event], key: str, digest: bytes) -> Appended:
@@ -180,9 +195,7 @@ class PostgresLog:
         async with session.transaction():
             parameters = {"key": key, "digest": digest, "seconds": ONCE_SECONDS}
             if await session.fetch(statement("once_claim"), parameters):
-                rows = await session.fetch(self._append_sql, columns(events))
-                self._epoch = _epoch(session, rows[0][2])
-                positions = sorted(position_of(major, minor) for major, minor, _ in rows)
+                positions = await self._write(session, columns(events))
                 ids = [position.minor for position in positions]
                 await session.fetch(statement("once_keep"), {"key": key, "ids": ids})
                 return Appended(positions, replayed=False)
@@ -335,6 +348,12 @@ class PostgresLog:
             unreadable_events=self._counts["log_event_unreadable"],
             retention_failures=self._retention.failures["log_retention_failed"],
         )
+
+    def figures(self) -> Sequence[Figure]:
+        return self.health().figures()
+
+    def warnings(self) -> list[str]:
+        return self.health().warnings(self._timing.patience)
 
 
 def _epoch(session: Session, history: str) -> str:

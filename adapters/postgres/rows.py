@@ -1,6 +1,7 @@
 """Events as rows of `sync_events`, and back."""
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import orjson
@@ -17,8 +18,12 @@ Row = Sequence[Any]
 _BOUNDS_COLUMNS = 4
 
 
-def columns(events: Sequence[Event]) -> Mapping[str, list[str | None]]:
-    """The parameters of log_append.sql."""
+Columns = Mapping[str, list[str | None]]
+"""The parameters of log_append.sql: by column, one value for each event."""
+
+
+def columns(events: Sequence[Event]) -> Columns:
+    """These events as parameters of log_append.sql."""
     return {
         "event_type": [event.event_type for event in events],
         "entity_type": [event.entity_type for event in events],
@@ -31,6 +36,18 @@ def columns(events: Sequence[Event]) -> Mapping[str, list[str | None]]:
         "actor": [_json(event.actor) for event in events],
         "metadata": [_json(event.metadata) for event in events],
     }
+
+
+def joined(parts: Sequence[Columns]) -> Columns:
+    """The rows of all parts, in their order."""
+    if len(parts) == 1:
+        return parts[0]
+    return {name: list(chain.from_iterable(part[name] for part in parts)) for name in parts[0]}
+
+
+def size_of(given: Columns) -> int:
+    """About how many characters the rows have."""
+    return sum(len(text) for values in given.values() for text in values if text is not None)
 
 
 def _json(value: Mapping[str, Any] | None) -> str | None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib import resources
@@ -43,12 +43,14 @@ class RedisConnection:
         else:
             self._client = self._sentinel.master_for(address.master, **options)
         self._is_closed = False
+        self.cautions: Sequence[str] = ()
+        """Where the server may lose events as it is set up, as `start` found it: a sentence each."""
 
     async def start(self) -> None:
         """Connects, and looks whether the server can hold a log. Raises LogError where it can't."""
         with self._call():
             info = await self._client.info()
-        _check(info, str(self.address))
+        self.cautions = require_usable(info, str(self.address))
 
     async def close(self) -> None:
         """Ends every connection, also one on which somebody waits. Closing twice does nothing."""
@@ -143,7 +145,11 @@ def _sentinel(address: Address, timeout_seconds: float) -> Sentinel:
     )
 
 
-def _check(info: dict[str, Any], where: str) -> None:
+def require_usable(info: Mapping[str, Any], where: str) -> list[str]:
+    """Raises LogError where a server that says `info` (INFO) of itself can't hold a log.
+
+    Gives a sentence on each way in which it may lose events, and logs it.
+    """
     version = str(info.get("redis_version", "0.0"))
     number = tuple(int(part) for part in version.split(".")[:2])
     if number < OLDEST_VERSION:
@@ -152,6 +158,7 @@ def _check(info: dict[str, Any], where: str) -> None:
         raise LogError(f"Redis at {where} runs in cluster mode: a log needs one server, or Sentinel.")
     if info.get("role") != "master":
         raise LogError(f"Redis at {where} is a read-only replica: name the master, or its Sentinels.")
+    cautions = []
     policy = info.get("maxmemory_policy", "noeviction")
     if policy != "noeviction":
         # Without a limit nothing is evicted yet; keys without a time to live go under allkeys only.
@@ -161,5 +168,11 @@ def _check(info: dict[str, Any], where: str) -> None:
                 "set maxmemory-policy to noeviction."
             )
         log_event(_log, logging.WARNING, "redis_may_evict", server=where, policy=policy)
+        cautions.append(
+            f"Redis at {where} may delete events when its memory is full (maxmemory-policy {policy}): "
+            "set maxmemory-policy to noeviction."
+        )
     if not info.get("aof_enabled"):
         log_event(_log, logging.WARNING, "redis_without_aof", server=where)
+        cautions.append(f"Redis at {where} forgets events when it restarts: set appendonly to yes.")
+    return cautions

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import logging
 import secrets
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -17,7 +18,7 @@ from gateway.backoff import Backoff
 from gateway.clock import Clock
 from gateway.errors import EpochChanged, LogError
 from gateway.events import ORIGIN, Event, Position, Record
-from gateway.log import ONCE_SECONDS, Appended, Bounds
+from gateway.log import ONCE_SECONDS, Appended, Bounds, Figure
 from gateway.logs import log_event
 from gateway.once import conflict
 from gateway.supervisor import Supervisor
@@ -74,6 +75,7 @@ class RedisLog:
         self._known: Mark | None = None
         self.reconnects = 0
         """How often a tail lost its connection and went on over another one."""
+        self._counts: Counter[str] = Counter()
 
     @property
     def epoch(self) -> str:
@@ -143,6 +145,20 @@ class RedisLog:
     async def trim(self) -> int:
         """Applies the bounds now, which happens by itself every few seconds. Gives how many events went."""
         return await self._trimmer.trim(self._epoch)
+
+    def figures(self) -> Sequence[Figure]:
+        counts = self._counts
+        return (
+            Figure(
+                "reconnects", "Times that a reader's connection to Redis was lost.", self.reconnects, True
+            ),
+            Figure("append_retries", "Appends that were tried again.", counts["retries"], True),
+            Figure("lost_tails", "Times that Redis lacked its newest events.", counts["lost_tails"], True),
+            Figure("holes", "Times that others had deleted events.", counts["holes"], True),
+        )
+
+    def warnings(self) -> list[str]:
+        return list(self._connection.cautions)
 
     def tail(self, after: Position) -> AsyncIterator[list[Record]]:
         return self._tail(after, self._epoch)
@@ -244,6 +260,7 @@ class RedisLog:
             (epoch, str(found.next or ""), str(found.floor), found.floor_number),
         )
         if mended:
+            self._counts["holes"] += 1
             log_event(_log, logging.ERROR, "redis_events_deleted_by_others", up_to=found.floor)
 
     async def _write(self, call: int, payloads: Sequence[bytes]) -> Position:
@@ -264,6 +281,7 @@ class RedisLog:
             except Unreachable as error:
                 if self._clock.monotonic() >= give_up_at:
                     raise
+                self._counts["retries"] += 1
                 log_event(_log, logging.WARNING, "redis_append_retried", error=error)
                 await asyncio.sleep(backoff.next())
 
@@ -302,6 +320,7 @@ class RedisLog:
         raise _epoch_changed()
 
     async def _rename(self, epoch: str) -> None:
+        self._counts["lost_tails"] += 1
         log_event(_log, logging.ERROR, "redis_lost_its_tail", epoch=epoch)
         new = _new_epoch()
         await self._connection.script(

@@ -267,6 +267,11 @@ class EventFile:
         self._db.execute(_statement("delete"), (floor,))
         return state._replace(floor=floor, floor_position=Position(major, minor))
 
+    def size_bytes(self) -> int:
+        """What the database and its write-ahead log take on the disk."""
+        with translated():
+            return sum(path.stat().st_size for path in self._opened)
+
     def number_at(self, position: Position) -> int | None:
         """The number of the last event at or before `position`, or None where that is below the floor."""
         with self._in_place():

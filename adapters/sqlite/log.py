@@ -13,7 +13,7 @@ from adapters.sqlite.stored import to_body
 from gateway.clock import Clock
 from gateway.errors import LogError, TrimmedError
 from gateway.events import Event, Position, Record
-from gateway.log import Appended, Bounds
+from gateway.log import Appended, Bounds, Figure
 from gateway.logs import log_event
 from gateway.once import Once
 from gateway.supervisor import Supervisor
@@ -91,7 +91,9 @@ class SqliteLog:
         self._closed = False
         self._lost: FileLost | None = None
         self._once = Once(clock)
-        self._is_failing = False
+        self._failure: str | None = None
+        self._failed_commits = 0
+        self._file_bytes = 0
 
     @property
     def epoch(self) -> str:
@@ -174,8 +176,8 @@ class SqliteLog:
         ]
         self._move(state, records)
         self._lost = None
-        if self._is_failing:
-            self._is_failing = False
+        if self._failure is not None:
+            self._failure = None
             log_event(_log, logging.INFO, "sqlite_log_recovered")
         for waiting, given in zip(group, positions, strict=True):
             if not waiting.done.done():
@@ -185,9 +187,10 @@ class SqliteLog:
         self._move(state)
         if isinstance(error, FileLost):
             self._lose(error)
-        if not self._is_failing:
-            self._is_failing = True
+        self._failed_commits += 1
+        if self._failure is None:
             log_event(_log, logging.ERROR, "sqlite_log_failed", error=error, cause=error.__cause__)
+        self._failure = error.detail if isinstance(error, LogError) else f"{type(error).__name__}, a defect."
         for waiting in group:
             if not waiting.done.done():
                 waiting.done.set_exception(error)
@@ -280,11 +283,23 @@ class SqliteLog:
 
         def job() -> bool:
             may_be_more = self._file.trim(self._keep_after)
+            self._file_bytes = self._file.size_bytes()
             self._loop.call_soon_threadsafe(self._move, self._file.state)
             return may_be_more
 
         while await self._run(job):
             pass
+
+    def figures(self) -> Sequence[Figure]:
+        return (
+            Figure("events", "Events that the log holds.", self._state.head - self._state.floor),
+            Figure("file_bytes", "Bytes of the log's files, some seconds ago.", self._file_bytes),
+            Figure("failing", "1 where the last commit failed.", self._failure is not None),
+            Figure("failed_commits", "Commits that failed.", self._failed_commits, True),
+        )
+
+    def warnings(self) -> list[str]:
+        return [] if self._failure is None else [f"Publishing fails: {self._failure}"]
 
     async def _trim_for_ever(self) -> None:
         while True:

@@ -55,6 +55,11 @@ class Follows(Protocol):
         ...
 
     @property
+    def has_begun(self) -> bool:
+        """Whether there may be an answer already, also at another node, that a write puts out of date."""
+        ...
+
+    @property
     def pace_seconds(self) -> float:
         """How long after one `poll` the next is due."""
         ...
@@ -201,11 +206,11 @@ class Poller:
     def written(self) -> None:
         """Something was, or may have been, written through the gateway: asks the upstream at once.
 
-        Nobody is answered from the old snapshot any more. Without a snapshot there is nothing to bring up to
-        date, and the upstream is left alone.
+        Nobody is answered from the old snapshot any more. Where there is none anywhere, there is nothing to
+        bring up to date, and the upstream is left alone.
         """
         self._writes += 1
-        if self._tracker.snapshot is None and self._flight is None:
+        if not self._tracker.has_begun and self._flight is None:
             self._shown_writes = self._writes
             return
         self._forced = True

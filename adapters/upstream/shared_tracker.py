@@ -11,10 +11,11 @@ key made of the entry's version. So a change is published once, whoever dies or 
 3. the entry is set again, with the cursor that it corresponds to, not pending any more: others serve it.
 """
 
+import asyncio
 import logging
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from adapters.upstream.comparison import Items
@@ -33,6 +34,8 @@ _log = logging.getLogger(__name__)
 
 _LONGEST_LOOK_SECONDS = 1.0
 """How often those that do not ask look for what the one that does has got, and whether there is one."""
+_LOOK_AGAIN_SECONDS = 0.1
+"""How soon those look again that have nothing to serve yet."""
 _NEARLY = 0.9
 """A snapshot that is so many intervals old is due to be asked for again: pollers wake a little early."""
 _LATE_INTERVALS = 3
@@ -52,7 +55,7 @@ class SharedTracker:
 
     `make_tracker` gives the node's tracker, which publishes as it is told. `counts` has how often this node
     `led` and `followed`, was `overtaken`, `completed` what another node had begun to publish, and `lost` what
-    to compare with.
+    to compare with. `pause` waits for some seconds.
     """
 
     def __init__(
@@ -62,8 +65,10 @@ class SharedTracker:
         log: EventLog,
         leases: Leases,
         clock: Clock,
+        pause: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         self._route = route
+        self._pause = pause
         self._tracker = make_tracker(self._publish)
         self._events_log = log
         self._leases = leases
@@ -83,8 +88,18 @@ class SharedTracker:
         return self._tracker.snapshot
 
     @property
+    def is_leading(self) -> bool:
+        """Whether this node asks the upstream, as far as it knows."""
+        return self._leases.holds(self._lease)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether there may be an answer already: another node may have one."""
+        return True
+
+    @property
     def pace_seconds(self) -> float:
-        if self._leases.holds(self._lease):
+        if self.is_leading:
             return self._route.interval_seconds
         return min(self._route.interval_seconds, _LONGEST_LOOK_SECONDS)
 
@@ -97,15 +112,24 @@ class SharedTracker:
         await self._leases.release(self._lease)
 
     async def poll(self, *, fresh: bool = False) -> bool:
-        """See adapters.upstream.poller.Follows. `fresh` takes the lease from whoever has it."""
-        try:
-            if await self._leases.acquire(self._lease, steal=fresh):
-                return await self._lead(fresh=fresh)
-        except _Overtaken:
-            self.counts["overtaken"] += 1
-            await self._leases.release(self._lease)
-        await self._follow()
-        return True
+        """See adapters.upstream.poller.Follows. `fresh` takes the lease from whoever has it.
+
+        Where there is nothing to serve yet, it waits for the node that asks, as long as an upstream may take.
+        """
+        for _ in range(math.ceil(self._route.timeout_seconds / _LOOK_AGAIN_SECONDS)):
+            try:
+                if await self._leases.acquire(self._lease, steal=fresh):
+                    return await self._lead(fresh=fresh)
+            except _Overtaken:
+                self.counts["overtaken"] += 1
+                await self._leases.release(self._lease)
+                if fresh:
+                    # What the other node has got may have been asked for too early.
+                    continue
+            if await self._follow():
+                return True
+            await self._pause(_LOOK_AGAIN_SECONDS)
+        raise UpstreamError("The node that asks the upstream has no answer of it yet.")
 
     async def _lead(self, *, fresh: bool) -> bool:
         await self._take_up()
@@ -203,8 +227,11 @@ class SharedTracker:
         if outdated not in (None, snapshot.digest):
             await self._store.remove(self._body_key(outdated))
 
-    async def _follow(self) -> None:
-        """Serves what the node that asks has got. Raises UpstreamError where that is nothing, or too old."""
+    async def _follow(self) -> bool:
+        """Serves what the node that asks has got; False where there is nothing to serve yet.
+
+        Raises UpstreamError where it is too old.
+        """
         self.counts["followed"] += 1
         found = await self._look()
         if found is not None and not found[0].pending:
@@ -215,10 +242,11 @@ class SharedTracker:
                 self._version = version
         snapshot = self._tracker.snapshot
         if snapshot is None:
-            raise UpstreamError("The node that asks the upstream has no answer of it yet.")
+            return False
         age = self._age(snapshot)
         if age > _LATE_INTERVALS * self._route.interval_seconds + _LATE_SECONDS:
             raise UpstreamError(f"The node that asks the upstream has had no answer for {age:.0f} s.")
+        return True
 
     async def _look(self) -> tuple[SharedSnapshot, int] | None:
         """What another node has set since the last look, and its version; None where none has."""

@@ -50,6 +50,7 @@ class UpstreamSource:
         self.proxy = Proxy()
         self.counters: Mapping[str, RouteCounters] = {route.path: RouteCounters() for route in routes}
         """By the route's path."""
+        self._shared: dict[str, SharedTracker] = {}
         self._session: aiohttp.ClientSession | None = None
         self._supervisor = Supervisor()
         self._leases = leases
@@ -63,7 +64,7 @@ class UpstreamSource:
                 make = partial(Tracker, route, log, self._fetch_of(route), clock, items, counters)
                 follows: Follows = make()
                 if leases is not None:
-                    follows = SharedTracker(route, make, log, leases, clock)
+                    follows = self._shared[route.path] = SharedTracker(route, make, log, leases, clock)
                 self._pollers[route.path] = Poller(route, follows, wanted, clock, counters, draw)
 
     async def start(self) -> None:
@@ -94,6 +95,10 @@ class UpstreamSource:
     def poller(self, route: LegacyRoute) -> Poller | None:
         """The poller of a shared route; None for any other."""
         return self._pollers.get(route.path)
+
+    def shared(self) -> Mapping[str, tuple[bool, Mapping[str, int]]]:
+        """Of each route that nodes share, by path: whether this node asks, and its SharedTracker's counts."""
+        return {path: (tracker.is_leading, tracker.counts) for path, tracker in self._shared.items()}
 
     def requests_of(self, component: str) -> int:
         """How often a component's upstreams were asked on everybody's behalf."""

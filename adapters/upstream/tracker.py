@@ -74,6 +74,11 @@ class Tracker:
         self._held: frozenset[str] | None = None
 
     @property
+    def has_begun(self) -> bool:
+        """Whether there is an answer already."""
+        return self.snapshot is not None
+
+    @property
     def pace_seconds(self) -> float:
         """How long after one `poll` the next is due."""
         return self._route.interval_seconds

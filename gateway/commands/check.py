@@ -1,6 +1,10 @@
 """`tidegate check-config`: what would run with a configuration."""
 
+import json
+from typing import Any
+
 from gateway.commands.terminal import table
+from gateway.open_log import check_url
 from gateway.redaction import redacted
 from gateway.settings import LegacySettings, Settings
 
@@ -12,12 +16,24 @@ def origin(settings: Settings) -> str:
 
 
 def as_json_text(settings: Settings) -> str:
-    """Every setting as JSON, passwords as `***`."""
-    return redacted(settings.model_dump_json(indent=2))
+    """Every setting as JSON, passwords as `***`. Raises ConfigError where `log.url` is of no use."""
+    check_url(settings)
+    return json.dumps(_without_secrets(settings.model_dump(mode="json")), indent=2, ensure_ascii=False)
+
+
+def _without_secrets(value: Any) -> Any:
+    if isinstance(value, str):
+        return redacted(value)
+    if isinstance(value, dict):
+        return {name: _without_secrets(member) for name, member in value.items()}
+    if isinstance(value, list):
+        return [_without_secrets(item) for item in value]
+    return value
 
 
 def summary(settings: Settings, file: str | None) -> list[str]:
-    """A few lines for people about `settings`, which came from `file`."""
+    """A few lines for people about `settings`, which came from `file`. Raises as `as_json_text` does."""
+    check_url(settings)
     history = settings.history
     rows: list[tuple[str, ...]] = [
         ("configuration", file or "defaults, no file"),
@@ -50,5 +66,5 @@ def _route(route: LegacySettings) -> tuple[str, ...]:
         "yes" if route.shared else "no",
         # What one caller sees is nobody else's event (docs/protocol.md, section 7).
         route.events if route.shared or route.events == "external" else "none",
-        route.upstream,
+        redacted(route.upstream),
     )

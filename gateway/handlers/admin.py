@@ -1,5 +1,7 @@
 """`/api/v1/admin`: flags read and changed by operators (docs/protocol.md, section 8)."""
 
+import asyncio
+import contextlib
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -27,6 +29,9 @@ MAX_BODY_BYTES = 1_048_576
 MAX_REVISIONS = 1000
 MERGE_PATCH = "application/merge-patch+json"
 
+LOOK_SECONDS = 1.0
+"""How long an operator waits at most for what was changed at other nodes."""
+
 _SWITCHES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {"kill": {"killed": True}, "unkill": {"killed": False}, "rearm": {"latch": None}}
 )
@@ -34,17 +39,20 @@ _SWITCHES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 
 
 class AdminHandler:
-    """Answers from the store's snapshot, and changes the store."""
+    """Answers from the store's snapshot, and changes the store.
+
+    Several nodes may stand behind one address: who changed a flag at one may see it at once at any other.
+    """
 
     def __init__(self, store: FlagStore) -> None:
         self._store = store
 
     def add_routes(self, app: web.Application) -> None:
         router = app.router
-        router.add_get(FLAGS_PATH, local_only(self.overview))
-        router.add_get(FLAG_PATH, local_only(self.show))
-        router.add_get(FLAG_PATH + "/revisions", local_only(self.revisions))
-        router.add_get(f"{ADMIN_PATH}/kill", local_only(self.kill_all_revisions))
+        router.add_get(FLAGS_PATH, self._current(self.overview))
+        router.add_get(FLAG_PATH, self._current(self.show))
+        router.add_get(FLAG_PATH + "/revisions", self._current(self.revisions))
+        router.add_get(f"{ADMIN_PATH}/kill", self._current(self.kill_all_revisions))
         changes: list[tuple[str, str, Handler]] = [
             ("PUT", FLAG_PATH, self.put),
             ("PATCH", FLAG_PATH, self.patch),
@@ -53,7 +61,18 @@ class AdminHandler:
             ("POST", ADMIN_PATH + "/{switch:kill|unkill}", self.switch_all),
         ]
         for method, path, handler in changes:
-            router.add_route(method, path, local_only(handler), expect_handler=meet_expectation)
+            router.add_route(method, path, self._current(handler), expect_handler=meet_expectation)
+
+    def _current(self, handler: Handler) -> Handler:
+        """The handler, for this machine only, with what other nodes changed taken over before."""
+
+        async def handle(request: web.Request) -> web.StreamResponse:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._store.refresh()
+            return await handler(request)
+
+        return local_only(handle)
 
     async def overview(self, request: web.Request) -> web.Response:
         """Every flag by its component's name, and the kill switch for everything."""

@@ -24,10 +24,20 @@ class NotReady(TidegateError):
 
 
 class HealthHandler:
-    """`reasons` gives why the gateway is not ready, one sentence each; none where it is."""
+    """`reasons` gives why the gateway is not ready, one sentence each; none where it is.
 
-    def __init__(self, reasons: Callable[[], list[str]], registry: CollectorRegistry) -> None:
+    `warnings` gives what is wrong, or about to be, although it is. They make no node unready: what is wrong
+    with the log's server is wrong with every node, and all would leave the load balancer at once.
+    """
+
+    def __init__(
+        self,
+        reasons: Callable[[], list[str]],
+        warnings: Callable[[], list[str]],
+        registry: CollectorRegistry,
+    ) -> None:
         self._reasons = reasons
+        self._warnings = warnings
         self._registry = registry
 
     def add_routes(self, app: web.Application) -> None:
@@ -43,7 +53,7 @@ class HealthHandler:
         reasons = self._reasons()
         if reasons:
             return problem_response(NotReady(" ".join(reasons)), reasons=reasons)
-        return _status("ready")
+        return _status("ready", warnings=self._warnings())
 
     async def metrics(self, request: web.Request) -> web.Response:
         exposition = request.app.get(EXPOSITION)
@@ -54,5 +64,5 @@ class HealthHandler:
         )
 
 
-def _status(status: str) -> web.Response:
-    return web.json_response({"status": status}, headers={"Cache-Control": "no-store"})
+def _status(status: str, **members: list[str]) -> web.Response:
+    return web.json_response({"status": status, **members}, headers={"Cache-Control": "no-store"})

@@ -36,15 +36,18 @@ TermsOf = Callable[[web.Request, str], Awaitable[Terms]]
 """What answers to a request for a component say of polling it. Raises Retired where that is over."""
 
 
-def add_legacy_routes(app: web.Application, source: UpstreamSource, terms_of: TermsOf) -> None:
+def add_legacy_routes(
+    app: web.Application, source: UpstreamSource, terms_of: TermsOf, now: Callable[[], str]
+) -> None:
     """Registers every route of `source`, and what lies below its path.
 
-    Reads of the list carry what `terms_of` says, or are refused as it says. The server has to run with
-    `handler_cancellation`: it is how a caller's going away ends what was asked for it.
+    Reads of the list carry what `terms_of` says, or are refused as it says. `now` gives the cursor of now.
+    The server has to run with `handler_cancellation`: it is how a caller's going away ends what was asked
+    for it.
     """
     # The longer path first, so that a route below another one is not taken for a part of it.
     for route in sorted(source.routes, key=lambda route: len(route.path), reverse=True):
-        path = _Path(route, source, terms_of)
+        path = _Path(route, source, terms_of, now)
         app.router.add_route("*", route.path, path.list)
         app.router.add_route("*", route.path.rstrip("/") + "/{below:.*}", path.below)
 
@@ -52,12 +55,15 @@ def add_legacy_routes(app: web.Application, source: UpstreamSource, terms_of: Te
 class _Path:
     """The handlers of one route."""
 
-    def __init__(self, route: LegacyRoute, source: UpstreamSource, terms_of: TermsOf) -> None:
+    def __init__(
+        self, route: LegacyRoute, source: UpstreamSource, terms_of: TermsOf, now: Callable[[], str]
+    ) -> None:
         self._route = route
         self._proxy = source.proxy
         self._poller = source.poller(route)
         self._counters = source.counters[route.path]
         self._terms_of = terms_of
+        self._now = now
         self._segments = route.path.rstrip("/").count("/") + 1
         self._headers: dict[Terms, _SnapshotHeaders] = {}
 
@@ -68,7 +74,7 @@ class _Path:
         terms = await self._terms_of(request, self._route.component)
         poller = self._poller
         if poller is None or request.rel_url.raw_query_string:
-            return await self._forward(request, "", terms)
+            return await self._forward(request, "", self._said_of_polling(terms))
         served = poller.at_once()
         if served is None:
             served = await poller.answer()
@@ -104,10 +110,21 @@ class _Path:
             headers = self._headers[terms] = _SnapshotHeaders(self._route, terms)
         return headers
 
+    def _said_of_polling(self, terms: Terms) -> CIMultiDict[str]:
+        """The fields of a read that goes through. Called before the upstream is asked.
+
+        The stream that they name then may repeat what the answer shows, and misses nothing.
+        """
+        link = _link(self._route, self._now(), _query_of(terms))
+        return CIMultiDict([("Fetch-Mode", terms.mode), ("Link", link), *terms.fields])
+
     async def _forward(
-        self, request: web.Request, tail: str, terms: Terms | None = None
+        self, request: web.Request, tail: str, said: CIMultiDict[str] | None = None
     ) -> web.StreamResponse:
-        """Takes the request through; a write that succeeded, or may have, brings the snapshot up to date."""
+        """Takes the request through; a write that succeeded, or may have, brings the snapshot up to date.
+
+        `said` are fields that the answer carries beside the upstream's own.
+        """
         route, counters = self._route, self._counters
         url = upstream_url(route, tail, request.rel_url.raw_query_string)
         headers = forwarded_headers(
@@ -122,7 +139,7 @@ class _Path:
                 answered = True
                 if writes and answer.status < 400:
                     self._written()
-                return await self._relay(request, answer, terms)
+                return await self._relay(request, answer, said)
         except (UpstreamError, asyncio.CancelledError):
             if not answered:
                 counters.forward_failures += 1
@@ -135,11 +152,15 @@ class _Path:
         if self._poller is not None:
             self._poller.written()
 
-    async def _relay(self, request: web.Request, answer: Answer, terms: Terms | None) -> web.StreamResponse:
+    async def _relay(
+        self, request: web.Request, answer: Answer, said: CIMultiDict[str] | None
+    ) -> web.StreamResponse:
         headers = answer.headers
-        if terms is not None:
-            headers["Fetch-Mode"] = terms.mode
-            headers.update(terms.fields)
+        if said is not None:
+            # The upstream may have links of its own, as to the next page; of the others there is one.
+            links = headers.getall("Link", [])
+            headers.update(said)
+            headers.extend(("Link", link) for link in links)
         # RFC 9211, section 2: each cache adds itself after those that are nearer to the origin.
         reason = "bypass" if request.method in SAFE_METHODS else "method"
         headers.add("Cache-Status", f"tidegate; fwd={reason}")
@@ -181,7 +202,7 @@ class _SnapshotHeaders:
 
     def __init__(self, route: LegacyRoute, terms: Terms) -> None:
         self._terms = terms
-        self._stream = f"{EVENTS_PATH}?entity={quote(route.entity, safe='')}&lastEventId="
+        self._route = route
         self._snapshot: Snapshot | None = None
         self._freshness = Freshness.HIT
         self._age_seconds = 0
@@ -201,7 +222,7 @@ class _SnapshotHeaders:
             "Age": str(age_seconds),
             "Cache-Status": _CACHE_STATUS[freshness],
             "Fetch-Mode": self._terms.mode,
-            "Link": self._link(snapshot.cursor),
+            "Link": _link(self._route, snapshot.cursor),
             **dict(self._terms.fields),
         }
         self.full = snapshot.headers.copy()
@@ -217,14 +238,21 @@ class _SnapshotHeaders:
         if not terms.identity or self._snapshot is None:
             return fields
         own = fields.copy()
-        own["Link"] = self._link(
-            self._snapshot.cursor, f"&{urlencode(terms.identity, errors='surrogatepass')}"
-        )
+        own["Link"] = _link(self._route, self._snapshot.cursor, _query_of(terms))
         return own
 
-    def _link(self, cursor: str, identity: str = "") -> str:
-        url = f"{self._stream}{quote(cursor, safe='')}{identity}"
-        return f'<{url}>; rel="alternate"; type="text/event-stream"'
+
+def _link(route: LegacyRoute, cursor: str, identity: str = "") -> str:
+    """The stream that goes on from `cursor`."""
+    url = (
+        f"{EVENTS_PATH}?entity={quote(route.entity, safe='')}&lastEventId={quote(cursor, safe='')}{identity}"
+    )
+    return f'<{url}>; rel="alternate"; type="text/event-stream"'
+
+
+def _query_of(terms: Terms) -> str:
+    """The caller's own parameters, as they follow others; empty where it has none."""
+    return f"&{urlencode(terms.identity, errors='surrogatepass')}" if terms.identity else ""
 
 
 class _Body(RequestBody):

@@ -9,7 +9,15 @@ import pytest
 from gateway.settings import Settings
 from tests.support.admin import Operator, operator
 from tests.support.api import Client
+from tests.support.cluster import shared_log
 from tests.support.gateway import GatewayThread, ServedGateway, make_settings
+
+
+@pytest.fixture(params=["postgres", "redis"])
+async def log_url(request: pytest.FixtureRequest) -> AsyncIterator[str]:
+    """The URL of a fresh log that several nodes can share."""
+    async with shared_log(request.param) as url:
+        yield url
 
 
 @pytest.fixture

@@ -1,10 +1,15 @@
 """`/healthz`, `/readyz` and `/metrics` (protocol, section 11)."""
 
+import re
+from pathlib import Path
+
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.api import event
 from tests.support.gateway import BOTH_WAYS
+
+OPERATIONS = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
@@ -52,3 +57,25 @@ async def test_a_refused_request_is_counted_by_its_problem(client):
 
     assert await client.metric("tidegate_problems_total", problem="bad-parameter") == 1
     assert await client.metric("tidegate_problems_total", problem="http") == 1
+
+
+def documented(metric: str) -> bool:
+    """Whether the manual names it: whole, by its end after a `…`, or with others as `tidegate_upstream_*`."""
+    ends = re.findall(r"`…(_\w+)", OPERATIONS)
+    starts = re.findall(r"`(tidegate_\w+_)\*`", OPERATIONS)
+    return (
+        re.search(rf"`{metric}\b", OPERATIONS) is not None
+        or metric.endswith(tuple(ends))
+        or metric.startswith(tuple(starts))
+    )
+
+
+async def test_the_operators_manual_has_every_metric(client):
+    text = (await client.get("/metrics")).body.decode()
+    names = {
+        family.name + ("_total" if family.type == "counter" else "")
+        for family in text_string_to_metric_families(text)
+    }
+
+    assert len(names) > 40
+    assert {name for name in names if not documented(name)} == set()

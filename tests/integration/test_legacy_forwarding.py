@@ -59,6 +59,20 @@ async def test_an_answer_for_one_caller_is_asked_with_its_own_credentials(
     assert "Sync-Cursor" not in first.headers
 
 
+async def test_a_read_that_goes_through_names_the_stream_from_before_it_beside_the_upstreams_links(
+    backend: Upstream, own: Gateway, shared: Gateway
+) -> None:
+    backend.says(b"page 2", Link='</orders?page=3>; rel="next"')
+    stream = (
+        '</api/v1/sync/events?entity=order&lastEventId=now%3A7-0>; rel="alternate"; type="text/event-stream"'
+    )
+    for got in (await own.get(), await shared.request("GET", f"{PATH}?page=2")):
+        assert got.headers.getall("Link") == [stream, '</orders?page=3>; rel="next"']
+        assert got.headers["Fetch-Mode"] == "streaming"
+    below = await shared.request("GET", f"{PATH}/A")
+    assert below.headers.getall("Link") == ['</orders?page=3>; rel="next"']
+
+
 async def test_a_cookie_that_one_caller_got_is_not_sent_for_another(backend: Upstream, own: Gateway) -> None:
     backend.says(b"", Set_Cookie="session=one")
     await own.get()

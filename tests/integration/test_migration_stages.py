@@ -136,7 +136,7 @@ async def test_in_live_the_cohort_streams_and_the_others_poll(migration: Migrati
     )
 
 
-@pytest.mark.parametrize("path", [f"{POLL}?component=orders", PATH])
+@pytest.mark.parametrize("path", [f"{POLL}?component=orders", PATH, f"{PATH}?page=1"])
 async def test_the_link_of_a_polled_answer_opens_the_stream_for_the_same_caller(
     migration: Migration, path: str
 ) -> None:

@@ -82,6 +82,19 @@ async def test_a_batch_is_one_transaction_in_its_own_order(log: PostgresLog) -> 
     assert ids(await log.read(ORIGIN, 1000)) == [str(number) for number in range(100)]
 
 
+async def test_an_append_that_the_server_refuses_is_no_loss_of_those_beside_it(log: PostgresLog) -> None:
+    good, refused, also_good = await asyncio.gather(
+        log.append([an_event("order:1")]),
+        log.append([an_event("order:2", event_type="no name")]),
+        log.append([an_event("order:3")]),
+        return_exceptions=True,
+    )
+    assert isinstance(refused, LogError)
+    records = await log.read(ORIGIN, 10)
+    assert ids(records) == ["1", "3"]
+    assert [good, also_good] == [[record.position] for record in records]
+
+
 async def test_an_append_wakes_the_readers_of_other_nodes(url: str, log: PostgresLog) -> None:
     async with opened(url, timing=Timing(notified=SELDOM, probe=SELDOM, retention=SELDOM)) as other:
         await eventually(lambda: other.health().is_listening, "it listens")

@@ -202,6 +202,9 @@ async def test_a_full_disk_is_a_503_and_readers_go_on(
     assert_problem(refused, 503)
     assert refused.json["type"] == "urn:tidegate:problem:log-unavailable"
     assert str(path) not in refused.body.decode()
+    ready = await client.get("/readyz")
+    warning = f"Publishing fails: {refused.json['detail']}"
+    assert (ready.status, ready.json["warnings"]) == (200, [warning])
     await caught_up(client, ids[-1])
     async with client.stream({"lastEventId": ids[0]}) as stream:
         await stream.connected()
@@ -209,6 +212,7 @@ async def test_a_full_disk_is_a_503_and_readers_go_on(
         process.rlimit(psutil.RLIMIT_FSIZE, unlimited)
         (after,) = await client.publish(event(2))
         assert [given["id"] for given in await stream.take(1)] == [after]
+    assert (await client.get("/readyz")).json["warnings"] == []
     assert gateway.log().count("event=sqlite_log_failed") == 1
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gateway import archive as archive_module
@@ -220,8 +220,32 @@ def test_a_client_that_is_moved_while_it_reads_the_log_misses_nothing(
             check_complete(world, client)
 
 
+_CHASED_THEN_TRIMMED: list[Operation] = [
+    Open(Choice(), Delivery(named=False, hints="only", timing=HintTiming(50, 100), chunked=False)),
+    Append([an_event("order:1"), an_event("order:2"), an_event(None)]),
+    Bye(0),
+    Wait(5, False),
+    Append([an_event("order:1")] * 3),
+    Append([an_event("order:1")] * 2),
+]
+"""A reader of hints alone comes back, and the history trims what it has chased before it has the hints."""
+
+
 @settings(max_examples=2 * settings.default.max_examples)
 @given(pace=_short_paces, operations=_operations(("with", "only", "only", "off"), log=True))
+@example(
+    pace=Pace(
+        writes_a_turn=1,
+        entries_a_flush=3,
+        chase_entries=1,
+        chase_bytes=1,
+        max_events=3,
+        max_age_seconds=1.0,
+        high_water=0,
+        write_seconds=0.0,
+    ),
+    operations=_CHASED_THEN_TRIMMED,
+)
 def test_every_change_that_came_out_of_the_log_is_followed_by_a_hint(
     pace: Pace, operations: list[Operation]
 ) -> None:

@@ -96,7 +96,7 @@ class World:
     def _node(self) -> SharedTracker:
         leases = Leases(self.store, f"node-{next(self._names)}", self.clock)
         make = partial(Tracker, ROUTE, self.log, self._ask, self.clock, {}, RouteCounters())
-        return SharedTracker(ROUTE, make, self.log, leases, self.clock)
+        return SharedTracker(ROUTE, make, self.log, leases, self.clock, lambda seconds: asyncio.sleep(0))
 
     async def _ask(self, validators: Mapping[str, str]) -> Fetched | None:
         await asyncio.sleep(0)

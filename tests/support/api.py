@@ -97,11 +97,12 @@ class Stream:
         return frame
 
     async def until(self, name: str) -> Frame:
-        """The next frame of that name; others are passed over."""
-        while True:
-            frame = await self.next()
-            if frame.event == name and frame.data is not None:
-                return frame
+        """The next frame of that name; others are passed over, but not for longer than DEADLINE_SECONDS."""
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            while True:
+                frame = await self.next()
+                if frame.event == name and frame.data is not None:
+                    return frame
 
     async def connected(self) -> Frame:
         """The `connected` frame that every stream starts with, after its `retry`."""

@@ -91,22 +91,32 @@ class Comparison:
     @asynccontextmanager
     async def unseen(self) -> AsyncIterator[None]:
         """What happens within is over before the next answer that is compared is asked for."""
-        await self._compare_no_more()
+        await self.compare_no_more()
         yield
         await self.backend.asked_again(3)
         await self.change_flag(checkRatio=1)
 
-    async def _compare_no_more(self) -> None:
-        """Only answers that settle something; the first one under a new ratio may still have its turn."""
+    async def compare_no_more(self) -> None:
+        """From here on only answers that settle something are compared, and none that was taken before.
+
+        The first one under a new ratio still has its turn. It was answered once a third is asked for, and is
+        compared when the gateway comes to it: only then may a test change what it would be compared with.
+        """
         await self.change_flag(checkRatio=NEVER)
         await self.backend.asked_again(3)
+
+        async def all_compared() -> bool:
+            lanes = self.gateway.parts.parity.lanes
+            return self.gateway.call(lambda: all(lane.backlog == 0 for lane in lanes))
+
+        await eventually(all_compared, "what was taken is compared")
 
     async def settle_once(self) -> None:
         """Lets settle windows pass until nothing is pending; only answers that settle something are compared.
 
         More than one, where the difference began anew with an event.
         """
-        await self._compare_no_more()
+        await self.compare_no_more()
         for _ in range(3):
             before = self.report().samples
             self.clock.advance(SETTLE + 0.1)

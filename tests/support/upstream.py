@@ -21,6 +21,9 @@ from gateway.handlers.terms import Terms
 from gateway.server import GatewayRunner
 from tests.support.legacy import PATH, legacy_route
 
+NOW = "now:7-0"
+"""What the legacy paths of `in_front_of` take for the cursor of now."""
+
 PATIENCE_SECONDS = 20.0
 """How long a test waits for something that has to happen, before it fails."""
 
@@ -224,7 +227,7 @@ async def in_front_of(
     async def terms(request: web.Request, component: str) -> Terms:
         return Terms(mode(component))
 
-    add_legacy_routes(app, source, terms)
+    add_legacy_routes(app, source, terms, lambda: NOW)
     await log.start()
     await source.start()
     try:

@@ -31,14 +31,14 @@ AHEAD = "2999-01-01T00:00:00.000Z"
 class House:
     """A hub whose streams an audience hears of, and flags that a test changes."""
 
-    def __init__(self, scheduler: ManualScheduler) -> None:
+    def __init__(self, scheduler: ManualScheduler, *, hears_all: bool = True) -> None:
         self.clock = scheduler.clock
         self.node = Node(scheduler)
         self.flags = Flags({"orders": make_flag(stage="rampdown"), "billing": make_flag(component="billing")})
         self.windows = {component: GuardWindow(600.0) for component in OWNED}
         limits = ClientLimits(Rate(1000, 1000), Rate(1000, 1000), 100, 0.0)
         self.telemetry = Telemetry(self.windows, limits)
-        self.audience = Audience(self.windows, self.telemetry, OWNED, self.clock)
+        self.audience = Audience(self.windows, self.telemetry, OWNED, self.clock, hears_all=hears_all)
         self.audience.reporters.add(NAMES)
         self.node.hub.observer = self.audience
         self.transfer = Transfer(Components(OWNED, lambda: self.flags), lambda caller: caller)
@@ -133,6 +133,15 @@ def test_a_stream_of_software_that_never_reported_is_not_held_to_it(house: House
         house.audience.expire(house.clock.monotonic())
         house.node.hub.lost(subscriber)
     assert house.first_events == (None, 0)
+
+
+def test_where_reports_may_reach_another_node_no_stream_is_held_to_one(scheduler: ManualScheduler) -> None:
+    house = House(scheduler, hears_all=False)
+    house.open()
+    house.clock.advance(20.0)
+    house.audience.expire(house.clock.monotonic())
+    assert house.first_events == (None, 0)
+    assert house.audience.following == 0
 
 
 def test_a_stream_that_the_flags_took_away_says_nothing_of_how_it_began(house: House) -> None:

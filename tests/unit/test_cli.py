@@ -100,6 +100,48 @@ def test_tidegate_toml_in_the_current_directory_is_used_by_itself(run: CliRunner
     assert "tidegate.toml" in result.stdout
 
 
+@pytest.mark.parametrize("arguments", [[], ["--json"]])
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ('postgres://ann:hunter2 "?@db/events', "postgres://ann:***@db/events"),
+        ("postgres://db/events?user=ann&password=hunter2", "postgres://db/events?user=ann&password=***"),
+        ("redis://:hunter2@cache/1", "redis://:***@cache/1"),
+        (
+            "redis+sentinel://:hunter2@a,b/tides?sentinel_password=hunter2",
+            "redis+sentinel://:***@a,b/tides?sentinel_password=***",
+        ),
+    ],
+)
+def test_check_config_never_prints_a_password(
+    run: CliRunner, arguments: list[str], url: str, shown: str
+) -> None:
+    result = run.invoke(app, ["check-config", *arguments], env={"TIDEGATE_LOG__URL": url})
+    assert (result.exit_code, shown in result.stdout, "hunter2" in result.output) == (0, True, False)
+
+
+@pytest.mark.parametrize("command", ["check-config", "serve"])
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("mysql://ann:hunter2@db/x", "must be memory://, or a URL such as"),
+        ("postgres://ann:hunter2@db:port/x", "The log's Postgres URL can't be read: it looks like"),
+        ("postgres://ann:hunter2/@db/x", "The log's Postgres URL can't be read: it looks like"),
+        ("redis://:hunter2@cache/one", "The URL of Redis is wrong: the database is a number."),
+        ("redis://:hunter2#@cache", "write # as %23 in a password."),
+        ("sqlite:///events.db?mode=ro", "must have the path of a file after sqlite:///"),
+    ],
+)
+def test_a_wrong_url_of_the_log_is_one_sentence_that_never_repeats_a_password(
+    run: CliRunner, command: str, url: str, said: str
+) -> None:
+    result = run.invoke(app, [command], env={"TIDEGATE_LOG__URL": url})
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith("tidegate: log.url")
+    assert said in result.stderr
+    assert ("hunter2" in result.stderr, result.stderr.count("\n")) == (False, 1)
+
+
 def test_variables_count_for_check_config_too(run: CliRunner) -> None:
     result = run.invoke(app, ["check-config", "--json"], env={"TIDEGATE_SERVER__PORT": "9000"})
     assert json.loads(result.stdout)["server"]["port"] == 9000

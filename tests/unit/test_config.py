@@ -277,6 +277,7 @@ def test_the_file_can_not_set_what_is_no_setting(file: Path) -> None:
     ("text", "key"),
     [
         ('[log]\nurl = "mysql://u:hunter2@db/x"', "log.url"),
+        ('[log]\nurl = "mysql://db/x?user=u&password=hunter2"', "log.url"),
         ('log = "redis://:hunter2@cache"', "log"),
         (ROUTE.replace("http://", "http://u:hunter2@"), "legacy[0].upstream"),
     ],

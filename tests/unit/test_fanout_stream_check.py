@@ -56,6 +56,11 @@ def read(
     return state, kinds, events
 
 
+def test_each_event_of_a_read_says_when_it_was_sent() -> None:
+    step = advance(start((0,), "", CHUNKED), chunks(CONNECTED, event(0), event(1) + event(2)))
+    assert step.sent_ns == (1_000, 1_001, 1_002)
+
+
 def test_a_complete_stream_has_no_problem() -> None:
     state, kinds, events = read([chunks(CONNECTED, event(0), event(1) + event(2), HEARTBEAT, event(3))])
 

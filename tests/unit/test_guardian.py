@@ -289,6 +289,22 @@ async def test_consistency_does_not_count_where_push_is_made_from_the_polls(orde
     assert Metric.CONSISTENCY in report.unmeasured
 
 
+async def test_the_beginnings_of_streams_do_not_count_where_reports_may_reach_another_node(
+    orders: Guarded,
+) -> None:
+    await orders.make()
+    await orders.judge(LONG_ENOUGH)
+    orders.windows["orders"].began(False, orders.clock.monotonic())
+    await orders.judge(1)
+    report = orders.guardian.report("orders")
+    assert report is not None
+    assert Metric.FIRST_EVENT not in report.unmeasured
+    orders.audience.hears_all = False
+    report = orders.guardian.report("orders")
+    assert report is not None
+    assert Metric.FIRST_EVENT in report.unmeasured
+
+
 async def test_a_flag_that_is_gone_is_forgotten(orders: Guarded, tmp_path: Path) -> None:
     await orders.make()
     await orders.judge(5, good=10)

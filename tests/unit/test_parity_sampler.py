@@ -344,6 +344,30 @@ async def test_many_events_are_read_in_slices_between_which_others_run() -> None
     assert turns >= 2
 
 
+async def test_an_answer_is_in_the_backlog_until_its_comparison_is_over(node: Node) -> None:
+    async with running(node):
+        await node.begins()
+        during: list[int] = []
+        node.on_read = lambda snapshot: during.append(node.lane.backlog)
+        node.polls(position=Position(1, 0))
+        await let_others_run()
+        assert (node.lane.backlog, during) == (1, []), "it waits for the history"
+        node.push("A", orderStage="open")
+        await let_others_run()
+    assert during
+    assert set(during) == {1}
+    assert node.lane.backlog == 0
+
+
+async def test_an_answer_whose_comparison_failed_does_not_stay_in_the_backlog(node: Node) -> None:
+    node.unreadable = node.polls()
+    with pytest.raises(ValueError, match="unreadable"):
+        await node.sampler.run()
+    async with running(node):
+        await let_others_run()
+        assert node.lane.backlog == 0
+
+
 async def test_a_task_that_failed_leaves_out_what_it_was_at_and_begins_anew(node: Node) -> None:
     node.unreadable = node.polls()
     with pytest.raises(ValueError, match="unreadable"):

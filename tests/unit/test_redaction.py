@@ -16,6 +16,12 @@ from gateway.redaction import redacted
             "redis+sentinel://u:***@a,b/m?sentinel_password=***&x=y",
         ),
         ("postgres://db/events?user=ann&password=secret", "postgres://db/events?user=ann&password=***"),
+        ('postgres://ann:se cr"et?#@db/events', "postgres://ann:***@db/events"),
+        (
+            "postgres://db/events?p%61ssword=se cret&sslPassword=x",
+            "postgres://db/events?p%61ssword=***&sslPassword=***",
+        ),
+        ("http://db/orders?access_token=secret&limit=5", "http://db/orders?access_token=***&limit=5"),
         ("postgres://ann@db/events", "postgres://ann@db/events"),
         ("redis://[::1]:6379", "redis://[::1]:6379"),
         ("sqlite:///events.db", "sqlite:///events.db"),

@@ -50,6 +50,11 @@ def test_each_cause_has_its_sentence(members, caller, why):
     assert explained(caller, **members).why == why
 
 
+def test_a_latch_whose_reason_is_a_sentence_has_one_full_stop():
+    why = explained(stage="live", latch=LATCH | {"reason": "errorRate is 9 %, above 5 %."}).why
+    assert "above 5 %. It holds" in why
+
+
 @pytest.mark.parametrize(("percentage", "side"), [(0, "not below 0"), (100, "below 100000")])
 def test_a_split_is_explained_by_the_bucket(percentage, side):
     explanation = explained(stage="live", percentage=percentage)

@@ -91,6 +91,7 @@ def test_a_revision_comes_back_as_it_was_written() -> None:
         ("", "why not", "/who"),
         ("a\nb", "why not", "/who"),
         ("ann", "", "/reason"),
+        ("ann", " \u00a0 ", "/reason"),
         ("ann", "x" * 1001, "/reason"),
         ("ann", "two\nlines", "/reason"),
         ("ann", "\ud800", "/reason"),
