@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: run test lint load bench-fanout bench-logs bench-migration clean
+.PHONY: run test lint load bench-fanout bench-logs bench-migration bench-peers bench-growth clean
 
 run: $(INSTALLED)
 	@$(BIN)/tidegate demo
@@ -30,6 +30,12 @@ bench-logs: $(INSTALLED)
 
 bench-migration: $(INSTALLED)
 	@$(BIN)/python loadtests/migration_cost.py
+
+bench-peers: $(INSTALLED)
+	@$(BIN)/python loadtests/peers.py
+
+bench-growth: $(INSTALLED)
+	@$(BIN)/python loadtests/growth.py
 
 clean:
 	rm -rf $(VENV) *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from loadtests.crowd import EVENTS_PATH, READ_BYTES, Address, RunFailedError
+from loadtests.crowd import READ_BYTES, Address, RunFailedError
 from loadtests.decoder import Decoder
+from loadtests.dialect import EVENTS_PATH
 from loadtests.freshness import Viewer, marked, shown
 from loadtests.streams import ENDED, UNFRAMED, Head, parse_head, unchunk
 

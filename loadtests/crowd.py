@@ -16,9 +16,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 from urllib.parse import urlencode
 
+from loadtests.dialect import GATEWAY, Dialect
 from loadtests.streams import Checker, MalformedError, Problem, StreamState, parse_head, start, unfinished
 
-EVENTS_PATH = "/api/v1/sync/events"
 READ_BYTES = 1 << 16
 # Handshakes under way at once: below the listen backlog that servers usually ask for (128).
 CONNECTING_AT_ONCE = 64
@@ -42,8 +42,10 @@ class Address(NamedTuple):
 
 
 class Wanted(NamedTuple):
-    """One stream to open: the entity it asks for ("": everything), the number of each lane's next event, and
-    the cursor that it resumes from ("": it starts at now)."""
+    """One stream to open: the entity it asks for ("": everything), the number of each lane's next event.
+
+    `cursor` is sent as Last-Event-ID, and the stream resumes from it; "": none, it starts at now.
+    """
 
     entity: str
     expected: tuple[int, ...]
@@ -88,8 +90,9 @@ class Crowd:
     `problem_count` counts all.
     """
 
-    def __init__(self, address: Address, *, each: bool = False) -> None:
+    def __init__(self, address: Address, dialect: Dialect = GATEWAY, *, each: bool = False) -> None:
         self.address = address
+        self.dialect = dialect
         self._each = each
         self.received = 0
         self.bytes_read = 0
@@ -232,13 +235,7 @@ class Crowd:
         if code:
             raise RunFailedError(f"connection {opening.index} failed: {os.strerror(code)}")
         if not opening.sent:
-            entity, _, cursor = opening.wanted
-            asked = {"entity": entity, "lastEventId": cursor}
-            query = urlencode({name: value for name, value in asked.items() if value})
-            sock.sendall(
-                f"GET {EVENTS_PATH}?{query} HTTP/1.1\r\nHost: {self.address.host}:{self.address.port}\r\n"
-                "Accept: text/event-stream\r\nCache-Control: no-cache\r\n\r\n".encode()
-            )
+            sock.sendall(self._request(opening.wanted))
             opening.sent = True
             self._epoll.modify(sock, select.EPOLLIN)
             return
@@ -250,6 +247,15 @@ class Crowd:
         opening.buffer += data
         self._admit(opening)
 
+    def _request(self, wanted: Wanted) -> bytes:
+        query = f"?{urlencode({'entity': wanted.entity})}" if wanted.entity else ""
+        resumed = f"Last-Event-ID: {wanted.cursor}\r\n" if wanted.cursor else ""
+        return (
+            f"GET {self.dialect.stream_path}{query} HTTP/1.1\r\n"
+            f"Host: {self.address.host}:{self.address.port}\r\n"
+            f"Accept: text/event-stream\r\nCache-Control: no-cache\r\n{resumed}\r\n"
+        ).encode()
+
     def _admit(self, opening: _Opening) -> None:
         """Makes a stream of a connection whose response's head is complete."""
         try:
@@ -257,7 +263,13 @@ class Crowd:
             if parsed is None:
                 return
             head, rest = parsed
-            state = start(opening.wanted.expected, opening.wanted.entity, head)
+            state = start(
+                opening.wanted.expected,
+                opening.wanted.entity,
+                head,
+                greets=self.dialect.greets,
+                positioned=self.dialect.positions,
+            )
         except MalformedError as error:
             raise RunFailedError(f"stream {opening.index}: {error}") from error
         step = self._checker.advance(state, rest)

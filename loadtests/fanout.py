@@ -11,11 +11,7 @@ out of order or misdirected, or a server failed; 2 the options or the machine's 
 
 import argparse
 import gc
-import json
-import os
-import resource
 import shlex
-import signal
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -24,6 +20,14 @@ from pathlib import Path
 # `python loadtests/fanout.py` puts loadtests itself on the path, not the directory that holds the package.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from loadtests.bench import (
+    UsageError,
+    choose_cores,
+    exit_code,
+    number_list,
+    raise_descriptor_limit,
+    write_json,
+)
 from loadtests.crowd import RunFailedError
 from loadtests.measure import (
     BATCHES_FULL,
@@ -37,10 +41,7 @@ from loadtests.measure import (
 from loadtests.progress import Progress
 from loadtests.report import Report, as_markdown, as_text, describe_machine, disturbances
 
-RESULTS = Path(__file__).resolve().parent / "results"
 SERVERS = ("gateway", "baseline")
-# Descriptors for anything but the streams: epoll, lanes, logs, and the second crowd of the entities' load.
-SPARE_DESCRIPTORS = 256
 
 FULL_PLAN = Plan(
     single_deliveries=320_000,
@@ -68,10 +69,6 @@ QUICK_PLAN = Plan(
 )
 
 
-class UsageError(Exception):
-    """The run can't be done as asked, here; the message is for people."""
-
-
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The options."""
     parser = argparse.ArgumentParser(
@@ -88,35 +85,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def stream_counts(options: argparse.Namespace) -> list[int]:
     """The numbers of streams, ascending; raises UsageError for what is no such list."""
-    text = options.streams or ("200,1000" if options.quick else "1000,8000")
-    try:
-        counts = sorted({int(part) for part in text.split(",")})
-    except ValueError as error:
-        raise UsageError(f"--streams takes numbers with commas between them, not {text!r}") from error
-    if counts[0] < 1:
-        raise UsageError("--streams takes numbers from 1")
-    return counts
-
-
-def raise_descriptor_limit(streams: int) -> None:
-    """Takes the hard limit of open files, which the servers inherit; UsageError where it is too low."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    needed = streams + streams // 100 + SPARE_DESCRIPTORS
-    if hard != resource.RLIM_INFINITY and hard < needed:
-        raise UsageError(
-            f"{streams:,} streams need {needed:,} open files, and the hard limit here is {hard:,}: "
-            f"raise it (ulimit -Hn), or ask for fewer with --streams"
-        )
-
-
-def choose_cores() -> tuple[int, int]:
-    """The server's core and the generator's; this process moves to its own."""
-    cores = sorted(os.sched_getaffinity(0))
-    if len(cores) == 1:
-        print("There is one core only: server and generator share it, times mean little.", file=sys.stderr)
-    os.sched_setaffinity(0, {cores[min(1, len(cores) - 1)]})
-    return cores[0], cores[min(1, len(cores) - 1)]
+    return number_list(options.streams or ("200,1000" if options.quick else "1000,8000"), "--streams")
 
 
 def describe_sizes(plan: Plan, counts: list[int], servers: list[str], rounds: int) -> list[str]:
@@ -160,14 +129,6 @@ def measure(
         report.seconds = progress.elapsed_s
 
 
-def write_json(report: Report) -> Path:
-    """Writes the results beside those of earlier runs; gives the path."""
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"fanout-{report.date.replace('-', '').replace(':', '')}.json"
-    path.write_text(json.dumps(report.as_json(), indent=2) + "\n")
-    return path
-
-
 def run(options: argparse.Namespace) -> int:
     """Measures, prints, writes; gives the exit code."""
     counts = stream_counts(options)
@@ -197,7 +158,7 @@ def run(options: argparse.Namespace) -> int:
     print(as_markdown(report) if options.markdown else as_text(report))
     for line in disturbances(report):
         print(f"Disturbed: {line}.", file=sys.stderr)
-    print(f"Results: {write_json(report)}", file=sys.stderr)
+    print(f"Results: {write_json('fanout', report.date, report.as_json())}", file=sys.stderr)
     if report.problems:
         print("FAILED: " + "\n  ".join(report.problems), file=sys.stderr)
         return 1
@@ -206,16 +167,7 @@ def run(options: argparse.Namespace) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; see the module's text for the exit codes."""
-    # As an exception, so that the servers are ended on the way out.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    try:
-        return run(parse(arguments))
-    except UsageError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("Interrupted; the servers are ended.", file=sys.stderr)
-        return 128 + signal.SIGINT
+    return exit_code(lambda: run(parse(arguments)))
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from loadtests.crowd import Address, RunFailedError
-from loadtests.server import Server, backend_command, gateway_command
+from loadtests.server import Server, backend, gateway
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
@@ -79,10 +79,11 @@ def run(options: argparse.Namespace, others: Sequence[str]) -> int:
     RESULTS.mkdir(exist_ok=True)
     report = options.report or RESULTS / f"load-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.html"
     core = choose_cores()
-    with Server("backend", core, backend_command(ORDERS, SIMULATE_EVERY_SECONDS)) as backend:
-        config = gateway_command(configuration(backend.address))
-        with Server("gateway", core, config) as gateway:
-            code = run_locust(gateway.address, options, others, report)
+    with (
+        Server(backend(ORDERS, SIMULATE_EVERY_SECONDS), core) as upstream,
+        Server(gateway(configuration(upstream.address)), core) as server,
+    ):
+        code = run_locust(server.address, options, others, report)
     if report.exists():
         print(f"Report: {report}", file=sys.stderr)
     return code

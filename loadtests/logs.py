@@ -13,9 +13,7 @@ or this machine do not allow the run.
 import argparse
 import asyncio
 import gc
-import json
 import shlex
-import signal
 import sqlite3
 import sys
 from collections.abc import Iterator, Sequence
@@ -32,19 +30,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from adapters.postgres.connection import connect
 from adapters.postgres.migrations import install
+from loadtests.bench import UsageError, choose_cores, exit_code, write_json
 from loadtests.crowd import RunFailedError
-from loadtests.fanout import RESULTS, UsageError, choose_cores
 from loadtests.log_loads import LANES, ByCommit, ByPost, Way, catch_up, fill, measure
 from loadtests.log_report import LogReport, as_markdown, disturbances
 from loadtests.measure import LossError, refuse_children, warm_up
 from loadtests.pacing import Pace
 from loadtests.progress import Progress
 from loadtests.report import describe_machine
-from loadtests.server import Server, gateway_command
-from loadtests.stores import StoreMissingError, own_postgres, own_redis
+from loadtests.server import Server, gateway_on
+from loadtests.stores import own_postgres, own_redis
 
-# The gateway as it ships, but for its log; a path in that is relative to a folder that goes with the gateway.
-CONFIG = '[log]\nurl = "{}"\n'
 LOGS = ("memory", "sqlite", "postgres", "redis")
 RATES = (100.0, 1000.0)
 BATCHES = (1, 100)
@@ -165,7 +161,7 @@ class Session:
         """Raises LossError or RunFailedError."""
         name = self._store.name
         self._progress.phase(f"{name}: starting")
-        with Server("gateway", self._core, gateway_command(CONFIG.format(self._store.url))) as server:
+        with Server(gateway_on(self._store.url), self._core) as server:
             warm_up(server, self._progress.tick)
             for way in self._store.ways:
                 for rate in RATES:
@@ -243,33 +239,16 @@ def run(options: argparse.Namespace) -> int:
     print(as_markdown(report))
     for line in disturbances(report):
         print(f"Disturbed: {line}.", file=sys.stderr)
-    print(f"Results: {write_json(report)}", file=sys.stderr)
+    print(f"Results: {write_json('logs', report.date, report.as_json())}", file=sys.stderr)
     if report.problems:
         print("FAILED: " + "\n  ".join(report.problems), file=sys.stderr)
         return 1
     return 0
 
 
-def write_json(report: LogReport) -> Path:
-    """Writes the results beside those of earlier runs; gives the path."""
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"logs-{report.date.replace('-', '').replace(':', '')}.json"
-    path.write_text(json.dumps(report.as_json(), indent=2) + "\n")
-    return path
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; see the module's text for the exit codes."""
-    # As an exception, so that the servers are ended on the way out.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    try:
-        return run(parse(arguments))
-    except (UsageError, StoreMissingError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("Interrupted; the servers are ended.", file=sys.stderr)
-        return 128 + signal.SIGINT
+    return exit_code(lambda: run(parse(arguments)))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from loadtests.crowd import Crowd, RunFailedError, Wanted
 from loadtests.progress import Progress
 from loadtests.publisher import Publisher
-from loadtests.server import Server
+from loadtests.server import KINDS, Server
 
 SINGLE = "single events"
 SINGLES_FULL = "full speed, one event a request"
@@ -130,7 +130,7 @@ class Session:
         """Memory first, then the loads. Raises LossError or RunFailedError."""
         name = f"{self._kind}, {self._count:,} streams"
         self._progress.phase(f"{name}: starting, opening streams")
-        with Server(self._kind, self._core) as server:
+        with Server(KINDS[self._kind], self._core) as server:
             warm_up(server, self._progress.tick)
             before = server.resident_bytes()
             with Crowd(server.address) as crowd, Publisher(crowd, lanes=LANES) as publisher:
@@ -146,38 +146,52 @@ class Session:
         return memory, results
 
     def _measure(self, load: str, server: Server, crowd: Crowd, publisher: Publisher) -> LoadResult:
+        tick = self._progress.tick
         if load == SINGLE:
-            events = self._plan.single_events(self._count)
+            singles = _names(self._plan.single_events(self._count))
             return measured(
-                load, server, crowd, publisher, lambda: self._one_by_one(events, crowd, publisher)
+                load, server, crowd, publisher, lambda: one_by_one(singles, crowd, publisher, tick)
             )
         batch = BATCH if load == BATCHES_FULL else 1
-        events = self._plan.full_events(self._kind, load, self._count)
+        names = _names(self._plan.full_events(self._kind, load, self._count))
         return measured(
-            load, server, crowd, publisher, lambda: self._full_speed(events, batch, crowd, publisher)
+            load,
+            server,
+            crowd,
+            publisher,
+            lambda: full_speed(names, batch, self._plan.publish_seconds, crowd, publisher, tick),
         )
 
-    def _one_by_one(self, events: int, crowd: Crowd, publisher: Publisher) -> None:
-        """An event, wait until everybody has it, and as long again: the server is busy half of the time."""
-        for number in range(events):
-            began = time.monotonic()
-            publisher.offer([_name(number)], 1)
-            await_all(crowd, crowd.received + self._count, publisher, self._progress.tick)
-            crowd.pump_for(max(PAUSE_SECONDS, time.monotonic() - began))
 
-    def _full_speed(self, events: int, batch: int, crowd: Crowd, publisher: Publisher) -> None:
-        """A request on every lane as soon as its last is answered, for so many events or so many seconds."""
-        names = [_name(number) for number in range(events)]
-        began, target, taken = time.monotonic(), crowd.received, 0
-        while taken < events and time.monotonic() - began < self._plan.publish_seconds:
-            offered = 0
-            if target - crowd.received < BACKLOG_EVENTS * self._count:
-                offered = publisher.offer(names[taken : taken + batch * LANES], batch)
-            taken += offered
-            target += offered * self._count
-            crowd.pump(0.05)
-            self._progress.tick(f"{taken:,} of {events:,} events published")
-        await_all(crowd, target, publisher, self._progress.tick)
+def one_by_one(names: Sequence[str], crowd: Crowd, publisher: Publisher, tick: Callable[[str], None]) -> None:
+    """An event, wait until every stream has it, and as long again: the server is busy half of the time."""
+    for name in names:
+        began = time.monotonic()
+        publisher.offer([name], 1)
+        await_all(crowd, crowd.received + len(crowd), publisher, tick)
+        crowd.pump_for(max(PAUSE_SECONDS, time.monotonic() - began))
+
+
+def full_speed(
+    names: Sequence[str],
+    batch: int,
+    seconds: float,
+    crowd: Crowd,
+    publisher: Publisher,
+    tick: Callable[[str], None],
+) -> None:
+    """A request on every lane as soon as its last is answered, for these events or so many seconds."""
+    streams = len(crowd)
+    began, target, taken = time.monotonic(), crowd.received, 0
+    while taken < len(names) and time.monotonic() - began < seconds:
+        offered = 0
+        if target - crowd.received < BACKLOG_EVENTS * streams:
+            offered = publisher.offer(names[taken : taken + batch * LANES], batch)
+        taken += offered
+        target += offered * streams
+        crowd.pump(0.05)
+        tick(f"{taken:,} of {len(names):,} events published")
+    await_all(crowd, target, publisher, tick)
 
 
 def measured(
@@ -223,7 +237,7 @@ class EntitySide:
     def start(self, stack: ExitStack, core: int) -> None:
         """Starts the server and opens the streams; the stack ends them."""
         self._progress.phase(f"{self.result.server}: {self._streams:,} streams with an entity each")
-        self._server = stack.enter_context(Server(self.result.server, core))
+        self._server = stack.enter_context(Server(KINDS[self.result.server], core))
         warm_up(self._server, self._progress.tick)
         self._crowd = stack.enter_context(Crowd(self._server.address))
         wanted = [Wanted(_own(index), (0,)) for index in range(self._streams)]
@@ -270,7 +284,7 @@ def measure_entities(
 
 def warm_up(server: Server, tick: Callable[[str], None]) -> None:
     """A few streams and events, closed again: what a first request loads belongs to no stream."""
-    with Crowd(server.address) as crowd, Publisher(crowd, lanes=1) as publisher:
+    with Crowd(server.address, server.dialect) as crowd, Publisher(crowd, lanes=1) as publisher:
         crowd.open([Wanted("", (0,))] * WARM_STREAMS, PATIENCE_SECONDS, tick)
         for number in range(WARM_EVENTS):
             publisher.offer([_name(number)], 1)
@@ -299,13 +313,17 @@ def verify(where: str, crowd: Crowd, publisher: Publisher) -> None:
 
 
 def refuse_children(server: Server) -> None:
-    """RunFailedError where a server has processes of its own: their CPU would be missing."""
-    if server.children():
-        raise RunFailedError(f"the {server.kind} has child processes, which this benchmark does not count")
+    """RunFailedError where a server has begun processes of its own, which none of these does."""
+    if server.pids()[1:]:
+        raise RunFailedError(f"the {server.kind} has child processes, and none was expected")
 
 
 def _name(number: int) -> str:
     return f"order:ORDER-{number % NAMES}"
+
+
+def _names(events: int) -> list[str]:
+    return [_name(number) for number in range(events)]
 
 
 def _own(index: int) -> str:

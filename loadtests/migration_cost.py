@@ -21,9 +21,9 @@ from pathlib import Path
 # `python loadtests/migration_cost.py` puts loadtests itself on the path, not the directory of the package.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from loadtests.bench import UsageError, choose_cores
 from loadtests.cost_report import CostReport, as_markdown, as_svg, disturbances
 from loadtests.crowd import RunFailedError
-from loadtests.fanout import UsageError, choose_cores
 from loadtests.measure import LossError
 from loadtests.progress import Progress
 from loadtests.report import describe_machine

@@ -9,10 +9,8 @@ from typing import Any
 
 import orjson
 
-from loadtests.crowd import EVENTS_PATH, Crowd, RunFailedError
+from loadtests.crowd import Crowd, RunFailedError
 from loadtests.streams import MalformedError, parse_head
-
-CREATED = 201
 
 
 def numbered(lane: int, number: int, entity: str, sent_ns: int) -> dict[str, Any]:
@@ -27,8 +25,24 @@ def numbered(lane: int, number: int, entity: str, sent_ns: int) -> dict[str, Any
     }
 
 
+def sized_event(entity: str, lane: int, number: int, sent_ns: int, size: int) -> dict[str, Any]:
+    """An event of exactly `size` bytes as compact JSON, of that entity or of none ("").
+
+    Raises ValueError where what the check needs does not fit into so few.
+    """
+    data: dict[str, Any] = {"lane": lane, "seq": number, "sentNs": sent_ns, "pad": ""}
+    event: dict[str, Any] = {"eventType": "tick", "data": data}
+    if entity:
+        event["entityType"], _, event["entityId"] = entity.partition(":")
+    room = size - len(orjson.dumps(event))
+    if room < 0:
+        raise ValueError(f"an event of this benchmark has at least {size - room} bytes, not {size}")
+    data["pad"] = "x" * room
+    return event
+
+
 class _Connection:
-    """One keep-alive connection with at most one request under way."""
+    """One keep-alive connection with at most one request under way; `last_body` is its last answer's."""
 
     def __init__(self, crowd: Crowd) -> None:
         self._crowd = crowd
@@ -38,6 +52,7 @@ class _Connection:
         self._unsent = b""
         self._answer = b""
         self.idle = True
+        self.last_body = b""
         crowd.watch(self._sock, self._ready)
 
     def send(self, request: bytes) -> None:
@@ -75,7 +90,7 @@ class _Connection:
         self._finish()
 
     def _finish(self) -> None:
-        """Ends the request when its answer is complete; anything but 201 ends the run."""
+        """Ends the request when its answer is complete; one that refuses the event ends the run."""
         try:
             parsed = parse_head(self._answer)
             if parsed is None:
@@ -86,10 +101,11 @@ class _Connection:
             raise RunFailedError(f"publishing got an answer that does not parse: {error}") from error
         if len(body) < length:
             return
-        if head.status != CREATED:
+        if head.status not in self._crowd.dialect.accepted:
             detail = body[:300].decode(errors="replace")
             raise RunFailedError(f"publishing was answered {head.status}: {detail}")
         self._answer = b""
+        self.last_body = body
         self.idle = True
 
 
@@ -98,14 +114,18 @@ class Publisher:
 
     An event's `data` holds `lane`, `seq` (its number on the lane or, with `per_entity`, among its entity's
     events; then there is one lane only) and `sentNs`, the monotonic clock when its request was built.
-    `published` counts all events.
+    `published` counts all events. With `event_bytes` each event is that many bytes of JSON, filled up with
+    a member of `data`, and an event of the entity "" has no entity; it may be changed between events.
     """
 
-    def __init__(self, crowd: Crowd, *, lanes: int, per_entity: bool = False) -> None:
+    def __init__(
+        self, crowd: Crowd, *, lanes: int, per_entity: bool = False, event_bytes: int | None = None
+    ) -> None:
         if per_entity and lanes != 1:
             raise ValueError("numbering by entity needs a single lane")
         self._crowd = crowd
         self._per_entity = per_entity
+        self.event_bytes = event_bytes
         self._lanes = [_Connection(crowd) for _ in range(lanes)]
         self._on_lane = [0] * lanes
         self._of_entity: Counter[str] = Counter()
@@ -121,6 +141,11 @@ class Publisher:
     def counts(self, entity: str) -> tuple[int, ...]:
         """How many events of each lane a stream that asked for that entity ("": for all) should have had."""
         return (self._of_entity[entity],) if self._per_entity else tuple(self._on_lane)
+
+    @property
+    def last_cursor(self) -> str:
+        """The cursor of the last answer on the first lane: where the last of its events stands in the log."""
+        return str(orjson.loads(self._lanes[0].last_body)["cursor"])
 
     @property
     def idle(self) -> bool:
@@ -146,7 +171,8 @@ class Publisher:
         body = orjson.dumps(events if len(events) > 1 else events[0])
         host, port = self._crowd.address
         return (
-            f"POST {EVENTS_PATH} HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Type: application/json\r\n"
+            f"POST {self._crowd.dialect.publish_path} HTTP/1.1\r\nHost: {host}:{port}\r\n"
+            "Content-Type: application/json\r\n"
             f"Content-Length: {len(body)}\r\n\r\n"
         ).encode() + body
 
@@ -155,4 +181,6 @@ class Publisher:
         self._of_entity[entity] += 1
         self._on_lane[lane] += 1
         self.published += 1
+        if self.event_bytes is not None:
+            return sized_event(entity, lane, number, sent_ns, self.event_bytes)
         return numbered(lane, number, entity, sent_ns)

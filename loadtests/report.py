@@ -19,6 +19,8 @@ MEMORY_TARGET_BYTES = 4096
 GENERATOR_FULL = 0.9
 # The share of the time, waiting for the core, above which a load's times are called disturbed.
 CORE_TAKEN = 0.1
+# In place of a figure, where one side of a target is absent.
+NOT_MEASURED = "not measured"
 
 Row = Sequence[str]
 # Title, header, rows.
@@ -265,11 +267,26 @@ def as_markdown(report: Report) -> str:
     """The same for docs/performance.md."""
     parts = [_machine_line(report), "", *(f"- {line}" for line in report.sizes)]
     for title, header, rows in tables(report):
-        left = 3 if title == "Targets" else 1
-        parts += ["", f"### {title}", "", f"| {' | '.join(header)} |"]
-        parts.append("| " + " | ".join("---" if n < left else "---:" for n in range(len(header))) + " |")
-        parts += [f"| {' | '.join(row)} |" for row in rows]
+        parts += ["", *markdown_table(title, header, rows, left=3 if title == "Targets" else 1)]
     return "\n".join(parts)
+
+
+def markdown_table(title: str, header: Row, rows: Sequence[Row], *, left: int) -> list[str]:
+    """The lines of a heading and a table, of which the first `left` columns are words."""
+    lines = [f"### {title}", "", f"| {' | '.join(header)} |"]
+    lines.append("| " + " | ".join("---" if n < left else "---:" for n in range(len(header))) + " |")
+    return [*lines, *(f"| {' | '.join(row)} |" for row in rows)]
+
+
+def targets_table(found: Sequence[Verdict]) -> list[str]:
+    """The targets; one that could not be measured is neither met nor missed."""
+    rows = [
+        (one.target, "", NOT_MEASURED)
+        if one.measured == NOT_MEASURED
+        else (one.target, one.measured, "met" if one.met else "not met")
+        for one in found
+    ]
+    return markdown_table("Targets", ("target", "measured", ""), rows, left=3)
 
 
 def _machine_line(report: Report) -> str:

@@ -5,20 +5,23 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from loadtests.crowd import Address, RunFailedError
+from loadtests.dialect import GATEWAY, Dialect
 
 START_SECONDS = 30.0
 STOP_SECONDS = 20.0
 # The settings of the gateway as it ships; only what a benchmark must name.
-GATEWAY_CONFIG = '[server]\nhost = "127.0.0.1"\nworkers = 1\n\n[log]\nurl = "memory://"\n'
+GATEWAY_CONFIG = '[server]\nhost = "127.0.0.1"\nworkers = 1\n\n[log]\nurl = "{url}"\n'
 BASELINE = Path(__file__).parent / "baselines" / "queue_per_connection.py"
 _ADDRESS = re.compile(rb"http://([0-9.]+):([0-9]+)")
 
@@ -39,59 +42,74 @@ class CpuTime(NamedTuple):
         return CpuTime(*(now - then for now, then in zip(self, earlier, strict=True)))
 
 
-Command = Callable[[Path], list[str]]
-"""How to start a server on any free port; its files go into the directory that it is given."""
+class Launch(NamedTuple):
+    """How to start one server: its command, on any free port.
+
+    A server that can't say which port it got inherits a listening socket instead, as `listener`: the variable
+    that names it is in `environment`. It serves once it has `children` processes.
+    """
+
+    arguments: list[str]
+    listener: socket.socket | None = None
+    environment: dict[str, str] | None = None
+    children: int = 0
 
 
-def command(kind: str, folder: Path) -> list[str]:
-    """How to start a server, "gateway" or "baseline", on any free port; its files go into `folder`."""
-    if kind == "baseline":
-        return [sys.executable, str(BASELINE), "--port", "0"]
-    return gateway_command(GATEWAY_CONFIG)(folder)
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of server: `launch` takes the folder for its files, and gives how to start one there."""
+
+    name: str
+    launch: Callable[[Path], Launch]
+    dialect: Dialect = GATEWAY
 
 
-def gateway_command(config: str) -> Command:
-    """How to start a gateway with this configuration, in TOML."""
+def gateway(config: str) -> Kind:
+    """The gateway of this environment, with that configuration (TOML)."""
 
-    def arguments(folder: Path) -> list[str]:
-        file = folder / "tidegate.toml"
-        file.write_text(config)
+    def launch(folder: Path) -> Launch:
+        path = folder / "tidegate.toml"
+        path.write_text(config)
         tidegate = Path(sys.executable).parent / "tidegate"
-        return [str(tidegate), "serve", "--config", str(file), "--port", "0"]
+        return Launch([str(tidegate), "serve", "--config", str(path), "--port", "0"])
 
-    return arguments
+    return Kind("gateway", launch)
 
 
-def backend_command(orders: int, simulate_every_seconds: float) -> Command:
-    """How to start the demo's orders application, with so many orders that change so often (0: never)."""
-    return lambda _: [
-        *(
-            sys.executable,
-            "-m",
-            "gateway.demo.backend",
-            "--port",
-            "0",
-            "--orders",
-            str(orders),
-            "--seed",
-            "1",
-        ),
-        *("--simulate-every", str(simulate_every_seconds)),
-    ]
+def gateway_on(log_url: str) -> Kind:
+    """The gateway as it ships, on that log; one that is a file is relative to a folder that goes with it."""
+    return gateway(GATEWAY_CONFIG.format(url=log_url))
+
+
+def python_server(name: str, script: Path, python: str = sys.executable, dialect: Dialect = GATEWAY) -> Kind:
+    """A server that is one script of Python, takes `--port 0` and prints its address."""
+    return Kind(name, lambda _: Launch([python, str(script), "--port", "0"]), dialect)
+
+
+def backend(orders: int, simulate_every_seconds: float) -> Kind:
+    """The demo's orders application, with so many orders that change so often (0: never)."""
+    arguments = [sys.executable, "-m", "gateway.demo.backend", "--port", "0", "--orders", str(orders)]
+    arguments += ["--seed", "1", "--simulate-every", str(simulate_every_seconds)]
+    return Kind("backend", lambda _: Launch(arguments))
+
+
+KINDS = {"gateway": gateway_on("memory://"), "baseline": python_server("baseline", BASELINE)}
 
 
 class Server:
     """One server process, as a context manager: serving when entered, ended when left, whatever happened.
 
-    `kind` names it, and says how to start it where no `arguments` do. Raises RunFailedError where it does not
-    start, with the end of what it said.
+    What is measured is the process with its children. Raises RunFailedError where it does not start, with
+    the end of what it said.
     """
 
-    def __init__(self, kind: str, core: int, arguments: Command | None = None) -> None:
-        self.kind = kind
-        self._arguments = arguments or (lambda folder: command(kind, folder))
+    def __init__(self, kind: Kind, core: int) -> None:
+        self.kind = kind.name
+        self.dialect = kind.dialect
+        self._launch = kind.launch
         self.address = Address("", 0)
         self._core = core
+        self._children = 0
         self._folder = Path()
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -100,11 +118,12 @@ class Server:
         try:
             self._process = self._start()
             os.sched_setaffinity(self.pid, {self._core})
-            self.address = self._wait_for_address()
-            # Threads that began before the mask was set have their own.
-            for task in os.listdir(f"/proc/{self.pid}/task"):
-                with contextlib.suppress(ProcessLookupError):
-                    os.sched_setaffinity(int(task), {self._core})
+            self._wait_until_serving()
+            # Threads and processes that began before the mask was set have their own.
+            for pid in self.pids():
+                for task in os.listdir(f"/proc/{pid}/task"):
+                    with contextlib.suppress(ProcessLookupError):
+                        os.sched_setaffinity(int(task), {self._core})
         except BaseException:
             self._stop()
             raise
@@ -121,27 +140,22 @@ class Server:
         assert self._process is not None
         return self._process.pid
 
+    def pids(self) -> list[int]:
+        """The process and its children."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        return [self.pid, *(int(child) for child in children)]
+
     def cpu(self) -> CpuTime:
-        """User and system time so far, of all threads.
+        """User and system time so far, of all threads and of the children.
 
         The total is the process's POSIX CPU clock (clock_getcpuclockid(3)), which /proc/PID/stat shows in
         steps of 10 ms: a single event of one stream takes less than one of those.
         """
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        system_ns = int(fields[12]) * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
-        waited_ns = int(Path(f"/proc/{self.pid}/schedstat").read_text().split()[1])
-        return CpuTime(time.clock_gettime_ns((~self.pid << 3) | 2), system_ns, waited_ns)
+        return CpuTime(*(sum(times) for times in zip(*map(_cpu_of, self.pids()), strict=True)))
 
     def resident_bytes(self) -> int:
-        """Resident memory: Rss of /proc/PID/smaps_rollup. Socket buffers are the kernel's, not in it."""
-        for line in Path(f"/proc/{self.pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Rss:"):
-                return int(line.split()[1]) * 1024
-        raise RunFailedError(f"/proc/{self.pid}/smaps_rollup has no Rss")
-
-    def children(self) -> int:
-        """How many processes it has started: their CPU and memory would not be in ours."""
-        return len(Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split())
+        """Resident memory of all: Rss of smaps_rollup. Socket buffers are the kernel's, not in it."""
+        return sum(map(_resident_bytes_of, self.pids()))
 
     def last_words(self) -> str:
         """The end of what it wrote to stderr, for a message about a failure."""
@@ -150,27 +164,43 @@ class Server:
         return ""
 
     def _start(self) -> subprocess.Popen[bytes]:
-        arguments = self._arguments(self._folder)
+        launch = self._launch(self._folder)
+        self._children = launch.children
+        if launch.listener is not None:
+            self.address = Address(*launch.listener.getsockname())
         # Files and not pipes: nobody reads a pipe while the loop runs, and a full one would stop the server.
-        with (self._folder / "stdout").open("wb") as out, (self._folder / "stderr").open("wb") as err:
+        with (
+            launch.listener or contextlib.nullcontext(),
+            (self._folder / "stdout").open("wb") as out,
+            (self._folder / "stderr").open("wb") as err,
+        ):
             try:
                 return subprocess.Popen(
-                    arguments, stdin=subprocess.DEVNULL, stdout=out, stderr=err, cwd=self._folder
+                    launch.arguments,
+                    stdin=subprocess.DEVNULL,
+                    stdout=out,
+                    stderr=err,
+                    cwd=self._folder,
+                    env=os.environ | (launch.environment or {}),
+                    pass_fds=[launch.listener.fileno()] if launch.listener else [],
                 )
             except OSError as error:
                 raise RunFailedError(f"the {self.kind} can't be started: {error}") from error
 
-    def _wait_for_address(self) -> Address:
+    def _wait_until_serving(self) -> None:
+        """Until its address is known and its children are there; RunFailedError where it ends before."""
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             if match := _ADDRESS.search((self._folder / "stdout").read_bytes()):
-                return Address(match[1].decode(), int(match[2]))
+                self.address = Address(match[1].decode(), int(match[2]))
+            if self.address.port and len(self.pids()) > self._children:
+                return
             if self._process is not None and self._process.poll() is not None:
                 code = self._process.returncode
                 raise RunFailedError(f"the {self.kind} ended with {code}:\n{self.last_words()}")
             time.sleep(0.02)
         raise RunFailedError(
-            f"the {self.kind} printed no address within {START_SECONDS:.0f} s:\n{self.last_words()}"
+            f"the {self.kind} did not serve within {START_SECONDS:.0f} s:\n{self.last_words()}"
         )
 
     def _stop(self) -> None:
@@ -187,3 +217,17 @@ class Server:
                 process.kill()
                 process.wait()
             shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _cpu_of(pid: int) -> CpuTime:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    system_ns = int(fields[12]) * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+    waited_ns = int(Path(f"/proc/{pid}/schedstat").read_text().split()[1])
+    return CpuTime(time.clock_gettime_ns((~pid << 3) | 2), system_ns, waited_ns)
+
+
+def _resident_bytes_of(pid: int) -> int:
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Rss:"):
+            return int(line.split()[1]) * 1024
+    raise RunFailedError(f"/proc/{pid}/smaps_rollup has no Rss")

@@ -21,6 +21,8 @@ from urllib.parse import urlencode
 import psycopg2
 import redis
 
+from loadtests.bench import UsageError
+
 START_SECONDS = 30.0
 STOP_SECONDS = 20.0
 USER = "tidegate"
@@ -29,7 +31,7 @@ PORT_ATTEMPTS = 5
 REDIS_PROGRAMS = ("redis-server", "valkey-server")
 
 
-class StoreMissingError(Exception):
+class StoreMissingError(UsageError):
     """There is no such server here, or it does not start; the message is for people."""
 
 

@@ -38,6 +38,7 @@ class StreamState(NamedTuple):
     against the positions in their ids. `expected` has the next number of each lane; `missing` the
     (lane, number) skipped so far, lost unless they come late; `position` is the last event's;
     `entity` the only one whose events may come ("": any).
+    `positioned`: events carry an `id` with their position, as the gateway's do.
     `left` counts what the current HTTP chunk still holds, with its CRLF; `line` is an unfinished chunk-size
     line and `tail` an unfinished event.
     """
@@ -50,6 +51,7 @@ class StreamState(NamedTuple):
     line: bytes = b""
     tail: bytes = b""
     missing: frozenset[tuple[int, int]] = frozenset()
+    positioned: bool = True
 
 
 class Step(NamedTuple):
@@ -91,13 +93,19 @@ def parse_head(data: bytes) -> tuple[Head, bytes] | None:
     return Head(status, {name.strip().lower(): value.strip() for name, _, value in pairs}), rest
 
 
-def start(expected: tuple[int, ...], entity: str, head: Head) -> StreamState:
-    """The state of a stream whose response has begun; raises MalformedError where it is no event stream."""
+def start(
+    expected: tuple[int, ...], entity: str, head: Head, *, greets: bool = True, positioned: bool = True
+) -> StreamState:
+    """The state of a stream whose response has begun; raises MalformedError where it is no event stream.
+
+    `greets` and `positioned` say whether the server sends `connected` first, and positions in its events.
+    """
     kind = head.headers.get("content-type", "")
     if head.status != 200 or not kind.startswith("text/event-stream"):
         raise MalformedError(f"answered {head.status} {kind or 'without a type'} instead of an event stream")
     chunked = head.headers.get("transfer-encoding", "").lower() == "chunked"
-    return StreamState(expected, entity, left=0 if chunked else UNFRAMED)
+    left = 0 if chunked else UNFRAMED
+    return StreamState(expected, entity, connected=not greets, left=left, positioned=positioned)
 
 
 def advance(state: StreamState, data: bytes) -> Step:
@@ -175,8 +183,8 @@ def _take(step: Step, name: str, data: bytes) -> Step:
         return step._replace(state=step.state._replace(connected=True))
     if not step.state.connected:
         return _wrong(step, "reordered", f"{name} came before connected")
-    event = _published(data)
     state = step.state
+    event = _published(data, state.positioned)
     if state.entity and event.entity != state.entity:
         return _wrong(step, "misdirected", f"{event.entity} came to a stream of {state.entity}")
     step = step._replace(sent_ns=(*step.sent_ns, event.sent_ns))
@@ -185,11 +193,11 @@ def _take(step: Step, name: str, data: bytes) -> Step:
     counted = _count(step, event.lane, event.number)
     if event.number < state.expected[event.lane]:
         return counted  # late or again: its position would only say so once more
-    return _order(counted, event.position)
+    return _order(counted, event.position) if state.positioned else counted
 
 
 class _Published(NamedTuple):
-    """What the check needs of an event that the benchmark published."""
+    """What the check needs of an event that the benchmark published. `entity` is "" where it has none."""
 
     entity: str
     position: tuple[int, int]
@@ -198,13 +206,13 @@ class _Published(NamedTuple):
     sent_ns: int
 
 
-def _published(data: bytes) -> _Published:
+def _published(data: bytes, positioned: bool) -> _Published:
     try:
         event: dict[str, Any] = orjson.loads(data)
-        major, minor = event["id"].partition(":")[2].split("-")
+        major, minor = event["id"].partition(":")[2].split("-") if positioned else (0, 0)
         inner = event["data"]
         return _Published(
-            f"{event['entityType']}:{event['entityId']}",
+            f"{event['entityType']}:{event['entityId']}" if "entityType" in event else "",
             (int(major), int(minor)),
             int(inner["lane"]),
             int(inner["seq"]),

@@ -13,7 +13,7 @@ from loadtests.clients import Connection, Relay, Traffic, connect, follow, poll,
 from loadtests.crowd import Address, RunFailedError
 from loadtests.freshness import MARKED, Changes, Viewer, mark, percentiles
 from loadtests.measure import LossError
-from loadtests.server import CpuTime, Server, backend_command, gateway_command
+from loadtests.server import CpuTime, Server, backend, gateway
 
 DIRECT = "polling the upstream"
 THROUGH = "polling through the gateway"
@@ -131,9 +131,7 @@ class _Trial:
 
     async def run(self) -> Cost:
         async with AsyncExitStack() as stack:
-            self._backend = stack.enter_context(
-                Server("backend", self._core, backend_command(self._sizes.orders, 0))
-            )
+            self._backend = stack.enter_context(Server(backend(self._sizes.orders, 0), self._core))
             target, path = self._backend.address, UPSTREAM_PATH
             if self._way != DIRECT:
                 self._gateway = await self._start_gateway(stack)
@@ -152,7 +150,7 @@ class _Trial:
             entity=ENTITY,
             interval_s=self._gateway_interval_s,
         )
-        return stack.enter_context(Server("gateway", self._core, gateway_command(config)))
+        return stack.enter_context(Server(gateway(config), self._core))
 
     @asynccontextmanager
     async def _clients(self, target: Address, path: str) -> AsyncIterator[None]:

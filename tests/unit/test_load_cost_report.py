@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
+from loadtests.bench import UsageError
 from loadtests.cost_report import CostReport, as_markdown, as_svg, merged
-from loadtests.fanout import UsageError
 from loadtests.migration_cost import parse, sizes_of
 from loadtests.picture import Panel, bars
 from loadtests.ways import DIRECT, PUSH, THROUGH, WAYS, Cost, Sizes, intervals

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from loadtests.fanout import UsageError
+from loadtests.bench import UsageError
 from loadtests.log_loads import Result
 from loadtests.log_report import LogReport, as_markdown, disturbances, verdicts
 from loadtests.logs import parse, wanted_logs

@@ -1,0 +1,24 @@
+"""Where servers under test differ in how they are spoken to."""
+
+from typing import NamedTuple
+
+EVENTS_PATH = "/api/v1/sync/events"
+
+
+class Dialect(NamedTuple):
+    """How one kind of server is asked; the defaults are the gateway's protocol (docs/protocol.md, 4 and 6).
+
+    `greets`: the first event of a stream is `connected`; without it a stream counts as open with its head.
+    `positions`: the published events come back with an `id` whose position gives their order over all
+    connections that publish; without it only the order of each connection's own events can be checked.
+    `accepted`: the statuses that say that an event was taken.
+    """
+
+    stream_path: str = EVENTS_PATH
+    publish_path: str = EVENTS_PATH
+    greets: bool = True
+    positions: bool = True
+    accepted: frozenset[int] = frozenset({201})
+
+
+GATEWAY = Dialect()

@@ -1,0 +1,204 @@
+"""Measures the gateway side by side with what else a team would pick, in one run.
+
+    python loadtests/peers.py                  1,000, 8,000 and, where descriptors allow, 16,000 streams
+    python loadtests/peers.py --quick          a minute or two, for a first look
+    python loadtests/peers.py --only gateway,nchan --streams 8000 --rounds 5
+
+Peers: nginx with nchan, Node's better-sse, sse-starlette on uvicorn, the aiohttp-sse baseline, and for
+connecting a bare aiohttp handler. One that is not here is installed into loadtests/results/peers, or named
+as missing with the reason. Every server has one core, this process another; every stream checks that it gets
+every event once and in order. Exit codes: 0 measured (whether the targets are met or not); 1 a server
+lost, doubled or reordered an event, or failed; 2 the options or the machine's limits do not allow the run.
+"""
+
+import argparse
+import gc
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+# `python loadtests/peers.py` puts loadtests itself on the path, not the directory that holds the package.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from loadtests import bench
+from loadtests.answers import measure_answers
+from loadtests.crowd import RunFailedError
+from loadtests.dialect import Dialect
+from loadtests.measure import LANES
+from loadtests.peer_measure import BURST_EVENTS, EVENT_BYTES, LOADS, Amounts, measure_peer
+from loadtests.peer_report import PeerReport, as_markdown
+from loadtests.peer_servers import better_sse, nchan, starlette_sse
+from loadtests.peer_servers.peer import MissingError, Peer
+from loadtests.progress import Progress
+from loadtests.report import describe_machine
+from loadtests.server import KINDS, python_server
+
+INSTALLED = bench.RESULTS / "peers"
+BARE = python_server(
+    "bare aiohttp", Path(__file__).parent / "peer_servers" / "bare_aiohttp.py", dialect=Dialect(greets=False)
+)
+REQUESTS = 8_000
+# In the order of a round; every second round goes backwards.
+NAMES = ("gateway", "nchan", "better-sse", "sse-starlette", "baseline", "bare aiohttp")
+INSTALLERS: dict[str, Callable[[Path], Peer]] = {
+    "nchan": nchan.prepare,
+    "better-sse": better_sse.prepare,
+    "sse-starlette": starlette_sse.prepare,
+}
+MORE_STREAMS = 16_000
+
+FULL = Amounts(
+    single_deliveries=320_000,
+    burst_deliveries=320_000,
+    full_deliveries={
+        "gateway": 16_000_000,
+        "nchan": 2_000_000,
+        "better-sse": 600_000,
+        "sse-starlette": 300_000,
+        "baseline": 300_000,
+    },
+    publish_seconds=8.0,
+)
+QUICK = Amounts(
+    single_deliveries=20_000,
+    burst_deliveries=20_000,
+    full_deliveries={
+        "gateway": 2_000_000,
+        "nchan": 200_000,
+        "better-sse": 60_000,
+        "sse-starlette": 40_000,
+        "baseline": 40_000,
+    },
+    publish_seconds=2.0,
+)
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The options."""
+    parser = argparse.ArgumentParser(description="Measures the gateway side by side with its peers.")
+    parser.add_argument("--streams", help="numbers of streams, by commas (1000,8000,16000; quick: 200,1000)")
+    parser.add_argument("--rounds", type=int, help="fresh servers of each kind, in turns (3; quick: 1)")
+    parser.add_argument("--only", default=",".join(NAMES), help=f"some of: {', '.join(NAMES)} (all)")
+    parser.add_argument("--quick", action="store_true", help="a short run with smaller numbers")
+    return parser.parse_args(arguments)
+
+
+def stream_counts(options: argparse.Namespace) -> list[int]:
+    """The numbers of streams; 16,000 only where the limit of open files allows it, unless asked for."""
+    if options.streams:
+        return bench.number_list(options.streams, "--streams")
+    if options.quick:
+        return [200, 1000]
+    counts = [1000, 8000]
+    if bench.allows(MORE_STREAMS):
+        counts.append(MORE_STREAMS)
+    else:
+        print(f"{MORE_STREAMS:,} streams are left out: the limit of open files is too low.", file=sys.stderr)
+    return counts
+
+
+def prepare(names: Sequence[str], progress: Progress) -> tuple[list[Peer], dict[str, str]]:
+    """The servers that can be measured, in the order asked for, and why the others can't."""
+    found, missing = [], {}
+    for name in names:
+        if name == BARE.name:
+            found.append(Peer(BARE, ""))
+        elif name in KINDS:
+            found.append(Peer(KINDS[name], ""))
+        else:
+            progress.phase(f"{name}: looking for it, installing where need be")
+            try:
+                found.append(INSTALLERS[name](INSTALLED / name))
+            except MissingError as error:
+                missing[name] = str(error)
+                progress.phase(f"{name} is missing: {error}")
+    return found, missing
+
+
+def describe_sizes(amounts: Amounts, counts: list[int], rounds: int) -> list[str]:
+    """What was done, in words."""
+    at = ", ".join(f"{count:,}" for count in counts)
+    singles = ", ".join(str(amounts.singles(count)) for count in counts)
+    return [
+        f"Rounds: {rounds}, each with fresh servers, in turns, every second one backwards; medians. One core "
+        "for the server with all its processes and threads, another for the generator.",
+        f"Every stream of one channel gets every event, {EVENT_BYTES} bytes of JSON, published over HTTP, "
+        f"one a request. At {at} streams: {singles} single "
+        "events, each when all have had the last one, after a pause as long as that took; "
+        f"{', '.join(str(amounts.bursts(count)) for count in counts)} bursts of {BURST_EVENTS}, likewise; "
+        f"then as fast as {LANES} keep-alive connections can, for at most {amounts.publish_seconds:.0f} s or "
+        + ", ".join(f"{most:,} ({name})" for name, most in amounts.full_deliveries.items())
+        + " deliveries.",
+        "Heartbeats as each ships: gateway, baseline and sse-starlette every 15 s, better-sse every 10 s, "
+        "nchan none. Connecting: 64 at once, until the stream is subscribed. Plain answers: "
+        f"{REQUESTS:,} requests a round over {LANES} connections, the next when the last is answered.",
+    ]
+
+
+def measure(
+    report: PeerReport, peers: list[Peer], counts: list[int], rounds: int, core: int, amounts: Amounts
+) -> None:
+    """Fills the report as it goes. A server that fails at a number of streams is not asked for it again."""
+    progress = Progress()
+    try:
+        for count in counts:
+            failed: set[str] = set()
+            for number in range(rounds):
+                for peer in peers if number % 2 == 0 else peers[::-1]:
+                    name = peer.kind.name
+                    if name in failed:
+                        continue
+                    loads = LOADS if name in amounts.full_deliveries else ()
+                    found = measure_peer(peer.kind, count, core, amounts, loads, progress)
+                    report.add(found)
+                    if found.problems:
+                        failed.add(name)
+        if {"gateway", BARE.name} <= {peer.kind.name for peer in peers}:
+            report.answers += measure_answers(BARE, core, rounds, REQUESTS, progress)
+    except (RunFailedError, OSError) as error:  # OSError: sockets and /proc of a server that fell
+        report.problems.append(f"plain answers: {error}")
+    finally:
+        report.seconds = progress.elapsed_s
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measures, prints, writes; gives the exit code."""
+    names = [name for name in NAMES if name in options.only.split(",")]
+    if not names or set(options.only.split(",")) - set(NAMES):
+        raise bench.UsageError(f"--only takes some of {', '.join(NAMES)}, not {options.only!r}")
+    rounds = options.rounds if options.rounds is not None else (1 if options.quick else 3)
+    if rounds < 1:
+        raise bench.UsageError("--rounds takes a number from 1")
+    counts = stream_counts(options)
+    bench.raise_descriptor_limit(counts[-1])
+    amounts = QUICK if options.quick else FULL
+    peers, missing = prepare(names, Progress())
+    report = PeerReport(
+        command=shlex.join(["python", "loadtests/peers.py", *sys.argv[1:]]),
+        date=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        machine=describe_machine(),
+        versions=[peer.version for peer in peers if peer.version],
+        missing=missing,
+        sizes=describe_sizes(amounts, counts, rounds),
+    )
+    core, _ = bench.choose_cores()
+    # Only reference counts here: a collection of 8,000 streams would show up as a latency of the server.
+    gc.disable()
+    measure(report, peers, counts, rounds, core, amounts)
+    print(as_markdown(report))
+    print(f"Results: {bench.write_json('peers', report.date, report.as_json())}", file=sys.stderr)
+    if report.problems:
+        print("FAILED: " + "\n  ".join(report.problems), file=sys.stderr)
+        return 1
+    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; see the module's text for the exit codes."""
+    return bench.exit_code(lambda: run(parse(arguments)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

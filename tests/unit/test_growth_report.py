@@ -1,0 +1,87 @@
+"""The growths' page: medians, a table, a plot and a sentence for each, and the storm's target."""
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from loadtests.growth_measure import Points
+from loadtests.growth_report import (
+    SUBJECTS,
+    GrowthReport,
+    as_markdown,
+    medians,
+    plot,
+    sentence,
+    verdicts,
+    write_plots,
+)
+
+SIZES = next(subject for subject in SUBJECTS if subject.name == "sizes")
+MACHINE = {"cpu": "a processor", "cores": 2, "memoryGiB": 4.0, "kernel": "6", "python": "3", "packages": {}}
+
+
+def delivery(total: float, kernel: float = 1.0) -> dict[str, float]:
+    return {"CPU µs/delivery": total, "user µs": total - kernel, "kernel µs": kernel}
+
+
+def report(**passes: list[Points]) -> GrowthReport:
+    return GrowthReport("python loadtests/growth.py", "2026-11-20T10:00:00Z", MACHINE, passes=passes)
+
+
+def storm(ratio: float) -> Points:
+    return {
+        clients: {
+            "CPU µs/client": 300.0,
+            "CPU µs/client without cursors": 200.0,
+            "times without cursors": ratio,
+        }
+        for clients in (1, 8_000)
+    }
+
+
+def test_figures_are_medians_over_the_passes() -> None:
+    found = medians([{100: delivery(us)} for us in (9.0, 50.0, 10.0)])
+
+    assert found[100]["CPU µs/delivery"] == 10.0
+
+
+def test_each_subject_has_a_table_a_plot_and_a_sentence() -> None:
+    page = as_markdown(report(sizes=[{100: delivery(10.0), 1_000: delivery(100.0)}]))
+
+    assert "### Size of an event" in page
+    assert "| 1,000 | 100 | 99.00 | 1.00 |" in page
+    assert "![Size of an event](growth-sizes.svg)" in page
+    assert "CPU µs/delivery is proportional to the bytes of an event" in page
+
+
+def test_what_was_not_measured_is_not_on_the_page(tmp_path: Path) -> None:
+    made = report(sizes=[{100: delivery(10.0)}])
+
+    assert "Distinct selectors" not in as_markdown(made)
+    assert [path.name for path in write_plots(made, tmp_path)] == ["growth-sizes.svg"]
+
+
+def test_a_kernel_part_below_what_can_be_measured_is_left_out_of_the_plot() -> None:
+    points = {100: delivery(10.0, kernel=0.0), 1_000: delivery(11.0)}
+
+    root = ElementTree.fromstring(plot(SIZES, points))
+
+    assert len(root.findall("{http://www.w3.org/2000/svg}circle")) == 5
+
+
+def test_one_point_has_no_shape() -> None:
+    assert sentence(SIZES, {100: delivery(10.0)}).startswith("One point says nothing")
+
+
+@pytest.mark.parametrize(("ratio", "reached"), [(2.9, True), (3.1, False)])
+def test_the_storm_of_returning_clients_has_a_target(ratio: float, reached: bool) -> None:
+    (verdict,) = verdicts(report(replays=[storm(ratio)]))
+
+    assert verdict.target.startswith("8,000 clients resuming")
+    assert verdict.measured == f"{ratio:.2f} times (in the server's CPU 1.50)"
+    assert verdict.met is reached
+
+
+def test_without_replays_there_is_no_verdict_on_them() -> None:
+    assert verdicts(report(sizes=[{100: delivery(10.0)}])) == []
