@@ -21,6 +21,7 @@ from gateway.events import ORIGIN, Event, Position, Record
 from gateway.log import ONCE_SECONDS, Appended, Bounds, Figure
 from gateway.logs import log_event
 from gateway.once import conflict
+from gateway.stored import to_payload
 from gateway.supervisor import Supervisor
 
 BLOCK_SECONDS = 2.0
@@ -100,12 +101,12 @@ class RedisLog:
     async def append(self, events: Sequence[Event]) -> list[Position]:
         if not events:
             return []
-        return await self._writer.append([stream.to_payload(event) for event in events])
+        return await self._writer.append([to_payload(event) for event in events])
 
     async def append_once(self, events: Sequence[Event], key: str, digest: bytes) -> Appended:
         if not events:
             return Appended([], replayed=False)
-        payloads = [stream.to_payload(event) for event in events]
+        payloads = [to_payload(event) for event in events]
         # Who calls: its own append, of which the answer was lost, is no repetition.
         call = f"{digest.hex()}/{secrets.token_hex(8)}"
         first, is_own = await self._send(call, payloads, hashlib.sha256(key.encode()).hexdigest())

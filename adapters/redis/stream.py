@@ -11,20 +11,9 @@ from typing import Any, NamedTuple
 import orjson
 
 from gateway.errors import LogError, TrimmedError
-from gateway.events import ORIGIN, Event, Position, Record
+from gateway.events import ORIGIN, Position, Record
+from gateway.stored import from_payload
 
-_MEMBERS = {
-    "event_type": "eventType",
-    "entity_type": "entityType",
-    "entity_id": "entityId",
-    "action": "action",
-    "timestamp": "timestamp",
-    "data": "data",
-    "previous": "previous",
-    "source": "source",
-    "actor": "actor",
-    "metadata": "metadata",
-}
 _MINOR_MAX = 2**64 - 1
 
 STATE_FIELDS = ("epoch", "last", "number", "floor", "floor_number", "relayed")
@@ -79,20 +68,10 @@ class Hole(NamedTuple):
     floor_number: int
 
 
-def to_payload(event: Event) -> bytes:
-    """The event as JSON (docs/protocol.md, section 1, without `id`); what it does not have is left out.
-
-    Raises TypeError where it can't be written as JSON; the border has checked that it can.
-    """
-    given = ((name, getattr(event, attribute)) for attribute, name in _MEMBERS.items())
-    return orjson.dumps({name: value for name, value in given if value is not None})
-
-
 def to_record(entry: Entry) -> Record:
     """The record that an entry holds. Raises LogError where Tidegate did not write it."""
     try:
-        members = orjson.loads(entry.payload)
-        event = Event(**{attribute: members.get(name) for attribute, name in _MEMBERS.items()})
+        event = from_payload(entry.payload)
     except (orjson.JSONDecodeError, AttributeError) as error:
         raise LogError(f"The entry {entry.position} of the log's stream is no event.") from error
     return Record(entry.position, event)

@@ -8,6 +8,7 @@ from adapters.redis.connection import RedisConnection
 from adapters.redis.trimmer import Trimmer
 from gateway.errors import LogError, TargetMoved
 from gateway.events import Cursor, Record
+from gateway.stored import to_payload
 from gateway.supervisor import Supervisor
 
 
@@ -62,9 +63,7 @@ class RedisTarget:
         self._epoch = start.epoch
 
     async def append_at(self, records: Sequence[Record], after: Cursor) -> None:
-        entries = [
-            text for record in records for text in (str(record.position), stream.to_payload(record.event))
-        ]
+        entries = [text for record in records for text in (str(record.position), to_payload(record.event))]
         is_done = await self._connection.script(
             "append_at",
             (self._state_key, self._stream(after.epoch)),

@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 
 from adapters.sqlite.mark import Mark, is_at
 from adapters.sqlite.problems import translated
-from adapters.sqlite.stored import from_body
 from gateway.errors import LogError
 from gateway.events import ORIGIN, Cursor, Position, Record
 from gateway.log import ONCE_SECONDS
 from gateway.once import MAX_KEYS
+from gateway.stored import from_payload
 
 SCHEMA_VERSION = 1
 TRIM_BATCH = 1000
@@ -289,7 +289,7 @@ class EventFile:
             if number < self.state.floor:
                 return None
             rows = self._db.execute(_statement("read"), (number, limit))
-            return [Record(Position(major, minor), from_body(body)) for major, minor, body in rows]
+            return [Record(Position(major, minor), from_payload(body)) for major, minor, body in rows]
 
     @property
     def _db(self) -> sqlite3.Connection:

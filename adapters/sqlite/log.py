@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from adapters.sqlite.file import Batch, Connect, EventFile, FileLost, Key, State, connect
-from adapters.sqlite.stored import to_body
 from gateway.clock import Clock
 from gateway.errors import LogError, TrimmedError
 from gateway.events import Event, Position, Record
 from gateway.log import Appended, Bounds, Figure
 from gateway.logs import log_event
 from gateway.once import Once
+from gateway.stored import to_payload
 from gateway.supervisor import Supervisor
 
 TRIM_SECONDS = 30.0
@@ -146,7 +146,7 @@ class SqliteLog:
         if not events:
             return []
         done: asyncio.Future[list[Position]] = self._loop.create_future()
-        batch = Batch([to_body(event) for event in events], key)
+        batch = Batch([to_payload(event).decode() for event in events], key)
         self._waiting.append(_Waiting(events, batch, done))
         # One job each: the first takes all that wait, and the others find nothing left.
         self._thread.submit(self._commit)

@@ -1,4 +1,4 @@
-"""An event as it stands in the file: the JSON of docs/protocol.md, section 1, without its id."""
+"""An event as a log keeps it: the JSON of docs/protocol.md, section 1, without its id."""
 
 import orjson
 
@@ -18,16 +18,19 @@ _MEMBERS = {
 }
 
 
-def to_body(event: Event) -> str:
+def to_payload(event: Event) -> bytes:
     """The event as JSON; members that it does not have are left out.
 
     Raises TypeError where it can't be written as JSON; the border has checked that it can.
     """
     given = ((name, getattr(event, attribute)) for attribute, name in _MEMBERS.items())
-    return orjson.dumps({name: value for name, value in given if value is not None}).decode()
+    return orjson.dumps({name: value for name, value in given if value is not None})
 
 
-def from_body(body: str) -> Event:
-    """The event that `to_body` wrote."""
-    members = orjson.loads(body)
+def from_payload(payload: bytes | str) -> Event:
+    """The event that `to_payload` wrote.
+
+    Raises orjson.JSONDecodeError or AttributeError where something else wrote it.
+    """
+    members = orjson.loads(payload)
     return Event(**{attribute: members.get(name) for attribute, name in _MEMBERS.items()})
