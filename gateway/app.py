@@ -56,7 +56,7 @@ from gateway.parts import (
 from gateway.pollers import Pollers
 from gateway.process import collect_garbage_rarely, raise_descriptor_limit
 from gateway.replays import Replays
-from gateway.server import PROBLEMS, GatewayRunner
+from gateway.server import PROBLEMS, GatewayRunner, GatewaySite
 from gateway.settings import Settings
 from gateway.shared import SharedStore
 from gateway.store_metrics import StoreCollector
@@ -67,8 +67,6 @@ _log = logging.getLogger(__name__)
 
 BODY_SECONDS = 10.0
 """How long a request body may take to arrive."""
-DEAD_PEER_SECONDS = 30.0
-"""How much longer than `stream.stall_seconds` a peer may acknowledge nothing before the kernel gives up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +265,6 @@ def _stream_handler(
         debounce_ms=settings.hints.debounce_ms,
         max_wait_ms=settings.hints.max_wait_ms,
         write_buffer_bytes=settings.stream.write_buffer_bytes,
-        dead_peer_seconds=settings.stream.stall_seconds + DEAD_PEER_SECONDS,
         hand_over=hand_over,
     )
     return StreamHandler(
@@ -355,7 +352,8 @@ async def serve(
     try:
         await runner.setup()
         host, port = settings.server.host, settings.server.port
-        site = web.TCPSite(runner, host, port, backlog=4096, reuse_port=reuse_port or None)
+        stall_seconds = settings.stream.stall_seconds
+        site = GatewaySite(runner, host, port, stall_seconds, reuse_port=reuse_port or None)
         await site.start()
         collect_garbage_rarely()
         announce(address_of(host, runner.addresses[0][1]))

@@ -67,6 +67,8 @@ class Components:
         self._owned = owned
         self._flags = flags
         self._plans: LRUCache[Hashable, Plan] = LRUCache(_MAX_PLANS)
+        self._recent: LRUCache[Asked, Plan] = LRUCache(_MAX_PLANS)
+        self._recent_flags = Flags()
         self._owners: dict[str, list[str]] = {}
         for component, entity_types in sorted(owned.items()):
             for entity_type in entity_types:
@@ -97,6 +99,17 @@ class Components:
 
     def plan(self, asked: Asked) -> Plan:
         """How this caller gets its events now."""
+        flags = self._flags()
+        if flags is not self._recent_flags:
+            # Nobody changes flags: as long as these are in force, the same is asked with the same result.
+            self._recent_flags = flags
+            self._recent.clear()
+        plan = self._recent.get(asked)
+        if plan is None:
+            plan = self._recent[asked] = self._decide(asked)
+        return plan
+
+    def _decide(self, asked: Asked) -> Plan:
         belongs = self._belongs(asked)
         decisions = {component: self.decision(component, asked.caller) for component in belongs}
         retired = frozenset(component for component in belongs if self.is_retired(component))

@@ -1,6 +1,7 @@
 """aiohttp's server, set up for this gateway: what is not HTTP is answered with a problem too (RFC 9457)."""
 
 import logging
+import socket
 from collections import Counter
 from typing import Any
 
@@ -19,6 +20,10 @@ SHUTDOWN_SECONDS = 2.0
 """How long requests other than streams and long polls may take to end while the server stops."""
 
 
+BACKLOG = 4096
+"""How many clients may wait to be accepted, as after a restart when all come back."""
+DEAD_PEER_SECONDS = 30.0
+"""How much longer than a client that does not read a peer may acknowledge nothing."""
 LINGERING_SECONDS = 2.0
 """How long the rest of a refused request is read, so that the client gets to see the answer."""
 
@@ -80,6 +85,7 @@ class GatewayRunner(web.AppRunner):
             handler_cancellation=True,
             keepalive_timeout=KEEPALIVE_SECONDS,
             lingering_time=LINGERING_SECONDS,
+            tcp_keepalive=False,  # the listening socket has it, and all that it accepts
             shutdown_timeout=SHUTDOWN_SECONDS,
             **kwargs,
         )
@@ -91,3 +97,30 @@ class GatewayRunner(web.AppRunner):
         assert isinstance(server, _Server)
         server.problems = self._problems
         return server
+
+
+class GatewaySite(web.TCPSite):
+    """Where a runner listens. What it accepts inherits its socket's options (Linux, tcp(7)).
+
+    So a connection costs no system calls for them. The kernel asks silent peers whether they are there, and
+    ends a connection whose peer has acknowledged nothing for `stall_seconds` and DEAD_PEER_SECONDS.
+    """
+
+    def __init__(
+        self,
+        runner: GatewayRunner,
+        host: str,
+        port: int,
+        stall_seconds: float,
+        *,
+        reuse_port: bool | None = None,
+    ) -> None:
+        super().__init__(runner, host, port, backlog=BACKLOG, reuse_port=reuse_port)
+        self._dead_peer_ms = round((stall_seconds + DEAD_PEER_SECONDS) * 1000)
+
+    async def start(self) -> None:
+        await super().start()
+        for listener in getattr(self._server, "sockets", ()):
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            if hasattr(socket, "TCP_USER_TIMEOUT"):
+                listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, self._dead_peer_ms)

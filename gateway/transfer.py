@@ -47,20 +47,23 @@ class Transfer:
         self._current = current
         self._draw = draw
         self._selections: LRUCache[Selection, Selection] = LRUCache(_MAX_SHARED)
-        self._footings: LRUCache[Footing, Footing] = LRUCache(_MAX_SHARED)
+        self._footings: LRUCache[Asked, Footing] = LRUCache(_MAX_SHARED)
 
     def footing(self, asked: Asked) -> Footing:
         """What a stream that asks for this stands on now. Equal ones are one object while they are new.
 
         It is kept as long as the stream is open, and of a stream nothing else is.
         """
-        selection = (asked.selector, asked.named)
-        selector, named = self._selections.setdefault(selection, selection)
-        return self._shared(Asked(selector, named, asked.caller), self._components.plan(asked))
+        return self._shared(asked, self._components.plan(asked))
 
     def _shared(self, asked: Asked, plan: Plan) -> Footing:
-        footing = Footing(asked, plan)
-        return self._footings.setdefault(footing, footing)
+        footing = self._footings.get(asked)
+        if footing is None or footing.plan is not plan:
+            selection = (asked.selector, asked.named)
+            selector, named = self._selections.setdefault(selection, selection)
+            asked = Asked(selector, named, asked.caller)
+            footing = self._footings[asked] = Footing(asked, plan)
+        return footing
 
     def review(self, footing: Footing) -> Change | None:
         """See gateway.hub.Review."""

@@ -1,6 +1,9 @@
 """Content negotiation, as far as this gateway needs it (RFC 9110, section 12.5.1)."""
 
+from functools import lru_cache
 
+
+@lru_cache(maxsize=256)
 def accepts(header: str, media_type: str) -> bool:
     """Whether an Accept header admits `media_type`; none, or an empty one, admits everything.
 

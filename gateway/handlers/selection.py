@@ -33,12 +33,20 @@ class Selection:
         return f'<{url}>; rel="alternate"; type="text/event-stream"'
 
 
+_PARSED = web.RequestKey("selection", Selection)
+
+
 def parse_selection(request: web.Request, id_aliases: Mapping[str, str]) -> Selection:
-    """The request's selection. Raises BadParameter."""
+    """The request's selection, which is parsed once. Raises BadParameter."""
+    parsed: Selection | None = request.get(_PARSED)
+    if parsed is not None:
+        return parsed
     components = {
         name for joined in request.query.getall("component", []) for name in joined.split(",") if name
     }
-    return Selection(parse_selector(request.query, id_aliases), tuple(sorted(components)))
+    selection = Selection(parse_selector(request.query, id_aliases), tuple(sorted(components)))
+    request[_PARSED] = selection
+    return selection
 
 
 def given_cursor(request: web.Request, parameters: Sequence[str] = CURSOR_PARAMETERS) -> str | None:

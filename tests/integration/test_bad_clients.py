@@ -248,13 +248,12 @@ async def test_the_kernel_gives_up_a_peer_that_acknowledges_nothing(start_gatewa
     )
     async with Client(gateway.port).stream() as stream:
         await stream.connected()
-        timeout_ms = gateway.call(
-            lambda: (
-                transports[0].get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
-            )
-        )
+        sock = transports[0].get_extra_info("socket")
+        timeout_ms = gateway.call(lambda: sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT))
+        asks_the_silent = gateway.call(lambda: sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
 
     assert timeout_ms == 42_500
+    assert asks_the_silent
 
 
 async def test_clients_whose_process_is_killed_are_forgotten(client):

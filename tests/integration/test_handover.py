@@ -185,3 +185,7 @@ async def test_two_thousand_streams_that_come_and_go_leave_nothing(start_gateway
     await client.metric_becomes("tidegate_groups", 0)
     await eventually(nothing_is_left, "no task and no descriptor is left")
     assert await client.metric("tidegate_streams_opened_total") == 2001
+
+
+def test_aiohttp_still_sends_headers_with_what_follows_where_it_is_told_to():
+    assert web.StreamResponse._send_headers_immediately, "gateway/handlers/stream.py overrides this name"

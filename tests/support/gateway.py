@@ -18,7 +18,7 @@ from aiohttp import web
 from gateway.app import GATEWAY, create_app
 from gateway.clock import Clock
 from gateway.log import EventLog
-from gateway.server import GatewayRunner
+from gateway.server import GatewayRunner, GatewaySite
 from gateway.settings import Settings
 from tests.support.http import DEADLINE_SECONDS
 
@@ -114,7 +114,7 @@ class GatewayThread:
         assert isinstance(runner.server, web.Server)
         self.server = runner.server
         try:
-            await web.TCPSite(runner, "127.0.0.1", 0, backlog=1024).start()
+            await GatewaySite(runner, "127.0.0.1", 0, self._settings.stream.stall_seconds).start()
             self.port = runner.addresses[0][1]
             self._ready.set()
             await self._stop.wait()
