@@ -271,9 +271,12 @@ class Hub:
         try:
             subscriber.transport.write(payload)
         except (OSError, RuntimeError):
-            # uvloop raises RuntimeError for a handle that is closed before it says connection_lost.
-            self.counters.failed_writes += 1
-            self._forget(subscriber)
+            self._fail(subscriber)
+
+    def _fail(self, subscriber: Subscriber) -> None:
+        # uvloop raises RuntimeError for a handle that is closed before it says connection_lost.
+        self.counters.failed_writes += 1
+        self._forget(subscriber)
 
     # Turns
 
@@ -347,12 +350,17 @@ class Hub:
         self.counters.deliveries += len(outbox) * len(members)
         self.counters.hints += group.hinted * len(members)
         group.hinted = 0
+        live = State.LIVE
         for subscriber in members:
-            if subscriber.state is not State.LIVE:
+            if subscriber.state is not live:
                 continue
             if subscriber.number <= first:
                 subscriber.number = subscriber.told = last
-                self.write(subscriber, payload)
+                # `write` and `_spent`, written out: this runs once for each delivery there is.
+                try:
+                    subscriber.transport.write(payload)
+                except (OSError, RuntimeError):
+                    self._fail(subscriber)
             else:
                 # It caught up while the flush before this one ran, and has some of these entries already.
                 rest = [item for item in outbox if item[0] > subscriber.number]
@@ -360,7 +368,8 @@ class Hub:
                     frames = group.outbox_frames(rest, self._history, least=subscriber.told)
                     subscriber.number = subscriber.told = last
                     self.write(subscriber, group.framed(frames))
-            if self._spent():
+            self._writes_left -= 1
+            if self._writes_left <= 0:
                 yield
         group.giving = []
 
