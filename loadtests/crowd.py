@@ -272,7 +272,7 @@ class Crowd:
             )
         except MalformedError as error:
             raise RunFailedError(f"stream {opening.index}: {error}") from error
-        step = self._checker.advance(state, rest)
+        step = self._checker.begin(state, rest)
         stream = _Stream(opening.index, opening.sock, step.state)
         self.received += step.events
         self._report(stream.index, step.problems)

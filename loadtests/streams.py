@@ -152,6 +152,17 @@ def unchunk(left: int, line: bytes, data: bytes) -> tuple[bytes, int, bytes]:
     return b"".join(parts), left, line
 
 
+def first_chunk(data: bytes) -> int:
+    """How many bytes the HTTP chunk takes that `data` begins with; all of them where it is not complete."""
+    line, end, _ = data.partition(b"\n")
+    if not end:
+        return len(data)
+    try:
+        return min(len(data), len(line) + 1 + max(0, _chunk_size(line)))
+    except MalformedError:
+        return len(data)
+
+
 def _chunk_size(line: bytes) -> int:
     try:
         size = int(line.partition(b";")[0], 16)
@@ -266,6 +277,22 @@ class Checker:
     def __init__(self) -> None:
         self._states: dict[StreamState, StreamState] = {}
         self._answers: dict[tuple[int, int], tuple[StreamState, bytes, Step]] = {}
+
+    def begin(self, state: StreamState, data: bytes) -> Step:
+        """As `advance`, for the first bytes after a head.
+
+        The first chunk holds a greeting, which every stream has for itself; what comes with it they share,
+        as thousands do that resume at once.
+        """
+        at = len(data) if state.left == UNFRAMED else first_chunk(data)
+        greeting = advance(state, data[:at])
+        shared = self._states.setdefault(greeting.state, greeting.state)
+        if at == len(data):
+            return greeting._replace(state=shared)
+        step = self.advance(shared, data[at:])
+        return step._replace(
+            sent_ns=greeting.sent_ns + step.sent_ns, problems=greeting.problems + step.problems
+        )
 
     def advance(self, state: StreamState, data: bytes) -> Step:
         """As the function `advance`: the same answer, without parsing where the same was asked before."""

@@ -225,6 +225,35 @@ def test_the_checker_parses_equal_bytes_of_equal_streams_once() -> None:
     assert second is first
 
 
+@given(at=st.integers(0, 600), swap=st.booleans())
+def test_a_beginning_is_checked_as_any_other_bytes_are(at: int, swap: bool) -> None:
+    checker = Checker()
+    shared = event(1) + event(0) if swap else event(0) + event(1)
+    for greeting in (CONNECTED, CONNECTED.replace(b"e:1-0", b"e:22-0")):
+        text = chunks(greeting, shared)
+        new = start((0,), "", CHUNKED)
+        begun, plain = checker.begin(new, text[:at]), advance(new, text[:at])
+
+        assert begun == plain
+        assert checker.advance(begun.state, text[at:]) == advance(plain.state, text[at:])
+
+
+def test_what_comes_with_greetings_is_parsed_once() -> None:
+    checker = Checker()
+    new = start((0,), "", CHUNKED)
+    first = checker.begin(new, chunks(CONNECTED, event(0)))
+    second = checker.begin(new, chunks(CONNECTED.replace(b"e:1-0", b"e:2-0"), event(0)))
+
+    assert second.state is first.state
+    assert second.sent_ns == first.sent_ns
+
+
+def test_a_beginning_without_chunks_is_read_whole() -> None:
+    unframed = start((0,), "", Head(200, {"content-type": "text/event-stream"}))
+
+    assert Checker().begin(unframed, CONNECTED + event(0)).events == 1
+
+
 def test_a_response_head_is_read_when_it_is_whole() -> None:
     text = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\nrest"
 
