@@ -1,6 +1,7 @@
 """Measures the gateway side by side with what else a team would pick, in one run.
 
-    python loadtests/peers.py                  1,000, 8,000 and, where descriptors allow, 16,000 streams
+    python loadtests/peers.py                  some 20 minutes: 1,000, 8,000 and, where descriptors allow,
+                                               16,000 streams
     python loadtests/peers.py --quick          a minute or two, for a first look
     python loadtests/peers.py --only gateway,nchan --streams 8000 --rounds 5
 
@@ -9,6 +10,7 @@ connecting a bare aiohttp handler. One that is not here is installed into loadte
 as missing with the reason. Every server has one core, this process another; every stream checks that it gets
 every event once and in order. Exit codes: 0 measured (whether the targets are met or not); 1 a server
 lost, doubled or reordered an event, or failed; 2 the options or the machine's limits do not allow the run.
+What an interrupted run has measured is printed, and its code is 130.
 """
 
 import argparse
@@ -48,10 +50,12 @@ INSTALLERS: dict[str, Callable[[Path], Peer]] = {
     "sse-starlette": starlette_sse.prepare,
 }
 MORE_STREAMS = 16_000
+# The targets are about fewer streams than those.
+ROUNDS, ROUNDS_OF_MORE = 3, 1
 
 FULL = Amounts(
-    single_deliveries=320_000,
-    burst_deliveries=320_000,
+    single_deliveries=160_000,
+    burst_deliveries=160_000,
     full_deliveries={
         "gateway": 16_000_000,
         "nchan": 2_000_000,
@@ -79,7 +83,12 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The options."""
     parser = argparse.ArgumentParser(description="Measures the gateway side by side with its peers.")
     parser.add_argument("--streams", help="numbers of streams, by commas (1000,8000,16000; quick: 200,1000)")
-    parser.add_argument("--rounds", type=int, help="fresh servers of each kind, in turns (3; quick: 1)")
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        help=f"fresh servers of each kind, in turns ({ROUNDS}, but {ROUNDS_OF_MORE} from {MORE_STREAMS:,} "
+        "streams on; quick: 1)",
+    )
     parser.add_argument("--only", default=",".join(NAMES), help=f"some of: {', '.join(NAMES)} (all)")
     parser.add_argument("--quick", action="store_true", help="a short run with smaller numbers")
     return parser.parse_args(arguments)
@@ -97,6 +106,15 @@ def stream_counts(options: argparse.Namespace) -> list[int]:
     else:
         print(f"{MORE_STREAMS:,} streams are left out: the limit of open files is too low.", file=sys.stderr)
     return counts
+
+
+def rounds_at(count: int, options: argparse.Namespace) -> int:
+    """How many rounds there are at a number of streams. Raises bench.UsageError for fewer than one."""
+    if options.rounds is None:
+        return ROUNDS if count < MORE_STREAMS and not options.quick else ROUNDS_OF_MORE
+    if options.rounds < 1:
+        raise bench.UsageError("--rounds takes a number from 1")
+    return int(options.rounds)
 
 
 def prepare(names: Sequence[str], progress: Progress) -> tuple[list[Peer], dict[str, str]]:
@@ -117,13 +135,15 @@ def prepare(names: Sequence[str], progress: Progress) -> tuple[list[Peer], dict[
     return found, missing
 
 
-def describe_sizes(amounts: Amounts, counts: list[int], rounds: int) -> list[str]:
+def describe_sizes(amounts: Amounts, rounds: dict[int, int]) -> list[str]:
     """What was done, in words."""
+    counts = list(rounds)
     at = ", ".join(f"{count:,}" for count in counts)
     singles = ", ".join(str(amounts.singles(count)) for count in counts)
     return [
-        f"Rounds: {rounds}, each with fresh servers, in turns, every second one backwards; medians. One core "
-        "for the server with all its processes and threads, another for the generator.",
+        f"Rounds: {', '.join(map(str, rounds.values()))} at {at} streams, each with fresh servers, in turns, "
+        "every second one backwards; medians. One core for the server with all its processes and threads, "
+        "another for the generator.",
         f"Every stream of one channel gets every event, {EVENT_BYTES} bytes of JSON, published over HTTP, "
         f"one a request. At {at} streams: {singles} single "
         "events, each when all have had the last one, after a pause as long as that took; "
@@ -138,14 +158,14 @@ def describe_sizes(amounts: Amounts, counts: list[int], rounds: int) -> list[str
 
 
 def measure(
-    report: PeerReport, peers: list[Peer], counts: list[int], rounds: int, core: int, amounts: Amounts
+    report: PeerReport, peers: list[Peer], rounds: dict[int, int], core: int, amounts: Amounts
 ) -> None:
     """Fills the report as it goes. A server that fails at a number of streams is not asked for it again."""
     progress = Progress()
     try:
-        for count in counts:
+        for count in rounds:
             failed: set[str] = set()
-            for number in range(rounds):
+            for number in range(rounds[count]):
                 for peer in peers if number % 2 == 0 else peers[::-1]:
                     name = peer.kind.name
                     if name in failed:
@@ -156,7 +176,7 @@ def measure(
                     if found.problems:
                         failed.add(name)
         if {"gateway", BARE.name} <= {peer.kind.name for peer in peers}:
-            report.answers += measure_answers(BARE, core, rounds, REQUESTS, progress)
+            report.answers += measure_answers(BARE, core, max(rounds.values()), REQUESTS, progress)
     except (RunFailedError, OSError) as error:  # OSError: sockets and /proc of a server that fell
         report.problems.append(f"plain answers: {error}")
     finally:
@@ -168,11 +188,8 @@ def run(options: argparse.Namespace) -> int:
     names = [name for name in NAMES if name in options.only.split(",")]
     if not names or set(options.only.split(",")) - set(NAMES):
         raise bench.UsageError(f"--only takes some of {', '.join(NAMES)}, not {options.only!r}")
-    rounds = options.rounds if options.rounds is not None else (1 if options.quick else 3)
-    if rounds < 1:
-        raise bench.UsageError("--rounds takes a number from 1")
-    counts = stream_counts(options)
-    bench.raise_descriptor_limit(counts[-1])
+    rounds = {count: rounds_at(count, options) for count in stream_counts(options)}
+    bench.raise_descriptor_limit(max(rounds))
     amounts = QUICK if options.quick else FULL
     peers, missing = prepare(names, Progress())
     report = PeerReport(
@@ -181,13 +198,15 @@ def run(options: argparse.Namespace) -> int:
         machine=describe_machine(),
         versions=[peer.version for peer in peers if peer.version],
         missing=missing,
-        sizes=describe_sizes(amounts, counts, rounds),
+        sizes=describe_sizes(amounts, rounds),
     )
     core, _ = bench.choose_cores()
     # Only reference counts here: a collection of 8,000 streams would show up as a latency of the server.
     gc.disable()
-    measure(report, peers, counts, rounds, core, amounts)
-    print(as_markdown(report))
+    try:
+        measure(report, peers, rounds, core, amounts)
+    finally:
+        print(as_markdown(report))
     print(f"Results: {bench.write_json('peers', report.date, report.as_json())}", file=sys.stderr)
     if report.problems:
         print("FAILED: " + "\n  ".join(report.problems), file=sys.stderr)
