@@ -268,6 +268,7 @@ def _stream_handler(
         max_wait_ms=settings.hints.max_wait_ms,
         write_buffer_bytes=settings.stream.write_buffer_bytes,
         dead_peer_seconds=settings.stream.stall_seconds + DEAD_PEER_SECONDS,
+        gzip=settings.stream.compression == "gzip",
         hand_over=hand_over,
     )
     return StreamHandler(

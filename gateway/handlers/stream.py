@@ -9,7 +9,7 @@ from typing import TypeVar
 from aiohttp import web
 from aiohttp_sse import EventSourceResponse
 
-from gateway import control
+from gateway import control, gzip_stream
 from gateway.arrivals import Arrivals, Start
 from gateway.audience import Audience
 from gateway.clock import Clock, rfc3339
@@ -17,7 +17,7 @@ from gateway.components import Asked, Plan
 from gateway.errors import BadParameter, NotAcceptable
 from gateway.events import Cursor, Position
 from gateway.group import Delivery, HintsMode
-from gateway.handlers.accept import accepts
+from gateway.handlers.accept import accepts, accepts_coding
 from gateway.handlers.caller import Callers, software_names
 from gateway.handlers.selection import given_cursor, parse_selection, whole_number
 from gateway.handover import carry
@@ -41,7 +41,7 @@ _HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class StreamOptions:
-    """The stream's settings: durations in the unit that their name says."""
+    """The stream's settings: durations in the unit that their name says; `gzip` where clients may have it."""
 
     heartbeat_seconds: float
     retry_ms: int
@@ -49,6 +49,7 @@ class StreamOptions:
     max_wait_ms: int
     write_buffer_bytes: int
     dead_peer_seconds: float
+    gzip: bool
     hand_over: bool
 
 
@@ -97,6 +98,8 @@ class StreamHandler:
         response = self._response(request)
         if self._hub.is_draining:
             return await self._refuse(request, response)
+        if delivery.gzip:
+            response.headers["Content-Encoding"] = "gzip"
         writer = await response.prepare(request)
         response.stop_streaming()  # its ping task: the hub's heartbeat does that for all streams at once
         assert writer is not None
@@ -105,7 +108,9 @@ class StreamHandler:
             start = self._arrivals.start(place)
         resumed = None if place is None else start.lost is None
         client_id = secrets.token_hex(8)
-        await response.write(self._first_frames(client_id, start, resumed, footing.plan))
+        frames = self._first_frames(client_id, start, resumed, footing.plan)
+        # They are this client's alone, and stored (docs/security.md).
+        await response.write(gzip_stream.HEADER + gzip_stream.stored(frames) if delivery.gzip else frames)
         if request.transport is not None:
             request.transport.set_write_buffer_limits(high=self._options.write_buffer_bytes)
         attach = partial(self._attach, request, client_id, delivery, footing, start)
@@ -158,12 +163,16 @@ class StreamHandler:
             hints=hints,
             timing=None if hints == "off" else timing,
             chunked=request.version >= (1, 1),
+            gzip=self._options.gzip
+            and accepts_coding(",".join(request.headers.getall("Accept-Encoding", [])), "gzip"),
         )
 
     def _response(self, request: web.Request) -> EventSourceResponse:
         # The kernel ends a connection whose peer has acknowledged nothing for that long.
         response = EventSourceResponse(send_timeout=self._options.dead_peer_seconds)
         response.headers.update(_HEADERS)
+        if self._options.gzip:
+            response.headers["Vary"] = "Accept-Encoding"
         if request.version < (1, 1):
             # Without chunks only the end of the connection ends the stream.
             response.headers["Connection"] = "close"
