@@ -12,6 +12,7 @@ import aiohttp
 import httpx
 import httpx_sse
 import pytest
+import requests
 import sseclient
 from aiohttp_sse_client2 import client as aiohttp_sse_client
 
@@ -26,7 +27,8 @@ BATCH = 10
 CUTS = {"none": (5_000, 12_345, 20_011), "gzip": (1_501, 2_345, 3_011)}
 """After how many bytes the first connections are cut: within the load, and within a frame or block."""
 EXPECTED = list(range(COUNT))
-SCRIPT = Path(__file__).parent / "clients" / "eventsource.mjs"
+CLIENTS = Path(__file__).parent / "clients"
+SCRIPT = CLIENTS / "eventsource.mjs"
 NPM_PACKAGE = "eventsource@4"  # the newest that runs on Node 20
 
 
@@ -199,6 +201,53 @@ async def test_a_client_that_knows_nothing_but_messages_can_ask_for_them(client,
 
     assert received.event == ("message" if wanted == "format=message" else "stage_change")
     assert number_of(received.data) == 1
+
+
+async def with_curl(url):
+    return await output_of(require("curl"), "--silent", "--show-error", "--no-buffer", "--compressed", url)
+
+
+async def with_node_fetch(url):
+    return await output_of(require("node"), str(CLIENTS / "fetch.mjs"), url)
+
+
+async def with_httpx(url):
+    async with httpx.AsyncClient(trust_env=False, timeout=DEADLINE_SECONDS) as session:
+        return (await session.get(url)).content
+
+
+async def with_aiohttp(url):
+    async with aiohttp.ClientSession() as session, session.get(url) as response:
+        return await response.read()
+
+
+async def with_requests(url):
+    return (await asyncio.to_thread(requests.get, url, timeout=DEADLINE_SECONDS)).content
+
+
+async def output_of(*command):
+    """What a command printed that has to end well."""
+    process = await asyncio.create_subprocess_exec(
+        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    output, errors = await process.communicate()
+    assert process.returncode == 0, errors.decode()
+    return output
+
+
+@pytest.mark.parametrize("read", [with_curl, with_node_fetch, with_httpx, with_aiohttp, with_requests])
+async def test_the_end_of_a_stream_is_an_error_to_nobody(start_gateway, compression, read):
+    settings = make_settings(stream={"compression": compression}, server={"drain_seconds": 10})
+    gateway = start_gateway(settings)
+    client = Client(gateway.port)
+    async with asyncio.timeout(DEADLINE_SECONDS), asyncio.TaskGroup() as group:
+        reading = group.create_task(read(f"http://127.0.0.1:{client.port}{EVENTS}"))
+        await client.metric_becomes("tidegate_streams", 1)
+        await client.publish(event(1))
+        gateway.loop.call_soon_threadsafe(gateway.parts.hub.drain)
+
+    names = [frame.event for frame in FrameReader().feed(reading.result()) if frame.data is not None]
+    assert names == ["connected", "stage_change", "bye"]
 
 
 def require(command):
