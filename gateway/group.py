@@ -211,7 +211,7 @@ class Groups:
     def __init__(self, fan_in: int) -> None:
         self._fan_in = fan_in
         self._groups: dict[tuple[Selector, Delivery | None], Group] = {}
-        self._blocks = gzip_stream.Blocks()
+        self._block = gzip_stream.Blocks().of
         self._index: SelectorIndex[Group] = SelectorIndex()
         self.on_interest: Callable[[], None] = lambda: None
 
@@ -225,7 +225,7 @@ class Groups:
         """The group of these readers, made where there is none; `release` it when a reader goes."""
         group = self._groups.get((selector, delivery))
         if group is None:
-            group = Group(selector, delivery, self._fan_in, self._blocks.of)
+            group = Group(selector, delivery, self._fan_in, self._block)
             self._groups[selector, delivery] = group
             self._index.add(group)
             self.on_interest()

@@ -48,13 +48,13 @@ def stored(payload: bytes) -> bytes:
 
 
 def block(payload: bytes) -> bytes:
-    """`payload` compressed on its own; stored where that is not longer."""
-    kept = stored(payload)
+    """`payload` compressed on its own; stored where it is small or does not become smaller."""
     if len(payload) < SMALLEST:
-        return kept
+        return stored(payload)
+    # A new one each time knows nothing of any payload before.
     compressor = zlib.compressobj(_LEVEL, zlib.DEFLATED, _WITHOUT_HEADER)
     made = compressor.compress(payload) + compressor.flush(zlib.Z_FULL_FLUSH)
-    return made if len(made) < len(kept) else kept
+    return made if len(made) < len(payload) else stored(payload)
 
 
 class Blocks:
