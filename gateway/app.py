@@ -265,6 +265,7 @@ def _stream_handler(
         debounce_ms=settings.hints.debounce_ms,
         max_wait_ms=settings.hints.max_wait_ms,
         write_buffer_bytes=settings.stream.write_buffer_bytes,
+        gzip=settings.stream.compression == "gzip",
         hand_over=hand_over,
     )
     return StreamHandler(

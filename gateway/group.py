@@ -4,7 +4,7 @@ from asyncio import Future
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
-from gateway import control, eventstream
+from gateway import control, eventstream, gzip_stream
 from gateway.events import Event, Position
 from gateway.hints import Debouncer, HintTiming, Refresh
 from gateway.history import History, HistoryEntry
@@ -19,13 +19,14 @@ class Delivery(NamedTuple):
     """How a subscriber wants its events; part of what makes a group.
 
     `named` is the `event:` line; `chunked` is HTTP/1.1's framing, which HTTP/1.0 does not have;
-    `timing` is given where `hints` is not "off".
+    `timing` is given where `hints` is not "off"; `gzip` is a compressed stream (gateway/gzip_stream.py).
     """
 
     named: bool = True
     hints: HintsMode = "off"
     timing: HintTiming | None = None
     chunked: bool = True
+    gzip: bool = False
 
 
 Outbox = list[tuple[int, list[Refresh], bytes]]
@@ -37,10 +38,11 @@ class Group:
 
     `readers` counts the subscribers of every state, or the long polls: their groups have the delivery None.
     `waiters` are the long polls that wait at the moment. `hinted` counts hints that went into the outbox;
-    `giving` are hints on their way to the members.
+    `giving` are hints on their way to the members. `block` is gzip_stream's, or gives what that would.
     """
 
     __slots__ = (
+        "_block",
         "debouncer",
         "delivery",
         "giving",
@@ -55,7 +57,14 @@ class Group:
         "waiters",
     )
 
-    def __init__(self, selector: Selector, delivery: Delivery | None, fan_in: int) -> None:
+    def __init__(
+        self,
+        selector: Selector,
+        delivery: Delivery | None,
+        fan_in: int,
+        block: Callable[[bytes], bytes] = gzip_stream.block,
+    ) -> None:
+        self._block = block
         self.key = (selector, delivery)
         self.selector = selector
         self.delivery = delivery if delivery is not None else Delivery()
@@ -151,8 +160,23 @@ class Group:
         return entry.frame if named else entry.message_frame
 
     def framed(self, payload: bytes) -> bytes:
-        """`payload` in this group's HTTP framing."""
-        return eventstream.chunk(payload) if self.delivery.chunked else payload
+        """`payload` in this group's coding and HTTP framing; the same bytes for every member.
+
+        For events, hints and what else all readers of a selection are told alike. Nothing gives nothing.
+        """
+        return self._in_http(self._block(payload) if self.delivery.gzip else payload)
+
+    def framed_apart(self, payload: bytes) -> bytes:
+        """`payload` framed, and not compressed: for what is of one reader alone, such as its own words.
+
+        Compressed in one block with events, its length would tell what they have in common
+        (docs/security.md).
+        """
+        return self._in_http(gzip_stream.stored(payload) if self.delivery.gzip else payload)
+
+    def _in_http(self, coded: bytes) -> bytes:
+        # An empty chunk would end the body.
+        return eventstream.chunk(coded) if coded and self.delivery.chunked else coded
 
     def oldest_position(self) -> Position | None:
         """The position of the first entry that the members have no hint for; None where they lack none."""
@@ -165,7 +189,8 @@ class Group:
 
     def ended(self, payload: bytes) -> bytes:
         """`payload` as the last of the response's body."""
-        return self.framed(payload) + eventstream.LAST_CHUNK if self.delivery.chunked else payload
+        framed = self.framed_apart(payload)
+        return framed + eventstream.LAST_CHUNK if self.delivery.chunked else framed
 
 
 def observe(debouncer: Debouncer, number: int, entry: HistoryEntry) -> None:
@@ -186,6 +211,7 @@ class Groups:
     def __init__(self, fan_in: int) -> None:
         self._fan_in = fan_in
         self._groups: dict[tuple[Selector, Delivery | None], Group] = {}
+        self._block = gzip_stream.Blocks().of
         self._index: SelectorIndex[Group] = SelectorIndex()
         self.on_interest: Callable[[], None] = lambda: None
 
@@ -199,7 +225,8 @@ class Groups:
         """The group of these readers, made where there is none; `release` it when a reader goes."""
         group = self._groups.get((selector, delivery))
         if group is None:
-            group = self._groups[selector, delivery] = Group(selector, delivery, self._fan_in)
+            group = Group(selector, delivery, self._fan_in, self._block)
+            self._groups[selector, delivery] = group
             self._index.add(group)
             self.on_interest()
         return group

@@ -610,18 +610,18 @@ class Hub:
             self._leave_live(subscriber)
             subscriber.signal(Signal.MOVED)
         group: Group = subscriber.group
-        frames = []
+        hints: list[bytes] = []
         if subscriber.number >= self._history.floor:
             # The cursor says that it had the hints of all before it: those that it is owed come first. One
             # that fell off the history has no cursor that a hint could carry, and is to refetch everything.
-            frames = self._hint_frames(subscriber, self.refresher.settle(subscriber), subscriber.number)
+            hints = self._hint_frames(subscriber, self.refresher.settle(subscriber), subscriber.number)
             subscriber.told = max(subscriber.told, subscriber.number)
             cursor = self._history.cursor(subscriber.number)
         else:
             cursor = self._cursor_behind(subscriber)
-        frames.append(change.tell(cursor))
+        told = change.tell(cursor)
         self._move(subscriber, change.selector)
-        self.write(subscriber, group.framed(b"".join(frames)))
+        self.write(subscriber, group.framed(b"".join(hints)) + group.framed_apart(told))
         if change.ends:
             self.bye(subscriber, "disconnected", reconnect=False)
         elif was_live and subscriber.state is State.CHASING:

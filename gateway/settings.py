@@ -362,15 +362,18 @@ class _NotYet(NamedTuple):
     allowed: str
 
 
-_NOT_YET = (
-    _NotYet(("stream", "compression"), lambda compression: compression == "none", '"none"'),
-    _NotYet(("auth", "mode"), lambda mode: mode == "none", '"none"'),
-)
+_NOT_YET = (_NotYet(("auth", "mode"), lambda mode: mode == "none", '"none"'),)
 """Values that the protocol knows and this version has not: everything but the `allowed` one."""
 
 
 def _contradictions(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
     """The places where values that are fine alone do not go together, each with its "must be …"."""
+    if settings.stream.compression == "gzip" and settings.auth.mode != "none":
+        yield (
+            ("stream", "compression"),
+            f'must be "none" with auth.mode "{settings.auth.mode}": what callers may see differs then, and '
+            "the length of what is compressed tells whoever can publish something of what others receive",
+        )
     for path, available, allowed in _NOT_YET:
         section, key = path
         if not available(getattr(getattr(settings, str(section)), str(key))):

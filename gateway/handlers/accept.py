@@ -1,4 +1,4 @@
-"""Content negotiation, as far as this gateway needs it (RFC 9110, section 12.5.1)."""
+"""Content negotiation, as far as this gateway needs it (RFC 9110, sections 12.5.1 and 12.5.3)."""
 
 from functools import lru_cache
 
@@ -20,6 +20,22 @@ def accepts(header: str, media_type: str) -> bool:
         if rank > best[0]:
             best = (rank, _quality(parameters) > 0)
     return best[1]
+
+
+def accepts_coding(header: str, coding: str) -> bool:
+    """Whether an Accept-Encoding header asks for `coding`; none, or an empty one, does not.
+
+    The RFC lets a server use any coding where the header is missing, but a client that does not say that it
+    can decode one may not. `x-gzip` is `gzip` (section 8.4.1.3), and `*` is whatever is not named. A
+    quality of 0 excludes, and so does a lower one than that of `identity` where that is named.
+    """
+    qualities: dict[str, float] = {}
+    for item in header.split(","):
+        name, *parameters = (part.strip().lower() for part in item.split(";"))
+        name = name.removeprefix("x-")
+        qualities[name] = min(_quality(parameters), qualities.get(name, 1.0))
+    quality = qualities.get(coding, qualities.get("*", 0.0))
+    return quality > 0 and quality >= qualities.get("identity", 0.0)
 
 
 def _quality(parameters: list[str]) -> float:

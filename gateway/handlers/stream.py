@@ -10,7 +10,7 @@ from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp_sse import EventSourceResponse
 
-from gateway import control
+from gateway import control, gzip_stream
 from gateway.arrivals import Arrivals, Start
 from gateway.audience import Audience
 from gateway.clock import Clock, rfc3339
@@ -18,7 +18,7 @@ from gateway.components import Asked, Plan
 from gateway.errors import BadParameter, NotAcceptable
 from gateway.events import Cursor, Position
 from gateway.group import Delivery, HintsMode
-from gateway.handlers.accept import accepts
+from gateway.handlers.accept import accepts, accepts_coding
 from gateway.handlers.caller import Callers, software_names
 from gateway.handlers.selection import given_cursor, parse_selection, whole_number
 from gateway.handover import carry
@@ -42,13 +42,14 @@ _HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class StreamOptions:
-    """The stream's settings: durations in the unit that their name says."""
+    """The stream's settings: durations in the unit that their name says; `gzip` where clients may have it."""
 
     heartbeat_seconds: float
     retry_ms: int
     debounce_ms: int
     max_wait_ms: int
     write_buffer_bytes: int
+    gzip: bool
     hand_over: bool
 
 
@@ -111,6 +112,8 @@ class StreamHandler:
         response = self._response(request)
         if self._hub.is_draining:
             return await self._refuse(request, response)
+        if delivery.gzip:
+            response.headers["Content-Encoding"] = "gzip"
         writer = await response.prepare(request)
         assert writer is not None
         if place is None or start.lost is not None:
@@ -118,7 +121,9 @@ class StreamHandler:
             start = self._arrivals.start(place)
         resumed = None if place is None else start.lost is None
         client_id = secrets.token_hex(8)
-        await response.write(self._first_frames(client_id, start, resumed, footing.plan))
+        frames = self._first_frames(client_id, start, resumed, footing.plan)
+        # They are this client's alone, and stored (docs/security.md).
+        await response.write(gzip_stream.HEADER + gzip_stream.stored(frames) if delivery.gzip else frames)
         if request.transport is not None:
             request.transport.set_write_buffer_limits(high=self._options.write_buffer_bytes)
         attach = partial(self._attach, request, client_id, delivery, footing, start)
@@ -171,11 +176,15 @@ class StreamHandler:
             hints=hints,
             timing=None if hints == "off" else timing,
             chunked=request.version >= (1, 1),
+            gzip=self._options.gzip
+            and accepts_coding(",".join(request.headers.getall("Accept-Encoding", [])), "gzip"),
         )
 
     def _response(self, request: web.Request) -> "_SharedStreamResponse":
         response = _SharedStreamResponse()
         response.headers.update(_HEADERS)
+        if self._options.gzip:
+            response.headers["Vary"] = "Accept-Encoding"
         if request.version < (1, 1):
             # Without chunks only the end of the connection ends the stream.
             response.headers["Connection"] = "close"

@@ -104,7 +104,7 @@ def _operations(
 def _kinds(draw: st.DrawFn, hints: tuple[HintsMode, ...]) -> Open:
     mode = draw(st.sampled_from(hints))
     timing = None if mode == "off" else draw(st.sampled_from(TIMINGS))
-    delivery = Delivery(draw(st.booleans()), mode, timing, draw(st.booleans()))
+    delivery = Delivery(draw(st.booleans()), mode, timing, draw(st.booleans()), draw(st.booleans()))
     return Open(draw(st.sampled_from(CHOICES)), delivery)
 
 

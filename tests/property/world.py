@@ -122,10 +122,12 @@ class Session:
 
     def __init__(self, world: "World", client: "Client", cursor: str | None) -> None:
         self.chunked = client.delivery.chunked
+        self.gzip = client.delivery.gzip
         self.choice = client.choice
         self.resumed_from = None if cursor is None else world.number_of(cursor)
         self.floor_at_start = world.history.floor
         self.transport = NotingTransport(world)
+        self._frames: list[list[Frame]] = []
         self.cut: int | None = None
         self.subscriber = open_stream(
             world.hub,
@@ -150,10 +152,15 @@ class Session:
 
     def sent(self) -> list[Sent]:
         """All that was written."""
+        for write in self.transport.writes[len(self._frames) :]:
+            # Each on its own: what it says depends on nothing that was written before.
+            self._frames.append(frames_of(write, chunked=self.chunked, gzip=self.gzip))
         sent = []
         at = 0
-        for write, note in zip(self.transport.writes, self.transport.notes, strict=True):
-            sent += [Sent(frame, note, at + frame.end) for frame in frames_of(write, chunked=self.chunked)]
+        for write, note, frames in zip(
+            self.transport.writes, self.transport.notes, self._frames, strict=True
+        ):
+            sent += [Sent(frame, note, at + frame.end) for frame in frames]
             at += len(write)
         return sent
 

@@ -1,6 +1,7 @@
 """What a client does with the gateway, in the words of docs/protocol.md, on tests.support.http."""
 
 import asyncio
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.support.http import DEADLINE_SECONDS, Connection, Headers, Response, connect
 from tests.support.sse import Frame, FrameReader
 
+GZIP = ("Accept-Encoding", "gzip")
 EVENTS = "/api/v1/sync/events"
 POLL = "/api/v1/sync/poll"
 HISTORY = "/api/v1/sync/history"
@@ -82,6 +84,8 @@ class Stream:
         self._reader = FrameReader()
         self._frames: list[Frame] = []
         self._body = connection.body(headers)
+        is_coded = headers.get("Content-Encoding") == "gzip"
+        self._decoder = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16) if is_coded else None
 
     async def next(self) -> Frame:
         """The next frame. Raises EOFError where the stream has ended, properly and with whole frames."""
@@ -90,6 +94,8 @@ class Stream:
             if not part:
                 self._reader.finish()
                 raise EOFError("the stream has ended")
+            if self._decoder is not None:
+                part = self._decoder.decompress(part)
             self._frames += self._reader.feed(part)
         frame = self._frames.pop(0)
         if frame.id is not None:

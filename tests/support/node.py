@@ -33,7 +33,7 @@ class Reader:
 
     def frames(self, event: str | None = None) -> list[Frame]:
         """What the client has read, of one event type if that is given."""
-        frames = received(self.transport, chunked=self.delivery.chunked)
+        frames = received(self.transport, chunked=self.delivery.chunked, gzip=self.delivery.gzip)
         return frames if event is None else [frame for frame in frames if frame.event == event]
 
     def numbers(self) -> list[int]:

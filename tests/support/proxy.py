@@ -9,14 +9,15 @@ from contextlib import asynccontextmanager
 class CuttingProxy:
     """Cuts the n-th request's answer after `cuts[n]` bytes; later ones live.
 
-    `requests` are the requests as they came, one a connection; what a client sends after its request is not
-    forwarded.
+    `requests` are the requests as they came, one a connection, and `answers` what the answers began with;
+    what a client sends after its request is not forwarded.
     """
 
     def __init__(self, gateway_port: int, cuts: Sequence[int]) -> None:
         self._gateway_port = gateway_port
         self._cuts = list(cuts)
         self.requests: list[bytes] = []
+        self.answers: list[bytes] = []
         self.port = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -30,10 +31,14 @@ class CuttingProxy:
 
     async def _answer(self, request: bytes, client: asyncio.StreamWriter) -> None:
         left = self._cuts.pop(0) if self._cuts else None
+        is_begun = False
         answer, gateway = await asyncio.open_connection("127.0.0.1", self._gateway_port)
         try:
             gateway.write(request)
             while (left is None or left > 0) and (data := await answer.read(left or 65_536)):
+                if not is_begun:
+                    self.answers.append(data)
+                    is_begun = True
                 left = None if left is None else left - len(data)
                 client.write(data)
                 await client.drain()

@@ -2,9 +2,10 @@
 
 import json
 import re
+import zlib
 from typing import Any, NamedTuple
 
-from gateway import control
+from gateway import control, gzip_stream
 from gateway.events import ORIGIN, Cursor, Position
 from gateway.group import Delivery
 from gateway.handover import StreamProtocol
@@ -42,9 +43,36 @@ def dechunk(raw: bytes) -> tuple[bytes, list[int]]:
     return bytes(payload), places
 
 
-def frames_of(raw: bytes, *, chunked: bool = False) -> list[Frame]:
-    """The blocks of bytes that were written, but for those that only hold `retry`."""
+def inflate(coded: bytes) -> tuple[bytes, list[int]]:
+    """The payload of a gzip member or a run of raw deflate, and for each of its bytes where it came out.
+
+    Nothing may be left over, and nothing may say that it is the end: a stream goes on.
+    """
+    is_begun = coded.startswith(b"\x1f\x8b")
+    decoder = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16 if is_begun else -zlib.MAX_WBITS)
+    payload = bytearray()
+    places: list[int] = []
+    for at in range(len(coded)):
+        part = decoder.decompress(coded[at : at + 1])
+        payload += part
+        places += [at] * len(part)
+    assert not decoder.eof, "a stream never says that its member ends"
+    assert not decoder.flush(), "a run does not end where its last byte does"
+    return bytes(payload), places
+
+
+def payload_of(raw: bytes, *, chunked: bool = False, gzip: bool = False) -> tuple[bytes, list[int]]:
+    """What was framed, without chunks and coding, and for each of its bytes where that stood in `raw`."""
     payload, places = dechunk(raw) if chunked else (raw, list(range(len(raw))))
+    if gzip:
+        payload, at = inflate(payload)
+        places = [places[place] for place in at]
+    return payload, places
+
+
+def frames_of(raw: bytes, *, chunked: bool = False, gzip: bool = False) -> list[Frame]:
+    """The blocks of bytes that were written, but for those that only hold `retry`."""
+    payload, places = payload_of(raw, chunked=chunked, gzip=gzip)
     assert not payload or payload.endswith(b"\n\n"), "a block was not ended"
     frames = []
     end = 0
@@ -62,9 +90,9 @@ def frames_of(raw: bytes, *, chunked: bool = False) -> list[Frame]:
     return frames
 
 
-def received(transport: RecordingTransport, *, chunked: bool = True) -> list[Frame]:
+def received(transport: RecordingTransport, *, chunked: bool = True, gzip: bool = False) -> list[Frame]:
     """What the client has read; it must be whole frames."""
-    return frames_of(bytes(transport.received), chunked=chunked)
+    return frames_of(bytes(transport.received), chunked=chunked, gzip=gzip)
 
 
 def open_stream(
@@ -98,6 +126,8 @@ def open_stream(
     )
     if not isinstance(resolved, int):
         first += hub.reset_frame(resolved)
+    if delivery.gzip:
+        first = gzip_stream.HEADER + gzip_stream.stored(first)
     transport.write(b"%x\r\n%b\r\n" % (len(first), first) if delivery.chunked else first)
     subscriber = hub.attach(transport, selector, delivery, number, asked, position)
     transport.set_protocol(StreamProtocol(hub, subscriber))

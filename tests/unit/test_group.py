@@ -5,6 +5,7 @@ from multidict import MultiDict
 
 from gateway.eventstream import LAST_CHUNK, chunk
 from gateway.group import Delivery, Group, Groups
+from gateway.gzip_stream import block, stored
 from gateway.hints import HintTiming
 from gateway.history import HistoryEntry
 from gateway.selectors import Match, Selector, parse_selector
@@ -96,14 +97,46 @@ def test_framing_is_that_of_the_http_version() -> None:
     assert plain.framed(b"x") == plain.ended(b"x") == b"x"
 
 
+LONG = b"event: changed\ndata: {}\n\n" * 20
+
+
+@pytest.mark.parametrize("chunked", [True, False])
+def test_a_compressed_group_codes_before_it_frames(chunked: bool) -> None:
+    group = Group(ORDERS, Delivery(chunked=chunked, gzip=True), 50)
+    coded, apart = block(LONG), stored(LONG)
+    assert len(coded) < len(LONG)
+    assert group.framed(LONG) == (chunk(coded) if chunked else coded)
+    assert group.framed_apart(LONG) == (chunk(apart) if chunked else apart)
+    assert group.ended(LONG) == (chunk(apart) + LAST_CHUNK if chunked else apart)
+
+
+def test_without_compression_nothing_differs_for_what_is_of_one_reader() -> None:
+    group = Group(ORDERS, Delivery(), 50)
+    assert group.framed_apart(LONG) == group.framed(LONG) == chunk(LONG)
+
+
+@pytest.mark.parametrize("gzip", [True, False])
+def test_nothing_to_say_is_no_chunk_for_an_empty_one_would_end_the_body(gzip: bool) -> None:
+    group = Group(ORDERS, Delivery(gzip=gzip), 50)
+    assert group.framed(b"") == group.framed_apart(b"") == b""
+
+
+def test_groups_that_have_the_same_to_say_have_it_compressed_once() -> None:
+    groups = Groups(fan_in=50)
+    one = groups.get(ORDERS, Delivery(chunked=False, gzip=True))
+    other = groups.get(Selector(), Delivery(chunked=False, gzip=True))
+    assert one.framed(LONG) is other.framed(bytes(bytearray(LONG)))
+
+
 def test_the_same_selection_and_delivery_is_one_group() -> None:
     groups = Groups(fan_in=50)
     one = groups.get(ORDERS, Delivery())
     assert groups.get(parse_selector(MultiDict({"entity": "order,order"}), {}), Delivery()) is one
     assert groups.get(ORDERS, Delivery(named=False)) is not one
+    assert groups.get(ORDERS, Delivery(gzip=True)) is not one
     assert groups.get(ORDERS, None) is not one
     assert groups.get(Selector(), Delivery()) is not one
-    assert len(groups) == len(list(groups)) == 4
+    assert len(groups) == len(list(groups)) == 5
 
 
 def test_a_group_goes_with_its_last_reader_and_not_before() -> None:

@@ -118,7 +118,6 @@ def test_no_other_address_does(host: str) -> None:
 @pytest.mark.parametrize(
     ("section", "key", "value", "allowed"),
     [
-        ("stream", "compression", "gzip", '"none"'),
         ("auth", "mode", "jwt", '"none"'),
     ],
 )
@@ -128,6 +127,17 @@ def test_what_this_version_does_not_have_is_refused(
     assert (
         problem(**{section: {key: value}}) == f"must be {allowed}: nothing else is available in this version"
     )
+
+
+def test_streams_may_be_compressed_where_everybody_may_see_everything() -> None:
+    settings = Settings.model_validate({"stream": {"compression": "gzip"}})
+    assert settings.stream.compression == "gzip"
+
+
+def test_streams_are_not_compressed_where_what_callers_may_see_differs() -> None:
+    # Said before it is said that this version has no authentication: it will hold when one has.
+    said = problem(stream={"compression": "gzip"}, auth={"mode": "jwt"})
+    assert said.startswith('must be "none" with auth.mode "jwt": what callers may see differs')
 
 
 @pytest.mark.parametrize("path", ["", "events.db?mode=ro", "events.db#1", "a%20b.db", "a\nb", "\0"])

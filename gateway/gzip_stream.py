@@ -1,0 +1,77 @@
+"""A gzip member that a reader can join between any two payloads. Bytes in, bytes out; no I/O.
+
+The body of a compressed stream is one member (RFC 1952): its HEADER, then for each payload a run of deflate
+blocks (RFC 1951) that refers to nothing before it, ends on a byte boundary and is not the last. So a run
+is made once, and is the same for every reader, whatever each of them was sent before.
+
+The member is never finished. A trailer holds the checksum and length of all that one reader got, and keeping
+those would be state for each stream; a wrong one would be an error. docs/protocol.md, section 4, says what
+clients make of a member that stops.
+"""
+
+import struct
+import zlib
+
+from cachetools import LRUCache
+
+HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
+"""Deflate, no flags, no name, no time, an unknown system (RFC 1952, section 2.3)."""
+
+SMALLEST = 256
+"""Payloads below that are stored: a heartbeat or a `bye` saves a few bytes at best, and costs 10 µs."""
+
+# Measured with zlib 1.2.13 on events of 262 bytes, in µs and % of the size, one event / 20 / 100 / 64 KiB:
+#   level 1   11, 72 %   24, 14 %    71, 11 %    190, 10.5 %
+#   level 6   12, 71 %   48, 13 %   215, 10 %    550,  9.1 %
+#   level 9   12, 71 %   50, 13 %   385,  9 %   1450,  8.6 %
+# What a flush says again, it says within a few hundred bytes, which the cheapest level finds as well. The
+# other memory levels, and one compressor for all in place of a new one, differ by less than the noise.
+_LEVEL = 1
+_WITHOUT_HEADER = -zlib.MAX_WBITS
+_MOST_STORED = 65_535
+
+_KEPT = 16
+_LARGEST_KEPT_BYTES = 131_072
+"""Twice what a chase writes at once (gateway/hub.py): all that is kept is then 4 MiB at most."""
+
+
+def stored(payload: bytes) -> bytes:
+    """`payload` in stored blocks: as it is, with 5 bytes before each 65,535 (RFC 1951, section 3.2.4).
+
+    Nothing of it is compressed, so its length tells nothing of what is in it.
+    """
+    parts = []
+    for start in range(0, len(payload), _MOST_STORED):
+        part = payload[start : start + _MOST_STORED]
+        parts.append(struct.pack("<BHH", 0, len(part), len(part) ^ 0xFFFF) + part)
+    return b"".join(parts)
+
+
+def block(payload: bytes) -> bytes:
+    """`payload` compressed on its own; stored where it is small or does not become smaller."""
+    if len(payload) < SMALLEST:
+        return stored(payload)
+    # A new one each time knows nothing of any payload before.
+    compressor = zlib.compressobj(_LEVEL, zlib.DEFLATED, _WITHOUT_HEADER)
+    made = compressor.compress(payload) + compressor.flush(zlib.Z_FULL_FLUSH)
+    return made if len(made) < len(payload) else stored(payload)
+
+
+class Blocks:
+    """`block`, made once of a payload that comes again soon.
+
+    One event is often all that a flush has for many groups, and clients that were cut off together come back
+    for the same events.
+    """
+
+    def __init__(self) -> None:
+        self._made: LRUCache[bytes, bytes] = LRUCache(_KEPT)
+
+    def of(self, payload: bytes) -> bytes:
+        """What `block` gives."""
+        if not SMALLEST <= len(payload) <= _LARGEST_KEPT_BYTES:
+            return block(payload)
+        made = self._made.get(payload)
+        if made is None:
+            made = self._made[payload] = block(payload)
+        return made
