@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: run test lint load bench-fanout bench-logs bench-migration bench-peers bench-growth clean
+.PHONY: run test lint load bench-fanout bench-logs bench-migration bench-peers bench-growth bench-compression clean
 
 run: $(INSTALLED)
 	@$(BIN)/tidegate demo
@@ -36,6 +36,9 @@ bench-peers: $(INSTALLED)
 
 bench-growth: $(INSTALLED)
 	@$(BIN)/python loadtests/growth.py
+
+bench-compression: $(INSTALLED)
+	@$(BIN)/python loadtests/compression.py
 
 clean:
 	rm -rf $(VENV) *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -131,8 +131,8 @@ async def follow(
         chunked = head.headers.get("transfer-encoding", "").lower() == "chunked"
         left, line, decoder = (0 if chunked else UNFRAMED), b"", Decoder()
         while (data := await connection.read()) and left != ENDED:
-            payload, left, line = unchunk(left, line, data)
-            for frame in decoder.feed(payload):
+            parts, left, line = unchunk(left, line, data)
+            for frame in decoder.feed(b"".join(parts)):
                 if frame.event == "connected":
                     opened.set()
                 elif frame.event in ("reset", "bye"):

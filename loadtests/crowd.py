@@ -249,11 +249,12 @@ class Crowd:
 
     def _request(self, wanted: Wanted) -> bytes:
         query = f"?{urlencode({'entity': wanted.entity})}" if wanted.entity else ""
-        resumed = f"Last-Event-ID: {wanted.cursor}\r\n" if wanted.cursor else ""
+        fields = f"Last-Event-ID: {wanted.cursor}\r\n" if wanted.cursor else ""
+        fields += f"Accept-Encoding: {self.dialect.codings}\r\n" if self.dialect.codings else ""
         return (
             f"GET {self.dialect.stream_path}{query} HTTP/1.1\r\n"
             f"Host: {self.address.host}:{self.address.port}\r\n"
-            f"Accept: text/event-stream\r\nCache-Control: no-cache\r\n{resumed}\r\n"
+            f"Accept: text/event-stream\r\nCache-Control: no-cache\r\n{fields}\r\n"
         ).encode()
 
     def _admit(self, opening: _Opening) -> None:

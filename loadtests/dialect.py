@@ -12,6 +12,7 @@ class Dialect(NamedTuple):
     `positions`: the published events come back with an `id` whose position gives their order over all
     connections that publish; without it only the order of each connection's own events can be checked.
     `accepted`: the statuses that say that an event was taken.
+    `codings`: the content codings that a stream may come in, for Accept-Encoding.
     """
 
     stream_path: str = EVENTS_PATH
@@ -19,6 +20,7 @@ class Dialect(NamedTuple):
     greets: bool = True
     positions: bool = True
     accepted: frozenset[int] = frozenset({201})
+    codings: str = ""
 
 
 GATEWAY = Dialect()

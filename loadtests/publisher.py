@@ -1,5 +1,6 @@
 """Publishes numbered events over a few keep-alive connections, on the crowd's loop."""
 
+import random
 import select
 import socket
 import time
@@ -39,6 +40,48 @@ def sized_event(entity: str, lane: int, number: int, sent_ns: int, size: int) ->
         raise ValueError(f"an event of this benchmark has at least {size - room} bytes, not {size}")
     data["pad"] = "x" * room
     return event
+
+
+_STAGES = ("billed", "paid", "packed", "shipped", "delivered")
+_FIRST_NAMES = ("Ada", "Bruno", "Chiara", "Dag", "Eva", "Femke", "Goran", "Hanna", "Ines", "Jan", "Klara")
+_LAST_NAMES = ("Berg", "Costa", "Conti", "Nilsen", "Novak", "de Vries", "Ilic", "Weber", "Moreau", "Lind")
+
+
+def order_event(lane: int, number: int, sent_ns: int) -> dict[str, Any]:
+    """A change of an order, some 550 bytes of JSON: its new state and its old one, as an upstream gives them.
+
+    What stands in it comes from its lane and number alone.
+    """
+    draw = random.Random(lane << 32 | number)
+    stage = draw.randrange(1, len(_STAGES))
+    order = {
+        "orderID": f"ORDER-{draw.randrange(100_000):05d}",
+        "customer": f"{draw.choice(_FIRST_NAMES)} {draw.choice(_LAST_NAMES)}",
+        "amount": draw.randrange(1_000, 250_000) / 100,
+        "paymentStatus": draw.choice(("open", "paid", "refunded")),
+        "overallStatus": draw.choice(("active", "on hold", "closed")),
+    }
+    return {
+        "eventType": "stage_change",
+        "entityType": "order",
+        "entityId": order["orderID"],
+        "action": "update",
+        "data": {
+            **order,
+            "orderStage": _STAGES[stage],
+            "updatedAt": _moment(draw),
+            "previousStage": _STAGES[stage - 1],
+            "newStage": _STAGES[stage],
+            "lane": lane,
+            "seq": number,
+            "sentNs": sent_ns,
+        },
+        "previous": {**order, "orderStage": _STAGES[stage - 1], "updatedAt": _moment(draw)},
+    }
+
+
+def _moment(draw: random.Random) -> str:
+    return f"2026-11-20T{draw.randrange(24):02d}:{draw.randrange(60):02d}:{draw.randrange(60):02d}.000Z"
 
 
 class _Connection:
@@ -116,16 +159,24 @@ class Publisher:
     events; then there is one lane only) and `sentNs`, the monotonic clock when its request was built.
     `published` counts all events. With `event_bytes` each event is that many bytes of JSON, filled up with
     a member of `data`, and an event of the entity "" has no entity; it may be changed between events.
+    With `orders` they are changes of orders, whatever entity they are offered as.
     """
 
     def __init__(
-        self, crowd: Crowd, *, lanes: int, per_entity: bool = False, event_bytes: int | None = None
+        self,
+        crowd: Crowd,
+        *,
+        lanes: int,
+        per_entity: bool = False,
+        event_bytes: int | None = None,
+        orders: bool = False,
     ) -> None:
         if per_entity and lanes != 1:
             raise ValueError("numbering by entity needs a single lane")
         self._crowd = crowd
         self._per_entity = per_entity
         self.event_bytes = event_bytes
+        self._orders = orders
         self._lanes = [_Connection(crowd) for _ in range(lanes)]
         self._on_lane = [0] * lanes
         self._of_entity: Counter[str] = Counter()
@@ -181,6 +232,8 @@ class Publisher:
         self._of_entity[entity] += 1
         self._on_lane[lane] += 1
         self.published += 1
+        if self._orders:
+            return order_event(lane, number, sent_ns)
         if self.event_bytes is not None:
             return sized_event(entity, lane, number, sent_ns, self.event_bytes)
         return numbered(lane, number, entity, sent_ns)

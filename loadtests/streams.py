@@ -6,6 +6,7 @@ bytes, so `Checker` remembers recent answers and compares bytes instead of parsi
 lets one core check millions of deliveries a second, and it is as strict as parsing each.
 """
 
+import zlib
 from typing import Any, NamedTuple
 
 import orjson
@@ -14,6 +15,10 @@ import orjson
 IGNORED = frozenset({"heartbeat", "fetch-mode", "token-expiring", "presence", "broadcast", "refresh"})
 # Control events after which a stream can't be complete any more.
 FATAL = frozenset({"reset", "bye"})
+
+# What a gzip member begins with (RFC 1952, section 2.3), and how long its header is without options.
+GZIP_MAGIC, GZIP_HEADER_BYTES = b"\x1f\x8b\x08\x00", 10
+RAW_DEFLATE = -zlib.MAX_WBITS
 
 # Values of `StreamState.left` that are not a count of bytes.
 UNFRAMED = -1
@@ -40,7 +45,7 @@ class StreamState(NamedTuple):
     `entity` the only one whose events may come ("": any).
     `positioned`: events carry an `id` with their position, as the gateway's do.
     `left` counts what the current HTTP chunk still holds, with its CRLF; `line` is an unfinished chunk-size
-    line and `tail` an unfinished event.
+    line and `tail` an unfinished event. `packed` is an unfinished chunk of a stream in gzip, else None.
     """
 
     expected: tuple[int, ...]
@@ -52,6 +57,7 @@ class StreamState(NamedTuple):
     tail: bytes = b""
     missing: frozenset[tuple[int, int]] = frozenset()
     positioned: bool = True
+    packed: bytes | None = None
 
 
 class Step(NamedTuple):
@@ -105,14 +111,27 @@ def start(
         raise MalformedError(f"answered {head.status} {kind or 'without a type'} instead of an event stream")
     chunked = head.headers.get("transfer-encoding", "").lower() == "chunked"
     left = 0 if chunked else UNFRAMED
-    return StreamState(expected, entity, connected=not greets, left=left, positioned=positioned)
+    coding = head.headers.get("content-encoding", "")
+    if coding and (coding != "gzip" or not chunked):
+        raise MalformedError(f"a stream in {coding} can't be read here, or not without chunks")
+    return StreamState(
+        expected,
+        entity,
+        connected=not greets,
+        left=left,
+        positioned=positioned,
+        packed=b"" if coding else None,
+    )
 
 
 def advance(state: StreamState, data: bytes) -> Step:
     """Takes the next bytes of a stream, split anywhere. Never raises: what is wrong is in the step."""
     try:
-        payload, left, line = unchunk(state.left, state.line, data)
-        text = (state.tail + payload).replace(b"\r\n", b"\n")
+        parts, left, line = unchunk(state.left, state.line, data)
+        if state.packed is not None:
+            parts, packed = _unpacked(state, parts, is_whole=left <= 2)
+            state = state._replace(packed=packed)
+        text = (state.tail + b"".join(parts)).replace(b"\r\n", b"\n")
         # A CR at the end may be half of a CRLF: it waits in the tail.
         *blocks, tail = text.split(b"\n\n")
         step = Step(state._replace(left=left, line=line, tail=tail))
@@ -125,10 +144,13 @@ def advance(state: StreamState, data: bytes) -> Step:
     return step
 
 
-def unchunk(left: int, line: bytes, data: bytes) -> tuple[bytes, int, bytes]:
-    """Takes the chunk framing off (RFC 9112, section 7.1): the payload, and the new `left` and `line`."""
+def unchunk(left: int, line: bytes, data: bytes) -> tuple[list[bytes], int, bytes]:
+    """Takes the chunk framing off (RFC 9112, section 7.1): the payload, and the new `left` and `line`.
+
+    The payload is in parts, none of which is of two chunks.
+    """
     if left == UNFRAMED:
-        return data, UNFRAMED, b""
+        return [data], UNFRAMED, b""
     parts = []
     at = 0
     while at < len(data) and left != ENDED:
@@ -149,7 +171,35 @@ def unchunk(left: int, line: bytes, data: bytes) -> tuple[bytes, int, bytes]:
                 break
             left = _chunk_size(line + data[at:end])
             at, line = end + 1, b""
-    return b"".join(parts), left, line
+    return parts, left, line
+
+
+def _unpacked(state: StreamState, parts: list[bytes], *, is_whole: bool) -> tuple[list[bytes], bytes]:
+    """The text of the chunks that are complete, and what there is of the next one.
+
+    Each chunk is unpacked by itself: one that refers to what came before it could not be read by a client
+    that joins there. `is_whole` says whether the last part ends its chunk.
+    """
+    texts, packed = [], state.packed or b""
+    begun = state.connected
+    for index, part in enumerate(parts, 1):
+        packed += part
+        if index < len(parts) or is_whole:
+            if not begun:
+                if not packed.startswith(GZIP_MAGIC):
+                    raise MalformedError(f"no gzip header: {packed[:10]!r}")
+                packed, begun = packed[GZIP_HEADER_BYTES:], True
+            texts.append(_inflated(packed))
+            packed = b""
+    return texts, packed
+
+
+def _inflated(block: bytes) -> bytes:
+    unpacking = zlib.decompressobj(RAW_DEFLATE)
+    try:
+        return unpacking.decompress(block)
+    except zlib.error as error:
+        raise MalformedError(f"a chunk does not unpack by itself: {error}") from error
 
 
 def first_chunk(data: bytes) -> int:

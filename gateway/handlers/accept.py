@@ -22,6 +22,7 @@ def accepts(header: str, media_type: str) -> bool:
     return best[1]
 
 
+@lru_cache(maxsize=256)
 def accepts_coding(header: str, coding: str) -> bool:
     """Whether an Accept-Encoding header asks for `coding`; none, or an empty one, does not.
 

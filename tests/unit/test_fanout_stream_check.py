@@ -1,6 +1,7 @@
 """The fan-out benchmark's check of a stream: it must see every loss, double and reordering, however split."""
 
 import json
+import zlib
 from collections.abc import Callable, Iterable
 from itertools import pairwise
 
@@ -22,6 +23,8 @@ from loadtests.streams import (
 )
 
 CHUNKED = Head(200, {"content-type": "text/event-stream", "transfer-encoding": "chunked"})
+PACKED = Head(200, {**CHUNKED.headers, "content-encoding": "gzip"})
+GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 CONNECTED = b'retry: 2000\n\nevent: connected\nid: e:1-0\ndata: {"cursor":"e:1-0"}\n\n'
 HEARTBEAT = b'event: heartbeat\nid: e:1-0\ndata: {"timestamp":"2026-11-20T10:30:00.123Z"}\n\n'
 
@@ -44,11 +47,17 @@ def chunks(*payloads: bytes) -> bytes:
     return b"".join(b"%x\r\n%b\r\n" % (len(payload), payload) for payload in payloads)
 
 
+def deflated(payload: bytes, compressor: object = None) -> bytes:
+    """A block that stands alone, unless the compressor remembers what it had before."""
+    compressor = compressor or zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return compressor.compress(payload) + compressor.flush(zlib.Z_SYNC_FLUSH)
+
+
 def read(
-    parts: Iterable[bytes], *, entity: str = "", lanes: int = 1, by: Advance = advance
+    parts: Iterable[bytes], *, entity: str = "", lanes: int = 1, by: Advance = advance, head: Head = CHUNKED
 ) -> tuple[StreamState, list[str], int]:
     """What a new stream makes of these reads: its last state, the kinds of its problems, its events."""
-    state, kinds, events = start((0,) * lanes, entity, CHUNKED), [], 0
+    state, kinds, events = start((0,) * lanes, entity, head), [], 0
     for part in parts:
         step = by(state, part)
         state, events = step.state, events + step.events
@@ -252,6 +261,38 @@ def test_a_beginning_without_chunks_is_read_whole() -> None:
     unframed = start((0,), "", Head(200, {"content-type": "text/event-stream"}))
 
     assert Checker().begin(unframed, CONNECTED + event(0)).events == 1
+
+
+@given(st.lists(st.integers(0, 800), max_size=8))
+def test_a_compressed_stream_is_read_however_it_is_split(cuts: list[int]) -> None:
+    text = chunks(GZIP_HEADER + deflated(CONNECTED), deflated(event(0) + event(1)), deflated(event(2)))
+    marks = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
+
+    state, kinds, events = read([text[begin:end] for begin, end in pairwise(marks)], head=PACKED)
+
+    assert (kinds, events, unfinished(state, (3,))) == ([], 3, None)
+
+
+def test_a_loss_in_a_compressed_stream_is_seen() -> None:
+    text = chunks(GZIP_HEADER + deflated(CONNECTED), deflated(event(0)), deflated(event(2)))
+
+    assert read([text], head=PACKED)[1] == ["lost"]
+
+
+def test_a_block_that_refers_to_the_one_before_is_malformed() -> None:
+    remembers = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    blocks = [deflated(event(0), remembers), deflated(event(1), remembers)]
+
+    assert read([chunks(GZIP_HEADER + deflated(CONNECTED), *blocks)], head=PACKED)[1] == ["malformed"]
+
+
+def test_a_compressed_stream_without_its_header_is_malformed() -> None:
+    assert read([chunks(deflated(CONNECTED))], head=PACKED)[1] == ["malformed"]
+
+
+def test_a_coding_that_the_check_does_not_know_is_refused() -> None:
+    with pytest.raises(MalformedError):
+        start((0,), "", Head(200, {**CHUNKED.headers, "content-encoding": "br"}))
 
 
 def test_a_response_head_is_read_when_it_is_whole() -> None:

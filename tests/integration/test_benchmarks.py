@@ -1,0 +1,90 @@
+"""The benchmarks as commands, with the smallest sizes: that they run, check, and say what they found."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PATIENCE_SECONDS = 120.0
+
+pytestmark = pytest.mark.slow
+
+
+def run(script: str, *options: str) -> subprocess.CompletedProcess[str]:
+    """The benchmark, ended; its error is the assertion's message where it fails."""
+    ended = subprocess.run(
+        [sys.executable, f"loadtests/{script}.py", *options],
+        cwd=ROOT,
+        capture_output=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+        text=True,
+    )
+    assert "Traceback" not in ended.stderr, ended.stderr
+    return ended
+
+
+def results_of(ended: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    """The raw results that a run has written; they are removed."""
+    found = re.search(r"^Results: (.+)$", ended.stderr, re.MULTILINE)
+    assert ended.returncode == 0, ended.stderr
+    assert found is not None, ended.stderr
+    path = Path(found[1])
+    results: dict[str, Any] = json.loads(path.read_text())
+    path.unlink()
+    return results
+
+
+def test_the_comparison_with_peers_measures_what_needs_no_installation() -> None:
+    ended = run("peers", "--quick", "--streams", "20", "--only", "gateway,baseline,bare aiohttp")
+    results = results_of(ended)
+
+    assert {load["server"] for load in results["loads"]} == {"gateway", "baseline"}
+    assert {connect["server"] for connect in results["connects"]} == {"gateway", "baseline", "bare aiohttp"}
+    assert results["problems"] == []
+    # What was not measured is said to be so.
+    assert (
+        "| CPU per delivery at most 0.9 of nchan's; single events, 20 streams |  | not measured |"
+        in ended.stdout
+    )
+
+
+def test_the_growth_of_cost_is_a_table_a_sentence_and_a_plot(tmp_path: Path) -> None:
+    ended = run("growth", "--quick", "--only", "sizes", "--plots", str(tmp_path))
+    points = results_of(ended)["passes"]["sizes"][0]
+
+    assert [path.name for path in tmp_path.iterdir()] == ["growth-sizes.svg"]
+    assert points.keys() == {"100", "4000", "60000"}
+    assert "### Size of an event" in ended.stdout
+    assert "![Size of an event](growth-sizes.svg)" in ended.stdout
+
+
+def test_compressed_streams_take_fewer_bytes_for_the_same_events() -> None:
+    results = results_of(run("compression", "--quick", "--streams", "10"))
+    found = {(load["load"], load["server"]): load for load in results["loads"]}
+
+    for name in {load for load, _ in found}:
+        plain, packed = found[name, "plain"], found[name, "gzip"]
+        assert packed["deliveries"] == plain["deliveries"] > 0
+        assert packed["bytes_per_delivery"] < plain["bytes_per_delivery"]
+
+
+@pytest.mark.parametrize(
+    ("script", "options"),
+    [
+        ("peers", ("--only", "gateway,apache")),
+        ("peers", ("--rounds", "0")),
+        ("growth", ("--only", "weather")),
+        ("compression", ("--streams", "0")),
+    ],
+)
+def test_options_that_allow_no_run_end_with_2_and_a_sentence(script: str, options: tuple[str, ...]) -> None:
+    ended = run(script, *options)
+
+    assert ended.returncode == 2
+    assert len(ended.stderr.strip().splitlines()) == 1, ended.stderr
