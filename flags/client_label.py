@@ -1,6 +1,7 @@
 """A short name for a piece of client software: few labels, whatever clients send. Pure."""
 
 import re
+from functools import lru_cache
 
 UNKNOWN = "unknown"
 OTHER = "other"
@@ -22,6 +23,7 @@ _BROWSERS = (
 )
 
 
+@lru_cache(maxsize=256)
 def client_label(tidegate_client: str | None, user_agent: str | None) -> str:
     """The label of whoever sent these header fields.
 

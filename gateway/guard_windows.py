@@ -21,10 +21,17 @@ class GuardWindows(Mapping[str, GuardWindow]):
         self._windows: dict[str, GuardWindow] = {}
 
     def __getitem__(self, component: str) -> GuardWindow:
+        window = self.of(component)
+        if window is None:
+            raise KeyError(component)
+        return window
+
+    def of(self, component: str) -> GuardWindow | None:
+        """The component's window; None where there is no such component. Asked for every answer."""
         seconds = self._seconds_of(component)
         if seconds is None:
             self._windows.pop(component, None)
-            raise KeyError(component)
+            return None
         window = self._windows.get(component)
         if window is None or window.seconds != seconds:
             window = self._windows[component] = GuardWindow(seconds)

@@ -40,7 +40,7 @@ def add_administration(
 
     `owned` are the entity types of each configured component.
     """
-    app.on_response_prepare.append(PollRecorder(pollers, windows, clock, routes, owned, id_aliases).note)
+    app.on_response_prepare.append(PollRecorder(pollers, windows.of, clock, routes, owned, id_aliases).note)
     for handler in (
         AdminHandler(store),
         InsightHandler(store, clock, pollers, telemetry, owned, preferences, parity),

@@ -1,6 +1,6 @@
 """Notes who polls, and what came of it, from the answers that go out."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from aiohttp import web
 
@@ -22,20 +22,21 @@ class PollRecorder:
     """Watches the poll, the opening of streams and the legacy paths.
 
     Polls go to the inventory (flags/inventory.py), and how many of all these answers failed, with a status
-    of 500 or more, to the guard. `owned` are the entity types of each component.
+    of 500 or more, to the guard: to the window of the component, where there is one. `owned` are the entity
+    types of each component.
     """
 
     def __init__(
         self,
         pollers: Pollers,
-        windows: Mapping[str, GuardWindow],
+        window_of: Callable[[str], GuardWindow | None],
         clock: Clock,
         routes: Sequence[LegacyRoute],
         owned: Mapping[str, frozenset[str]],
         id_aliases: Mapping[str, str],
     ) -> None:
         self._pollers = pollers
-        self._windows = windows
+        self._window_of = window_of
         self._clock = clock
         self._routes = {route.path: route for route in routes}
         self._owned = owned
@@ -53,23 +54,17 @@ class PollRecorder:
             components, from_snapshot = self._components(request), True
         else:
             return
-        self._served(components, response.status)
-        if response.status in _POLLED and request.path != EVENTS_PATH:
-            self._count(request, components, from_snapshot)
-
-    def _served(self, components: Iterable[str], status: int) -> None:
         now = self._clock.monotonic()
-        failed = int(status >= _FAILED)
+        failed = int(response.status >= _FAILED)
         for component in components:
-            window = self._windows.get(component)
+            window = self._window_of(component)
             if window is not None:
                 window.served(1 - failed, failed, now)
-
-    def _count(self, request: web.Request, components: Iterable[str], from_snapshot: bool) -> None:
-        label = client_label(request.headers.get("Tidegate-Client"), request.headers.get("User-Agent"))
-        now = self._clock.monotonic()
-        for component in components:
-            self._pollers.polled(component, label, now, from_snapshot=from_snapshot)
+        if response.status in _POLLED and request.path != EVENTS_PATH:
+            headers = request.headers
+            label = client_label(headers.get("Tidegate-Client"), headers.get("User-Agent"))
+            for component in components:
+                self._pollers.polled(component, label, now, from_snapshot=from_snapshot)
 
     def _components(self, request: web.Request) -> Iterable[str]:
         """Those that the caller names; else every one that owns a type it could receive.
