@@ -32,7 +32,7 @@ _MOST_STORED = 65_535
 
 _KEPT = 16
 _LARGEST_KEPT_BYTES = 131_072
-"""Twice what a chase writes at once (gateway/hub.py): all that is kept is then 4 MiB at most."""
+"""Twice what a chase writes at once (gateway/chases.py): all that is kept is then 4 MiB at most."""
 
 
 def stored(payload: bytes) -> bytes:

@@ -62,7 +62,7 @@ class GatewayCollector(Collector):
             ("tidegate_groups", "Distinct selections that somebody reads.", len(hub.groups)),
             ("tidegate_history_events", "Events in the history.", history.head - history.floor),
             ("tidegate_history_bytes", "Bytes that the history takes, estimated.", history.size_bytes),
-            ("tidegate_streams_behind", "Streams that are older than the history.", len(hub.behind)),
+            ("tidegate_streams_behind", "Streams that are older than the history.", len(hub.chases.behind)),
             ("tidegate_unflushed_events", "Events that no stream was sent yet.", history.head - hub.flushed),
         ]
         for name, text, value in gauges:

@@ -8,11 +8,12 @@ import asyncio
 from collections import OrderedDict
 
 from gateway.archive import Archive
+from gateway.chases import CHASE_BYTES
 from gateway.errors import TrimmedError
 from gateway.events import Position
 from gateway.group import Group
 from gateway.history import History, HistoryEntry
-from gateway.hub import CHASE_BYTES, Hub
+from gateway.hub import Hub
 from gateway.selectors import Match
 from gateway.subscriber import State, Subscriber
 from gateway.supervisor import Supervisor
@@ -22,7 +23,7 @@ REPLAYS_AT_ONCE = 4
 
 
 class Replays:
-    """Serves the streams for which `hub.on_behind` is called, in the order in which they come.
+    """Serves the streams for which `hub.chases.on_behind` is called, in the order in which they come.
 
     Each is served until it has caught up with the history, does not read, or is gone. One that reads again
     is put at the end of those that wait. The hub's heartbeats reach also those that wait.
@@ -32,11 +33,12 @@ class Replays:
         self._history = history
         self._archive = archive
         self._hub = hub
+        self._chases = hub.chases
         self._waiting: OrderedDict[Subscriber, None] = OrderedDict()
         self._served: set[Subscriber] = set()
         self._wanted = asyncio.Event()
-        hub.on_behind = self._take
-        hub.on_gone = self._drop
+        hub.chases.on_behind = self._take
+        hub.chases.on_gone = self._drop
 
     @property
     def waiting(self) -> int:
@@ -87,7 +89,7 @@ class Replays:
                 entries = await self._archive.after(position)
             except TrimmedError:
                 if self._is_behind(subscriber) and subscriber.position is position:
-                    self._hub.lose(subscriber, "trimmed")
+                    self._chases.lose(subscriber, "trimmed")
                     return
                 continue
             # Meanwhile it may have been cut off, moved to another choice, or told to start over.
@@ -113,14 +115,14 @@ class Replays:
             return
         number = self._history.number_at(subscriber.position)
         if number is not None:
-            self._hub.rejoin(subscriber, number)
+            self._chases.rejoin(subscriber, number)
 
     def _write_some(self, subscriber: Subscriber, before: Position, entries: list[HistoryEntry]) -> int:
         """Writes once, at most about CHASE_BYTES, to a subscriber that has all up to `before`.
 
         Gives how many entries that did for.
         """
-        hub, refresher = self._hub, self._hub.refresher
+        hub, chases, refresher = self._hub, self._chases, self._hub.refresher
         group: Group = subscriber.group
         hints = group.delivery.hints
         frames: list[bytes] = []
@@ -141,9 +143,9 @@ class Replays:
         if hints == "with":
             # Before the events, with the cursor of before them: wherever the client is cut off, it gets the
             # hints with the events or again. The log does not tell which hints a cursor in it may lack.
-            frames[:0] = hub.replayed_hints(subscriber, before)
+            frames[:0] = chases.replayed_hints(subscriber, before)
         if hints != "only":
-            hub.behind[subscriber] = subscriber.position
+            chases.behind[subscriber] = subscriber.position
         if frames:
             hub.write(subscriber, group.framed(b"".join(frames)))
         return count

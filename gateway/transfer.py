@@ -13,8 +13,8 @@ from cachetools import LRUCache
 from flags.caller import Caller
 from gateway import control
 from gateway.components import Asked, Components, Plan
-from gateway.hub import Change
 from gateway.links import poll_url
+from gateway.reviews import Change
 from gateway.selectors import Selector
 
 Selection = tuple[Selector, tuple[str, ...]]
@@ -66,7 +66,7 @@ class Transfer:
         return footing
 
     def review(self, footing: Footing) -> Change | None:
-        """See gateway.hub.Review."""
+        """See gateway.reviews.Review."""
         asked = footing.asked
         caller = self._current(asked.caller)
         if caller is not asked.caller:

@@ -164,7 +164,8 @@ async def test_a_client_that_is_gone_while_it_waits_is_forgotten(gateway, client
     await client.metric_becomes("tidegate_streams", 0)
     gateway.call(log.may_read.set)
 
-    assert gateway.call(lambda: (gateway.parts.replays.waiting, len(gateway.parts.hub.behind))) == (0, 0)
+    parts = gateway.parts
+    assert gateway.call(lambda: (parts.replays.waiting, len(parts.hub.chases.behind))) == (0, 0)
 
 
 async def test_a_drain_ends_a_replay_with_a_bye(gateway, client, log):

@@ -8,7 +8,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gateway import archive as archive_module
-from gateway import hub as hub_module
+from gateway import budget as budget_module
+from gateway import chases as chases_module
+from gateway import flushes as flushes_module
 from gateway import replays as replays_module
 from gateway.group import Delivery, HintsMode
 from gateway.hints import HintTiming
@@ -128,9 +130,9 @@ _short_paces = _paces.map(lambda pace: pace._replace(max_events=3))
 def _paced_with_log(pace: Pace) -> Iterator[LogWorld]:
     """A world with a log that holds more than the history."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(hub_module, "WRITES_A_TURN", pace.writes_a_turn)
-        patch.setattr(hub_module, "ENTRIES_A_FLUSH", pace.entries_a_flush)
-        patch.setattr(hub_module, "CHASE_ENTRIES", pace.chase_entries)
+        patch.setattr(budget_module, "WRITES_A_TURN", pace.writes_a_turn)
+        patch.setattr(flushes_module, "ENTRIES_A_FLUSH", pace.entries_a_flush)
+        patch.setattr(chases_module, "CHASE_ENTRIES", pace.chase_entries)
         patch.setattr(replays_module, "CHASE_BYTES", pace.chase_bytes)
         patch.setattr(archive_module, "RECORDS_A_READ", pace.chase_entries)
         patch.setattr(archive_module, "KEPT_BYTES", 2000)
@@ -145,10 +147,10 @@ def _paced_with_log(pace: Pace) -> Iterator[LogWorld]:
 def _paced(pace: Pace) -> Iterator[World]:
     """A world whose hub interrupts its work as often as `pace` says."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(hub_module, "WRITES_A_TURN", pace.writes_a_turn)
-        patch.setattr(hub_module, "ENTRIES_A_FLUSH", pace.entries_a_flush)
-        patch.setattr(hub_module, "CHASE_ENTRIES", pace.chase_entries)
-        patch.setattr(hub_module, "CHASE_BYTES", pace.chase_bytes)
+        patch.setattr(budget_module, "WRITES_A_TURN", pace.writes_a_turn)
+        patch.setattr(flushes_module, "ENTRIES_A_FLUSH", pace.entries_a_flush)
+        patch.setattr(chases_module, "CHASE_ENTRIES", pace.chase_entries)
+        patch.setattr(chases_module, "CHASE_BYTES", pace.chase_bytes)
         yield World(pace)
 
 

@@ -11,7 +11,8 @@ from gateway.clock import Clock
 from gateway.events import ORIGIN, Cursor, Event, Position, Record
 from gateway.group import Delivery
 from gateway.history import History
-from gateway.hub import Change, Hub, HubTiming
+from gateway.hub import Hub, HubTiming
+from gateway.reviews import Change
 from gateway.selectors import Selector, parse_selector
 from gateway.subscriber import State, Subscriber
 from tests.support.clock import ManualClock

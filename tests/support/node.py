@@ -1,5 +1,6 @@
 """A hub over a history, with clients, all moved by hand."""
 
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -55,6 +56,7 @@ class Node:
         max_events: int = 1000,
         max_age_seconds: float = 1e9,
         fan_in: int = 50,
+        draw: Callable[[float, float], float] = lambda low, high: high,
     ) -> None:
         self.scheduler = scheduler
         self.write_seconds = 0.0
@@ -63,9 +65,7 @@ class Node:
         )
         self.history.open("e", ORIGIN)
         timing = HubTiming(HEARTBEAT_SECONDS, COALESCE_SECONDS, STALL_SECONDS, RETRY_MS)
-        self.hub = Hub(
-            self.history, scheduler, scheduler.clock, timing, fan_in=fan_in, draw=lambda low, high: high
-        )
+        self.hub = Hub(self.history, scheduler, scheduler.clock, timing, fan_in=fan_in, draw=draw)
         self.hub.start()
 
     def append(self, *events: Event) -> None:

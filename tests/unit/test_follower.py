@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from adapters.memory import MemoryLog
-from gateway import hub as hub_module
+from gateway import flushes as flushes_module
 from gateway.errors import LogError
 from gateway.events import Position, Record
 from gateway.follower import WARMING, Follower
@@ -150,7 +150,7 @@ async def test_a_log_that_is_lost_raises_and_keeps_what_came(scheduler: ManualSc
 async def test_it_reads_no_further_than_the_hub_can_flush(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub_module, "ENTRIES_A_FLUSH", 4)
+    monkeypatch.setattr(flushes_module, "ENTRIES_A_FLUSH", 4)
     task = await node.start()
     await append(node, 5)
     await until(lambda: node.history.head == 5, "the first batch came")

@@ -4,7 +4,9 @@ import asyncio
 
 import pytest
 
-from gateway import hub as hub_module
+from gateway import budget as budget_module
+from gateway import chases as chases_module
+from gateway import flushes as flushes_module
 from gateway.subscriber import State
 from tests.support.events import an_event
 from tests.support.loop import let_others_run
@@ -20,8 +22,10 @@ def node(scheduler: ManualScheduler) -> Node:
 @pytest.fixture
 def small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
     """One write a turn, one entry a flush or a chase."""
-    for name in ("WRITES_A_TURN", "ENTRIES_A_FLUSH", "CHASE_ENTRIES", "CHASE_BYTES"):
-        monkeypatch.setattr(hub_module, name, 1)
+    monkeypatch.setattr(budget_module, "WRITES_A_TURN", 1)
+    monkeypatch.setattr(flushes_module, "ENTRIES_A_FLUSH", 1)
+    monkeypatch.setattr(chases_module, "CHASE_ENTRIES", 1)
+    monkeypatch.setattr(chases_module, "CHASE_BYTES", 1)
 
 
 def test_the_first_event_after_a_quiet_spell_leaves_at_once(node: Node) -> None:
@@ -48,7 +52,7 @@ def test_events_within_the_coalescing_time_are_one_write(node: Node) -> None:
 def test_a_flush_waits_at_least_as_long_as_the_one_before_took(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub_module, "WRITES_A_TURN", 1)
+    monkeypatch.setattr(budget_module, "WRITES_A_TURN", 1)
     readers = [node.connect() for _ in range(5)]
     node.pause()
     for reader in readers:
@@ -108,7 +112,7 @@ def test_what_a_resumed_stream_missed_is_written_before_begin_returns(node: Node
 
 
 def test_a_long_way_back_is_gone_in_turns(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hub_module, "CHASE_ENTRIES", 10)
+    monkeypatch.setattr(chases_module, "CHASE_ENTRIES", 10)
     node.publish(*[an_event() for _ in range(35)])
     reader = node.connect(cursor="e:0-0")
     assert reader.numbers() == list(range(1, 11))
@@ -121,7 +125,7 @@ def test_a_long_way_back_is_gone_in_turns(node: Node, monkeypatch: pytest.Monkey
 def test_a_chase_ends_its_turn_after_so_many_bytes(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     node.publish(*[an_event() for _ in range(9)])
     size = len(node.history.latest(1)[0].frame)
-    monkeypatch.setattr(hub_module, "CHASE_BYTES", 3 * size)
+    monkeypatch.setattr(chases_module, "CHASE_BYTES", 3 * size)
     reader = node.connect(cursor="e:0-0")
     assert reader.numbers() == [1, 2, 3]
     node.scheduler.run_ready()
@@ -129,9 +133,9 @@ def test_a_chase_ends_its_turn_after_so_many_bytes(node: Node, monkeypatch: pyte
 
 
 def test_chases_leave_time_for_others(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hub_module, "CHASE_ENTRIES", 1)
+    monkeypatch.setattr(chases_module, "CHASE_ENTRIES", 1)
     node.publish(*[an_event() for _ in range(3)])
-    node.write_seconds = 2 * hub_module.CHASE_SECONDS_A_TURN
+    node.write_seconds = 2 * chases_module.CHASE_SECONDS_A_TURN
     readers = [node.connect(cursor="e:0-0") for _ in range(3)]
     node.scheduler.step()
     assert sum(len(reader.numbers()) for reader in readers) == 4, "one more was served in that turn"
@@ -226,7 +230,7 @@ def test_a_client_that_clogs_is_not_reset_for_what_it_did_not_ask_for(scheduler:
 def test_a_client_that_clogs_while_a_flush_runs_gets_that_flush_once(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub_module, "WRITES_A_TURN", 1)
+    monkeypatch.setattr(budget_module, "WRITES_A_TURN", 1)
     readers = [node.connect() for _ in range(3)]
     node.append(an_event())
     while not any(reader.numbers() for reader in readers):
@@ -242,7 +246,7 @@ def test_a_client_that_clogs_while_a_flush_runs_gets_that_flush_once(
 def test_who_is_sent_away_while_a_flush_runs_gets_nothing_after_its_bye(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub_module, "WRITES_A_TURN", 1)
+    monkeypatch.setattr(budget_module, "WRITES_A_TURN", 1)
     readers = [node.connect() for _ in range(3)]
     node.append(an_event())
     while not any(reader.numbers() for reader in readers):
@@ -321,7 +325,7 @@ def test_a_stream_that_names_a_value_twice_ends_like_any_other(node: Node, query
 
 
 def test_a_flush_of_many_streams_pauses_for_others(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hub_module, "WRITES_A_TURN", 4)
+    monkeypatch.setattr(budget_module, "WRITES_A_TURN", 4)
     readers = [node.connect() for _ in range(10)]
     node.append(an_event())
     reached = []
@@ -337,7 +341,7 @@ async def test_room_returns_at_once_where_there_is_little_to_flush(node: Node) -
 
 
 async def test_room_waits_until_enough_is_flushed(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hub_module, "ENTRIES_A_FLUSH", 3)
+    monkeypatch.setattr(flushes_module, "ENTRIES_A_FLUSH", 3)
     returned: list[bool] = []
 
     async def wait() -> None:

@@ -41,14 +41,14 @@ def test_a_second_bye_says_nothing(node: Node) -> None:
     assert node.hub.counters.byes == {"limit": 1}
 
 
-def test_the_reconnection_time_is_drawn_around_the_configured_one(node: Node) -> None:
+def test_the_reconnection_time_is_drawn_around_the_configured_one(scheduler: ManualScheduler) -> None:
     drawn: list[tuple[float, float]] = []
 
     def draw(low: float, high: float) -> float:
         drawn.append((low, high))
         return low
 
-    node.hub._draw = draw
+    node = Node(scheduler, draw=draw)
     for _ in range(10):
         node.connect()
     assert node.hub.retry_ms() == RETRY_MS * 0.5

@@ -5,7 +5,7 @@ import pytest
 from gateway.eventstream import chunk
 from gateway.gzip_stream import stored
 from gateway.hints import HintTiming
-from gateway.hub import Change
+from gateway.reviews import Change
 from gateway.selectors import Selector
 from tests.support.events import an_event
 from tests.support.node import HEARTBEAT_SECONDS, Node, Reader

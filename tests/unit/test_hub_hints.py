@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway import hub as hub_module
+from gateway import budget as budget_module
 from gateway.hints import HintTiming
 from gateway.subscriber import State
 from tests.support.events import an_event
@@ -251,7 +251,7 @@ def test_a_client_of_hints_that_clogs_on_a_heartbeat_gets_what_was_pending(node:
 
 @pytest.fixture
 def one_write_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hub_module, "WRITES_A_TURN", 1)
+    monkeypatch.setattr(budget_module, "WRITES_A_TURN", 1)
 
 
 @pytest.mark.usefixtures("one_write_a_turn")

@@ -4,7 +4,7 @@ import pytest
 
 from gateway.group import Delivery
 from gateway.hints import HintTiming
-from gateway.hub import Change
+from gateway.reviews import Change
 from gateway.selectors import Selector
 from tests.support.events import an_event
 from tests.support.node import Node, Reader

@@ -1,0 +1,158 @@
+"""The streams that are open: how each comes, is written to, and ends."""
+
+from asyncio import Future
+from collections.abc import Callable, Iterator
+
+from gateway import control
+from gateway.clock import Scheduler
+from gateway.counters import HubCounters
+from gateway.events import Position
+from gateway.group import Delivery, Group, Groups
+from gateway.history import ResetReason
+from gateway.observer import Observer
+from gateway.selectors import Selector
+from gateway.subscriber import Signal, State, Subscriber, Transport
+from gateway.sweeper import Sweeper
+from gateway.waiters import resolve
+
+
+class Roster:
+    """Every subscriber of this node, those that are being ended included, and the groups that they are in.
+
+    Methods never raise for what a transport does: a connection that fails is counted and gone. `observer` is
+    told of the streams, and `on_gone` of each whose connection is over. `draw(low, high)` is where chance
+    comes in.
+    """
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        *,
+        fan_in: int,
+        stall_seconds: float,
+        retry_ms: int,
+        draw: Callable[[float, float], float],
+    ) -> None:
+        self._retry_ms = retry_ms
+        self._draw = draw
+        self.counters = HubCounters()
+        self.groups = Groups(fan_in)
+        self.observer = Observer()
+        self.on_gone: Callable[[Subscriber], None] = lambda subscriber: None
+        self._sweeper = Sweeper(scheduler, stall_seconds, self._give_up, self._abort)
+        self._subscribers: dict[Subscriber, None] = {}
+        self._empty_waiters: set[Future[None]] = set()
+
+    def __len__(self) -> int:
+        return len(self._subscribers)
+
+    def __iter__(self) -> Iterator[Subscriber]:
+        return iter(self._subscribers)
+
+    @property
+    def lagging(self) -> int:
+        """Streams whose client does not read as fast as events come."""
+        return self._sweeper.lagging
+
+    def attach(
+        self,
+        transport: Transport,
+        selector: Selector,
+        delivery: Delivery,
+        number: int,
+        asked: object,
+        position: Position | ResetReason,
+    ) -> Subscriber:
+        """A new stream that chases from entry `number`; see gateway/subscriber.py. Nothing is written."""
+        group = self.groups.get(selector, delivery)
+        group.readers += 1
+        subscriber = Subscriber(group, number, transport, asked, position)
+        self._subscribers[subscriber] = None
+        self.counters.opened += 1
+        self.observer.attached(subscriber)
+        return subscriber
+
+    def move(self, subscriber: Subscriber, selector: Selector) -> None:
+        """It belongs to the group of `selector` from now on. Not for one that is live."""
+        before: Group = subscriber.group
+        after = self.groups.get(selector, before.delivery)
+        after.readers += 1
+        subscriber.group = after
+        before.readers -= 1
+        self.groups.release(before)
+
+    def lags(self, subscriber: Subscriber) -> None:
+        """Its client does not keep up: it is told `bye` where that does not get better in time."""
+        self.counters.lagged += 1
+        self._sweeper.lags(subscriber)
+
+    def reads_again(self, subscriber: Subscriber) -> None:
+        """Its client has read what lay in the buffer."""
+        self._sweeper.forget(subscriber)
+
+    def write(self, subscriber: Subscriber, payload: bytes) -> None:
+        """Gives the transport bytes in the group's framing; a connection that fails is counted and gone."""
+        try:
+            subscriber.transport.write(payload)
+        except (OSError, RuntimeError):
+            self.fail(subscriber)
+
+    def fail(self, subscriber: Subscriber) -> None:
+        """A write to its transport has raised."""
+        # uvloop raises RuntimeError for a handle that is closed before it says connection_lost.
+        self.counters.failed_writes += 1
+        self.forget(subscriber)
+
+    def forget(self, subscriber: Subscriber) -> None:
+        """The connection is gone, whoever ended it. Saying so twice does nothing."""
+        if subscriber not in self._subscribers:
+            return
+        del self._subscribers[subscriber]
+        self.on_gone(subscriber)
+        subscriber.signal(Signal.CLOSED)
+        group: Group = subscriber.group
+        group.members.pop(subscriber, None)
+        self._sweeper.forget(subscriber)
+        group.readers -= 1
+        self.groups.release(group)
+        self.observer.ended(subscriber)
+        if not self._subscribers:
+            resolve(self._empty_waiters, None)
+
+    def bye(self, subscriber: Subscriber, reason: control.ByeReason, *, reconnect: bool = True) -> None:
+        """Tells the client that its stream ends, and ends it; a client that does not read is cut off."""
+        if subscriber.state is State.CLOSED:
+            return
+        group: Group = subscriber.group
+        group.members.pop(subscriber, None)
+        subscriber.signal(Signal.CLOSED)
+        self.counters.byes[reason] += 1
+        self._sweeper.ends(subscriber)
+        self.write(subscriber, group.ended(control.bye(reason, self.retry_ms(), reconnect=reconnect)))
+        subscriber.transport.close()
+
+    def retry_ms(self) -> int:
+        """A reconnection time, jittered so that the clients of this node do not come back as one wave."""
+        base = self._retry_ms
+        return round(self._draw(base * 0.5, base * 1.5 + control.spread_ms(len(self))))
+
+    def emptied(self) -> "Future[None]":
+        """Done when the last stream is gone; at once where there is none."""
+        waiter: Future[None] = Future()
+        self._empty_waiters.add(waiter)
+        if not self._subscribers:
+            resolve(self._empty_waiters, None)
+        return waiter
+
+    def stop(self) -> None:
+        """Watches the clients no more, and aborts what is still connected."""
+        self._sweeper.alarm.cancel()
+        for subscriber in tuple(self):
+            self._abort(subscriber)
+
+    def _give_up(self, subscriber: Subscriber) -> None:
+        self.bye(subscriber, "slow_consumer")
+
+    def _abort(self, subscriber: Subscriber) -> None:
+        self.forget(subscriber)
+        subscriber.transport.abort()

@@ -1,0 +1,95 @@
+"""Turns: short callbacks of the event loop, between which accepting, publishing and answering go on.
+
+Work is an iterator: each step is what it does in one turn.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+
+from gateway.alarm import Alarm
+from gateway.budget import Budget
+from gateway.chases import Chases
+from gateway.clock import Scheduler
+from gateway.flushes import Flushes
+
+TURN_SECONDS = 0.004
+"""The most that a turn counts as in what a flush took; the rest of the time went to others already."""
+
+
+class Turns:
+    """Says what is done next: a flush, hints or a job, of which one ends before the next begins, and chases.
+
+    A flush waits until `coalesce_seconds` have passed since the last one began, and for no less than that
+    one took, so that others get half of the time; with `is_hurried` it waits for nothing.
+    """
+
+    def __init__(
+        self, scheduler: Scheduler, flushes: Flushes, chases: Chases, budget: Budget, coalesce_seconds: float
+    ) -> None:
+        self._scheduler = scheduler
+        self._flushes = flushes
+        self._chases = chases
+        self._budget = budget
+        self._coalesce_seconds = coalesce_seconds
+        self.is_hurried = False
+        self._alarm = Alarm(scheduler, self._run)
+        self._whole: Iterator[None] | None = None
+        self._next_flush_at = 0.0
+        self._whole_took = 0.0
+        self._began = 0.0
+        self._hints: deque[Iterator[None]] = deque()
+        self._jobs: deque[Iterator[None]] = deque()
+
+    def give_hints(self, work: Iterator[None]) -> None:
+        """`work` is done whole, between two flushes."""
+        self._hints.append(work)
+        self.plan()
+
+    def add_job(self, work: Iterator[None]) -> None:
+        """`work` is done step by step, never within a flush; there may be flushes between its steps."""
+        self._jobs.append(work)
+        self.plan()
+
+    def hasten(self) -> None:
+        """The next flush need not wait any more."""
+        self._next_flush_at = self._scheduler.time()
+
+    def stop(self) -> None:
+        """No turn comes any more."""
+        self._alarm.cancel()
+
+    def plan(self) -> None:
+        """Sees to it that a turn comes where there is something to do."""
+        if self._whole is not None or self._hints or self._jobs or self._chases.are_waiting:
+            self._alarm.set(0.0)
+        elif self._flushes.is_due:
+            self._alarm.set(0.0 if self.is_hurried else self._next_flush_at)
+
+    def _run(self) -> None:
+        self._budget.renew()
+        now = self._scheduler.time()
+        if self._whole is not None:
+            # The loop has written what the last turn queued, and done other things as well.
+            self._whole_took += min(now - self._began, TURN_SECONDS)
+        elif self._flushes.is_due and (now >= self._next_flush_at or self.is_hurried):
+            self._whole, self._whole_took = self._flushes.run(), 0.0
+            self._next_flush_at = now + self._coalesce_seconds
+        elif self._hints:
+            self._whole, self._whole_took = self._hints.popleft(), 0.0
+        self._began = now
+        if self._whole is not None:
+            if _is_over(self._whole):
+                self._whole = None
+                self._next_flush_at = max(self._next_flush_at, now + self._whole_took)
+        elif self._jobs and _is_over(self._jobs[0]):
+            self._jobs.popleft()
+        self._chases.run_some()
+        self.plan()
+
+
+_OVER = object()
+
+
+def _is_over(work: Iterator[None]) -> bool:
+    """Does the next part of `work`; says whether that was the last."""
+    return next(work, _OVER) is _OVER
