@@ -45,8 +45,8 @@ def raise_descriptor_limit(streams: int) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     if not allows(streams):
         raise UsageError(
-            f"{streams:,} streams need {descriptors_for(streams):,} open files, and the hard limit here is "
-            f"{hard:,}: raise it (ulimit -Hn), or ask for fewer with --streams"
+            f"{streams:,} clients need {descriptors_for(streams):,} open files, and the hard limit here is "
+            f"{hard:,}: raise it (ulimit -Hn), or ask for fewer"
         )
 
 

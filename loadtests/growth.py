@@ -68,14 +68,26 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def within_limits(plan: Growths) -> Growths:
-    """The plan without the numbers of streams that the limit of open files forbids; says so on stderr."""
+def within_limits(plan: Growths, names: Sequence[str]) -> Growths:
+    """The plan without the numbers of streams that the limit of open files forbids; says so on stderr.
+
+    Raises bench.UsageError where it leaves nothing of what `names` asks for.
+    """
     allowed = replace(
         plan,
-        streams=tuple(count for count in plan.streams if bench.allows(count)),
-        selectors=tuple(count for count in plan.selectors if bench.allows(count + 1)),
-        clients=tuple(count for count in plan.clients if bench.allows(count)),
+        streams=tuple(count for count in plan.streams if bench.allows(count)) or plan.streams[:1],
+        selectors=tuple(count for count in plan.selectors if bench.allows(count + 1)) or plan.selectors[:1],
+        clients=tuple(count for count in plan.clients if bench.allows(count)) or plan.clients[:1],
     )
+    fewest = {
+        "streams": plan.streams[0],
+        "selectors": plan.selectors[0] + 1,
+        "sizes": plan.size_streams,
+        "histories": plan.history_streams,
+        "replays": plan.clients[0],
+    }
+    for name in names:
+        bench.raise_descriptor_limit(fewest[name])
     if allowed != plan:
         print("The largest numbers are left out: the limit of open files is too low.", file=sys.stderr)
     return allowed
@@ -130,8 +142,11 @@ def run(options: argparse.Namespace) -> int:
     rounds = options.rounds if options.rounds is not None else (1 if options.quick else 3)
     if rounds < 1:
         raise bench.UsageError("--rounds takes a number from 1")
-    plan = within_limits(QUICK if options.quick else FULL)
-    bench.raise_descriptor_limit(max(plan.streams[-1], plan.selectors[-1] + 1))
+    plan = within_limits(QUICK if options.quick else FULL, names)
+    try:
+        options.plots.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise bench.UsageError(f"--plots can't be written to: {error.strerror}") from error
     report = GrowthReport(
         command=shlex.join(["python", "loadtests/growth.py", *sys.argv[1:]]),
         date=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),

@@ -5,10 +5,11 @@
     locust -f loadtests/locustfile.py --host http://127.0.0.1:8080 StreamUser Publisher
 
 The gateway needs the routes and components of loadtests/load.toml. Every run follows a plan (--plan), and is
-over by itself. Exit codes: 0 good; 1 a threshold is broken, which standard error says; 2 the options do not
-allow the run.
+over by itself. Locust's charts show all rows together, its table each by itself. Exit codes: 0 good; 1 a
+threshold is broken, which standard error says; 2 the options do not allow the run.
 """
 
+import math
 import sys
 from argparse import ArgumentParser
 from pathlib import Path
@@ -21,11 +22,12 @@ from locust import events
 from locust.env import Environment
 from locust.runners import LocalRunner
 
+from loadtests.board import board_of
 from loadtests.figures import figures_of
 from loadtests.plans import PARTS, Plan, PlanError, parse_parts
 from loadtests.reader import NotLoopbackError, address_of
 from loadtests.shapes import PlannedShape
-from loadtests.thresholds import Limits, broken
+from loadtests.thresholds import Limits, broken, summary
 from loadtests.users.legacy import LegacyPoller
 from loadtests.users.migrating import MigratingUser
 from loadtests.users.publisher import Publisher
@@ -66,13 +68,35 @@ def prepare(environment: Environment, **_: Any) -> None:
             address_of(environment.host)
         if not options.headless:
             address_of(f"http://{options.web_host}")
-        assert isinstance(environment.shape_class, PlannedShape)
-        environment.shape_class.plan = Plan(
-            options.num_users or USERS, options.run_time or SECONDS, parse_parts(options.plan)
-        )
+        if math.isnan(options.max_lag_p99_ms):
+            raise PlanError("--max-lag-p99-ms takes a number of milliseconds.")
+        _set_plan(environment)
     except (NotLoopbackError, PlanError) as error:
         print(error, file=sys.stderr)
         sys.exit(REFUSED)
+
+
+def _set_plan(environment: Environment) -> None:
+    """The plan that the options ask for. Raises PlanError."""
+    options, classes = environment.parsed_options, len(environment.user_classes)
+    users = USERS if options.num_users is None else options.num_users
+    seconds = SECONDS if options.run_time is None else options.run_time
+    plan = Plan(users, seconds, parse_parts(options.plan))
+    if users < classes:
+        raise PlanError(f"A run of {classes} user classes takes at least one user of each, not {users}.")
+    assert isinstance(environment.shape_class, PlannedShape)
+    environment.shape_class.plan = plan
+
+
+@events.test_start.add_listener
+def begin(environment: Environment, **_: Any) -> None:
+    """A run from the web page may be the second one, of another size; out of bounds it is as the last."""
+    board_of(environment).begin()
+    if not environment.parsed_options.headless:
+        try:
+            _set_plan(environment)
+        except PlanError as error:
+            print(error, file=sys.stderr)
 
 
 @events.quitting.add_listener
@@ -80,7 +104,9 @@ def judge(environment: Environment, **_: Any) -> None:
     """Holds what was measured against the limits; that is the exit code."""
     options = environment.parsed_options
     limits = Limits(options.max_failures, options.max_resets, options.max_lag_p99_ms)
-    sentences = broken(figures_of(environment), limits)
+    figures = figures_of(environment)
+    sentences = broken(figures, limits)
+    print(summary(figures, limits), file=sys.stderr)
     for sentence in sentences:
         print(f"FAILED: {sentence}", file=sys.stderr)
     environment.process_exit_code = BROKEN if sentences else 0

@@ -110,6 +110,10 @@ def run(options: argparse.Namespace) -> int:
     if not 1 <= options.rounds <= 20:
         raise UsageError("--rounds takes 1 to 20")
     raise_descriptor_limit(sizes.clients)
+    try:
+        options.results.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--results can't be written to: {error.strerror}") from error
     report = CostReport(
         command=shlex.join(["python", "loadtests/migration_cost.py", *sys.argv[1:]]),
         date=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),

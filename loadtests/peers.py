@@ -1,6 +1,6 @@
 """Measures the gateway side by side with what else a team would pick, in one run.
 
-    python loadtests/peers.py                  some 20 minutes: 1,000, 8,000 and, where descriptors allow,
+    python loadtests/peers.py                  20 to 30 minutes: 1,000, 8,000 and, where descriptors allow,
                                                16,000 streams
     python loadtests/peers.py --quick          a minute or two, for a first look
     python loadtests/peers.py --only gateway,nchan --streams 8000 --rounds 5
@@ -200,6 +200,8 @@ def run(options: argparse.Namespace) -> int:
         missing=missing,
         sizes=describe_sizes(amounts, rounds),
     )
+    if not peers:
+        raise bench.UsageError("None of the servers is here: there is nothing to measure.")
     core, _ = bench.choose_cores()
     # Only reference counts here: a collection of 8,000 streams would show up as a latency of the server.
     gc.disable()

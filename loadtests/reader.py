@@ -49,18 +49,23 @@ def address_of(host: str) -> Address:
 
 
 class Reader:
-    """One user's view of the events. `via` is the request type under which Locust shows it."""
+    """One user's view of the events of one kind. `via` is the request type under which Locust shows it."""
 
-    def __init__(self, environment: Environment, via: str) -> None:
+    def __init__(self, environment: Environment, via: str, kind: str) -> None:
         self.via = via
+        self._kind = kind
         self._fire = environment.events.request.fire
         self._board = board_of(environment)
-        self._sequences = Sequences()
+        self._sequences = Sequences(self._board.offered)
         self._asked_at = 0.0
 
     def ask(self) -> None:
         """A request for a stream begins: events from before it are caught up with, and not late."""
         self._asked_at = time.time()
+
+    def begin(self) -> None:
+        """The gateway has answered: from the first time on, every event is to come."""
+        self._sequences.begin()
 
     def tell(
         self, name: str, milliseconds: float = 0.0, *, size: int = 0, failure: str | None = None
@@ -94,7 +99,7 @@ class Reader:
 
     def close(self) -> None:
         """Holds what was had against what was published; the difference goes to the board."""
-        owed = self._sequences.owed(self._board.published)
+        owed = self._sequences.owed(self._board.published_of(self._kind))
         self._board.owed += owed
         if owed:
             self.tell("owed", failure="events that were published never came")

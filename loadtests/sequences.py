@@ -16,15 +16,32 @@ class Finding(NamedTuple):
 
 
 class Sequences:
-    """Where one reader stands on every lane. It starts at whichever number of a lane it sees first."""
+    """Where one reader stands on every lane.
 
-    def __init__(self) -> None:
+    `offered` is how many events of each lane have been sent so far, with those that are under way; it grows.
+    Of a lane that is not in it, of another publisher, the first number may be any.
+    """
+
+    def __init__(self, offered: Mapping[str, int]) -> None:
+        self._offered = offered
+        self._owes_from: dict[str, int] | None = None
         self._next: dict[str, int] = {}
         self._missing: set[tuple[str, int]] = set()
 
+    def begin(self) -> None:
+        """The reader's view begins: it gets all that is sent from now on, and perhaps what is under way.
+
+        Nothing happens where it has begun.
+        """
+        if self._owes_from is None:
+            self._owes_from = dict(self._offered)
+
     def take(self, lane: str, number: int) -> Finding | None:
         """Notes an event; says what is wrong with it, where anything is."""
-        due = self._next.get(lane, number)
+        due = self._next.get(lane)
+        if due is None:
+            is_free = self._owes_from is None or lane not in self._offered
+            due = number if is_free else min(number, self._first_owed(lane))
         self._next[lane] = max(due, number + 1)
         if number == due:
             return None
@@ -37,10 +54,23 @@ class Sequences:
         return Finding("duplicate", f"lane {lane}: event {number} came again, after {due - 1}")
 
     def restart(self) -> None:
-        """Forgets everything: the gateway has said (`reset`) that there is a gap."""
+        """Forgets everything and begins anew: the gateway has said (`reset`) that there is a gap."""
         self._next.clear()
         self._missing.clear()
+        self._owes_from = None
+        self.begin()
 
     def owed(self, published: Mapping[str, int]) -> int:
-        """How many events at the ends of its lanes it has not had, `published` being how many each has."""
-        return sum(max(0, published.get(lane, 0) - due) for lane, due in self._next.items())
+        """How many events at the ends of these lanes it has not had, `published` being how many each has.
+
+        None of a reader whose view never began.
+        """
+        if self._owes_from is None:
+            return 0
+        return sum(
+            max(0, count - self._next.get(lane, self._first_owed(lane))) for lane, count in published.items()
+        )
+
+    def _first_owed(self, lane: str) -> int:
+        """The first number of a lane that the reader must get."""
+        return self._owes_from.get(lane, 0) if self._owes_from is not None else 0

@@ -134,6 +134,11 @@ class Server:
             print(f"The {self.kind} said last:\n{words}", file=sys.stderr)
         self._stop()
 
+    def refuse_fallen(self) -> None:
+        """RunFailedError where the process has ended by itself."""
+        if self._process is not None and self._process.poll() is not None:
+            raise RunFailedError(f"the {self.kind} ended with {self._process.returncode} in the middle of it")
+
     @property
     def pid(self) -> int:
         """The process's id; only while it is entered."""

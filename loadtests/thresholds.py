@@ -1,6 +1,7 @@
 """When a run has failed. Pure."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -8,7 +9,7 @@ class Figures:
     """What a run came to. `owed` counts events that were published and never came to a reader.
 
     `deliveries` is None where the run had no publisher, or nobody who reads; a p99 is None where there was
-    nothing to take it of.
+    nothing to take it of. `moves` counts what its plan was to bring about, by what that is in words.
     """
 
     requests: int
@@ -20,6 +21,7 @@ class Figures:
     owed: int
     resets: int
     lag_p99_ms: float | None
+    moves: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +52,28 @@ def broken(figures: Figures, limits: Limits) -> list[str]:
         found.append(f"There were {figures.failures:,} failures; {limits.max_failures:,} are allowed.")
     if figures.resets > limits.max_resets:
         found.append(f"There were {figures.resets:,} resets; {limits.max_resets:,} are allowed.")
-    if figures.lag_p99_ms is not None and figures.lag_p99_ms > limits.max_lag_p99_ms:
+    found += [f"Nobody {what}." for what, count in figures.moves.items() if not count]
+    lag_ms = figures.lag_p99_ms
+    if lag_ms is not None and not lag_ms <= limits.max_lag_p99_ms:
         found.append(
-            f"The delivery lag's p99 is {figures.lag_p99_ms:,.0f} ms; "
-            f"{limits.max_lag_p99_ms:,.0f} ms are allowed."
+            f"The delivery lag's p99 is {lag_ms:,.0f} ms; {limits.max_lag_p99_ms:,.0f} ms are allowed."
         )
     return found
+
+
+def summary(figures: Figures, limits: Limits) -> str:
+    """What was looked at, in one sentence, whether it was good or not."""
+    parts = [f"{figures.requests:,} rows"]
+    if figures.deliveries is not None:
+        parts += [
+            f"{figures.deliveries:,} deliveries",
+            f"{figures.gaps:,} gaps",
+            f"{figures.duplicates:,} doubled",
+            f"{figures.reordered:,} out of order",
+            f"{figures.owed:,} that never came",
+        ]
+    parts += [f"{figures.resets:,} resets", f"{figures.failures:,} failures"]
+    if figures.lag_p99_ms is not None:
+        parts.append(f"lag p99 {figures.lag_p99_ms:,.0f} ms of {limits.max_lag_p99_ms:,.0f} allowed")
+    parts += [f"{count:,} times somebody {what}" for what, count in figures.moves.items()]
+    return f"Looked at: {', '.join(parts)}."

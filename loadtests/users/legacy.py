@@ -9,6 +9,7 @@ from locust import FastHttpUser, constant_pacing, task
 from loadtests.reader import Reader, address_of
 
 PATH = "/api/v1/orders"
+ORDER = "order"
 
 
 class LegacyPoller(FastHttpUser):
@@ -27,7 +28,7 @@ class LegacyPoller(FastHttpUser):
 
     def on_start(self) -> None:
         address_of(self.host or "")
-        self._reader = Reader(self.environment, "POLL")
+        self._reader = Reader(self.environment, "POLL", ORDER)
         self._etag = ""
         self._newest = ""
 

@@ -36,7 +36,7 @@ class MigratingUser(FastHttpUser):
     def on_start(self) -> None:
         self._address = address_of(self.host or "")
         self._board = board_of(self.environment)
-        self._reader = Reader(self.environment, "SYNC")
+        self._reader = Reader(self.environment, "SYNC", TICKET)
         self._selection = {"entity": TICKET, "component": COMPONENT, "clientId": secrets.token_hex(8)}
         self._cursor: str | None = None
         # Where the gateway told it to go next; None: its own address of the same.
@@ -90,6 +90,7 @@ class MigratingUser(FastHttpUser):
 
     def _take_answer(self, answer: Mapping[str, Any]) -> bool:
         """The events of an answer; gives whether more wait behind them."""
+        self._reader.begin()
         if "reset" in answer:
             self._reader.reset(answer["reset"]["reason"])
         for event in answer["events"]:
@@ -149,6 +150,7 @@ class MigratingUser(FastHttpUser):
 
     def _take_frame(self, stream: EventStream, frame: Frame) -> None:
         if frame.event == "connected":
+            self._reader.begin()
             stream.expect_heartbeats(parse(frame.data)["heartbeatSeconds"])
             if self._told_at is not None:
                 self._reader.tell("to streaming", (time.perf_counter() - self._told_at) * 1000)

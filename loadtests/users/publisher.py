@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 from locust import FastHttpUser, constant_pacing, task
 
-from loadtests.board import board_of
+from loadtests.board import board_of, lane_of
 from loadtests.reader import EVENTS_PATH, NOTE, TICKET, address_of
 
 NAMES = 100
@@ -40,6 +40,8 @@ class Publisher(FastHttpUser):
         if not self._board.is_publishing:
             return
         body = self._unanswered or orjson.dumps([self._event(NOTE), self._event(TICKET)])
+        for kind in (NOTE, TICKET):
+            self._board.offered[self._lane(kind)] = self._number + 1
         self._unanswered = body
         headers = {"Content-Type": "application/json", "Idempotency-Key": f"{self._name}-{self._number}"}
         with self.client.post(
@@ -54,7 +56,7 @@ class Publisher(FastHttpUser):
             self._board.published[self._lane(kind)] = self._number
 
     def _lane(self, kind: str) -> str:
-        return f"{self._name}-{kind}"
+        return lane_of(self._name, kind)
 
     def _event(self, kind: str) -> dict[str, Any]:
         now = datetime.now(UTC)

@@ -32,7 +32,7 @@ class StreamUser(User):
     def on_start(self) -> None:
         self._address = address_of(self.host or "")
         self._board = board_of(self.environment)
-        self._reader = Reader(self.environment, "SSE")
+        self._reader = Reader(self.environment, "SSE", self.entity)
         self._path = with_query(EVENTS_PATH, {"entity": self.entity})
         self._cursor: str | None = None
         self._lost_at: float | None = None
@@ -85,6 +85,7 @@ class StreamUser(User):
 
     def _connected(self, stream: EventStream, data: dict[str, Any], began: float) -> None:
         now = time.perf_counter()
+        self._reader.begin()
         self._reader.tell("first event", (now - began) * 1000)
         if self._lost_at is not None:
             self._reader.tell("reconnect", (now - self._lost_at) * 1000)

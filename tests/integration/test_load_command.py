@@ -9,6 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.support.api import eventually
+
 ROOT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 90.0
 PROCESSES = 3
@@ -45,6 +47,7 @@ async def test_a_short_run_is_good_and_leaves_a_report(tmp_path: Path) -> None:
 
     assert code == 0, output
     page = report.read_text()
+    assert "Looked at: " in output
     for row in ("delivery", "first event", "reconnect", "to streaming", "to polling", "publish", "storm"):
         assert row in page, row
 
@@ -70,15 +73,52 @@ async def test_a_run_that_only_fails_ends_with_1_and_says_why() -> None:
         (("--web-host", "0.0.0.0"), "not 'http://0.0.0.0'"),
         (("--headless", "-u", "5000"), "not 5,000"),
         (("--headless", "-t", "2h"), "not 7200"),
+        (("--headless", "-u", "3"), "4 user classes"),
+        (("--headless", "--max-lag-p99-ms", "nan"), "--max-lag-p99-ms takes a number"),
         (("--headless", "--plan", "flood"), "there is no flood"),
     ],
-    ids=["another machine", "a page for others", "too many users", "too long", "an unknown plan"],
+    ids=[
+        "another machine",
+        "a page for others",
+        "too many users",
+        "too long",
+        "too few users",
+        "no number",
+        "an unknown plan",
+    ],
 )
 async def test_a_run_out_of_bounds_is_refused_with_2(arguments: tuple[str, ...], sentence: str) -> None:
     code, output = await locust(*arguments)
 
     assert code == 2, output
     assert sentence in output
+
+
+@pytest.mark.slow
+async def test_a_run_whose_gateway_is_killed_ends_with_1_and_says_so() -> None:
+    process = await start("loadtests/load.py", "--users", "4", "-t", "5s", "--plan", "")
+    try:
+        # Locust is begun once the gateway serves.
+        await eventually(lambda: has_child(process, "locust"), "Locust runs")
+        (server,) = (child for child in children_of(process) if "serve" in child.cmdline())
+        server.kill()
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            output, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
+
+    assert process.returncode == 1
+    assert "FAILED: the gateway ended with -9 in the middle of it" in output.decode()
+
+
+async def has_child(process: asyncio.subprocess.Process, word: str) -> bool:
+    return any(word in child.cmdline() for child in children_of(process))
+
+
+def children_of(process: asyncio.subprocess.Process) -> list[psutil.Process]:
+    return psutil.Process(process.pid).children()
 
 
 async def test_a_run_that_is_terminated_leaves_no_process_behind() -> None:

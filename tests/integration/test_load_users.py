@@ -1,5 +1,6 @@
 """The load test's users against a gateway, and against servers that do wrong: both must show in the table."""
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -123,6 +124,31 @@ async def test_events_that_a_stream_user_never_had_are_owed(
     assert "SSE owed" in table.failures()
 
 
+async def test_a_stream_that_stays_empty_owes_all_that_was_published_since_it_began() -> None:
+    async def mute(request: web.Request) -> web.StreamResponse:
+        if request.method == "POST":
+            return web.Response(status=201)
+        stream = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await stream.prepare(request)
+        await stream.write(connected())
+        await asyncio.Event().wait()  # until the client goes, which cancels this
+        return stream
+
+    async with upstream() as backend:
+        backend.answering = mute
+        users_of = swarm(
+            port_of(backend.url), "StreamUser=1", "Publisher=1", "Publisher.interval_seconds=0.02"
+        )
+        async with users_of as users:
+            await users.until(lambda table: table["SSE first event"] == 1)
+            await users.say("publish")
+            await users.until(lambda table: table["POST publish"] >= 3)
+            table, last = await users.end()
+
+    assert "SSE owed" in table.failures()
+    assert last["figures"]["owed"] >= 3
+
+
 async def test_a_legacy_poller_is_told_when_nothing_changed_and_times_what_did(
     start_gateway: Callable[..., GatewayThread],
 ) -> None:
@@ -231,6 +257,8 @@ async def test_migrating_users_find_the_stream_where_polling_is_over(tickets: Ga
             await users.until(lambda table: table["SYNC to streaming"] == 2)
             await users.say("publish")
             await users.until(lambda table: table["SYNC delivery"] >= 4)
+            await users.say("quiet")
+            await users.until(lambda table: table["SYNC delivery"] == 2 * table["POST publish"])
             table, last = await users.end()
 
     assert table["GET poll 410"] == 2

@@ -75,3 +75,22 @@ def test_the_operators_manual_has_every_log_line(package: str) -> None:
     lines = dict(_log_lines((ROOT / package).rglob("*.py")))
     assert lines, "the package logs nothing: this test looks at the wrong names"
     assert {name: place for name, place in lines.items() if f"`{name}`" not in OPERATIONS} == {}
+
+
+def test_the_readmes_figures_are_lines_of_the_measured_tables() -> None:
+    section = (
+        (ROOT / "README.md").read_text().partition("## Load it, and measure it")[2].partition("\n## ")[0]
+    )
+    measured = (ROOT / "docs" / "performance.md").read_text().splitlines()
+    rows = [line for line in section.splitlines() if line.startswith("| ")]
+
+    assert len(rows) > 2
+    assert [row for row in rows if row not in measured] == []
+
+
+def test_the_pictures_of_the_measurements_are_there() -> None:
+    docs = ROOT / "docs"
+    named = re.findall(r"!\[[^]]+\]\(([^)]+)\)", (docs / "performance.md").read_text())
+
+    assert named
+    assert [name for name in named if not (docs / name).is_file()] == []

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from loadtests.thresholds import Figures, Limits, broken
+from loadtests.thresholds import Figures, Limits, broken, summary
 
 GOOD = Figures(
     requests=100,
@@ -35,6 +35,7 @@ def test_a_good_run_breaks_nothing() -> None:
         ({"owed": 3}, "There were 3 events that never came."),
         ({"failures": 1}, "There were 1 failures; 0 are allowed."),
         ({"resets": 1}, "There were 1 resets; 0 are allowed."),
+        ({"moves": {"went to the stream": 0}}, "Nobody went to the stream."),
         ({"lag_p99_ms": 1001.0}, "The delivery lag's p99 is 1,001 ms; 1,000 ms are allowed."),
     ],
 )
@@ -50,3 +51,20 @@ def test_limits_may_be_wider() -> None:
     figures = replace(GOOD, failures=2, resets=1, lag_p99_ms=3000.0)
 
     assert broken(figures, Limits(max_failures=2, max_resets=1, max_lag_p99_ms=3000.0)) == []
+
+
+def test_what_came_about_as_often_as_it_should_breaks_nothing() -> None:
+    assert broken(replace(GOOD, moves={"went to the stream": 1}), Limits()) == []
+
+
+def test_a_good_run_says_what_was_looked_at() -> None:
+    assert summary(replace(GOOD, moves={"came back": 2}), Limits()) == (
+        "Looked at: 100 rows, 50 deliveries, 0 gaps, 0 doubled, 0 out of order, 0 that never came, 0 resets, "
+        "0 failures, lag p99 20 ms of 1,000 allowed, 2 times somebody came back."
+    )
+
+
+def test_without_readers_the_summary_says_nothing_of_deliveries() -> None:
+    figures = replace(GOOD, deliveries=None, lag_p99_ms=None)
+
+    assert summary(figures, Limits()) == "Looked at: 100 rows, 0 resets, 0 failures."
