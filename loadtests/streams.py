@@ -147,7 +147,7 @@ def advance(state: StreamState, data: bytes) -> Step:
 def unchunk(left: int, line: bytes, data: bytes) -> tuple[list[bytes], int, bytes]:
     """Takes the chunk framing off (RFC 9112, section 7.1): the payload, and the new `left` and `line`.
 
-    The payload is in parts, none of which is of two chunks.
+    The payload is in parts; an empty one stands where a chunk begins.
     """
     if left == UNFRAMED:
         return [data], UNFRAMED, b""
@@ -171,6 +171,7 @@ def unchunk(left: int, line: bytes, data: bytes) -> tuple[list[bytes], int, byte
                 break
             left = _chunk_size(line + data[at:end])
             at, line = end + 1, b""
+            parts.append(b"")
     return parts, left, line
 
 
@@ -180,17 +181,19 @@ def _unpacked(state: StreamState, parts: list[bytes], *, is_whole: bool) -> tupl
     Each chunk is unpacked by itself: one that refers to what came before it could not be read by a client
     that joins there. `is_whole` says whether the last part ends its chunk.
     """
-    texts, packed = [], state.packed or b""
-    begun = state.connected
-    for index, part in enumerate(parts, 1):
-        packed += part
-        if index < len(parts) or is_whole:
-            if not begun:
-                if not packed.startswith(GZIP_MAGIC):
-                    raise MalformedError(f"no gzip header: {packed[:10]!r}")
-                packed, begun = packed[GZIP_HEADER_BYTES:], True
-            texts.append(_inflated(packed))
-            packed = b""
+    chunks = [state.packed or b""]
+    for part in parts:
+        if part:
+            chunks[-1] += part
+        else:
+            chunks.append(b"")
+    packed = b"" if is_whole else chunks.pop()
+    texts, begun = [], state.connected
+    for chunk in filter(None, chunks):
+        if not begun and not chunk.startswith(GZIP_MAGIC):
+            raise MalformedError(f"no gzip header: {chunk[:10]!r}")
+        texts.append(_inflated(chunk if begun else chunk[GZIP_HEADER_BYTES:]))
+        begun = True
     return texts, packed
 
 

@@ -54,7 +54,7 @@ def broken(figures: Figures, limits: Limits) -> list[str]:
         found.append(f"There were {figures.resets:,} resets; {limits.max_resets:,} are allowed.")
     found += [f"Nobody {what}." for what, count in figures.moves.items() if not count]
     lag_ms = figures.lag_p99_ms
-    if lag_ms is not None and not lag_ms <= limits.max_lag_p99_ms:
+    if lag_ms is not None and lag_ms > limits.max_lag_p99_ms:
         found.append(
             f"The delivery lag's p99 is {lag_ms:,.0f} ms; {limits.max_lag_p99_ms:,.0f} ms are allowed."
         )
