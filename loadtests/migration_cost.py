@@ -10,7 +10,6 @@ do not allow the run.
 
 import argparse
 import json
-import resource
 import shlex
 import signal
 import sys
@@ -21,7 +20,7 @@ from pathlib import Path
 # `python loadtests/migration_cost.py` puts loadtests itself on the path, not the directory of the package.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from loadtests.bench import UsageError, choose_cores
+from loadtests.bench import UsageError, choose_cores, raise_descriptor_limit
 from loadtests.cost_report import CostReport, as_markdown, as_svg, disturbances
 from loadtests.crowd import RunFailedError
 from loadtests.measure import LossError
@@ -30,7 +29,6 @@ from loadtests.report import describe_machine
 from loadtests.ways import WAYS, Sizes, measure
 
 RESULTS = Path(__file__).resolve().parent / "results"
-SPARE_DESCRIPTORS = 64
 MAX_ORDERS = 1000
 
 FULL = Sizes(clients=500, orders=100, freshness_s=2.0, changes_per_second=4.0, seconds=20.0)
@@ -79,18 +77,6 @@ def sizes_of(options: argparse.Namespace) -> Sizes:
             f"freshness of {sizes.freshness_s:g} s: one could change twice between two looks at it"
         )
     return sizes
-
-
-def raise_descriptor_limit(clients: int) -> None:
-    """Takes the hard limit of open files, which the servers inherit; UsageError where it is too low."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    needed = clients + SPARE_DESCRIPTORS
-    if hard != resource.RLIM_INFINITY and hard < needed:
-        raise UsageError(
-            f"{clients:,} clients need {needed:,} open files, and the hard limit here is {hard:,}: "
-            f"raise it (ulimit -Hn), or ask for fewer with --clients"
-        )
 
 
 def write(report: CostReport, directory: Path) -> Path:
