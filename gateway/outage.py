@@ -1,0 +1,73 @@
+"""Something that this process needs is out of reach: what its log lines say, and how seldom they say it."""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from gateway.logs import log_event
+
+REMINDER_SECONDS = 60.0
+"""How often a line says that an outage still lasts."""
+
+
+class Outage:
+    """One thing that can be out of reach, such as the log's server, whoever of its users finds that out.
+
+    Gives one line when an outage begins (`NAME_failed`, at `level`), one a minute while it lasts
+    (`NAME_still_failing`, at `level`, with how long so far) and one when it is over (`NAME_recovered`, at
+    INFO, with how long it took). Those who share the object share the lines: what tries again logs nothing
+    itself. `fields` stand in every line; `now` gives monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        logger: logging.Logger,
+        name: str,
+        *,
+        level: int = logging.WARNING,
+        now: Callable[[], float] = time.monotonic,
+        **fields: Any,
+    ) -> None:
+        self._log = logger
+        self._name = name
+        self._level = level
+        self._now = now
+        self._fields = fields
+        self._began: float | None = None
+        self._failures = 0
+        self._last_line = 0.0
+
+    @property
+    def lasts(self) -> bool:
+        """Whether the last that was heard is a failure."""
+        return self._began is not None
+
+    def failed(self, **fields: Any) -> None:
+        """One more try failed. `fields` say how: `error`, and what an operator can look for."""
+        now = self._now()
+        self._failures += 1
+        if self._began is None:
+            self._began = self._last_line = now
+            log_event(self._log, self._level, f"{self._name}_failed", **self._fields, **fields)
+        elif now - self._last_line >= REMINDER_SECONDS:
+            self._last_line = now
+            log_event(
+                self._log,
+                self._level,
+                f"{self._name}_still_failing",
+                **self._fields,
+                **fields,
+                **self._so_far(self._began, now),
+            )
+
+    def over(self, **fields: Any) -> None:
+        """A try succeeded. Does nothing where none had failed."""
+        if self._began is None:
+            return
+        so_far = self._so_far(self._began, self._now())
+        self._began, self._failures = None, 0
+        log_event(self._log, logging.INFO, f"{self._name}_recovered", **self._fields, **fields, **so_far)
+
+    def _so_far(self, began: float, now: float) -> dict[str, Any]:
+        return {"outage_seconds": round(now - began, 1), "failures": self._failures}

@@ -1,0 +1,88 @@
+"""gateway/outage.py: an outage is a line at its start, one a minute, and one at its end."""
+
+import logging
+
+import pytest
+
+from gateway.outage import Outage
+from tests.support.clock import ManualClock
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def outage(clock: ManualClock) -> Outage:
+    return Outage(logging.getLogger("outage"), "log", now=clock.monotonic, server="db:5432")
+
+
+def lines(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str, dict[str, object]]]:
+    return [
+        (record.levelname, record.__dict__["event"], record.__dict__["fields"])
+        for record in caplog.records
+        if record.name == "outage"
+    ]
+
+
+def test_the_first_failure_is_a_line_and_those_right_after_are_none(
+    outage: Outage, clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(50):
+        outage.failed(error="refused")
+        clock.advance(1)
+
+    assert lines(caplog) == [("WARNING", "log_failed", {"server": "db:5432", "error": "refused"})]
+    assert outage.lasts
+
+
+def test_an_outage_that_lasts_is_a_line_a_minute(
+    outage: Outage, clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(181):
+        outage.failed(error="refused")
+        clock.advance(1)
+
+    assert [(event, fields.get("outage_seconds")) for _, event, fields in lines(caplog)] == [
+        ("log_failed", None),
+        ("log_still_failing", 60),
+        ("log_still_failing", 120),
+        ("log_still_failing", 180),
+    ]
+
+
+def test_its_end_is_a_line_that_says_how_long_it_took(
+    outage: Outage, clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    outage.failed(error="refused")
+    clock.advance(12.34)
+    outage.failed(error="refused")
+    outage.over()
+    outage.over()
+
+    assert lines(caplog)[1:] == [
+        ("INFO", "log_recovered", {"server": "db:5432", "outage_seconds": 12.3, "failures": 2})
+    ]
+    assert not outage.lasts
+
+
+def test_a_success_without_an_outage_says_nothing(
+    outage: Outage, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    outage.over()
+
+    assert lines(caplog) == []
+
+
+def test_the_next_outage_is_one_of_its_own(
+    outage: Outage, clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    outage.failed(error="refused")
+    outage.over()
+    clock.advance(1)
+    outage.failed(error="reset")
+
+    assert [event for _, event, _ in lines(caplog)] == ["log_failed", "log_failed"]
