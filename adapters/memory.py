@@ -56,7 +56,7 @@ class MemoryLog:
         self._grown.set()
         self._read.set()
 
-    async def append(self, events: Sequence[Event]) -> list[Position]:
+    async def append(self, events: Sequence[Event]) -> Appended:
         while not self._closed and self._ring.head - self._read_by_all() > _MAX_UNREAD:
             self._read.clear()
             await self._read.wait()
@@ -71,7 +71,7 @@ class MemoryLog:
             self._ring.append(entry)
         self._trim()
         self._grown.set()
-        return [entry.position for entry in entries]
+        return Appended(self._epoch, [entry.position for entry in entries])
 
     async def append_once(self, events: Sequence[Event], key: str, digest: bytes) -> Appended:
         return await self._once.append(key, digest, lambda: self.append(events))

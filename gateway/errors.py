@@ -225,6 +225,20 @@ class LogError(TidegateError):
     title = "The log is unavailable"
 
 
+class NoRoomForKey(LogError):
+    """No further idempotency key can be kept now, and none may be forgotten yet: nothing was appended."""
+
+    slug = "no-room-for-key"
+    title = "No room for another Idempotency-Key"
+
+    def __init__(self, wait_seconds: float) -> None:
+        super().__init__(
+            "Too many requests with an Idempotency-Key came within the time for which keys are kept."
+            " Nothing was published: send the same request again later, or several events in one request.",
+            headers={"Retry-After": str(max(1, math.ceil(wait_seconds)))},
+        )
+
+
 class FlagsUnavailable(TidegateError):
     """The flags could not be kept: nothing was changed."""
 
@@ -239,6 +253,14 @@ class TrimmedError(LogError):
     status = 410
     slug = "trimmed"
     title = "The history was trimmed"
+
+
+class UnknownPosition(LogError):
+    """The log never held an event at the position asked for: nothing can be said of what comes after it."""
+
+    status = 410
+    slug = "unknown-position"
+    title = "The log never held that position"
 
 
 class EpochChanged(LogError):

@@ -22,10 +22,15 @@ ONCE_SECONDS = 600.0
 
 
 class Appended(NamedTuple):
-    """Where events stand in the log; `replayed`: they stood there before this call."""
+    """Where events stand in the log: their positions, in order, and the epoch of which those are.
 
+    Both come out of the same append, so they are true of one another also where the log starts over just
+    then. `replayed`: the events stood there before this call.
+    """
+
+    epoch: str
     positions: list[Position]
-    replayed: bool
+    replayed: bool = False
 
 
 class EventLog(Protocol):
@@ -58,8 +63,8 @@ class EventLog(Protocol):
         """Ends every tail and lets go of connections. Closing twice, or before `start`, does nothing."""
         ...
 
-    async def append(self, events: Sequence[Event]) -> list[Position]:
-        """Appends all of `events` or none, and gives their positions in order; none for an empty list.
+    async def append(self, events: Sequence[Event]) -> Appended:
+        """Appends all of `events` or none; no positions for an empty list.
 
         Raises LogError. A cancelled or failed call may have appended all of them, never a part.
         """
@@ -71,16 +76,20 @@ class EventLog(Protocol):
         A later call with the key gives the positions of the first, for ONCE_SECONDS; so does one that comes
         while the first is under way. `digest` stands for the request, at most 64 bytes: the events may be
         written with another time in them, and be the same request. A call that failed leaves no key behind.
+        No key is forgotten before its time, but with the events that it stands for: where a new epoch lacks
+        them, the request is a new one.
 
-        Raises IdempotencyConflict where the key came with another digest, and LogError.
+        Raises IdempotencyConflict where the key came with another digest, NoRoomForKey where no more keys can
+        be kept (then nothing was appended), and LogError.
         """
         ...
 
     async def read(self, after: Position, limit: int) -> list[Record]:
         """The first records after `after`, at most `limit` of them, in order; empty at the head.
 
-        Raises TrimmedError where records after `after` are no longer held, EpochChanged where the log has
-        started over, LogError otherwise.
+        `after` is the position of a record, the floor, or one ahead of the head, to which the log may still
+        come. Raises UnknownPosition where it is none of these, TrimmedError where records after `after` are
+        no longer held, EpochChanged where the log has started over, LogError otherwise.
         """
         ...
 
@@ -98,8 +107,9 @@ class EventLog(Protocol):
     def tail(self, after: Position) -> AsyncIterator[list[Record]]:
         """Every record after `after`, in order, in batches as they come, until `close`.
 
-        Raises TrimmedError where the reader fell behind the floor, EpochChanged where the log has started
-        over, and LogError where it is lost; the reader then starts again from its last position.
+        Raises what `read` does: TrimmedError where the reader fell behind the floor, EpochChanged where the
+        log has started over, and LogError where it is lost; the reader then starts again from its last
+        position.
         """
         ...
 

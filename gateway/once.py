@@ -7,7 +7,6 @@ from cachetools import TTLCache
 
 from gateway.clock import Clock
 from gateway.errors import IdempotencyConflict, LogError
-from gateway.events import Position
 from gateway.log import ONCE_SECONDS, Appended
 
 MAX_KEYS = 10_000
@@ -17,32 +16,30 @@ class Once:
     """Remembers at most `MAX_KEYS` keys; beyond that it forgets the oldest before its time."""
 
     def __init__(self, clock: Clock) -> None:
-        self._known: TTLCache[str, tuple[bytes, asyncio.Future[list[Position]]]] = TTLCache(
+        self._known: TTLCache[str, tuple[bytes, asyncio.Future[Appended]]] = TTLCache(
             MAX_KEYS, ONCE_SECONDS, timer=clock.monotonic
         )
 
-    def remember(self, key: str, digest: bytes, positions: list[Position]) -> None:
+    def remember(self, key: str, digest: bytes, appended: Appended) -> None:
         """Says what was appended under a key before."""
-        known: asyncio.Future[list[Position]] = asyncio.get_running_loop().create_future()
-        known.set_result(positions)
+        known: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
+        known.set_result(appended)
         self._known[key] = (digest, known)
 
-    async def append(
-        self, key: str, digest: bytes, append: Callable[[], Awaitable[list[Position]]]
-    ) -> Appended:
+    async def append(self, key: str, digest: bytes, append: Callable[[], Awaitable[Appended]]) -> Appended:
         """What `append` gives, which is called for the first call with the key only; see EventLog."""
         known = self._known.get(key)
         if known is not None:
             if known[0] != digest:
                 raise conflict()
-            return Appended(await asyncio.shield(known[1]), replayed=True)
+            return (await asyncio.shield(known[1]))._replace(replayed=True)
         # The one who asked first may go away: what was appended must be remembered all the same.
         answer = asyncio.ensure_future(append())
         self._known[key] = (digest, answer)
         answer.add_done_callback(lambda done: self._forget_failure(key, done))
-        return Appended(await asyncio.shield(answer), replayed=False)
+        return await asyncio.shield(answer)
 
-    def _forget_failure(self, key: str, done: asyncio.Future[list[Position]]) -> None:
+    def _forget_failure(self, key: str, done: asyncio.Future[Appended]) -> None:
         if done.cancelled() or done.exception() is not None:
             self._known.pop(key, None)
 

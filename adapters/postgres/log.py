@@ -159,12 +159,13 @@ class PostgresLog:
                     await self._rested.wait()
         await self._pool.close()
 
-    async def append(self, events: Sequence[Event]) -> list[Position]:
+    async def append(self, events: Sequence[Event]) -> Appended:
         if self._is_closed:
             raise closed()
         if not events:
-            return []
-        return await self._writer.append(columns(events), len(events))
+            return Appended(self._epoch, [])
+        positions = await self._writer.append(columns(events), len(events))
+        return Appended(self._epoch, positions)
 
     async def _send(self, parameters: Columns) -> list[Position]:
         async with self._pool.session() as session:
@@ -182,7 +183,7 @@ class PostgresLog:
         if self._is_closed:
             raise closed()
         if not events:
-            return Appended([], replayed=False)
+            return Appended(self._epoch, [])
         async with self._pool.session() as session:
             appended = await self._append_once(session, events, key, digest)
         self._wake()
@@ -198,11 +199,11 @@ class PostgresLog:
                 positions = await self._write(session, columns(events))
                 ids = [position.minor for position in positions]
                 await session.fetch(statement("once_keep"), {"key": key, "ids": ids})
-                return Appended(positions, replayed=False)
+                return Appended(self._epoch, positions)
             ((known, xid, ids),) = await session.fetch(statement("once_known"), {"key": key})
         if bytes(known) != digest:
             raise conflict()
-        return Appended([position_of(xid, minor) for minor in ids], replayed=True)
+        return Appended(self._epoch, [position_of(xid, minor) for minor in ids], replayed=True)
 
     async def read(self, after: Position, limit: int) -> list[Record]:
         epoch = self._epoch

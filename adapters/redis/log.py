@@ -98,20 +98,21 @@ class RedisLog:
         self._writer.close()
         await self._connection.close()
 
-    async def append(self, events: Sequence[Event]) -> list[Position]:
+    async def append(self, events: Sequence[Event]) -> Appended:
         if not events:
-            return []
-        return await self._writer.append([to_payload(event) for event in events])
+            return Appended(self._epoch, [])
+        positions = await self._writer.append([to_payload(event) for event in events])
+        return Appended(self._epoch, positions)
 
     async def append_once(self, events: Sequence[Event], key: str, digest: bytes) -> Appended:
         if not events:
-            return Appended([], replayed=False)
+            return Appended(self._epoch, [])
         payloads = [to_payload(event) for event in events]
         # Who calls: its own append, of which the answer was lost, is no repetition.
         call = f"{digest.hex()}/{secrets.token_hex(8)}"
         first, is_own = await self._send(call, payloads, hashlib.sha256(key.encode()).hexdigest())
         positions = [Position(first.major, first.minor + index) for index in range(len(events))]
-        return Appended(positions, replayed=not is_own)
+        return Appended(self._epoch, positions, replayed=not is_own)
 
     async def read(self, after: Position, limit: int) -> list[Record]:
         return [stream.to_record(entry) for entry in await self._read(after, limit, self._epoch)]

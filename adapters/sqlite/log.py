@@ -110,7 +110,7 @@ class SqliteLog:
             await self.trim()
             await self._run(self._file.forget_keys)
             for (key, digest), positions in await self._run(self._file.keys):
-                self._once.remember(key, digest, positions)
+                self._once.remember(key, digest, Appended(self.epoch, positions))
         except BaseException:
             await self.close()
             raise
@@ -131,26 +131,26 @@ class SqliteLog:
             thread.submit(self._file.close)
             await asyncio.to_thread(thread.shutdown)
 
-    async def append(self, events: Sequence[Event]) -> list[Position]:
+    async def append(self, events: Sequence[Event]) -> Appended:
         return await self._append(events, None)
 
     async def append_once(self, events: Sequence[Event], key: str, digest: bytes) -> Appended:
         return await self._once.append(key, digest, lambda: self._append(events, Key(key, digest)))
 
-    async def _append(self, events: Sequence[Event], key: Key | None) -> list[Position]:
+    async def _append(self, events: Sequence[Event], key: Key | None) -> Appended:
         while not self._closed and self._state.head - self._read_by_live > _MAX_UNREAD:
             self._read.clear()
             await self._read.wait()
         if self._thread is None or self._closed:
             raise LogError("The log is closed: the gateway is stopping. Publish to another node, or again.")
         if not events:
-            return []
+            return Appended(self.epoch, [])
         done: asyncio.Future[list[Position]] = self._loop.create_future()
         batch = Batch([to_payload(event).decode() for event in events], key)
         self._waiting.append(_Waiting(events, batch, done))
         # One job each: the first takes all that wait, and the others find nothing left.
         self._thread.submit(self._commit)
-        return await done
+        return Appended(self.epoch, await done)
 
     def _commit(self) -> None:
         """In the thread: appends what waits."""

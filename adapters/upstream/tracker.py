@@ -156,7 +156,7 @@ class Tracker:
         return True
 
     async def _append(self, change: Change) -> Sequence[Position]:
-        return await self._events_log.append(change.events)
+        return (await self._events_log.append(change.events)).positions
 
     async def events_between(self, old: Snapshot, new: Snapshot, at_ms: int) -> tuple[Event, ...]:
         """The events that lead from `old` to `new`: the same ones whenever and wherever it is asked.

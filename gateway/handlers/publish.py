@@ -72,7 +72,7 @@ class PublishHandler:
         events = self._events(kind, body)
         # The client may go away meanwhile; then the log still takes all that it was given, and is counted.
         appended = await asyncio.shield(asyncio.ensure_future(self._append(events, kind, body, key)))
-        ids = [str(Cursor(self._log.epoch, position)) for position in appended.positions]
+        ids = [str(Cursor(appended.epoch, position)) for position in appended.positions]
         return web.Response(
             status=200 if appended.replayed else 201,
             body=compact_json({"cursor": ids[-1], "ids": ids}),
@@ -81,7 +81,7 @@ class PublishHandler:
 
     async def _append(self, events: Sequence[Event], kind: str, body: bytes, key: str | None) -> Appended:
         if key is None:
-            appended = Appended(await self._log.append(events), replayed=False)
+            appended = await self._log.append(events)
         else:
             digest = hashlib.sha256(kind.encode() + b"\0" + body).digest()
             appended = await self._log.append_once(events, f"http:{key}", digest)

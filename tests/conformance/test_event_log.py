@@ -10,7 +10,7 @@ import pytest
 
 from gateway.errors import IdempotencyConflict, LogError, TrimmedError
 from gateway.events import Event, Position, Record
-from gateway.log import EventLog
+from gateway.log import Appended, EventLog
 from tests.conformance.logs import LOGS, LogFactory
 from tests.support.events import an_event
 from tests.support.loop import let_others_run
@@ -78,7 +78,7 @@ async def held(log: EventLog) -> list[Record]:
 
 async def trim(log: EventLog) -> Position:
     """Appends until the first event is gone; gives its position."""
-    (first,) = await log.append([an_event("order:first")])
+    (first,) = (await log.append([an_event("order:first")])).positions
     for _ in range(MAX_ROUNDS):
         if (await log.bounds()).floor >= first:
             return first
@@ -101,27 +101,27 @@ async def test_positions_grow_with_every_event(log: EventLog) -> None:
     before = await log.bounds()
     positions = [before.head]
     for size in (1, 3, 1, 20):
-        positions += await log.append(numbered(size))
+        positions += (await log.append(numbered(size))).positions
     assert len(positions) == 26
     assert all(earlier < later for earlier, later in pairwise(positions))
     assert (await log.bounds()).head == positions[-1]
 
 
 async def test_positions_are_unsigned_64_bit_integers(log: EventLog) -> None:
-    positions = await log.append(numbered(5))
+    positions = (await log.append(numbered(5))).positions
     assert all(0 <= number < 2**64 for position in positions for number in position)
 
 
 async def test_appending_nothing_changes_nothing(log: EventLog) -> None:
     await log.append(numbered(2))
     before = await log.bounds()
-    assert await log.append([]) == []
+    assert await log.append([]) == Appended(log.epoch, [])
     assert await log.bounds() == before
 
 
 async def test_what_was_appended_is_read_back_as_it_was(log: EventLog) -> None:
     start = (await log.bounds()).head
-    positions = await log.append(EVENTS)
+    positions = (await log.append(EVENTS)).positions
     records = await log.read(start, 100)
     assert [record.position for record in records] == positions
     assert [record.event for record in records] == EVENTS
@@ -129,7 +129,7 @@ async def test_what_was_appended_is_read_back_as_it_was(log: EventLog) -> None:
 
 async def test_a_read_gives_at_most_the_limit_and_goes_on_from_its_last(log: EventLog) -> None:
     start = (await log.bounds()).head
-    positions = await log.append(numbered(5))
+    positions = (await log.append(numbered(5))).positions
     first = await log.read(start, 2)
     rest = await log.read(first[-1].position, 100)
     assert [record.position for record in first] == positions[:2]
@@ -138,7 +138,7 @@ async def test_a_read_gives_at_most_the_limit_and_goes_on_from_its_last(log: Eve
 
 
 async def test_a_read_after_a_position_between_two_events_starts_at_the_later(log: EventLog) -> None:
-    positions = await log.append(numbered(2))
+    positions = (await log.append(numbered(2))).positions
     between = Position(positions[0].major, positions[0].minor + 1)
     if between < positions[1]:
         assert [record.position for record in await log.read(between, 10)] == positions[1:]
@@ -151,7 +151,7 @@ async def test_reading_twice_gives_the_same(log: EventLog) -> None:
 
 
 async def test_the_latest_are_the_newest_oldest_first(log: EventLog) -> None:
-    positions = await log.append(EVENTS)
+    positions = (await log.append(EVENTS)).positions
     records = await log.latest(3)
     assert [record.position for record in records] == positions[-3:]
     assert [record.event for record in records] == EVENTS[-3:]
@@ -160,7 +160,7 @@ async def test_the_latest_are_the_newest_oldest_first(log: EventLog) -> None:
 
 async def test_the_latest_of_a_log_that_holds_fewer_are_all_it_holds(log: EventLog) -> None:
     assert await log.latest(5) == []
-    positions = await log.append(numbered(3))
+    positions = (await log.append(numbered(3))).positions
     assert [record.position for record in await log.latest(3)] == positions
     assert [record.position for record in await log.latest(4)] == positions
 
@@ -217,24 +217,24 @@ async def test_a_tail_gives_what_is_there_and_what_comes_once_and_in_order(log: 
 
 
 async def test_a_tail_starts_right_after_its_position(log: EventLog) -> None:
-    positions = await log.append(numbered(10))
+    positions = (await log.append(numbered(10))).positions
     records = await follow(log, positions[6], 3)
     assert [record.position for record in records] == positions[7:]
 
 
 async def test_a_tail_of_a_position_ahead_gives_only_what_comes_after_it(log: EventLog) -> None:
-    (last,) = await log.append(numbered(1))
+    (last,) = (await log.append(numbered(1))).positions
     ahead = Position(last.major, last.minor + 2)
     reader = asyncio.create_task(follow(log, ahead, 1))
     await let_others_run()
-    positions = await log.append(numbered(30))
+    positions = (await log.append(numbered(30))).positions
     records = await reader
     expected = next(position for position in positions if position > ahead)
     assert records[0].position == expected
 
 
 async def test_a_read_of_a_position_ahead_gives_nothing(log: EventLog) -> None:
-    (last,) = await log.append(numbered(1))
+    (last,) = (await log.append(numbered(1))).positions
     assert await log.read(Position(last.major + 1_000_000, 0), 10) == []
 
 
@@ -242,9 +242,9 @@ async def test_two_tails_both_get_everything(log: EventLog) -> None:
     start = (await log.bounds()).head
     readers = [asyncio.create_task(follow(log, start, 20)) for _ in range(2)]
     await let_others_run()
-    positions = await log.append(numbered(12))
+    positions = (await log.append(numbered(12))).positions
     await let_others_run()
-    positions += await log.append(numbered(8))
+    positions += (await log.append(numbered(8))).positions
     for reader in readers:
         assert [record.position for record in await reader] == positions
 
@@ -266,7 +266,7 @@ async def test_appends_at_the_same_time_keep_each_batch_in_its_order(log: EventL
     given = await asyncio.gather(*(log.append(batch) for batch in batches))
     records = {record.position: record.event for record in await follow(log, start, 40)}
     assert len(records) == 40
-    for batch, positions in zip(batches, given, strict=True):
+    for batch, (_, positions, _) in zip(batches, given, strict=True):
         assert positions == sorted(positions)
         assert [records[position] for position in positions] == batch
 

@@ -210,7 +210,7 @@ async def test_a_promoted_standby_starts_a_new_epoch_and_a_standby_is_refused(
     try:
         async with opened(url) as log:
             epoch = log.epoch
-            (position,) = await log.append([an_event()])
+            (position,) = (await log.append([an_event()])).positions
         standby.create_standby(server)
         standby.start()
         there = url.partition("?")[0] + f"?host={standby.directory}"
@@ -227,7 +227,7 @@ async def test_a_promoted_standby_starts_a_new_epoch_and_a_standby_is_refused(
 
 async def test_an_emptied_table_starts_a_new_epoch_and_readers_are_told(log: PostgresLog, url: str) -> None:
     epoch = log.epoch
-    (position,) = await log.append([an_event()])
+    (position,) = (await log.append([an_event()])).positions
     tail = aiter(log.tail(ORIGIN))
     await anext(tail)
     with connected(url) as connection:
@@ -237,6 +237,6 @@ async def test_an_emptied_table_starts_a_new_epoch_and_readers_are_told(log: Pos
     assert log.epoch != epoch
     bounds = await log.bounds()
     assert bounds.floor == bounds.head == ORIGIN
-    (later,) = await log.append([an_event()])
+    (later,) = (await log.append([an_event()])).positions
     assert later > position
     assert [record.position for record in await log.read(ORIGIN, 10)] == [later]

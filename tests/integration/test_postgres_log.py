@@ -45,7 +45,7 @@ async def append(log: PostgresLog, count: int, first: int = 0) -> list[Position]
     return [
         position
         for number in range(first, first + count)
-        for position in await log.append([an_event(f"order:{number}")])
+        for position in (await log.append([an_event(f"order:{number}")])).positions
     ]
 
 
@@ -77,7 +77,7 @@ async def test_two_logs_of_one_server_have_an_epoch_each(log: PostgresLog) -> No
 
 
 async def test_a_batch_is_one_transaction_in_its_own_order(log: PostgresLog) -> None:
-    positions = await log.append([an_event(f"order:{number}") for number in range(100)])
+    positions = (await log.append([an_event(f"order:{number}") for number in range(100)])).positions
     assert len({position.major for position in positions}) == 1
     assert ids(await log.read(ORIGIN, 1000)) == [str(number) for number in range(100)]
 
@@ -92,7 +92,7 @@ async def test_an_append_that_the_server_refuses_is_no_loss_of_those_beside_it(l
     assert isinstance(refused, LogError)
     records = await log.read(ORIGIN, 10)
     assert ids(records) == ["1", "3"]
-    assert [good, also_good] == [[record.position] for record in records]
+    assert [good, also_good] == [Appended(log.epoch, [record.position]) for record in records]
 
 
 async def test_an_append_wakes_the_readers_of_other_nodes(url: str, log: PostgresLog) -> None:
@@ -291,7 +291,7 @@ async def test_pruning_forgets_idempotency_keys_after_their_time(log: PostgresLo
         await log.prune()
 
         assert execute(connection, "select key from sync_events_keys") == [("new",)]
-    assert await log.append_once([an_event("order:2")], "new", b"2") == Appended(new.positions, replayed=True)
+    assert await log.append_once([an_event("order:2")], "new", b"2") == new._replace(replayed=True)
     again = await log.append_once([an_event("order:1")], "old", b"1")
     assert not again.replayed
     assert again.positions > old.positions

@@ -35,7 +35,7 @@ async def log(server: RedisServer) -> AsyncIterator[RedisLog]:
 
 
 async def publish(log: RedisLog, *numbers: int) -> list[Position]:
-    return await log.append([an_event(f"order:{number}") for number in numbers])
+    return (await log.append([an_event(f"order:{number}") for number in numbers])).positions
 
 
 def numbers(records: list[Record]) -> list[int]:

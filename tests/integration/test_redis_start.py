@@ -35,7 +35,7 @@ async def refusal(url: str) -> str:
 
 
 async def works(log: RedisLog) -> bool:
-    (position,) = await log.append([an_event()])
+    (position,) = (await log.append([an_event()])).positions
     return (await log.bounds()).head == position
 
 
@@ -75,7 +75,7 @@ async def test_the_rights_that_the_manual_names_are_enough() -> None:
     with redis_server() as server, server.client() as client:
         client.execute_command("ACL", "SETUSER", "ann", "on", f">{SECRET}", "~tidegate:*", *rights.split())
         async with opened(f"redis://ann:{SECRET}@127.0.0.1:{server.port}", timeout_seconds=1.0) as log:
-            (start,) = await log.append([an_event()])
+            (start,) = (await log.append([an_event()])).positions
             tail = log.tail(start)
             waiting = asyncio.ensure_future(anext(tail))
             await until(lambda: client.info()["blocked_clients"] == 1, "the tail waits")
@@ -216,12 +216,12 @@ async def test_the_master_that_sentinel_promotes_is_gone_on_with(tmp_path: Path)
         url = f"redis+sentinel://:{SECRET}@127.0.0.1:{guard.port}/tides"
         async with opened(url, timeout_seconds=1.0) as log:
             epoch = log.epoch
-            positions = await log.append([an_event("order:1"), an_event("order:2")])
+            positions = (await log.append([an_event("order:1"), an_event("order:2")])).positions
             assert is_replicated(on_master)
             tail = log.tail(positions[0])
             assert [record.position for record in await anext(tail)] == positions[1:]
             master.kill()
-            positions += await log.append([an_event("order:3")])
+            positions += (await log.append([an_event("order:3")])).positions
 
             assert log.epoch == epoch
             assert on_replica.info()["role"] == "master"

@@ -54,7 +54,7 @@ async def relaying(source: EventLog, url: str, max_events: int = 10_000) -> Asyn
 
 
 async def publish(log: EventLog, *numbers: int) -> list[Position]:
-    return await log.append([an_event(f"order:{number}") for number in numbers])
+    return (await log.append([an_event(f"order:{number}") for number in numbers])).positions
 
 
 def numbers(records: list[Record]) -> list[int]:

@@ -34,7 +34,9 @@ async def source(database: str) -> AsyncIterator[PostgresLog]:
 
 
 async def publish(log: PostgresLog, *numbers: int) -> list[Position]:
-    return await log.append([an_event(f"order:{number}", data={"n": number}) for number in numbers])
+    return (
+        await log.append([an_event(f"order:{number}", data={"n": number}) for number in numbers])
+    ).positions
 
 
 async def relayed(source: PostgresLog, url: str) -> tuple[str, list[Record]]:

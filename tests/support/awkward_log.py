@@ -39,7 +39,7 @@ class AwkwardLog:
             self._is_closed = True
             self._changed.notify_all()
 
-    async def append(self, events: Sequence[Event]) -> list[Position]:
+    async def append(self, events: Sequence[Event]) -> Appended:
         await asyncio.sleep(0)
         async with self._changed:
             if self._is_closed:
@@ -47,7 +47,7 @@ class AwkwardLog:
             positions = [self._next_position(event) for event in events]
             self._changed.notify_all()
         await asyncio.sleep(0)
-        return positions
+        return Appended(self.epoch, positions)
 
     async def append_once(self, events: Sequence[Event], key: str, digest: bytes) -> Appended:
         return await self._once.append(key, digest, lambda: self.append(events))

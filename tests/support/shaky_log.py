@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from gateway.errors import EpochChanged, LogError, TrimmedError
 from gateway.events import ORIGIN, Event, Position, Record
-from gateway.log import Bounds
+from gateway.log import Appended, Bounds
 
 
 class ShakyLog:
@@ -79,10 +79,11 @@ class ShakyLog:
         self._is_closed = True
         self._wake()
 
-    async def append(self, events: Sequence[Event]) -> list[Position]:
+    async def append(self, events: Sequence[Event]) -> Appended:
         self._check()
         self.put_events(*events)
-        return [record.position for record in self._records[len(self._records) - len(events) :]]
+        new = self._records[len(self._records) - len(events) :]
+        return Appended(self._epoch, [record.position for record in new])
 
     async def read(self, after: Position, limit: int) -> list[Record]:
         epoch = self._epoch

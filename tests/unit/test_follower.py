@@ -56,7 +56,7 @@ def node(log: MemoryLog, scheduler: ManualScheduler) -> Node:
 
 
 async def append(node: Node, count: int) -> list[Position]:
-    return await node.log.append([an_event(f"order:{number}") for number in range(count)])
+    return (await node.log.append([an_event(f"order:{number}") for number in range(count)])).positions
 
 
 async def test_what_the_log_holds_and_what_comes_is_brought_into_the_history(node: Node) -> None:

@@ -56,19 +56,23 @@ class Reader:
 
 
 async def test_a_position_is_the_wall_time_and_a_counter(log: MemoryLog, clock: ManualClock) -> None:
-    assert await log.append([an_event(), an_event()]) == [Position(WALL_MS, 0), Position(WALL_MS, 1)]
-    assert await log.append([an_event()]) == [Position(WALL_MS, 2)]
+    assert (await log.append([an_event(), an_event()])).positions == [
+        Position(WALL_MS, 0),
+        Position(WALL_MS, 1),
+    ]
+    assert (await log.append([an_event()])).positions == [Position(WALL_MS, 2)]
     clock.advance(1.0)
-    assert await log.append([an_event()]) == [Position(WALL_MS + 1000, 0)]
+    assert (await log.append([an_event()])).positions == [Position(WALL_MS + 1000, 0)]
 
 
 async def test_positions_grow_also_when_the_wall_clock_goes_back(log: MemoryLog, clock: ManualClock) -> None:
     await log.append([an_event()])
     clock.set_wall_ms(WALL_MS - 3_600_000)
-    assert await log.append([an_event()]) == [Position(WALL_MS, 1)]
-    assert await log.append([an_event(), an_event()]) == [Position(WALL_MS, 2), Position(WALL_MS, 3)]
+    assert (await log.append([an_event()])).positions == [Position(WALL_MS, 1)]
+    two = await log.append([an_event(), an_event()])
+    assert two.positions == [Position(WALL_MS, 2), Position(WALL_MS, 3)]
     clock.set_wall_ms(WALL_MS + 5)
-    assert await log.append([an_event()]) == [Position(WALL_MS + 5, 0)]
+    assert (await log.append([an_event()])).positions == [Position(WALL_MS + 5, 0)]
 
 
 def test_each_log_is_a_history_of_its_own(clock: ManualClock) -> None:
@@ -79,7 +83,7 @@ def test_each_log_is_a_history_of_its_own(clock: ManualClock) -> None:
 
 async def test_without_a_tail_the_count_bounds_the_log(clock: ManualClock) -> None:
     log = log_of(clock, max_events=3)
-    positions = await log.append([an_event() for _ in range(10)])
+    positions = (await log.append([an_event() for _ in range(10)])).positions
     assert await log.bounds() == (positions[6], positions[9])
     assert [record.position for record in await log.read(positions[6], 10)] == positions[7:]
     with pytest.raises(TrimmedError):
@@ -88,9 +92,9 @@ async def test_without_a_tail_the_count_bounds_the_log(clock: ManualClock) -> No
 
 async def test_events_grow_old_while_nothing_is_appended(clock: ManualClock) -> None:
     log = log_of(clock, max_age_seconds=60.0)
-    first = await log.append([an_event()])
+    first = (await log.append([an_event()])).positions
     clock.advance(50.0)
-    second = await log.append([an_event()])
+    second = (await log.append([an_event()])).positions
     clock.advance(20.0)
     assert await log.bounds() == (first[0], second[0])
     clock.advance(1000.0)
@@ -112,7 +116,7 @@ async def test_a_batch_larger_than_the_log_reaches_a_tail_whole(clock: ManualClo
     log = log_of(clock, max_events=3)
     reader = Reader(log)
     await let_others_run()
-    positions = await log.append([an_event() for _ in range(2500)])
+    positions = (await log.append([an_event() for _ in range(2500)])).positions
     await until(lambda: len(reader.records) == 2500, "the tail gave all of the batch")
     assert [record.position for record in reader.records] == positions
     await reader.stop()
@@ -170,7 +174,7 @@ async def test_append_waits_while_a_tail_is_far_behind(log: MemoryLog) -> None:
     reader, append = await stalled(log)
     assert not append.done()
     reader.may_read.set()
-    assert len(await append) == 1
+    assert len((await append).positions) == 1
     await until(lambda: len(reader.records) == 7, "the tail read all")
     await reader.stop()
 
@@ -179,7 +183,7 @@ async def test_append_waits_while_a_tail_is_far_behind(log: MemoryLog) -> None:
 async def test_append_goes_on_once_the_tail_that_it_waits_for_ends(log: MemoryLog) -> None:
     reader, append = await stalled(log)
     await reader.stop()
-    assert len(await append) == 1
+    assert len((await append).positions) == 1
 
 
 @pytest.mark.usefixtures("few_unread")
@@ -187,7 +191,7 @@ async def test_appends_that_waited_come_in_the_order_of_their_calls(log: MemoryL
     reader, append = await stalled(log)
     others = [asyncio.create_task(log.append([an_event()])) for _ in range(10)]
     reader.may_read.set()
-    positions = [(await task)[0] for task in (append, *others)]
+    positions = [(await task).positions[0] for task in (append, *others)]
     assert positions == sorted(set(positions))
     await until(lambda: len(reader.records) == 17, "the tail read all")
     await reader.stop()

@@ -13,7 +13,7 @@ async def test_the_log_in_memory_keeps_what_the_history_says(clock: ManualClock)
     settings = make_settings(history={"max_events": 3}, log={"max_events": 100})
 
     log = open_log(settings, clock)
-    positions = await log.append([an_event() for _ in range(10)])
+    positions = (await log.append([an_event() for _ in range(10)])).positions
 
     assert (await log.bounds()).floor == positions[6]
 

@@ -68,9 +68,7 @@ def test_its_end_is_a_line_that_says_how_long_it_took(
     assert not outage.lasts
 
 
-def test_a_success_without_an_outage_says_nothing(
-    outage: Outage, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_success_without_an_outage_says_nothing(outage: Outage, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     outage.over()
 
@@ -80,9 +78,10 @@ def test_a_success_without_an_outage_says_nothing(
 def test_the_next_outage_is_one_of_its_own(
     outage: Outage, clock: ManualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO)
     outage.failed(error="refused")
     outage.over()
     clock.advance(1)
     outage.failed(error="reset")
 
-    assert [event for _, event, _ in lines(caplog)] == ["log_failed", "log_failed"]
+    assert [event for _, event, _ in lines(caplog)] == ["log_failed", "log_recovered", "log_failed"]

@@ -13,7 +13,7 @@ import pytest
 from adapters.sqlite.file import connect
 from gateway.errors import LogError
 from gateway.events import ORIGIN, Position
-from gateway.log import Bounds
+from gateway.log import Appended, Bounds
 from tests.support.events import an_event
 from tests.support.loop import let_others_run
 from tests.support.sqlite import everything, make_log, mark_of, numbered, opened, refusal
@@ -149,7 +149,7 @@ async def test_a_full_disk_refuses_whole_batches_and_keeps_what_was_acknowledged
 
         async def fill() -> None:
             for _ in range(30):
-                kept.extend(await log.append(large))
+                kept.extend((await log.append(large)).positions)
 
         with pytest.raises(LogError) as failure:
             await fill()
@@ -159,7 +159,7 @@ async def test_a_full_disk_refuses_whole_batches_and_keeps_what_was_acknowledged
         assert (await log.bounds()).head == kept[-1]
 
         disk.allow(10_000)
-        kept += await log.append(large)
+        kept += (await log.append(large)).positions
     async with opened(path) as log:
         assert [record.position for record in await everything(log)] == kept
         assert len(kept) % 5 == 0
@@ -171,8 +171,9 @@ async def test_all_that_share_a_commit_hear_that_it_failed(path: Path) -> None:
     async with opened(path, connect=disk.connect) as log:
         disk.allow(20)
         outcomes = await asyncio.gather(*(log.append(large) for _ in range(20)), return_exceptions=True)
-        acknowledged = [position for outcome in outcomes if isinstance(outcome, list) for position in outcome]
-        assert all(isinstance(outcome, list | LogError) for outcome in outcomes)
+        appended = [outcome for outcome in outcomes if isinstance(outcome, Appended)]
+        acknowledged = [position for outcome in appended for position in outcome.positions]
+        assert all(isinstance(outcome, Appended | LogError) for outcome in outcomes)
         assert len(acknowledged) < 20
         assert [record.position for record in await everything(log)] == acknowledged
 
@@ -191,7 +192,7 @@ def _away(path: Path) -> Iterator[None]:
 async def test_a_file_deleted_underneath_is_told_to_all_until_it_is_back(path: Path, suffix: str) -> None:
     gone = path.with_name(path.name + suffix)
     async with opened(path) as log:
-        kept = await log.append(numbered(2))
+        kept = (await log.append(numbered(2))).positions
         tail = log.tail(ORIGIN)
         assert len(await anext(tail)) == 2
         reader = asyncio.ensure_future(anext(tail))
@@ -201,7 +202,7 @@ async def test_a_file_deleted_underneath_is_told_to_all_until_it_is_back(path: P
                 with pytest.raises(LogError) as failure:
                     await attempt
                 assert failure.value.detail == LOST
-        kept += await log.append(numbered(1))
+        kept += (await log.append(numbered(1))).positions
         assert [record.position for record in await everything(log)] == kept
         assert (await log.bounds()).head == kept[-1]
 

@@ -15,7 +15,7 @@ from adapters.sqlite import SqliteLog
 from adapters.sqlite.file import TRIM_BATCH, connect
 from gateway.errors import IdempotencyConflict, LogError, TrimmedError
 from gateway.events import ORIGIN, Position, Record
-from gateway.log import ONCE_SECONDS, Appended, Bounds
+from gateway.log import ONCE_SECONDS, Bounds
 from tests.support.clock import ManualClock
 from tests.support.loop import let_others_run
 from tests.support.sqlite import everything, make_log, mark_of, numbered, opened, refusal
@@ -73,13 +73,13 @@ async def test_positions_grow_across_a_restart_and_a_clock_set_back(
     open_log: Open, clock: ManualClock
 ) -> None:
     log = await open_log()
-    positions = await log.append(numbered(2))
+    positions = (await log.append(numbered(2))).positions
     await log.close()
     clock.set_wall_ms(1000)
     log = await open_log()
-    positions += await log.append(numbered(2))
+    positions += (await log.append(numbered(2))).positions
     clock.set_wall_ms(positions[-1].major + 5)
-    positions += await log.append(numbered(1))
+    positions += (await log.append(numbered(1))).positions
 
     assert all(earlier < later for earlier, later in pairwise(positions))
     assert positions[-1].major == clock.wall_ms()
@@ -87,7 +87,7 @@ async def test_positions_grow_across_a_restart_and_a_clock_set_back(
 
 async def test_positions_grow_also_where_every_event_is_gone(open_log: Open, clock: ManualClock) -> None:
     log = await open_log(max_age_seconds=10)
-    (last,) = await log.append(numbered(1))
+    (last,) = (await log.append(numbered(1))).positions
     clock.advance(11)
     await log.trim()
     assert await log.bounds() == Bounds(last, last)
@@ -97,7 +97,7 @@ async def test_positions_grow_also_where_every_event_is_gone(open_log: Open, clo
     log = await open_log(max_age_seconds=10)
 
     assert await log.bounds() == Bounds(last, last)
-    assert (await log.append(numbered(1)))[0] > last
+    assert (await log.append(numbered(1))).positions[0] > last
 
 
 async def test_a_new_file_is_a_new_epoch(open_log: Open, path: Path) -> None:
@@ -117,7 +117,7 @@ async def test_a_file_copied_back_from_before_is_a_new_epoch_with_its_events(
     open_log: Open, path: Path, tmp_path: Path
 ) -> None:
     log = await open_log()
-    kept = await log.append(numbered(2))
+    kept = (await log.append(numbered(2))).positions
     await log.close()
     shutil.copy(path, tmp_path / "backup")
     log = await open_log()
@@ -207,7 +207,7 @@ async def test_appends_that_wait_together_share_a_commit(open_log: Open) -> None
 
 async def test_too_many_events_are_let_go_of_in_batches_and_the_bounds_stay_exact(open_log: Open) -> None:
     log = await open_log()
-    positions = await log.append(numbered(3 * TRIM_BATCH))
+    positions = (await log.append(numbered(3 * TRIM_BATCH))).positions
     await log.close()
 
     log = await open_log(max_events=10)
@@ -221,16 +221,16 @@ async def test_too_many_events_are_let_go_of_in_batches_and_the_bounds_stay_exac
 
 async def test_an_append_of_more_than_the_bound_keeps_the_newest(open_log: Open) -> None:
     log = await open_log(max_events=10)
-    positions = await log.append(numbered(50))
+    positions = (await log.append(numbered(50))).positions
 
     assert await log.bounds() == Bounds(positions[39], positions[49])
 
 
 async def test_events_go_when_they_are_too_old(open_log: Open, clock: ManualClock) -> None:
     log = await open_log(max_age_seconds=60)
-    (old,) = await log.append(numbered(1))
+    (old,) = (await log.append(numbered(1))).positions
     clock.advance(50)
-    (young,) = await log.append(numbered(1, 1))
+    (young,) = (await log.append(numbered(1, 1))).positions
     clock.advance(11)
     await log.trim()
 
@@ -241,10 +241,10 @@ async def test_events_go_when_they_are_too_old(open_log: Open, clock: ManualCloc
 async def test_what_a_tail_has_not_given_out_is_kept(open_log: Open) -> None:
     log = await open_log(max_events=5)
     async with tailing(log, ORIGIN) as tail:
-        positions = await log.append(numbered(1))
+        positions = (await log.append(numbered(1))).positions
         given = await anext(tail)
-        positions += await log.append(numbered(3000, 1))
-        positions += await log.append(numbered(30, 3001))
+        positions += (await log.append(numbered(3000, 1))).positions
+        positions += (await log.append(numbered(30, 3001))).positions
         async with asyncio.timeout(DEADLINE_SECONDS):
             while len(given) < 3031:
                 given += await anext(tail)
@@ -267,7 +267,7 @@ async def test_an_append_waits_while_a_tail_is_far_behind(open_log: Open) -> Non
         assert not late.done()
         while not late.done():
             await anext(tail)
-    assert (await late)[0] == (await log.bounds()).head
+    assert (await late).positions[0] == (await log.bounds()).head
 
 
 async def test_a_tail_that_still_reads_old_events_holds_no_append_up(open_log: Open) -> None:
@@ -335,7 +335,7 @@ async def test_every_commit_is_synced_to_the_disk(open_log: Open) -> None:
 
 async def test_the_newest_are_given_up_to_the_limit(open_log: Open) -> None:
     log = await open_log(max_events=5)
-    positions = await log.append(numbered(8))
+    positions = (await log.append(numbered(8))).positions
 
     assert [record.position for record in await log.latest(2)] == positions[-2:]
     assert [record.position for record in await log.latest(100)] == positions[-5:]
@@ -343,7 +343,7 @@ async def test_the_newest_are_given_up_to_the_limit(open_log: Open) -> None:
 
 async def test_a_position_of_any_size_can_be_asked_for(open_log: Open) -> None:
     log = await open_log()
-    positions = await log.append(numbered(2))
+    positions = (await log.append(numbered(2))).positions
     largest = 2**64 - 1
 
     assert await log.read(Position(largest, largest), 10) == []
@@ -385,7 +385,7 @@ async def test_a_key_is_known_after_a_restart_for_as_long_as_it_is_promised(
     with pytest.raises(IdempotencyConflict):
         await again.append_once(numbered(1), "key", b"another")
 
-    assert repeated == Appended(first.positions, replayed=True)
+    assert repeated == first._replace(replayed=True)
     assert len(await everything(again)) == 3
 
 
