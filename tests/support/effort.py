@@ -34,3 +34,18 @@ def peak_bytes_of(action: Callable[[], Any]) -> int:
         return tracemalloc.get_traced_memory()[1] - before
     finally:
         tracemalloc.stop()
+
+
+READS = 256
+READ_BYTES = 4096
+
+
+def is_linear_in_reads(feed: Callable[[bytes], Any], start: bytes) -> bool:
+    """Whether a parser takes a line of a mebibyte, read in small parts, without a copy of it for each part.
+
+    A buffer that grows by a share of itself is copied now and then, and at most for one part in four.
+    """
+    feed(start)
+    part = b"x" * READ_BYTES
+    costly = sum(peak_bytes_of(lambda: feed(part)) > 8 * READ_BYTES for _ in range(READS))
+    return costly < READS / 4
