@@ -89,9 +89,13 @@ class MemoryLog:
             raise TrimmedError(f"Events right after {after} are no longer held.")
         return [Record(entry.position, entry.event) for entry in self._ring.after(number, limit)]
 
-    async def latest(self, limit: int) -> list[Record]:
+    async def latest(self, limit: int, before: Position | None = None) -> list[Record]:
         self._trim()
-        return [Record(entry.position, entry.event) for entry in self._ring.latest(limit)]
+        ring = self._ring
+        number = ring.head + 1 if before is None else ring.number_at(before)
+        start = max(ring.floor, (number or 0) - 1 - limit)
+        entries = ring.after(start, max(0, (number or 0) - 1 - start))
+        return [Record(entry.position, entry.event) for entry in entries]
 
     async def bounds(self) -> Bounds:
         self._trim()

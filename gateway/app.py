@@ -59,6 +59,7 @@ from gateway.replays import Replays
 from gateway.server import PROBLEMS, GatewayRunner, GatewaySite
 from gateway.settings import Settings
 from gateway.shared import SharedStore
+from gateway.slices import Slices
 from gateway.store_metrics import StoreCollector
 from gateway.supervisor import Supervisor
 from gateway.transfer import Transfer
@@ -288,7 +289,7 @@ def _poll_handler(
         gateway.history,
         gateway.hub,
         arrivals,
-        Scanner(gateway.history, gateway.archive),
+        Scanner(gateway.history, gateway.archive, Slices(gateway.clock)),
         gateway.interest,
         asyncio.get_running_loop(),
         components,

@@ -5,16 +5,19 @@ kept for a while, bounded by bytes, and a reader whose position lies within it g
 """
 
 import asyncio
+import contextlib
 from bisect import bisect_right
 from collections import OrderedDict
+from collections.abc import AsyncGenerator, Sequence
 from typing import NamedTuple
 
 from gateway.clock import Clock
 from gateway.errors import EpochChanged
-from gateway.events import ORIGIN, Position
+from gateway.events import ORIGIN, Position, Record
 from gateway.history import History, HistoryEntry
 from gateway.log import Bounds, EventLog
-from gateway.warming import newest
+from gateway.pages import PageSize, newest_first
+from gateway.slices import Slices
 
 RECORDS_A_READ = 256
 READS_AT_ONCE = 4
@@ -46,6 +49,8 @@ class Archive:
         self._segments: OrderedDict[Position, _Segment] = OrderedDict()
         self._segments_epoch = ""
         self._kept_bytes = 0
+        self._page = PageSize()
+        self._slices = Slices(clock)
 
     @property
     def epoch(self) -> str:
@@ -82,25 +87,29 @@ class Archive:
             if entries is not None and self._epoch() == epoch:
                 return entries
             self._check(epoch)
-            records = await self._log.read(position, RECORDS_A_READ)
-            self._check(epoch)
-            now = self._clock.monotonic()
-            entries = [self._history.entry(record, now) for record in records]
+            records = await self._log.read(position, min(RECORDS_A_READ, self._page.records))
+            self._page.learn(records)
+            entries = await self._entries(records, epoch)
             self._keep(position, entries)
             return entries
 
-    async def newest(self, count: int, max_bytes: int) -> list[HistoryEntry]:
-        """The newest entries of the log, at most `count` and about `max_bytes`, oldest first.
+    async def newest_first(self, count: int, before: Position | None) -> AsyncGenerator[list[HistoryEntry]]:
+        """The newest entries of the log, at most `count`, from those right before `before` backwards.
 
-        Raises as `after` does.
+        Page by page, each with its entries oldest first. Raises as `after` does.
         """
         epoch = self._epoch()
-        async with self._turn:
-            self._check(epoch)
-            records, _ = await newest(self._log, count, max_bytes)
-            self._check(epoch)
-            now = self._clock.monotonic()
-            return [self._history.entry(record, now) for record in records]
+        async with contextlib.aclosing(newest_first(self._log, count, before)) as pages:
+            async for records, _ in pages:
+                yield await self._entries(records, epoch)
+
+    async def _entries(self, records: Sequence[Record], epoch: str) -> list[HistoryEntry]:
+        """The entries of records that were read while `epoch` was that of the log."""
+        self._check(epoch)
+        now = self._clock.monotonic()
+        entries = await self._slices.collect(self._history.entry(record, now) for record in records)
+        self._check(epoch)
+        return entries
 
     def _epoch(self) -> str:
         """The epoch that positions are of. Raises EpochChanged where the history has yet to start over."""

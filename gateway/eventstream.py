@@ -7,6 +7,9 @@ import re
 from dataclasses import dataclass
 
 LAST_CHUNK = b"0\r\n\r\n"
+MAX_EVENT_BYTES = 16_777_216
+"""What a reader holds of one event unless it is told otherwise: 256 times what a gateway takes by default."""
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _LINE_BREAK = re.compile(rb"\r\n|\r|\n")
 # The standard sets no bound; fifteen digits are 31,000 years.
 _RETRY = re.compile(r"[0-9]{1,15}\Z")
@@ -59,17 +62,26 @@ class ServerSentEvent:
     last_event_id: str
 
 
+class EventTooLarge(ValueError):
+    """A stream's event, or a line of it, is over what its reader is ready to hold."""
+
+
 class EventStreamDecoder:
     """Parses an event stream as section 9.2.6 of the HTML standard says; bytes in, events out.
 
     After every event `last_event_id` and `retry_ms` hold what a reader that reconnects needs:
     the id to send, and the reconnection time in milliseconds where the stream set one.
+
+    What it holds is at most one event, and that at most `max_event_bytes`: everything between two blank
+    lines, comments and unknown fields too. The standard sets no bound.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
         self.last_event_id = ""
         self.retry_ms: int | None = None
-        self._buffer = b""
+        self._max_event_bytes = max_event_bytes
+        self._taken_bytes = 0
+        self._rest = bytearray()  # the line that has not ended, and never one that has
         self._at_start = True
         self._after_cr = False
         self._event = ""
@@ -77,25 +89,48 @@ class EventStreamDecoder:
         self._data: list[str] = []
 
     def feed(self, data: bytes) -> list[ServerSentEvent]:
-        """Takes the next bytes, split anywhere, and gives the events that they completed."""
-        self._buffer += data
+        """Takes the next bytes, split anywhere, and gives the events that they completed.
+
+        Raises EventTooLarge; the decoder is of no use then, and nor are the events before it in `data`.
+        """
         if self._at_start:
-            if len(self._buffer) < 3 and b"\xef\xbb\xbf".startswith(self._buffer):
-                return []
-            self._buffer = self._buffer.removeprefix(b"\xef\xbb\xbf")
-            self._at_start = False
-        if self._after_cr and self._buffer:
+            data = self._without_mark(data)
+        if not data:
+            return []
+        if self._after_cr:
             # The CR ended its line when it came; this LF is the second half of the same line break.
-            self._buffer = self._buffer.removeprefix(b"\n")
-            self._after_cr = False
-        self._after_cr = self._after_cr or self._buffer.endswith(b"\r")
-        *lines, self._buffer = _LINE_BREAK.split(self._buffer)
+            data = data.removeprefix(b"\n")
+        self._after_cr = data.endswith(b"\r")
+        # Only what is new is looked through, however long the line is by now.
+        first, *others = _LINE_BREAK.split(data)
+        self._rest += first
         events = []
-        for line in lines:
-            event = self._line(line.decode("utf-8", "replace"))
+        for following in others:
+            event = self._take(self._rest)
             if event is not None:
                 events.append(event)
+            self._rest = bytearray(following)
+        self._check(len(self._rest))
         return events
+
+    def _without_mark(self, data: bytes) -> bytes:
+        """What follows a byte order mark at the start; nothing as long as one may still be coming."""
+        data = bytes(self._rest) + data
+        self._rest.clear()
+        if len(data) < len(_BYTE_ORDER_MARK) and _BYTE_ORDER_MARK.startswith(data):
+            self._rest += data
+            return b""
+        self._at_start = False
+        return data.removeprefix(_BYTE_ORDER_MARK)
+
+    def _take(self, line: bytearray) -> ServerSentEvent | None:
+        self._check(len(line))
+        self._taken_bytes = self._taken_bytes + len(line) + 1 if line else 0
+        return self._line(line.decode("utf-8", "replace"))
+
+    def _check(self, more: int) -> None:
+        if self._taken_bytes + more > self._max_event_bytes:
+            raise EventTooLarge(f"an event of the stream has more than {self._max_event_bytes} bytes")
 
     def _line(self, line: str) -> ServerSentEvent | None:
         if not line:

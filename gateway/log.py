@@ -93,10 +93,12 @@ class EventLog(Protocol):
         """
         ...
 
-    async def latest(self, limit: int) -> list[Record]:
+    async def latest(self, limit: int, before: Position | None = None) -> list[Record]:
         """The newest records, at most `limit` of them, oldest first; all that is held where that is less.
 
-        Raises LogError.
+        With `before`, the position of a record that this log has given, those right before that one; none
+        where they are no longer held. Raises LogError. Where the log has started over since `before` was
+        given, what comes is of no use: ask for `epoch` afterwards.
         """
         ...
 

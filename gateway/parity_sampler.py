@@ -14,11 +14,9 @@ from gateway.clock import Clock
 from gateway.history import History, HistoryEntry
 from gateway.logs import log_event
 from gateway.parity_lane import ParityLane
+from gateway.slices import Slices
 
 _log = logging.getLogger(__name__)
-
-SLICE_SECONDS = 0.002
-"""How long the event loop is held at a time."""
 
 _ENTRIES_A_READ = 256
 
@@ -42,7 +40,7 @@ class ParitySampler:
         self._wake = asyncio.Event()
         self._epoch = ""
         self._number = 0
-        self._slice_ends = 0.0
+        self._slices = Slices(clock)
 
     def add(self, lane: ParityLane) -> None:
         """One more lane, before `run`. It wakes the sampler itself."""
@@ -114,7 +112,7 @@ class ParitySampler:
                 return
             if not entries:
                 return
-            await self._in_slices(self._apply(entries))
+            await self._slices.run(self._apply(entries))
             self._number += len(entries)
 
     def _apply(self, entries: Sequence[HistoryEntry]) -> Iterator[None]:
@@ -135,7 +133,7 @@ class ParitySampler:
         sample = lane.next_sample(self._epoch)
         if sample is None:
             return False
-        await self._in_slices(await lane.steps(sample, self._clock.monotonic()))
+        await self._slices.run(await lane.steps(sample, self._clock.monotonic()))
         return True
 
     def _tell(self) -> None:
@@ -144,13 +142,6 @@ class ParitySampler:
             tally = lane.parity.drain()
             if tally != _NOTHING:
                 self._tallied(lane.route.component, tally, now)
-
-    async def _in_slices(self, steps: Iterator[None]) -> None:
-        """Runs them all. A slice goes on from one call to the next: many short ones would be a long one."""
-        for _ in steps:
-            if self._clock.monotonic() >= self._slice_ends:
-                await asyncio.sleep(0)
-                self._slice_ends = self._clock.monotonic() + SLICE_SECONDS
 
 
 _NOTHING = Tally()

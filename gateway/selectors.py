@@ -5,9 +5,10 @@ they wrote it.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from operator import ge, gt, le, lt
 from typing import Any, Protocol
 
 from gateway.errors import BadParameter
@@ -16,8 +17,13 @@ from gateway.events import NAME_PATTERN, Event, has_control_characters
 _NAME = re.compile(NAME_PATTERN)
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?\Z")
 _EVENT_TYPE_PARAMETERS = ("eventTypes", "event_type", "types")
+MAX_VALUES = 1000
+"""How many entities, ids, event types and operands of filters a selection may have, counted as written."""
+MAX_FILTERS = 32
+_SPLITTING = re.compile(r"[(),]")
 _MAX_MEMBER_CHARACTERS = 256
 _MAX_NUMBER_CHARACTERS = 400
+_ORDERS: Mapping[str, Callable[[Any, Any], Any]] = {"gt": gt, "gte": ge, "lt": lt, "lte": le}
 _IS_OPERANDS: dict[str, object] = {"null": None, "true": True, "false": False}
 
 
@@ -26,6 +32,7 @@ class _Absent:
 
 
 _ABSENT = _Absent()
+_IS_NULL: Mapping[type, frozenset[Any]] = {type(None): frozenset({None}), _Absent: frozenset({_ABSENT})}
 
 
 class MultiMapping(Protocol):
@@ -81,36 +88,39 @@ class Filter:
     """A member of `data` compared: `path` within it, an operator, and what it is compared with.
 
     A member that is not there satisfies `is.null` and nothing else. Values of different JSON types are
-    never equal and have no order.
+    never equal and have no order. `equals` are the values that are equal to an operand, by their type: to
+    look a value up costs the same however many operands there are, and objects and lists have no place in it.
     """
 
     text: str
     path: tuple[str, ...] = field(compare=False)
     operator: str = field(compare=False)
     operands: tuple[Any, ...] = field(compare=False)
+    equals: Mapping[type, frozenset[Any]] = field(compare=False, repr=False)
 
     def matches(self, data: Mapping[str, Any]) -> bool:
         value = member(data, self.path)
         operator = self.operator
-        if operator == "is" and self.operands[0] is None:
-            return value is None or value is _ABSENT
-        if value is _ABSENT:
-            return False
-        if operator in ("eq", "in", "is"):
-            return any(_equal(value, operand) for operand in self.operands)
-        if operator == "neq":
-            return not _equal(value, self.operands[0])
-        return _ordered(value, operator, self.operands[0])
+        if operator in _ORDERS:
+            return _ordered(value, operator, self.operands[0])
+        equal = self.equals.get(type(value))
+        is_equal = equal is not None and value in equal
+        return is_equal if operator != "neq" else not is_equal and value is not _ABSENT
+
+
+def _equals(operator: str, operands: Iterable[Any]) -> Mapping[type, frozenset[Any]]:
+    if operator == "is" and None in operands:
+        return _IS_NULL
+    by_type: dict[type, set[Any]] = {}
+    for operand in operands:
+        # Numbers are one type for JSON, whole or not; and True, which equals 1 for Python, is of another.
+        for kind in (int, float) if _is_number(operand) else (type(operand),):
+            by_type.setdefault(kind, set()).add(operand)
+    return {kind: frozenset(values) for kind, values in by_type.items()}
 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _equal(value: Any, operand: Any) -> bool:
-    if _is_number(value) and _is_number(operand):
-        return bool(value == operand)
-    return type(value) is type(operand) and value == operand
 
 
 def _ordered(value: Any, operator: str, operand: Any) -> bool:
@@ -119,13 +129,7 @@ def _ordered(value: Any, operator: str, operand: Any) -> bool:
     )
     if not comparable:
         return False
-    if operator == "gt":
-        return bool(value > operand)
-    if operator == "gte":
-        return bool(value >= operand)
-    if operator == "lt":
-        return bool(value < operand)
-    return bool(value <= operand)
+    return bool(_ORDERS[operator](value, operand))
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,8 +197,8 @@ class Selector:
         previous = event.previous
         if event.action == "delete":
             # What was deleted is described by what it was last.
-            last = data if previous is None else {**data, **previous}
-            return Match.DELIVER if self._filters_match(last) else Match.SKIP
+            matches = self._filters_match(data) if previous is None else self._filters_matched(data, previous)
+            return Match.DELIVER if matches else Match.SKIP
         if self._filters_match(data):
             return Match.DELIVER
         if event.action == "update" and previous is not None and self._matched_before(data, previous):
@@ -213,7 +217,11 @@ class Selector:
     def _matched_before(self, data: Mapping[str, Any], previous: Mapping[str, Any]) -> bool:
         # `previous` may be the whole old state or only its changed members: what it leaves out is then as
         # it is now. A leave too many is harmless, one too few leaves a stale row on somebody's screen.
-        return self._filters_match(previous) or self._filters_match({**data, **previous})
+        return self._filters_match(previous) or self._filters_matched(data, previous)
+
+    def _filters_matched(self, data: Mapping[str, Any], previous: Mapping[str, Any]) -> bool:
+        # The members of `previous` over those of `data`, without a copy of both for every reader.
+        return all(given.matches(previous if given.path[0] in previous else data) for given in self.filters)
 
     def query(self) -> list[tuple[str, str]]:
         """Query parameters that parse to this selector, in a fixed order; none says what is withheld."""
@@ -254,28 +262,56 @@ def parse_selector(query: MultiMapping, id_aliases: Mapping[str, str]) -> Select
     """The selection that query parameters write.
 
     `id_aliases` gives the parameter that selects entities of a type by id, by entity type. Raises
-    BadParameter naming the parameter. Parameters of other names are left alone.
+    BadParameter naming the parameter: that of a malformed value, or with which the selection has more than
+    MAX_VALUES values or MAX_FILTERS filters. Parameters of other names are left alone.
     """
-    entities = {_entity(value) for value in _values(query, "entity")}
+    room = _Room()
+    entities = {_entity(value) for value in _values(query, "entity", room)}
     for entity_type, alias in id_aliases.items():
-        entities |= {(entity_type, _entity_id(alias, value)) for value in _values(query, alias)}
+        entities |= {(entity_type, _entity_id(alias, value)) for value in _values(query, alias, room)}
     event_types = {
-        _name(parameter, value) for parameter in _EVENT_TYPE_PARAMETERS for value in _values(query, parameter)
+        _name(parameter, value)
+        for parameter in _EVENT_TYPE_PARAMETERS
+        for value in _values(query, parameter, room)
     }
-    filters = {
-        _filter(text) for joined in query.getall("filter", []) for text in _split_outside_parentheses(joined)
-    }
+    filters = {_filter(text, room) for text in _filter_texts(query)}
     return Selector(
         frozenset(entities), frozenset(event_types), tuple(sorted(filters, key=lambda given: given.text))
     )
 
 
-def _values(query: MultiMapping, parameter: str) -> Iterator[str]:
+class _Room:
+    """How many values a selection may still have. Whoever selects by more asks for what nobody reads."""
+
+    def __init__(self) -> None:
+        self._left = MAX_VALUES
+
+    def take(self, parameter: str, count: int) -> None:
+        """Counts values of `parameter`. Raises BadParameter where they are too many."""
+        self._left -= count
+        if self._left < 0:
+            raise BadParameter(
+                parameter,
+                f"a selection has at most {MAX_VALUES} entities, event types and operands of filters in all: "
+                "select by less, or open several streams",
+            )
+
+
+def _values(query: MultiMapping, parameter: str, room: _Room) -> Iterator[str]:
     for joined in query.getall(parameter, []):
+        room.take(parameter, joined.count(",") + 1)
         for value in joined.split(","):
             if not value:
                 raise BadParameter(parameter, "a value is empty")
             yield value
+
+
+def _filter_texts(query: MultiMapping) -> Iterator[str]:
+    texts = (text for joined in query.getall("filter", []) for text in _split_outside_parentheses(joined))
+    for count, text in enumerate(texts, 1):
+        if count > MAX_FILTERS:
+            raise BadParameter("filter", f"a selection has at most {MAX_FILTERS} filters")
+        yield text
 
 
 def _name(parameter: str, value: str) -> str:
@@ -299,18 +335,18 @@ def _entity_id(parameter: str, value: str) -> str:
 
 def _split_outside_parentheses(text: str) -> Iterator[str]:
     start = depth = 0
-    for index, character in enumerate(text):
-        if character == "(":
+    for mark in _SPLITTING.finditer(text):
+        if mark[0] == "(":
             depth += 1
-        elif character == ")":
+        elif mark[0] == ")":
             depth -= 1
-        elif character == "," and depth <= 0:
-            yield text[start:index]
-            start = index + 1
+        elif depth <= 0:
+            yield text[start : mark.start()]
+            start = mark.end()
     yield text[start:]
 
 
-def _filter(text: str) -> Filter:
+def _filter(text: str, room: _Room) -> Filter:
     name, equals, comparison = text.partition("=")
     operator, dot, operand = comparison.partition(".")
     path = tuple(name.split("."))
@@ -318,7 +354,9 @@ def _filter(text: str) -> Filter:
         raise BadParameter("filter", "a filter looks like branch_id=eq.7")
     if has_control_characters(text):
         raise BadParameter("filter", "control characters are not allowed")
-    return Filter(text, path, operator, _operands(operator, operand))
+    room.take("filter", operand.count(",") + 1 if operator == "in" else 1)
+    operands = _operands(operator, operand)
+    return Filter(text, path, operator, operands, _equals(operator, operands))
 
 
 def _operands(operator: str, operand: str) -> tuple[Any, ...]:

@@ -1,17 +1,16 @@
 """Fills an empty history from the end of the log."""
 
-import asyncio
+import contextlib
+from collections.abc import Iterable, Iterator
+from itertools import chain
 
 from gateway.clock import Clock
 from gateway.errors import EpochChanged
-from gateway.events import Record, event_json
+from gateway.events import Record
 from gateway.history import History
 from gateway.log import EventLog
-
-SAMPLE_RECORDS = 1000
-"""How many records are read to learn how large they are."""
-RECORDS_A_STEP = 250
-"""How many records become entries before the event loop gets its turn: some milliseconds."""
+from gateway.pages import newest_first
+from gateway.slices import Slices
 
 
 async def warm(log: EventLog, history: History, clock: Clock) -> None:
@@ -22,36 +21,31 @@ async def warm(log: EventLog, history: History, clock: Clock) -> None:
     Raises LogError, and EpochChanged where the log starts over meanwhile; `history` is of no use then.
     """
     epoch = log.epoch
-    records, is_all = await newest(log, history.max_events + 1, history.max_bytes)
+    pages: list[list[Record]] = []
+    size_bytes = count = 0
+    wanted = history.max_events + 1
+    async with contextlib.aclosing(newest_first(log, wanted)) as found:
+        async for page, page_bytes in found:
+            pages.append(page)
+            count += len(page)
+            size_bytes += page_bytes
+            if size_bytes > history.max_bytes:
+                break
+    is_all = count < wanted and size_bytes <= history.max_bytes
     # After the records: what the log let go of since is not held here either.
     floor = (await log.bounds()).floor
     if log.epoch != epoch:
         raise EpochChanged("The log started over while its newest events were read.")
     if not is_all:
-        floor = max(floor, records[0].position)
+        floor = max(floor, pages[-1][0].position)
     history.open(epoch, floor)
-    now = clock.monotonic()
-    for count, record in enumerate(records, 1):
-        if record.position > floor:
+    records = chain.from_iterable(reversed(pages))
+    await Slices(clock).run(_fill(history, records, clock.monotonic()))
+
+
+def _fill(history: History, records: Iterable[Record], now: float) -> Iterator[None]:
+    for record in records:
+        if record.position > history.floor_position:
             history.append(record, now)
-        if count % RECORDS_A_STEP == 0:
             history.trim(now, history.head)
-            await asyncio.sleep(0)
-    history.trim(now, history.head)
-
-
-async def newest(log: EventLog, count: int, max_bytes: int) -> tuple[list[Record], bool]:
-    """The newest records, at most `count` and about `max_bytes` of JSON, and whether the log holds no more.
-
-    Raises LogError. The size is told by a sample: a log of large events would else not fit into memory.
-    """
-    first = min(count, SAMPLE_RECORDS)
-    records = await log.latest(first)
-    if len(records) < first or first == count:
-        return records, len(records) < first
-    size = sum(len(event_json(record.event, "", {})) for record in records)
-    wanted = min(count, max_bytes * len(records) // size + 1)
-    if wanted <= len(records):
-        return records[-wanted:], False
-    records = await log.latest(wanted)
-    return records, len(records) < wanted
+        yield

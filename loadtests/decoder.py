@@ -29,7 +29,8 @@ class Decoder:
     def __init__(self) -> None:
         self.last_event_id = ""
         self.retry_ms: int | None = None
-        self._rest = b""
+        self._rest = bytearray()  # the line that has not ended
+        self._held = b""
         self._id = self._event = ""
         self._data: list[str] = []
         self._size = 0
@@ -37,11 +38,17 @@ class Decoder:
 
     def feed(self, data: bytes) -> list[Frame]:
         """Takes the next bytes, split anywhere, and gives the frames that they completed."""
-        data = self._rest + data
         # A CR at the end may be half of a CRLF: it waits.
+        data = self._held + data
         complete = data.removesuffix(b"\r")
-        *lines, rest = _LINE_BREAK.split(complete)
-        self._rest = rest + data[len(complete) :]
+        self._held = data[len(complete) :]
+        # Only what is new is looked through, however long the line is by now.
+        first, *others = _LINE_BREAK.split(complete)
+        self._rest += first
+        lines: list[bytes] = []
+        if others:
+            lines = [bytes(self._rest), *others[:-1]]
+            self._rest = bytearray(others[-1])
         if lines and self._first:
             self._first, lines[0] = False, lines[0].removeprefix(b"\xef\xbb\xbf")
         frames = []

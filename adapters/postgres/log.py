@@ -31,6 +31,8 @@ _log = logging.getLogger(__name__)
 _TAIL_BATCH = 1000
 _WRITERS = 2
 _EPOCH_CHARACTERS = 12
+_LAST = Position(2**64 - 1, 2**63 - 1)
+"""After every row: an `xid8` and a `bigint` at their ends."""
 
 
 class Timing(NamedTuple):
@@ -214,8 +216,9 @@ class PostgresLog:
                 return page.records
             after = page.last
 
-    async def latest(self, limit: int) -> list[Record]:
-        session_epoch, rows = await self._rows("log_latest", {"limit": limit})
+    async def latest(self, limit: int, before: Position | None = None) -> list[Record]:
+        end = _LAST if before is None else before
+        session_epoch, rows = await self._rows("log_latest", {**key(end), "limit": limit})
         self._epoch = session_epoch
         return self._records(rows)
 

@@ -117,20 +117,25 @@ class RedisLog:
     async def read(self, after: Position, limit: int) -> list[Record]:
         return [stream.to_record(entry) for entry in await self._read(after, limit, self._epoch)]
 
-    async def latest(self, limit: int) -> list[Record]:
+    async def latest(self, limit: int, before: Position | None = None) -> list[Record]:
         epoch = self._epoch
+        # With the one that they come before: else nobody could tell whether something is missing in between.
+        end, count = ("+", limit) if before is None else (str(before), limit + 1)
         raw_state, raw = await self._connection.together(
-            self._state_command(), ("XREVRANGE", self._stream(epoch), "+", "-", "COUNT", limit)
+            self._state_command(), ("XREVRANGE", self._stream(epoch), end, "-", "COUNT", count)
         )
         state = await self._same_epoch(raw_state, epoch)
         entries = [entry for entry in stream.to_entries(raw) if entry.position > state.floor]
         entries.reverse()
+        if before is not None and (not entries or entries[-1].position != before):
+            return []
         if entries:
-            found = stream.hole(state, entries[0].number - 1, entries, limit + 1)
+            least = limit + 1 if before is None else len(entries)
+            found = stream.hole(state, entries[0].number - 1, entries, least)
             if found is not None:
                 await self._mend(found, epoch)
                 entries = [entry for entry in entries if entry.position > found.floor]
-        return [stream.to_record(entry) for entry in entries]
+        return [stream.to_record(entry) for entry in entries if entry.position != before]
 
     async def bounds(self) -> Bounds:
         epoch = self._epoch

@@ -218,10 +218,12 @@ class SqliteLog:
         # A position ahead of the head is one that this log may still come to: nothing comes after it yet.
         return _held(await self._run(job), after)
 
-    async def latest(self, limit: int) -> list[Record]:
+    async def latest(self, limit: int, before: Position | None = None) -> list[Record]:
         def job() -> list[Record] | None:
             state = self._file.state
-            return self._file.read(max(state.floor, state.head - limit), limit)
+            number = state.head + 1 if before is None else self._file.number_at(before)
+            start = max(state.floor, (number or 0) - 1 - limit)
+            return self._file.read(start, max(0, (number or 0) - 1 - start))
 
         return _held(await self._run(job), self._state.floor_position)
 

@@ -14,7 +14,7 @@ from gateway.commands import DONE, REFUSED, UNREACHABLE, CommandError
 from gateway.commands.client import events_url, reason, refusal
 from gateway.commands.terminal import note, printable
 from gateway.events import RESERVED_EVENT_TYPES
-from gateway.eventstream import EventStreamDecoder, ServerSentEvent
+from gateway.eventstream import EventStreamDecoder, EventTooLarge, ServerSentEvent
 
 FIRST_SILENCE_SECONDS = 30.0
 """How long the gateway may say nothing before it has told how often its heart beats."""
@@ -203,7 +203,15 @@ async def _stream(session: aiohttp.ClientSession, wanted: Wanted, follower: Foll
                 f"{wanted.gateway} answers with {printable(response.content_type)} and not with an event "
                 "stream: is it a Tidegate gateway?",
             )
-        return await _read(response.content, follower)
+        try:
+            return await _read(response.content, follower)
+        except EventTooLarge as error:
+            # It would come again after the same cursor.
+            raise CommandError(
+                REFUSED,
+                f"can't follow {wanted.gateway}: {error}. A gateway takes events of that size only where "
+                "publish.max_event_bytes is set so high: choose a selection without them.",
+            ) from error
 
 
 async def _read(content: aiohttp.StreamReader, follower: Follower) -> int | None:

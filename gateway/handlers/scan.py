@@ -1,20 +1,21 @@
 """What a poll is answered with: matching events of the log and of the history, as JSON."""
 
-import asyncio
-from collections.abc import Iterable
+import contextlib
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from typing import NamedTuple
 
 from gateway.archive import Archive
 from gateway.arrivals import Place
 from gateway.errors import EpochChanged, TrimmedError
-from gateway.events import Cursor, Position
+from gateway.events import ORIGIN, Cursor, Position
 from gateway.history import History, HistoryEntry, ResetReason
 from gateway.selectors import Match, Selector
+from gateway.slices import Slices
 
 MAX_ANSWER_BYTES = 1_048_576
 """An answer ends with the event that passes it, and `more`: it is held while the caller reads it."""
 SCAN_ENTRIES = 1024
-"""How many entries are looked at before the event loop gets its turn."""
+"""How many entries are taken out of the history at once."""
 SCAN_LOG_ENTRIES = 20_000
 """How many events of the log one poll looks at: it is answered then with what there is, and `more`."""
 LATEST_LOG_ENTRIES = 10_000
@@ -30,16 +31,21 @@ class Batch(NamedTuple):
 
 
 class Scanner:
-    """Looks through the log where a reader is behind the history, and through the history."""
+    """Looks through the log where a reader is behind the history, and through the history.
 
-    def __init__(self, history: History, archive: Archive) -> None:
+    All that it looks at, it looks at in `slices`. A caller that goes away ends its scan with the next one.
+    """
+
+    def __init__(self, history: History, archive: Archive, slices: Slices) -> None:
         self._history = history
         self._archive = archive
+        self._slices = slices
 
     async def scan(self, selector: Selector, place: Place, limit: int) -> Batch | ResetReason:
         """The first matching events from a place on that was found in this step, or why not.
 
-        Raises LogError where the log is out of reach.
+        Where there are none, nothing that the history has by now was overlooked: whoever waits from this
+        step on misses none. Raises LogError where the log is out of reach.
         """
         epoch = self._history.epoch
         found = _Found(self._history, selector, limit)
@@ -74,31 +80,26 @@ class Scanner:
             entries = await self._archive.after(position)
             head = self._history.head_position
             known = [entry for entry in entries if entry.position <= head]
-            for entry in known:
-                if not found.add(entry):
-                    return found.batch(position, more=True)
-                position = entry.position
+            position = await self._look(found, known, position, epoch)
+            if found.is_full:
+                return found.batch(epoch, position, more=True)
             if not known:
                 # The log has nothing between: the floor is no event's position.
                 position = self._history.floor_position
             left -= len(known)
             if left <= 0:
-                return found.batch(position, more=True)
-            await asyncio.sleep(0)
-            self._check(epoch)
+                return found.batch(epoch, position, more=True)
         return number
 
     async def _scan_history(self, found: "_Found", number: int, epoch: str) -> Batch:
-        while (entries := self._history.after(number, SCAN_ENTRIES)) is not None:
-            for entry in entries:
-                if not found.add(entry):
-                    return self._batch_at(found, number, more=True)
-                number += 1
-            if len(entries) < SCAN_ENTRIES:
-                return self._batch_at(found, number, more=False)
-            position = entries[-1].position
-            await asyncio.sleep(0)
-            self._check(epoch)
+        position = self._history.position(number)
+        while position is not None and (entries := self._history.after(number, SCAN_ENTRIES)) is not None:
+            if not entries:
+                return found.batch(epoch, position, more=False)
+            position = await self._look(found, entries, position, epoch)
+            if found.is_full:
+                return found.batch(epoch, position, more=True)
+            number += len(entries)
             if number < self._history.floor:
                 # The history went on meanwhile; the log may still have what follows.
                 following = await self._scan_log(found, position, epoch)
@@ -107,13 +108,18 @@ class Scanner:
                 number = following
         raise TrimmedError("The history let go of what follows.")
 
-    def _batch_at(self, found: "_Found", number: int, *, more: bool) -> Batch:
-        position = self._history.position(number) or self._history.floor_position
-        return found.batch(position, more=more)
+    async def _look(
+        self, found: "_Found", entries: Iterable[HistoryEntry], position: Position, epoch: str
+    ) -> Position:
+        """Looks at entries that follow `position`, until the answer is full; gives that of the last one.
 
-    def _check(self, epoch: str) -> None:
+        Raises EpochChanged where the history has started over meanwhile.
+        """
+        found.last = position
+        await self._slices.run(found.take(entries))
         if self._history.epoch != epoch:
             raise EpochChanged("The log has started over.")
+        return found.last
 
     async def latest(self, selector: Selector, limit: int) -> tuple[list[bytes], str]:
         """The newest matching events, oldest first, at most `limit`; and the cursor of the head.
@@ -122,22 +128,35 @@ class Scanner:
         LogError where that is out of reach.
         """
         history = self._history
+        epoch, floor = history.epoch, history.floor_position
         cursor = history.cursor(history.head)
-        floor = history.floor_position
-        entries = history.latest(history.head)
         found = _Found(history, selector, limit)
-        is_full = found.add_all(reversed(entries))
-        if not is_full and len(entries) < LATEST_LOG_ENTRIES:
-            bounds = await self._archive.bounds(head_at_least=floor)
-            if bounds.floor < floor:
-                older = await self._archive.newest(LATEST_LOG_ENTRIES, history.max_bytes)
-                found.add_all(entry for entry in reversed(older) if entry.position <= floor)
+        async with contextlib.aclosing(self._newest_first(floor)) as pages:
+            async for page in pages:
+                await self._look(found, reversed(page), floor, epoch)
+                if found.is_full:
+                    break
         found.events.reverse()
         return found.events, cursor
 
+    async def _newest_first(self, floor: Position) -> AsyncGenerator[list[HistoryEntry]]:
+        """What the history holds, and then what the log does up to `floor`, page by page backwards."""
+        entries = self._history.latest(self._history.head)
+        yield entries
+        left = LATEST_LOG_ENTRIES - len(entries)
+        if left > 0 and (await self._archive.bounds(head_at_least=floor)).floor < floor:
+            before = entries[0].position if entries else None
+            async with contextlib.aclosing(self._archive.newest_first(left, before)) as pages:
+                async for page in pages:
+                    yield [entry for entry in page if entry.position <= floor]
+
 
 class _Found:
-    """The events that one answer has so far."""
+    """The events that one answer has so far.
+
+    `last` is the position of the last entry that was looked at and is told of; `is_full` says that the next
+    one matched too, and there was no room for it.
+    """
 
     def __init__(self, history: History, selector: Selector, limit: int) -> None:
         self._history = history
@@ -145,8 +164,19 @@ class _Found:
         self._limit = limit
         self._size = 0
         self.events: list[bytes] = []
+        self.last = ORIGIN
+        self.is_full = False
 
-    def add(self, entry: HistoryEntry) -> bool:
+    def take(self, entries: Iterable[HistoryEntry]) -> Iterator[None]:
+        """Takes in entries that match, a step for each that it looks at, until there is no room."""
+        for entry in entries:
+            self.is_full = not self._add(entry)
+            if self.is_full:
+                return
+            self.last = entry.position
+            yield
+
+    def _add(self, entry: HistoryEntry) -> bool:
         """Takes the entry in where it matches; says no where it does and the answer is full."""
         match = self._selector.match(entry.event)
         if match is Match.SKIP:
@@ -158,9 +188,5 @@ class _Found:
         self._size += len(json)
         return True
 
-    def add_all(self, entries: Iterable[HistoryEntry]) -> bool:
-        """Takes in entries one after the other; says whether the answer is full."""
-        return not all(self.add(entry) for entry in entries)
-
-    def batch(self, position: Position, *, more: bool) -> Batch:
-        return Batch(self.events, Cursor(self._history.epoch, position), more)
+    def batch(self, epoch: str, position: Position, *, more: bool) -> Batch:
+        return Batch(self.events, Cursor(epoch, position), more)

@@ -15,6 +15,8 @@ from gateway.links import stream_url
 from gateway.selectors import Selector, parse_selector
 
 HISTORY_PATH = "/api/v1/sync/history"
+MAX_COMPONENTS = 100
+"""How many components a caller may name, counted as written: each is decided, and told with its mode."""
 CURSOR_PARAMETERS = ("lastEventId", "last_event_id", "cursor")
 
 _WHOLE = re.compile(r"[0-9]{1,18}\Z")
@@ -41,10 +43,10 @@ def parse_selection(request: web.Request, id_aliases: Mapping[str, str]) -> Sele
     parsed: Selection | None = request.get(_PARSED)
     if parsed is not None:
         return parsed
-    components = {
-        name for joined in request.query.getall("component", []) for name in joined.split(",") if name
-    }
-    selection = Selection(parse_selector(request.query, id_aliases), tuple(sorted(components)))
+    named = [name for joined in request.query.getall("component", []) for name in joined.split(",") if name]
+    if len(named) > MAX_COMPONENTS:
+        raise BadParameter("component", f"a caller belongs to at most {MAX_COMPONENTS} components")
+    selection = Selection(parse_selector(request.query, id_aliases), tuple(sorted(set(named))))
     request[_PARSED] = selection
     return selection
 

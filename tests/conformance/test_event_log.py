@@ -165,6 +165,32 @@ async def test_the_latest_of_a_log_that_holds_fewer_are_all_it_holds(log: EventL
     assert [record.position for record in await log.latest(4)] == positions
 
 
+async def test_page_by_page_backwards_all_that_is_held_comes_once(make_log: MakeLog) -> None:
+    log = await make_log(50)
+    for _ in range(5):
+        await log.append(numbered(5))
+    bounds = await log.bounds()
+    records = await log.latest(4)
+    while page := await log.latest(4, records[0].position):
+        # What comes meanwhile comes after.
+        await log.append(numbered(1))
+        records = page + records
+    assert records == (await log.read(bounds.floor, 10_000))[: len(records)]
+    assert len(records) == 25
+
+
+async def test_before_what_was_let_go_nothing_comes(make_log: MakeLog) -> None:
+    log = await make_log(5)
+    [first, second, *_] = (await log.append(numbered(3))).positions
+    assert [record.position for record in await log.latest(2, second)] == [first]
+    assert await log.latest(2, first) == []
+    await trim(log)
+    floor = (await log.bounds()).floor
+    held = await log.read(floor, 1)
+    assert first < floor
+    assert await log.latest(2, first) == await log.latest(2, held[0].position) == []
+
+
 async def test_the_latest_hold_nothing_that_was_let_go(make_log: MakeLog) -> None:
     log = await make_log(5)
     await trim(log)

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 
+from gateway.eventstream import MAX_EVENT_BYTES
 from tests.support.api import Client, event
 from tests.support.command import command, relay, run
 from tests.support.gateway import GatewayThread, make_settings
@@ -193,6 +194,15 @@ async def test_a_bye_for_good_is_the_end() -> None:
         code, out, err = await run("tail", "--url", url)
     assert (code, out) == (0, "")
     assert "the gateway ended the stream for good (disconnected)" in err
+
+
+async def test_an_event_that_never_ends_is_refused_and_not_held() -> None:
+    async with scripted(stream_of(b"id: e:1-0\ndata: " + b"x" * (MAX_EVENT_BYTES + 1))) as (url, requests):
+        code, out, err = await run("tail", "--url", url)
+    assert (code, out) == (3, "")
+    assert "an event of the stream has more than 16777216 bytes" in err
+    assert "to go on from here: --cursor e:0-0\n" in err
+    assert len(requests) == 1
 
 
 async def test_what_is_no_event_stream_is_refused() -> None:

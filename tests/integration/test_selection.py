@@ -118,6 +118,31 @@ async def test_a_publisher_can_not_send_a_leave_of_its_own(client):
     assert (await client.post(event(1, action="leave"))).status in (201, 422)
 
 
+TOO_LARGE = [
+    ("filter", "n=in.(" + "1," * 1000 + "1)"),
+    ("filter", ",".join(["n=eq.1"] * 33)),
+    ("entity", "a," * 1000 + "a"),
+    ("orderID", "a," * 1000 + "a"),
+    ("types", "a," * 1000 + "a"),
+    ("component", "a," * 100 + "a"),
+]
+
+
+async def test_every_resource_that_takes_a_selection_has_its_bounds(start_gateway):
+    gateway = start_gateway(make_settings(entities={"order": {"id_alias": "orderID"}}))
+    client = Client(gateway.port)
+    paths = {route.resource.canonical for route in gateway.app.router.routes() if route.method == "GET"}
+    answers = {path: await client.get(path, [("filter", "malformed")]) for path in paths}
+    selecting = {path for path, answer in answers.items() if b'"filter"' in answer.body}
+
+    assert {EVENTS, POLL, HISTORY} <= selecting
+    for path in selecting:
+        for name, value in TOO_LARGE:
+            response = await client.get(path, [(name, value)])
+            assert_problem(response, 400)
+            assert [error["parameter"] for error in response.json["errors"]] == [name]
+
+
 BAD = [
     ("filter", "branch_id"),
     ("filter", "branch_id=7"),

@@ -1,6 +1,7 @@
 """Selections: one meaning however they are written, and an index that never overlooks a group."""
 
 import random
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import given
@@ -165,6 +166,38 @@ def test_the_operators_agree_with_one_another(path: str, operands: list[str], st
         assert above + below + equal <= 1
         assert holds(f"gte.{operand}") is (above or equal)
         assert holds(f"lte.{operand}") is (below or equal)
+
+
+def json_type(value: Any) -> str:
+    """`value`'s type, as JSON has them."""
+    names = {bool: "boolean", int: "number", float: "number", str: "string", type(None): "null"}
+    return names.get(type(value), "neither")
+
+
+@given(st.lists(st.sampled_from(SCALARS[:-1]), min_size=1, max_size=5), _values)
+def test_equal_are_scalars_of_one_json_type_with_one_value(texts: list[str], value: Any) -> None:
+    words = {"true": True, "false": False, "null": None}
+    numbers = {"0": 0, "1": 1, "1.0": 1.0, "10e-1": 1.0, "7": 7, "-0": 0}
+    operands = [(words | numbers).get(text, text) for text in texts if text]
+    expected = [
+        json_type(value) == json_type(operand) and value == operand and not isinstance(value, list | dict)
+        for operand in operands
+    ]
+    if operands:
+        assert only_filter(f"n=in.({','.join(filter(None, texts))})").matches({"n": value}) is any(expected)
+        assert only_filter(f"n=eq.{next(filter(None, texts))}").matches({"n": value}) is expected[0]
+
+
+@given(_queries, _events)
+def test_what_previous_leaves_out_is_as_it_is_in_data(query: Query, event: Event) -> None:
+    selector = parse(query)
+    data, previous = event.data or {}, event.previous
+    now = replace(event, action="insert", previous=None)
+    before = replace(now, data={**data, **(previous or {})})
+    if event.action == "delete":
+        assert selector.match(event) is selector.match(before)
+    elif selector.match(before) is Match.DELIVER and previous is not None and event.action == "update":
+        assert selector.match(event) is not Match.SKIP
 
 
 def parse_or_refuse(query: Query) -> Selector | BadParameter:

@@ -71,9 +71,9 @@ class AwkwardLog:
             raise TrimmedError(f"Events right after {after} are no longer held.")
         return [record for record in self._records if record.position > after]
 
-    async def latest(self, limit: int) -> list[Record]:
+    async def latest(self, limit: int, before: Position | None = None) -> list[Record]:
         await asyncio.sleep(0)
-        return self._records[-limit:]
+        return [record for record in self._records if before is None or record.position < before][-limit:]
 
     async def bounds(self) -> Bounds:
         await asyncio.sleep(0)

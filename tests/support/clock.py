@@ -27,3 +27,20 @@ class ManualClock:
     def set_wall_ms(self, wall_ms: int) -> None:
         """Sets the clock on the wall, forward or back; durations do not notice."""
         self._wall_ms = wall_ms
+
+
+class BusyClock(ManualClock):
+    """A clock on which looking takes time."""
+
+    def __init__(self, step_seconds: float) -> None:
+        super().__init__()
+        self._step_seconds = step_seconds
+
+    @property
+    def now(self) -> float:
+        """What it shows, without a look."""
+        return self._monotonic
+
+    def monotonic(self) -> float:
+        self.advance(self._step_seconds)
+        return super().monotonic()

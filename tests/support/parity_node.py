@@ -127,18 +127,6 @@ class Node:
         return before + 1
 
 
-class BusyClock(ManualClock):
-    """A clock on which looking takes time."""
-
-    def __init__(self, step_seconds: float) -> None:
-        super().__init__()
-        self._step_seconds = step_seconds
-
-    def monotonic(self) -> float:
-        self.advance(self._step_seconds)
-        return super().monotonic()
-
-
 @asynccontextmanager
 async def running(node: Node) -> AsyncIterator[None]:
     task = asyncio.create_task(node.sampler.run())

@@ -1,7 +1,7 @@
 """A log whose server a test holds: it is out of reach, lets go of events, starts over when told to."""
 
 import asyncio
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import AsyncIterator, Sequence
 
 from gateway.errors import EpochChanged, LogError, TrimmedError
@@ -12,8 +12,8 @@ from gateway.log import Appended, Bounds
 class ShakyLog:
     """An EventLog that holds everything until it is told otherwise. Its N-th event has the position `N-0`.
 
-    `reads` counts the calls of `read`; while `may_read` is not set, they wait, and tails while `may_tail` is
-    not.
+    `reads` counts the calls of `read`, `looks` those of `latest`. While `may_read` is not set, reads wait,
+    and tails while `may_tail` is not.
     """
 
     def __init__(self) -> None:
@@ -22,7 +22,7 @@ class ShakyLog:
         self._floor = self._head = ORIGIN
         self._wakers: set[asyncio.Event] = set()
         self._is_lost = self._is_closed = False
-        self.reads = 0
+        self.reads = self.looks = 0
         self.may_read = asyncio.Event()
         self.may_read.set()
         self.may_tail = asyncio.Event()
@@ -93,10 +93,12 @@ class ShakyLog:
         self._check()
         return self._after(epoch, after, limit)
 
-    async def latest(self, limit: int) -> list[Record]:
+    async def latest(self, limit: int, before: Position | None = None) -> list[Record]:
+        self.looks += 1
         await asyncio.sleep(0)
         self._check()
-        return self._records[-limit:]
+        end = bisect_left(self._records, before, key=lambda record: record.position) if before else None
+        return self._records[:end][-limit:]
 
     async def bounds(self) -> Bounds:
         await asyncio.sleep(0)

@@ -27,18 +27,23 @@ class FrameReader:
     """Bytes in, split anywhere; frames out. Raises ValueError for what a gateway never sends."""
 
     def __init__(self) -> None:
-        self._buffer = b""
+        self._buffer = bytearray()
 
     def feed(self, data: bytes) -> list[Frame]:
         """The frames that `data` completed."""
+        # Before it there is no blank line: a long frame is not looked through again with each read.
+        looked_through = max(0, len(self._buffer) - 1)
         self._buffer += data
-        *blocks, self._buffer = self._buffer.split(b"\n\n")
+        if self._buffer.find(b"\n\n", looked_through) < 0:
+            return []
+        *blocks, rest = bytes(self._buffer).split(b"\n\n")
+        self._buffer = bytearray(rest)
         return [_frame(block) for block in blocks]
 
     def finish(self) -> None:
         """Raises ValueError where the stream ended within a frame."""
         if self._buffer:
-            raise ValueError(f"the stream ended within a frame: {self._buffer!r}")
+            raise ValueError(f"the stream ended within a frame: {bytes(self._buffer)!r}")
 
 
 def _frame(block: bytes) -> Frame:

@@ -13,6 +13,7 @@ from gateway.events import Position
 from gateway.follower import Follower
 from gateway.history import History
 from gateway.hub import Hub, HubTiming
+from gateway.pages import FIRST_RECORDS
 from gateway.subscriber import NOWHERE
 from tests.support.events import an_event
 from tests.support.loop import let_others_run, until
@@ -125,7 +126,7 @@ async def test_the_logs_bounds_are_asked_for_once_a_second(bench: Bench) -> None
 async def test_what_was_read_is_kept_for_those_who_come_with_close_cursors(bench: Bench) -> None:
     first = await bench.archive.after(Position(6, 0))
     within = await bench.archive.after(Position(9, 0))
-    assert [entry.position.major for entry in first] == list(range(7, 31))
+    assert [entry.position.major for entry in first] == list(range(7, 7 + FIRST_RECORDS))
     assert within == first[3:]
     assert bench.log.reads == 1
     before = await bench.archive.after(Position(5, 0))

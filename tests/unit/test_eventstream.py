@@ -2,7 +2,16 @@
 
 import pytest
 
-from gateway.eventstream import LAST_CHUNK, EventStreamDecoder, ServerSentEvent, chunk, encode, retry_field
+from gateway.eventstream import (
+    LAST_CHUNK,
+    EventStreamDecoder,
+    EventTooLarge,
+    ServerSentEvent,
+    chunk,
+    encode,
+    retry_field,
+)
+from tests.support.effort import is_linear_in_reads
 
 BOM = b"\xef\xbb\xbf"
 
@@ -154,3 +163,42 @@ def test_bytes_that_are_not_utf_8_become_replacement_characters() -> None:
 @pytest.mark.parametrize("text", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", "\0"])
 def test_what_only_python_takes_for_a_line_break_is_text(text: str) -> None:
     assert decode(encode(f"a{text}b")) == [message(f"a{text}b")]
+
+
+@pytest.mark.parametrize("line", [b"data: ", b": ", b"unknown", b"id: "])
+def test_a_long_line_costs_no_more_with_each_read(line: bytes) -> None:
+    assert is_linear_in_reads(EventStreamDecoder().feed, line)
+
+
+BOUND = 20
+
+
+@pytest.mark.parametrize(
+    "large",
+    [
+        b"data: " + b"x" * 15,
+        b"data: a\ndata: bcdefgh",
+        b"data\n" * 5,
+        b": " + b"x" * 19,
+        b"x" * 21,
+        b"id: 1\nevent: x\n: 12345",
+    ],
+)
+def test_an_event_over_the_bound_is_refused_before_it_ends_whole_byte_by_byte_or_with_a_tail(
+    large: bytes,
+) -> None:
+    before = b": fine\n\ndata: fine\n\n"
+    for stream in (before + large, before + large + b"\n\ndata: a\n\n"):
+        with pytest.raises(EventTooLarge, match="20 bytes"):
+            EventStreamDecoder(BOUND).feed(stream)
+        decoder = EventStreamDecoder(BOUND)
+        with pytest.raises(EventTooLarge, match="20 bytes"):
+            [decoder.feed(bytes([byte])) for byte in stream]
+
+
+@pytest.mark.parametrize("step", [1, 2, 1000])
+def test_events_of_just_the_bound_are_read_however_many_they_are(step: int) -> None:
+    stream = (b"data: " + b"x" * 14 + b"\n\n" + b"data: abc\ndata: defg\r\n\r\n" + b": no more here\r\r") * 50
+    decoder = EventStreamDecoder(BOUND + 1)
+    events = [e for start in range(0, len(stream), step) for e in decoder.feed(stream[start : start + step])]
+    assert events == [message("x" * 14), message("abc\ndefg")] * 50

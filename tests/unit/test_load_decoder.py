@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 from gateway.eventstream import EventStreamDecoder, encode, retry_field
 from loadtests.decoder import Decoder, Frame
+from tests.support.effort import is_linear_in_reads
+from tests.support.sse import FrameReader
 
 PIECES = st.sampled_from(
     [b"data", b"event", b"id", b"retry", b":", b" ", b"\n", b"\r", b"\r\n", b"\n\n", b"7", b"x", b"\0"]
@@ -35,6 +37,16 @@ def test_the_id_of_an_event_that_was_cut_off_is_not_resumed_from() -> None:
     _, decoder = read([whole + half])
 
     assert decoder.last_event_id == "e:1-0"
+
+
+def test_a_long_line_costs_no_more_with_each_read() -> None:
+    assert is_linear_in_reads(Decoder().feed, b"data: ")
+    assert is_linear_in_reads(FrameReader().feed, b"data: ")
+
+
+def test_a_cr_that_waits_is_part_of_no_line() -> None:
+    frames, _ = read([b"data: a\r", b"\ndata: b\r", b"\r", b"data: c\r", b"\n", b"\r\n:"])
+    assert [frame.data for frame in frames] == ["a\nb", "c"]
 
 
 @given(st.lists(PIECES, max_size=60), st.lists(st.integers(0, 200)))

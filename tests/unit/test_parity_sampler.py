@@ -8,13 +8,13 @@ from adapters.upstream import Snapshot
 from flags.flag import Flags, Latch
 from flags.parity_report import Tally
 from flags.stages import Stage
-from gateway import parity_sampler as module
 from gateway.events import ORIGIN, Position
 from gateway.parity_lane import MOST_ANSWERS
-from tests.support.clock import ManualClock
+from gateway.slices import SLICE_SECONDS
+from tests.support.clock import BusyClock, ManualClock
 from tests.support.events import an_event
 from tests.support.loop import let_others_run, until
-from tests.support.parity_node import SETTLE, BusyClock, Node, running
+from tests.support.parity_node import SETTLE, Node, running
 
 LATCH = Latch(at="2026-11-20T10:30:00.000Z", metric="consistency", value=0.5, threshold=0.9, reason="half")
 
@@ -313,7 +313,7 @@ async def test_polls_further_apart_than_a_window_are_not_compared_with_one_anoth
 
 
 async def test_a_long_list_is_compared_in_slices_between_which_others_run() -> None:
-    node = Node(BusyClock(module.SLICE_SECONDS / 4), max_body_bytes=10**6)
+    node = Node(BusyClock(SLICE_SECONDS / 4), max_body_bytes=10**6)
     node.in_stage(Stage.SHADOW)
     for number in range(400):
         node.lists(str(number), orderStage="open")
@@ -332,7 +332,7 @@ async def test_a_long_list_is_compared_in_slices_between_which_others_run() -> N
 
 
 async def test_many_events_are_read_in_slices_between_which_others_run() -> None:
-    node = Node(BusyClock(module.SLICE_SECONDS / 400))
+    node = Node(BusyClock(SLICE_SECONDS / 400))
     node.in_stage(Stage.SHADOW)
     async with running(node):
         for _ in range(900):

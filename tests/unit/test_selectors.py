@@ -8,7 +8,17 @@ from multidict import MultiDict
 
 from gateway.errors import BadParameter
 from gateway.events import Event
-from gateway.selectors import EVERYTHING, Match, Selector, entity_key, parse_selector, type_key
+from gateway.selectors import (
+    EVERYTHING,
+    MAX_FILTERS,
+    MAX_VALUES,
+    Match,
+    Selector,
+    entity_key,
+    parse_selector,
+    type_key,
+)
+from tests.support.effort import calls_of, peak_bytes_of
 from tests.support.events import an_event
 
 ALIASES = {"order": "orderID", "job": "jobID"}
@@ -214,6 +224,17 @@ def test_kinds_are_anded_and_values_ored() -> None:
         ("n=is.false", False, True),
         ("n=is.false", 0, False),
         ("n=is.false", None, False),
+        # Objects and lists are equal to no operand, also where they hold one.
+        ("n=in.(7,8)", {"a": 7}, False),
+        ("n=in.(7,8)", [7], False),
+        ("n=neq.7", {"a": 7}, True),
+        # In one list, a number is equal however it is written, and true and 1 stay apart.
+        ("n=in.(1,x)", True, False),
+        ("n=in.(true,x)", 1, False),
+        ("n=in.(0,false)", False, True),
+        ("n=in.(1,1.0,1e0)", 1, True),
+        ("n=in.(9007199254740993,x)", 9007199254740992.0, False),
+        ("n=in.(-0,x)", 0.0, True),
     ],
 )
 def test_values_compare_as_json_values(comparison: str, value: Any, expected: bool) -> None:
@@ -282,6 +303,83 @@ def test_a_previous_of_only_the_changed_members_is_completed_from_data() -> None
     selector = select("filter=n%3Deq.1,m%3Deq.5")
     assert selector.match(of_data({"n": 2, "m": 5}, previous={"n": 1})) is LEAVE
     assert selector.match(of_data({"n": 2, "m": 6}, previous={"n": 1})) is SKIP
+
+
+def test_an_old_state_that_is_whole_counts_as_it_is() -> None:
+    # The old state had no `m`. Completed from `data` it would have one, and the row would stay on the screen.
+    event = of_data({"n": 1, "m": 2}, previous={"n": 1})
+    assert select("filter=m%3Dis.null").match(event) is LEAVE
+
+
+def test_an_object_in_previous_takes_the_place_of_the_one_in_data() -> None:
+    event = of_data({"n": 2, "a": {"b": 1, "c": 5}}, previous={"n": 1, "a": {"b": 1}})
+    assert select("filter=n%3Deq.1,a.b%3Deq.1").match(event) is LEAVE
+    assert select("filter=n%3Deq.1,a.c%3Deq.5").match(event) is SKIP
+
+
+OPERANDS = ",".join(map(str, range(MAX_VALUES)))
+
+
+@pytest.mark.parametrize("value", [{"a": 1}, [1], "x" * 60_000, -1, 0.5, None, True])
+def test_a_comparison_with_a_thousand_operands_costs_what_one_does(value: Any) -> None:
+    many, one = select(f"filter=n%3Din.({OPERANDS})"), select("filter=n%3Din.(0)")
+    events = [of_data({"n": value}), of_data({"n": -2}, previous={"n": value}, action="update")]
+    for event in events:
+        assert many.match(event) is SKIP
+        assert calls_of(lambda: many.match(event)) == calls_of(lambda: one.match(event))  # noqa: B023
+
+
+def test_a_look_at_the_old_state_makes_no_copy_of_a_large_one() -> None:
+    selector = select("filter=n%3Deq.1,m%3Deq.2")
+    large = {f"member{number}": number for number in range(5000)}
+    for action in ("update", "delete"):
+        event = of_data(large, previous={"n": 1}, action=action)
+        assert selector.match(event) is SKIP
+        assert peak_bytes_of(lambda: selector.match(event)) < 10_000  # noqa: B023
+
+
+def values(count: int) -> str:
+    return ",".join(f"v{number}" for number in range(count))
+
+
+WITHIN_BOUNDS = [
+    f"entity={values(MAX_VALUES)}",
+    f"orderID={values(MAX_VALUES)}",
+    f"types={values(MAX_VALUES)}",
+    f"filter=n%3Din.({values(MAX_VALUES)})",
+    f"entity={values(500)}&orderID={values(200)}&types={values(200)}&filter=n%3Din.({values(99)}),m%3Deq.1",
+    "filter=" + ",".join(f"m{number}%3Deq.1" for number in range(MAX_FILTERS)),
+]
+
+
+@pytest.mark.parametrize("query", WITHIN_BOUNDS)
+def test_a_selection_may_be_as_large_as_its_bounds(query: str) -> None:
+    assert select(query) != select("")
+
+
+@pytest.mark.parametrize(
+    ("query", "parameter"),
+    [
+        (f"entity={values(MAX_VALUES + 1)}", "entity"),
+        ("entity=a" + ",a" * MAX_VALUES, "entity"),
+        ("&".join(["entity=a"] * (MAX_VALUES + 1)), "entity"),
+        (f"jobID={values(MAX_VALUES + 1)}", "jobID"),
+        (f"entity={values(MAX_VALUES)}&orderID=1", "orderID"),
+        (f"event_type={values(MAX_VALUES + 1)}", "event_type"),
+        (f"eventTypes={values(MAX_VALUES)}&types=a", "types"),
+        (f"entity={values(MAX_VALUES)}&filter=n%3Deq.1", "filter"),
+        ("filter=n%3Din.(1" + ",1" * MAX_VALUES + ")", "filter"),
+        (f"filter=n%3Din.({values(600)})&filter=m%3Din.({values(401)})", "filter"),
+        ("filter=" + ",".join(["n%3Deq.1"] * (MAX_FILTERS + 1)), "filter"),
+        ("&".join(["filter=n%3Deq.1"] * (MAX_FILTERS + 1)), "filter"),
+    ],
+)
+def test_a_selection_over_its_bounds_is_refused_with_the_parameter_that_passed_them(
+    query: str, parameter: str
+) -> None:
+    with pytest.raises(BadParameter) as refused:
+        select(query)
+    assert [error["parameter"] for error in refused.value.errors] == [parameter]
 
 
 def test_an_entity_or_type_that_was_not_asked_for_never_leaves() -> None:

@@ -1,14 +1,17 @@
 """The end of the log becomes the history."""
 
+import asyncio
+
 import pytest
 
-from gateway import warming
 from gateway.errors import EpochChanged, LogError
-from gateway.events import Position
+from gateway.events import Position, Record, event_json
 from gateway.history import History
 from gateway.log import Bounds
+from gateway.pages import PAGE_BYTES
+from gateway.slices import SLICE_SECONDS
 from gateway.warming import warm
-from tests.support.clock import ManualClock
+from tests.support.clock import BusyClock, ManualClock
 from tests.support.events import an_event
 from tests.support.shaky_log import ShakyLog
 
@@ -46,16 +49,15 @@ async def test_an_empty_log_gives_an_empty_history_at_its_floor(clock: ManualClo
     assert history.head_position == history.floor_position == Position(3, 0)
 
 
-@pytest.mark.parametrize("sample", [3, 4, 1000])
+@pytest.mark.parametrize("held_events", [1, 4, 15, 16, 17, 400, 999])
 async def test_of_a_longer_log_the_newest_are_held_and_the_floor_is_the_event_before(
-    clock: ManualClock, monkeypatch: pytest.MonkeyPatch, sample: int
+    clock: ManualClock, held_events: int
 ) -> None:
-    monkeypatch.setattr(warming, "SAMPLE_RECORDS", sample)
-    log, history = log_of(50), history_of(max_events=4)
+    log, history = log_of(1000), history_of(max_events=held_events)
     await warm(log, history, clock)
-    assert held(history) == [47, 48, 49, 50]
-    assert history.floor_position == Position(46, 0)
-    assert history.resolve("e:46-0") == history.floor
+    assert held(history) == list(range(1001 - held_events, 1001))
+    assert history.floor_position == Position(1000 - held_events, 0)
+    assert history.resolve(f"e:{1000 - held_events}-0") == history.floor
 
 
 async def test_a_log_that_holds_exactly_as_many_is_held_whole(clock: ManualClock) -> None:
@@ -66,30 +68,61 @@ async def test_a_log_that_holds_exactly_as_many_is_held_whole(clock: ManualClock
 
 
 class CountingLog(ShakyLog):
-    """Notes how many records were asked for at once."""
+    """Notes how many bytes of JSON its answers had."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.limits: list[int] = []
+        self.pages: list[int] = []
 
-    async def latest(self, limit: int) -> list[object]:  # type: ignore[override]
-        self.limits.append(limit)
-        return list(await super().latest(limit))
+    async def latest(self, limit: int, before: Position | None = None) -> list[Record]:
+        page = await super().latest(limit, before)
+        self.pages.append(sum(len(event_json(record.event, "", {})) for record in page))
+        return page
 
 
-async def test_no_more_is_read_of_large_events_than_the_bytes_allow(
-    clock: ManualClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(warming, "SAMPLE_RECORDS", 10)
+async def test_no_more_is_read_of_large_events_than_the_bytes_allow(clock: ManualClock) -> None:
     log = CountingLog()
     log.put_events(*(an_event(data={"x": "y" * 10_000}) for _ in range(500)))
     history = history_of(max_bytes=500_000)
     await warm(log, history, clock)
-    assert log.limits[0] == 10
-    assert 40 <= log.limits[1] <= 60
-    assert history.size_bytes <= 500_000
+    assert sum(log.pages) <= 500_000 + PAGE_BYTES
+    assert 400_000 <= history.size_bytes <= 500_000
     assert held(history)[-1] == 500
     assert history.resolve(f"e:{held(history)[0] - 1}-0") == history.floor
+
+
+async def test_where_fewer_were_read_than_there_was_room_for_the_floor_is_the_event_before(
+    clock: ManualClock,
+) -> None:
+    # The odd ones are those by which a page of sixteen is judged: it is taken for twice as large as it is.
+    log, history = ShakyLog(), history_of(max_bytes=700_000)
+    log.put_events(*(an_event(data={"x": "y" * 60_000 * (number % 2)}) for number in range(1, 101)))
+    await warm(log, history, clock)
+    assert history.resolve(f"e:{held(history)[0] - 1}-0") == history.floor
+    assert history.resolve(f"e:{held(history)[0] - 2}-0") == "trimmed"
+
+
+@pytest.mark.parametrize("event_bytes", [100, 6000, 60_000])
+async def test_no_page_is_much_larger_than_what_is_decoded_in_one_piece(
+    clock: ManualClock, event_bytes: int
+) -> None:
+    log, history = CountingLog(), history_of()
+    log.put_events(*(an_event(data={"x": "y" * event_bytes}) for _ in range(300)))
+    await warm(log, history, clock)
+    assert held(history) == list(range(1, 301))
+    assert max(log.pages) <= 4 * PAGE_BYTES
+
+
+async def test_others_have_their_turns_while_the_history_fills() -> None:
+    # Each look at the clock takes a tenth of a slice, and there is one look at least for each event.
+    log, history = log_of(1000), history_of()
+    task = asyncio.create_task(warm(log, history, BusyClock(SLICE_SECONDS / 10)))
+    fill_levels = set()
+    while not task.done():
+        fill_levels.add(history.head)
+        await asyncio.sleep(0)
+    assert held(history) == list(range(1, 1001))
+    assert len(fill_levels) >= 1000 / 11
 
 
 class TrimmedMeanwhile(ShakyLog):

@@ -1,4 +1,4 @@
--- As log_read.sql, from the other end.
+-- As log_read.sql, from the other end, or from before a position.
 select
     b.history::text, b.pruned_xid::text, b.pruned_id,
     coalesce(
@@ -20,6 +20,7 @@ left join lateral (
         e.source, e.actor::text, e.metadata::text
     from sync_events e
     where (e.xid, e.id) > (b.pruned_xid, b.pruned_id)
+        and (e.xid, e.id) < (%(major)s::xid8, %(minor)s)
         and e.xid < pg_snapshot_xmin(pg_current_snapshot())
     order by e.xid desc, e.id desc
     limit %(limit)s
