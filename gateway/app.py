@@ -214,7 +214,7 @@ def _build(settings: Settings, clock: Clock, log: EventLog | None) -> Gateway:
         replays=delivery.replays,
         interest=interest,
         upstreams=upstreams,
-        supervisor=Supervisor(),
+        supervisor=Supervisor(clock.monotonic, delivery.follower.outage),
         flags=flags,
         preferences=preferences,
         windows=evidence.windows,
@@ -305,6 +305,7 @@ def _collectors(gateway: Gateway, problems: Counter[str], publish: PublishHandle
         problems,
         publish.counters,
         gateway.supervisor.failures,
+        gateway.supervisor.retries,
         gateway.upstreams.counters,
         gateway.parity.reports,
     )
