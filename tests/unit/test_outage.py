@@ -78,12 +78,13 @@ def test_a_success_without_an_outage_says_nothing(outage: Outage, caplog: pytest
 def test_the_next_outage_is_one_of_its_own(
     outage: Outage, clock: ManualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO)
     outage.failed(error="refused")
     outage.over()
     clock.advance(1)
     outage.failed(error="reset")
 
-    assert [event for _, event, _ in lines(caplog)] == ["log_failed", "log_failed"]
+    assert [event for _, event, _ in lines(caplog)] == ["log_failed", "log_recovered", "log_failed"]
 
 
 def test_an_outage_that_several_share_is_over_once_all_of_them_succeeded(
