@@ -4,13 +4,21 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: run test lint load bench-fanout bench-logs bench-migration bench-peers bench-growth bench-compression clean
+.PHONY: run test test-thorough lint load bench-fanout bench-logs bench-migration bench-peers bench-growth bench-compression clean
 
 run: $(INSTALLED)
 	@$(BIN)/tidegate demo
 
 test: lint
 	@$(BIN)/python -m pytest
+
+# Every property with 50 times the examples of `make test`, drawn anew each time; the seed repeats a failure.
+test-thorough: $(INSTALLED)
+	@seed=$${TIDEGATE_HYPOTHESIS_SEED:-$$($(BIN)/python -c 'import secrets; print(secrets.randbits(32))')}; \
+	again="The same examples again: TIDEGATE_HYPOTHESIS_SEED=$$seed make test-thorough"; \
+	echo "$$again"; \
+	TIDEGATE_HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -m hypothesis --hypothesis-seed=$$seed \
+	  || { echo "$$again"; exit 1; }
 
 lint: $(INSTALLED)
 	@$(BIN)/ruff check .

@@ -54,9 +54,10 @@ from gateway.parts import (
     owned_types,
 )
 from gateway.pollers import Pollers
-from gateway.process import collect_garbage_rarely, raise_descriptor_limit
+from gateway.process import collect_garbage_rarely, hear_of_loop_errors, raise_descriptor_limit
+from gateway.refusals import REFUSALS, Refusals
 from gateway.replays import Replays
-from gateway.server import PROBLEMS, GatewayRunner, GatewaySite
+from gateway.server import GatewayRunner, GatewaySite
 from gateway.settings import Settings
 from gateway.shared import SharedStore
 from gateway.slices import Slices
@@ -178,11 +179,11 @@ def create_app(
     """
     clock = clock or SystemClock()
     gateway = _build(settings, clock, log)
-    problems: Counter[str] = Counter()
-    app = web.Application(middlewares=[problems_middleware(problems)])
+    refusals = Refusals()
+    app = web.Application(middlewares=[problems_middleware(refusals)])
     app[GATEWAY] = gateway
-    app[PROBLEMS] = problems
-    _add_handlers(app, gateway, problems, hand_over)
+    app[REFUSALS] = refusals
+    _add_handlers(app, gateway, refusals.counts, hand_over)
 
     async def lifespan(app: web.Application) -> AsyncIterator[None]:
         await gateway.start()
@@ -215,7 +216,7 @@ def _build(settings: Settings, clock: Clock, log: EventLog | None) -> Gateway:
         replays=delivery.replays,
         interest=interest,
         upstreams=upstreams,
-        supervisor=Supervisor(),
+        supervisor=Supervisor(clock.monotonic, delivery.follower.outage),
         flags=flags,
         preferences=preferences,
         windows=evidence.windows,
@@ -306,6 +307,7 @@ def _collectors(gateway: Gateway, problems: Counter[str], publish: PublishHandle
         problems,
         publish.counters,
         gateway.supervisor.failures,
+        gateway.supervisor.retries,
         gateway.upstreams.counters,
         gateway.parity.reports,
     )
@@ -347,6 +349,7 @@ async def serve(
     """
     raise_descriptor_limit()
     app = create_app(settings)
+    hear_of_loop_errors(app[GATEWAY].supervisor.failures)
     if extend is not None:
         extend(app)
     stop = stop_on_signals(stop)

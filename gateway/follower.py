@@ -11,6 +11,7 @@ from gateway.history import History, ResetReason
 from gateway.hub import Hub
 from gateway.log import EventLog
 from gateway.logs import log_event
+from gateway.outage import Outage
 from gateway.warming import warm
 
 _log = logging.getLogger(__name__)
@@ -24,6 +25,9 @@ class Follower:
 
     `trouble` is why the history does not follow the log now, in one sentence; None where it does.
 
+    `outage` tells of a log that is out of reach, for everybody who needs it: what else of this process fails
+    meanwhile says nothing of that.
+
     `on_grown` is called when the history has grown, or started over; the hub is woken before that.
     """
 
@@ -33,6 +37,7 @@ class Follower:
         self._hub = hub
         self._clock = clock
         self.trouble: str | None = WARMING
+        self.outage = Outage(_log, "log", now=clock.monotonic)
         self.on_grown: Callable[[], None] = lambda: None
         self._waiters: set[asyncio.Future[None]] = set()
 
@@ -72,6 +77,7 @@ class Follower:
             self.trouble = STOPPED
         except LogError as error:
             self.trouble = f"The log is out of reach: {error.detail}"
+            self.outage.failed(error=error)
             raise
         except BaseException:
             self.trouble = STOPPED
@@ -85,6 +91,7 @@ class Follower:
             if self._log.epoch != self._history.epoch:
                 return "epoch"
             self.trouble = None
+            self.outage.over()
             async for records in self._log.tail(self._history.head_position):
                 now = self._clock.monotonic()
                 for record in records:

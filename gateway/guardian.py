@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
@@ -17,6 +18,7 @@ from gateway.audience import Audience
 from gateway.clock import Clock, rfc3339
 from gateway.guard_windows import GuardWindows
 from gateway.logs import log_event
+from gateway.outage import REMINDER_SECONDS
 from gateway.pollers import Pollers
 
 _log = logging.getLogger(__name__)
@@ -70,12 +72,16 @@ class GuardReport:
 
 @dataclass(slots=True)
 class _Watched:
-    """`judged_at` is None before the first verdict; `told` is what the last dry run said, while it holds."""
+    """`judged_at` is None before the first verdict; `told` is what the last dry run said, while it holds.
+
+    `refusal_told_at` is when a line last said that the store did not take an action.
+    """
 
     state: GuardState
     judged_at: float | None = None
     verdict: Verdict | None = None
     told: Action | None = None
+    refusal_told_at: float = -math.inf
 
 
 class Guardian:
@@ -188,7 +194,7 @@ class Guardian:
             watched.state, watched.told = found.state, found.action
             self.counters.dry_runs[flag.component] += 1
             _tell(logging.WARNING, "guard_dry_run", flag, found.action)
-        elif await self._act(flag, found.action):
+        elif await self._act(flag, found.action, watched):
             watched.state = found.state
 
     def _evaluate(self, flag: Flag, kill_all: bool, state: GuardState, now: float) -> Evaluation:
@@ -213,7 +219,7 @@ class Guardian:
             unmeasured |= {metric for metric in _OF_CLIENTS if not figures.by_metric[metric].samples}
         return frozenset(unmeasured)
 
-    async def _act(self, flag: Flag, action: Action) -> bool:
+    async def _act(self, flag: Flag, action: Action, watched: _Watched) -> bool:
         """Changes the flag, if it is still the one that was judged; says whether the store took it."""
         if isinstance(action, RollBack):
             fields: dict[str, Any] = {"latch": self._latch(action)}
@@ -227,7 +233,10 @@ class Guardian:
             )
         except FlagError as error:
             self.counters.refused[flag.component] += 1
-            _tell(logging.ERROR, "guard_refused", flag, action, error=error.detail)
+            now = self._clock.monotonic()
+            if now - watched.refusal_told_at >= REMINDER_SECONDS:
+                watched.refusal_told_at = now
+                _tell(logging.ERROR, "guard_refused", flag, action, error=error.detail)
             return False
         if isinstance(action, RollBack):
             self.counters.rollbacks[flag.component] += 1

@@ -6,14 +6,11 @@ distributed locking", 2016). Whoever writes what only the holder may write compa
 """
 
 import asyncio
-import logging
+import contextlib
 
 from gateway.clock import Clock
 from gateway.errors import LogError
-from gateway.logs import log_event
 from gateway.shared import SharedStore
-
-_log = logging.getLogger(__name__)
 
 TTL_SECONDS = 3.0
 _RENEWALS = 3
@@ -73,10 +70,9 @@ class Leases:
         while True:
             await asyncio.sleep(self._ttl / _RENEWALS)
             for name in list(self._held):
-                try:
+                # Who needs the lease asks for it anew once it has run out, and is told why it can't be had.
+                with contextlib.suppress(LogError):
                     await self.renew(name)
-                except LogError as error:
-                    log_event(_log, logging.WARNING, "lease_not_renewed", lease=name, detail=error.detail)
 
     async def renew(self, name: str) -> None:
         """Lets the lease last from now on; forgets one that another node has by now."""

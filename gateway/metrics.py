@@ -37,6 +37,7 @@ class GatewayCollector(Collector):
         problems: Counter[str],
         published: Published,
         failures: Counter[str],
+        retries: Counter[str],
         routes: Mapping[str, Any],
         parity: Callable[[], Mapping[str, ParityReport]],
     ) -> None:
@@ -45,6 +46,7 @@ class GatewayCollector(Collector):
         self._problems = problems
         self._published = published
         self._failures = failures
+        self._retries = retries
         self._routes = routes
         self._parity = parity
 
@@ -94,7 +96,8 @@ class GatewayCollector(Collector):
             ("tidegate_resets", "Readers told that their gap can't be filled.", "reason", counters.resets),
             ("tidegate_byes", "Streams ended by the gateway.", "reason", counters.byes),
             ("tidegate_problems", "Requests refused, by problem.", "problem", self._problems),
-            ("tidegate_task_failures", "Tasks that had to be started again.", "task", self._failures),
+            ("tidegate_task_failures", "Failures of tasks that nobody foresaw.", "task", self._failures),
+            ("tidegate_task_retries", "Times that a task found the log out of reach.", "task", self._retries),
         ]
         for name, text, label, values in labelled:
             family = CounterMetricFamily(name, text, labels=[label])

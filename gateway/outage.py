@@ -18,6 +18,9 @@ class Outage:
     (`NAME_still_failing`, at `level`, with how long so far) and one when it is over (`NAME_recovered`, at
     INFO, with how long it took). Those who share the object share the lines: what tries again logs nothing
     itself. `fields` stand in every line; `now` gives monotonic seconds.
+
+    A user that says who it is (`by`) ends only its own trouble: the outage is over once all who failed
+    succeeded. The owner, who knows of the whole thing, says nothing of the kind, and ends it for all.
     """
 
     def __init__(
@@ -35,6 +38,7 @@ class Outage:
         self._now = now
         self._fields = fields
         self._began: float | None = None
+        self._failing: set[str] = set()
         self._failures = 0
         self._last_line = 0.0
 
@@ -43,9 +47,10 @@ class Outage:
         """Whether the last that was heard is a failure."""
         return self._began is not None
 
-    def failed(self, **fields: Any) -> None:
+    def failed(self, *, by: str = "", **fields: Any) -> None:
         """One more try failed. `fields` say how: `error`, and what an operator can look for."""
         now = self._now()
+        self._failing.add(by)
         self._failures += 1
         if self._began is None:
             self._began = self._last_line = now
@@ -61,9 +66,10 @@ class Outage:
                 **self._so_far(self._began, now),
             )
 
-    def over(self, **fields: Any) -> None:
+    def over(self, *, by: str = "", **fields: Any) -> None:
         """A try succeeded. Does nothing where none had failed."""
-        if self._began is None:
+        self._failing = self._failing - {by} if by else set()
+        if self._began is None or self._failing:
             return
         so_far = self._so_far(self._began, self._now())
         self._began, self._failures = None, 0

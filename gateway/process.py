@@ -1,7 +1,20 @@
 """What a process that serves asks of the system and of its interpreter."""
 
+import asyncio
 import gc
+import logging
 import resource
+from collections import Counter
+from functools import partial
+from typing import Any
+
+from gateway.logs import log_event, log_failure
+
+_log = logging.getLogger(__name__)
+
+LOOP = "event_loop"
+"""What failures of no task in particular are counted as."""
+_ABOUT = ("task", "future", "handle", "protocol", "transport")
 
 _COLLECT_AFTER = 2_000
 """How many more containers are made than freed before the youngest are looked at for cycles.
@@ -26,3 +39,23 @@ def collect_garbage_rarely() -> None:
     """
     gc.freeze()
     gc.set_threshold(_COLLECT_AFTER, *gc.get_threshold()[1:])
+
+
+def hear_of_loop_errors(failures: Counter[str]) -> None:
+    """Has what the running event loop has no better place for told and counted, as LOOP in `failures`.
+
+    That is a callback that raised, or a task that failed while nobody waited for it.
+    """
+    asyncio.get_running_loop().set_exception_handler(partial(_tell_of_loop_error, failures))
+
+
+def _tell_of_loop_error(
+    failures: Counter[str], loop: asyncio.AbstractEventLoop, context: dict[str, Any]
+) -> None:
+    failures[LOOP] += 1
+    fields = {name: repr(context[name]) for name in _ABOUT if name in context}
+    message, error = context.get("message"), context.get("exception")
+    if error is None:
+        log_event(_log, logging.ERROR, "event_loop_failed", message=message, **fields)
+    else:
+        log_failure(_log, logging.ERROR, "event_loop_failed", error, message=message, **fields)

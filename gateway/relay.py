@@ -16,6 +16,7 @@ from gateway.errors import EpochChanged, LogError, TargetMoved
 from gateway.events import ORIGIN, Cursor, Position, Record
 from gateway.log import EventLog
 from gateway.logs import log_event
+from gateway.outage import Outage
 
 LOCK_SECONDS = 5.0
 _CHECKS = 5
@@ -104,6 +105,7 @@ class Relay:
         self._backoff = Backoff(_FIRST_DELAY_SECONDS, _LONGEST_DELAY_SECONDS)
         self._whole_at = clock.monotonic()
         self._health = RelayHealth()
+        self._outage = Outage(_log, "relay", level=logging.ERROR, now=clock.monotonic)
 
     def health(self) -> RelayHealth:
         """How it is doing now."""
@@ -115,17 +117,19 @@ class Relay:
             try:
                 self._health.is_leader = await self._target.lead(self._lock_seconds)
                 if self._health.is_leader:
-                    await self._follow(await self._align())
+                    start = await self._align()
+                    self._outage.over()
+                    await self._follow(start)
                 else:
+                    self._outage.over()
                     await self._pause(self._lock_seconds / _CHECKS)
             except (TargetMoved, EpochChanged) as moved:
                 self._health.restarts += 1
                 log_event(_log, logging.INFO, "relay_realigns", reason=moved)
             except LogError as error:
                 self._health.failures += 1
-                delay = self._backoff.next()
-                log_event(_log, logging.ERROR, "relay_failed", error=error, retry_seconds=delay)
-                await self._pause(delay)
+                self._outage.failed(error=error)
+                await self._pause(self._backoff.next())
 
     async def stop(self) -> None:
         """Lets another relay take over at once. Once `run` has ended; raises LogError."""

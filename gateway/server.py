@@ -2,18 +2,13 @@
 
 import logging
 import socket
-from collections import Counter
 from typing import Any
 
 import orjson
 from aiohttp import web
 
-from gateway.logs import log_event
+from gateway.refusals import REFUSALS, Refusals
 
-_log = logging.getLogger(__name__)
-
-PROBLEMS = web.AppKey("problems", Counter[str])
-"""Requests that were refused, by problem."""
 KEEPALIVE_SECONDS = 75.0
 """How long a connection may stay without a whole request: idle, or sending its headers slowly."""
 SHUTDOWN_SECONDS = 2.0
@@ -31,11 +26,11 @@ LINGERING_SECONDS = 2.0
 class _RequestHandler(web.RequestHandler):
     """Answers what can't be parsed as HTTP with a problem; aiohttp's own answer is plain text."""
 
-    __slots__ = ("_problems",)
+    __slots__ = ("_refusals",)
 
     def __init__(self, server: "_Server", **kwargs: Any) -> None:
         super().__init__(server, **kwargs)
-        self._problems = server.problems
+        self._refusals = server.refusals
 
     def handle_error(
         self,
@@ -47,15 +42,11 @@ class _RequestHandler(web.RequestHandler):
         if request.writer is not None and request.writer.output_size > 0:
             raise ConnectionError("the answer has begun: there is no way to say what is wrong")
         if status >= 500:
-            self.log_exception("unexpected failure in %s", request.path, exc_info=exc)
+            self._refusals.add("http", level=logging.ERROR, error=exc, path=request.path)
             title, detail = "The gateway failed", "Try again later."
         else:
-            reason = type(exc).__name__
-            log_event(
-                _log, logging.INFO, "request_refused", problem="http", reason=reason, peer=self.peername
-            )
+            self._refusals.add("http", reason=type(exc).__name__, peer=self.peername)
             title, detail = "Bad request", "The request is not valid HTTP, or its headers are too long."
-        self._problems["http"] += 1
         body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
         response = web.Response(
             status=status, body=orjson.dumps(body), content_type="application/problem+json"
@@ -65,7 +56,7 @@ class _RequestHandler(web.RequestHandler):
 
 
 class _Server(web.Server):
-    problems: Counter[str]
+    refusals: Refusals
 
     def __call__(self) -> web.RequestHandler:
         return _RequestHandler(self, loop=self._loop, **self._kwargs)
@@ -74,11 +65,11 @@ class _Server(web.Server):
 class GatewayRunner(web.AppRunner):
     """Runs the application. A client that goes away cancels what is done for it.
 
-    What is refused before it reaches a handler is counted in the application's PROBLEMS, as "http".
+    What is refused before it reaches a handler is one of the application's REFUSALS, as "http".
     """
 
     def __init__(self, app: web.Application, **kwargs: Any) -> None:
-        self._problems = app.get(PROBLEMS, Counter[str]())
+        self._refusals = app.get(REFUSALS) or Refusals()
         super().__init__(
             app,
             access_log=None,
@@ -95,7 +86,7 @@ class GatewayRunner(web.AppRunner):
         # aiohttp has no other way to bring in a RequestHandler of one's own.
         server.__class__ = _Server
         assert isinstance(server, _Server)
-        server.problems = self._problems
+        server.refusals = self._refusals
         return server
 
 

@@ -7,7 +7,9 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 
 from gateway.backoff import Backoff
-from gateway.logs import log_event
+from gateway.errors import LogError
+from gateway.logs import log_event, log_failure
+from gateway.outage import REMINDER_SECONDS, Outage
 
 _log = logging.getLogger(__name__)
 
@@ -18,14 +20,21 @@ HEALTHY_SECONDS = 60.0
 
 
 class Supervisor:
-    """Keeps tasks running. `failures` counts, by name, how often one had to be started again.
+    """Keeps tasks running.
 
-    `now` gives monotonic seconds.
+    A task that finds the log out of reach (LogError) is no defect: it is tried again, and one line for all
+    of them is the business of whoever watches the log, `outage`. Only where that tells of nothing, a line a
+    minute (`task_held_up`) says that a task gets nowhere. Every other error is one that nobody foresaw.
+
+    `failures` counts, by name, how often one failed as nobody foresaw, `retries` how often it found the log
+    out of reach. `now` gives monotonic seconds.
     """
 
-    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, now: Callable[[], float] = time.monotonic, outage: Outage | None = None) -> None:
         self._now = now
+        self._outage = outage
         self.failures: Counter[str] = Counter()
+        self.retries: Counter[str] = Counter()
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def run(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
@@ -34,17 +43,26 @@ class Supervisor:
 
     async def _keep(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         backoff = Backoff(FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS)
+        told_at = 0.0
         while True:
             began = self._now()
             try:
                 await work()
             except Exception as error:  # noqa: BLE001 - whatever it was, the task has to go on
-                self.failures[name] += 1
-                if self._now() - began >= HEALTHY_SECONDS:
+                now = self._now()
+                if now - began >= HEALTHY_SECONDS:
                     backoff.reset()
+                if not backoff.failures or (self._outage is not None and self._outage.lasts):
+                    told_at = now
                 delay = backoff.next()
-                log_event(_log, logging.ERROR, "task_failed", task=name, error=error, retry_seconds=delay)
-                _log.debug("task %s failed", name, exc_info=True)
+                if not isinstance(error, LogError):
+                    self.failures[name] += 1
+                    log_failure(_log, logging.ERROR, "task_failed", error, task=name, retry_seconds=delay)
+                else:
+                    self.retries[name] += 1
+                    if now - told_at >= REMINDER_SECONDS:
+                        told_at = now
+                        log_event(_log, logging.WARNING, "task_held_up", task=name, error=error)
                 await asyncio.sleep(delay)
             else:
                 return

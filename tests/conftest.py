@@ -1,4 +1,8 @@
-"""Shared fixtures, and how hard hypothesis looks: TIDEGATE_HYPOTHESIS_PROFILE is `quick` or `thorough`."""
+"""Shared fixtures, and how hard hypothesis looks.
+
+TIDEGATE_HYPOTHESIS_PROFILE is `quick`, the same examples each time, or `thorough`, other ones each time
+(`make test-thorough`); TIDEGATE_HYPOTHESIS_EXAMPLES says of how many a thorough look consists.
+"""
 
 import os
 
@@ -7,11 +11,16 @@ from hypothesis import HealthCheck, settings
 
 from tests.support.clock import ManualClock
 from tests.support.scheduler import ManualScheduler
+from tests.support.signals import pass_no_ignored_signals_on
+
+pass_no_ignored_signals_on()
 
 # A slow machine must not fail a test that only takes its time.
 _COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("quick", derandomize=True, max_examples=100, **_COMMON)
-settings.register_profile("thorough", max_examples=5000, **_COMMON)
+settings.register_profile(
+    "thorough", max_examples=int(os.environ.get("TIDEGATE_HYPOTHESIS_EXAMPLES", "5000")), **_COMMON
+)
 settings.load_profile(os.environ.get("TIDEGATE_HYPOTHESIS_PROFILE", "quick"))
 
 

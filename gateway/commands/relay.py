@@ -15,6 +15,7 @@ from gateway.errors import LogError
 from gateway.log import EventLog
 from gateway.logs import log_event
 from gateway.open_log import needs_extra
+from gateway.process import hear_of_loop_errors
 from gateway.relay import Relay, RelayTarget
 from gateway.supervisor import Supervisor
 
@@ -58,6 +59,7 @@ async def run_relay(wanted: Wanted, log_level: str) -> None:
 
 async def _relay(relay: Relay, stop: asyncio.Event) -> None:
     tasks = Supervisor()
+    hear_of_loop_errors(tasks.failures)
     tasks.run("relay", relay.run)
     tasks.run("relay_health", lambda: _report(relay))
     # Whoever starts the relay may wait for this line through a pipe: typer.echo flushes.

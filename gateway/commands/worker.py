@@ -51,7 +51,7 @@ class Answer(BaseModel):
 def main() -> int:
     """Serves as ordered until it is told to stop. Gives the exit code."""
     order = Order.model_validate_json(_line())
-    logs.configure(order.log_level)
+    logs.configure(order.log_level, worker=order.number)
     settings = Settings.model_validate_json(order.settings, context={"base_dir": order.base_dir})
     try:
         with serving(settings):

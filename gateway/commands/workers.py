@@ -21,6 +21,7 @@ from gateway.commands import FAILED, CommandError
 from gateway.commands.worker import Answer, Order
 from gateway.logs import log_event
 from gateway.settings import Settings
+from gateway.unattended import end_all
 
 _log = logging.getLogger(__name__)
 
@@ -133,8 +134,7 @@ class _Worker:
                 await asyncio.wait({stopping, working}, return_when=asyncio.FIRST_COMPLETED)
                 return working.result() if working.done() else 0
             finally:
-                stopping.cancel()
-                working.cancel()
+                await end_all(stopping, working)
         finally:
             await self._end(process)
 

@@ -18,6 +18,7 @@ from gateway.demo.page import add_page
 from gateway.demo.publisher import Fault
 from gateway.errors import UpstreamError
 from gateway.settings import FlagsSettings, Settings
+from gateway.unattended import end_all
 
 CONFIG = Path(__file__).with_name("tidegate.toml")
 FLAGS = Path(__file__).with_name("flags.json")
@@ -115,10 +116,7 @@ async def _serve_while_alive(
         gateway.result()
     finally:
         # Cancelled, the gateway still drains.
-        work = {gateway, ended, introduction}
-        for task in work:
-            task.cancel()
-        await asyncio.wait(work)
+        await end_all(gateway, ended, introduction)
 
 
 async def _introduce(

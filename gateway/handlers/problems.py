@@ -1,7 +1,6 @@
 """Every error as application/problem+json (RFC 9457)."""
 
 import logging
-from collections import Counter
 from typing import Any
 
 import orjson
@@ -9,9 +8,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from gateway.errors import TidegateError
-from gateway.logs import log_event
-
-_log = logging.getLogger(__name__)
+from gateway.refusals import Refusals
 
 
 def problem_response(error: TidegateError, **members: Any) -> web.Response:
@@ -27,42 +24,41 @@ def problem_response(error: TidegateError, **members: Any) -> web.Response:
     return response
 
 
-def problems_middleware(counts: Counter[str]) -> Middleware:
-    """Turns what handlers raise into problems. `counts` gets one more for each, by the problem's slug."""
+def problems_middleware(refusals: Refusals) -> Middleware:
+    """Turns what handlers raise into problems, and tells `refusals` of each."""
 
     @web.middleware
     async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
             return await handler(request)
         except TidegateError as error:
-            counts[error.slug] += 1
-            level = logging.WARNING if error.status >= 500 else logging.INFO
-            log_event(
-                _log,
-                level,
-                "request_refused",
-                method=request.method,
-                path=request.path,
-                problem=error.slug,
-                detail=error.detail,
-            )
+            refuse(refusals, request, error)
             return problem_response(error)
         except web.HTTPException as error:
             if error.status < 400:
                 raise
-            counts["http"] += 1
+            refusals.add("http", method=request.method, path=request.path, status=error.status)
             return _of_http_exception(error)
         except ConnectionError:
             # The client went away while it was answered: nobody is left to tell.
             raise
-        except Exception:  # noqa: BLE001 - nothing of an unexpected failure may reach the caller
-            counts["internal"] += 1
-            _log.exception("unexpected failure in %s %s", request.method, request.path)
+        except Exception as error:  # noqa: BLE001 - nothing of an unexpected failure may reach the caller
+            refuse(refusals, request, error)
             return problem_response(
                 TidegateError("The gateway failed at this request; its log says why. Try again later.")
             )
 
     return problems
+
+
+def refuse(refusals: Refusals, request: web.Request, error: BaseException) -> None:
+    """Tells `refusals` of what became of a request, also where the caller is not there to be told."""
+    method, path = request.method, request.path
+    if isinstance(error, TidegateError):
+        level = logging.WARNING if error.status >= 500 else logging.INFO
+        refusals.add(error.slug, level=level, method=method, path=path, detail=error.detail)
+    else:
+        refusals.add("internal", level=logging.ERROR, error=error, method=method, path=path)
 
 
 def _of_http_exception(error: web.HTTPException) -> web.Response:

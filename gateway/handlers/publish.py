@@ -20,9 +20,11 @@ from gateway.errors import (
 )
 from gateway.events import Cursor, Event, compact_json, has_control_characters, parse_events
 from gateway.handlers.cloudevents import events_of_cloudevents
-from gateway.handlers.problems import problem_response
+from gateway.handlers.problems import problem_response, refuse
 from gateway.handlers.selection import EVENTS_PATH
 from gateway.log import Appended, EventLog
+from gateway.refusals import REFUSALS
+from gateway.unattended import to_its_end
 
 _MAX_KEY_CHARACTERS = 255
 
@@ -71,7 +73,10 @@ class PublishHandler:
         self.counters.requests += 1
         events = self._events(kind, body)
         # The client may go away meanwhile; then the log still takes all that it was given, and is counted.
-        appended = await asyncio.shield(asyncio.ensure_future(self._append(events, kind, body, key)))
+        appended = await to_its_end(
+            self._append(events, kind, body, key),
+            unheard=lambda error: refuse(request.app[REFUSALS], request, error),
+        )
         ids = [str(Cursor(appended.epoch, position)) for position in appended.positions]
         return web.Response(
             status=200 if appended.replayed else 201,
@@ -133,7 +138,9 @@ def _idempotency_key(request: web.Request) -> str | None:
 async def meet_expectation(request: web.Request) -> web.Response | None:
     """Tells a client that asks first to send its body; refuses any other expectation (RFC 9110, 10.1.1)."""
     if request.headers.get("Expect", "").lower() != "100-continue":
-        return problem_response(ExpectationFailed("The only expectation that is met is 100-continue."))
+        refusal = ExpectationFailed("The only expectation that is met is 100-continue.")
+        refuse(request.app[REFUSALS], request, refusal)
+        return problem_response(refusal)
     if request.version >= HttpVersion11:
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         # These bytes are not the answer: aiohttp looks here whether that has begun.

@@ -1,12 +1,19 @@
 """`POST /api/v1/sync/events`: publish, in the gateway's format and as CloudEvents (protocol, section 6)."""
 
+import asyncio
+import gc
 import gzip
+import logging
 
 import orjson
 import pytest
 
-from tests.support.api import EVENTS, Client, assert_problem, event, numbers
+from adapters.memory import MemoryLog
+from gateway.clock import SystemClock
+from gateway.errors import LogError
+from tests.support.api import EVENTS, JSON, Client, assert_problem, event, eventually, numbers
 from tests.support.gateway import make_settings
+from tests.support.http import connect
 
 CLOUDEVENT = "application/cloudevents+json"
 CLOUDEVENTS = "application/cloudevents-batch+json"
@@ -256,3 +263,43 @@ async def test_another_method_is_405_and_says_which_are_allowed(client, method):
 
     assert_problem(response, 405)
     assert {name.strip() for name in response.headers["Allow"].split(",")} == {"GET", "POST"}
+
+
+class StuckLog(MemoryLog):
+    """A log that takes nothing, and says so only when it is told to."""
+
+    def __init__(self):
+        super().__init__(SystemClock(), max_events=100, max_age_seconds=1e9, max_bytes=2**20)
+        self.asked = asyncio.Event()
+        self.may_fail = asyncio.Event()
+
+    async def append(self, events):
+        self.asked.set()
+        await self.may_fail.wait()
+        raise LogError("The server is gone.")
+
+
+@pytest.mark.parametrize("headers", [[], [("Idempotency-Key", "k")]])
+async def test_a_failure_that_the_publisher_did_not_wait_for_is_counted_and_told(
+    start_gateway, caplog, headers
+):
+    log = StuckLog()
+    gateway = start_gateway(log=log)
+    caplog.set_level(logging.INFO)
+    async with connect(gateway.port) as connection:
+        await connection.request("POST", EVENTS, headers=[JSON, *headers], body=orjson.dumps(event(1)))
+        await eventually_in(gateway, log.asked.is_set, "the log was asked")
+    await eventually_in(gateway, lambda: not gateway.server.connections, "the gateway saw that it was left")
+    gateway.call(log.may_fail.set)
+    await Client(gateway.port).metric_becomes("tidegate_problems_total", 1, problem="log-unavailable")
+    gateway.call(gc.collect)
+
+    assert gateway.errors == []
+    assert caplog.messages.count("request_refused") == 1
+
+
+async def eventually_in(gateway, holds, what):
+    async def asked():
+        return gateway.call(holds)
+
+    await eventually(asked, what)

@@ -212,16 +212,19 @@ async def test_a_gateway_that_expects_a_relay_begins_no_log_without_one() -> Non
             assert log.epoch == source.epoch
 
 
-async def test_a_log_with_events_of_its_own_is_left_alone() -> None:
+async def test_a_log_with_events_of_its_own_is_left_alone_and_told_of_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     source, url = a_source(), redis_url()
     await publish(source, 1)
     async with opened(url) as log:
         await publish(log, 7)
         async with relaying(source, url) as relay:
             async with asyncio.timeout(DEADLINE_SECONDS):
-                while not relay.health().failures:
+                while relay.health().failures < 3:
                     await let_others_run()
         assert numbers(await log.latest(10)) == [7]
+        assert caplog.messages.count("relay_failed") == 1
 
 
 async def test_a_gateway_that_was_there_before_the_relay_is_told_of_the_epoch() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -63,6 +64,17 @@ async def test_all_serve_one_address_and_metrics_are_those_of_all(served: Served
             assert await client.metric("tidegate_worker_up", worker=str(number)) == 1
         await client.metric_becomes("tidegate_streams", 8 * COUNT)
         assert await client.metric("tidegate_published_events_total") == 1
+
+
+@ONE_LOG
+async def test_each_line_names_its_worker_and_has_a_time_in_utc(served: ServedGateway):
+    served.terminate()
+    await served.exit_code()
+
+    stopping = [line for line in served.log().splitlines() if "event=stopping" in line]
+    for number in range(1, COUNT + 1):
+        line_of_worker = rf"time=\S+T\S+\.\d\d\dZ level=info worker={number} event=stopping .*"
+        assert any(re.fullmatch(line_of_worker, line) for line in stopping), served.log()
 
 
 async def test_a_worker_that_is_killed_is_started_again_and_its_clients_lose_nothing(served: ServedGateway):

@@ -18,6 +18,7 @@ from gateway.events import ORIGIN, Cursor, Event, Position
 from gateway.handlers.legacy import add_legacy_routes
 from gateway.handlers.problems import problems_middleware
 from gateway.handlers.terms import Terms
+from gateway.refusals import REFUSALS, Refusals
 from gateway.server import GatewayRunner
 from tests.support.legacy import PATH, legacy_route
 
@@ -221,8 +222,9 @@ async def in_front_of(
     log = MemoryLog(clock, max_events=10_000, max_age_seconds=1e9, max_bytes=2**26)
     route = legacy_route(upstream=upstream_url, **settings)
     source = UpstreamSource([route], log, wanted, clock)
-    problems: Counter[str] = Counter()
-    app = web.Application(middlewares=[problems_middleware(problems)])
+    refusals = Refusals()
+    app = web.Application(middlewares=[problems_middleware(refusals)])
+    app[REFUSALS] = refusals
 
     async def terms(request: web.Request, component: str) -> Terms:
         return Terms(mode(component))
@@ -237,7 +239,7 @@ async def in_front_of(
                 cookie_jar=aiohttp.DummyCookieJar(), connector=aiohttp.TCPConnector(limit=0)
             ) as client,
         ):
-            yield Gateway(url, log, source, client, route, problems)
+            yield Gateway(url, log, source, client, route, refusals.counts)
     finally:
         await source.close()
         await log.close()

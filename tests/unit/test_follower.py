@@ -1,6 +1,7 @@
 """From the log into the history."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 
 import pytest
@@ -305,6 +306,33 @@ async def test_it_says_that_the_log_is_out_of_reach_and_catches_up_without_loss(
     await run_until(lasting, task, Position(6, 0))
     ids = [frame.id for frame in received(transport) if frame.event == "changed"]
     assert ids == [f"e:{number}-0" for number in range(2, 7)]
+    await end(lasting, task)
+
+
+async def test_an_outage_of_the_log_is_a_line_when_it_begins_one_a_minute_and_one_at_its_end(
+    lasting: Node, shaky: ShakyLog, clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "gateway")
+    task = await lasting.start()
+    await run_until(lasting, task, Position(0, 0))
+    shaky.lose()
+    with pytest.raises(LogError):
+        await task
+    for _ in range(18):
+        clock.advance(5.0)
+        with pytest.raises(LogError):
+            await lasting.follow()
+    assert lasting.follower.outage.lasts
+    shaky.find()
+    shaky.put_events(an_event())
+    task = lasting.follow()
+    await run_until(lasting, task, Position(1, 0))
+
+    told = [
+        (record.getMessage(), record.__dict__["fields"].get("outage_seconds")) for record in caplog.records
+    ]
+    assert told == [("log_failed", None), ("log_still_failing", 60), ("log_recovered", 90)]
+    assert not lasting.follower.outage.lasts
     await end(lasting, task)
 
 

@@ -1,6 +1,7 @@
 """gateway/leases.py: one node at a time does what only one is to do."""
 
 import asyncio
+import logging
 
 import pytest
 
@@ -118,3 +119,62 @@ async def test_leases_are_renewed_until_that_is_cancelled(
             pass
     task.cancel()
     await asyncio.wait([task])
+
+
+async def test_a_store_that_is_out_of_reach_gets_no_line_from_the_leases(
+    clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "gateway")
+    failures: list[Failure] = []
+    is_lost, has_failed_often = False, asyncio.Event()
+
+    def fail() -> Failure | None:
+        if not is_lost:
+            return None
+        failures.append("before")
+        if len(failures) == 3:
+            has_failed_often.set()
+        return failures[-1]
+
+    one = Leases(MemorySharedStore(clock, fail), "one", clock, ttl_seconds=0.003)
+    await one.acquire(NAME)
+    is_lost = True
+    task = asyncio.ensure_future(one.run())
+    async with asyncio.timeout(60):
+        await has_failed_often.wait()
+    task.cancel()
+    await asyncio.wait([task])
+
+    assert caplog.messages == []
+
+
+class SlowStore(MemorySharedStore):
+    """A store whose answer to a `put` takes `seconds`."""
+
+    def __init__(self, clock: ManualClock, seconds: float) -> None:
+        super().__init__(clock)
+        self.clock = clock
+        self.seconds = seconds
+
+    async def put(
+        self, key: str, value: bytes, *, expected: int | None = None, ttl_seconds: float | None = None
+    ) -> int | None:
+        version = await super().put(key, value, expected=expected, ttl_seconds=ttl_seconds)
+        self.clock.advance(self.seconds)
+        return version
+
+
+@pytest.mark.parametrize("taken", ["acquired", "renewed"])
+async def test_a_lease_lasts_from_before_it_was_asked_for_however_long_the_answer_takes(
+    taken: str, clock: ManualClock
+) -> None:
+    store = SlowStore(clock, 0.0)
+    one, other = Leases(store, "one", clock), Leases(store, "other", clock)
+    if taken == "renewed":
+        await one.acquire(NAME)
+    store.seconds = TTL_SECONDS
+    await (one.acquire(NAME) if taken == "acquired" else one.renew(NAME))
+
+    assert not one.holds(NAME), "to the server it has run out by now"
+    store.seconds = 0.0
+    assert await other.acquire(NAME)

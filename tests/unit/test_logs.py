@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from gateway.logs import LogfmtFormatter, configure, log_event
+from gateway.logs import LogfmtFormatter, configure, log_event, log_failure
 
 
 def line_of(caplog: pytest.LogCaptureFixture) -> str:
@@ -84,3 +84,27 @@ def test_configure_sends_lines_to_standard_error(capsys: pytest.CaptureFixture[s
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1
     assert lines[0].endswith("message=loud")
+
+
+def test_times_are_in_utc_and_say_so(caplog: pytest.LogCaptureFixture) -> None:
+    log_event(logging.getLogger("t"), logging.ERROR, "x")
+    caplog.records[-1].created = 1_732_125_600.123
+    assert fields_of(line_of(caplog))["time"] == "2024-11-20T18:00:00.123Z"
+
+
+def test_a_line_names_its_worker_where_there_are_several(caplog: pytest.LogCaptureFixture) -> None:
+    log_event(logging.getLogger("t"), logging.ERROR, "x")
+    fields = fields_of(LogfmtFormatter(worker=2).format(caplog.records[-1]))
+    assert list(fields) == ["time", "level", "worker", "event"]
+    assert fields["worker"] == "2"
+    assert "worker" not in fields_of(line_of(caplog))
+
+
+def test_a_failure_is_a_line_with_its_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    try:
+        raise ValueError("no")
+    except ValueError as error:
+        log_failure(logging.getLogger("t"), logging.ERROR, "task_failed", error, task="w")
+    fields = fields_of(line_of(caplog))
+    assert (fields["event"], fields["task"], fields["error"]) == ("task_failed", "w", "no")
+    assert "in test_a_failure_is_a_line_with_its_traceback" in fields["exception"]

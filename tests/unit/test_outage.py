@@ -85,3 +85,25 @@ def test_the_next_outage_is_one_of_its_own(
     outage.failed(error="reset")
 
     assert [event for _, event, _ in lines(caplog)] == ["log_failed", "log_recovered", "log_failed"]
+
+
+def test_an_outage_that_several_share_is_over_once_all_of_them_succeeded(
+    outage: Outage, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    outage.failed(by="poller", error="refused")
+    outage.failed(by="leases", error="refused")
+    outage.over(by="somebody else")
+    outage.over(by="leases")
+    assert outage.lasts
+    outage.over(by="poller")
+
+    assert [event for _, event, _ in lines(caplog)] == ["log_failed", "log_recovered"]
+
+
+def test_its_owner_ends_it_for_all(outage: Outage) -> None:
+    outage.failed(by="poller", error="refused")
+    outage.failed(error="refused")
+    outage.over()
+
+    assert not outage.lasts

@@ -1,12 +1,17 @@
 """What a serving process asks of its interpreter."""
 
+import asyncio
 import gc
+import logging
 import weakref
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
 
-from gateway.process import collect_garbage_rarely
+from gateway.logs import LogfmtFormatter
+from gateway.process import collect_garbage_rarely, hear_of_loop_errors
+from tests.support.gateway import LOOPS, LoopFactory
 
 
 @pytest.fixture(autouse=True)
@@ -33,3 +38,43 @@ def test_cycles_are_collected_all_the_same() -> None:
     gone = weakref.ref(Cycle())
     kept: list[list[int]] = [[] for _ in range(3 * gc.get_threshold()[0])]
     assert gone() is None, f"outlived {len(kept)} containers"
+
+
+async def forgotten() -> None:
+    raise ValueError("nobody waits for this")
+
+
+def broken() -> None:
+    raise ValueError("nobody waits for this")
+
+
+@pytest.mark.parametrize("loop_factory", LOOPS.values(), ids=LOOPS.keys())
+@pytest.mark.parametrize("how", ["task", "callback", "without an error"])
+def test_what_the_event_loop_complains_of_is_one_line_and_counted(
+    how: str, loop_factory: LoopFactory, caplog: pytest.LogCaptureFixture
+) -> None:
+    failures: Counter[str] = Counter()
+
+    async def main() -> None:
+        hear_of_loop_errors(failures)
+        loop = asyncio.get_running_loop()
+        if how == "task":
+            task = asyncio.create_task(forgotten())
+            await asyncio.wait([task])
+            del task
+            gc.collect()
+        elif how == "callback":
+            loop.call_soon(broken)
+            await asyncio.sleep(0)
+        else:
+            loop.call_exception_handler({"message": "a thing was left open", "transport": "<it>"})
+
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(main())
+
+    (record,) = caplog.records
+    assert (record.levelno, record.getMessage()) == (logging.ERROR, "event_loop_failed")
+    assert record.__dict__["fields"]["message"]
+    assert failures == {"event_loop": 1}
+    line = LogfmtFormatter().format(record)
+    assert ("ValueError: nobody waits for this" in line) == (how != "without an error")

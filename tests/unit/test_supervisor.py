@@ -2,12 +2,15 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import ClassVar
 
 import pytest
 
 from gateway import supervisor as supervisor_module
 from gateway.backoff import Backoff
+from gateway.errors import LogError
+from gateway.outage import Outage
 from gateway.supervisor import Supervisor
 from tests.support.clock import ManualClock
 from tests.support.loop import let_others_run, until
@@ -21,8 +24,9 @@ def no_delay(monkeypatch: pytest.MonkeyPatch) -> None:
 class Work:
     """Fails a number of times, then waits to be told that it is over."""
 
-    def __init__(self, failures: int = 0) -> None:
+    def __init__(self, failures: int = 0, kind: Callable[[str], Exception] = OSError) -> None:
         self.failures = failures
+        self.kind = kind
         self.starts = 0
         self.was_cancelled = False
         self.over = asyncio.Event()
@@ -30,7 +34,7 @@ class Work:
     async def __call__(self) -> None:
         self.starts += 1
         if self.starts <= self.failures:
-            raise OSError(f"failure {self.starts}")
+            raise self.kind(f"failure {self.starts}")
         try:
             await self.over.wait()
         except asyncio.CancelledError:
@@ -57,13 +61,17 @@ async def test_work_that_fails_is_started_again_and_counted() -> None:
     await supervisor.close()
 
 
-async def test_a_failure_is_logged_with_the_tasks_name(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_failure_is_logged_with_the_tasks_name_and_its_traceback(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     supervisor, work = Supervisor(), Work(failures=1)
     with caplog.at_level(logging.ERROR):
         supervisor.run("follower", work)
         await until(lambda: work.starts == 2, "the work was started again")
     (record,) = caplog.records
-    assert record.getMessage() == "task_failed"
+    assert (record.getMessage(), record.levelno) == ("task_failed", logging.ERROR)
+    assert record.exc_info is not None
+    assert str(record.exc_info[1]) == "failure 1"
     fields = record.__dict__["fields"]
     assert fields["task"] == "follower"
     assert str(fields["error"]) == "failure 1"
@@ -116,6 +124,41 @@ async def test_a_task_that_was_healthy_for_long_is_started_again_as_after_its_fi
         await until(lambda: supervisor.failures["w"] == 4, "it failed each time")
     assert CountingBackoff.given == [1, 2, 1, 2]
     await supervisor.close()
+
+
+async def test_a_log_that_is_out_of_reach_is_no_failure_and_tried_again_quietly(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    supervisor, work = Supervisor(), Work(failures=5, kind=LogError)
+    with caplog.at_level(logging.DEBUG, "gateway"):
+        supervisor.run("replay-1", work)
+        await until(lambda: work.starts == 6, "the work was started again each time")
+    assert (supervisor.failures, supervisor.retries) == ({}, {"replay-1": 5})
+    assert caplog.messages == []
+    await supervisor.close()
+
+
+@pytest.mark.parametrize("told", [False, True])
+async def test_a_task_that_gets_nowhere_says_so_once_a_minute_unless_the_outage_is_told_of(
+    told: bool, clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    outage = Outage(logging.getLogger("outage"), "log", now=clock.monotonic)
+    if told:
+        outage.failed(error="refused")
+    supervisor = Supervisor(clock.monotonic, outage)
+
+    async def work() -> None:
+        clock.advance(5.0)
+        raise LogError("The server is gone.")
+
+    with caplog.at_level(logging.DEBUG, "gateway"):
+        supervisor.run("replay-1", work)
+        await until(lambda: supervisor.retries["replay-1"] >= 30, "it failed for 150 seconds")
+    await supervisor.close()
+    lines = [record for record in caplog.records if record.name.startswith("gateway")]
+    assert [record.getMessage() for record in lines] == ([] if told else ["task_held_up"] * 2)
+    for record in lines:
+        assert record.__dict__["fields"]["task"] == "replay-1"
 
 
 class CountingBackoff(Backoff):

@@ -1,0 +1,42 @@
+"""Tasks for which nobody waits any more: none may fail with asyncio alone to tell of it."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+Value = TypeVar("Value")
+
+
+async def to_its_end(work: Coroutine[Any, Any, Value], *, unheard: Callable[[BaseException], None]) -> Value:
+    """What `work` gives, which is not cancelled with its caller.
+
+    Where the caller was cancelled and the work fails afterwards, `unheard` is called with the error.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        task.add_done_callback(lambda done: _tell(done, unheard))
+        raise
+
+
+async def end_all(*tasks: "asyncio.Future[Any]") -> None:
+    """Cancels them, and returns once all have ended.
+
+    What they raised is of no interest any more: whoever needs it has asked before.
+    """
+    for task in tasks:
+        task.cancel()
+    try:
+        await asyncio.wait(tasks)
+    finally:
+        for task in tasks:
+            if task.done() and not task.cancelled():
+                task.exception()
+
+
+def _tell(done: "asyncio.Task[Any]", unheard: Callable[[BaseException], None]) -> None:
+    # Asking for the exception also tells asyncio that somebody knows of it.
+    error = None if done.cancelled() else done.exception()
+    if error is not None:
+        unheard(error)
