@@ -79,7 +79,7 @@ class FilePreferences:
         self._cache: LRUCache[str, Delivery] = LRUCache(max_cached)
         self._is_complete = False
         self._thread = BackgroundThread("preferences")
-        self._watch = Watch(self.refresh, poll_seconds, self._tell, "preferences_watch_failed")
+        self._watch = Watch(self.refresh, poll_seconds, self._tell, "preferences_watch")
 
     async def start(self) -> None:
         self._thread.start()

@@ -247,6 +247,14 @@ class FlagsUnavailable(TidegateError):
     title = "The flags are unavailable"
 
 
+class FlagsUncertain(TidegateError):
+    """The flags may have been changed, and may not: the store's answer was lost, or the disk refused."""
+
+    status = 503
+    slug = "flags-uncertain"
+    title = "Whether the flags were changed is not known"
+
+
 class TrimmedError(LogError):
     """Events right after the position asked for are no longer held: the gap can't be filled."""
 

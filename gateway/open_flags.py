@@ -1,7 +1,7 @@
 """Where flags and callers' choices are kept: what `flags.store` means."""
 
 import logging
-from functools import partial
+from typing import Any
 
 from flags.file_store import FileFlagStore
 from flags.late_preferences import LatePreferences
@@ -11,6 +11,7 @@ from flags.shared_store import SharedFlagStore
 from flags.store import FlagStore
 from gateway.clock import Clock
 from gateway.logs import log_event
+from gateway.outage import Outage
 from gateway.settings import Settings
 from gateway.shared import SharedStore
 from gateway.shared_values import FlagValues
@@ -20,9 +21,22 @@ _log = logging.getLogger(__name__)
 _FILE = "file:"
 
 
+class _Lines:
+    """Where the flags tell what happens to them (flags.tell.Tell): in the gateway's log."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def __call__(self, level: int, event: str, **fields: Any) -> None:
+        log_event(_log, level, event, **fields)
+
+    def outage(self, name: str) -> Outage:
+        return Outage(_log, name, level=logging.ERROR, now=self._clock.monotonic)
+
+
 def open_flags(settings: Settings, shared: SharedStore | None, clock: Clock) -> tuple[FlagStore, Preferences]:
     """The flags and the choices of `flags.store`, not started yet: in a file, or in what nodes share."""
-    tell = partial(log_event, _log)
+    tell = _Lines(clock)
     store = settings.flags.store
     if shared is not None and not store.startswith(_FILE):
         values = FlagValues(shared)

@@ -110,9 +110,7 @@ async def test_a_choice_kept_by_another_process_is_found(path: Path) -> None:
 
 async def test_the_watcher_looks_by_itself_and_tells_when_it_can_not(path: Path) -> None:
     told: asyncio.Queue[str] = asyncio.Queue()
-    preferences = FilePreferences(
-        path, tell=lambda level, event, **fields: told.put_nowait(event), poll_seconds=0.001
-    )
+    preferences = FilePreferences(path, tell=Told(told.put_nowait), poll_seconds=0.001)
     await preferences.start()
     try:
         execute(path, "drop table preference")
