@@ -73,6 +73,14 @@ class StoreUnwritable(FlagError):
     """The store could not keep the change; nothing was changed. `detail` says why."""
 
 
+class StoreFull(StoreUnwritable):
+    """There is no room for one more; nothing was changed. There may be after `retry_after_seconds`."""
+
+    def __init__(self, detail: str, retry_after_seconds: int) -> None:
+        super().__init__(detail)
+        self.retry_after_seconds = retry_after_seconds
+
+
 class StoreUncertain(FlagError):
     """The change may have been made, and may not have been. `detail` says why, and how to find out."""
 

@@ -41,7 +41,10 @@ def open_flags(settings: Settings, shared: SharedStore | None, clock: Clock) -> 
     if shared is not None and not store.startswith(_FILE):
         values = FlagValues(shared)
         flags = SharedFlagStore(values, tell=tell, now_ms=clock.wall_ms)
-        return flags, SharedPreferences(values, tell=tell, timer=clock.monotonic)
+        return flags, SharedPreferences(values, tell=tell, timer=clock.monotonic, now_ms=clock.wall_ms)
     path = settings.base_dir / store.removeprefix(_FILE)
     choices = path.with_name(f"{path.stem}.preferences.db")
-    return FileFlagStore(path, tell=tell), LatePreferences(choices, tell=tell)
+    return (
+        FileFlagStore(path, tell=tell),
+        LatePreferences(choices, tell=tell, now_ms=clock.wall_ms),
+    )

@@ -19,8 +19,10 @@ class FlagValues:
             raise StoreUnreadable(error.detail) from error
         return None if entry is None else Value(*entry)
 
-    async def put(self, key: str, content: bytes, *, expected: int | None = None) -> int | None:
+    async def put(
+        self, key: str, content: bytes, *, expected: int | None = None, ttl_seconds: float | None = None
+    ) -> int | None:
         try:
-            return await self._store.put(key, content, expected=expected)
+            return await self._store.put(key, content, expected=expected, ttl_seconds=ttl_seconds)
         except LogError as error:
             raise StoreUnwritable(error.detail) from error

@@ -66,6 +66,29 @@ async def test_a_change_whose_answer_was_cut_is_answered_as_made(node: Node) -> 
     await decides(node.client, cause="kill_switch")
 
 
+async def test_a_preference_whose_answer_was_cut_is_answered_as_kept(node: Node) -> None:
+    node.proxy.lose_answer_to(b"streaming")
+
+    response = await node.admin.send("PUT", PREFERENCE, {"delivery": "streaming"})
+
+    assert (response.status_code, response.json()) == (200, {"delivery": "streaming"})
+    assert (await node.admin.get(PREFERENCE)).json() == {"delivery": "streaming"}
+
+
+async def test_where_nobody_can_be_asked_a_preference_may_have_been_kept(node: Node) -> None:
+    node.proxy.lose_answer_to(b"streaming", and_close=True)
+
+    problem = refused(await node.admin.send("PUT", PREFERENCE, {"delivery": "streaming"}), 503)
+
+    assert problem["type"].endswith("preference-uncertain")
+    node.proxy.open()
+
+    async def is_kept() -> bool:
+        return (await node.admin.get(PREFERENCE)).json() == {"delivery": "streaming"}
+
+    await eventually(is_kept, "the preference is there")
+
+
 async def test_everything_is_killed_also_where_the_answer_was_cut(node: Node) -> None:
     node.proxy.lose_answer_to(MARKER.encode())
 
