@@ -18,6 +18,7 @@ revision, then keeps its hands off. It reads every other one.
 """
 
 import json
+import math
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -115,10 +116,14 @@ def _damaged(place: str, detail: str) -> StoreUnreadable:
 
 def _decoded(raw: bytes) -> Any:
     try:
-        # orjson refuses what the standard library lets pass (NaN, lone surrogates); the standard library
-        # shows what orjson passes over (a member that is there twice); and both read what neither writes.
-        orjson.loads(raw)
-        document = json.loads(raw, object_pairs_hook=_without_doubles)
+        # The standard library shows what orjson passes over (a member that is there twice), and lets other
+        # threads run meanwhile. What only it takes (NaN, lone surrogates, long numbers) can't be kept.
+        document = json.loads(
+            raw.decode(),
+            object_pairs_hook=_without_doubles,
+            parse_constant=_no_number,
+            parse_float=_finite,
+        )
         orjson.dumps(document)
     except (ValueError, TypeError, RecursionError) as error:
         raise _damaged("", f"no JSON that could be kept: {error}") from None
@@ -132,6 +137,15 @@ def _without_doubles(members: list[tuple[str, Any]]) -> dict[str, Any]:
         doubles = sorted({name for name in names if names.count(name) > 1})
         raise _damaged("", f"the member {doubles[0]!r} is there twice")
     return found
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no number")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else _no_number(text)
 
 
 def _check_version(document: Mapping[str, Any]) -> None:

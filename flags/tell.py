@@ -2,17 +2,17 @@
 
 from collections import Counter
 from threading import Lock
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class Outage(Protocol):
     """Something that can be out of reach. It may be told so as often as somebody finds that out."""
 
-    def failed(self, **fields: object) -> None:
+    def failed(self, **fields: Any) -> None:
         """One more try failed; `fields` say how. The first is a line, and one a minute after that."""
         ...
 
-    def over(self, **fields: object) -> None:
+    def over(self, **fields: Any) -> None:
         """A try succeeded: a line where any had failed."""
         ...
 

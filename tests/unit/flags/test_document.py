@@ -97,6 +97,10 @@ def test_a_file_may_say_only_what_matters() -> None:
         (render(sample())[:-40], "no JSON"),
         (b"[" * 100_000, "no JSON"),
         (document(flags={"orders": {"percentage": 7}}).replace(b"7", b"NaN"), "no JSON"),
+        (document(flags={"orders": {"percentage": 7}}).replace(b"7", b"-Infinity"), "no JSON"),
+        (document(flags={"orders": {"percentage": 7}}).replace(b"7", b"1e999"), "no JSON"),
+        (document(flags={"orders": {"group": "x"}}).replace(b'"x"', b'"a\nb"'), "no JSON"),
+        (document().decode().encode("utf-16"), "no JSON"),
         (document(flags={"orders": {"group": "x"}}).replace(b'"x"', rb'"\ud800"'), "no JSON"),
         (
             document(flags={"orders": {"checkRatio": 7}}).replace(b"7", b"9" * 30),
