@@ -124,15 +124,21 @@ class SharedFlagStore:
         """Looks at the server now, and takes over what changed there."""
         async with self._turn:
             try:
-                found = await self._values.get(KEY)
-                if found is None and self._ledger != Ledger():
-                    raise StoreUnreadable("the flags are gone from the server")
-                if found is not None and found.version != self._version:
-                    await self._take(found)
+                # Mostly there is nothing new, and what is there may be large.
+                if await self._values.version(KEY) != self._version:
+                    await self._read()
             except StoreUnreadable as error:
                 self._refuse(error.detail)
             else:
                 self._accept()
+
+    async def _read(self) -> None:
+        """Takes over what the server holds. Raises StoreUnreadable where that can't be used."""
+        found = await self._values.get(KEY)
+        if found is not None and found.version != self._version:
+            await self._take(found)
+        elif found is None and self._ledger != Ledger():
+            raise StoreUnreadable("the flags are gone from the server")
 
     async def _commit(self, change: Callable[[Ledger], Ledger]) -> Ledger:
         """Makes `change` of what the server holds now, and gives the ledger once that holds it.
@@ -205,18 +211,18 @@ class SharedFlagStore:
     async def _current(self) -> int:
         """Takes over what the server holds; gives the version to be replaced."""
         try:
-            found = await self._values.get(KEY)
+            version = await self._values.version(KEY)
+            found = None if version in (0, self._version) else await self._values.get(KEY)
         except StoreUnreadable as error:
             raise StoreUnwritable(f"The flags could not be kept: {error.detail}") from error
         if found is None:
-            return 0
-        if found.version != self._version:
-            try:
-                await self._take(found)
-            except StoreUnreadable as error:
-                if not error.replaceable:
-                    raise StoreUnwritable(f"The flags can't be replaced: {error.detail}.") from error
-                self._refuse(error.detail)
+            return version
+        try:
+            await self._take(found)
+        except StoreUnreadable as error:
+            if not error.replaceable:
+                raise StoreUnwritable(f"The flags can't be replaced: {error.detail}.") from error
+            self._refuse(error.detail)
         return found.version
 
     async def _take(self, found: Value) -> None:

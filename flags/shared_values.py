@@ -17,6 +17,10 @@ class SharedValues(Protocol):
         """What is there, if anything. Raises StoreUnreadable where the server can't be asked."""
         ...
 
+    async def version(self, key: str) -> int:
+        """The version of what is there; 0 where nothing is. Raises as `get` does."""
+        ...
+
     async def put(
         self, key: str, content: bytes, *, expected: int | None = None, ttl_seconds: float | None = None
     ) -> int | None:

@@ -19,6 +19,12 @@ class FlagValues:
             raise StoreUnreadable(error.detail) from error
         return None if entry is None else Value(*entry)
 
+    async def version(self, key: str) -> int:
+        try:
+            return await self._store.version(key)
+        except LogError as error:
+            raise StoreUnreadable(error.detail) from error
+
     async def put(
         self, key: str, content: bytes, *, expected: int | None = None, ttl_seconds: float | None = None
     ) -> int | None:

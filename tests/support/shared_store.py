@@ -44,6 +44,11 @@ class MemorySharedStore:
         await self._travel(self._fails() is not None)
         return self._there(key)
 
+    async def version(self, key: str) -> int:
+        await self._travel(self._fails() is not None)
+        there = self._there(key)
+        return 0 if there is None else there.version
+
     async def put(
         self, key: str, value: bytes, *, expected: int | None = None, ttl_seconds: float | None = None
     ) -> int | None:

@@ -31,6 +31,7 @@ class Server(MemorySharedStore):
         super().__init__(clock, lambda: self.calls.pop(0) if self.calls else self.failure)
         self.calls: list[Failure | None] = []
         self.failure: Failure | None = None
+        self.reads = 0
         self._countdown = 0
         self._between: Callable[[], Awaitable[None]] | None = None
 
@@ -39,8 +40,13 @@ class Server(MemorySharedStore):
         self._countdown, self._between = number, between
 
     async def get(self, key: str) -> Entry | None:
+        self.reads += 1
         await self._turn()
         return await super().get(key)
+
+    async def version(self, key: str) -> int:
+        await self._turn()
+        return await super().version(key)
 
     async def put(
         self, key: str, value: bytes, *, expected: int | None = None, ttl_seconds: float | None = None
@@ -272,6 +278,18 @@ async def test_the_document_is_read_and_written_beside_the_event_loop(
 
     assert len(threads) == 2
     assert threading.current_thread() not in threads
+
+
+async def test_the_document_is_read_only_when_it_is_another(open_node: OpenNode, server: Server) -> None:
+    one, other = await open_node(), await open_node()
+    server.reads = 0
+    for percentage in range(1, 4):
+        await change(one, None if percentage > 1 else 0, stage="live", percentage=percentage)
+        await other.refresh()
+        await other.refresh()
+
+    assert server.reads == 3
+    assert other.snapshot() == one.snapshot()
 
 
 async def test_an_outage_begins_once_and_ends_once(server: Server) -> None:
