@@ -11,14 +11,17 @@ import orjson
 import pytest
 
 from flags.choice_days import DAY_SECONDS, MOST_A_DAY
+from flags.document import render
+from flags.ledger import Ledger, changed
 from flags.preferences import FilePreferences
 from flags.retention import KEPT_REVISIONS
+from flags.revisions import attribution
 from flags.shared_store import KEY
 from tests.integration.test_cluster_flags import flags_in
 from tests.support.admin import FLAGS, KILL_ALL, ORDERS, operator, refused
 from tests.support.api import Client, eventually
 from tests.support.cluster import shared_log
-from tests.support.flags import Told, many_changes
+from tests.support.flags import NOW, NOW_MS, Told, many_changes
 from tests.support.gateway import GatewayThread, make_settings
 
 CHANGES = 100_000
@@ -127,3 +130,20 @@ async def test_where_too_many_chose_today_a_new_choice_waits_and_an_old_one_is_c
         assert problem["type"].endswith("preference-not-kept")
         assert 1 <= int(response.headers["Retry-After"]) <= DAY_SECONDS
         assert (await choose("c0")).json() == {"delivery": "streaming"}
+
+
+async def test_deprecation_is_when_the_rampdown_began_also_where_that_revision_is_let_go_of(
+    start_gateway: Callable[..., GatewayThread], tmp_path: Path
+) -> None:
+    began, later = (attribution("ann", "because", when) for when in (NOW, "2025-01-01T00:00:00.000Z"))
+    fields: dict[str, object] = {"stage": "rampdown"}
+    ledger = changed(Ledger(), "orders", fields, expected_revision=0, whole=True, by=began)
+    for ratio in range(1, KEPT_REVISIONS + 10):
+        fields = {"checkRatio": ratio}
+        ledger = changed(ledger, "orders", fields, expected_revision=None, whole=False, by=later)
+    path = tmp_path / "flags.json"
+    path.write_bytes(render(ledger))
+    gateway = start_gateway(make_settings(flags={"store": f"file:{path}"}, components=COMPONENTS))
+    async with operator(gateway.port) as admin:
+        answer = await admin.get("/api/v1/sync/poll?component=orders")
+        assert answer.headers["Deprecation"] == f"@{NOW_MS // 1000}"
