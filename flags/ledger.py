@@ -266,7 +266,7 @@ def _bounded(ledger: Ledger) -> Ledger:
         return ledger
     return replace(
         ledger,
-        histories=MappingProxyType(dict(zip(ledger.histories, held, strict=False))),
+        histories=MappingProxyType(dict(zip(ledger.histories, held[:-1], strict=True))),
         kill_all_history=held[-1],
     )
 

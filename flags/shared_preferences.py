@@ -99,9 +99,13 @@ class SharedPreferences:
                 self._tell(logging.WARNING, "preferences_full")
                 return False
             ttl_seconds = 2 * DAY_SECONDS
-            counted = await self._values.put(
-                _count_key(today), b"%d" % (count + 1), expected=version, ttl_seconds=ttl_seconds
-            )
+            try:
+                counted = await self._values.put(
+                    _count_key(today), b"%d" % (count + 1), expected=version, ttl_seconds=ttl_seconds
+                )
+            except StoreUncertain as error:
+                # At worst one is counted that was not made.
+                raise StoreUnwritable(f"The preference could not be kept: {error.detail}") from error
             if counted is not None:
                 return True
         raise StoreUnwritable("The preference could not be kept: too many choose at once. Try again.")
@@ -111,7 +115,7 @@ class SharedPreferences:
         for _ in range(PUTS):
             try:
                 await self._values.put(key, content, ttl_seconds=ttl_seconds)
-            except StoreUnwritable as error:
+            except StoreUncertain as error:
                 lost = error
             else:
                 return

@@ -166,12 +166,14 @@ class SharedFlagStore:
         try:
             version = await self._values.put(KEY, content, expected=expected)
         except StoreUnwritable as error:
+            raise StoreUnwritable(f"The flags could not be kept: {error.detail}") from error
+        except StoreUncertain as error:
             return await self._settle(after, content, expected, error)
         if version is not None:
             self._adopt(after, version)
         return version is not None
 
-    async def _settle(self, after: Ledger, content: bytes, expected: int, error: StoreUnwritable) -> bool:
+    async def _settle(self, after: Ledger, content: bytes, expected: int, error: StoreUncertain) -> bool:
         """Finds out what became of a `_put` that `error` answered, and does it again where it was not made.
 
         It may be on its way still. What is sent again asks for the same version, so one of the two counts.
@@ -184,22 +186,28 @@ class SharedFlagStore:
                     if version is not None:
                         self._adopt(after, version)
                         return True
-                elif found is not None and found.content == content:
-                    self._adopt(after, found.version)
-                    return True
-                elif found is not None:
-                    return await self._take_with(after, found)
-            except (StoreUnreadable, StoreUnwritable):
+                    continue
+            except (StoreUnreadable, StoreUnwritable, StoreUncertain):
                 continue
+            if found is not None and found.content == content:
+                self._adopt(after, found.version)
+                return True
+            if found is not None:
+                return await self._is_made(after, found)
         raise StoreUncertain(
             f"Whether the flags were changed is not known: {error.detail} Look at the history before you try "
             "again."
         ) from error
 
-    async def _take_with(self, after: Ledger, found: Value) -> bool:
+    async def _is_made(self, after: Ledger, found: Value) -> bool:
         """Takes over what another node made, and says whether it made that of what `after` adds."""
         made = added(self._ledger, after)
-        await self._take(found)
+        try:
+            await self._take(found)
+        except StoreUnreadable as error:
+            raise StoreUncertain(
+                f"Whether the flags were changed is not known: {error.detail}. Something else was put there."
+            ) from error
         outcomes = [one.is_in(self._ledger) for one in made]
         if None in outcomes:
             raise StoreUncertain(

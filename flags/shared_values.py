@@ -28,6 +28,7 @@ class SharedValues(Protocol):
 
         `expected` is the version that has to be there, 0 where nothing may be; None sets it whatever is. The
         value is gone after `ttl_seconds`; without it stays.
-        Raises StoreUnwritable where the server can't be asked, or does not answer: it may have been set then.
+        Raises StoreUnwritable where the server refuses, and StoreUncertain where it does not answer: it may
+        have been set then.
         """
         ...

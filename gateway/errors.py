@@ -224,6 +224,9 @@ class LogError(TidegateError):
     slug = "log-unavailable"
     title = "The log is unavailable"
 
+    is_refusal = False
+    """Whether the server itself said no to what was asked: nothing was changed then."""
+
 
 class NoRoomForKey(LogError):
     """No further idempotency key can be kept now, and none may be forgotten yet: nothing was appended."""

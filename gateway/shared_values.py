@@ -1,6 +1,6 @@
 """The store that all nodes share, as flags see it: its failures are theirs."""
 
-from flags.errors import StoreUnreadable, StoreUnwritable
+from flags.errors import StoreUncertain, StoreUnreadable, StoreUnwritable
 from flags.shared_values import Value
 from gateway.errors import LogError
 from gateway.shared import SharedStore
@@ -31,4 +31,4 @@ class FlagValues:
         try:
             return await self._store.put(key, content, expected=expected, ttl_seconds=ttl_seconds)
         except LogError as error:
-            raise StoreUnwritable(error.detail) from error
+            raise (StoreUnwritable if error.is_refusal else StoreUncertain)(error.detail) from error

@@ -10,9 +10,9 @@ import pytest
 from tests.integration.test_cluster_flags import decides, flags_in
 from tests.support.admin import KILL_ALL, ORDERS, Operator, operator, refused
 from tests.support.api import Client, eventually
-from tests.support.cluster import breakable
+from tests.support.cluster import Broken, breakable
 from tests.support.gateway import GatewayThread, make_settings
-from tests.support.postgres import PostgresServer, database_of
+from tests.support.postgres import PostgresServer, connected, database_of, execute
 from tests.support.tcp_proxy import TcpProxy, tcp_proxy
 
 PREFERENCE = "/api/v1/sync/preference?clientId=c7"
@@ -22,6 +22,7 @@ MARKER = "a reason that nobody else has"
 class Node(NamedTuple):
     """A gateway that reaches its flags through a proxy."""
 
+    server: Broken
     proxy: TcpProxy
     client: Client
     admin: Operator
@@ -46,7 +47,7 @@ async def node(
         )
         # The proxy runs in this loop.
         gateway = await asyncio.to_thread(start_gateway, settings)
-        yield Node(proxy, Client(gateway.port), await stack.enter_async_context(operator(gateway.port)))
+        yield Node(log, proxy, Client(gateway.port), await stack.enter_async_context(operator(gateway.port)))
         await asyncio.to_thread(gateway.stop)
 
 
@@ -110,6 +111,28 @@ async def test_where_nobody_can_be_asked_the_answer_says_that_the_change_may_hav
     node.proxy.open()
     await decides(node.client, cause="kill_switch")
     assert await revisions(node.admin) == [1, 2]
+
+
+async def test_where_the_server_refuses_the_answer_says_that_nothing_has_changed(node: Node) -> None:
+    await node.admin.make(stage="live", percentage=5)
+    await asyncio.to_thread(refuse_writes, node.server)
+
+    problem = refused(await node.admin.post(f"{ORDERS}/kill", MARKER), 503)
+
+    assert problem["type"].endswith("flags-unavailable")
+    assert await revisions(node.admin) == [1]
+    choice = await node.admin.send("PUT", PREFERENCE, {"delivery": "polling"})
+    assert refused(choice, 503)["type"].endswith("preference-not-kept")
+
+
+def refuse_writes(log: Broken) -> None:
+    """Lets the server say no to whatever would change something that nodes share."""
+    if isinstance(log.server, PostgresServer):
+        with connected(log.url) as connection:
+            execute(connection, "alter table tidegate_shared add constraint no_room check (false) not valid")
+    else:
+        with log.server.client() as client:
+            client.config_set("maxmemory", "1")
 
 
 async def test_before_anything_was_sent_the_answer_says_that_nothing_has_changed(node: Node) -> None:

@@ -8,8 +8,8 @@ from gateway.clock import Clock
 from gateway.errors import LogError
 from gateway.shared import Entry
 
-Failure = Literal["before", "after"]
-"""Whether a call fails before or after it was carried out."""
+Failure = Literal["before", "after", "refused"]
+"""Whether a call fails before or after it was carried out; or the server says no."""
 
 
 class MemorySharedStore:
@@ -54,6 +54,10 @@ class MemorySharedStore:
     ) -> int | None:
         failure = self._fails()
         await self._travel(failure == "before")
+        if failure == "refused":
+            refusal = LogError("The server has no room left.")
+            refusal.is_refusal = True
+            raise refusal
         there = self._there(key)
         if expected is not None and expected != (0 if there is None else there.version):
             return None

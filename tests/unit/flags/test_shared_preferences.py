@@ -80,6 +80,17 @@ async def test_a_choice_after_which_nobody_can_be_asked_may_have_been_kept(clock
     assert await kept.get(KEY) == "polling"
 
 
+async def test_a_choice_that_the_server_refuses_is_not_kept(clock: ManualClock) -> None:
+    failures: list[Failure | None] = [None, None, None, "refused"]
+    store = MemorySharedStore(clock, lambda: failures.pop(0) if failures else None)
+    kept = preferences(store, clock)
+
+    with pytest.raises(StoreUnwritable):
+        await kept.put(KEY, "polling")
+
+    assert await kept.get(KEY) == "auto"
+
+
 async def test_a_choice_from_before_they_had_days_counts_and_can_be_changed(clock: ManualClock) -> None:
     store = MemorySharedStore(clock)
     one = preferences(store, clock)

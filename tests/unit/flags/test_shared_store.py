@@ -232,6 +232,19 @@ async def test_a_change_after_which_nobody_can_be_asked_may_have_been_made(
     assert percentages(store) == [0, 10]
 
 
+async def test_a_change_that_the_server_refuses_is_not_made_and_said_so(
+    open_node: OpenNode, server: Server
+) -> None:
+    store = await open_node()
+    await change(store, 0, stage="live")
+    server.calls = [None, "refused"]
+
+    with pytest.raises(StoreUnwritable, match="could not be kept: The server has no room left"):
+        await change(store, percentage=10)
+
+    assert percentages(store) == [0]
+
+
 async def test_a_change_of_which_the_history_tells_no_more_may_have_been_made(
     open_node: OpenNode, server: Server
 ) -> None:
@@ -247,6 +260,22 @@ async def test_a_change_of_which_the_history_tells_no_more_may_have_been_made(
 
     with pytest.raises(StoreUncertain, match="so much was changed since"):
         await change(one, percentage=10)
+
+
+async def test_a_change_in_whose_place_somebody_put_something_else_may_have_been_made(
+    open_node: OpenNode, server: Server
+) -> None:
+    store = await open_node()
+    await change(store, 0, stage="live")
+    server.calls = [None, "after"]
+
+    async def spoil() -> None:
+        await server.put(KEY, b"{")
+
+    server.before_next(3, spoil)
+
+    with pytest.raises(StoreUncertain, match="Something else was put there"):
+        await change(store, percentage=10)
 
 
 async def test_of_a_document_with_every_revision_there_ever_was_the_newest_are_kept(
