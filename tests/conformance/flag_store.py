@@ -10,6 +10,7 @@ import pytest
 
 from flags.errors import ForbiddenMove, InvalidFlag, NotFound, StaleRevision
 from flags.flag import Flag, Flags
+from flags.retention import KEPT_REVISIONS
 from flags.store import FlagStore, kill, rearm, unkill
 from tests.support.flags import LATCH, make_flag
 
@@ -38,6 +39,18 @@ class FlagStoreConformance:
 
         assert changed == make_flag(stage="live", percentage=5, revision=2)
         assert store.snapshot().get("orders") == changed
+
+    async def test_the_newest_revisions_are_held_and_numbers_go_on(self, store: FlagStore) -> None:
+        await make(store, stage="live", percentage=5)
+        for ratio in range(1, KEPT_REVISIONS + 5):
+            flag = await change(store, checkRatio=ratio)
+
+        history = store.revisions("orders")
+        assert (flag.revision, history.last) == (KEPT_REVISIONS + 5, KEPT_REVISIONS + 5)
+        assert [entry.revision for entry in history.entries] == list(range(6, KEPT_REVISIONS + 6))
+        with pytest.raises(NotFound, match="not known any more"):
+            await store.rollback("orders", to_revision=4, who="ann", reason="x")
+        assert (await store.rollback("orders", to_revision=5, who="ann", reason="x")).check_ratio == 4
 
     async def test_every_revision_is_kept_with_who_and_why(self, store: FlagStore) -> None:
         await make(store, stage="live")
