@@ -1,7 +1,6 @@
 """What a store does beside the event loop: a thread that may wait, and a look at regular times."""
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -39,17 +38,17 @@ class BackgroundThread:
 
 
 class Watch:
-    """Calls `look` every `seconds`. One that fails is told as `event`, and the next is made all the same."""
+    """Calls `look` every `seconds`, whether or not the last one failed, which is an outage of that `name`."""
 
-    def __init__(self, look: Callable[[], Awaitable[None]], seconds: float, tell: Tell, event: str) -> None:
+    def __init__(self, look: Callable[[], Awaitable[None]], seconds: float, tell: Tell, name: str) -> None:
         self._look = look
         self._seconds = seconds
-        self._tell = tell
-        self._event = event
+        self._name = name
+        self._outage = tell.outage(name)
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._run(), name=self._event)
+        self._task = asyncio.create_task(self._run(), name=self._name)
 
     async def close(self) -> None:
         """Looks no more. Closing twice does nothing."""
@@ -64,4 +63,6 @@ class Watch:
             try:
                 await self._look()
             except Exception as error:  # noqa: BLE001 - whatever it was, later changes have to be seen
-                self._tell(logging.ERROR, self._event, error=error)
+                self._outage.failed(error=error)
+            else:
+                self._outage.over()

@@ -10,9 +10,15 @@
 
 `version` and `flags` are required. The store writes every member of a flag; whoever edits the file may leave
 out those that have their default, and the histories altogether.
+
+A history that has let go of its oldest revisions begins with a later one than 1. `"earlier": {"orders":
+{"state": {…}, "stageSince": "…"}}` then says what is known of those (flags.revisions.Earlier),
+`killAllEarlier` the same of the switch. Only such a file is of version 2: an older program, which wants every
+revision, then keeps its hands off. It reads every other one.
 """
 
 import json
+import math
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -21,26 +27,38 @@ import orjson
 
 from flags.errors import InvalidFlag, StoreUnreadable
 from flags.flag import Flag
-from flags.ledger import GIVEN_BY_STORE, Ledger
-from flags.revisions import History, Revision
+from flags.ledger import GIVEN_BY_STORE, SWITCH, Ledger
+from flags.revisions import NOTHING_EARLIER, Earlier, History, Revision
+from flags.times import in_utc
 from flags.wire import pointer
 
-VERSION = 1
+VERSION = 2
 
-_MEMBERS = frozenset({"version", "killAll", "flags", "revisions", "killAllRevisions"})
+_EARLIER, _SWITCH_EARLIER = "earlier", "killAllEarlier"
+_MEMBERS = frozenset(
+    {"version", "killAll", "flags", "revisions", "killAllRevisions", _EARLIER, _SWITCH_EARLIER}
+)
 _FLAG_MEMBERS = Flag.wire_names() - GIVEN_BY_STORE
-_SWITCH_MEMBERS = frozenset({"killAll"})
+_SWITCH_MEMBERS = frozenset({SWITCH})
 
 
 def render(ledger: Ledger) -> bytes:
     """The file's content. `parse` gives the ledger back."""
+    earlier = {
+        component: _known(history) for component, history in ledger.histories.items() if history.dropped
+    }
+    switch = ledger.kill_all_history
     document = {
-        "version": VERSION,
+        "version": VERSION if earlier or switch.dropped else 1,
         "killAll": ledger.kill_all,
         "flags": {component: flag.wire() for component, flag in ledger.flags.items()},
         "revisions": {component: _entries(history) for component, history in ledger.histories.items()},
-        "killAllRevisions": _entries(ledger.kill_all_history),
+        "killAllRevisions": _entries(switch),
     }
+    if earlier:
+        document[_EARLIER] = earlier
+    if switch.dropped:
+        document[_SWITCH_EARLIER] = _known(switch)
     return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
@@ -60,21 +78,36 @@ def parse(raw: bytes) -> Ledger:
     if not isinstance(kill_all, bool):
         raise _damaged("/killAll", "must be true or false")
     histories = _object(document.get("revisions", {}), "/revisions")
+    earlier = _object(document.get(_EARLIER, {}), pointer(_EARLIER))
     return Ledger(
         flags=_flags(_object(document.get("flags"), "/flags")),
         kill_all=kill_all,
         histories=MappingProxyType(
             {
-                component: _history(entries, pointer("revisions", component), _FLAG_MEMBERS)
+                component: _history(
+                    entries,
+                    pointer("revisions", component),
+                    _earlier(earlier.get(component), pointer(_EARLIER, component), _FLAG_MEMBERS),
+                    _FLAG_MEMBERS,
+                )
                 for component, entries in sorted(histories.items())
             }
         ),
-        kill_all_history=_history(document.get("killAllRevisions", []), "/killAllRevisions", _SWITCH_MEMBERS),
+        kill_all_history=_history(
+            document.get("killAllRevisions", []),
+            "/killAllRevisions",
+            _earlier(document.get(_SWITCH_EARLIER), pointer(_SWITCH_EARLIER), _SWITCH_MEMBERS),
+            _SWITCH_MEMBERS,
+        ),
     )
 
 
 def _entries(history: History) -> list[dict[str, Any]]:
-    return [entry.wire() for entry in history]
+    return [entry.wire() for entry in history.entries]
+
+
+def _known(history: History) -> dict[str, Any]:
+    return {"state": history.earlier.state, "stageSince": history.earlier.stage_since}
 
 
 def _damaged(place: str, detail: str) -> StoreUnreadable:
@@ -83,10 +116,14 @@ def _damaged(place: str, detail: str) -> StoreUnreadable:
 
 def _decoded(raw: bytes) -> Any:
     try:
-        # orjson refuses what the standard library lets pass (NaN, lone surrogates); the standard library
-        # shows what orjson passes over (a member that is there twice); and both read what neither writes.
-        orjson.loads(raw)
-        document = json.loads(raw, object_pairs_hook=_without_doubles)
+        # The standard library shows what orjson passes over (a member that is there twice), and lets other
+        # threads run meanwhile. What only it takes (NaN, lone surrogates, long numbers) can't be kept.
+        document = json.loads(
+            raw.decode(),
+            object_pairs_hook=_without_doubles,
+            parse_constant=_no_number,
+            parse_float=_finite,
+        )
         orjson.dumps(document)
     except (ValueError, TypeError, RecursionError) as error:
         raise _damaged("", f"no JSON that could be kept: {error}") from None
@@ -102,10 +139,19 @@ def _without_doubles(members: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no number")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else _no_number(text)
+
+
 def _check_version(document: Mapping[str, Any]) -> None:
     version = document.get("version")
     if type(version) is not int or version < 1:
-        raise _damaged("/version", f"must be {VERSION}")
+        raise _damaged("/version", f"must be a number, {VERSION} at most")
     if version > VERSION:
         raise StoreUnreadable(
             f"it is of version {version}, and this program knows no newer one than {VERSION}"
@@ -135,10 +181,26 @@ def _flag(component: str, value: object) -> Flag:
         raise _damaged(place + error.errors[0]["pointer"], error.errors[0]["detail"]) from None
 
 
-def _history(value: object, place: str, names: frozenset[str]) -> History:
+def _earlier(value: object, place: str, names: frozenset[str]) -> Earlier | None:
+    """What is known of the revisions that are not there; None where all are."""
+    if value is None:
+        return None
+    given = _object(value, place)
+    if given.keys() != {"state", "stageSince"}:
+        raise _damaged(place, "must have the members state and stageSince")
+    since = given["stageSince"]
+    if since is not None and not (isinstance(since, str) and in_utc(since) == since):
+        raise _damaged(f"{place}/stageSince", "must be null, or a time in UTC")
+    state = given["state"]
+    if state is not None:
+        _check_members(_object(state, f"{place}/state"), f"{place}/state", names)
+    return Earlier(state, since)
+
+
+def _history(value: object, place: str, earlier: Earlier | None, names: frozenset[str]) -> History:
     if not isinstance(value, list):
         raise _damaged(place, "must be a list")
-    entries = []
+    entries: list[Revision] = []
     for index, item in enumerate(value):
         try:
             entry = Revision.parse(item)
@@ -146,12 +208,20 @@ def _history(value: object, place: str, names: frozenset[str]) -> History:
             raise _damaged(
                 f"{place}/{index}" + error.errors[0]["pointer"], error.errors[0]["detail"]
             ) from None
-        if entry.revision != index + 1:
-            raise _damaged(f"{place}/{index}/revision", f"must be {index + 1}: there is no gap in a history")
+        number = entries[-1].revision + 1 if entries else 1 if earlier is None else max(2, entry.revision)
+        if entry.revision != number:
+            raise _damaged(f"{place}/{index}/revision", f"must be {number}: there is no gap in a history")
         if (entry.restores or 0) >= entry.revision:
             raise _damaged(f"{place}/{index}/restores", "must be an earlier revision")
         for member, held in (("before", entry.before), ("after", entry.after)):
-            if held is not None and not names.issuperset(held):
-                raise _damaged(f"{place}/{index}/{member}", "has a member that is unknown")
+            if held is not None:
+                _check_members(held, f"{place}/{index}/{member}", names)
         entries.append(entry)
-    return tuple(entries)
+    if earlier is not None and not entries:
+        raise _damaged(place, "must have a revision at least, for its numbers to go on")
+    return History(tuple(entries), earlier or NOTHING_EARLIER)
+
+
+def _check_members(state: Mapping[str, Any], place: str, names: frozenset[str]) -> None:
+    if not names.issuperset(state):
+        raise _damaged(place, "has a member that is unknown")

@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from flags.revisions import Revision
 
 
+MOST_SUMMARIES = 5
+"""How many changes the sentence of a StaleRevision names at most, the newest."""
+
+
 class FlagError(Exception):
     """Base of everything that the flags raise on purpose. `detail` is one or more sentences for people."""
 
@@ -48,7 +52,7 @@ class StaleRevision(FlagError):
     """The change was meant for another revision than the current one; nothing was changed.
 
     `expected` is the revision it was meant for and `current` the one that is (0: there is no flag);
-    `since` are the revisions after the expected one, oldest first.
+    `since` are the revisions after the expected one, oldest first, as far as they are held.
     """
 
     def __init__(self, component: str, expected: int, current: int, since: Sequence["Revision"]) -> None:
@@ -56,12 +60,29 @@ class StaleRevision(FlagError):
         self.expected = expected
         self.current = current
         self.since = tuple(since)
-        changes = "".join(f" {revision.summary()}" for revision in self.since)
-        super().__init__(f"{component} is at {_revision(current)}, not at {_revision(expected)}.{changes}")
+        changes = [revision.summary() for revision in self.since[-MOST_SUMMARIES:]]
+        more = len(self.since) - len(changes)
+        if more:
+            changes.insert(0, f"{more} more changes, then:")
+        super().__init__(
+            " ".join([f"{component} is at {_revision(current)}, not at {_revision(expected)}.", *changes])
+        )
 
 
 class StoreUnwritable(FlagError):
     """The store could not keep the change; nothing was changed. `detail` says why."""
+
+
+class StoreFull(StoreUnwritable):
+    """There is no room for one more; nothing was changed. There may be after `retry_after_seconds`."""
+
+    def __init__(self, detail: str, retry_after_seconds: int) -> None:
+        super().__init__(detail)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class StoreUncertain(FlagError):
+    """The change may have been made, and may not have been. `detail` says why, and how to find out."""
 
 
 class StoreUnreadable(FlagError):

@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from flags import document
-from flags.errors import StoreUnreadable, StoreUnwritable
+from flags.errors import StoreUncertain, StoreUnreadable, StoreUnwritable
 from flags.flag import Flag, Flags
-from flags.flags_file import FileChanged, FlagsFile, LockTaken, Mark
+from flags.flags_file import FileChanged, FlagsFile, LockTaken, Mark, NotSynced
 from flags.ledger import Ledger, reconciled
 from flags.revisions import attribution
 from flags.stages import MOVES
 from flags.tell import Tell
 from flags.times import rfc3339
+from flags.trail import tell_changes
 
 FILE = "file"
 """Who made a change that was found in the file."""
@@ -47,15 +48,21 @@ class _Found(NamedTuple):
 class FileLedger:
     """Keeps `state` and the file at `path` the same. `state` may be read by any thread."""
 
-    def __init__(self, path: Path, *, tell: Tell, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, path: Path, *, tell: Tell, now_ms: Callable[[], int], file: FlagsFile | None = None
+    ) -> None:
         self.state = FileState()
         self._path = path
-        self._file = FlagsFile(path)
+        self._file = file or FlagsFile(path)
         self._tell = tell
+        self._outage = tell.outage("flags_file")
         self._now_ms = now_ms
         self._seen: Mark | None = _UNSEEN
         self._certain = False
         self._complaint: str | None = None
+        self._is_synced = True
+        self._read: tuple[bytes, Ledger] | None = None
+        """The content that was read or written last, and what it says."""
 
     def now(self) -> str:
         """The time of a change that is made now."""
@@ -72,7 +79,7 @@ class FileLedger:
             # The normal state of a gateway that migrates nothing.
             self._tell(logging.DEBUG, "flags_file_absent", path=self._path)
         else:
-            self._take(document.parse(found[0]), found[1])
+            self._take(self._parsed(found[0]), found[1])
 
     def refresh(self) -> None:
         """Takes over what changed in the file since the last look.
@@ -82,13 +89,15 @@ class FileLedger:
         mark = self._file.mark()
         certain = mark == self._seen
         if certain and self._certain:
+            if self.state.refusal is not None:
+                self._refuse(self.state.refusal)
             return
         self._seen, self._certain = mark, False
         try:
             found = self._file.read()
             if found is None and self.state.ledger != Ledger():
                 raise StoreUnreadable("it is gone")
-            written = None if found is None else document.parse(found[0])
+            written = None if found is None else self._parsed(found[0])
         except StoreUnreadable as error:
             if certain:
                 self._refuse(error.detail)
@@ -104,14 +113,15 @@ class FileLedger:
         """Makes `change` of what the file says now, and gives the new ledger once it lies in the file.
 
         Raises what `change` raises, and StoreUnwritable. Nothing was changed then, though an edit of the file
-        may have been taken over. A damaged file is kept aside and replaced: the kill switch has to work while
-        somebody mends it.
+        may have been taken over. Raises StoreUncertain where it lies there, but not durably. A damaged file
+        is kept aside and replaced: the kill switch has to work while somebody mends it.
         """
         with self._file.locked(LOCK_PATIENCE_SECONDS):
             for _ in range(ATTEMPTS):
                 found = self._current()
                 after = change(found.ledger)
                 if after is found.ledger:
+                    self._confirm()
                     return after
                 if found.damaged is not None:
                     self._keep_aside(found.damaged)
@@ -119,6 +129,7 @@ class FileLedger:
                     self._write(after, found.mark)
                 except FileChanged:
                     continue
+                tell_changes(self._tell, found.ledger, after)
                 return after
         raise StoreUnwritable("The flags could not be written: something else keeps changing the file.")
 
@@ -128,7 +139,7 @@ class FileLedger:
         found = None
         try:
             found = self._file.read()
-            written = None if found is None else document.parse(found[0])
+            written = None if found is None else self._parsed(found[0])
         except StoreUnreadable as error:
             if found is None or not error.replaceable:
                 raise StoreUnwritable(f"The flags file can't be replaced: {error.detail}.") from error
@@ -155,29 +166,55 @@ class FileLedger:
                 self._write(ledger, mark)
         except (FileChanged, LockTaken):
             return False
-        except StoreUnwritable as error:
+        except (StoreUnwritable, StoreUncertain) as error:
             self._complain(error.detail)
             return True
         return False
 
     def _write(self, ledger: Ledger, read: Mark | None) -> None:
-        self._seen = self._file.write(document.render(ledger), read)
+        content = document.render(ledger)
         self._certain = False
+        try:
+            self._seen = self._file.write(content, read)
+        except NotSynced as error:
+            self._seen = _UNSEEN
+            self._is_synced = False
+            self._adopt(ledger)
+            raise _uncertain(error) from error
+        self._is_synced = True
+        self._read = content, ledger
         self._complaint = None
         self._adopt(ledger)
+
+    def _confirm(self) -> None:
+        """Sees to it that what this program wrote last is on the disk."""
+        if not self._is_synced:
+            try:
+                self._file.sync_directory()
+            except NotSynced as error:
+                raise _uncertain(error) from error
+            self._is_synced = True
+
+    def _parsed(self, content: bytes) -> Ledger:
+        """What the content says, parsed but where it was read or written last. Raises StoreUnreadable."""
+        if self._read is not None and self._read[0] == content:
+            return self._read[1]
+        ledger = document.parse(content)
+        self._read = content, ledger
+        return ledger
 
     def _adopt(self, ledger: Ledger) -> None:
         before, refusal = self.state
         self.state = FileState(ledger)
         if refusal is not None:
-            self._tell(logging.INFO, "flags_file_accepted", path=self._path)
+            self._outage.over(path=self._path)
         for component, flag in ledger.flags.items():
             self._report(before.flags.get(component), flag, ledger)
         for component in before.flags.keys() - ledger.flags.keys():
             self._tell(logging.WARNING, "flag_removed", component=component)
 
     def _report(self, before: Flag | None, flag: Flag, ledger: Ledger) -> None:
-        if flag == before or ledger.histories[flag.component][-1].who != FILE:
+        if flag == before or ledger.histories[flag.component].entries[-1].who != FILE:
             return
         fields = {"component": flag.component, "revision": flag.revision, "stage": flag.stage}
         self._tell(logging.INFO, "flag_edited_in_file", **fields)
@@ -185,9 +222,8 @@ class FileLedger:
             self._tell(logging.WARNING, "flag_move_skips_stages", **fields, before=before.stage)
 
     def _refuse(self, reason: str) -> None:
-        if reason != self.state.refusal:
-            self.state = FileState(self.state.ledger, reason)
-            self._tell(logging.ERROR, "flags_file_refused", path=self._path, reason=reason)
+        self.state = FileState(self.state.ledger, reason)
+        self._outage.failed(path=self._path, error=reason)
 
     def _complain(self, detail: str) -> None:
         if detail != self._complaint:
@@ -197,3 +233,10 @@ class FileLedger:
     def _keep_aside(self, content: bytes) -> None:
         kept = self._file.keep_aside(content)
         self._tell(logging.WARNING, "flags_file_kept_aside", path=kept)
+
+
+def _uncertain(error: NotSynced) -> StoreUncertain:
+    return StoreUncertain(
+        f"The flags are changed, but the disk did not confirm it ({error}): after a loss of power they may "
+        "be as they were before. Look after the disk, then make the change again."
+    )

@@ -12,7 +12,7 @@ from flags.file_ledger import FileLedger
 from flags.flag import Flag, Flags
 from flags.ledger import Ledger
 from flags.publisher import Publisher
-from flags.revisions import Revision, attribution
+from flags.revisions import History, attribution
 from flags.store import Subscriber
 from flags.tell import CountingTell, Tell
 from flags.times import wall_ms
@@ -44,7 +44,7 @@ class FileFlagStore:
         self._file = FileLedger(path, tell=counting, now_ms=now_ms)
         self._publisher = Publisher(counting)
         self._thread = BackgroundThread("flags")
-        self._watch = Watch(self.refresh, poll_seconds, counting, "flags_watch_failed")
+        self._watch = Watch(self.refresh, poll_seconds, counting, "flags_watch")
 
     async def start(self) -> None:
         self._thread.start()
@@ -101,7 +101,7 @@ class FileFlagStore:
         by = attribution(who, reason, self._file.now())
         await self._commit(lambda ledger: operations.switched(ledger, killed, by=by))
 
-    def revisions(self, component: str | None) -> tuple[Revision, ...]:
+    def revisions(self, component: str | None) -> History:
         return self._file.state.ledger.revisions(component)
 
     def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:

@@ -10,7 +10,7 @@ import fcntl
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,15 +41,30 @@ class FileChanged(Exception):
     """Somebody else replaced the file since it was read."""
 
 
+class NotSynced(Exception):
+    """The file is replaced, and readers see it; but it may be the old one after a loss of power."""
+
+
 class LockTaken(StoreUnwritable):
     """Another program is at the file, for longer than the patience."""
 
 
 class FlagsFile:
-    """The file at `path`, which may be a symbolic link: then it is the target that is replaced."""
+    """The file at `path`, which may be a symbolic link: then it is the target that is replaced.
 
-    def __init__(self, path: Path) -> None:
+    `fsync` and `replace` are the system's, which a test records, or lets fail.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        fsync: Callable[[int], None] = os.fsync,
+        replace: Callable[[Path, Path], None] = os.replace,
+    ) -> None:
         self._path = path
+        self._fsync = fsync
+        self._replace_by = replace
 
     def mark(self) -> Mark | None:
         """What the file looks like now; None where there is none."""
@@ -107,8 +122,8 @@ class FlagsFile:
         """Replaces the file, durably, and gives the new mark; to be called with the lock held.
 
         `read` is the mark of what `content` was made from. Raises FileChanged where that is no longer what
-        is there, StoreUnwritable where the system refuses. The file is then as it was, but for one case:
-        where only the directory could not be synced, it is new, and may not outlast a loss of power.
+        is there, StoreUnwritable where the system refuses; the file is then as it was. Raises NotSynced where
+        it is the new one, but the directory could not be synced.
         """
         if len(content) > MAX_BYTES:
             raise StoreUnwritable(f"The flags and their history would take more than {MAX_BYTES} bytes.")
@@ -145,17 +160,28 @@ class FlagsFile:
                 file.write(content)
                 file.flush()
                 _take_permissions(file.fileno(), target)
-                os.fsync(file.fileno())
+                self._fsync(file.fileno())
                 if self.mark() != read:
                     raise FileChanged
-                os.replace(fresh, target)
+                self._replace_by(fresh, target)
                 # After the rename, which changes the times that a mark is made of.
                 mark = _mark(os.fstat(file.fileno()))
         except BaseException:
             fresh.unlink(missing_ok=True)
             raise
-        _sync_directory(target.parent)
+        self.sync_directory()
         return mark
+
+    def sync_directory(self) -> None:
+        """Makes the last rename durable. Raises NotSynced."""
+        try:
+            descriptor = os.open(self._target().parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                self._fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise NotSynced(os.strerror(error.errno or 0)) from error
 
 
 def _mark(found: os.stat_result) -> Mark:
@@ -186,14 +212,6 @@ def _take_permissions(descriptor: int, target: Path) -> None:
     with contextlib.suppress(PermissionError):
         os.fchown(descriptor, old.st_uid, old.st_gid)
     os.fchmod(descriptor, stat.S_IMODE(old.st_mode))
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _unreadable(error: OSError) -> StoreUnreadable:

@@ -1,21 +1,24 @@
 """Preferences whose file is made when somebody has chosen something, and not before."""
 
 import asyncio
-import logging
+from collections.abc import Callable
 from pathlib import Path
 
 from flags.errors import StoreUnreadable, StoreUnwritable
 from flags.modes import Delivery
 from flags.preferences import FilePreferences
 from flags.tell import Tell
+from flags.times import wall_ms
 
 
 class LatePreferences:
     """Preferences in the file at `path`, which the first choice makes where there is none."""
 
-    def __init__(self, path: Path, *, tell: Tell) -> None:
+    def __init__(self, path: Path, *, tell: Tell, now_ms: Callable[[], int] = wall_ms) -> None:
         self._path = path
         self._tell = tell
+        self._now_ms = now_ms
+        self._outage = tell.outage("preferences")
         self._kept: FilePreferences | None = None
         self._opening = asyncio.Lock()
         self._is_closed = False
@@ -40,8 +43,9 @@ class LatePreferences:
         try:
             kept = await self._open()
         except StoreUnreadable as error:
-            self._tell(logging.ERROR, "preferences_unusable", reason=error)
+            self._outage.failed(error=error)
             raise StoreUnwritable("The preference could not be kept.") from error
+        self._outage.over()
         await kept.put(key, delivery)
 
     async def _open(self) -> FilePreferences:
@@ -49,7 +53,7 @@ class LatePreferences:
             if self._is_closed:
                 raise StoreUnwritable("The store is closed.")
             if self._kept is None:
-                kept = FilePreferences(self._path, tell=self._tell)
+                kept = FilePreferences(self._path, tell=self._tell, now_ms=self._now_ms)
                 await kept.start()
                 self._kept = kept
             return self._kept

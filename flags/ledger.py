@@ -8,8 +8,11 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
+import orjson
+
 from flags.errors import InvalidFlag, NotFound, StaleRevision
 from flags.flag import Flag, Flags
+from flags.retention import kept
 from flags.revisions import (
     Attribution,
     History,
@@ -17,10 +20,7 @@ from flags.revisions import (
     State,
     difference,
     longer,
-    next_number,
     rollback_target,
-    since,
-    state_at,
 )
 from flags.stages import check_move
 from flags.wire import pointer
@@ -31,19 +31,28 @@ GIVEN_BY_STORE = frozenset({"component", "revision"})
 SAFETY = frozenset({"killed", "latch"})
 """The members that only a change that names them changes: neither a rollback nor a PUT lifts them."""
 
+SWITCH = "killAll"
+"""The one member of the kill switch for everything."""
+
+MOST_FLAG_BYTES = 4 * 1024 * 1024
+"""What all flags may take as JSON. They are read and written as a whole, and a kill has to be quick."""
+
+_NO_HISTORY = History()
+
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
     """Flags by component, the kill switch for everything, and the history of each.
 
     `histories` also has the components whose flag was removed. A flag's revision is the last one of its
-    history, and the state that its history leads to.
+    history, and the state that its history leads to. Of the histories the newest revisions are held
+    (flags/retention.py).
     """
 
     flags: Mapping[str, Flag] = field(default_factory=lambda: MappingProxyType({}))
     kill_all: bool = False
     histories: Mapping[str, History] = field(default_factory=lambda: MappingProxyType({}))
-    kill_all_history: History = ()
+    kill_all_history: History = _NO_HISTORY
 
     def snapshot(self, *, stale: bool) -> Flags:
         """The flags for those who decide by them."""
@@ -79,7 +88,7 @@ def changed(
         base = {name: value for name, value in state(current).items() if name in SAFETY}
     else:
         base = state(current)
-    flag = _merged(component, current, base, fields, next_number(ledger.histories.get(component, ())))
+    flag = _merged(component, current, base, fields, _history(ledger, component).last + 1)
     return _moved(ledger, component, current, flag, by)
 
 
@@ -91,13 +100,18 @@ def rolled_back(
     history = ledger.revisions(component)
     target = rollback_target(history) if to_revision is None else to_revision
     if target is None:
-        raise NotFound(f"{component} has no earlier stage or percentage to go back to.")
-    earlier = state_at(history, target) if 1 <= target <= len(history) else None
+        raise NotFound(f"{component} has no earlier stage or percentage to go back to{_as_held(history)}.")
+    if 0 < target < history.dropped:
+        raise NotFound(
+            f"What {component} was at revision {target} is not known any more: the oldest revision to go "
+            f"back to is {history.dropped}. Set what it is to be instead."
+        )
+    earlier = history.state_at(target) if 0 < target <= history.last else None
     if current is None or earlier is None:
         raise NotFound(f"{component} has no revision {target} to go back to.")
     fields = {name: value for name, value in earlier.items() if name not in SAFETY}
-    kept = {name: value for name, value in state(current).items() if name in SAFETY}
-    flag = _parsed(component, kept | fields, next_number(history))
+    safety = {name: value for name, value in state(current).items() if name in SAFETY}
+    flag = _parsed(component, safety | fields, history.last + 1)
     return _moved(ledger, component, current, flag, by, restores=target)
 
 
@@ -106,8 +120,8 @@ def switched(ledger: Ledger, killed: bool, *, by: Attribution) -> Ledger:
     if ledger.kill_all is killed:
         return ledger
     history = ledger.kill_all_history
-    entry = _entry(history, {"killAll": ledger.kill_all}, {"killAll": killed}, by)
-    return replace(ledger, kill_all=killed, kill_all_history=(*history, entry))
+    entry = _entry(history, {SWITCH: ledger.kill_all}, {SWITCH: killed}, by)
+    return _bounded(replace(ledger, kill_all=killed, kill_all_history=history.followed_by(entry)))
 
 
 def reconciled(ledger: Ledger, written: Ledger, *, by: Attribution) -> Ledger:
@@ -123,7 +137,7 @@ def reconciled(ledger: Ledger, written: Ledger, *, by: Attribution) -> Ledger:
         flags=MappingProxyType({}),
         histories=MappingProxyType(
             {
-                component: longer(ledger.histories.get(component, ()), written.histories.get(component, ()))
+                component: longer(_history(ledger, component), _history(written, component))
                 for component in sorted({*ledger.histories, *written.histories})
             }
         ),
@@ -131,11 +145,10 @@ def reconciled(ledger: Ledger, written: Ledger, *, by: Attribution) -> Ledger:
     )
     for component in sorted({*result.histories, *written.flags}):
         result = _found(result, component, written.flags.get(component), by)
-    history = result.kill_all_history
-    known = bool((state_at(history, len(history)) or {}).get("killAll", False))
+    known = bool((result.kill_all_history.state or {}).get(SWITCH, False))
     if known is not written.kill_all:
         result = switched(replace(result, kill_all=known), written.kill_all, by=by)
-    return result
+    return _bounded(result)
 
 
 def state(flag: Flag) -> State:
@@ -148,8 +161,8 @@ def _current(ledger: Ledger, component: str, expected: int | None) -> Flag | Non
     current = ledger.flags.get(component)
     revision = 0 if current is None else current.revision
     if expected is not None and expected != revision:
-        history = ledger.histories.get(component, ())
-        raise StaleRevision(component, expected, revision, since(history, expected))
+        since = _history(ledger, component).since(expected)
+        raise StaleRevision(component, expected, revision, since)
     if current is None and expected is None:
         raise NotFound(f"{component} has no flag.")
     return current
@@ -187,7 +200,35 @@ def _moved(
         if flag.numbered(current.revision) == current:
             return ledger
         check_move(current.stage, flag.stage)
-    return _appended(ledger, component, None if current is None else state(current), flag, by, restores)
+    after = _appended(ledger, component, None if current is None else state(current), flag, by, restores)
+    _check_room(ledger, after, component)
+    return after
+
+
+def _check_room(before: Ledger, after: Ledger, component: str) -> None:
+    """Raises InvalidFlag where the change makes the flags too large.
+
+    Never on the way out: what is smaller than before may still be too large, and a change of nothing but the
+    safety switches is made in any case.
+    """
+    change = after.histories[component].entries[-1]
+    if change.before is not None and change.after is not None and SAFETY.issuperset(change.after):
+        return
+    size = _size(after)
+    if size > MOST_FLAG_BYTES and size > _size(before):
+        raise InvalidFlag(
+            [
+                {
+                    "pointer": "",
+                    "detail": f"would make all flags take {size} bytes of JSON, more than {MOST_FLAG_BYTES}: "
+                    "shorten the lists of values in targeting, for instance by a tenant or a claim",
+                }
+            ]
+        )
+
+
+def _size(ledger: Ledger) -> int:
+    return sum(len(orjson.dumps(flag.wire())) for flag in ledger.flags.values())
 
 
 def _appended(
@@ -198,16 +239,40 @@ def _appended(
     by: Attribution,
     restores: int | None = None,
 ) -> Ledger:
-    history = ledger.histories.get(component, ())
+    history = _history(ledger, component)
     entry = _entry(history, before, None if flag is None else state(flag), by, restores)
     flags = {name: other for name, other in ledger.flags.items() if name != component}
     if flag is not None:
         flags[component] = flag.numbered(entry.revision)
+    histories = {**ledger.histories, component: history.followed_by(entry)}
+    return _bounded(
+        replace(
+            ledger,
+            flags=MappingProxyType(dict(sorted(flags.items()))),
+            histories=MappingProxyType(dict(sorted(histories.items()))),
+        )
+    )
+
+
+def _history(ledger: Ledger, component: str) -> History:
+    return ledger.histories.get(component, _NO_HISTORY)
+
+
+def _bounded(ledger: Ledger) -> Ledger:
+    """The ledger without the revisions that are not to be kept; itself where all are."""
+    histories = [*ledger.histories.values(), ledger.kill_all_history]
+    held = kept(histories)
+    if held is histories:
+        return ledger
     return replace(
         ledger,
-        flags=MappingProxyType(dict(sorted(flags.items()))),
-        histories=MappingProxyType(dict(sorted({**ledger.histories, component: (*history, entry)}.items()))),
+        histories=MappingProxyType(dict(zip(ledger.histories, held[:-1], strict=True))),
+        kill_all_history=held[-1],
     )
+
+
+def _as_held(history: History) -> str:
+    return f" in the revisions that are held, {history.dropped + 1} and later" if history.dropped else ""
 
 
 def _entry(
@@ -215,7 +280,7 @@ def _entry(
 ) -> Revision:
     what = difference(before, after)
     return Revision(
-        revision=next_number(history),
+        revision=history.last + 1,
         who=by.who,
         when=by.when,
         why=by.why,
@@ -227,12 +292,12 @@ def _entry(
 
 def _found(ledger: Ledger, component: str, written: Flag | None, by: Attribution) -> Ledger:
     """The ledger with the component's flag as it was written, which may be a revision more."""
-    history = ledger.histories.get(component, ())
-    known = state_at(history, len(history))
+    history = _history(ledger, component)
+    known = history.state
     if written is None:
         return ledger if known is None else _appended(ledger, component, known, None, by)
     if known is not None and _leads_to(known, written):
-        flags = {**ledger.flags, component: written.numbered(len(history))}
+        flags = {**ledger.flags, component: written.numbered(history.last)}
         return replace(ledger, flags=MappingProxyType(flags))
     return _appended(ledger, component, known, written, by)
 

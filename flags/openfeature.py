@@ -24,7 +24,7 @@ from flags.flag import Flag, Flags
 from flags.ledger import Ledger, reconciled
 from flags.modes import Delivery, Mode
 from flags.publisher import Publisher
-from flags.revisions import Revision, attribution
+from flags.revisions import History, attribution
 from flags.store import FlagStore, Subscriber
 from flags.tell import CountingTell, Tell
 from flags.times import rfc3339, wall_ms
@@ -205,7 +205,7 @@ class OpenFeatureFlagStore:
         self._refusals: Mapping[str, str] = {}
         self._publisher = Publisher(self._tell)
         self._thread = BackgroundThread("openfeature")
-        self._watch = Watch(self.refresh, poll_seconds, self._tell, "openfeature_watch_failed")
+        self._watch = Watch(self.refresh, poll_seconds, self._tell, "openfeature_watch")
 
     async def start(self) -> None:
         self._thread.start()
@@ -249,7 +249,7 @@ class OpenFeatureFlagStore:
     async def kill_all(self, killed: bool, *, who: str, reason: str) -> None:
         self._refuse_change()
 
-    def revisions(self, component: str | None) -> tuple[Revision, ...]:
+    def revisions(self, component: str | None) -> History:
         return self._ledger.revisions(component)
 
     def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:

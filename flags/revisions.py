@@ -1,10 +1,11 @@
 """The history of a flag: who changed what, when and why; and what the flag was at each revision.
 
-A history is a tuple of revisions, numbered from 1 without a gap, oldest first. Order is the numbers' alone:
-`when` is for people, and may jump with the machine's clock.
+Revisions are numbered from 1 without a gap. Order is the numbers' alone: `when` is for people, and may jump
+with the machine's clock. A history lets go of its oldest revisions (flags/retention.py), never of a number.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, NamedTuple
 
 from pydantic import AfterValidator, Field, SerializerFunctionWrapHandler, StringConstraints, model_serializer
@@ -16,8 +17,6 @@ Why = Annotated[str, StringConstraints(min_length=1, max_length=1000), AfterVali
 
 State = Mapping[str, Any]
 """The members of a flag as JSON, without `component` and `revision`."""
-
-History = tuple["Revision", ...]
 
 
 class Attribution(WireModel):
@@ -97,32 +96,103 @@ def difference(before: State | None, after: State | None) -> Difference:
     )
 
 
-def next_number(history: History) -> int:
-    """The number of the revision that would come next."""
-    return history[-1].revision + 1 if history else 1
+class Earlier(NamedTuple):
+    """What is known of the revisions that a history has let go of.
 
+    `state` is what the flag was after the last of them, None where it was removed; `stage_since` is when it
+    had come into its stage.
+    """
 
-def state_at(history: History, revision: int) -> State | None:
-    """What the flag was once `revision` had been made; None where there was none then."""
-    state: dict[str, Any] | None = None
-    for entry in history[:revision]:
+    state: State | None
+    stage_since: str | None
+
+    def after(self, entry: Revision) -> "Earlier":
+        """What is known once that revision, the next one, is let go of too."""
         if entry.after is None:
-            state = None
-        elif entry.before is None or state is None:
-            state = dict(entry.after)
-        else:
-            state |= entry.after
-    return state
+            return Earlier(None, None)
+        since = entry.when if "stage" in entry.after else self.stage_since
+        return Earlier(_followed(self.state, entry), since)
+
+
+NOTHING_EARLIER = Earlier(None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The revisions of one flag that are held, oldest first, and what is known of those before them.
+
+    Where something was let go of there is at least one revision left, so that the numbers go on.
+    """
+
+    entries: tuple[Revision, ...] = ()
+    earlier: Earlier = NOTHING_EARLIER
+
+    @property
+    def dropped(self) -> int:
+        """How many revisions were let go of, which is the number of the last of them."""
+        return self.entries[0].revision - 1 if self.entries else 0
+
+    @property
+    def last(self) -> int:
+        """The number of the newest revision, and of how many there were; 0 where there was none."""
+        return self.entries[-1].revision if self.entries else 0
+
+    @property
+    def state(self) -> State | None:
+        """What the flag is by its history; None where there is none."""
+        return self.state_at(self.last)
+
+    def state_at(self, revision: int) -> State | None:
+        """What the flag was once `revision` had been made; None where there was none then.
+
+        `revision` is `dropped` at least: nobody knows what was before.
+        """
+        state = self.earlier.state
+        for entry in self.entries[: revision - self.dropped]:
+            state = _followed(state, entry)
+        return state
+
+    def since(self, revision: int) -> tuple[Revision, ...]:
+        """The revisions after `revision`, as far as they are held."""
+        return self.entries[max(revision - self.dropped, 0) :]
+
+    def came_into(self, stage: str) -> str | None:
+        """When the flag last came into that stage; None where that is not known."""
+        for entry in reversed(self.entries):
+            if entry.after is not None and entry.after.get("stage") == stage:
+                return entry.when
+        is_older = self.earlier.state is not None and self.earlier.state.get("stage") == stage
+        return self.earlier.stage_since if is_older else None
+
+    def followed_by(self, entry: Revision) -> "History":
+        return History((*self.entries, entry), self.earlier)
+
+    def without(self, count: int) -> "History":
+        """The history once it has let go of its oldest `count` revisions, which are not all."""
+        earlier = self.earlier
+        for entry in self.entries[:count]:
+            earlier = earlier.after(entry)
+        return History(self.entries[count:], earlier)
+
+
+def _followed(state: State | None, entry: Revision) -> State | None:
+    """What a flag that was `state` is after the revision."""
+    if entry.after is None:
+        return None
+    if entry.before is None or state is None:
+        return dict(entry.after)
+    return {**state, **entry.after}
 
 
 def rollback_target(history: History) -> int | None:
-    """The revision before the last change of stage or percentage that still stands; None where none does.
+    """The revision before the last change of stage or percentage that still stands.
 
-    A rollback takes back the change that it undid: the next one goes further back, not forward again.
+    None where none does, or where the revisions that would tell are not held any more. A rollback takes back
+    the change that it undid: the next one goes further back, not forward again.
     """
-    number = len(history)
-    while number:
-        entry = history[number - 1]
+    number = history.last
+    while number > history.dropped:
+        entry = history.entries[number - history.dropped - 1]
         if entry.restores is not None:
             number = entry.restores
         elif entry.before is None:
@@ -139,9 +209,4 @@ def longer(mine: History, theirs: History) -> History:
 
     Numbers never go back, whoever wrote the shorter one.
     """
-    return theirs if len(theirs) >= len(mine) else mine
-
-
-def since(history: Sequence[Revision], revision: int) -> Sequence[Revision]:
-    """The revisions after `revision`; all of them after 0."""
-    return history[max(revision, 0) :]
+    return theirs if theirs.last >= mine.last else mine

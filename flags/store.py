@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from flags.flag import Flag, Flags
-from flags.revisions import Revision
+from flags.revisions import History
 
 Subscriber = Callable[[Flags, Flags], None]
 """Called with the flags before and after a change, in the event loop. It must not wait."""
@@ -14,13 +14,13 @@ class FlagStore(Protocol):
     """Flags that can be read without waiting, and changed with a trail.
 
     Every change takes `who` made it (1 to 256 characters) and the `reason` (1 to 1,000), both one line. It is
-    a revision of its own, kept for ever; a change that leaves all as it was is none. Changes are made one
-    after the other, also those of other programs that use the same store. A change that was made by somebody
-    else is in the snapshot within a second.
+    a revision of its own, of which the newest are held (flags/retention.py); a change that leaves all as it
+    was is none. Changes are made one after the other, also those of other programs that use the same store. A
+    change that was made by somebody else is in the snapshot within a second.
 
     Every change raises InvalidFlag where it breaks the rules, and StoreUnwritable where it could not be kept;
-    nothing has changed then. One that was given back is kept, whatever happens next. Whoever stops waiting
-    for a change does not know whether it was made.
+    nothing has changed then. StoreUncertain says that it may have been made. One that was given back is kept,
+    whatever happens next. Whoever stops waiting for a change does not know whether it was made.
     """
 
     @property
@@ -75,7 +75,7 @@ class FlagStore(Protocol):
 
         By default to the revision before the last change of stage or percentage that still stands. `killed`
         and `latch` stay as they are: going back is no reason to send anybody to a stream. Raises as `change`
-        does, and NotFound where there is nothing to go back to.
+        does, and NotFound where there is nothing to go back to, or nobody knows it any more.
         """
         ...
 
@@ -83,8 +83,8 @@ class FlagStore(Protocol):
         """Turns the kill switch for everything on or off."""
         ...
 
-    def revisions(self, component: str | None) -> tuple[Revision, ...]:
-        """The component's history, oldest first; with None, that of the kill switch for everything.
+    def revisions(self, component: str | None) -> History:
+        """The component's history as far as it is held; with None, that of the kill switch for everything.
 
         Raises NotFound where the component never had a flag.
         """

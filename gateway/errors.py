@@ -224,6 +224,9 @@ class LogError(TidegateError):
     slug = "log-unavailable"
     title = "The log is unavailable"
 
+    is_refusal = False
+    """Whether the server itself said no to what was asked: nothing was changed then."""
+
 
 class NoRoomForKey(LogError):
     """No further idempotency key can be kept now, and none may be forgotten yet: nothing was appended."""
@@ -245,6 +248,14 @@ class FlagsUnavailable(TidegateError):
     status = 503
     slug = "flags-unavailable"
     title = "The flags are unavailable"
+
+
+class FlagsUncertain(TidegateError):
+    """The flags may have been changed, and may not: the store's answer was lost, or the disk refused."""
+
+    status = 503
+    slug = "flags-uncertain"
+    title = "Whether the flags were changed is not known"
 
 
 class TrimmedError(LogError):

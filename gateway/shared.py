@@ -33,6 +33,10 @@ class SharedStore(Protocol):
         """What is there; None where nothing is, or no more."""
         ...
 
+    async def version(self, key: str) -> int:
+        """The version of what is there, without what that is; 0 where nothing is, or no more."""
+        ...
+
     async def put(
         self, key: str, value: bytes, *, expected: int | None = None, ttl_seconds: float | None = None
     ) -> int | None:

@@ -1,6 +1,6 @@
 """The store that all nodes share, as flags see it: its failures are theirs."""
 
-from flags.errors import StoreUnreadable, StoreUnwritable
+from flags.errors import StoreUncertain, StoreUnreadable, StoreUnwritable
 from flags.shared_values import Value
 from gateway.errors import LogError
 from gateway.shared import SharedStore
@@ -19,8 +19,16 @@ class FlagValues:
             raise StoreUnreadable(error.detail) from error
         return None if entry is None else Value(*entry)
 
-    async def put(self, key: str, content: bytes, *, expected: int | None = None) -> int | None:
+    async def version(self, key: str) -> int:
         try:
-            return await self._store.put(key, content, expected=expected)
+            return await self._store.version(key)
         except LogError as error:
-            raise StoreUnwritable(error.detail) from error
+            raise StoreUnreadable(error.detail) from error
+
+    async def put(
+        self, key: str, content: bytes, *, expected: int | None = None, ttl_seconds: float | None = None
+    ) -> int | None:
+        try:
+            return await self._store.put(key, content, expected=expected, ttl_seconds=ttl_seconds)
+        except LogError as error:
+            raise (StoreUnwritable if error.is_refusal else StoreUncertain)(error.detail) from error

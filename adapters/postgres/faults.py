@@ -38,7 +38,10 @@ def translated() -> Iterator[None]:
         yield
         raise_if_cancelled_since(before)
     except psycopg2.Error as error:
-        raise LogError(sentence(error)) from error
+        failure = LogError(sentence(error))
+        # What an operator ended (class 57) may have been done by then.
+        failure.is_refusal = error.pgcode is not None and not error.pgcode.startswith("57")
+        raise failure from error
     except TimeoutError as error:
         raise LogError("Postgres did not answer in time.") from error
     except OSError as error:

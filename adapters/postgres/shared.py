@@ -34,6 +34,10 @@ class PostgresShared:
         rows = await self._fetch("shared_get", {"key": key}, is_safe_twice=True)
         return Entry(bytes(rows[0][0]), rows[0][1]) if rows else None
 
+    async def version(self, key: str) -> int:
+        rows = await self._fetch("shared_version", {"key": key}, is_safe_twice=True)
+        return rows[0][0] if rows else 0
+
     async def put(
         self, key: str, value: bytes, *, expected: int | None = None, ttl_seconds: float | None = None
     ) -> int | None:

@@ -18,7 +18,9 @@ def translated(where: str) -> Iterator[None]:
     try:
         yield
     except (exceptions.RedisError, OSError) as error:
-        raise _translate(error, where) from error
+        failure = _translate(error, where)
+        failure.is_refusal = isinstance(error, exceptions.ResponseError)
+        raise failure from error
 
 
 def _translate(error: Exception, where: str) -> LogError:

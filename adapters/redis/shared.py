@@ -20,6 +20,9 @@ class RedisShared:
         content, version = await self._connection.execute("HMGET", self._key(key), "content", "version")
         return None if version is None else Entry(content, int(version))
 
+    async def version(self, key: str) -> int:
+        return int(await self._connection.execute("HGET", self._key(key), "version") or 0)
+
     async def put(
         self, key: str, value: bytes, *, expected: int | None = None, ttl_seconds: float | None = None
     ) -> int | None:

@@ -45,6 +45,9 @@ class SqliteShared:
     async def get(self, key: str) -> Entry | None:
         return await self._run(lambda: self._get(key))
 
+    async def version(self, key: str) -> int:
+        return await self._run(lambda: self._version(key))
+
     async def put(
         self, key: str, value: bytes, *, expected: int | None = None, ttl_seconds: float | None = None
     ) -> int | None:
@@ -84,11 +87,12 @@ class SqliteShared:
         row = self._db.execute(_statement("get"), (key, self._clock.wall_ms())).fetchone()
         return None if row is None else Entry(*row)
 
+    def _version(self, key: str) -> int:
+        row = self._db.execute(_statement("version"), (key, self._clock.wall_ms())).fetchone()
+        return 0 if row is None else row[0]
+
     def _is_expected(self, key: str, expected: int | None) -> bool:
-        if expected is None:
-            return True
-        there = self._get(key)
-        return expected == (0 if there is None else there.version)
+        return expected is None or expected == self._version(key)
 
     def _together(self, job: Callable[[], Result]) -> Result:
         """Does `job` in one transaction."""

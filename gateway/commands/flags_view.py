@@ -58,6 +58,8 @@ def history_lines(answer: Members) -> list[str]:
     revisions = _objects(answer.get("revisions"))
     if not revisions:
         return ["no revisions"]
+    held = answer.get("heldFrom")
+    gone = [f"revisions before {_text(held)} are not held any more"] if held not in (None, 1) else []
     rows: list[tuple[str, ...]] = [("REVISION", "WHEN", "WHO", "WHAT", "WHY")]
     rows += [
         (
@@ -69,7 +71,7 @@ def history_lines(answer: Members) -> list[str]:
         )
         for revision in revisions
     ]
-    return table(rows)
+    return [*gone, *table(rows)]
 
 
 def change_lines(changes: object) -> list[str]:

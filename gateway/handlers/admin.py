@@ -180,12 +180,13 @@ class AdminHandler:
     def _history(
         self, request: web.Request, component: str | None, members: Mapping[str, Any]
     ) -> web.Response:
-        """The last `limit` revisions, oldest first, and how many there are."""
+        """The last `limit` revisions, oldest first, how many there were, and the oldest that is held."""
         limit = whole_number(request, "limit", MAX_REVISIONS, 1, MAX_REVISIONS)
         with flag_problems():
             history = self._store.revisions(component)
-        entries = [entry.wire() for entry in history[-limit:]]
-        return json_response({**members, "total": len(history), "revisions": entries})
+        entries = [entry.wire() for entry in history.entries[-limit:]]
+        held = {"total": history.last, "heldFrom": history.dropped + 1}
+        return json_response({**members, **held, "revisions": entries})
 
 
 def take_reason(body: dict[str, Any]) -> str:

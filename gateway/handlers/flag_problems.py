@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from flags import errors as refused
 from gateway.errors import (
     FlagsUnavailable,
+    FlagsUncertain,
     InvalidInput,
     MoveForbidden,
     NoSuchFlag,
@@ -35,6 +36,8 @@ def flag_problems() -> Iterator[None]:
         ) from error
     except refused.StaleRevision as error:
         raise stale(error) from error
+    except refused.StoreUncertain as error:
+        raise FlagsUncertain(error.detail) from error
     except refused.FlagError as error:
         raise FlagsUnavailable(error.detail, headers={"Retry-After": "1"}) from error
 

@@ -7,7 +7,7 @@ from typing import get_args
 import orjson
 from aiohttp import web
 
-from flags.errors import StoreUnwritable
+from flags.errors import StoreFull, StoreUncertain, StoreUnwritable
 from flags.modes import Delivery
 from flags.preferences import preference_key
 from gateway.components import POLL_INTERVAL_MS, Components
@@ -42,6 +42,14 @@ class PreferenceNotKept(TidegateError):
     status = 503
     slug = "preference-not-kept"
     title = "The preference could not be kept"
+
+
+class PreferenceUncertain(TidegateError):
+    """The preference may have been stored, and may not: the store's answer was lost."""
+
+    status = 503
+    slug = "preference-uncertain"
+    title = "Whether the preference was kept is not known"
 
 
 class MigrationHandler:
@@ -95,6 +103,13 @@ class MigrationHandler:
         delivery = await _delivery(request)
         try:
             await self._callers.choose(caller, key, delivery)
+        except StoreFull as error:
+            headers = {"Retry-After": str(error.retry_after_seconds)}
+            raise PreferenceNotKept(error.detail, headers=headers) from error
+        except StoreUncertain as error:
+            raise PreferenceUncertain(
+                "The preference may have been kept or not: ask for it, or send it again."
+            ) from error
         except StoreUnwritable as error:
             raise PreferenceNotKept("The preference could not be kept. Try again later.") from error
         self._changed()

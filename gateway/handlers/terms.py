@@ -12,7 +12,7 @@ from aiohttp import web
 
 from flags.errors import NotFound
 from flags.flag import Flag
-from flags.revisions import Revision
+from flags.revisions import History
 from flags.stages import Stage
 from gateway.components import STREAMING, Components
 from gateway.errors import ClientError
@@ -20,8 +20,8 @@ from gateway.handlers.caller import Callers
 from gateway.links import identity, stream_url
 from gateway.selectors import Selector
 
-Revisions = Callable[[str], Iterable[Revision]]
-"""A component's history, oldest first. Raises flags.errors.NotFound."""
+Revisions = Callable[[str], History]
+"""A component's history. Raises flags.errors.NotFound."""
 
 
 class Retired(ClientError):
@@ -95,10 +95,7 @@ class PollingTerms:
 
     def _look_up(self, component: str) -> datetime | None:
         try:
-            revisions = tuple(self._revisions(component))
+            began = self._revisions(component).came_into(Stage.RAMPDOWN)
         except NotFound:
             return None
-        for revision in reversed(revisions):
-            if revision.after is not None and revision.after.get("stage") == Stage.RAMPDOWN:
-                return datetime.fromisoformat(revision.when)
-        return None
+        return None if began is None else datetime.fromisoformat(began)

@@ -10,6 +10,7 @@ import pytest
 
 from flags.errors import ForbiddenMove, InvalidFlag, NotFound, StaleRevision
 from flags.flag import Flag, Flags
+from flags.retention import KEPT_REVISIONS
 from flags.store import FlagStore, kill, rearm, unkill
 from tests.support.flags import LATCH, make_flag
 
@@ -28,7 +29,7 @@ class FlagStoreConformance:
 
     async def test_a_new_store_has_no_flags(self, store: FlagStore) -> None:
         assert store.snapshot() == Flags()
-        assert store.revisions(None) == ()
+        assert store.revisions(None).entries == ()
         with pytest.raises(NotFound):
             store.revisions("orders")
 
@@ -39,14 +40,26 @@ class FlagStoreConformance:
         assert changed == make_flag(stage="live", percentage=5, revision=2)
         assert store.snapshot().get("orders") == changed
 
+    async def test_the_newest_revisions_are_held_and_numbers_go_on(self, store: FlagStore) -> None:
+        await make(store, stage="live", percentage=5)
+        for ratio in range(1, KEPT_REVISIONS + 5):
+            flag = await change(store, checkRatio=ratio)
+
+        history = store.revisions("orders")
+        assert (flag.revision, history.last) == (KEPT_REVISIONS + 5, KEPT_REVISIONS + 5)
+        assert [entry.revision for entry in history.entries] == list(range(6, KEPT_REVISIONS + 6))
+        with pytest.raises(NotFound, match="not known any more"):
+            await store.rollback("orders", to_revision=4, who="ann", reason="x")
+        assert (await store.rollback("orders", to_revision=5, who="ann", reason="x")).check_ratio == 4
+
     async def test_every_revision_is_kept_with_who_and_why(self, store: FlagStore) -> None:
         await make(store, stage="live")
         await change(store, percentage=5)
 
-        trail = [(entry.revision, entry.who, entry.why) for entry in store.revisions("orders")]
+        trail = [(entry.revision, entry.who, entry.why) for entry in store.revisions("orders").entries]
         assert trail == [(1, "ann", "start"), (2, "bob", "go on")]
-        assert store.revisions("orders")[1].before == {"percentage": 0}
-        assert store.revisions("orders")[1].after == {"percentage": 5}
+        assert store.revisions("orders").entries[1].before == {"percentage": 0}
+        assert store.revisions("orders").entries[1].after == {"percentage": 5}
 
     async def test_a_change_that_is_refused_changes_nothing(self, store: FlagStore) -> None:
         await make(store, stage="live")
@@ -66,7 +79,7 @@ class FlagStoreConformance:
             await store.rollback("invoices", who="ann", reason="x")
 
         assert store.snapshot() == before
-        assert len(store.revisions("orders")) == 1
+        assert store.revisions("orders").last == 1
 
     async def test_of_two_administrators_at_once_one_is_stale_and_learns_what_changed(
         self, store: FlagStore
@@ -89,7 +102,7 @@ class FlagStoreConformance:
         flags = await asyncio.gather(*(change(store, checkRatio=ratio) for ratio in range(1, 21)))
 
         assert sorted(flag.revision for flag in flags) == list(range(2, 22))
-        assert len(store.revisions("orders")) == 21
+        assert store.revisions("orders").last == 21
 
     async def test_a_rollback_takes_back_the_last_move(self, store: FlagStore) -> None:
         await make(store, stage="live", percentage=5)
@@ -99,7 +112,7 @@ class FlagStoreConformance:
         flag = await store.rollback("orders", who="ann", reason="errors")
 
         assert flag == make_flag(stage="live", percentage=5, revision=4)
-        assert store.revisions("orders")[-1].restores == 1
+        assert store.revisions("orders").entries[-1].restores == 1
 
     async def test_a_component_is_killed_and_let_go_on(self, store: FlagStore) -> None:
         await make(store, stage="live")
@@ -122,7 +135,9 @@ class FlagStoreConformance:
         await store.kill_all(True, who="ann", reason="fire")
 
         assert store.snapshot().kill_all
-        assert [(entry.who, entry.after) for entry in store.revisions(None)] == [("ann", {"killAll": True})]
+        assert [(entry.who, entry.after) for entry in store.revisions(None).entries] == [
+            ("ann", {"killAll": True})
+        ]
 
     async def test_subscribers_hear_of_every_change_until_they_leave(self, store: FlagStore) -> None:
         heard: list[tuple[Flags, Flags]] = []

@@ -30,10 +30,12 @@ async def test_what_was_put_is_there_with_its_version(store: SharedStore) -> Non
     assert version is not None
     assert version > 0
     assert await store.get("key") == Entry(b"value", version)
+    assert await store.version("key") == version
 
 
 async def test_nothing_is_there_before(store: SharedStore) -> None:
     assert await store.get("key") is None
+    assert await store.version("key") == 0
 
 
 @pytest.mark.parametrize("value", [b"", b"\0\r\n\xff", LARGE], ids=["empty", "binary", "large"])
@@ -104,6 +106,7 @@ async def test_what_is_removed_is_gone_and_its_versions_go_on(store: SharedStore
     assert await store.remove("key") is True
     assert await store.remove("key") is False
     assert await store.get("key") is None
+    assert await store.version("key") == 0
     second = await store.put("key", b"2", expected=0)
     assert second is not None
     assert second > first
@@ -128,6 +131,7 @@ async def test_after_its_time_a_value_is_gone_and_its_versions_go_on(shared: Sha
     assert first is not None
 
     await shared.let_pass(TTL_SECONDS)
+    assert await store.version("key") == 0
 
     assert await store.get("key") is None
     assert await store.remove("key") is False

@@ -284,7 +284,7 @@ async def test_revisions_say_who_when_why_and_what(admin):
         "PATCH", ORDERS, {"percentage": 5, "reason": "go"}, If_Match="*", Tidegate_Operator="ann"
     )
     answer = (await admin.get(f"{ORDERS}/revisions")).json()
-    assert (answer["component"], answer["total"]) == ("orders", 2)
+    assert (answer["component"], answer["total"], answer["heldFrom"]) == ("orders", 2, 1)
     assert [entry["revision"] for entry in answer["revisions"]] == [1, 2]
     assert [entry["who"] for entry in answer["revisions"]] == ["loopback", "loopback:ann"]
     last = (await admin.get(f"{ORDERS}/revisions?limit=1")).json()["revisions"]

@@ -1,6 +1,7 @@
 """Whatever is done to the flags, by whomever: histories lead to what is, and files come back as written."""
 
 import contextlib
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -11,7 +12,9 @@ from flags.document import parse, render
 from flags.errors import FlagError
 from flags.flag import Flag
 from flags.ledger import Ledger, changed, reconciled, rolled_back, state, switched
-from flags.revisions import attribution, state_at
+from flags.retention import kept
+from flags.revisions import attribution, rollback_target
+from flags.stages import Stage
 from tests.support.flags import NOW
 
 ANN = attribution("ann", "because", NOW)
@@ -34,6 +37,7 @@ OPERATIONS = st.one_of(
     st.tuples(st.just("edit"), st.dictionaries(COMPONENTS, FIELDS), st.booleans()),
 )
 RUNS = st.lists(OPERATIONS, max_size=12)
+MOST = st.integers(1, 4) | st.just(100)
 
 
 def edited(flags: dict[str, Any], kill_all: bool) -> Ledger:
@@ -66,23 +70,55 @@ def outcome(operations: list[tuple[Any, ...]], ledger: Ledger = Ledger()) -> Led
     return ledger
 
 
-@given(RUNS)
-def test_a_history_leads_to_the_flag_and_has_no_gap(operations: list[tuple[Any, ...]]) -> None:
-    ledger = outcome(operations)
+def holding(ledger: Ledger, most: int) -> Ledger:
+    """The ledger with so many revisions of each history at most."""
+    *histories, switch = kept([*ledger.histories.values(), ledger.kill_all_history], most)
+    return replace(
+        ledger,
+        histories=MappingProxyType(dict(zip(ledger.histories, histories, strict=True))),
+        kill_all_history=switch,
+    )
+
+
+@given(RUNS, RUNS, MOST)
+def test_a_history_leads_to_the_flag_and_has_no_gap(
+    operations: list[tuple[Any, ...]], later: list[tuple[Any, ...]], most: int
+) -> None:
+    ledger = outcome(later, holding(outcome(operations), most))
 
     for component, history in ledger.histories.items():
         flag = ledger.flags.get(component)
-        assert [entry.revision for entry in history] == list(range(1, len(history) + 1))
-        assert state_at(history, len(history)) == (None if flag is None else state(flag))
-        assert flag is None or flag.revision == len(history)
+        assert [entry.revision for entry in history.entries] == list(
+            range(history.dropped + 1, history.last + 1)
+        )
+        assert history.state == (None if flag is None else state(flag))
+        assert flag is None or flag.revision == history.last
     assert ledger.flags.keys() <= ledger.histories.keys()
 
 
-@given(RUNS)
-def test_a_file_comes_back_as_it_was_written_and_needs_no_correction(
-    operations: list[tuple[Any, ...]],
+@given(RUNS, MOST)
+def test_a_history_that_let_go_of_revisions_says_of_the_others_what_the_whole_one_says(
+    operations: list[tuple[Any, ...]], most: int
 ) -> None:
     ledger = outcome(operations)
+    for component, history in holding(ledger, most).histories.items():
+        whole = ledger.histories[component]
+        for number in range(history.dropped, history.last + 1):
+            assert history.state_at(number) == whole.state_at(number)
+        assert rollback_target(history) in (None, rollback_target(whole))
+        for stage in Stage:
+            assert (
+                history.state is None
+                or history.state["stage"] != stage
+                or (history.came_into(stage) == whole.came_into(stage))
+            )
+
+
+@given(RUNS, MOST)
+def test_a_file_comes_back_as_it_was_written_and_needs_no_correction(
+    operations: list[tuple[Any, ...]], most: int
+) -> None:
+    ledger = holding(outcome(operations), most)
 
     assert parse(render(ledger)) == ledger
     assert reconciled(ledger, ledger, by=THE_FILE) == ledger
@@ -100,12 +136,12 @@ def test_what_a_file_says_is_what_counts(
     assert ledger.kill_all is kill_all
 
 
-@given(RUNS, RUNS, RUNS)
+@given(RUNS, RUNS, RUNS, MOST)
 def test_two_programs_that_parted_agree_once_each_has_seen_the_others_file(
-    common: list[tuple[Any, ...]], mine: list[tuple[Any, ...]], theirs: list[tuple[Any, ...]]
+    common: list[tuple[Any, ...]], mine: list[tuple[Any, ...]], theirs: list[tuple[Any, ...]], most: int
 ) -> None:
     start = outcome(common)
-    one, other = outcome(mine, start), outcome(theirs, start)
+    one, other = outcome(mine, start), holding(outcome(theirs, start), most)
 
     one = reconciled(one, other, by=THE_FILE)
     other = reconciled(other, one, by=THE_FILE)
@@ -125,6 +161,6 @@ def test_repeated_rollbacks_go_further_back_each_time_and_come_to_an_end(
                 before = ledger.flags[component]
                 ledger = rolled_back(ledger, component, to_revision=None, expected_revision=None, by=ANN)
                 after = ledger.flags[component]
-                restored.append(ledger.revisions(component)[-1].restores)
+                restored.append(ledger.revisions(component).entries[-1].restores)
                 assert (before.stage, before.percentage) != (after.stage, after.percentage)
         assert restored == sorted(set(restored), reverse=True)

@@ -8,8 +8,8 @@ from gateway.clock import Clock
 from gateway.errors import LogError
 from gateway.shared import Entry
 
-Failure = Literal["before", "after"]
-"""Whether a call fails before or after it was carried out."""
+Failure = Literal["before", "after", "refused"]
+"""Whether a call fails before or after it was carried out; or the server says no."""
 
 
 class MemorySharedStore:
@@ -44,11 +44,20 @@ class MemorySharedStore:
         await self._travel(self._fails() is not None)
         return self._there(key)
 
+    async def version(self, key: str) -> int:
+        await self._travel(self._fails() is not None)
+        there = self._there(key)
+        return 0 if there is None else there.version
+
     async def put(
         self, key: str, value: bytes, *, expected: int | None = None, ttl_seconds: float | None = None
     ) -> int | None:
         failure = self._fails()
         await self._travel(failure == "before")
+        if failure == "refused":
+            refusal = LogError("The server has no room left.")
+            refusal.is_refusal = True
+            raise refusal
         there = self._there(key)
         if expected is not None and expected != (0 if there is None else there.version):
             return None

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -16,29 +16,62 @@ class TcpProxy:
         self._target = target
         self._writers: set[asyncio.StreamWriter] = set()
         self._silent: set[asyncio.StreamWriter] = set()
+        self._lost_to: bytes | None = None
+        self._closes = False
+        self._is_open = True
         self.port = 0
         self.connections = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, until either side ends it."""
         self.connections += 1
+        if not self._is_open:
+            writer.transport.abort()
+            return
         answers, upstream = await asyncio.open_unix_connection(self._target)
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._pump(reader, upstream))
-            group.create_task(self._pump(answers, writer))
+        asked: list[bytes] = []
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        def asks(data: bytes) -> bool:
+            if self._lost_to is not None and (self._lost_to in data or self._lost_to.hex().encode() in data):
+                asked.append(data)
+            return True
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._pump(reader, upstream, asks))
+            group.create_task(self._pump(answers, writer, lambda data: not (asked and self._lose())))
+
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, passes: Callable[[bytes], bool]
+    ) -> None:
         self._writers.add(writer)
         try:
             with contextlib.suppress(ConnectionError):
                 while data := await reader.read(_CHUNK):
                     # Whoever is silent loses what is sent, and learns nothing.
-                    if writer not in self._silent:
+                    if passes(data) and writer not in self._silent:
                         writer.write(data)
                         await writer.drain()
         finally:
             self._writers.discard(writer)
             writer.close()
+
+    def lose_answer_to(self, marker: bytes, *, and_close: bool = False) -> None:
+        """Cuts all connections in place of the answer to the next request with `marker`, or its hex digits.
+
+        The server has carried it out by then. With `and_close` no connection is taken before `open`.
+        """
+        self._lost_to, self._closes = marker, and_close
+
+    def open(self) -> None:
+        """Takes connections again."""
+        self._is_open = True
+
+    def _lose(self) -> bool:
+        if self._lost_to is None:
+            return False
+        self._lost_to, self._is_open = None, not self._closes
+        self.cut()
+        return True
 
     def silence(self) -> None:
         """Nothing gets through any more on the connections that there are now, and none of them ends."""

@@ -35,7 +35,7 @@ async def test_a_failure_latches_and_names_metric_value_threshold_and_reason(ord
     assert latch.reason.startswith("errorRate is 10 % over ")
     assert latch.at == "2024-11-20T10:30:18.123Z"
     assert (orders.flag.stage, orders.flag.percentage) == ("live", 5)
-    last = orders.store.revisions("orders")[-1]
+    last = orders.store.revisions("orders").entries[-1]
     assert (last.who, last.why) == ("guard", f"automatic rollback: {latch.reason}")
     assert orders.guardian.counters.rollbacks == {"orders": 1}
 
@@ -94,7 +94,7 @@ async def test_good_figures_promote_through_the_steps_each_with_evidence_of_its_
     after_two = 2 * WINDOW_SECONDS + WINDOW_SECONDS // 10
     assert seen == [(1, 5), (after_two, 50), (2 * after_two, 100)]
     assert orders.guardian.counters.promotions == {"orders": 2}
-    last = orders.store.revisions("orders")[-1]
+    last = orders.store.revisions("orders").entries[-1]
     assert last.who == "guard"
     assert last.why.startswith("promotion from 50 % to 100 %: ")
 

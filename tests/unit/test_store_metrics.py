@@ -86,4 +86,4 @@ async def test_flags_that_can_not_be_read_any_more_are_stale_and_counted(
 
     assert (before["tidegate_flags"], before["tidegate_flags_stale"]) == (1, 0)
     assert (after["tidegate_flags"], after["tidegate_flags_stale"]) == (1, 1)
-    assert after["tidegate_flags_events_total flags_file_refused"] == 1
+    assert after["tidegate_flags_events_total flags_file_failed"] == 1

@@ -11,6 +11,15 @@ def what(before: dict[str, object], after: dict[str, object]) -> str:
     return [word for word in words if word][3]
 
 
+def test_a_history_says_from_which_revision_on_it_knows() -> None:
+    revision = {"revision": 9, "before": {"percentage": 5}, "after": {"percentage": 7}}
+
+    assert history_lines({"heldFrom": 9, "revisions": [revision]})[0] == (
+        "revisions before 9 are not held any more"
+    )
+    assert history_lines({"heldFrom": 1, "revisions": [revision]})[0].startswith("REVISION")
+
+
 def test_the_latch_is_named_and_not_spelt_out() -> None:
     assert what({"latch": None}, {"latch": LATCH}) == "latched"
     assert what({"latch": LATCH}, {"latch": None}) == "re-armed"

@@ -1,5 +1,6 @@
 """A file that is replaced as a whole: its marks, its lock, and what refuses to be written."""
 
+import errno
 import os
 import stat
 import threading
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from flags.errors import StoreUnreadable, StoreUnwritable
-from flags.flags_file import FileChanged, FlagsFile, LockTaken
+from flags.flags_file import FileChanged, FlagsFile, LockTaken, NotSynced
 
 
 @pytest.fixture
@@ -48,6 +49,71 @@ def test_a_write_leaves_only_the_file_and_its_lock(path: Path) -> None:
     written(path, b"two")
 
     assert sorted(entry.name for entry in path.parent.iterdir()) == ["flags.json", "flags.json.lock"]
+
+
+class Disk:
+    """The system's part in writing: its steps in their order. The disk refuses those in `fails`."""
+
+    def __init__(self, path: Path, *fails: str) -> None:
+        self.steps: list[str] = []
+        self._directory = path.parent
+        self._fails = fails
+        self.file = FlagsFile(path, fsync=self._fsync, replace=self._replace)
+
+    def _fsync(self, descriptor: int) -> None:
+        found = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+        if found == self._directory:
+            self._do("sync the directory")
+        else:
+            self._do(f"sync {found.name} of {found.stat().st_size} bytes")
+        os.fsync(descriptor)
+
+    def _replace(self, fresh: Path, target: Path) -> None:
+        self._do(f"rename {fresh.name} to {target.name}")
+        os.replace(fresh, target)
+
+    def _do(self, step: str) -> None:
+        self.steps.append(step)
+        if step in self._fails:
+            raise OSError(errno.ENOSPC, "full")
+
+
+def test_what_is_written_is_on_the_disk_before_it_has_the_name_and_the_name_before_it_is_acknowledged(
+    path: Path,
+) -> None:
+    disk = Disk(path)
+    with disk.file.locked(0):
+        disk.file.write(b"three bytes more", None)
+        disk.steps.append("acknowledged")
+
+    assert disk.steps == [
+        "sync flags.json.new of 16 bytes",
+        "rename flags.json.new to flags.json",
+        "sync the directory",
+        "acknowledged",
+    ]
+
+
+@pytest.mark.parametrize("step", ["sync flags.json.new of 3 bytes", "rename flags.json.new to flags.json"])
+def test_where_the_disk_refuses_before_the_rename_the_file_is_as_it_was(path: Path, step: str) -> None:
+    written(path, b"one")
+    disk = Disk(path, step)
+
+    with pytest.raises(StoreUnwritable, match="No space left on device"), disk.file.locked(0):
+        disk.file.write(b"two", disk.file.mark())
+
+    assert read(path) == b"one"
+    assert sorted(entry.name for entry in path.parent.iterdir()) == ["flags.json", "flags.json.lock"]
+
+
+def test_where_the_directory_can_not_be_synced_the_file_is_new_and_that_is_said(path: Path) -> None:
+    written(path, b"one")
+    disk = Disk(path, "sync the directory")
+
+    with pytest.raises(NotSynced, match="No space left on device"), disk.file.locked(0):
+        disk.file.write(b"two", disk.file.mark())
+
+    assert read(path) == b"two"
 
 
 def test_permissions_are_kept(path: Path) -> None:

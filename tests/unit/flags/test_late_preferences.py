@@ -43,7 +43,7 @@ async def test_a_file_that_can_not_be_made_refuses_the_choice_and_is_told(tmp_pa
     with pytest.raises(StoreUnwritable):
         await preferences.put("c", "polling")
 
-    assert told.events == ["preferences_unusable"]
+    assert told.events == ["preferences_failed"]
     assert await preferences.get("c") == "auto"
     await preferences.close()
 

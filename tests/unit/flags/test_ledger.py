@@ -1,15 +1,17 @@
 """What may be done to the flags, and what a file that somebody edited turns into."""
 
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
 import pytest
 
-from flags.errors import ForbiddenMove, InvalidFlag, NotFound, StaleRevision
+from flags.errors import MOST_SUMMARIES, ForbiddenMove, InvalidFlag, NotFound, StaleRevision
 from flags.flag import Flag
-from flags.ledger import Ledger, changed, merge_patch, reconciled, rolled_back, switched
-from flags.revisions import attribution
-from tests.support.flags import LATCH, NOW, make_flag
+from flags.ledger import MOST_FLAG_BYTES, Ledger, changed, merge_patch, reconciled, rolled_back, switched
+from flags.retention import KEPT_REVISIONS
+from flags.revisions import History, attribution
+from tests.support.flags import LATCH, NOW, make_flag, rule
 
 ANN = attribution("ann", "because", NOW)
 THE_FILE = attribution("file", "found in it", NOW)
@@ -48,9 +50,9 @@ def test_a_flag_is_made_with_its_defaults_as_revision_1() -> None:
     ledger = change(Ledger(), expected=0, stage="shadow")
 
     assert orders(ledger) == make_flag(stage="shadow")
-    assert [(entry.revision, entry.who, entry.why, entry.before) for entry in ledger.revisions("orders")] == [
-        (1, "ann", "because", None)
-    ]
+    assert [
+        (entry.revision, entry.who, entry.why, entry.before) for entry in ledger.revisions("orders").entries
+    ] == [(1, "ann", "because", None)]
 
 
 @pytest.mark.parametrize("stage", ["off", "shadow", "live", "rampdown", "complete"])
@@ -62,8 +64,8 @@ def test_a_change_is_the_next_revision_and_leaves_the_rest(live: Ledger) -> None
     ledger = change(live, expected=1, percentage=25)
 
     assert orders(ledger) == make_flag(stage="live", percentage=25, revision=2)
-    assert ledger.revisions("orders")[1].before == {"percentage": 5}
-    assert ledger.revisions("orders")[1].after == {"percentage": 25}
+    assert ledger.revisions("orders").entries[1].before == {"percentage": 5}
+    assert ledger.revisions("orders").entries[1].after == {"percentage": 25}
     assert orders(live).percentage == 5
 
 
@@ -151,7 +153,7 @@ def test_a_rollback_is_a_new_revision_that_names_the_one_it_restores(live: Ledge
     ledger = back(change(change(live, percentage=25), checkRatio=7))
 
     assert orders(ledger) == make_flag(stage="live", percentage=5, revision=4)
-    assert ledger.revisions("orders")[-1].restores == 1
+    assert ledger.revisions("orders").entries[-1].restores == 1
 
 
 def test_the_next_rollback_goes_further_back_and_not_forward_again(live: Ledger) -> None:
@@ -194,11 +196,98 @@ def test_a_rollback_meant_for_another_revision_is_refused(live: Ledger) -> None:
         back(change(live, percentage=25), expected=1)
 
 
+@pytest.fixture
+def much_changed(live: Ledger) -> Ledger:
+    """`orders` after a move to 25 %, and then more changes of something else than are kept."""
+    ledger = change(live, percentage=25)
+    for ratio in range(1, KEPT_REVISIONS + 20):
+        ledger = change(ledger, checkRatio=ratio)
+    return ledger
+
+
+def test_of_many_changes_the_newest_are_held_and_numbers_go_on(much_changed: Ledger) -> None:
+    history = much_changed.revisions("orders")
+
+    assert len(history.entries) == KEPT_REVISIONS
+    assert orders(much_changed).revision == history.last == KEPT_REVISIONS + 21
+    assert reconciled(Ledger(), much_changed, by=THE_FILE) == much_changed
+    assert orders(change(much_changed, percentage=50)).revision == KEPT_REVISIONS + 22
+
+
+def test_a_rollback_over_what_is_not_held_any_more_says_so(much_changed: Ledger) -> None:
+    dropped = much_changed.revisions("orders").dropped
+
+    with pytest.raises(NotFound, match=f"in the revisions that are held, {dropped + 1} and later"):
+        back(much_changed)
+    with pytest.raises(NotFound, match=f"the oldest revision to go back to is {dropped}"):
+        back(much_changed, to=dropped - 1)
+    assert orders(back(much_changed, to=dropped)).check_ratio == dropped - 2
+
+
+def test_a_stale_change_gets_what_is_held_of_the_changes_since_and_a_short_sentence(
+    much_changed: Ledger,
+) -> None:
+    with pytest.raises(StaleRevision) as caught:
+        change(much_changed, expected=1, percentage=50)
+
+    assert caught.value.since == much_changed.revisions("orders").entries
+    assert f"{KEPT_REVISIONS - MOST_SUMMARIES} more changes, then: Revision" in caught.value.detail
+    assert caught.value.detail.count(" by ann ") == MOST_SUMMARIES
+
+
+def test_an_edit_of_a_flag_with_a_long_history_is_one_more_revision(much_changed: Ledger) -> None:
+    edit = make_flag(stage="live", percentage=50, revision=orders(much_changed).revision)
+    ledger = reconciled(much_changed, written(edit, of=much_changed), by=THE_FILE)
+
+    assert orders(ledger).revision == orders(much_changed).revision + 1
+    assert ledger.revisions("orders").entries[-1].who == "file"
+
+
+def test_the_switch_for_everything_keeps_its_newest_revisions_too() -> None:
+    ledger = Ledger()
+    for number in range(KEPT_REVISIONS + 20):
+        ledger = switched(ledger, number % 2 == 0, by=ANN)
+
+    assert len(ledger.kill_all_history.entries) == KEPT_REVISIONS
+    assert ledger.kill_all_history.last == KEPT_REVISIONS + 20
+    assert reconciled(ledger, ledger, by=THE_FILE) == ledger
+
+
+def large(megabytes: float) -> list[dict[str, Any]]:
+    """Targeting that takes about so many MB."""
+    return [rule("user", "in", ["u" * 247] * 1000, "polling")] * round(megabytes * 4)
+
+
+def test_flags_that_are_too_large_are_refused_and_a_kill_never_is(
+    live: Ledger,
+) -> None:
+    full = live
+    for number in range(4):
+        component = f"component-{number}"
+        full = changed(full, component, {"targeting": large(1)}, expected_revision=0, whole=True, by=ANN)
+    with pytest.raises(InvalidFlag, match=f"more than {MOST_FLAG_BYTES}"):
+        change(full, targeting=large(1))
+
+    # As a file may say that somebody wrote.
+    flag = make_flag(stage="live", percentage=5, targeting=large(1))
+    over = reconciled(
+        full, replace(full, flags=MappingProxyType({**full.flags, "orders": flag})), by=THE_FILE
+    )
+    assert orders(change(over, killed=True)).killed
+    assert switched(over, True, by=ANN).kill_all
+    assert orders(change(over, latch=LATCH)).latch
+    assert orders(change(over, targeting=large(0.75))).revision == orders(over).revision + 1
+    with pytest.raises(InvalidFlag):
+        change(over, sunset=NOW)
+
+
 def test_the_switch_for_everything_has_a_history_of_its_own() -> None:
     ledger = switched(switched(Ledger(), True, by=ANN), True, by=ANN)
 
     assert ledger.kill_all
-    assert [(entry.revision, entry.after) for entry in ledger.kill_all_history] == [(1, {"killAll": True})]
+    assert [(entry.revision, entry.after) for entry in ledger.kill_all_history.entries] == [
+        (1, {"killAll": True})
+    ]
     assert not switched(ledger, False, by=ANN).kill_all
 
 
@@ -206,9 +295,9 @@ def test_a_file_without_histories_becomes_first_revisions_by_the_file() -> None:
     ledger = reconciled(Ledger(), written(make_flag(stage="live", revision=7), kill_all=True), by=THE_FILE)
 
     assert orders(ledger) == make_flag(stage="live", revision=1)
-    assert ledger.revisions("orders")[0].who == "file"
+    assert ledger.revisions("orders").entries[0].who == "file"
     assert ledger.kill_all
-    assert ledger.kill_all_history[0].who == "file"
+    assert ledger.kill_all_history.entries[0].who == "file"
 
 
 def test_a_file_that_says_what_is_known_changes_nothing(live: Ledger) -> None:
@@ -220,7 +309,7 @@ def test_an_edit_is_one_more_revision_by_the_file(live: Ledger) -> None:
     ledger = reconciled(live, written(make_flag(stage="live", percentage=50), of=live), by=THE_FILE)
 
     assert orders(ledger) == make_flag(stage="live", percentage=50, revision=2)
-    assert ledger.revisions("orders")[1].wire() == {
+    assert ledger.revisions("orders").entries[1].wire() == {
         "who": "file",
         "when": NOW,
         "why": "found in it",
@@ -273,7 +362,7 @@ def test_a_flag_that_is_gone_from_the_file_is_removed_and_its_numbers_go_on(live
     ledger = reconciled(live, written(of=live), by=THE_FILE)
 
     assert ledger.flags == {}
-    assert ledger.revisions("orders")[-1].after is None
+    assert ledger.revisions("orders").entries[-1].after is None
     assert orders(change(ledger, expected=0, stage="shadow")).revision == 3
     assert reconciled(ledger, ledger, by=THE_FILE) == ledger
     with pytest.raises(NotFound):
@@ -281,9 +370,9 @@ def test_a_flag_that_is_gone_from_the_file_is_removed_and_its_numbers_go_on(live
 
 
 def test_a_history_that_leads_to_no_valid_flag_is_followed_by_a_valid_one(live: Ledger) -> None:
-    entry = live.revisions("orders")[0]
+    entry = live.revisions("orders").entries[0]
     spoilt = entry.model_copy(update={"after": {**(entry.after or {}), "percentage": "much"}})
-    file = Ledger(live.flags, False, MappingProxyType({"orders": (spoilt,)}))
+    file = Ledger(live.flags, False, MappingProxyType({"orders": History((spoilt,))}))
 
     ledger = reconciled(Ledger(), file, by=THE_FILE)
 

@@ -208,7 +208,7 @@ async def test_a_change_at_the_provider_is_a_revision_and_subscribers_hear_of_it
         await store.refresh()
 
         assert heard == [Flags({"orders": make_flag(stage="live", percentage=5, revision=2)})]
-        assert [entry.who for entry in store.revisions("orders")] == ["In-Memory Provider"] * 2
+        assert [entry.who for entry in store.revisions("orders").entries] == ["In-Memory Provider"] * 2
 
         provide(killAll=False)
         await store.refresh()

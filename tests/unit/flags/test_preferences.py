@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from flags.caller import Caller
+from flags.choice_days import day_of
 from flags.errors import StoreUnreadable, StoreUnwritable
 from flags.preferences import FilePreferences, preference_key
-from tests.support.flags import NEVER_SECONDS, Told
+from tests.support.flags import NEVER_SECONDS, NOW_MS, Told
 
 
 @pytest.fixture
@@ -26,7 +27,11 @@ async def open_preferences(
 ) -> AsyncIterator[FilePreferences]:
     """Started preferences that look at what others kept when they are told to."""
     preferences = FilePreferences(
-        path, tell=told or Told(), max_cached=max_cached, poll_seconds=NEVER_SECONDS
+        path,
+        tell=told or Told(),
+        now_ms=lambda: NOW_MS,
+        max_cached=max_cached,
+        poll_seconds=NEVER_SECONDS,
     )
     await preferences.start()
     try:
@@ -110,9 +115,7 @@ async def test_a_choice_kept_by_another_process_is_found(path: Path) -> None:
 
 async def test_the_watcher_looks_by_itself_and_tells_when_it_can_not(path: Path) -> None:
     told: asyncio.Queue[str] = asyncio.Queue()
-    preferences = FilePreferences(
-        path, tell=lambda level, event, **fields: told.put_nowait(event), poll_seconds=0.001
-    )
+    preferences = FilePreferences(path, tell=Told(told.put_nowait), poll_seconds=0.001)
     await preferences.start()
     try:
         execute(path, "drop table preference")
@@ -153,7 +156,7 @@ def a_directory(path: Path) -> None:
 
 
 def of_a_newer_version(path: Path) -> None:
-    execute(path, "pragma user_version = 2")
+    execute(path, "pragma user_version = 3")
 
 
 @pytest.mark.parametrize("spoil", [a_text_file, a_directory, of_a_newer_version])
@@ -185,8 +188,28 @@ async def test_a_choice_that_can_not_be_read_counts_as_none_and_is_told(path: Pa
         execute(path, "drop table preference")
 
         assert await preferences.get("ann") == "auto"
-    assert told.events == ["preference_unreadable"]
-    assert preferences.counts["preference_unreadable"] == 1
+        assert await preferences.get("bob") == "streaming"
+        assert await preferences.get("ann") == "auto"
+    assert told.events == ["preferences_failed"]
+    assert preferences.counts["preferences_failed"] == 1
+
+
+async def test_a_file_from_before_choices_had_a_day_is_taken_over(path: Path) -> None:
+    execute(
+        path,
+        "create table preference (key text primary key, delivery text not null,"
+        " change integer not null unique) without rowid",
+    )
+    execute(path, "insert into preference values ('ann', 'polling', 1), ('bob', 'auto', 2)")
+    execute(path, "pragma user_version = 1")
+
+    async with open_preferences(path) as preferences:
+        assert await preferences.get("ann") == "polling"
+        await preferences.put("bob", "streaming")
+    days = execute(path, "select key, day from preference order by key")
+    assert days == [("ann", day_of(NOW_MS) - 1), ("bob", day_of(NOW_MS))]
+    async with open_preferences(path) as preferences:
+        assert await preferences.get("bob") == "streaming"
 
 
 async def test_closing_twice_does_nothing_and_later_choices_are_refused(path: Path) -> None:

@@ -1,0 +1,1 @@
+create index if not exists preference_day on preference (day);

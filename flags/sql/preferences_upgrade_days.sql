@@ -1,0 +1,1 @@
+update preference set day = ?;
