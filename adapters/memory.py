@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple
 
 from gateway.clock import Clock
-from gateway.errors import LogError, TrimmedError
+from gateway.errors import LogError
 from gateway.events import Event, Position, Record, event_json
-from gateway.log import Appended, Bounds
+from gateway.log import Appended, Bounds, trimmed, unknown
 from gateway.once import Once
 from gateway.ring import Ring
 
@@ -84,9 +84,7 @@ class MemoryLog:
 
     async def read(self, after: Position, limit: int) -> list[Record]:
         self._trim()
-        number = self._ring.number_at(after)
-        if number is None:
-            raise TrimmedError(f"Events right after {after} are no longer held.")
+        number = self._number_at(after)
         return [Record(entry.position, entry.event) for entry in self._ring.after(number, limit)]
 
     async def latest(self, limit: int, before: Position | None = None) -> list[Record]:
@@ -102,9 +100,7 @@ class MemoryLog:
         return Bounds(self._ring.floor_position, self._ring.head_position)
 
     async def tail(self, after: Position) -> AsyncIterator[list[Record]]:
-        number = self._ring.number_at(after)
-        if number is None:
-            raise TrimmedError(f"Events right after {after} are no longer held.")
+        number = self._number_at(after)
         key = object()
         self._tails[key] = number
         try:
@@ -126,6 +122,15 @@ class MemoryLog:
         finally:
             del self._tails[key]
             self._read.set()
+
+    def _number_at(self, after: Position) -> int:
+        """The number of what is at `after`; the head's for a position ahead of it. Raises as `read` does."""
+        number = self._ring.number_at(after)
+        if number is not None:
+            return number
+        if after > self._ring.head_position:
+            return self._ring.head
+        raise trimmed(after) if after < self._ring.floor_position else unknown(after)
 
     def _read_by_all(self) -> int:
         return min(self._tails.values(), default=self._ring.head)

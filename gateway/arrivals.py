@@ -77,9 +77,12 @@ class Arrivals:
         if isinstance(resolved, int):
             return resolved
         cursor = Cursor.parse(text)
-        if cursor is None or cursor.epoch not in (self._history.epoch, self._archive.epoch):
+        history = self._history
+        if cursor is None or cursor.epoch not in (history.epoch, self._archive.epoch):
             return resolved
-        return None
+        is_within = history.floor_position < cursor.position < history.head_position
+        # Of these the history holds all that the log ever held.
+        return "unknown" if cursor.epoch == history.epoch and is_within else None
 
     async def _place(self, text: str) -> Place:
         while (place := self._at_once(text)) is None:

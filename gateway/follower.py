@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from gateway.clock import Clock
-from gateway.errors import EpochChanged, LogError, TrimmedError
+from gateway.errors import LogError, PlaceLost
 from gateway.history import History, ResetReason
 from gateway.hub import Hub
 from gateway.log import EventLog
@@ -99,10 +99,8 @@ class Follower:
                 self._hub.wake()
                 self._tell()
                 await self._hub.room()
-        except TrimmedError:
-            return "trimmed"
-        except EpochChanged:
-            return "epoch"
+        except PlaceLost as lost:
+            return lost.reason
         return None
 
     async def _start_over(self, lost: ResetReason) -> None:

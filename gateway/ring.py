@@ -79,11 +79,12 @@ class Ring(Generic[E]):
         return self.after(max(self.floor, self.head - count), count)
 
     def number_at(self, position: Position) -> int | None:
-        """The number of the last entry at or before `position`, or None where that is below the floor."""
-        if position < self.floor_position:
-            return None
-        index = bisect_right(self._entries, position, lo=self._gone, key=lambda entry: entry.position)
-        return self._base + index
+        """The number of the entry at `position`, or of the floor; None where the ring holds neither there."""
+        if position == self.floor_position:
+            return self.floor
+        index = bisect_left(self._entries, position, lo=self._gone, key=lambda entry: entry.position)
+        is_held = index < len(self._entries) and self._entries[index].position == position
+        return self._base + index + 1 if is_held else None
 
     def number_at_time(self, at: float) -> int:
         """The number of the last entry that came at or before `at`, or the floor where none did."""

@@ -15,7 +15,7 @@ from adapters.sqlite.mark import Mark, is_at
 from adapters.sqlite.problems import translated
 from gateway.errors import LogError
 from gateway.events import ORIGIN, Cursor, Position, Record
-from gateway.log import ONCE_SECONDS
+from gateway.log import ONCE_SECONDS, trimmed, unknown
 from gateway.once import MAX_KEYS
 from gateway.stored import from_payload
 
@@ -272,16 +272,24 @@ class EventFile:
         with translated():
             return sum(path.stat().st_size for path in self._opened)
 
-    def number_at(self, position: Position) -> int | None:
-        """The number of the last event at or before `position`, or None where that is below the floor."""
+    def number_at(self, position: Position) -> int:
+        """The number of the event at `position`, or of the floor; the head's for a position ahead of it.
+
+        Raises TrimmedError below the floor, UnknownPosition for any other.
+        """
         with self._in_place():
+            if position == self.state.floor_position:
+                return self.state.floor
             if position < self.state.floor_position:
-                return None
+                raise trimmed(position)
             if position >= self.state.head_position:
                 return self.state.head
-            minor = min(position.minor, _LARGEST_INTEGER)
-            number: int | None = self._value(_statement("number_at"), position.major, minor)
-            return self.state.floor if number is None else number
+            number: int | None = None
+            if position.minor <= _LARGEST_INTEGER:
+                number = self._value(_statement("number_at"), *position)
+            if number is None:
+                raise unknown(position)
+            return number
 
     def read(self, number: int, limit: int) -> list[Record] | None:
         """The events after `number`, at most `limit`; None where some right after it are gone."""

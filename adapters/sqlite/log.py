@@ -12,7 +12,7 @@ from adapters.sqlite.file import Batch, Connect, EventFile, FileLost, Key, State
 from gateway.clock import Clock
 from gateway.errors import LogError, TrimmedError
 from gateway.events import Event, Position, Record
-from gateway.log import Appended, Bounds, Figure
+from gateway.log import Appended, Bounds, Figure, trimmed
 from gateway.logs import log_event
 from gateway.once import Once
 from gateway.stored import to_payload
@@ -212,8 +212,7 @@ class SqliteLog:
 
     async def read(self, after: Position, limit: int) -> list[Record]:
         def job() -> list[Record] | None:
-            number = self._file.number_at(after)
-            return None if number is None else self._file.read(number, limit)
+            return self._file.read(self._file.number_at(after), limit)
 
         # A position ahead of the head is one that this log may still come to: nothing comes after it yet.
         return _held(await self._run(job), after)
@@ -221,9 +220,12 @@ class SqliteLog:
     async def latest(self, limit: int, before: Position | None = None) -> list[Record]:
         def job() -> list[Record] | None:
             state = self._file.state
-            number = state.head + 1 if before is None else self._file.number_at(before)
-            start = max(state.floor, (number or 0) - 1 - limit)
-            return self._file.read(start, max(0, (number or 0) - 1 - start))
+            try:
+                number = state.head + 1 if before is None else self._file.number_at(before)
+            except TrimmedError:
+                return []
+            start = max(state.floor, number - 1 - limit)
+            return self._file.read(start, max(0, number - 1 - start))
 
         return _held(await self._run(job), self._state.floor_position)
 
@@ -239,8 +241,6 @@ class SqliteLog:
         self._note_readers()
         try:
             number = await self._run(lambda: self._file.number_at(after))
-            if number is None:
-                raise _trimmed(after)
             while not self._closed:
                 if self._lost is not None:
                     raise self._lost
@@ -324,9 +324,5 @@ class SqliteLog:
 
 def _held(records: list[Record] | None, after: Position) -> list[Record]:
     if records is None:
-        raise _trimmed(after)
+        raise trimmed(after)
     return records
-
-
-def _trimmed(after: Position) -> TrimmedError:
-    return TrimmedError(f"Events right after {after} are no longer held.")

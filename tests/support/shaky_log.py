@@ -4,9 +4,9 @@ import asyncio
 from bisect import bisect_left, bisect_right
 from collections.abc import AsyncIterator, Sequence
 
-from gateway.errors import EpochChanged, LogError, TrimmedError
+from gateway.errors import EpochChanged, LogError
 from gateway.events import ORIGIN, Event, Position, Record
-from gateway.log import Appended, Bounds
+from gateway.log import Appended, Bounds, trimmed, unknown
 
 
 class ShakyLog:
@@ -131,6 +131,8 @@ class ShakyLog:
         if epoch != self._epoch:
             raise EpochChanged("The log has started over.")
         if after < self._floor:
-            raise TrimmedError(f"Events right after {after} are no longer held.")
+            raise trimmed(after)
         start = bisect_right(self._records, after, key=lambda record: record.position)
+        if self._floor < after < self._head and self._records[start - 1].position != after:
+            raise unknown(after)
         return self._records[start : start + limit]

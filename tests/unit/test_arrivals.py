@@ -8,7 +8,7 @@ import pytest
 from gateway import arrivals as arrivals_module
 from gateway.archive import BOUNDS_SECONDS, Archive
 from gateway.arrivals import Arrivals
-from gateway.errors import LogError
+from gateway.errors import LogError, UnknownPosition
 from gateway.events import Position
 from gateway.follower import Follower
 from gateway.history import History
@@ -65,6 +65,21 @@ async def bench(scheduler: ManualScheduler) -> AsyncIterator[Bench]:
 )
 async def test_a_cursor_has_its_place(bench: Bench, cursor: str, place: object) -> None:
     assert await bench.arrivals.place(cursor) == place
+
+
+@pytest.mark.parametrize(("before", "place"), [("e:30-0", "e:29-1"), ("e:25-0", "e:20-1")])
+async def test_a_cursor_that_the_history_never_held_is_unknown(bench: Bench, before: str, place: str) -> None:
+    assert isinstance(await bench.arrivals.place(before), int)
+    assert await bench.arrivals.place(place) == "unknown"
+
+
+async def test_a_position_that_the_log_never_held_is_unknown_to_whoever_reads_on(bench: Bench) -> None:
+    for _ in range(2):
+        # The second time it lies within what was read before.
+        with pytest.raises(UnknownPosition):
+            await bench.archive.after(Position(9, 1))
+        assert (await bench.archive.after(Position(6, 0)))[0].after == Position(6, 0)
+    assert bench.log.reads == 2
 
 
 async def test_a_start_in_the_log_is_below_every_floor(bench: Bench) -> None:

@@ -123,13 +123,13 @@ def test_the_last_trimmed_position_can_be_resumed_from_and_the_one_before_can_no
     assert ring.number_at(Position(50, 0)) is None
 
 
-def test_a_position_between_two_entries_continues_after_the_earlier() -> None:
+def test_a_position_that_the_ring_never_held_has_no_number() -> None:
     ring = ring_of(10, max_entries=4)
     ring.trim(0.0, 10)
-    assert ring.number_at(Position(65, 0)) == 6
-    assert ring.number_at(Position(70, 1)) == 7
+    assert ring.number_at(Position(70, 0)) == 7
     assert ring.number_at(Position(100, 0)) == 10
-    assert ring.number_at(Position(10**9, 0)) == 10
+    for major, minor in ((65, 0), (70, 1), (69, 2**64 - 1), (100, 1), (10**9, 0)):
+        assert ring.number_at(Position(major, minor)) is None
 
 
 def test_a_time_finds_the_last_entry_that_had_come_by_then() -> None:
