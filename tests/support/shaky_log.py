@@ -12,8 +12,8 @@ from gateway.log import Appended, Bounds, trimmed, unknown
 class ShakyLog:
     """An EventLog that holds everything until it is told otherwise. Its N-th event has the position `N-0`.
 
-    `reads` counts the calls of `read`, `looks` those of `latest`. While `may_read` is not set, reads wait,
-    and tails while `may_tail` is not.
+    `reads` counts the calls of `read`, `looks` those of `latest`, `asked` those of `bounds`. While `may_read`
+    is not set, reads wait, bounds while `may_tell` is not, and tails while `may_tail` is not.
     """
 
     def __init__(self) -> None:
@@ -22,7 +22,9 @@ class ShakyLog:
         self._floor = self._head = ORIGIN
         self._wakers: set[asyncio.Event] = set()
         self._is_lost = self._is_closed = False
-        self.reads = self.looks = 0
+        self.reads = self.looks = self.asked = 0
+        self.may_tell = asyncio.Event()
+        self.may_tell.set()
         self.may_read = asyncio.Event()
         self.may_read.set()
         self.may_tail = asyncio.Event()
@@ -101,6 +103,8 @@ class ShakyLog:
         return self._records[:end][-limit:]
 
     async def bounds(self) -> Bounds:
+        self.asked += 1
+        await self.may_tell.wait()
         await asyncio.sleep(0)
         self._check()
         return Bounds(self._floor, self._head)
