@@ -8,7 +8,7 @@ from typing import NamedTuple
 from gateway.clock import Clock
 from gateway.errors import LogError
 from gateway.events import Event, Position, Record, event_json
-from gateway.log import Appended, Bounds, trimmed, unknown
+from gateway.log import Appended, Bounds, Figure, trimmed, unknown
 from gateway.once import Once
 from gateway.ring import Ring
 
@@ -75,6 +75,15 @@ class MemoryLog:
 
     async def append_once(self, events: Sequence[Event], key: str, digest: bytes) -> Appended:
         return await self._once.append(key, digest, lambda: self.append(events))
+
+    def figures(self) -> Sequence[Figure]:
+        return (
+            Figure("keys", "Idempotency keys that the log keeps.", len(self._once)),
+            Figure("key_bytes", "Bytes that they take.", self._once.size_bytes),
+        )
+
+    def warnings(self) -> list[str]:
+        return []
 
     def _next_positions(self, count: int) -> list[Position]:
         last = self._ring.head_position
