@@ -46,6 +46,11 @@ class Follower:
     def is_following(self) -> bool:
         return self.trouble is None
 
+    @property
+    def waiting(self) -> int:
+        """How many wait for the history to reach a cursor."""
+        return len(self._waiters)
+
     async def start(self) -> None:
         """Opens the history with the newest events of the log, and starts the hub. Raises LogError."""
         await warm(self._log, self._history, self._clock)

@@ -275,6 +275,11 @@ class EventFile:
         self._db.execute(statement("delete"), (floor,))
         return state._replace(floor=floor, floor_position=Position(major, minor))
 
+    def check(self) -> None:
+        """Raises FileLost where the file is not in its place any more."""
+        with self._in_place():
+            pass
+
     def size_bytes(self) -> int:
         """What the database and its write-ahead log take on the disk."""
         with translated():

@@ -235,8 +235,8 @@ class SqliteLog:
         return _held(await self._run(job), self._state.floor_position)
 
     async def bounds(self) -> Bounds:
-        if self._lost is not None:
-            raise self._lost
+        # Known here, but for whether the file is still in its place: nobody may take this for an answer else.
+        await self._run(self._file.check)
         return Bounds(self._state.floor_position, self._state.head_position)
 
     async def tail(self, after: Position) -> AsyncIterator[list[Record]]:
