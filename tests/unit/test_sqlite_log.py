@@ -1,6 +1,7 @@
 """adapters/sqlite: what the SQLite log promises beyond every log (tests/conformance)."""
 
 import asyncio
+import os
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -160,6 +161,46 @@ async def test_a_file_copied_back_from_before_is_a_new_epoch_with_its_events(
     after = log.epoch
     await log.close()
     assert (await open_log()).epoch == after
+
+
+async def test_after_a_whole_disk_was_put_back_the_position_of_a_lost_event_is_unknown(
+    open_log: Open, path: Path, tmp_path: Path, clock: ManualClock
+) -> None:
+    log = await open_log()
+    kept = (await log.append(numbered(2))).positions
+    await log.close()
+    for file in (path, mark_of(path)):
+        shutil.copy(file, file.with_name(f"{file.name}.old"))
+    log = await open_log()
+    clock.advance(1)
+    lost = (await log.append(numbered(3, 2))).positions
+    await log.close()
+    for file in (path, mark_of(path)):
+        shutil.copy(file.with_name(f"{file.name}.old"), file)
+    clock.advance(1)
+
+    log = await open_log()
+    new = (await log.append(numbered(2, 5))).positions
+
+    for position in lost:
+        with pytest.raises(UnknownPosition):
+            await log.read(position, 10)
+    assert [record.position for record in await log.read(kept[-1], 10)] == new
+
+
+async def test_the_mark_outlives_a_power_failure_from_the_start_on(
+    open_log: Open, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    sync = os.fsync
+
+    def noted(descriptor: int) -> None:
+        synced.append(os.fstat(descriptor).st_ino)
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    await open_log()
+    assert {mark_of(path).stat().st_ino, path.parent.stat().st_ino} <= set(synced)
 
 
 async def test_a_copy_that_lacks_nothing_goes_on_in_its_epoch(
