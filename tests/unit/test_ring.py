@@ -1,5 +1,6 @@
 """The bounded run of entries: by count, by age, by bytes; and exactly what was trimmed."""
 
+import weakref
 from typing import NamedTuple
 
 import pytest
@@ -139,6 +140,41 @@ def test_a_time_finds_the_last_entry_that_had_come_by_then() -> None:
     assert ring.number_at_time(8.5) == 8
     assert ring.number_at_time(99.0) == 10
     assert ring.number_at_time(1.0) == 6, "before all that is held: the floor"
+
+
+def test_what_came_at_a_time_had_not_come_before_it() -> None:
+    ring = ring_of(10, max_entries=4)
+    ring.append(Item(Position(110, 0), 1, 10.0))
+    ring.trim(0.0, 11)
+    assert ring.number_before_time(10.0) == 9, "10 and 11 came at that time"
+    assert ring.number_at_time(10.0) == 11
+    assert ring.number_before_time(10.5) == 11
+    assert ring.number_before_time(8.0) == 7, "7 is the floor"
+    assert ring.number_before_time(1.0) == 7
+
+
+def test_what_was_trimmed_is_freed() -> None:
+    ring: Ring[_Weighed] = Ring(max_entries=10, max_age_seconds=1e9, max_bytes=10**9)
+    seen: list[weakref.ref[_Weighed]] = []
+    for number in range(1, 2001):
+        item = _Weighed(Position(number, 0))
+        seen.append(weakref.ref(item))
+        ring.append(item)
+        del item
+        ring.trim(0.0, number)
+        alive = sum(ref() is not None for ref in seen[-300:])
+        # Those that are held, and at most as many again, or some dozens, that wait to be cut off.
+        assert alive <= 10 + 65
+    assert not any(ref() is not None for ref in seen[:-300])
+
+
+class _Weighed:
+    """An entry of which can be told whether it is still in memory."""
+
+    def __init__(self, position: Position) -> None:
+        self.position = position
+        self.size = 1
+        self.at = 0.0
 
 
 def test_every_number_from_floor_to_head_has_its_position() -> None:
