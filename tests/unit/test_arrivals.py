@@ -121,6 +121,16 @@ async def test_a_cursor_that_the_log_shows_later_is_waited_for(bench: Bench) -> 
     assert await place == 11
 
 
+async def test_a_cursor_of_a_history_that_is_over_is_waited_for_no_longer(bench: Bench) -> None:
+    place = asyncio.create_task(bench.arrivals.place("e:31-0"))
+    await until(lambda: bench.log.asked > 1, "the log was asked for its head")
+    await let_others_run()
+    bench.log.start_over("f")
+    bench.log.put_events(an_event())
+    await until(lambda: bench.scheduler.run_ready() >= 0 and place.done(), "the history started over")
+    assert await place == "epoch"
+
+
 async def test_a_cursor_that_was_waited_for_and_passed_over_is_unknown(bench: Bench) -> None:
     place = asyncio.create_task(bench.arrivals.place("e:31-0"))
     await until(lambda: bench.log.asked > 1, "the log was asked for its head")

@@ -550,6 +550,20 @@ async def test_a_retry_after_a_backup_without_its_events_is_a_new_request(
     assert [record.event.entity_id for record in await everything(log)] == ["0", "1"]
 
 
+async def test_a_key_whose_time_is_over_is_new_also_while_it_is_still_there(
+    open_log: Open, clock: ManualClock
+) -> None:
+    log = await open_log(max_keys=2500)
+    await asyncio.gather(*(log.append_once(numbered(1), f"{n}", b"d") for n in range(2500)))
+    clock.advance(ONCE_SECONDS + 1)
+    for _ in range(2):
+        assert not (await log.append_once(numbered(1), "2499", b"another")).replayed
+        clock.advance(ONCE_SECONDS + 1)
+    await asyncio.gather(*(log.append_once(numbered(1), f"new {n}", b"d") for n in range(2500)))
+    with pytest.raises(NoRoomForKey):
+        await log.append_once(numbered(1), "one more", b"d")
+
+
 async def test_keys_whose_time_is_over_are_let_go_of_in_batches(open_log: Open, clock: ManualClock) -> None:
     log = await open_log()
     await asyncio.gather(*(log.append_once(numbered(1), f"{n}", b"d") for n in range(2500)))
