@@ -9,7 +9,7 @@ from gateway.clock import Clock
 from gateway.errors import LogError
 from gateway.events import Event, Position, Record, event_json
 from gateway.log import Appended, Bounds, Figure, trimmed, unknown
-from gateway.once import Once
+from gateway.once import MAX_KEY_BYTES, Once
 from gateway.ring import Ring
 
 _TAIL_BATCH = 1000
@@ -32,7 +32,15 @@ class MemoryLog:
     not yet given out; while too many of those wait, `append` waits for the tails.
     """
 
-    def __init__(self, clock: Clock, *, max_events: int, max_age_seconds: float, max_bytes: int) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        max_events: int,
+        max_age_seconds: float,
+        max_bytes: int,
+        max_key_bytes: int = MAX_KEY_BYTES,
+    ) -> None:
         self._clock = clock
         self._ring: Ring[_Entry] = Ring(
             max_entries=max_events, max_age_seconds=max_age_seconds, max_bytes=max_bytes
@@ -42,7 +50,7 @@ class MemoryLog:
         self._grown = asyncio.Event()
         self._read = asyncio.Event()
         self._closed = False
-        self._once = Once(clock)
+        self._once = Once(clock, max_key_bytes)
 
     @property
     def epoch(self) -> str:
