@@ -333,7 +333,7 @@ async def test_while_the_log_is_out_of_reach_the_node_is_not_ready_and_then_catc
 
     assert reasons == ["The log is out of reach: The server is gone."]
     assert seen == [1, 2, 3]
-    assert await client.metric("tidegate_task_failures_total", task="follower") > 0
+    assert await client.metric("tidegate_task_retries_total", task="follower") > 0
 
 
 async def test_a_log_that_starts_over_is_told_to_streams_and_to_polls_that_wait(gateway, client, log):
