@@ -1,7 +1,7 @@
 """A bounded run of entries in order: by count, by age and by bytes."""
 
 from bisect import bisect_left, bisect_right
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from gateway.events import ORIGIN, Position
 
@@ -20,6 +20,9 @@ class Entry(Protocol):
 
 
 E = TypeVar("E", bound=Entry)
+
+_FREED: Any = None
+"""What stands in the list for an entry that was let go of; nobody looks there."""
 
 
 class Ring(Generic[E]):
@@ -114,6 +117,8 @@ class Ring(Generic[E]):
                 break
             self.size_bytes -= entry.size
             self.floor_position = entry.position
+            # Its place stays until the list is cut; it must not, or the ring takes twice what the bounds say.
+            self._entries[gone] = _FREED
             gone += 1
         self._gone = gone
         # Cutting the front of a list moves the rest: done only when at least half of it is gone.

@@ -1,5 +1,6 @@
 """The bounded run of entries: by count, by age, by bytes; and exactly what was trimmed."""
 
+import tracemalloc
 import weakref
 from typing import NamedTuple
 
@@ -153,19 +154,30 @@ def test_what_came_at_a_time_had_not_come_before_it() -> None:
     assert ring.number_before_time(1.0) == 7
 
 
-def test_what_was_trimmed_is_freed() -> None:
+def test_what_was_trimmed_is_freed_at_once() -> None:
     ring: Ring[_Weighed] = Ring(max_entries=10, max_age_seconds=1e9, max_bytes=10**9)
     seen: list[weakref.ref[_Weighed]] = []
-    for number in range(1, 2001):
+    for number in range(1, 301):
         item = _Weighed(Position(number, 0))
         seen.append(weakref.ref(item))
         ring.append(item)
         del item
         ring.trim(0.0, number)
-        alive = sum(ref() is not None for ref in seen[-300:])
-        # Those that are held, and at most as many again, or some dozens, that wait to be cut off.
-        assert alive <= 10 + 65
-    assert not any(ref() is not None for ref in seen[:-300])
+        assert sum(ref() is not None for ref in seen) == min(number, 10)
+
+
+def test_what_was_trimmed_leaves_no_place_behind() -> None:
+    ring = ring_of(0, max_entries=10)
+    tracemalloc.start()
+    try:
+        for number in range(1, 30_001):
+            ring.append(Item(Position(number, 0)))
+            ring.trim(0.0, number)
+        kept_bytes, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # A place takes 8 bytes: all of them would be 240,000.
+    assert kept_bytes < 50_000
 
 
 class _Weighed:
