@@ -4,6 +4,7 @@ import asyncio
 import sys
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from gateway.clock import Clock
@@ -112,13 +113,13 @@ class Once:
 
 
 def _runs(positions: Sequence[Position]) -> tuple[_Run, ...]:
-    runs: list[_Run] = []
-    for major, minor in positions:
-        if runs and (major, minor) == (runs[-1].major, runs[-1].minor + runs[-1].length):
-            runs[-1] = runs[-1]._replace(length=runs[-1].length + 1)
-        else:
-            runs.append(_Run(major, minor, 1))
-    return tuple(runs)
+    breaks = (
+        index
+        for index, (before, position) in enumerate(pairwise(positions), 1)
+        if position != (before.major, before.minor + 1)
+    )
+    starts = [0, *breaks, len(positions)]
+    return tuple(_Run(*positions[start], end - start) for start, end in pairwise(starts) if end > start)
 
 
 def _check(digest: bytes, known: bytes) -> None:

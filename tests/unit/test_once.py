@@ -45,6 +45,7 @@ async def fill(once: Once, count: int, append: Appends) -> None:
 @pytest.mark.parametrize(
     "positions",
     [
+        [],
         [Position(7, 0)],
         [Position(7, 3), Position(7, 4), Position(7, 5)],
         [Position(7, 3), Position(7, 5), Position(8, 5), Position(8, 6), Position(9, 0)],
@@ -52,7 +53,8 @@ async def fill(once: Once, count: int, append: Appends) -> None:
     ],
 )
 async def test_the_first_answer_is_given_again_as_it_was(once: Once, positions: Sequence[Position]) -> None:
-    append = Appends(*positions)
+    append = Appends()
+    append.positions = list(positions)
     first = await once.append("a", b"one", append)
     again = await once.append("a", b"one", append)
     assert first == Appended("e", list(positions))
