@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple
 
 from gateway.clock import Clock
-from gateway.errors import LogError, TrimmedError
+from gateway.errors import LogError
 from gateway.events import Event, Position, Record, event_json
-from gateway.log import Appended, Bounds
-from gateway.once import Once
+from gateway.log import Appended, Bounds, Figure, trimmed, unknown
+from gateway.once import MAX_KEY_BYTES, Once
 from gateway.ring import Ring
 
 _TAIL_BATCH = 1000
@@ -32,7 +32,15 @@ class MemoryLog:
     not yet given out; while too many of those wait, `append` waits for the tails.
     """
 
-    def __init__(self, clock: Clock, *, max_events: int, max_age_seconds: float, max_bytes: int) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        max_events: int,
+        max_age_seconds: float,
+        max_bytes: int,
+        max_key_bytes: int = MAX_KEY_BYTES,
+    ) -> None:
         self._clock = clock
         self._ring: Ring[_Entry] = Ring(
             max_entries=max_events, max_age_seconds=max_age_seconds, max_bytes=max_bytes
@@ -42,7 +50,7 @@ class MemoryLog:
         self._grown = asyncio.Event()
         self._read = asyncio.Event()
         self._closed = False
-        self._once = Once(clock)
+        self._once = Once(clock, max_key_bytes)
 
     @property
     def epoch(self) -> str:
@@ -76,6 +84,15 @@ class MemoryLog:
     async def append_once(self, events: Sequence[Event], key: str, digest: bytes) -> Appended:
         return await self._once.append(key, digest, lambda: self.append(events))
 
+    def figures(self) -> Sequence[Figure]:
+        return (
+            Figure("keys", "Idempotency keys that the log keeps.", len(self._once)),
+            Figure("key_bytes", "Bytes that they take.", self._once.size_bytes),
+        )
+
+    def warnings(self) -> list[str]:
+        return []
+
     def _next_positions(self, count: int) -> list[Position]:
         last = self._ring.head_position
         now_ms = self._clock.wall_ms()
@@ -84,9 +101,7 @@ class MemoryLog:
 
     async def read(self, after: Position, limit: int) -> list[Record]:
         self._trim()
-        number = self._ring.number_at(after)
-        if number is None:
-            raise TrimmedError(f"Events right after {after} are no longer held.")
+        number = self._number_at(after)
         return [Record(entry.position, entry.event) for entry in self._ring.after(number, limit)]
 
     async def latest(self, limit: int, before: Position | None = None) -> list[Record]:
@@ -102,9 +117,7 @@ class MemoryLog:
         return Bounds(self._ring.floor_position, self._ring.head_position)
 
     async def tail(self, after: Position) -> AsyncIterator[list[Record]]:
-        number = self._ring.number_at(after)
-        if number is None:
-            raise TrimmedError(f"Events right after {after} are no longer held.")
+        number = self._number_at(after)
         key = object()
         self._tails[key] = number
         try:
@@ -126,6 +139,15 @@ class MemoryLog:
         finally:
             del self._tails[key]
             self._read.set()
+
+    def _number_at(self, after: Position) -> int:
+        """The number of what is at `after`; the head's for a position ahead of it. Raises as `read` does."""
+        number = self._ring.number_at(after)
+        if number is not None:
+            return number
+        if after > self._ring.head_position:
+            return self._ring.head
+        raise trimmed(after) if after < self._ring.floor_position else unknown(after)
 
     def _read_by_all(self) -> int:
         return min(self._tails.values(), default=self._ring.head)

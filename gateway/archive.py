@@ -9,13 +9,14 @@ import contextlib
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 from gateway.clock import Clock
 from gateway.errors import EpochChanged
 from gateway.events import ORIGIN, Position, Record
 from gateway.history import History, HistoryEntry
-from gateway.log import Bounds, EventLog
+from gateway.log import Bounds, EventLog, unknown
 from gateway.pages import PageSize, newest_first
 from gateway.slices import Slices
 
@@ -75,8 +76,8 @@ class Archive:
     async def after(self, position: Position) -> list[HistoryEntry]:
         """The first entries after `position`, some hundreds at most; none at the log's head.
 
-        Raises TrimmedError where the log has let go of some of them, EpochChanged where `position` is not
-        of the log's epoch any more, LogError where it is out of reach.
+        Raises TrimmedError where the log has let go of some of them, UnknownPosition where it never held
+        `position`, EpochChanged where that is not of its epoch any more, LogError where it is out of reach.
         """
         epoch = self._epoch()
         entries = self._kept(position)
@@ -89,7 +90,7 @@ class Archive:
             self._check(epoch)
             records = await self._log.read(position, min(RECORDS_A_READ, self._page.records))
             self._page.learn(records)
-            entries = await self._entries(records, epoch)
+            entries = await self._entries(records, position, epoch)
             self._keep(position, entries)
             return entries
 
@@ -101,13 +102,16 @@ class Archive:
         epoch = self._epoch()
         async with contextlib.aclosing(newest_first(self._log, count, before)) as pages:
             async for records, _ in pages:
-                yield await self._entries(records, epoch)
+                # Nobody resumes from these: what comes before the first of them is of no account.
+                yield await self._entries(records, ORIGIN, epoch)
 
-    async def _entries(self, records: Sequence[Record], epoch: str) -> list[HistoryEntry]:
-        """The entries of records that were read while `epoch` was that of the log."""
+    async def _entries(self, records: Sequence[Record], after: Position, epoch: str) -> list[HistoryEntry]:
+        """The entries of records that follow `after`, and were read while `epoch` was that of the log."""
         self._check(epoch)
         now = self._clock.monotonic()
-        entries = await self._slices.collect(self._history.entry(record, now) for record in records)
+        before = chain([after], (record.position for record in records))
+        placed = zip(records, before, strict=False)
+        entries = await self._slices.collect(self._history.entry(record, now, at) for record, at in placed)
         self._check(epoch)
         return entries
 
@@ -127,8 +131,10 @@ class Archive:
             self._segments_epoch = self._history.epoch
         for segment in self._segments.values():
             if segment.after <= position < segment.entries[-1].position:
-                self._segments.move_to_end(segment.after)
                 start = bisect_right(segment.entries, position, key=lambda entry: entry.position)
+                if segment.entries[start].after != position:
+                    raise unknown(position)
+                self._segments.move_to_end(segment.after)
                 return segment.entries[start:]
         return None
 

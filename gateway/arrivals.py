@@ -8,6 +8,7 @@ from gateway.errors import LogError
 from gateway.events import ORIGIN, Cursor, Position
 from gateway.follower import Follower
 from gateway.history import History, ResetReason
+from gateway.log import Bounds
 from gateway.subscriber import NOWHERE
 
 Place = int | Position | ResetReason
@@ -30,27 +31,49 @@ CATCH_UP_SECONDS = 5.0
 class Arrivals:
     """Finds places for cursors. A cursor from another node, or of a 201, may be ahead of this history."""
 
-    def __init__(self, history: History, archive: Archive, follower: Follower) -> None:
+    def __init__(
+        self,
+        history: History,
+        archive: Archive,
+        follower: Follower,
+        catch_up_seconds: float = CATCH_UP_SECONDS,
+    ) -> None:
         self._history = history
         self._archive = archive
         self._follower = follower
+        self._catch_up_seconds = catch_up_seconds
 
     async def place(self, text: str) -> Place:
         """The place of a cursor. Where this node is yet to reach it, it waits, CATCH_UP_SECONDS at most.
 
-        Raises LogError where only the log can tell, and is out of reach.
+        Raises LogError where only the log can tell, and is out of reach, and where the log has come to the
+        cursor and this node has not: a reset would take the reader back.
         """
         place = self._at_once(text)
         if place is not None:
             return place
+        cursor = Cursor.parse(text)
+        assert cursor is not None, "any other text has its place at once"
+        bounds: Bounds | None = None
         try:
-            async with asyncio.timeout(CATCH_UP_SECONDS):
-                return await self._place(text)
+            async with asyncio.timeout(self._catch_up_seconds):
+                while (place := self._at_once(text)) is None:
+                    bounds = await self._archive.bounds(head_at_least=cursor.position)
+                    if cursor.epoch != self._archive.epoch:
+                        return "epoch"
+                    is_old = cursor.position < self._history.floor_position
+                    if cursor.epoch == self._history.epoch and is_old:
+                        return cursor.position if bounds.floor <= cursor.position else "trimmed"
+                    # Also where the log's head is below it: on Postgres an event that a 201 has told of may
+                    # wait for an older transaction.
+                    await self._follower.reached(cursor)
+                return place
         except TimeoutError:
-            resolved = self._history.resolve(text)
-            if resolved == "trimmed":
-                raise LogError("The log does not answer. Try again later.") from None
-            return resolved
+            if bounds is not None and bounds.head < cursor.position and self._follower.is_following:
+                return "unknown"
+            raise LogError(
+                "The log does not answer, or this node has not read as far as the cursor. Try again later."
+            ) from None
 
     async def place_or_reset(self, text: str) -> Place:
         """The same, but what only the log can tell is a reset while that is out of reach.
@@ -77,22 +100,9 @@ class Arrivals:
         if isinstance(resolved, int):
             return resolved
         cursor = Cursor.parse(text)
-        if cursor is None or cursor.epoch not in (self._history.epoch, self._archive.epoch):
+        history = self._history
+        if cursor is None or cursor.epoch not in (history.epoch, self._archive.epoch):
             return resolved
-        return None
-
-    async def _place(self, text: str) -> Place:
-        while (place := self._at_once(text)) is None:
-            cursor = Cursor.parse(text)
-            assert cursor is not None
-            bounds = await self._archive.bounds(head_at_least=cursor.position)
-            if cursor.epoch != self._archive.epoch:
-                return "epoch"
-            is_old = cursor.position < self._history.floor_position
-            if cursor.epoch == self._history.epoch and is_old:
-                return cursor.position if bounds.floor <= cursor.position else "trimmed"
-            if bounds.head < cursor.position:
-                return "unknown"
-            if self._at_once(text) is None:
-                await self._follower.progress()
-        return place
+        is_within = history.floor_position < cursor.position < history.head_position
+        # Of these the history holds all that the log ever held.
+        return "unknown" if cursor.epoch == history.epoch and is_within else None

@@ -119,10 +119,10 @@ class Chases:
         position = subscriber.position
         if not isinstance(position, Position) or not self.on_behind(subscriber):
             return False
-        oldest = self._refresher.oldest_owed(subscriber)
-        if oldest is not None and subscriber.group.delivery.hints == "only":
+        owed = self._refresher.owed_after(subscriber)
+        if owed is not None and subscriber.group.delivery.hints == "only":
             # It may have come further in the history than the hints that it has been given.
-            self.behind.setdefault(subscriber, min(position, oldest.before))
+            self.behind.setdefault(subscriber, min(position, owed))
         else:
             self.behind.setdefault(subscriber, position)
         return True

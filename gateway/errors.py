@@ -7,7 +7,7 @@ a file path.
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 
 class TidegateError(Exception):
@@ -258,27 +258,35 @@ class FlagsUncertain(TidegateError):
     title = "Whether the flags were changed is not known"
 
 
-class TrimmedError(LogError):
-    """Events right after the position asked for are no longer held: the gap can't be filled."""
+class PlaceLost(LogError):
+    """What comes after a position can't be told: whoever stood there is told why, and goes on from now."""
 
     status = 410
+    reason: Literal["trimmed", "unknown", "epoch"]
+    """That of the `reset` (docs/protocol.md, section 4)."""
+
+
+class TrimmedError(PlaceLost):
+    """Events right after the position asked for are no longer held: the gap can't be filled."""
+
     slug = "trimmed"
+    reason = "trimmed"
     title = "The history was trimmed"
 
 
-class UnknownPosition(LogError):
+class UnknownPosition(PlaceLost):
     """The log never held an event at the position asked for: nothing can be said of what comes after it."""
 
-    status = 410
     slug = "unknown-position"
+    reason = "unknown"
     title = "The log never held that position"
 
 
-class EpochChanged(LogError):
+class EpochChanged(PlaceLost):
     """The log has started over: positions of the epoch before mean nothing in it any more."""
 
-    status = 410
     slug = "epoch-changed"
+    reason = "epoch"
     title = "The log has started over"
 
 

@@ -63,13 +63,6 @@ class Position(NamedTuple):
     def __str__(self) -> str:
         return f"{self.major}-{self.minor}"
 
-    @property
-    def before(self) -> "Position":
-        """The position right before this one: a reader that has all up to there lacks what is here."""
-        if self.minor:
-            return Position(self.major, self.minor - 1)
-        return Position(self.major - 1, _U64_MAX) if self.major else self
-
 
 ORIGIN = Position(0, 0)
 """Before the first event of any history."""

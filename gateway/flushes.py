@@ -159,5 +159,5 @@ class Flushes:
 
     def _lacking(self, group: Group) -> Position | ResetReason:
         """The position up to which the members had all hints, where the history's floor is later."""
-        oldest = group.oldest_position()
-        return "trimmed" if oldest is None else oldest.before
+        lacking = group.lacking_after()
+        return "trimmed" if lacking is None else lacking

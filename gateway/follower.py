@@ -6,7 +6,8 @@ from collections.abc import Callable
 from functools import partial
 
 from gateway.clock import Clock
-from gateway.errors import EpochChanged, LogError, TrimmedError
+from gateway.errors import LogError, PlaceLost
+from gateway.events import Cursor
 from gateway.history import History, ResetReason
 from gateway.hub import Hub
 from gateway.log import EventLog
@@ -39,30 +40,43 @@ class Follower:
         self.trouble: str | None = WARMING
         self.outage = Outage(_log, "log", now=clock.monotonic)
         self.on_grown: Callable[[], None] = lambda: None
-        self._waiters: set[asyncio.Future[None]] = set()
+        self._waiters: dict[asyncio.Future[None], Cursor] = {}
 
     @property
     def is_following(self) -> bool:
         return self.trouble is None
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for the history to reach a cursor."""
+        return len(self._waiters)
 
     async def start(self) -> None:
         """Opens the history with the newest events of the log, and starts the hub. Raises LogError."""
         await warm(self._log, self._history, self._clock)
         self._hub.start()
 
-    async def progress(self) -> None:
-        """Returns once the history has grown, or started over."""
+    async def reached(self, cursor: Cursor) -> None:
+        """Returns once the history is of the cursor's epoch and has come to its position, or passed it.
+
+        It returns also where the history starts over: the cursor may be of no epoch to come.
+        """
+        if self._has_reached(cursor):
+            return
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiters.add(waiter)
+        self._waiters[waiter] = cursor
         try:
             await waiter
         finally:
-            self._waiters.discard(waiter)
+            self._waiters.pop(waiter, None)
 
-    def _tell(self) -> None:
+    def _has_reached(self, cursor: Cursor) -> bool:
+        return cursor.epoch == self._history.epoch and cursor.position <= self._history.head_position
+
+    def _tell(self, *, starts_over: bool = False) -> None:
         self.on_grown()
-        for waiter in self._waiters:
-            if not waiter.done():
+        for waiter, cursor in self._waiters.items():
+            if not waiter.done() and (starts_over or self._has_reached(cursor)):
                 waiter.set_result(None)
 
     async def run(self) -> None:
@@ -99,10 +113,8 @@ class Follower:
                 self._hub.wake()
                 self._tell()
                 await self._hub.room()
-        except TrimmedError:
-            return "trimmed"
-        except EpochChanged:
-            return "epoch"
+        except PlaceLost as lost:
+            return lost.reason
         return None
 
     async def _start_over(self, lost: ResetReason) -> None:
@@ -111,4 +123,4 @@ class Follower:
         fresh = self._history.blank()
         await warm(self._log, fresh, self._clock)
         await self._hub.start_over(partial(self._history.become, fresh), lost)
-        self._tell()
+        self._tell(starts_over=True)

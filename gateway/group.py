@@ -128,11 +128,11 @@ class Group:
         reader that reads the log; else it is the one right before what the reader lacks.
         """
         frames = []
-        lacks = self.oldest_position()
+        lacks = self.lacking_after()
         for refresh in reversed(refreshes):
             cursor = history.cursor(number)
             if number < history.floor:
-                cursor = below or (cursor if lacks is None else history.cursor_at(lacks.before))
+                cursor = below or (cursor if lacks is None else history.cursor_at(lacks))
             frames.append(
                 control.refresh(
                     entity_type=refresh.entity_type,
@@ -148,7 +148,7 @@ class Group:
             else:
                 room = history.number_before_time(refresh.deadline)
             number = max(least, min(number, room))
-            lacks = min(lacks or refresh.first_position, refresh.first_position)
+            lacks = min(lacks or refresh.after, refresh.after)
         frames.reverse()
         return frames
 
@@ -178,9 +178,9 @@ class Group:
         # An empty chunk would end the body.
         return eventstream.chunk(coded) if coded and self.delivery.chunked else coded
 
-    def oldest_position(self) -> Position | None:
-        """The position of the first entry that the members have no hint for; None where they lack none."""
-        return self.debouncer.oldest_position() if self.debouncer is not None else None
+    def lacking_after(self) -> Position | None:
+        """The position right before the first entry that the members lack the hint for; None where none."""
+        return self.debouncer.oldest_after() if self.debouncer is not None else None
 
     def start_over(self) -> None:
         """Forgets the hints that are pending: every reader is told to refetch all it has."""
@@ -197,9 +197,7 @@ def observe(debouncer: Debouncer, number: int, entry: HistoryEntry) -> None:
     """Counts an entry towards the hints; an event without an entity has none."""
     event = entry.event
     if event.entity_type is not None and event.entity_id is not None:
-        debouncer.observe(
-            event.entity_type, event.entity_id, event.event_type, number, entry.at, entry.position
-        )
+        debouncer.observe(event.entity_type, event.entity_id, event.event_type, number, entry.at, entry.after)
 
 
 class Groups:

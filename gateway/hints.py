@@ -32,8 +32,8 @@ class HintTiming(NamedTuple):
 class Refresh:
     """A hint that is due. `entity_id` is None where it is for the whole type.
 
-    `first_number` is the first entry that it is for, at `first_position`; `deadline` is when it was due. From
-    these follows where a reader that lacks it must resume.
+    `first_number` is the first entry that it is for, which the log holds right after `after`; `deadline` is
+    when it was due. From these follows where a reader that lacks it must resume.
     """
 
     entity_type: str
@@ -42,7 +42,7 @@ class Refresh:
     count: int
     first_number: int
     deadline: float
-    first_position: Position = ORIGIN
+    after: Position = ORIGIN
 
 
 @dataclass(slots=True)
@@ -52,7 +52,7 @@ class _Pending:
     last_at: float
     count: int
     event_types: dict[str, None]
-    first_position: Position
+    after: Position
 
 
 class Debouncer:
@@ -77,9 +77,9 @@ class Debouncer:
         event_type: str,
         number: int,
         now: float,
-        position: Position = ORIGIN,
+        after: Position = ORIGIN,
     ) -> None:
-        """Counts one event, the history's entry `number` at `position`. Numbers come in order."""
+        """Counts one event, the history's entry `number`, right after `after`. Numbers come in order."""
         entity: _Entity = (entity_type, None)
         pending = self._pending.get(entity)
         if pending is None:
@@ -89,7 +89,7 @@ class Debouncer:
             if self._named.get(entity_type, 0) >= self._fan_in:
                 pending = self._merge(entity_type)
             else:
-                pending = _Pending(number, now, now, 0, {}, position)
+                pending = _Pending(number, now, now, 0, {}, after)
                 self._pending[entity] = pending
                 self._named[entity_type] = self._named.get(entity_type, 0) + 1
         pending.last_at = now
@@ -106,7 +106,7 @@ class Debouncer:
             last_at=max(part.last_at for part in parts),
             count=sum(part.count for part in parts),
             event_types={event_type: None for part in parts for event_type in part.event_types},
-            first_position=min(part.first_position for part in parts),
+            after=min(part.after for part in parts),
         )
         self._pending[entity_type, None] = whole
         return whole
@@ -148,7 +148,7 @@ class Debouncer:
             pending.count,
             pending.first_number,
             self._deadline(pending),
-            pending.first_position,
+            pending.after,
         )
 
     def _deadline(self, pending: _Pending) -> float:
@@ -162,6 +162,6 @@ class Debouncer:
         """The first entry that no hint has been given for, or None where nothing is pending."""
         return min((pending.first_number for pending in self._pending.values()), default=None)
 
-    def oldest_position(self) -> Position | None:
-        """The position of that entry."""
-        return min((pending.first_position for pending in self._pending.values()), default=None)
+    def oldest_after(self) -> Position | None:
+        """The position right before that entry: whoever resumes from there misses no hint."""
+        return min((pending.after for pending in self._pending.values()), default=None)

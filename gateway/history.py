@@ -16,12 +16,19 @@ _ENTRY_OVERHEAD = 600
 
 
 class HistoryEntry:
-    """An event and its frame. `at` is the monotonic time at which this node learnt of it."""
+    """An event and its frame. `at` is the monotonic time at which this node learnt of it.
 
-    __slots__ = ("_data_start", "_name_end", "at", "event", "frame", "position")
+    `after` is the position that the log holds right before it: whoever resumes from there lacks this event,
+    and nothing before it.
+    """
 
-    def __init__(self, position: Position, event: Event, cursor: str, json: bytes, at: float) -> None:
+    __slots__ = ("_data_start", "_name_end", "after", "at", "event", "frame", "position")
+
+    def __init__(
+        self, position: Position, event: Event, cursor: str, json: bytes, at: float, after: Position
+    ) -> None:
         self.position = position
+        self.after = after
         self.event = event
         self.at = at
         name = f"event: {event.event_type}\n".encode()
@@ -118,13 +125,13 @@ class History:
 
     def append(self, record: Record, now: float) -> None:
         """Adds the log's next record. Raises ValueError where it does not come after the last."""
-        self._ring.append(self.entry(record, now))
+        self._ring.append(self.entry(record, now, self._ring.head_position))
 
-    def entry(self, record: Record, now: float) -> HistoryEntry:
-        """The entry of a record of this epoch, which is not added."""
+    def entry(self, record: Record, now: float, after: Position) -> HistoryEntry:
+        """The entry of a record of this epoch, which the log holds right after `after`; it is not added."""
         cursor = str(Cursor(self.epoch, record.position))
         json = event_json(record.event, cursor, self._id_aliases)
-        return HistoryEntry(record.position, record.event, cursor, json, now)
+        return HistoryEntry(record.position, record.event, cursor, json, now, after)
 
     def leave_json(self, entry: HistoryEntry) -> bytes:
         """The event as it goes to a reader whose view the entity has left."""
@@ -165,7 +172,7 @@ class History:
         return self._ring.position_of(number) if number >= self._ring.floor else None
 
     def number_at(self, position: Position) -> int | None:
-        """The number of the last entry at or before `position`, or None where that is below the floor."""
+        """The number of the entry at `position`, or of the floor; None where this holds neither there."""
         return self._ring.number_at(position)
 
     def cursor_at(self, position: Position) -> str:
@@ -183,7 +190,7 @@ class History:
             return "unknown"
         if cursor.epoch != self.epoch:
             return "epoch"
-        if cursor.position > self._ring.head_position:
-            return "unknown"
         number = self._ring.number_at(cursor.position)
-        return "trimmed" if number is None else number
+        if number is not None:
+            return number
+        return "trimmed" if cursor.position < self._ring.floor_position else "unknown"

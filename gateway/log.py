@@ -7,6 +7,7 @@
 from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
+from gateway.errors import TrimmedError, UnknownPosition
 from gateway.events import Event, Position, Record
 
 
@@ -31,6 +32,16 @@ class Appended(NamedTuple):
     epoch: str
     positions: list[Position]
     replayed: bool = False
+
+
+def trimmed(after: Position) -> TrimmedError:
+    """The error of a position below the floor."""
+    return TrimmedError(f"Events right after {after} are no longer held.")
+
+
+def unknown(after: Position) -> UnknownPosition:
+    """The error of a position that is neither an event's, nor the floor, nor ahead of the head."""
+    return UnknownPosition(f"The log never held an event at {after}.")
 
 
 class EventLog(Protocol):
@@ -88,8 +99,8 @@ class EventLog(Protocol):
         """The first records after `after`, at most `limit` of them, in order; empty at the head.
 
         `after` is the position of a record, the floor, or one ahead of the head, to which the log may still
-        come. Raises UnknownPosition where it is none of these, TrimmedError where records after `after` are
-        no longer held, EpochChanged where the log has started over, LogError otherwise.
+        come. Raises TrimmedError where it is below the floor, whatever was there, UnknownPosition where it is
+        none of these, EpochChanged where the log has started over, LogError otherwise.
         """
         ...
 
@@ -108,6 +119,8 @@ class EventLog(Protocol):
 
     def tail(self, after: Position) -> AsyncIterator[list[Record]]:
         """Every record after `after`, in order, in batches as they come, until `close`.
+
+        A position that is ahead when the tail begins may be passed over: then what comes after it is given.
 
         Raises what `read` does: TrimmedError where the reader fell behind the floor, EpochChanged where the
         log has started over, and LogError where it is lost; the reader then starts again from its last

@@ -93,10 +93,10 @@ class Refresher:
         debouncer = self._owed.get(subscriber)
         return self._late.pop(subscriber, []) + (debouncer.due(at) if debouncer is not None else [])
 
-    def oldest_owed(self, subscriber: Subscriber) -> Position | None:
-        """The position of the first entry whose hint the subscriber is owed; None where it is owed none."""
+    def owed_after(self, subscriber: Subscriber) -> Position | None:
+        """The position right before the first entry whose hint the subscriber is owed; None where none."""
         debouncer = self._owed.get(subscriber)
-        return None if debouncer is None else debouncer.oldest_position()
+        return None if debouncer is None else debouncer.oldest_after()
 
     def settle(self, subscriber: Subscriber) -> list[Refresh]:
         """The hints that the subscriber is owed; it is owed none any more."""

@@ -9,7 +9,7 @@ from collections import OrderedDict
 
 from gateway.archive import Archive
 from gateway.chases import CHASE_BYTES
-from gateway.errors import TrimmedError
+from gateway.errors import TrimmedError, UnknownPosition
 from gateway.events import Position
 from gateway.group import Group
 from gateway.history import History, HistoryEntry
@@ -87,9 +87,9 @@ class Replays:
         while self._is_behind(subscriber) and isinstance(position := subscriber.position, Position):
             try:
                 entries = await self._archive.after(position)
-            except TrimmedError:
+            except (TrimmedError, UnknownPosition) as lost:
                 if self._is_behind(subscriber) and subscriber.position is position:
-                    self._chases.lose(subscriber, "trimmed")
+                    self._chases.lose(subscriber, lost.reason)
                     return
                 continue
             # Meanwhile it may have been cut off, moved to another choice, or told to start over.

@@ -1,7 +1,7 @@
 """A bounded run of entries in order: by count, by age and by bytes."""
 
 from bisect import bisect_left, bisect_right
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from gateway.events import ORIGIN, Position
 
@@ -20,6 +20,9 @@ class Entry(Protocol):
 
 
 E = TypeVar("E", bound=Entry)
+
+_FREED: Any = None
+"""What stands in the list for an entry that was let go of; nobody looks there."""
 
 
 class Ring(Generic[E]):
@@ -79,11 +82,12 @@ class Ring(Generic[E]):
         return self.after(max(self.floor, self.head - count), count)
 
     def number_at(self, position: Position) -> int | None:
-        """The number of the last entry at or before `position`, or None where that is below the floor."""
-        if position < self.floor_position:
-            return None
-        index = bisect_right(self._entries, position, lo=self._gone, key=lambda entry: entry.position)
-        return self._base + index
+        """The number of the entry at `position`, or of the floor; None where the ring holds neither there."""
+        if position == self.floor_position:
+            return self.floor
+        index = bisect_left(self._entries, position, lo=self._gone, key=lambda entry: entry.position)
+        is_held = index < len(self._entries) and self._entries[index].position == position
+        return self._base + index + 1 if is_held else None
 
     def number_at_time(self, at: float) -> int:
         """The number of the last entry that came at or before `at`, or the floor where none did."""
@@ -113,6 +117,8 @@ class Ring(Generic[E]):
                 break
             self.size_bytes -= entry.size
             self.floor_position = entry.position
+            # Its place stays until the list is cut; it must not, or the ring takes twice what the bounds say.
+            self._entries[gone] = _FREED
             gone += 1
         self._gone = gone
         # Cutting the front of a list moves the rest: done only when at least half of it is gone.

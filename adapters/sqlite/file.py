@@ -5,18 +5,17 @@ import secrets
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
-from importlib.resources import files
-from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from adapters.sqlite.keys import Key, Keys, run_of
 from adapters.sqlite.mark import Mark, is_at
 from adapters.sqlite.problems import translated
-from gateway.errors import LogError
+from adapters.sqlite.statements import statement
+from gateway.clock import Clock
+from gateway.errors import IdempotencyConflict, LogError, NoRoomForKey
 from gateway.events import ORIGIN, Cursor, Position, Record
-from gateway.log import ONCE_SECONDS
-from gateway.once import MAX_KEYS
+from gateway.log import trimmed, unknown
 from gateway.stored import from_payload
 
 SCHEMA_VERSION = 1
@@ -38,18 +37,22 @@ class FileLost(LogError):
     """The file is no longer where it was opened: what is written to it now, nobody would find again."""
 
 
-class Key(NamedTuple):
-    """An idempotency key, and what stands for the request that it came with."""
-
-    key: str
-    digest: bytes
-
-
 class Batch(NamedTuple):
     """Events as bodies, to be appended together; where there is a key, that is kept with them."""
 
     bodies: Sequence[str]
     key: Key | None = None
+
+
+class Placed(NamedTuple):
+    """Where a batch stands; `replayed` where its key was known, and it stood there before."""
+
+    positions: list[Position]
+    replayed: bool = False
+
+
+Outcome = Placed | IdempotencyConflict | NoRoomForKey
+"""What became of one batch; of one that is refused nothing was appended."""
 
 
 class State(NamedTuple):
@@ -69,8 +72,8 @@ def connect(path: Path) -> sqlite3.Connection:
 class EventFile:
     """Events in the SQLite file at `path`, which is made where there is none.
 
-    `wall_ms` gives positions their time. `state` and `epoch` may be read by any thread; `state` is replaced
-    as a whole, after the commit that it describes. Every method raises LogError.
+    Positions have `clock`'s wall time. `state` and `epoch` may be read by any thread; `state` is replaced as
+    a whole, after the commit that it describes. Every method raises LogError.
     """
 
     def __init__(
@@ -79,14 +82,16 @@ class EventFile:
         *,
         max_events: int,
         max_age_seconds: float,
-        wall_ms: Callable[[], int],
+        clock: Clock,
         connect: Connect = connect,
+        keys: Keys,
     ) -> None:
         # Two paths to one file have to meet in one lock.
         self._path = Path(os.path.realpath(path))
         self._max_events = max_events
         self._max_age_ms = round(max_age_seconds * 1000)
-        self._wall_ms = wall_ms
+        self._wall_ms = clock.wall_ms
+        self._keys = keys
         self._connect = connect
         self._mark = Mark(self._path.with_name(f"{self._path.name}.mark"))
         self._connection: sqlite3.Connection | None = None
@@ -121,11 +126,12 @@ class EventFile:
         is_empty = self._check_kind()
         self._prepare()
         if is_empty:
-            self._connection.executescript(_statement("schema"))
+            self._connection.executescript(statement("schema"))
         with self._transaction():
-            row = self._connection.execute(_statement("load")).fetchone()
+            row = self._connection.execute(statement("load")).fetchone()
             self._adopt(row, mark)
             self._save(self.state)
+            self._keys.open(self._connection)
         wal = self._path.with_name(f"{self._path.name}-wal")
         self._opened = {path: path.stat() for path in (self._path, wal)}
         self._mark.write(Cursor(self.epoch, self.state.head_position), durably=True)
@@ -186,61 +192,63 @@ class EventFile:
         if connection is not None:
             connection.close()
 
-    def append(self, batches: Sequence[Batch], keep_after: int) -> list[list[Position]]:
-        """Appends the batches in one commit: all or none. Gives the positions of each batch.
+    def append(self, batches: Sequence[Batch], keep_after: int) -> list[Outcome]:
+        """Appends the batches in one commit: all, but for those that their keys refuse, or none.
 
         Lets go of the oldest past a bound, but of none after the number `keep_after`.
         """
         with self._in_place():
             with self._transaction():
-                state = self.state
-                positions = self._next_positions(sum(len(batch.bodies) for batch in batches))
-                bodies = chain.from_iterable(batch.bodies for batch in batches)
-                rows = [
-                    (number, *position, body)
-                    for number, (position, body) in enumerate(
-                        zip(positions, bodies, strict=True), state.head + 1
-                    )
-                ]
-                self._db.executemany(_statement("append"), rows)
-                given = _dealt(batches, positions)
-                self._keep_keys(batches, given)
-                grown = state._replace(head=state.head + len(rows), head_position=positions[-1])
-                after = self._trimmed(grown, keep_after, TRIM_BATCH + len(rows))
-                self._save(after)
+                if any(batch.key is not None for batch in batches):
+                    self._keys.forget(self._db)
+                outcomes: list[Outcome] = []
+                rows: list[tuple[int, int, int, str]] = []
+                after = self.state
+                for batch in batches:
+                    outcome = self._place(batch, after)
+                    outcomes.append(outcome)
+                    if isinstance(outcome, Placed) and not outcome.replayed:
+                        bodies = zip(outcome.positions, batch.bodies, strict=True)
+                        numbered = enumerate(bodies, after.head + 1)
+                        rows += [(number, *position, body) for number, (position, body) in numbered]
+                        after = after._replace(head=rows[-1][0], head_position=outcome.positions[-1])
+                if rows:
+                    self._db.executemany(statement("append"), rows)
+                    after = self._trimmed(after, keep_after, TRIM_BATCH + len(rows))
+                    self._save(after)
             self._note(after)
-        return given
+        return outcomes
 
-    def _keep_keys(self, batches: Sequence[Batch], given: Sequence[Sequence[Position]]) -> None:
-        now_ms = self._wall_ms()
-        rows = [
-            (*batch.key, *positions[0], len(positions), now_ms)
-            for batch, positions in zip(batches, given, strict=True)
-            if batch.key is not None
-        ]
-        if rows:
-            self._db.executemany(_statement("keep_key"), rows)
+    def _place(self, batch: Batch, state: State) -> Outcome:
+        """Where a batch stands already, or will stand after `state`, its key kept; or why it may not."""
+        if batch.key is None:
+            return Placed(self._next_positions(state, len(batch.bodies)))
+        try:
+            known = self._keys.known(self._db, batch.key)
+            if known is not None:
+                return Placed(known, replayed=True)
+            self._keys.require_room(self._db)
+        except (IdempotencyConflict, NoRoomForKey) as refusal:
+            return refusal
+        positions = self._next_positions(state, len(batch.bodies))
+        self._keys.keep(self._db, batch.key, positions)
+        return Placed(positions)
 
-    def keys(self) -> list[tuple[Key, list[Position]]]:
-        """The keys that are kept, the oldest first, and what was appended under them."""
-        with self._in_place():
-            rows = self._db.execute(_statement("keys"))
-            return [
-                (Key(key, digest), _run_of(Position(major, minor), count))
-                for key, digest, major, minor, count in rows
-            ]
-
-    def forget_keys(self) -> None:
-        """Lets go of the keys that are older than ONCE_SECONDS, and of the oldest beyond MAX_KEYS."""
+    def forget_keys(self) -> bool:
+        """Lets go of some keys whose time is over; whether there may be more of them."""
         with self._in_place(), self._transaction():
-            oldest_ms = self._wall_ms() - round(ONCE_SECONDS * 1000)
-            self._db.execute(_statement("forget_keys"), (oldest_ms, MAX_KEYS))
+            return self._keys.forget(self._db)
 
-    def _next_positions(self, count: int) -> list[Position]:
+    def count_keys(self) -> int:
+        """How many keys are kept."""
+        with self._in_place():
+            return self._keys.count(self._db)
+
+    def _next_positions(self, state: State, count: int) -> list[Position]:
         # The wall clock may have been set back; the position never goes back.
-        last, now_ms = self.state.head_position, self._wall_ms()
+        last, now_ms = state.head_position, self._wall_ms()
         first = Position(now_ms, 0) if now_ms > last.major else Position(last.major, last.minor + 1)
-        return _run_of(first, count)
+        return run_of(first, count)
 
     def trim(self, keep_after: int) -> bool:
         """Lets go of one batch of events past a bound; whether there may be more of them."""
@@ -256,39 +264,52 @@ class EventFile:
     def _surplus(self, state: State, keep_after: int) -> int:
         """The number of the newest event that is past a bound, the floor where none is."""
         oldest_ms = self._wall_ms() - self._max_age_ms
-        aged = self._value(_statement("older_than"), oldest_ms) or 0
+        aged = self._value(statement("older_than"), oldest_ms) or 0
         return max(state.floor, min(max(aged, state.head - self._max_events), keep_after))
 
     def _trimmed(self, state: State, keep_after: int, limit: int) -> State:
         floor = min(self._surplus(state, keep_after), state.floor + limit)
         if floor == state.floor:
             return state
-        major, minor = self._db.execute(_statement("position_of"), (floor,)).fetchone()
-        self._db.execute(_statement("delete"), (floor,))
+        major, minor = self._db.execute(statement("position_of"), (floor,)).fetchone()
+        self._db.execute(statement("delete"), (floor,))
         return state._replace(floor=floor, floor_position=Position(major, minor))
+
+    def check(self) -> None:
+        """Raises FileLost where the file is not in its place any more."""
+        with self._in_place():
+            pass
 
     def size_bytes(self) -> int:
         """What the database and its write-ahead log take on the disk."""
         with translated():
             return sum(path.stat().st_size for path in self._opened)
 
-    def number_at(self, position: Position) -> int | None:
-        """The number of the last event at or before `position`, or None where that is below the floor."""
+    def number_at(self, position: Position) -> int:
+        """The number of the event at `position`, or of the floor; the head's for a position ahead of it.
+
+        Raises TrimmedError below the floor, UnknownPosition for any other.
+        """
         with self._in_place():
+            if position == self.state.floor_position:
+                return self.state.floor
             if position < self.state.floor_position:
-                return None
+                raise trimmed(position)
             if position >= self.state.head_position:
                 return self.state.head
-            minor = min(position.minor, _LARGEST_INTEGER)
-            number: int | None = self._value(_statement("number_at"), position.major, minor)
-            return self.state.floor if number is None else number
+            number: int | None = None
+            if position.minor <= _LARGEST_INTEGER:
+                number = self._value(statement("number_at"), *position)
+            if number is None:
+                raise unknown(position)
+            return number
 
     def read(self, number: int, limit: int) -> list[Record] | None:
         """The events after `number`, at most `limit`; None where some right after it are gone."""
         with self._in_place():
             if number < self.state.floor:
                 return None
-            rows = self._db.execute(_statement("read"), (number, limit))
+            rows = self._db.execute(statement("read"), (number, limit))
             return [Record(Position(major, minor), from_payload(body)) for major, minor, body in rows]
 
     @property
@@ -304,9 +325,11 @@ class EventFile:
 
     def _save(self, state: State) -> None:
         values = (self.epoch, state.floor, *state.floor_position, state.head, *state.head_position)
-        self._db.execute(_statement("save"), values)
+        self._db.execute(statement("save"), values)
 
     def _note(self, state: State) -> None:
+        if state == self.state:
+            return
         # First, since writing the mark may fail and the commit is done.
         self.state = state
         self._mark.write(Cursor(self.epoch, state.head_position))
@@ -319,6 +342,7 @@ class EventFile:
             self._db.execute("commit")
         except BaseException:
             # A full disk may have ended the transaction already.
+            self._keys.forget_count()
             if self._db.in_transaction:
                 self._db.execute("rollback")
             raise
@@ -342,19 +366,5 @@ class EventFile:
             )
 
 
-def _run_of(first: Position, count: int) -> list[Position]:
-    return [Position(first.major, first.minor + index) for index in range(count)]
-
-
-def _dealt(batches: Sequence[Batch], positions: Sequence[Position]) -> list[list[Position]]:
-    given = iter(positions)
-    return [[next(given) for _ in batch.bodies] for batch in batches]
-
-
 def _new_epoch() -> str:
     return "".join(secrets.choice(_ALPHABET) for _ in range(10))
-
-
-@cache
-def _statement(name: str) -> str:
-    return files("adapters.sqlite").joinpath("sql", f"{name}.sql").read_text()

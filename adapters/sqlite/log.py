@@ -8,13 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from adapters.sqlite.file import Batch, Connect, EventFile, FileLost, Key, State, connect
+from adapters.sqlite.file import Batch, Connect, EventFile, FileLost, Outcome, Placed, State, connect
+from adapters.sqlite.keys import MAX_KEYS, Key, Keys
 from gateway.clock import Clock
 from gateway.errors import LogError, TrimmedError
 from gateway.events import Event, Position, Record
-from gateway.log import Appended, Bounds, Figure
+from gateway.log import Appended, Bounds, Figure, trimmed
 from gateway.logs import log_event
-from gateway.once import Once
 from gateway.stored import to_payload
 from gateway.supervisor import Supervisor
 
@@ -36,7 +36,7 @@ Result = TypeVar("Result")
 class _Waiting(NamedTuple):
     events: Sequence[Event]
     batch: Batch
-    done: asyncio.Future[list[Position]]
+    done: asyncio.Future[Placed]
 
 
 class _Tail:
@@ -69,14 +69,16 @@ class SqliteLog:
         *,
         max_events: int,
         max_age_seconds: float,
+        max_keys: int = MAX_KEYS,
         connect: Connect = connect,
     ) -> None:
         self._file = EventFile(
             path,
             max_events=max_events,
             max_age_seconds=max_age_seconds,
-            wall_ms=clock.wall_ms,
+            clock=clock,
             connect=connect,
+            keys=Keys(clock, max_keys),
         )
         self._thread: ThreadPoolExecutor | None = None
         self._tasks = Supervisor()
@@ -90,10 +92,9 @@ class SqliteLog:
         self._read = asyncio.Event()
         self._closed = False
         self._lost: FileLost | None = None
-        self._once = Once(clock)
         self._failure: str | None = None
         self._failed_commits = 0
-        self._file_bytes = 0
+        self._file_bytes = self._keys = 0
 
     @property
     def epoch(self) -> str:
@@ -108,9 +109,7 @@ class SqliteLog:
             await self._run(self._file.open)
             # Before anybody reads: a reader that begins at the floor must not find it gone.
             await self.trim()
-            await self._run(self._file.forget_keys)
-            for (key, digest), positions in await self._run(self._file.keys):
-                self._once.remember(key, digest, Appended(self.epoch, positions))
+            await self._forget_keys()
         except BaseException:
             await self.close()
             raise
@@ -135,7 +134,7 @@ class SqliteLog:
         return await self._append(events, None)
 
     async def append_once(self, events: Sequence[Event], key: str, digest: bytes) -> Appended:
-        return await self._once.append(key, digest, lambda: self._append(events, Key(key, digest)))
+        return await self._append(events, Key(key, digest))
 
     async def _append(self, events: Sequence[Event], key: Key | None) -> Appended:
         while not self._closed and self._state.head - self._read_by_live > _MAX_UNREAD:
@@ -145,12 +144,13 @@ class SqliteLog:
             raise LogError("The log is closed: the gateway is stopping. Publish to another node, or again.")
         if not events:
             return Appended(self.epoch, [])
-        done: asyncio.Future[list[Position]] = self._loop.create_future()
+        done: asyncio.Future[Placed] = self._loop.create_future()
         batch = Batch([to_payload(event).decode() for event in events], key)
         self._waiting.append(_Waiting(events, batch, done))
         # One job each: the first takes all that wait, and the others find nothing left.
         self._thread.submit(self._commit)
-        return Appended(self.epoch, await done)
+        positions, replayed = await done
+        return Appended(self.epoch, positions, replayed)
 
     def _commit(self) -> None:
         """In the thread: appends what waits."""
@@ -162,26 +162,31 @@ class SqliteLog:
         if not group:
             return
         try:
-            positions = self._file.append([waiting.batch for waiting in group], self._keep_after)
+            outcomes = self._file.append([waiting.batch for waiting in group], self._keep_after)
         except Exception as error:  # noqa: BLE001 - whoever waits has to hear of it, whatever it was
             self._loop.call_soon_threadsafe(self._refuse, group, error, self._file.state)
         else:
-            self._loop.call_soon_threadsafe(self._accept, group, positions, self._file.state)
+            self._loop.call_soon_threadsafe(self._accept, group, outcomes, self._file.state)
 
-    def _accept(self, group: list[_Waiting], positions: list[list[Position]], state: State) -> None:
+    def _accept(self, group: list[_Waiting], outcomes: list[Outcome], state: State) -> None:
         records = [
             Record(position, event)
-            for waiting, given in zip(group, positions, strict=True)
-            for position, event in zip(given, waiting.events, strict=True)
+            for waiting, outcome in zip(group, outcomes, strict=True)
+            if isinstance(outcome, Placed) and not outcome.replayed
+            for position, event in zip(outcome.positions, waiting.events, strict=True)
         ]
         self._move(state, records)
         self._lost = None
         if self._failure is not None:
             self._failure = None
             log_event(_log, logging.INFO, "sqlite_log_recovered")
-        for waiting, given in zip(group, positions, strict=True):
-            if not waiting.done.done():
-                waiting.done.set_result(given)
+        for waiting, outcome in zip(group, outcomes, strict=True):
+            if waiting.done.done():
+                continue
+            if isinstance(outcome, Placed):
+                waiting.done.set_result(outcome)
+            else:
+                waiting.done.set_exception(outcome)
 
     def _refuse(self, group: list[_Waiting], error: Exception, state: State) -> None:
         self._move(state)
@@ -212,8 +217,7 @@ class SqliteLog:
 
     async def read(self, after: Position, limit: int) -> list[Record]:
         def job() -> list[Record] | None:
-            number = self._file.number_at(after)
-            return None if number is None else self._file.read(number, limit)
+            return self._file.read(self._file.number_at(after), limit)
 
         # A position ahead of the head is one that this log may still come to: nothing comes after it yet.
         return _held(await self._run(job), after)
@@ -221,15 +225,18 @@ class SqliteLog:
     async def latest(self, limit: int, before: Position | None = None) -> list[Record]:
         def job() -> list[Record] | None:
             state = self._file.state
-            number = state.head + 1 if before is None else self._file.number_at(before)
-            start = max(state.floor, (number or 0) - 1 - limit)
-            return self._file.read(start, max(0, (number or 0) - 1 - start))
+            try:
+                number = state.head + 1 if before is None else self._file.number_at(before)
+            except TrimmedError:
+                return []
+            start = max(state.floor, number - 1 - limit)
+            return self._file.read(start, max(0, number - 1 - start))
 
         return _held(await self._run(job), self._state.floor_position)
 
     async def bounds(self) -> Bounds:
-        if self._lost is not None:
-            raise self._lost
+        # Known here, but for whether the file is still in its place: nobody may take this for an answer else.
+        await self._run(self._file.check)
         return Bounds(self._state.floor_position, self._state.head_position)
 
     async def tail(self, after: Position) -> AsyncIterator[list[Record]]:
@@ -239,8 +246,6 @@ class SqliteLog:
         self._note_readers()
         try:
             number = await self._run(lambda: self._file.number_at(after))
-            if number is None:
-                raise _trimmed(after)
             while not self._closed:
                 if self._lost is not None:
                     raise self._lost
@@ -295,6 +300,7 @@ class SqliteLog:
     def figures(self) -> Sequence[Figure]:
         return (
             Figure("events", "Events that the log holds.", self._state.head - self._state.floor),
+            Figure("keys", "Idempotency keys that the log keeps, some seconds ago.", self._keys),
             Figure("file_bytes", "Bytes of the log's files, some seconds ago.", self._file_bytes),
             Figure("failing", "1 where the last commit failed.", self._failure is not None),
             Figure("failed_commits", "Commits that failed.", self._failed_commits, True),
@@ -307,7 +313,13 @@ class SqliteLog:
         while True:
             await asyncio.sleep(TRIM_SECONDS)
             await self.trim()
-            await self._run(self._file.forget_keys)
+            await self._forget_keys()
+
+    async def _forget_keys(self) -> None:
+        """Lets go of the keys whose time is over, in batches between which appends have their turn."""
+        while await self._run(self._file.forget_keys):
+            pass
+        self._keys = await self._run(self._file.count_keys)
 
     async def _run(self, job: Callable[[], Result]) -> Result:
         """What `job` gives, or raises, in the thread."""
@@ -324,9 +336,5 @@ class SqliteLog:
 
 def _held(records: list[Record] | None, after: Position) -> list[Record]:
     if records is None:
-        raise _trimmed(after)
+        raise trimmed(after)
     return records
-
-
-def _trimmed(after: Position) -> TrimmedError:
-    return TrimmedError(f"Events right after {after} are no longer held.")

@@ -8,12 +8,11 @@ import asyncio
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import TypeVar
 
 from adapters.sqlite.problems import translated
+from adapters.sqlite.statements import statement
 from gateway.clock import Clock
 from gateway.errors import LogError
 from gateway.shared import Entry
@@ -54,9 +53,9 @@ class SqliteShared:
         def job() -> int | None:
             if not self._is_expected(key, expected):
                 return None
-            version: int = self._db.execute(_statement("next")).fetchone()[0]
+            version: int = self._db.execute(statement("shared_next")).fetchone()[0]
             until = None if ttl_seconds is None else self._clock.wall_ms() + round(ttl_seconds * 1000)
-            self._db.execute(_statement("put"), (key, value, version, until))
+            self._db.execute(statement("shared_put"), (key, value, version, until))
             return version
 
         return await self._run(lambda: self._together(job))
@@ -65,7 +64,7 @@ class SqliteShared:
         def job() -> bool:
             if self._get(key) is None or not self._is_expected(key, expected):
                 return False
-            self._db.execute(_statement("remove"), (key,))
+            self._db.execute(statement("shared_remove"), (key,))
             return True
 
         return await self._run(lambda: self._together(job))
@@ -75,8 +74,8 @@ class SqliteShared:
         self._db.execute("pragma journal_mode = wal")
         # Synced with every commit: what the log has been given on the strength of it must not be forgotten.
         self._db.execute("pragma synchronous = full")
-        self._db.executescript(_statement("schema"))
-        self._db.execute(_statement("sweep"), (self._clock.wall_ms(),))
+        self._db.executescript(statement("shared_schema"))
+        self._db.execute(statement("shared_sweep"), (self._clock.wall_ms(),))
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
@@ -84,11 +83,11 @@ class SqliteShared:
             connection.close()
 
     def _get(self, key: str) -> Entry | None:
-        row = self._db.execute(_statement("get"), (key, self._clock.wall_ms())).fetchone()
+        row = self._db.execute(statement("shared_get"), (key, self._clock.wall_ms())).fetchone()
         return None if row is None else Entry(*row)
 
     def _version(self, key: str) -> int:
-        row = self._db.execute(_statement("version"), (key, self._clock.wall_ms())).fetchone()
+        row = self._db.execute(statement("shared_version"), (key, self._clock.wall_ms())).fetchone()
         return 0 if row is None else row[0]
 
     def _is_expected(self, key: str, expected: int | None) -> bool:
@@ -123,8 +122,3 @@ class SqliteShared:
                 return job()
 
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
-
-
-@cache
-def _statement(name: str) -> str:
-    return files("adapters.sqlite").joinpath("sql", f"shared_{name}.sql").read_text()

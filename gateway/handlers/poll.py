@@ -113,10 +113,9 @@ class PollHandler:
         tags = _ENTITY_TAG.findall(condition) or [condition]
         for tag in tags:
             check_cursor("If-None-Match", tag)
-        known = [self._history.resolve(tag) for tag in tags]
-        numbers = [number for number in known if isinstance(number, int)]
-        # Of several answers that the client holds, the newest is what it would have to be told anew.
-        return max(numbers) if numbers else await self._arrivals.place(_newest(tags)), True
+        # Of several answers that the client holds, the newest is what it would have to be told anew; also
+        # where this node is yet to reach it.
+        return await self._arrivals.place(_newest(tags, self._history.epoch)), True
 
     def _answer(
         self,
@@ -179,10 +178,11 @@ def _is_to_wait(found: Batch | ResetReason) -> bool:
     return isinstance(found, Batch) and not found.events and not found.more
 
 
-def _newest(tags: list[str]) -> str:
-    """The tag with the highest position; the first where none is a cursor."""
+def _newest(tags: list[str], epoch: str) -> str:
+    """The tag with the highest position, of `epoch` where any is; the first where none is a cursor."""
     cursors = [cursor for tag in tags if (cursor := Cursor.parse(tag)) is not None]
-    return str(max(cursors, key=lambda cursor: cursor.position)) if cursors else tags[0]
+    newest = max(cursors, key=lambda cursor: (cursor.epoch == epoch, cursor.position), default=None)
+    return tags[0] if newest is None else str(newest)
 
 
 def _wait(request: web.Request) -> tuple[float, str | None]:

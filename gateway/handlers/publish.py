@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -27,6 +28,8 @@ from gateway.refusals import REFUSALS
 from gateway.unattended import to_its_end
 
 _MAX_KEY_CHARACTERS = 255
+_NO_TEXT = re.compile("[\ud800-\udfff]")
+"""What stands in a header's text for bytes that are no UTF-8: no server's log can keep it."""
 
 _JSON = "application/json"
 _CLOUDEVENT = "application/cloudevents+json"
@@ -127,10 +130,11 @@ def _idempotency_key(request: web.Request) -> str | None:
     key = request.headers.get("Idempotency-Key")
     if key is None:
         return None
-    if not 1 <= len(key) <= _MAX_KEY_CHARACTERS or has_control_characters(key):
+    is_text = not _NO_TEXT.search(key) and not has_control_characters(key)
+    if not 1 <= len(key) <= _MAX_KEY_CHARACTERS or not is_text:
         raise BadParameter(
             "Idempotency-Key",
-            f"must be 1 to {_MAX_KEY_CHARACTERS} characters, none of them a control character",
+            f"must be 1 to {_MAX_KEY_CHARACTERS} characters in UTF-8, none of them a control character",
         )
     return key
 

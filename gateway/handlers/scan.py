@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from gateway.archive import Archive
 from gateway.arrivals import Place
-from gateway.errors import EpochChanged, TrimmedError
+from gateway.errors import EpochChanged, PlaceLost, TrimmedError
 from gateway.events import ORIGIN, Cursor, Position
 from gateway.history import History, HistoryEntry, ResetReason
 from gateway.selectors import Match, Selector
@@ -57,10 +57,8 @@ class Scanner:
                 place = batch
             if isinstance(place, int):
                 return await self._scan_history(found, place, epoch)
-        except TrimmedError:
-            return "trimmed"
-        except EpochChanged:
-            return "epoch"
+        except PlaceLost as lost:
+            return lost.reason
         return place
 
     async def go_on(

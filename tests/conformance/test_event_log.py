@@ -2,16 +2,16 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import pairwise
 
 import pytest
 
-from gateway.errors import IdempotencyConflict, LogError, TrimmedError
+from gateway.errors import IdempotencyConflict, LogError, TrimmedError, UnknownPosition
 from gateway.events import Event, Position, Record
 from gateway.log import Appended, EventLog
-from tests.conformance.logs import LOGS, LogFactory
+from tests.conformance.logs import EXACT, LOGS, LogFactory
 from tests.support.events import an_event
 from tests.support.loop import let_others_run
 
@@ -33,7 +33,12 @@ EVENTS = [
 
 @pytest.fixture(params=LOGS.values(), ids=LOGS.keys())
 async def make_log(request: pytest.FixtureRequest) -> AsyncIterator[MakeLog]:
-    factory: LogFactory = request.param
+    async with maker_of(request.param) as make:
+        yield make
+
+
+@asynccontextmanager
+async def maker_of(factory: LogFactory) -> AsyncIterator[MakeLog]:
     async with AsyncExitStack() as stack:
 
         async def make(max_events: int) -> EventLog:
@@ -69,6 +74,14 @@ async def follow(log: EventLog, after: Position, count: int) -> list[Record]:
             except LogError:
                 continue
     return records
+
+
+async def first_of_tail(log: EventLog, after: Position) -> list[Record]:
+    """The first batch of a tail; it is not tried again."""
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        async for batch in log.tail(after):
+            return batch
+    raise AssertionError("the tail ended")
 
 
 async def held(log: EventLog) -> list[Record]:
@@ -137,11 +150,70 @@ async def test_a_read_gives_at_most_the_limit_and_goes_on_from_its_last(log: Eve
     assert await log.read(positions[-1], 100) == []
 
 
-async def test_a_read_after_a_position_between_two_events_starts_at_the_later(log: EventLog) -> None:
-    positions = (await log.append(numbered(2))).positions
-    between = Position(positions[0].major, positions[0].minor + 1)
-    if between < positions[1]:
-        assert [record.position for record in await log.read(between, 10)] == positions[1:]
+@pytest.fixture(params=EXACT)
+async def make_exact_log(request: pytest.FixtureRequest) -> AsyncIterator[MakeLog]:
+    async with maker_of(LOGS[request.param]) as make:
+        yield make
+
+
+@pytest.fixture
+async def exact_log(make_exact_log: MakeLog) -> EventLog:
+    return await make_exact_log(10_000)
+
+
+def never_held(positions: Sequence[Position]) -> list[Position]:
+    """Positions beside those that were given, all below the last of them."""
+    beside = {
+        Position(major, minor)
+        for position in positions
+        for major in (position.major - 1, position.major, position.major + 1)
+        for minor in (0, 1, position.minor - 1, position.minor + 1, position.minor + 1000, 2**64 - 1)
+        if major >= 0 and minor >= 0
+    }
+    return sorted(place for place in beside - set(positions) if place < positions[-1])
+
+
+async def given_apart(log: EventLog) -> list[Position]:
+    """The positions of events that were appended apart, and of two that were appended together."""
+    batches = [numbered(1), numbered(2), numbered(1), numbered(1)]
+    return [position for batch in batches for position in (await log.append(batch)).positions]
+
+
+async def test_a_position_that_was_never_held_is_unknown_to_a_read_and_a_tail(exact_log: EventLog) -> None:
+    floor = (await exact_log.bounds()).floor
+    positions = await given_apart(exact_log)
+    places = [place for place in never_held(positions) if place > floor]
+    assert places
+    for place in places:
+        with pytest.raises(UnknownPosition):
+            await exact_log.read(place, 10)
+        with pytest.raises(UnknownPosition):
+            await first_of_tail(exact_log, place)
+
+
+async def test_a_position_below_the_floor_is_trimmed_whether_it_was_held_or_not(
+    make_exact_log: MakeLog,
+) -> None:
+    log = await make_exact_log(5)
+    await trim(log)
+    floor = (await log.bounds()).floor
+    for place in (place for place in never_held([floor]) if place < floor):
+        with pytest.raises(TrimmedError):
+            await log.read(place, 10)
+        with pytest.raises(TrimmedError):
+            await first_of_tail(log, place)
+
+
+async def test_the_floor_and_every_position_that_is_held_can_be_gone_on_from(
+    make_exact_log: MakeLog,
+) -> None:
+    log = await make_exact_log(5)
+    await trim(log)
+    floor = (await log.bounds()).floor
+    positions = [floor, *(record.position for record in await held(log))]
+    for index, position in enumerate(positions[:-1]):
+        assert (await log.read(position, 1))[0].position == positions[index + 1]
+        assert (await follow(log, position, 1))[0].position == positions[index + 1]
 
 
 async def test_reading_twice_gives_the_same(log: EventLog) -> None:

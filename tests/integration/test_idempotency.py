@@ -5,7 +5,9 @@ import asyncio
 import orjson
 import pytest
 
-from tests.support.api import EVENTS, JSON, assert_problem, event, eventually, numbers
+from adapters.memory import MemoryLog
+from gateway.clock import SystemClock
+from tests.support.api import EVENTS, JSON, Client, assert_problem, event, eventually, numbers
 from tests.support.http import connect
 
 
@@ -50,6 +52,26 @@ async def test_requests_with_one_key_at_the_same_time_publish_once(client):
     assert await published(client) == [1]
 
 
+async def test_where_there_is_no_room_for_a_key_the_request_is_503_and_may_come_again(start_gateway):
+    bounds = {"max_events": 100, "max_age_seconds": 1e9, "max_bytes": 10**9}
+    log = MemoryLog(SystemClock(), **bounds, max_key_bytes=1500)
+    client = Client(start_gateway(log=log).port)
+    for number, text in enumerate("ab"):
+        assert (await client.post(event(number), headers=key(text))).status == 201
+
+    refused = await client.post(event(3), headers=key("c"))
+
+    assert_problem(refused, 503)
+    assert refused.json["type"] == "urn:tidegate:problem:no-room-for-key"
+    assert 1 <= int(refused.headers["Retry-After"]) <= 600
+    assert (await client.post(event(0), headers=key("a"))).status == 200
+    assert (await client.post(event(4))).status == 201
+    assert await published(client) == [0, 1, 4]
+    assert await client.metric("tidegate_problems_total", problem="no-room-for-key") == 1
+    assert await client.metric("tidegate_log_keys") == 2
+    assert 800 < await client.metric("tidegate_log_key_bytes") < 1500
+
+
 async def test_a_refused_request_may_be_mended_under_its_key(client):
     refused = await client.post({"eventType": "bye"}, headers=key("a"))
     again = await client.post({"eventType": "bye"}, headers=key("a"))
@@ -72,8 +94,8 @@ async def test_a_publisher_that_vanished_before_its_answer_may_ask_again(client)
     assert await published(client) == [1]
 
 
-@pytest.mark.parametrize("text", ["", "x" * 256, "a\x85b"])
-async def test_a_key_that_is_empty_too_long_or_has_control_characters_is_400(client, text):
+@pytest.mark.parametrize("text", ["", "x" * 256, "a\x85b", "a\udcff"])
+async def test_a_key_that_is_empty_too_long_no_text_or_has_control_characters_is_400(client, text):
     response = await client.post(event(1), headers=key(text))
 
     assert_problem(response, 400)

@@ -8,7 +8,7 @@ import pytest
 from adapters.memory import MemoryLog
 from gateway.clock import SystemClock
 from gateway.events import Position
-from tests.support.api import Client, Stream, event, eventually
+from tests.support.api import POLL, Client, Stream, event, eventually
 from tests.support.events import an_event
 from tests.support.gateway import BOTH_WAYS, GatewayThread, make_settings
 from tests.support.shaky_log import ShakyLog
@@ -263,14 +263,41 @@ async def test_a_cursor_that_this_node_has_yet_to_reach_is_waited_for(gateway, c
     )
 
     poll = asyncio.create_task(client.poll(cursor="e:6-0"))
-    async with client.stream({"lastEventId": "e:99-0"}) as stream:
+    condition = [("If-None-Match", '"f:9-0", "e:5-0", "e:6-0", "e:4-0"')]
+    conditional = asyncio.create_task(client.get(POLL, headers=condition))
+    async with client.stream({"lastEventId": "e:4-1"}) as stream:
         await stream.connected()
         unknown = await stream.next()
     assert not poll.done()
     gateway.call(log.may_tail.set)
 
     assert unknown.data["reason"] == "unknown"
-    assert [one["data"]["n"] for one in (await poll)["events"]] == [7]
+    for answer in (await poll, (await conditional).json):
+        assert [one["data"]["n"] for one in answer["events"]] == [7]
+
+
+@pytest.mark.parametrize("cursor", ["e:900-1", "e:4-1"], ids=["of-the-history", "of-the-log"])
+async def test_a_cursor_that_the_log_never_held_is_unknown_on_every_transport(gateway, client, log, cursor):
+    fill(gateway, log, 1000)
+    await caught_up(client, gateway, 1000)
+
+    polls = [
+        await client.poll(cursor=cursor),
+        await client.poll(cursor=cursor, wait="5"),
+        await client.poll(lastEventId=cursor),
+        (await client.get(POLL, headers=[("If-None-Match", f'"{cursor}"')])).json,
+        (await client.get(POLL, headers=[("Last-Event-ID", cursor)])).json,
+    ]
+    for answer in polls:
+        assert (answer["reset"], answer["events"]) == ({"reason": "unknown"}, [])
+        assert answer["cursor"] == "e:1000-0"
+    for query, headers in (({"lastEventId": cursor}, []), ({}, [("Last-Event-ID", cursor)])):
+        async with client.stream(query, headers=headers) as stream:
+            await stream.connected()
+            reset = await stream.next()
+            assert (reset.event, reset.data["reason"]) == ("reset", "unknown")
+            assert (reset.id, reset.data["cursor"]) == ("e:1000-0", "e:1000-0")
+    assert await client.metric("tidegate_resets_total", reason="unknown") == 7
 
 
 async def test_a_long_poll_that_waited_in_vain_is_given_a_cursor_that_holds(gateway, client, log):
@@ -306,7 +333,7 @@ async def test_while_the_log_is_out_of_reach_the_node_is_not_ready_and_then_catc
 
     assert reasons == ["The log is out of reach: The server is gone."]
     assert seen == [1, 2, 3]
-    assert await client.metric("tidegate_task_failures_total", task="follower") > 0
+    assert await client.metric("tidegate_task_retries_total", task="follower") > 0
 
 
 async def test_a_log_that_starts_over_is_told_to_streams_and_to_polls_that_wait(gateway, client, log):

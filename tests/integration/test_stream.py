@@ -179,15 +179,17 @@ def of_another_epoch(cursor):
     return "elsewhere:" + cursor.partition(":")[2]
 
 
-def ahead_of_the_head(cursor):
-    return cursor.partition("-")[0] + "-99"
+def never_held(cursor):
+    epoch, _, position = cursor.partition(":")
+    major = int(position.partition("-")[0])
+    return f"{epoch}:{major - 1}-99"
 
 
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
         (of_another_epoch, "epoch"),
-        (ahead_of_the_head, "unknown"),
+        (never_held, "unknown"),
         (lambda cursor: "1732125600123", "unknown"),
         (lambda cursor: cursor + " ", "unknown"),
         (lambda cursor: cursor.replace("-0", "-18446744073709551616"), "unknown"),

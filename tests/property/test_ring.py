@@ -5,8 +5,10 @@ from typing import NamedTuple
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.events import ORIGIN, Position
+from gateway.events import ORIGIN, Position, Record
+from gateway.history import History
 from gateway.ring import Ring
+from tests.support.events import an_event
 
 
 class Item(NamedTuple):
@@ -87,4 +89,41 @@ def check_places(ring: Ring[Item], items: list[Item], floor: int) -> None:
             assert ring.position_of(number) == item.position
             came = [index for index, other in enumerate(items, 1) if other.at <= item.at]
             assert ring.number_at_time(item.at) == max(floor, came[-1])
+            before = [index for index, other in enumerate(items, 1) if other.at < item.at]
+            assert ring.number_before_time(item.at) == max([floor, *before[-1:]])
     assert ring.number_at(ORIGIN) == (0 if floor == 0 else None)
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 3), st.integers(0, 3)), max_size=20),
+    st.integers(1, 5),
+    st.lists(st.integers(0, 20)),
+    st.integers(0, 3),
+)
+def test_only_a_position_that_is_held_or_the_floor_has_a_number(
+    steps: list[tuple[int, int]], max_entries: int, trims: list[int], start: int
+) -> None:
+    """Whatever was appended and trimmed: of all positions around, only those that were given count."""
+    history = History(max_events=max_entries, max_age_seconds=1e9, max_bytes=10**9, id_aliases={})
+    history.open("e", Position(start, start))
+    given_out = [history.head_position]
+    for index, (major, minor) in enumerate(steps):
+        last = history.head_position
+        # Sometimes the next minor, sometimes a later major with a lower one.
+        position = Position(last.major, last.minor + major) if minor else Position(last.major + major, 0)
+        history.append(Record(position, an_event()), 0.0)
+        given_out.append(position)
+        if index in trims:
+            history.trim(0.0, history.head)
+    head, floor = history.head_position, history.floor_position
+    numbers = {position: number for number, position in enumerate(given_out) if position >= floor}
+    for major in range(head.major + 3):
+        for minor in range(max(position.minor for position in given_out) + 3):
+            position = Position(major, minor)
+            number = numbers.get(position)
+            resolved = history.resolve(f"e:{position}")
+            assert history.number_at(position) == number
+            if number is not None:
+                assert resolved == number
+            else:
+                assert resolved == ("trimmed" if position < floor else "unknown")

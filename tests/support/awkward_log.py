@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 
-from gateway.errors import LogError, TrimmedError
+from gateway.errors import LogError
 from gateway.events import ORIGIN, Event, Position, Record
-from gateway.log import Appended, Bounds
+from gateway.log import Appended, Bounds, trimmed, unknown
 from gateway.once import Once
 from tests.support.clock import ManualClock
 
@@ -64,11 +64,17 @@ class AwkwardLog:
 
     async def read(self, after: Position, limit: int) -> list[Record]:
         await asyncio.sleep(0)
+        self._check_place(after)
         return self._after(after)[:limit]
+
+    def _check_place(self, after: Position) -> None:
+        held = {self._floor, *(record.position for record in self._records)}
+        if self._floor < after < self._head and after not in held:
+            raise unknown(after)
 
     def _after(self, after: Position) -> list[Record]:
         if after < self._floor:
-            raise TrimmedError(f"Events right after {after} are no longer held.")
+            raise trimmed(after)
         return [record for record in self._records if record.position > after]
 
     async def latest(self, limit: int, before: Position | None = None) -> list[Record]:
@@ -80,6 +86,7 @@ class AwkwardLog:
         return Bounds(self._floor, self._head)
 
     async def tail(self, after: Position) -> AsyncIterator[list[Record]]:
+        self._check_place(after)
         while not self._is_closed:
             async with self._changed:
                 while not self._after(after) and not self._is_closed:

@@ -4,16 +4,16 @@ import asyncio
 from bisect import bisect_left, bisect_right
 from collections.abc import AsyncIterator, Sequence
 
-from gateway.errors import EpochChanged, LogError, TrimmedError
+from gateway.errors import EpochChanged, LogError
 from gateway.events import ORIGIN, Event, Position, Record
-from gateway.log import Appended, Bounds
+from gateway.log import Appended, Bounds, trimmed, unknown
 
 
 class ShakyLog:
     """An EventLog that holds everything until it is told otherwise. Its N-th event has the position `N-0`.
 
-    `reads` counts the calls of `read`, `looks` those of `latest`. While `may_read` is not set, reads wait,
-    and tails while `may_tail` is not.
+    `reads` counts the calls of `read`, `looks` those of `latest`, `asked` those of `bounds`. While `may_read`
+    is not set, reads wait, bounds while `may_tell` is not, and tails while `may_tail` is not.
     """
 
     def __init__(self) -> None:
@@ -22,7 +22,9 @@ class ShakyLog:
         self._floor = self._head = ORIGIN
         self._wakers: set[asyncio.Event] = set()
         self._is_lost = self._is_closed = False
-        self.reads = self.looks = 0
+        self.reads = self.looks = self.asked = 0
+        self.may_tell = asyncio.Event()
+        self.may_tell.set()
         self.may_read = asyncio.Event()
         self.may_read.set()
         self.may_tail = asyncio.Event()
@@ -101,6 +103,8 @@ class ShakyLog:
         return self._records[:end][-limit:]
 
     async def bounds(self) -> Bounds:
+        self.asked += 1
+        await self.may_tell.wait()
         await asyncio.sleep(0)
         self._check()
         return Bounds(self._floor, self._head)
@@ -131,6 +135,8 @@ class ShakyLog:
         if epoch != self._epoch:
             raise EpochChanged("The log has started over.")
         if after < self._floor:
-            raise TrimmedError(f"Events right after {after} are no longer held.")
+            raise trimmed(after)
         start = bisect_right(self._records, after, key=lambda record: record.position)
+        if self._floor < after < self._head and self._records[start - 1].position != after:
+            raise unknown(after)
         return self._records[start : start + limit]

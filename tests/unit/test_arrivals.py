@@ -5,11 +5,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gateway import arrivals as arrivals_module
 from gateway.archive import BOUNDS_SECONDS, Archive
 from gateway.arrivals import Arrivals
-from gateway.errors import LogError
-from gateway.events import Position
+from gateway.errors import LogError, UnknownPosition
+from gateway.events import Cursor, Position, Record
 from gateway.follower import Follower
 from gateway.history import History
 from gateway.hub import Hub, HubTiming
@@ -31,9 +30,9 @@ class Bench:
         self.log.trim_to(Position(5, 0))
         self.history = History(max_events=10, max_age_seconds=1e9, max_bytes=10**9, id_aliases={})
         timing = HubTiming(heartbeat_seconds=15.0, coalesce_seconds=0.0, stall_seconds=30.0, retry_ms=2000)
-        hub = Hub(self.history, scheduler, scheduler.clock, timing, fan_in=50)
+        self.hub = Hub(self.history, scheduler, scheduler.clock, timing, fan_in=50)
         self.archive = Archive(self.log, self.history, scheduler.clock)
-        self.follower = Follower(self.log, self.history, hub, scheduler.clock)
+        self.follower = Follower(self.log, self.history, self.hub, scheduler.clock)
         self.arrivals = Arrivals(self.history, self.archive, self.follower)
 
 
@@ -57,7 +56,6 @@ async def bench(scheduler: ManualScheduler) -> AsyncIterator[Bench]:
         ("e:19-0", Position(19, 0)),
         ("e:5-0", Position(5, 0)),
         ("e:4-0", "trimmed"),
-        ("e:31-0", "unknown"),
         ("f:20-0", "epoch"),
         ("nonsense", "unknown"),
         ("earliest", 0),
@@ -65,6 +63,21 @@ async def bench(scheduler: ManualScheduler) -> AsyncIterator[Bench]:
 )
 async def test_a_cursor_has_its_place(bench: Bench, cursor: str, place: object) -> None:
     assert await bench.arrivals.place(cursor) == place
+
+
+@pytest.mark.parametrize(("before", "place"), [("e:30-0", "e:29-1"), ("e:25-0", "e:20-1")])
+async def test_a_cursor_that_the_history_never_held_is_unknown(bench: Bench, before: str, place: str) -> None:
+    assert isinstance(await bench.arrivals.place(before), int)
+    assert await bench.arrivals.place(place) == "unknown"
+
+
+async def test_a_position_that_the_log_never_held_is_unknown_to_whoever_reads_on(bench: Bench) -> None:
+    for _ in range(2):
+        # The second time it lies within what was read before.
+        with pytest.raises(UnknownPosition):
+            await bench.archive.after(Position(9, 1))
+        assert (await bench.archive.after(Position(6, 0)))[0].after == Position(6, 0)
+    assert bench.log.reads == 2
 
 
 async def test_a_start_in_the_log_is_below_every_floor(bench: Bench) -> None:
@@ -98,19 +111,94 @@ async def test_a_cursor_of_the_epoch_that_the_log_has_come_to_is_waited_for(benc
     assert await place == bench.history.head
 
 
-async def test_the_wait_is_bounded(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(arrivals_module, "CATCH_UP_SECONDS", 0.0)
+async def test_a_cursor_that_the_log_shows_later_is_waited_for(bench: Bench) -> None:
+    # As on Postgres, where an older transaction is open when the event is appended.
+    place = asyncio.create_task(bench.arrivals.place("e:31-0"))
+    await until(lambda: bench.log.asked > 1, "the log was asked for its head")
+    await let_others_run()
+    assert not place.done()
+    bench.log.put_events(an_event())
+    assert await place == 11
+
+
+async def test_a_cursor_of_a_history_that_is_over_is_waited_for_no_longer(bench: Bench) -> None:
+    place = asyncio.create_task(bench.arrivals.place("e:31-0"))
+    await until(lambda: bench.log.asked > 1, "the log was asked for its head")
+    await let_others_run()
+    bench.log.start_over("f")
+    bench.log.put_events(an_event())
+    await until(lambda: bench.scheduler.run_ready() >= 0 and place.done(), "the history started over")
+    assert await place == "epoch"
+
+
+async def test_a_cursor_that_was_waited_for_and_passed_over_is_unknown(bench: Bench) -> None:
+    place = asyncio.create_task(bench.arrivals.place("e:31-0"))
+    await until(lambda: bench.log.asked > 1, "the log was asked for its head")
+    bench.log.put(Record(Position(32, 0), an_event()))
+    assert await place == "unknown"
+
+
+async def test_a_cursor_that_the_history_reaches_while_the_log_is_asked_is_not_waited_for(
+    bench: Bench,
+) -> None:
+    bench.log.may_tell.clear()
+    place = asyncio.create_task(bench.arrivals.place("e:31-0"))
+    await let_others_run()
+    bench.log.put_events(an_event())
+    await until(lambda: bench.history.head == 11, "the history has it")
+    bench.log.may_tell.set()
+    assert await place == 11
+
+
+async def test_a_cursor_that_does_not_come_in_time_is_unknown(bench: Bench) -> None:
+    assert await impatient(bench).place("e:31-0") == "unknown"
+    assert await impatient(bench).place_or_reset("e:31-0") == "unknown"
+
+
+async def test_a_node_that_lags_behind_the_cursor_takes_no_poll_back(bench: Bench) -> None:
     bench.log.may_tail.clear()
     bench.log.put_events(an_event())
-    assert await bench.arrivals.place("e:31-0") == "unknown"
     with pytest.raises(LogError):
-        await bench.arrivals.place("e:19-0")
+        await impatient(bench).place("e:31-0")
+    assert await impatient(bench).place_or_reset("e:31-0") == "unknown"
+
+
+@pytest.mark.parametrize("cursor", ["e:19-0", "e:31-0"])
+async def test_a_log_that_does_not_answer_is_out_of_reach(bench: Bench, cursor: str) -> None:
+    bench.log.may_tell.clear()
+    hurried = Arrivals(bench.history, bench.archive, bench.follower, catch_up_seconds=0.0)
+    with pytest.raises(LogError):
+        await hurried.place(cursor)
+    assert await hurried.place_or_reset(cursor) in ("trimmed", "unknown")
+
+
+async def test_a_log_that_was_lost_while_a_cursor_was_waited_for_is_out_of_reach(bench: Bench) -> None:
+    bench.follower.trouble = "The log is out of reach."
+    with pytest.raises(LogError):
+        await impatient(bench).place("e:31-0")
+    assert await impatient(bench).place_or_reset("e:31-0") == "unknown"
+
+
+class _Impatient(Follower):
+    """One whose callers' time is over as soon as there is nothing left but to wait."""
+
+    async def reached(self, cursor: Cursor) -> None:
+        if not self._has_reached(cursor):
+            raise TimeoutError
+
+
+def impatient(bench: Bench) -> Arrivals:
+    """Its time is over when the log does not answer at once, or the history lacks the cursor then."""
+    follower = _Impatient(bench.log, bench.history, bench.hub, bench.scheduler.clock)
+    follower.trouble = bench.follower.trouble
+    return Arrivals(bench.history, bench.archive, follower)
 
 
 async def test_while_the_log_is_out_of_reach_a_poll_is_told_so_and_a_stream_is_reset(bench: Bench) -> None:
     bench.log.lose()
-    with pytest.raises(LogError):
-        await bench.arrivals.place("e:19-0")
+    for cursor in ("e:19-0", "e:31-0"):
+        with pytest.raises(LogError):
+            await bench.arrivals.place(cursor)
     assert await bench.arrivals.place_or_reset("e:19-0") == "trimmed"
     assert await bench.arrivals.place_or_reset("e:20-0") == 0
 

@@ -9,7 +9,7 @@ import pytest
 from adapters.memory import MemoryLog
 from gateway import flushes as flushes_module
 from gateway.errors import LogError
-from gateway.events import Position, Record
+from gateway.events import Cursor, Position, Record
 from gateway.follower import WARMING, Follower
 from gateway.group import Delivery
 from gateway.hints import HintTiming
@@ -353,13 +353,21 @@ async def test_while_the_log_is_still_out_of_reach_it_does_not_seem_to_follow(
     await shaky.close()
 
 
-async def test_it_tells_who_waits_that_the_history_has_grown(lasting: Node, shaky: ShakyLog) -> None:
+async def test_it_tells_who_waits_that_the_history_has_come_so_far(lasting: Node, shaky: ShakyLog) -> None:
     task = await lasting.start()
     await run_until(lasting, task, Position(0, 0))
-    waiting = [asyncio.create_task(lasting.follower.progress()) for _ in range(2)]
+    first, second, third = (
+        asyncio.create_task(lasting.follower.reached(Cursor("e", Position(major, minor))))
+        for major, minor in ((1, 0), (1, 1), (2, 1))
+    )
     await let_others_run()
-    assert not any(one.done() for one in waiting)
     shaky.put_events(an_event())
-    await asyncio.gather(*waiting)
-    assert lasting.history.head_position == Position(1, 0)
+    await first
+    assert not second.done()
+    shaky.put_events(an_event())
+    await second
+    assert not third.done()
+    shaky.put_events(an_event())
+    await third
+    await lasting.follower.reached(Cursor("e", Position(3, 0)))
     await end(lasting, task)

@@ -130,8 +130,17 @@ def test_before_anything_was_trimmed_the_origin_is_honoured() -> None:
     assert history_of(3).resolve("e:0-0") == 0
 
 
-def test_a_cursor_between_two_entries_continues_after_the_earlier() -> None:
-    assert history_of(3).resolve("e:2-7") == 2
+def test_a_cursor_between_two_entries_is_unknown() -> None:
+    assert history_of(3).resolve("e:2-7") == "unknown"
+    assert history_of(3).resolve("e:0-1") == "unknown"
+
+
+def test_an_entry_knows_the_position_before_it() -> None:
+    history = history_of(0)
+    history.open("e", Position(7, 7))
+    history.append(a_record(9), 0.0)
+    history.append(a_record(11), 0.0)
+    assert [entry.after for entry in entries_of(history)] == [Position(7, 7), Position(9, 0)]
 
 
 @pytest.mark.parametrize("text", ["f:1-0", "f:99-0", "e2:1-0"])

@@ -337,6 +337,18 @@ def test_a_heartbeat_while_a_hint_waits_whose_change_was_trimmed_leads_to_a_rese
     assert resumed.frames("reset") or "1" in hinted(resumed)
 
 
+def test_the_cursor_of_a_hint_whose_change_was_trimmed_is_a_position_that_the_log_gave(
+    scheduler: ManualScheduler,
+) -> None:
+    node = Node(scheduler, max_events=50)
+    node.publish(an_event(None), an_event(None))
+    reader = connect(node, "only", timing=HintTiming(debounce_ms=60_000, max_wait_ms=60_000))
+    for _ in range(300):
+        node.publish(an_event("order:1"))
+        node.pause()
+    assert {frame.id for frame in reader.frames("heartbeat")} == {"e:2-0"}
+
+
 def test_who_has_all_its_hints_is_not_reset_for_a_hint_that_others_wait_for(
     scheduler: ManualScheduler,
 ) -> None:

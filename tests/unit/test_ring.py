@@ -1,5 +1,7 @@
 """The bounded run of entries: by count, by age, by bytes; and exactly what was trimmed."""
 
+import tracemalloc
+import weakref
 from typing import NamedTuple
 
 import pytest
@@ -123,13 +125,13 @@ def test_the_last_trimmed_position_can_be_resumed_from_and_the_one_before_can_no
     assert ring.number_at(Position(50, 0)) is None
 
 
-def test_a_position_between_two_entries_continues_after_the_earlier() -> None:
+def test_a_position_that_the_ring_never_held_has_no_number() -> None:
     ring = ring_of(10, max_entries=4)
     ring.trim(0.0, 10)
-    assert ring.number_at(Position(65, 0)) == 6
-    assert ring.number_at(Position(70, 1)) == 7
+    assert ring.number_at(Position(70, 0)) == 7
     assert ring.number_at(Position(100, 0)) == 10
-    assert ring.number_at(Position(10**9, 0)) == 10
+    for major, minor in ((65, 0), (70, 1), (69, 2**64 - 1), (100, 1), (10**9, 0)):
+        assert ring.number_at(Position(major, minor)) is None
 
 
 def test_a_time_finds_the_last_entry_that_had_come_by_then() -> None:
@@ -139,6 +141,52 @@ def test_a_time_finds_the_last_entry_that_had_come_by_then() -> None:
     assert ring.number_at_time(8.5) == 8
     assert ring.number_at_time(99.0) == 10
     assert ring.number_at_time(1.0) == 6, "before all that is held: the floor"
+
+
+def test_what_came_at_a_time_had_not_come_before_it() -> None:
+    ring = ring_of(10, max_entries=4)
+    ring.append(Item(Position(110, 0), 1, 10.0))
+    ring.trim(0.0, 11)
+    assert ring.number_before_time(10.0) == 9, "10 and 11 came at that time"
+    assert ring.number_at_time(10.0) == 11
+    assert ring.number_before_time(10.5) == 11
+    assert ring.number_before_time(8.0) == 7, "7 is the floor"
+    assert ring.number_before_time(1.0) == 7
+
+
+def test_what_was_trimmed_is_freed_at_once() -> None:
+    ring: Ring[_Weighed] = Ring(max_entries=10, max_age_seconds=1e9, max_bytes=10**9)
+    seen: list[weakref.ref[_Weighed]] = []
+    for number in range(1, 301):
+        item = _Weighed(Position(number, 0))
+        seen.append(weakref.ref(item))
+        ring.append(item)
+        del item
+        ring.trim(0.0, number)
+        assert sum(ref() is not None for ref in seen) == min(number, 10)
+
+
+def test_what_was_trimmed_leaves_no_place_behind() -> None:
+    ring = ring_of(0, max_entries=10)
+    tracemalloc.start()
+    try:
+        for number in range(1, 30_001):
+            ring.append(Item(Position(number, 0)))
+            ring.trim(0.0, number)
+        kept_bytes, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # A place takes 8 bytes: all of them would be 240,000.
+    assert kept_bytes < 50_000
+
+
+class _Weighed:
+    """An entry of which can be told whether it is still in memory."""
+
+    def __init__(self, position: Position) -> None:
+        self.position = position
+        self.size = 1
+        self.at = 0.0
 
 
 def test_every_number_from_floor_to_head_has_its_position() -> None:

@@ -1,6 +1,7 @@
 """adapters/sqlite: what is said, and what stays true, where the file can't be used."""
 
 import asyncio
+import errno
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from adapters.sqlite.file import connect
-from gateway.errors import LogError
+from gateway.errors import LogError, NoRoomForKey
 from gateway.events import ORIGIN, Position
 from gateway.log import Appended, Bounds
 from tests.support.events import an_event
@@ -176,6 +177,49 @@ async def test_all_that_share_a_commit_hear_that_it_failed(path: Path) -> None:
         assert all(isinstance(outcome, Appended | LogError) for outcome in outcomes)
         assert len(acknowledged) < 20
         assert [record.position for record in await everything(log)] == acknowledged
+
+
+async def test_a_key_whose_append_failed_is_new_and_takes_no_room(path: Path) -> None:
+    disk = Disk()
+    large = [an_event(data={"x": "y" * 60_000})]
+    async with opened(path, connect=disk.connect, max_keys=2) as log:
+        disk.allow(20)
+        for _ in range(5):
+            with pytest.raises(LogError, match="disk is full"):
+                await log.append_once(large, "a", b"digest")
+        disk.allow(10_000)
+        for key in ("a", "b"):
+            assert not (await log.append_once(large, key, b"digest")).replayed
+        with pytest.raises(NoRoomForKey):
+            await log.append_once(large, "c", b"digest")
+        assert len(await everything(log)) == 2
+
+
+@pytest.mark.parametrize(
+    ("number", "sentence"),
+    [(errno.ENOSPC, FULL), (errno.EIO, "The log's file can't be used: Input/output error.")],
+)
+async def test_a_mark_that_can_not_be_written_fails_the_append_and_a_retry_is_answered(
+    path: Path, monkeypatch: pytest.MonkeyPatch, number: int, sentence: str
+) -> None:
+    def fail(*_: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    async with opened(path) as log:
+        await log.append(numbered(1))
+        with monkeypatch.context() as broken:
+            broken.setattr(os, "pwrite", fail)
+            with pytest.raises(LogError) as failure:
+                await log.append_once(numbered(2, 1), "a", b"digest")
+            assert failure.value.detail == sentence
+        again = await log.append_once(numbered(2, 1), "a", b"digest")
+        held = [record.position for record in await everything(log)]
+        assert (again.replayed, again.positions) == (True, held[1:])
+        assert len(held) == 3
+        epoch = log.epoch
+    async with opened(path) as log:
+        assert log.epoch == epoch
+        assert [record.position for record in await everything(log)] == held
 
 
 @contextmanager

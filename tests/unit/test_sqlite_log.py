@@ -1,10 +1,11 @@
 """adapters/sqlite: what the SQLite log promises beyond every log (tests/conformance)."""
 
 import asyncio
+import os
 import shutil
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, closing
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,9 @@ import pytest
 
 from adapters.sqlite import SqliteLog
 from adapters.sqlite.file import TRIM_BATCH, connect
-from gateway.errors import IdempotencyConflict, LogError, TrimmedError
+from gateway.errors import IdempotencyConflict, LogError, NoRoomForKey, TrimmedError, UnknownPosition
 from gateway.events import ORIGIN, Position, Record
-from gateway.log import ONCE_SECONDS, Bounds
+from gateway.log import ONCE_SECONDS, Appended, Bounds
 from tests.support.clock import ManualClock
 from tests.support.loop import let_others_run
 from tests.support.sqlite import everything, make_log, mark_of, numbered, opened, refusal
@@ -56,6 +57,33 @@ async def tailing(log: SqliteLog, after: Position) -> AsyncIterator[AsyncIterato
 
 def remove(path: Path) -> None:
     path.unlink()
+
+
+class CommitWithoutMark:
+    """Connects to the log's file; while it is `armed`, the mark is away once a transaction is committed."""
+
+    def __init__(self, path: Path) -> None:
+        self._mark = mark_of(path)
+        self._elsewhere = path.with_name("elsewhere")
+        self._is_armed = False
+
+    def __call__(self, path: Path) -> sqlite3.Connection:
+        connection = connect(path)
+        connection.set_trace_callback(self._at)
+        return connection
+
+    def _at(self, statement: str) -> None:
+        if self._is_armed and statement == "commit":
+            self._mark.rename(self._elsewhere)
+
+    @contextmanager
+    def armed(self) -> Iterator[None]:
+        self._is_armed = True
+        try:
+            yield
+        finally:
+            self._is_armed = False
+            self._elsewhere.rename(self._mark)
 
 
 async def test_what_was_appended_is_there_after_a_restart(open_log: Open) -> None:
@@ -133,6 +161,46 @@ async def test_a_file_copied_back_from_before_is_a_new_epoch_with_its_events(
     after = log.epoch
     await log.close()
     assert (await open_log()).epoch == after
+
+
+async def test_after_a_whole_disk_was_put_back_the_position_of_a_lost_event_is_unknown(
+    open_log: Open, path: Path, tmp_path: Path, clock: ManualClock
+) -> None:
+    log = await open_log()
+    kept = (await log.append(numbered(2))).positions
+    await log.close()
+    for file in (path, mark_of(path)):
+        shutil.copy(file, file.with_name(f"{file.name}.old"))
+    log = await open_log()
+    clock.advance(1)
+    lost = (await log.append(numbered(3, 2))).positions
+    await log.close()
+    for file in (path, mark_of(path)):
+        shutil.copy(file.with_name(f"{file.name}.old"), file)
+    clock.advance(1)
+
+    log = await open_log()
+    new = (await log.append(numbered(2, 5))).positions
+
+    for position in lost:
+        with pytest.raises(UnknownPosition):
+            await log.read(position, 10)
+    assert [record.position for record in await log.read(kept[-1], 10)] == new
+
+
+async def test_the_mark_outlives_a_power_failure_from_the_start_on(
+    open_log: Open, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    sync = os.fsync
+
+    def noted(descriptor: int) -> None:
+        synced.append(os.fstat(descriptor).st_ino)
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    await open_log()
+    assert {mark_of(path).stat().st_ino, path.parent.stat().st_ino} <= set(synced)
 
 
 async def test_a_copy_that_lacks_nothing_goes_on_in_its_epoch(
@@ -282,30 +350,16 @@ async def test_a_tail_that_still_reads_old_events_holds_no_append_up(open_log: O
 async def test_an_append_that_failed_after_its_commit_is_given_out_once_and_in_order(
     open_log: Open, path: Path
 ) -> None:
-    mark, elsewhere = mark_of(path), path.with_name("elsewhere")
-    is_armed = False
-
-    def at_commit(statement: str) -> None:
-        if is_armed and statement == "commit":
-            mark.rename(elsewhere)
-
-    def traced(path: Path) -> sqlite3.Connection:
-        connection = connect(path)
-        connection.set_trace_callback(at_commit)
-        return connection
-
-    log = await open_log(connect=traced)
+    connect_to = CommitWithoutMark(path)
+    log = await open_log(connect=connect_to)
     async with tailing(log, ORIGIN) as tail:
         first = asyncio.ensure_future(anext(tail))
         await let_others_run()
         await log.append(numbered(2))
         given = await first
         await log.append(numbered(1, 2))
-        is_armed = True
-        with pytest.raises(LogError):
+        with connect_to.armed(), pytest.raises(LogError):
             await log.append(numbered(3, 3))
-        is_armed = False
-        elsewhere.rename(mark)
         await log.append(numbered(1, 6))
         held = await everything(log)
         async with asyncio.timeout(DEADLINE_SECONDS):
@@ -343,11 +397,12 @@ async def test_the_newest_are_given_up_to_the_limit(open_log: Open) -> None:
 
 async def test_a_position_of_any_size_can_be_asked_for(open_log: Open) -> None:
     log = await open_log()
-    positions = (await log.append(numbered(2))).positions
+    positions = (await log.append(numbered(1))).positions
     largest = 2**64 - 1
 
     assert await log.read(Position(largest, largest), 10) == []
-    assert len(await log.read(Position(positions[0].major - 1, largest), 10)) == 2
+    with pytest.raises(UnknownPosition):
+        await log.read(Position(positions[0].major - 1, largest), 10)
 
 
 async def test_a_second_opening_is_refused_and_hinders_nobody(open_log: Open, path: Path) -> None:
@@ -387,6 +442,137 @@ async def test_a_key_is_known_after_a_restart_for_as_long_as_it_is_promised(
 
     assert repeated == first._replace(replayed=True)
     assert len(await everything(again)) == 3
+
+
+async def test_no_number_of_other_keys_pushes_one_out_also_over_a_restart(open_log: Open) -> None:
+    log = await open_log()
+    first = await log.append_once(numbered(2), "key", b"digest")
+    for start in range(0, 12_000, 3000):
+        await asyncio.gather(
+            *(log.append_once(numbered(1), f"{number}", b"d") for number in range(start, start + 3000))
+        )
+    assert await log.append_once(numbered(2), "key", b"digest") == first._replace(replayed=True)
+    await log.close()
+    log = await open_log()
+    assert await log.append_once(numbered(2), "key", b"digest") == first._replace(replayed=True)
+    assert {figure.name: figure.value for figure in log.figures()}["keys"] == 12_001
+
+
+async def test_where_the_file_has_no_room_for_a_key_it_is_refused_and_all_else_goes_on(
+    open_log: Open, clock: ManualClock
+) -> None:
+    log = await open_log(max_keys=3)
+    for key in ("a", "b"):
+        await log.append_once(numbered(1), key, b"digest")
+        clock.advance(100.0)
+
+    third, repeated, refused, plain = await asyncio.gather(
+        log.append_once(numbered(1), "c", b"digest"),
+        log.append_once(numbered(1), "a", b"digest"),
+        log.append_once(numbered(1), "d", b"digest"),
+        log.append(numbered(1)),
+        return_exceptions=True,
+    )
+
+    assert isinstance(third, Appended)
+    assert isinstance(repeated, Appended)
+    assert isinstance(plain, Appended)
+    assert (third.replayed, repeated.replayed) == (False, True)
+    assert isinstance(refused, NoRoomForKey)
+    assert refused.headers["Retry-After"] == "400"
+    assert len(await everything(log)) == 4
+    clock.advance(400.001)
+    assert not (await log.append_once(numbered(1), "d", b"digest")).replayed
+    assert (await log.append_once(numbered(1), "b", b"digest")).replayed
+
+
+async def test_a_key_whose_append_failed_after_its_commit_is_known(open_log: Open, path: Path) -> None:
+    connect_to = CommitWithoutMark(path)
+    log = await open_log(connect=connect_to)
+    with connect_to.armed(), pytest.raises(LogError):
+        await log.append_once(numbered(3), "key", b"digest")
+
+    again = await log.append_once(numbered(3), "key", b"digest")
+
+    held = [record.position for record in await everything(log)]
+    assert (again.replayed, again.positions) == (True, held)
+    assert len(held) == 3
+
+
+async def test_a_clock_that_is_set_makes_no_key_older_or_immortal(open_log: Open, clock: ManualClock) -> None:
+    log = await open_log()
+    wall_ms = clock.wall_ms()
+    await log.append_once(numbered(1), "a", b"digest")
+    for jump in (3_600_000, -3_600_000):
+        clock.set_wall_ms(wall_ms + jump)
+        assert (await log.append_once(numbered(1), "a", b"digest")).replayed
+        assert not (await log.append_once(numbered(1), f"{jump}", b"digest")).replayed
+    await log.close()
+
+    # Set back over the restart: the key is kept a little longer, and not for the hour.
+    log = await open_log()
+    assert (await log.append_once(numbered(1), "a", b"digest")).replayed
+    clock.advance(ONCE_SECONDS + 1)
+    assert not (await log.append_once(numbered(1), "a", b"digest")).replayed
+
+
+async def test_a_file_without_the_index_of_its_keys_gets_one(open_log: Open, path: Path) -> None:
+    log = await open_log()
+    await log.append_once(numbered(1), "a", b"digest")
+    await log.close()
+    with closing(connect(path)) as connection:
+        connection.execute("drop index once_at")
+    assert (await (await open_log()).append_once(numbered(1), "a", b"digest")).replayed
+    with closing(connect(path)) as connection:
+        assert connection.execute("select count(*) from pragma_index_list('once')").fetchone() == (2,)
+
+
+async def test_a_retry_after_a_backup_without_its_events_is_a_new_request(
+    open_log: Open, path: Path, tmp_path: Path
+) -> None:
+    log = await open_log()
+    kept = await log.append_once(numbered(1), "kept", b"digest")
+    await log.close()
+    shutil.copy(path, tmp_path / "backup")
+    log = await open_log()
+    lost = await log.append_once(numbered(1, 1), "lost", b"digest")
+    await log.close()
+    shutil.copy(tmp_path / "backup", path)
+
+    log = await open_log()
+    again = await log.append_once(numbered(1, 1), "lost", b"digest")
+
+    assert (again.replayed, again.epoch) == (False, log.epoch)
+    assert log.epoch != lost.epoch
+    # What the file holds is not published again: it stands in the new epoch now.
+    repeated = await log.append_once(numbered(1), "kept", b"digest")
+    assert repeated == Appended(log.epoch, kept.positions, replayed=True)
+    assert [record.event.entity_id for record in await everything(log)] == ["0", "1"]
+
+
+async def test_a_key_whose_time_is_over_is_new_also_while_it_is_still_there(
+    open_log: Open, clock: ManualClock
+) -> None:
+    log = await open_log(max_keys=2500)
+    await asyncio.gather(*(log.append_once(numbered(1), f"{n}", b"d") for n in range(2500)))
+    clock.advance(ONCE_SECONDS + 1)
+    for _ in range(2):
+        assert not (await log.append_once(numbered(1), "2499", b"another")).replayed
+        clock.advance(ONCE_SECONDS + 1)
+    await asyncio.gather(*(log.append_once(numbered(1), f"new {n}", b"d") for n in range(2500)))
+    with pytest.raises(NoRoomForKey):
+        await log.append_once(numbered(1), "one more", b"d")
+
+
+async def test_keys_whose_time_is_over_are_let_go_of_in_batches(open_log: Open, clock: ManualClock) -> None:
+    log = await open_log()
+    await asyncio.gather(*(log.append_once(numbered(1), f"{n}", b"d") for n in range(2500)))
+    await log.close()
+    clock.advance(ONCE_SECONDS + 1)
+
+    log = await open_log()
+
+    assert {figure.name: figure.value for figure in log.figures()}["keys"] == 0
 
 
 async def test_a_key_is_forgotten_after_its_time(open_log: Open, clock: ManualClock) -> None:

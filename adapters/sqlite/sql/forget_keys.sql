@@ -1,2 +1,2 @@
 delete from once
-where at_ms < ? or rowid not in (select rowid from once order by at_ms desc limit ?);
+where rowid in (select rowid from once where at_ms < ? order by at_ms limit ?);

@@ -1,1 +1,1 @@
-insert or replace into once (key, digest, major, minor, count, at_ms) values (?, ?, ?, ?, ?, ?);
+insert into once (key, digest, major, minor, count, at_ms) values (?, ?, ?, ?, ?, ?);

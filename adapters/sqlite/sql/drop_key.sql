@@ -1,0 +1,1 @@
+delete from once where key = ?;

@@ -1,0 +1,1 @@
+select digest, major, minor, count from once where key = ? and at_ms >= ?;

@@ -1,0 +1,1 @@
+select min(at_ms) from once;

@@ -1,0 +1,100 @@
+"""The publishing handler beside a log that takes its time."""
+
+import asyncio
+import gc
+from collections.abc import Sequence
+from unittest.mock import Mock
+
+import orjson
+import pytest
+from aiohttp import StreamReader, web
+from aiohttp.test_utils import make_mocked_request
+
+from gateway.errors import LogError
+from gateway.events import Event
+from gateway.handlers.publish import PublishHandler, PublishLimits
+from gateway.log import Appended
+from gateway.refusals import REFUSALS, Refusals
+from tests.support.clock import ManualClock
+from tests.support.loop import let_others_run
+from tests.support.scheduler import ManualScheduler
+from tests.support.shaky_log import ShakyLog
+
+LIMITS = PublishLimits(max_event_bytes=1000, max_request_bytes=10_000, max_batch=10, body_seconds=10.0)
+
+
+class SlowLog(ShakyLog):
+    """Appends once it `may_append`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_append = asyncio.Event()
+
+    async def append(self, events: Sequence[Event]) -> Appended:
+        await self.may_append.wait()
+        return await super().append(events)
+
+    async def append_once(self, events: Sequence[Event], key: str, digest: bytes) -> Appended:
+        return await self.append(events)
+
+
+def request_of(body: object, **headers: str) -> web.Request:
+    payload = StreamReader(Mock(), 2**16, loop=asyncio.get_running_loop())
+    payload.feed_data(orjson.dumps(body))
+    payload.feed_eof()
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    app = web.Application()
+    app[REFUSALS] = Refusals(lambda: ManualScheduler(ManualClock()))
+    return make_mocked_request(
+        "POST",
+        "/api/v1/sync/events",
+        headers={"Content-Type": "application/json", **named},
+        payload=payload,
+        app=app,
+    )
+
+
+@pytest.mark.parametrize("headers", [{}, {"Idempotency_Key": "a"}])
+async def test_what_was_begun_is_published_and_counted_when_the_client_is_gone(
+    clock: ManualClock, headers: dict[str, str]
+) -> None:
+    log = SlowLog()
+    handler = PublishHandler(log, clock, LIMITS)
+    answer = asyncio.create_task(handler.post(request_of({"eventType": "notice"}, **headers)))
+    await let_others_run()
+    answer.cancel()
+    await let_others_run()
+    assert answer.cancelled()
+    log.may_append.set()
+    await let_others_run()
+    assert len(await log.latest(10)) == 1
+    assert handler.counters.events == 1
+
+
+async def test_a_failure_after_the_client_is_gone_is_no_loose_end(clock: ManualClock) -> None:
+    loose: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: loose.append(context))
+    log = SlowLog()
+    handler = PublishHandler(log, clock, LIMITS)
+    request = request_of({"eventType": "notice"})
+    answer = asyncio.create_task(handler.post(request))
+    await let_others_run()
+    answer.cancel()
+    await let_others_run()
+    log.lose()
+    log.may_append.set()
+    await let_others_run()
+    # Its traceback would keep the work alive.
+    del answer
+    gc.collect()
+    assert loose == []
+    assert request.app[REFUSALS].counts == {"log-unavailable": 1}
+    assert handler.counters.events == 0
+
+
+async def test_a_failure_is_told_to_the_client(clock: ManualClock) -> None:
+    log = SlowLog()
+    log.lose()
+    log.may_append.set()
+    with pytest.raises(LogError):
+        await PublishHandler(log, clock, LIMITS).post(request_of({"eventType": "notice"}))
