@@ -100,8 +100,9 @@ def make_delivery(settings: Settings, clock: Clock, stored: Stored) -> Delivery:
 
 def make_upstreams(settings: Settings, clock: Clock, stored: Stored, hub: Hub) -> Upstreams:
     """The pollers of the legacy routes; of the nodes that share a store, one asks each upstream."""
-    interest = Interest(hub.groups, clock)
-    source = UpstreamSource(_routes(settings), stored.log, interest.wants, clock, leases=stored.leases)
+    routes = _routes(settings)
+    interest = Interest(hub.groups, clock, {route.entity for route in routes})
+    source = UpstreamSource(routes, stored.log, interest.wants, clock, leases=stored.leases)
     interest.on_new = source.wake
     return Upstreams(interest, source)
 

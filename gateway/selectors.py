@@ -5,9 +5,10 @@ they wrote it.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from functools import lru_cache
 from operator import ge, gt, le, lt
 from typing import Any, Protocol
 
@@ -32,7 +33,8 @@ class _Absent:
 
 
 _ABSENT = _Absent()
-_IS_NULL: Mapping[type, frozenset[Any]] = {type(None): frozenset({None}), _Absent: frozenset({_ABSENT})}
+_NONE: Mapping[type, Container[Any]] = {}
+_IS_NULL: Mapping[type, Container[Any]] = {type(None): (None,), _Absent: (_ABSENT,)}
 
 
 class MultiMapping(Protocol):
@@ -96,7 +98,7 @@ class Filter:
     path: tuple[str, ...] = field(compare=False)
     operator: str = field(compare=False)
     operands: tuple[Any, ...] = field(compare=False)
-    equals: Mapping[type, frozenset[Any]] = field(compare=False, repr=False)
+    equals: Mapping[type, Container[Any]] = field(compare=False, repr=False)
 
     def matches(self, data: Mapping[str, Any]) -> bool:
         value = member(data, self.path)
@@ -108,15 +110,29 @@ class Filter:
         return is_equal if operator != "neq" else not is_equal and value is not _ABSENT
 
 
-def _equals(operator: str, operands: Iterable[Any]) -> Mapping[type, frozenset[Any]]:
+def _equals(operator: str, operands: Iterable[Any]) -> Mapping[type, Container[Any]]:
+    if operator in _ORDERS:
+        return _NONE
     if operator == "is" and None in operands:
         return _IS_NULL
     by_type: dict[type, set[Any]] = {}
     for operand in operands:
         # Numbers are one type for JSON, whole or not; and True, which equals 1 for Python, is of another.
-        for kind in (int, float) if _is_number(operand) else (type(operand),):
-            by_type.setdefault(kind, set()).add(operand)
-    return {kind: frozenset(values) for kind, values in by_type.items()}
+        kind = float if _is_number(operand) else type(operand)
+        by_type.setdefault(kind, set()).add(operand)
+    # Most filters have one operand, for which a set would be four times as large.
+    equals: dict[type, Container[Any]] = {
+        kind: frozenset(values) if len(values) > 1 else tuple(values) for kind, values in by_type.items()
+    }
+    if float in equals:
+        equals[int] = equals[float]
+    return equals
+
+
+@lru_cache(maxsize=1024)
+def _one(entity_type: str) -> frozenset[str]:
+    """What most selections are about: one type, and often each of them one id of it."""
+    return frozenset({entity_type})
 
 
 def _is_number(value: Any) -> bool:
@@ -144,6 +160,11 @@ class Selector:
     event_types: frozenset[str] = frozenset()
     filters: tuple[Filter, ...] = ()
     withheld: frozenset[str] = frozenset()
+    _types: frozenset[str] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        types = frozenset(named for named, _ in self.entities)
+        object.__setattr__(self, "_types", _one(*types) if len(types) == 1 else types)
 
     def index_keys(self) -> tuple[Key, ...]:
         """Where to file this selector: an event that it matches has at least one of these keys.
@@ -167,12 +188,18 @@ class Selector:
         """Whether an event of that entity type could match at all."""
         if entity_type in self.withheld:
             return False
-        return not self.entities or any(named == entity_type for named, _ in self.entities)
+        return not self.entities or entity_type in self._types
 
     @property
     def is_barren(self) -> bool:
         """Whether nothing can match: the reader asked for certain types, and all of them are withheld."""
-        return bool(self.entities) and all(named in self.withheld for named, _ in self.entities)
+        return bool(self.entities) and self._types <= self.withheld
+
+    @property
+    def size(self) -> int:
+        """How many values it has, which is what it costs to keep."""
+        operands = sum(len(given.operands) for given in self.filters)
+        return len(self.entities) + len(self.event_types) + operands
 
     def narrowed(self, entity_types: frozenset[str]) -> "Selector":
         """What of this selection is about these types, withheld or not; all of it where they are none."""
