@@ -36,9 +36,12 @@ class _Segment(NamedTuple):
 
 
 class Archive:
-    """The log as older entries of the history. At most READS_AT_ONCE reads run at a time."""
+    """The log as older entries of the history. At most READS_AT_ONCE reads run at a time.
 
-    def __init__(self, log: EventLog, history: History, clock: Clock) -> None:
+    What was read becomes entries in `slices`.
+    """
+
+    def __init__(self, log: EventLog, history: History, clock: Clock, slices: Slices) -> None:
         self._log = log
         self._history = history
         self._clock = clock
@@ -51,7 +54,7 @@ class Archive:
         self._segments_epoch = ""
         self._kept_bytes = 0
         self._page = PageSize()
-        self._slices = Slices(clock)
+        self._slices = slices
 
     @property
     def epoch(self) -> str:

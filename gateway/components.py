@@ -21,6 +21,8 @@ POLLING = Mode.POLLING.value
 POLL_INTERVAL_MS = 5000
 """What pollers are told where no flag says anything else."""
 _MAX_PLANS = 4096
+_ORDINARY_SIZE = 16
+"""Of a plan, with its selection. A larger one takes the room of several, for callers select as they like."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +68,8 @@ class Components:
     def __init__(self, owned: Mapping[str, frozenset[str]], flags: Callable[[], Flags]) -> None:
         self._owned = owned
         self._flags = flags
-        self._plans: LRUCache[Hashable, Plan] = LRUCache(_MAX_PLANS)
-        self._recent: LRUCache[Asked, Plan] = LRUCache(_MAX_PLANS)
+        self._plans: LRUCache[Hashable, Plan] = LRUCache(_MAX_PLANS * _ORDINARY_SIZE, _size_of)
+        self._recent: LRUCache[Asked, Plan] = LRUCache(_MAX_PLANS * _ORDINARY_SIZE, _size_of)
         self._recent_flags = Flags()
         self._owners: dict[str, list[str]] = {}
         for component, entity_types in sorted(owned.items()):
@@ -173,3 +175,7 @@ class Components:
         """The flags of those components that are in `rampdown`."""
         flags = map(self._flags().get, belongs)
         return [flag for flag in flags if flag is not None and flag.stage is Stage.RAMPDOWN]
+
+
+def _size_of(plan: Plan) -> int:
+    return max(_ORDINARY_SIZE, plan.selector.size + len(plan.decisions))

@@ -168,6 +168,14 @@ class BodyTimeout(PublisherError):
     ends_connection = True
 
 
+class HeadTooLarge(ClientError):
+    """The request's header fields are too many, or too long (RFC 6585, section 5)."""
+
+    status = 431
+    slug = "head-too-large"
+    title = "Header fields too large"
+
+
 class BodyTooLarge(PublisherError):
     """The request or one of its events is over the configured size."""
 

@@ -2,17 +2,18 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from gateway.clock import Clock
 from gateway.errors import LogError, PlaceLost
-from gateway.events import Cursor
+from gateway.events import Cursor, Record
 from gateway.history import History, ResetReason
 from gateway.hub import Hub
 from gateway.log import EventLog
 from gateway.logs import log_event
 from gateway.outage import Outage
+from gateway.slices import SLICE_SECONDS
 from gateway.warming import warm
 
 _log = logging.getLogger(__name__)
@@ -107,15 +108,23 @@ class Follower:
             self.trouble = None
             self.outage.over()
             async for records in self._log.tail(self._history.head_position):
-                now = self._clock.monotonic()
-                for record in records:
-                    self._history.append(record, now)
-                self._hub.wake()
+                await self._take_in(records)
                 self._tell()
                 await self._hub.room()
         except PlaceLost as lost:
             return lost.reason
         return None
+
+    async def _take_in(self, records: Sequence[Record]) -> None:
+        """Appends a batch to the history: at once, or in slices where the events are many and large."""
+        now = self._clock.monotonic()
+        for record in records:
+            self._history.append(record, now)
+            if self._clock.monotonic() - now >= SLICE_SECONDS:
+                self._hub.wake()
+                await asyncio.sleep(0)
+                now = self._clock.monotonic()
+        self._hub.wake()
 
     async def _start_over(self, lost: ResetReason) -> None:
         self.trouble = WARMING

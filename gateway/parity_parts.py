@@ -13,6 +13,7 @@ from gateway.history import History
 from gateway.parity_lane import ParityLane
 from gateway.parity_sampler import ParitySampler
 from gateway.settings import ParitySettings, Settings
+from gateway.slices import Slices
 
 
 def make_parity(
@@ -22,11 +23,12 @@ def make_parity(
     flags: FlagStore,
     windows: GuardWindows,
     clock: Clock,
+    slices: Slices,
 ) -> ParitySampler:
     """The sampler with a lane for every shared route, which listens to the route's poller."""
     given = {route.path: route.parity for route in settings.legacy}
     sampler = ParitySampler(
-        history, clock, lambda component, tally, now: windows[component].compared(tally, now)
+        history, clock, slices, lambda component, tally, now: windows[component].compared(tally, now)
     )
     for route in upstreams.routes:
         poller = upstreams.poller(route)

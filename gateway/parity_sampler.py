@@ -31,7 +31,7 @@ class ParitySampler:
     before they were read, or the log began anew, the lanes begin anew too.
     """
 
-    def __init__(self, history: History, clock: Clock, tallied: Tallied) -> None:
+    def __init__(self, history: History, clock: Clock, slices: Slices, tallied: Tallied) -> None:
         self.lanes: list[ParityLane] = []
         self._history = history
         self._clock = clock
@@ -40,7 +40,7 @@ class ParitySampler:
         self._wake = asyncio.Event()
         self._epoch = ""
         self._number = 0
-        self._slices = Slices(clock)
+        self._slices = slices
 
     def add(self, lane: ParityLane) -> None:
         """One more lane, before `run`. It wakes the sampler itself."""

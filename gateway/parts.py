@@ -26,6 +26,7 @@ from gateway.pollers import Pollers
 from gateway.replays import Replays
 from gateway.settings import Settings
 from gateway.shared import SharedStore
+from gateway.slices import Slices
 
 REPORTS_EACH = Rate(per_second=20, burst=100)
 """What one address may report: one report a stream, but many clients may share an address."""
@@ -52,12 +53,16 @@ class Stored(NamedTuple):
 
 
 class Delivery(NamedTuple):
-    """What brings events from the log to the streams."""
+    """What brings events from the log to the streams, and the slices of what the gateway does by itself.
+
+    Callers' scans have slices of their own: however many there are, they don't hold that up.
+    """
 
     hub: Hub
     archive: Archive
     follower: Follower
     replays: Replays
+    slices: Slices
 
 
 class Upstreams(NamedTuple):
@@ -94,14 +99,16 @@ def make_delivery(settings: Settings, clock: Clock, stored: Stored) -> Delivery:
     )
     log, _, history = stored
     hub = Hub(history, asyncio.get_running_loop(), clock, timing, fan_in=settings.hints.fan_in)
-    archive = Archive(log, history, clock)
-    return Delivery(hub, archive, Follower(log, history, hub, clock), Replays(history, archive, hub))
+    slices = Slices(clock)
+    archive = Archive(log, history, clock, slices)
+    return Delivery(hub, archive, Follower(log, history, hub, clock), Replays(history, archive, hub), slices)
 
 
 def make_upstreams(settings: Settings, clock: Clock, stored: Stored, hub: Hub) -> Upstreams:
     """The pollers of the legacy routes; of the nodes that share a store, one asks each upstream."""
-    interest = Interest(hub.groups, clock)
-    source = UpstreamSource(_routes(settings), stored.log, interest.wants, clock, leases=stored.leases)
+    routes = _routes(settings)
+    interest = Interest(hub.groups, clock, {route.entity for route in routes})
+    source = UpstreamSource(routes, stored.log, interest.wants, clock, leases=stored.leases)
     interest.on_new = source.wake
     return Upstreams(interest, source)
 
@@ -124,7 +131,7 @@ def make_evidence(
     pollers = Pollers(windows.knows, upstreams.requests_of)
     guardian = Guardian(flags, windows, audience, pollers, clock, _compared(upstreams.routes))
     flags.subscribe(guardian.changed)
-    parity = make_parity(settings, upstreams, stored.history, flags, windows, clock)
+    parity = make_parity(settings, upstreams, stored.history, flags, windows, clock, delivery.slices)
     delivery.follower.on_grown = parity.wake
     return Evidence(windows, telemetry, audience, pollers, guardian, parity)
 

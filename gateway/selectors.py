@@ -5,34 +5,23 @@ they wrote it.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from operator import ge, gt, le, lt
+from functools import lru_cache
 from typing import Any, Protocol
 
 from gateway.errors import BadParameter
 from gateway.events import NAME_PATTERN, Event, has_control_characters
+from gateway.filters import Filter, member, parse_filter
 
 _NAME = re.compile(NAME_PATTERN)
-_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?\Z")
 _EVENT_TYPE_PARAMETERS = ("eventTypes", "event_type", "types")
+_SPLITTING = re.compile(r"[(),]")
+
 MAX_VALUES = 1000
 """How many entities, ids, event types and operands of filters a selection may have, counted as written."""
 MAX_FILTERS = 32
-_SPLITTING = re.compile(r"[(),]")
-_MAX_MEMBER_CHARACTERS = 256
-_MAX_NUMBER_CHARACTERS = 400
-_ORDERS: Mapping[str, Callable[[Any, Any], Any]] = {"gt": gt, "gte": ge, "lt": lt, "lte": le}
-_IS_OPERANDS: dict[str, object] = {"null": None, "true": True, "false": False}
-
-
-class _Absent:
-    """Stands for a member that is not there; no JSON value is equal to it."""
-
-
-_ABSENT = _Absent()
-_IS_NULL: Mapping[type, frozenset[Any]] = {type(None): frozenset({None}), _Absent: frozenset({_ABSENT})}
 
 
 class MultiMapping(Protocol):
@@ -73,63 +62,10 @@ def member_key(path: tuple[str, ...], value: Any) -> Key | None:
     return None
 
 
-def member(data: Mapping[str, Any] | None, path: tuple[str, ...]) -> Any:
-    """The value at `path` within nested JSON objects, or a marker that equals no JSON value."""
-    value: Any = data
-    for name in path:
-        if not isinstance(value, dict) or name not in value:
-            return _ABSENT
-        value = value[name]
-    return value
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """A member of `data` compared: `path` within it, an operator, and what it is compared with.
-
-    A member that is not there satisfies `is.null` and nothing else. Values of different JSON types are
-    never equal and have no order. `equals` are the values that are equal to an operand, by their type: to
-    look a value up costs the same however many operands there are, and objects and lists have no place in it.
-    """
-
-    text: str
-    path: tuple[str, ...] = field(compare=False)
-    operator: str = field(compare=False)
-    operands: tuple[Any, ...] = field(compare=False)
-    equals: Mapping[type, frozenset[Any]] = field(compare=False, repr=False)
-
-    def matches(self, data: Mapping[str, Any]) -> bool:
-        value = member(data, self.path)
-        operator = self.operator
-        if operator in _ORDERS:
-            return _ordered(value, operator, self.operands[0])
-        equal = self.equals.get(type(value))
-        is_equal = equal is not None and value in equal
-        return is_equal if operator != "neq" else not is_equal and value is not _ABSENT
-
-
-def _equals(operator: str, operands: Iterable[Any]) -> Mapping[type, frozenset[Any]]:
-    if operator == "is" and None in operands:
-        return _IS_NULL
-    by_type: dict[type, set[Any]] = {}
-    for operand in operands:
-        # Numbers are one type for JSON, whole or not; and True, which equals 1 for Python, is of another.
-        for kind in (int, float) if _is_number(operand) else (type(operand),):
-            by_type.setdefault(kind, set()).add(operand)
-    return {kind: frozenset(values) for kind, values in by_type.items()}
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _ordered(value: Any, operator: str, operand: Any) -> bool:
-    comparable = (_is_number(value) and _is_number(operand)) or (
-        isinstance(value, str) and isinstance(operand, str)
-    )
-    if not comparable:
-        return False
-    return bool(_ORDERS[operator](value, operand))
+@lru_cache(maxsize=1024)
+def _one(entity_type: str) -> frozenset[str]:
+    """What most selections are about: one type, and often each of them one id of it."""
+    return frozenset({entity_type})
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +80,11 @@ class Selector:
     event_types: frozenset[str] = frozenset()
     filters: tuple[Filter, ...] = ()
     withheld: frozenset[str] = frozenset()
+    _types: frozenset[str] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        types = frozenset(named for named, _ in self.entities)
+        object.__setattr__(self, "_types", _one(*types) if len(types) == 1 else types)
 
     def index_keys(self) -> tuple[Key, ...]:
         """Where to file this selector: an event that it matches has at least one of these keys.
@@ -167,12 +108,18 @@ class Selector:
         """Whether an event of that entity type could match at all."""
         if entity_type in self.withheld:
             return False
-        return not self.entities or any(named == entity_type for named, _ in self.entities)
+        return not self.entities or entity_type in self._types
 
     @property
     def is_barren(self) -> bool:
         """Whether nothing can match: the reader asked for certain types, and all of them are withheld."""
-        return bool(self.entities) and all(named in self.withheld for named, _ in self.entities)
+        return bool(self.entities) and self._types <= self.withheld
+
+    @property
+    def size(self) -> int:
+        """How many values it has, which is what it costs to keep."""
+        operands = sum(len(given.operands) for given in self.filters)
+        return len(self.entities) + len(self.event_types) + operands
 
     def narrowed(self, entity_types: frozenset[str]) -> "Selector":
         """What of this selection is about these types, withheld or not; all of it where they are none."""
@@ -274,7 +221,7 @@ def parse_selector(query: MultiMapping, id_aliases: Mapping[str, str]) -> Select
         for parameter in _EVENT_TYPE_PARAMETERS
         for value in _values(query, parameter, room)
     }
-    filters = {_filter(text, room) for text in _filter_texts(query)}
+    filters = {parse_filter(text) for text in _filter_texts(query, room)}
     return Selector(
         frozenset(entities), frozenset(event_types), tuple(sorted(filters, key=lambda given: given.text))
     )
@@ -306,11 +253,12 @@ def _values(query: MultiMapping, parameter: str, room: _Room) -> Iterator[str]:
             yield value
 
 
-def _filter_texts(query: MultiMapping) -> Iterator[str]:
+def _filter_texts(query: MultiMapping, room: _Room) -> Iterator[str]:
     texts = (text for joined in query.getall("filter", []) for text in _split_outside_parentheses(joined))
     for count, text in enumerate(texts, 1):
         if count > MAX_FILTERS:
             raise BadParameter("filter", f"a selection has at most {MAX_FILTERS} filters")
+        room.take("filter", text.count(",") + 1)
         yield text
 
 
@@ -344,51 +292,3 @@ def _split_outside_parentheses(text: str) -> Iterator[str]:
             yield text[start : mark.start()]
             start = mark.end()
     yield text[start:]
-
-
-def _filter(text: str, room: _Room) -> Filter:
-    name, equals, comparison = text.partition("=")
-    operator, dot, operand = comparison.partition(".")
-    path = tuple(name.split("."))
-    if not equals or not dot or not all(path) or len(name) > _MAX_MEMBER_CHARACTERS:
-        raise BadParameter("filter", "a filter looks like branch_id=eq.7")
-    if has_control_characters(text):
-        raise BadParameter("filter", "control characters are not allowed")
-    room.take("filter", operand.count(",") + 1 if operator == "in" else 1)
-    operands = _operands(operator, operand)
-    return Filter(text, path, operator, operands, _equals(operator, operands))
-
-
-def _operands(operator: str, operand: str) -> tuple[Any, ...]:
-    if operator in ("eq", "neq"):
-        return (_scalar(operand),)
-    if operator in ("gt", "gte", "lt", "lte"):
-        value = _scalar(operand)
-        if value is None or isinstance(value, bool):
-            raise BadParameter("filter", f"{operator} compares numbers or text, not {operand}")
-        return (value,)
-    if operator == "in":
-        if not (operand.startswith("(") and operand.endswith(")") and len(operand) > 2):
-            raise BadParameter("filter", "in takes a list such as in.(7,8)")
-        return tuple(_scalar(value) for value in operand[1:-1].split(","))
-    if operator == "is":
-        if operand not in _IS_OPERANDS:
-            raise BadParameter("filter", "is takes null, true or false")
-        return (_IS_OPERANDS[operand],)
-    raise BadParameter("filter", "the operators are eq neq gt gte lt lte in is")
-
-
-def _scalar(text: str) -> Any:
-    """The JSON number, boolean or null that `text` writes, else the text itself."""
-    if text in _IS_OPERANDS:
-        return _IS_OPERANDS[text]
-    if not _NUMBER.match(text):
-        return text
-    if len(text) > _MAX_NUMBER_CHARACTERS:
-        raise BadParameter("filter", "a number is too long")
-    if text.lstrip("-").isdigit():
-        return int(text)
-    number = float(text)
-    if number in (float("inf"), float("-inf")):
-        raise BadParameter("filter", "a number is too large")
-    return number

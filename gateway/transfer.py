@@ -4,7 +4,7 @@ The hub asks for each of them; it knows nothing of flags itself.
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from dataclasses import dataclass
 from functools import partial
 
@@ -20,6 +20,8 @@ from gateway.selectors import Selector
 Selection = tuple[Selector, tuple[str, ...]]
 
 _MAX_SHARED = 4096
+_ORDINARY_SIZE = 16
+"""Of a selection. A larger one takes the room of several, for callers select as they like."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +48,13 @@ class Transfer:
         self._components = components
         self._current = current
         self._draw = draw
-        self._selections: LRUCache[Selection, Selection] = LRUCache(_MAX_SHARED)
-        self._footings: LRUCache[Asked, Footing] = LRUCache(_MAX_SHARED)
+        self._selections: LRUCache[Selection, Selection] = LRUCache(
+            _MAX_SHARED * _ORDINARY_SIZE, lambda selection: _size_of(*selection)
+        )
+        self._footings: LRUCache[Asked, Footing] = LRUCache(
+            _MAX_SHARED * _ORDINARY_SIZE,
+            lambda footing: _size_of(footing.asked.selector, footing.asked.named),
+        )
 
     def footing(self, asked: Asked) -> Footing:
         """What a stream that asks for this stands on now. Equal ones are one object while they are new.
@@ -102,3 +109,7 @@ class Transfer:
                     )
                 )
         return b"".join(frames)
+
+
+def _size_of(selector: Selector, named: Sized) -> int:
+    return max(_ORDINARY_SIZE, selector.size + len(named))

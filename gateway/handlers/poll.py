@@ -32,6 +32,8 @@ from gateway.watch import Watch
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
 MAX_WAIT_SECONDS = 60.0
+MAX_TAGS = 100
+"""How many entity tags a condition may have: each of them is looked for in the history."""
 
 _SECONDS = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?\Z")
 _PREFER_WAIT = re.compile(r"""(?:^|[,;\s])wait\s*=\s*"?([0-9]{1,6})"?\s*(?:$|[,;])""", re.IGNORECASE)
@@ -111,6 +113,8 @@ class PollHandler:
         if not condition or condition == "*":
             return self._history.head, False
         tags = _ENTITY_TAG.findall(condition) or [condition]
+        if len(tags) > MAX_TAGS:
+            raise BadParameter("If-None-Match", f"a condition has at most {MAX_TAGS} entity tags")
         for tag in tags:
             check_cursor("If-None-Match", tag)
         # Of several answers that the client holds, the newest is what it would have to be told anew; also

@@ -7,8 +7,11 @@ import orjson
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from gateway.errors import TidegateError
+from gateway.errors import HeadTooLarge, TidegateError
 from gateway.refusals import Refusals
+
+MAX_HEAD_BYTES = 32_768
+"""What a request's header fields may have in all: aiohttp bounds each, and would take a mebibyte of them."""
 
 
 def problem_response(error: TidegateError, **members: Any) -> web.Response:
@@ -30,6 +33,7 @@ def problems_middleware(refusals: Refusals) -> Middleware:
     @web.middleware
     async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
+            _check_head(request)
             return await handler(request)
         except TidegateError as error:
             refuse(refusals, request, error)
@@ -49,6 +53,15 @@ def problems_middleware(refusals: Refusals) -> Middleware:
             )
 
     return problems
+
+
+def _check_head(request: web.Request) -> None:
+    size = sum(len(name) + len(value) for name, value in request.raw_headers)
+    if size > MAX_HEAD_BYTES:
+        raise HeadTooLarge(
+            f"The header fields of a request may have {MAX_HEAD_BYTES} bytes in all; these have {size}: "
+            "send fewer or shorter ones."
+        )
 
 
 def refuse(refusals: Refusals, request: web.Request, error: BaseException) -> None:

@@ -218,3 +218,14 @@ async def test_connections_that_say_nothing_harm_nobody(client, gateway):
             return len(gateway.call(lambda: gateway.server.connections)) <= before
 
         await eventually(are_gone, "the silent connections are gone")
+
+
+@pytest.mark.parametrize("path", ["/healthz", POLL, HISTORY, EVENTS, "/no/such/path"])
+async def test_header_fields_that_are_too_many_in_all_are_431(client, path):
+    fields = [(f"X-{number}", "a" * 8000) for number in range(5)]
+    async with undisturbed(client):
+        response = await client.get(path, headers=fields)
+        within = await client.get("/healthz", headers=fields[:4])
+
+    assert_problem(response, 431)
+    assert within.status == 200

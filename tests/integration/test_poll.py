@@ -86,6 +86,17 @@ async def test_an_etag_that_nothing_follows_is_304(client):
     assert LINK.match(response.headers["Link"])
 
 
+async def test_a_condition_of_more_than_a_hundred_etags_is_400(client):
+    etag = (await client.get(POLL)).headers["ETag"]
+    most = ",".join(['"another"'] * 99 + [etag])
+    within = await client.get(POLL, headers=[("If-None-Match", most)])
+    beyond = await client.get(POLL, headers=[("If-None-Match", most), ("If-None-Match", '"one more"')])
+
+    assert within.status == 304
+    assert_problem(beyond, 400)
+    assert [error["parameter"] for error in beyond.json["errors"]] == ["If-None-Match"]
+
+
 async def test_one_of_several_etags_is_enough_for_a_304(client):
     etag = (await client.get(POLL)).headers["ETag"]
     response = await client.get(POLL, headers=[("If-None-Match", f'"another", {etag}')])

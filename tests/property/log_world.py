@@ -6,6 +6,7 @@ from typing import NamedTuple
 from gateway.archive import Archive
 from gateway.events import Position, Record
 from gateway.replays import Replays
+from gateway.slices import Slices
 from tests.property.world import EPOCH, Pace, World
 from tests.support.shaky_log import ShakyLog
 
@@ -22,7 +23,7 @@ class LogWorld(World):
         self.loop = asyncio.new_event_loop()
         self.log = ShakyLog()
         self.log.start_over(EPOCH)
-        archive = Archive(self.log, self.history, self.clock)
+        archive = Archive(self.log, self.history, self.clock, Slices(self.clock))
         self.replays = Replays(self.history, archive, self.hub)
         self._tasks = [self.loop.create_task(self.replays.run()) for _ in range(2)]
         self._floor = 0

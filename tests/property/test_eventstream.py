@@ -4,14 +4,16 @@ import re
 from itertools import pairwise
 from typing import NamedTuple
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.events import ORIGIN, Event, Position, Record
-from gateway.eventstream import EventStreamDecoder, ServerSentEvent, chunk, encode
+from gateway.eventstream import EventStreamDecoder, EventTooLarge, ServerSentEvent, chunk, encode
 from gateway.history import History
 from tests.support.events import an_event
+from tests.support.sse import FrameReader
 from tests.support.streams import dechunk, frames_of
 
 AWKWARD = "\n\r\0\t :\x0b\x0c\x1c\x85\u2028\u2029\ufeff\ufffd\U0001f600aé"
@@ -198,3 +200,44 @@ def test_an_event_of_any_text_comes_back_out_of_its_frame(event: Event, named: b
     assert frame.data["entityId"] == event.entity_id
     for name in ("data", "previous", "metadata"):
         assert frame.data.get(name) == getattr(event, name)
+
+
+_likely = st.lists(
+    st.sampled_from([b"data: abc", b"id", b": x", b"\n", b"\r", b"\r\n", b"\n\n", b"y"]), max_size=30
+).map(b"".join)
+
+
+@given(_likely, st.integers(1, 30), _cuts)
+def test_what_is_too_large_is_so_however_it_is_fed(stream: bytes, bound: int, cuts: list[int]) -> None:
+    def is_too_large(parts: list[bytes]) -> bool:
+        decoder = EventStreamDecoder(bound)
+        try:
+            for part in parts:
+                decoder.feed(part)
+        except EventTooLarge:
+            return True
+        return False
+
+    blocks = re.sub(b"\r\n?", b"\n", stream).split(b"\n\n")
+    largest = max(len(block.strip(b"\n")) for block in blocks)
+    too_large = is_too_large([stream])
+    assert is_too_large([bytes([byte]) for byte in stream]) is too_large
+    assert is_too_large(pieces(stream, cuts)) is too_large
+    assert too_large or largest <= bound
+
+
+@given(_written, _cuts)
+def test_the_tests_own_reader_reads_the_same_however_it_is_fed(
+    written: list[Written], cuts: list[int]
+) -> None:
+    stream = b"".join(
+        encode(orjson.dumps(one.data).decode(), event="x", last_event_id="e:1-0") for one in written
+    )
+    for parts in ([stream], [bytes([byte]) for byte in stream], pieces(stream, cuts)):
+        reader = FrameReader()
+        frames = [frame for part in parts for frame in reader.feed(part)]
+        reader.finish()
+        assert [frame.data for frame in frames] == [one.data for one in written]
+        reader.feed(b"data: 1\n")
+        with pytest.raises(ValueError, match="within a frame"):
+            reader.finish()

@@ -10,8 +10,9 @@ from multidict import MultiDict
 
 from gateway.errors import BadParameter
 from gateway.events import Event
+from gateway.filters import Filter
 from gateway.index import SelectorIndex
-from gateway.selectors import Filter, Match, Selector, event_keys, parse_selector
+from gateway.selectors import Match, Selector, event_keys, parse_selector
 from tests.support.events import an_event
 
 ALIASES = {"order": "orderID"}

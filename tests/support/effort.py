@@ -49,3 +49,14 @@ def is_linear_in_reads(feed: Callable[[bytes], Any], start: bytes) -> bool:
     part = b"x" * READ_BYTES
     costly = sum(peak_bytes_of(lambda: feed(part)) > 8 * READ_BYTES for _ in range(READS))
     return costly < READS / 4
+
+
+def kept_bytes_of(action: Callable[[], Any]) -> int:
+    """How much more memory than before is in use after `action`, in bytes."""
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        action()
+        return tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()

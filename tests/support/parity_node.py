@@ -19,6 +19,7 @@ from gateway.events import ORIGIN, Cursor, Event, Position
 from gateway.history import History
 from gateway.parity_lane import ParityLane
 from gateway.parity_sampler import ParitySampler
+from gateway.slices import Slices
 from tests.support.clock import ManualClock
 from tests.support.events import a_record, an_event
 from tests.support.legacy import legacy_route, order
@@ -37,7 +38,10 @@ class Node:
         self.history.open(EPOCH, ORIGIN)
         self.tallies: list[tuple[str, Tally]] = []
         self.sampler = ParitySampler(
-            self.history, clock, lambda component, tally, now: self.tallies.append((component, tally))
+            self.history,
+            clock,
+            Slices(clock),
+            lambda component, tally, now: self.tallies.append((component, tally)),
         )
         self.flag: Flag | None = None
         self.read: list[Snapshot] = []

@@ -13,6 +13,7 @@ from gateway.follower import Follower
 from gateway.history import History
 from gateway.hub import Hub, HubTiming
 from gateway.pages import FIRST_RECORDS
+from gateway.slices import Slices
 from gateway.subscriber import NOWHERE
 from tests.support.events import an_event
 from tests.support.loop import let_others_run, until
@@ -31,7 +32,7 @@ class Bench:
         self.history = History(max_events=10, max_age_seconds=1e9, max_bytes=10**9, id_aliases={})
         timing = HubTiming(heartbeat_seconds=15.0, coalesce_seconds=0.0, stall_seconds=30.0, retry_ms=2000)
         self.hub = Hub(self.history, scheduler, scheduler.clock, timing, fan_in=50)
-        self.archive = Archive(self.log, self.history, scheduler.clock)
+        self.archive = Archive(self.log, self.history, scheduler.clock, Slices(scheduler.clock))
         self.follower = Follower(self.log, self.history, self.hub, scheduler.clock)
         self.arrivals = Arrivals(self.history, self.archive, self.follower)
 

@@ -8,7 +8,9 @@ from multidict import MultiDict
 from flags.caller import Caller
 from flags.flag import Flags
 from gateway.components import Asked, Components, Plan
-from gateway.selectors import Selector, parse_selector
+from gateway.selectors import MAX_VALUES, Selector, parse_selector
+from gateway.transfer import Transfer
+from tests.support.effort import kept_bytes_of
 from tests.support.flags import make_flag
 
 OWNED = {
@@ -85,3 +87,29 @@ def test_the_shortest_interval_counts() -> None:
 
     assert components.plan(Asked(Selector(), (), Caller())).poll_interval_ms == 700
     assert components.plan(Asked(Selector(), ("billing",), Caller())).poll_interval_ms == 5000
+
+
+def test_what_is_kept_for_callers_is_bounded_also_where_their_selections_are_large() -> None:
+    flags = Flags()
+    components = Components(OWNED, lambda: flags)
+    transfer = Transfer(components, lambda caller: caller)
+
+    def ask() -> None:
+        for number in range(150):
+            operands = ",".join(f"{number}-{operand}" for operand in range(MAX_VALUES - 1))
+            selector = parse_selector(MultiDict({"filter": f"n=in.({operands})"}), {})
+            transfer.footing(Asked(selector, ("orders",), Caller()))
+
+    # One of these selections takes a hundred kilobytes.
+    assert kept_bytes_of(ask) < 9_000_000
+
+
+def test_ordinary_selections_are_kept_by_the_thousand() -> None:
+    flags = Flags()
+    components = Components(OWNED, lambda: flags)
+    asked = [
+        Asked(parse_selector(MultiDict({"entity": f"order:{number}"}), {}), (), Caller())
+        for number in range(4000)
+    ]
+    plans = [components.plan(one) for one in asked]
+    assert all(components.plan(one) is plan for one, plan in zip(asked, plans, strict=True))

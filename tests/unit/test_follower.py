@@ -17,7 +17,8 @@ from gateway.history import History
 from gateway.hub import Hub, HubTiming
 from gateway.log import EventLog
 from gateway.selectors import Selector
-from tests.support.clock import ManualClock
+from gateway.slices import SLICE_SECONDS
+from tests.support.clock import BusyClock, ManualClock
 from tests.support.events import an_event
 from tests.support.loop import let_others_run, until
 from tests.support.scheduler import ManualScheduler
@@ -371,3 +372,36 @@ async def test_it_tells_who_waits_that_the_history_has_come_so_far(lasting: Node
     await third
     await lasting.follower.reached(Cursor("e", Position(3, 0)))
     await end(lasting, task)
+
+
+async def test_others_have_their_turns_while_a_large_batch_comes_in(
+    log: MemoryLog, scheduler: ManualScheduler
+) -> None:
+    # Each look at the clock takes a tenth of a slice, and there is one look for each event.
+    node = Node(log, scheduler)
+    node.follower = Follower(log, node.history, node.hub, BusyClock(SLICE_SECONDS / 10))
+    await log.start()
+    task = await node.start()
+    await let_others_run()
+    await append(node, 500)
+    heads = set()
+    while node.history.head < 500:
+        heads.add(node.history.head)
+        await asyncio.sleep(0)
+    assert len(heads) >= 500 / 11
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_few_events_come_in_at_once(node: Node) -> None:
+    await node.log.start()
+    task = await node.start()
+    await let_others_run()
+    await append(node, 3)
+    heads = set()
+    while node.history.head < 3:
+        heads.add(node.history.head)
+        await asyncio.sleep(0)
+    assert heads == {0}
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

@@ -32,8 +32,9 @@ class Bench:
         self.log = ShakyLog()
         self.history = History(max_events=max_events, max_age_seconds=1e9, max_bytes=10**9, id_aliases={})
         self.history.open("e", Position(0, 0))
-        archive = Archive(self.log, self.history, self.clock)
-        self.scanner = Scanner(self.history, archive, Slices(self.clock))
+        slices = Slices(self.clock)
+        archive = Archive(self.log, self.history, self.clock, slices)
+        self.scanner = Scanner(self.history, archive, slices)
 
     def add(self, count: int, **data: Any) -> None:
         for _ in range(count):
