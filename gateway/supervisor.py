@@ -17,6 +17,8 @@ FIRST_DELAY_SECONDS = 0.1
 LONGEST_DELAY_SECONDS = 10.0
 HEALTHY_SECONDS = 60.0
 """A task that ran for that long has got over what made it fail before."""
+AGAIN_SECONDS = 5.0
+"""How long a task may take to end before it is cancelled once more."""
 
 
 class Supervisor:
@@ -68,9 +70,14 @@ class Supervisor:
                 return
 
     async def close(self) -> None:
-        """Cancels every task and waits until all of them ended. Closing twice does nothing."""
-        tasks = list(self._tasks.values())
+        """Cancels every task and waits until all of them ended. Closing twice does nothing.
+
+        One that goes on is cancelled again: a cancellation is lost where it comes in the very step in which
+        what was waited for ends (Python 3.11's `wait_for`, and drivers that are built on it).
+        """
+        going_on = set(self._tasks.values())
         self._tasks.clear()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        while going_on:
+            for task in going_on:
+                task.cancel()
+            _, going_on = await asyncio.wait(going_on, timeout=AGAIN_SECONDS)

@@ -15,7 +15,7 @@ from tests.conformance.logs import EXACT, LOGS, LogFactory
 from tests.support.events import an_event
 from tests.support.loop import let_others_run
 
-DEADLINE_SECONDS = 30.0
+DEADLINE_SECONDS = 60.0
 """When a tail that gives nothing has failed; nothing waits for it otherwise."""
 MAX_ROUNDS = 200
 """A log that trims lazily has trimmed after that many times what it may hold."""

@@ -120,9 +120,10 @@ async def test_a_chunk_that_breaks_within_the_body_publishes_nothing(hurried):
 
 
 @pytest.mark.parametrize("declared", [True, False])
-async def test_a_connection_whose_body_was_too_large_is_closed_as_the_answer_says(hurried, declared):
+async def test_a_connection_whose_body_was_too_large_is_closed_as_the_answer_says(start_gateway, declared):
+    client = Client(start_gateway(make_settings(publish={"max_request_bytes": 1000})).port)
     body = b"[" + b" " * 2000 + b"]"
-    async with nothing_published(hurried), connect(hurried.port) as connection:
+    async with nothing_published(client), connect(client.port) as connection:
         if declared:
             await connection.request("POST", EVENTS, headers=[JSON], body=body)
         else:

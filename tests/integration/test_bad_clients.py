@@ -19,7 +19,8 @@ from tests.support.gateway import BOTH_WAYS, make_settings
 from tests.support.http import Connection, connect
 
 TCP_REPAIR = 19
-IMPATIENT = make_settings(stream={"stall_seconds": 0.1, "retry_ms": 500})
+IMPATIENT = make_settings(stream={"stall_seconds": 2.0, "retry_ms": 500})
+"""Sends clients away that read nothing for long enough that those who do read are safe on a slow machine."""
 PADDING = "x" * 50_000
 SMALL = 65_536
 """Bytes that a client's kernel keeps for it: little against what is published."""
@@ -102,6 +103,8 @@ async def test_a_client_that_is_given_up_and_reads_at_last_finds_out_why(
     start_gateway, hand_over, monkeypatch
 ):
     monkeypatch.setattr("gateway.sweeper.SWEEP_SECONDS", 0.05)
+    # It reads only once all is published, which may take a while.
+    monkeypatch.setattr("gateway.sweeper.BYE_SECONDS", 60.0)
     client = Client(start_gateway(IMPATIENT, hand_over=hand_over).port)
     async with client.stream(receive_buffer=SMALL) as slow:
         await flood(client, 150)

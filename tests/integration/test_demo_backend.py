@@ -17,7 +17,7 @@ from gateway.demo import simulator
 from gateway.demo.backend import ADDRESS_LINE, MAX_BODY_BYTES, create_app
 from gateway.demo.store import OrderStore
 
-DEADLINE_SECONDS = 30
+DEADLINE_SECONDS = 60
 """When a test that waits for another process gives up; nothing here takes that long unless it is broken."""
 
 

@@ -12,7 +12,7 @@ import pytest
 from tests.support.api import eventually
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_SECONDS = 90.0
+PATIENCE_SECONDS = 300.0
 PROCESSES = 3
 """What a run consists of: the orders application, the gateway, Locust."""
 

@@ -27,9 +27,7 @@ def log() -> ShakyLog:
 @pytest.fixture
 def gateway(start_gateway, hand_over, log) -> GatewayThread:
     """A gateway of a log that holds everything; its history holds HELD events."""
-    settings = make_settings(
-        history={"max_events": HELD}, stream={"heartbeat_seconds": 0.1, "stall_seconds": 5.0}
-    )
+    settings = make_settings(history={"max_events": HELD}, stream={"heartbeat_seconds": 0.1})
     return start_gateway(settings, hand_over=hand_over, log=log)
 
 

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 READMES_ADDRESS = "http://127.0.0.1:8080"
 DEMO_LINE = "The demo is at "
-STEP_SECONDS = 40.0
+STEP_SECONDS = 120.0
 """When a step of the walk is given up; the longest, in which the guard finds a fault, takes about ten."""
 
 

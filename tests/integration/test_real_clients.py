@@ -276,7 +276,7 @@ def npm_eventsource(tmp_path_factory):
         [npm, "install", "--prefix", str(directory), *options, NPM_PACKAGE],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
     if installing.returncode:

@@ -16,7 +16,7 @@ from tests.support.events import an_event
 from tests.support.loop import let_others_run, until
 from tests.support.redis import RedisServer, make_log, opened, redis_server, redis_url, with_prefix
 
-DEADLINE_SECONDS = 30.0
+DEADLINE_SECONDS = 60.0
 DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
 SHORT_SECONDS = 0.5
 """For logs whose server is made to fail: how long they wait for an answer."""

@@ -19,7 +19,7 @@ from tests.support.events import a_record, an_event
 from tests.support.loop import let_others_run
 from tests.support.redis import opened, redis_server, redis_url, with_prefix
 
-DEADLINE_SECONDS = 30.0
+DEADLINE_SECONDS = 60.0
 LOCK_SECONDS = 0.5
 TIMEOUT_SECONDS = 2.0
 

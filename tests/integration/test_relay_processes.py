@@ -15,7 +15,7 @@ from tests.support.loop import let_others_run, until
 from tests.support.postgres import log_database
 from tests.support.redis import opened, redis_server, redis_url
 
-DEADLINE_SECONDS = 30.0
+DEADLINE_SECONDS = 60.0
 LOCK = ("--lock-seconds", "0.5")
 
 

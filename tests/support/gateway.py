@@ -80,7 +80,10 @@ class GatewayThread:
             self.loop.call_soon_threadsafe(self._stop.set)
             self._thread.join(DEADLINE_SECONDS)
             if self._thread.is_alive():
-                raise TimeoutError("the gateway did not stop")
+                raise TimeoutError(f"the gateway did not stop: {self._what_it_waits_for()}")
+
+    def _what_it_waits_for(self) -> str:
+        return "\n".join(f"{task!r} {task.get_stack()}" for task in asyncio.all_tasks(self.loop))
 
     def call(self, function: Callable[[], Value]) -> Value:
         """What `function` gives when it runs in the gateway's thread."""

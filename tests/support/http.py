@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 from multidict import CIMultiDict
 
-DEADLINE_SECONDS = 20.0
+DEADLINE_SECONDS = 60.0
 """When a test gives up waiting for something; nothing takes that long unless it is broken."""
 
 Headers = Iterable[tuple[str, str]]

@@ -24,7 +24,7 @@ from adapters.redis import Address, RedisConnection, RedisLog
 from gateway.clock import SystemClock
 from tests.support.debian import install, missing
 
-DEADLINE_SECONDS = 30.0
+DEADLINE_SECONDS = 60.0
 _ATTEMPTS = 5
 _numbers = itertools.count(1)
 

@@ -25,7 +25,7 @@ from tests.support.legacy import PATH, legacy_route
 NOW = "now:7-0"
 """What the legacy paths of `in_front_of` take for the cursor of now."""
 
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 """How long a test waits for something that has to happen, before it fails."""
 
 

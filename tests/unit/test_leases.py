@@ -114,7 +114,7 @@ async def test_leases_are_renewed_until_that_is_cancelled(
     version = (await store.get(f"lease:{NAME}")).version  # type: ignore[union-attr]
     task = asyncio.ensure_future(one.run())
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (await store.get(f"lease:{NAME}")).version == version:  # type: ignore[union-attr]
             pass
     task.cancel()

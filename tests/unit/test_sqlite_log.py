@@ -21,7 +21,7 @@ from tests.support.clock import ManualClock
 from tests.support.loop import let_others_run
 from tests.support.sqlite import everything, make_log, mark_of, numbered, opened, refusal
 
-DEADLINE_SECONDS = 30.0
+DEADLINE_SECONDS = 60.0
 
 Open = Callable[..., Awaitable[SqliteLog]]
 

@@ -99,6 +99,27 @@ async def test_close_cancels_every_task_and_waits_for_it() -> None:
     assert not supervisor.failures, "an end that was asked for is no failure"
 
 
+async def test_a_task_that_lost_its_cancellation_is_cancelled_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor_module, "AGAIN_SECONDS", 0.0)
+    supervisor, lost = Supervisor(), 0
+
+    async def deaf() -> None:
+        nonlocal lost
+        while True:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                lost += 1
+                if lost == 3:
+                    raise
+
+    supervisor.run("deaf", deaf)
+    await let_others_run()
+    await supervisor.close()
+
+    assert lost == 3
+
+
 async def test_closing_twice_does_nothing() -> None:
     supervisor = Supervisor()
     supervisor.run("w", Work())

@@ -103,7 +103,7 @@ async def test_the_watcher_finds_an_edit_by_itself(path: Path) -> None:
         changed = asyncio.Event()
         store.subscribe(lambda before, after: changed.set())
         write_flags(path, LIVE)
-        await asyncio.wait_for(changed.wait(), 30)
+        await asyncio.wait_for(changed.wait(), 60)
     finally:
         await store.close()
 
@@ -124,7 +124,7 @@ async def test_the_watcher_goes_on_after_an_error_that_nobody_expected(path: Pat
     try:
         store.subscribe(lambda before, after: changed.set())
         write_flags(path, LIVE)
-        await asyncio.wait_for(changed.wait(), 30)
+        await asyncio.wait_for(changed.wait(), 60)
     finally:
         await store.close()
 

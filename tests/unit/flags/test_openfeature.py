@@ -131,10 +131,10 @@ async def test_a_client_hears_of_changes_until_the_provider_is_gone(store: FlagS
     heard: queue.Queue[EventDetails] = queue.Queue()
     client.add_handler(ProviderEvent.PROVIDER_CONFIGURATION_CHANGED, heard.put)
     await change(store, 0, **LIVE)
-    assert heard.get(timeout=30).flags_changed == ["orders"]
+    assert heard.get(timeout=60).flags_changed == ["orders"]
 
     await store.kill_all(True, who="ann", reason="fire")
-    assert heard.get(timeout=30).flags_changed == ["orders"]
+    assert heard.get(timeout=60).flags_changed == ["orders"]
 
     client.provider.shutdown()
     await change(store, percentage=5)

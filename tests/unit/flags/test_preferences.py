@@ -119,7 +119,7 @@ async def test_the_watcher_looks_by_itself_and_tells_when_it_can_not(path: Path)
     await preferences.start()
     try:
         execute(path, "drop table preference")
-        assert await asyncio.wait_for(told.get(), 30) == "preferences_watch_failed"
+        assert await asyncio.wait_for(told.get(), 60) == "preferences_watch_failed"
     finally:
         await preferences.close()
 
