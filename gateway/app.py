@@ -159,7 +159,7 @@ class Gateway:
         warnings = self.log.warnings() if isinstance(self.log, WatchedLog) else []
         if self.flags.snapshot().stale:
             warnings.append("The flags can't be read: those that were read last stay in force.")
-        return warnings
+        return warnings + self.hub.failures.warnings()
 
 
 GATEWAY = web.AppKey("gateway", Gateway)
