@@ -2,7 +2,9 @@
 
 import pytest
 
+from gateway import budget as budget_module
 from gateway import heartbeats as heartbeats_module
+from gateway.hints import HintTiming
 from gateway.roster import ROUNDS_A_BEAT
 from tests.support.events import an_event
 from tests.support.node import HEARTBEAT_SECONDS, Node
@@ -87,3 +89,32 @@ def test_a_hub_that_has_stopped_gives_none(node: Node) -> None:
     node.hub.stop()
     node.scheduler.run_ready()
     assert node.scheduler.next_timer() is None
+
+
+def test_a_flush_between_two_heartbeats_of_a_slice_is_in_the_cursor_of_the_second(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(budget_module, "WRITES_A_TURN", 1)
+    readers = [node.connect("entity=job") for _ in range(2)]
+    for reader in readers:
+        reader.subscriber.beaten = 0
+    node.scheduler.run_for(HEARTBEAT_SECONDS - 0.01)
+    node.scheduler.clock.advance(0.01)
+    while not any(reader.frames("heartbeat") for reader in readers):
+        assert node.scheduler.step()
+    second = next(reader for reader in readers if not reader.frames("heartbeat"))
+    node.publish(an_event("order:1"))
+    assert [frame.id for frame in second.frames("heartbeat")] == ["e:1-0"]
+
+
+def test_a_heartbeat_never_sets_the_cursor_back(node: Node) -> None:
+    timing = HintTiming(debounce_ms=60_000, max_wait_ms=60_000)
+    first = node.connect(hints="with", timing=timing)
+    node.publish(an_event("order:1"))
+    node.pause()
+    late = node.connect(cursor="e:0-0", hints="with", timing=timing)
+    node.scheduler.run_for(2 * HEARTBEAT_SECONDS)
+    for reader in (first, late):
+        ids = [int(frame.id[2:-2]) for frame in reader.frames() if frame.id is not None]
+        assert ids == sorted(ids)
+        assert reader.frames("heartbeat")

@@ -3,6 +3,7 @@
 import pytest
 
 from gateway import budget as budget_module
+from gateway.events import ORIGIN
 from gateway.hints import HintTiming
 from gateway.subscriber import State
 from tests.support.events import an_event
@@ -369,3 +370,61 @@ def test_who_has_all_its_hints_is_not_reset_for_a_hint_that_others_wait_for(
     reader.transport.start_reading()
     node.scheduler.run_ready()
     assert reader.frames("reset") == []
+
+
+def test_a_hint_that_was_given_is_not_owed_to_who_clogs_later(node: Node) -> None:
+    reader = connect(node, "with")
+    node.publish(an_event("order:1"))
+    node.scheduler.run_for(1.0)
+    assert hinted(reader) == ["1"]
+    reader.transport.stop_reading()
+    node.publish(an_event("job:2"))
+    reader.transport.start_reading()
+    node.scheduler.run_for(1.0)
+    assert hinted(reader).count("1") == 1
+
+
+def test_a_hint_that_went_before_an_event_is_not_owed_to_who_clogs_later(node: Node) -> None:
+    reader = connect(node, "with")
+    node.publish(an_event("order:1"))
+    node.scheduler.clock.advance(3.0)  # longer than the hint may wait: the next event brings it
+    node.append(an_event("job:2"))
+    node.scheduler.run_ready()
+    assert hinted(reader) == ["1"]
+    reader.transport.stop_reading()
+    node.scheduler.run_for(0.1)
+    node.publish(an_event(None))
+    assert reader.subscriber.state is State.LAGGING
+    reader.transport.start_reading()
+    node.scheduler.run_for(1.0)
+    assert hinted(reader).count("1") == 1
+
+
+def test_who_is_reset_is_not_hinted_for_what_came_before(scheduler: ManualScheduler) -> None:
+    node = Node(scheduler, max_events=3)
+    reader = connect(node, "with")
+    node.publish(an_event("order:1"))
+    reader.transport.clog()
+    for _ in range(6):
+        node.scheduler.run_for(0.01)
+        node.publish(an_event(None))
+    reader.transport.start_reading()
+    node.scheduler.run_ready()
+    assert len(reader.frames("reset")) == 1
+    assert reader.subscriber.state is State.LIVE
+    assert hinted(reader) == []
+
+
+async def test_who_lags_while_the_log_starts_over_is_not_hinted_for_what_came_before(node: Node) -> None:
+    reader = connect(node, "with")
+    node.publish(an_event("order:1"))
+    reader.transport.clog()
+    fresh = node.history.blank()
+    fresh.open("f", ORIGIN)
+    done = node.hub.start_over(lambda: node.history.become(fresh), "epoch")
+    node.scheduler.run_for(1.0)
+    assert done.done()
+    reader.transport.start_reading()
+    node.scheduler.run_for(5.0)
+    assert [frame.data["reason"] for frame in reader.frames("reset")] == ["epoch"]
+    assert hinted(reader) == []
