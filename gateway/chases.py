@@ -171,7 +171,6 @@ class Chases:
             return
         group: Group = subscriber.group
         group.members.pop(subscriber, None)
-        self._refresher.settle(subscriber)
         self.behind.pop(subscriber, None)
         subscriber.number = subscriber.told = NOWHERE
         subscriber.position = reason

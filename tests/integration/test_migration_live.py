@@ -15,6 +15,7 @@ from tests.support.flags import edit, write_flags
 from tests.support.gateway import GatewayThread
 from tests.support.http import DEADLINE_SECONDS, Connection
 from tests.support.legacy import PATH
+from tests.support.loop import let_others_run
 from tests.support.migration import ORDERS, Migration, a_migration
 
 PREFERENCE = "/api/v1/sync/preference"
@@ -375,6 +376,7 @@ async def test_a_flag_that_changes_while_a_stream_is_opened_counts_for_that_stre
 
         async def kill() -> None:
             await flags.kill_all(True, who="test", reason="a test")
+            await let_others_run()
 
         changes.append(kill)
         async with migration.client.stream([*ORDERS, ("clientId", "c")]) as stream:

@@ -107,12 +107,13 @@ def test_a_flush_between_two_heartbeats_of_a_slice_is_in_the_cursor_of_the_secon
     assert [frame.id for frame in second.frames("heartbeat")] == ["e:1-0"]
 
 
-def test_a_heartbeat_never_sets_the_cursor_back(node: Node) -> None:
+@pytest.mark.parametrize("hints", ["with", "only"])
+def test_a_heartbeat_never_sets_the_cursor_back(node: Node, hints: str) -> None:
     timing = HintTiming(debounce_ms=60_000, max_wait_ms=60_000)
-    first = node.connect(hints="with", timing=timing)
+    first = node.connect(hints=hints, timing=timing)
     node.publish(an_event("order:1"))
     node.pause()
-    late = node.connect(cursor="e:0-0", hints="with", timing=timing)
+    late = node.connect(cursor="e:0-0", hints=hints, timing=timing)
     node.scheduler.run_for(2 * HEARTBEAT_SECONDS)
     for reader in (first, late):
         ids = [int(frame.id[2:-2]) for frame in reader.frames() if frame.id is not None]

@@ -7,6 +7,8 @@ import pytest
 from gateway import budget as budget_module
 from gateway import control
 from gateway.group import Group
+from gateway.hints import HintTiming
+from gateway.refresher import Refresher
 from gateway.reviews import Change
 from gateway.subscriber import State
 from tests.support.events import an_event
@@ -42,6 +44,19 @@ def test_an_event_is_not_lost_where_its_flush_fails(
     assert (reader.numbers(), other.numbers()) == ([1, 2, 3], [1, 3])
     assert node.hub.failures.counts == {"flush": 1}
     assert node.hub.flushed == 3
+
+
+def test_hints_that_a_failed_flush_left_behind_do_not_hold_the_cursor_for_ever(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = node.connect("entity=order", hints="only", timing=HintTiming(50, 100))
+    fail_once(monkeypatch, Refresher, "plan")
+    node.publish(an_event("order:1"))
+    node.pause()
+    node.publish(an_event("job:1"))
+    node.scheduler.run_for(2 * HEARTBEAT_SECONDS)
+    assert [frame.data["entityId"] for frame in reader.frames("refresh")] == ["1"]
+    assert reader.last_id() == "e:2-0"
 
 
 def test_who_has_the_event_of_a_flush_that_fails_does_not_get_it_again(

@@ -3,7 +3,7 @@
 import pytest
 
 from gateway import budget as budget_module
-from gateway.events import ORIGIN
+from gateway.events import ORIGIN, Position
 from gateway.hints import HintTiming
 from gateway.subscriber import State
 from tests.support.events import an_event
@@ -384,20 +384,29 @@ def test_a_hint_that_was_given_is_not_owed_to_who_clogs_later(node: Node) -> Non
     assert hinted(reader).count("1") == 1
 
 
-def test_a_hint_that_went_before_an_event_is_not_owed_to_who_clogs_later(node: Node) -> None:
+def test_a_hint_that_went_before_an_event_is_not_owed_to_who_clogs_then(node: Node) -> None:
     reader = connect(node, "with")
     node.publish(an_event("order:1"))
     node.scheduler.clock.advance(3.0)  # longer than the hint may wait: the next event brings it
     node.append(an_event("job:2"))
-    node.scheduler.run_ready()
+    while reader.numbers() != [1, 2]:
+        assert node.scheduler.step()
     assert hinted(reader) == ["1"]
-    reader.transport.stop_reading()
-    node.scheduler.run_for(0.1)
-    node.publish(an_event(None))
-    assert reader.subscriber.state is State.LAGGING
+    reader.transport.clog()
     reader.transport.start_reading()
     node.scheduler.run_for(1.0)
     assert hinted(reader).count("1") == 1
+
+
+def test_who_clogs_by_a_hint_alone_is_not_given_it_again(node: Node) -> None:
+    reader = connect(node, "only")
+    node.publish(an_event("order:1"))
+    reader.transport.stop_reading()
+    node.scheduler.run_for(1.0)
+    assert reader.subscriber.state is State.LAGGING
+    reader.transport.start_reading()
+    node.scheduler.run_for(1.0)
+    assert hinted(reader) == ["1"]
 
 
 def test_who_is_reset_is_not_hinted_for_what_came_before(scheduler: ManualScheduler) -> None:
@@ -428,3 +437,21 @@ async def test_who_lags_while_the_log_starts_over_is_not_hinted_for_what_came_be
     node.scheduler.run_for(5.0)
     assert [frame.data["reason"] for frame in reader.frames("reset")] == ["epoch"]
     assert hinted(reader) == []
+
+
+def test_who_leaves_a_group_with_an_older_hint_goes_on_in_the_log_from_where_it_went_live(
+    scheduler: ManualScheduler,
+) -> None:
+    node = Node(scheduler, max_events=3)
+    timing = HintTiming(debounce_ms=60_000, max_wait_ms=60_000)
+    connect(node, "only", timing=timing)
+    node.publish(an_event("order:1"), an_event("order:2"))
+    node.pause()
+    reader = connect(node, "only", cursor="e:0-0", timing=timing)
+    assert reader.subscriber.state is State.LIVE
+    for _ in range(5):
+        node.publish(an_event(None))
+        node.pause()
+    assert node.history.floor == 4
+    reader.transport.clog()
+    assert (reader.subscriber.number, reader.subscriber.position) == (2, Position(2, 0))
