@@ -18,7 +18,7 @@ from gateway.subscriber import State, Subscriber
 from gateway.waiters import resolve
 
 ENTRIES_A_FLUSH = 2048
-BYTES_A_FLUSH = 262_144
+BYTES_A_FLUSH = 131_072
 """The entry with which their frames reach that many is a flush's last. A group's payload is so much at most,
 and a frame: it is put together, and compressed, in one piece."""
 
@@ -222,4 +222,4 @@ class Flushes:
         pending = group.lacking_after()
         if pending is not None:
             after.append(pending)
-        return min(after, default="trimmed")
+        return min(after) if after else "trimmed"

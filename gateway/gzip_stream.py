@@ -20,9 +20,9 @@ HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 SMALLEST = 256
 """Payloads below that are stored: a heartbeat or a `bye` saves a few bytes at best, and costs 10 µs."""
 
-LARGEST = 1_048_576
-"""Payloads above that are stored, for compressing one is not interrupted: 4 ms. What a flush takes is bounded
-(gateway/flushes.py): only a single event, where `publish.max_event_bytes` allows that, makes one so large."""
+LARGEST = 262_144
+"""Payloads above that are stored, for compressing one is not interrupted: 3 ms of text that hardly repeats.
+What a flush takes is less (gateway/flushes.py), unless `publish.max_event_bytes` allows larger events."""
 
 # Measured with zlib 1.2.13 on events of 262 bytes, in µs (to about 30 %) and % of the size, for one event /
 # 20 / 100 / 64 KiB:
@@ -36,9 +36,8 @@ _WITHOUT_HEADER = -zlib.MAX_WBITS
 _MOST_STORED = 65_535
 
 _KEPT = 16
-_LARGEST_KEPT_BYTES = 327_680
-"""What a flush takes (gateway/flushes.py), with a large event as its last: all that is kept is
-then 10 MiB at most."""
+_LARGEST_KEPT_BYTES = 196_608
+"""What a flush takes at most, with events of 64 KiB: all that is kept is then 6 MiB at most."""
 
 
 def stored(payload: bytes) -> bytes:
