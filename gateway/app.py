@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -61,6 +60,7 @@ from gateway.server import GatewayRunner, GatewaySite
 from gateway.settings import Settings
 from gateway.shared import SharedStore
 from gateway.slices import Slices
+from gateway.stopping import Closing, stop_on_signals
 from gateway.store_metrics import StoreCollector
 from gateway.supervisor import Supervisor
 from gateway.transfer import Transfer
@@ -95,27 +95,41 @@ class Gateway:
     pollers: Pollers
     guardian: Guardian
     parity: ParitySampler
+    closing: Closing
 
     async def start(self) -> None:
-        """From the flags and the log to their readers; whoever asks after this gets answers.
+        """From the log and the flags to their readers; whoever asks after this gets answers.
 
-        Raises ConfigError where the flags or the log can't be used.
+        Whatever fails, nothing is left running. Raises ConfigError where the flags or the log can't be used.
         """
         try:
-            await self.log.start()
-            if self.shared is not None:
-                await self.shared.start()
-            await self.flags.start()
-            await self.preferences.start()
-            await self.follower.start()
-        except (StoreUnreadable, LogError) as error:
-            await self._close_stores()
-            name = "log.url" if isinstance(error, LogError) else "flags.store"
-            raise ConfigError(f"{name}: {error.detail}") from error
+            await self._start()
+        except BaseException as error:
+            await self.close()
+            if isinstance(error, StoreUnreadable | LogError):
+                name = "log.url" if isinstance(error, LogError) else "flags.store"
+                raise ConfigError(f"{name}: {error.detail}") from error
+            raise
+
+    async def _start(self) -> None:
+        closing = self.closing
+        closing.add("log", self.log.close)
+        await self.log.start()
+        if self.shared is not None:
+            closing.add("shared", self.shared.close)
+            await self.shared.start()
+        closing.add("flags", self.flags.close)
+        await self.flags.start()
+        closing.add("preferences", self.preferences.close)
+        await self.preferences.start()
+        closing.add("hub", self._stop_hub)
+        await self.follower.start()
+        closing.add("supervisor", self.supervisor.close)
         self.supervisor.run("follower", self.follower.run)
         self.replays.start(self.supervisor)
         if self.parity.lanes:
             self.supervisor.run("parity", self.parity.run)
+        closing.add("upstreams", self.upstreams.close)
         await self.upstreams.start()
         self.supervisor.run("guard", self.guardian.run)
 
@@ -130,17 +144,10 @@ class Gateway:
 
     async def close(self) -> None:
         """From the readers to the log. Closing twice does nothing."""
-        self.hub.stop()
-        await self.upstreams.close()
-        await self.supervisor.close()
-        await self._close_stores()
+        await self.closing.close()
 
-    async def _close_stores(self) -> None:
-        await self.log.close()
-        await self.preferences.close()
-        await self.flags.close()
-        if self.shared is not None:
-            await self.shared.close()
+    async def _stop_hub(self) -> None:
+        self.hub.stop()
 
     def not_ready(self) -> list[str]:
         """Why no new client should come here, one sentence each."""
@@ -159,7 +166,7 @@ class Gateway:
         warnings = self.log.warnings() if isinstance(self.log, WatchedLog) else []
         if self.flags.snapshot().stale:
             warnings.append("The flags can't be read: those that were read last stay in force.")
-        return warnings
+        return warnings + self.hub.failures.warnings()
 
 
 GATEWAY = web.AppKey("gateway", Gateway)
@@ -187,8 +194,10 @@ def create_app(
 
     async def lifespan(app: web.Application) -> AsyncIterator[None]:
         await gateway.start()
-        yield
-        await gateway.close()
+        try:
+            yield
+        finally:
+            await gateway.close()
 
     async def drain(app: web.Application) -> None:
         await gateway.drain()
@@ -225,6 +234,7 @@ def _build(settings: Settings, clock: Clock, log: EventLog | None) -> Gateway:
         pollers=evidence.pollers,
         guardian=evidence.guardian,
         parity=evidence.parity,
+        closing=Closing(),
     )
 
 
@@ -341,7 +351,7 @@ async def serve(
     stop: asyncio.Event | None = None,
     reuse_port: bool = False,
 ) -> None:
-    """Runs the gateway until SIGTERM or SIGINT, or until `stop` is set, and returns once it has drained.
+    """Runs the gateway until SIGTERM, SIGINT or SIGHUP, or until `stop` is set; it has drained then.
 
     `announce` is called with the address once it serves; `extend` may add routes before that. With
     `reuse_port` other processes may serve the same address. Raises OSError where the address can't be taken,
@@ -366,15 +376,6 @@ async def serve(
         log_event(_log, logging.INFO, "stopping", streams=app[GATEWAY].hub.connections)
     finally:
         await runner.cleanup()
-
-
-def stop_on_signals(stop: asyncio.Event | None = None) -> asyncio.Event:
-    """`stop`, or a new event, which SIGTERM and SIGINT set from now on."""
-    stop = stop or asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for signal_number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(signal_number, stop.set)
-    return stop
 
 
 def address_of(host: str, port: int) -> str:

@@ -2,6 +2,10 @@
 
 WRITES_A_TURN = 256
 """About two milliseconds of writes, the kernel's part included."""
+BYTES_A_WRITE = 32_768
+"""To write so many bytes, or to put them together, takes about as long as a write of few."""
+COMPRESSED_A_WRITE = 2_048
+"""As long as that takes it to compress so many (gateway/gzip_stream.py)."""
 
 
 class Budget:
@@ -16,7 +20,7 @@ class Budget:
         """A turn begins."""
         self.left = WRITES_A_TURN
 
-    def spend(self) -> bool:
-        """Counts a write; says whether the turn has had its share of them."""
-        self.left -= 1
+    def spend(self, writes: int = 1) -> bool:
+        """Counts a write, or what takes as long as several; says whether the turn has had its share."""
+        self.left -= writes
         return self.left <= 0

@@ -76,9 +76,27 @@ class Chases:
 
     def go_on(self, subscriber: Subscriber) -> None:
         """One batch for a CHASING subscriber; it goes live in the step in which it has caught up."""
+        try:
+            self._serve(subscriber)
+        except Exception as error:  # noqa: BLE001 - whatever it was, the others go on
+            self.failed("chase", subscriber, error)
+
+    def failed(self, work: str, subscriber: Subscriber, error: Exception) -> None:
+        """What a subscriber lacks can't be written to it: it gets a `reset`, and goes on behind that.
+
+        Were it cut off, it would come back for the same entry again and again. One for which even the
+        `reset` fails is: it comes back with the cursor that it had.
+        """
+        self._roster.failures.report(work, error)
+        if isinstance(subscriber.position, Position):
+            self._roster.safely(work, lambda lost: self.lose(lost, "unknown"), subscriber)
+        else:
+            self._roster.cut(subscriber)
+
+    def _serve(self, subscriber: Subscriber) -> None:
         group: Group = subscriber.group
         frames: list[bytes] = []
-        size = 0
+        size = events = 0
         entries = self._history.after(subscriber.number, CHASE_ENTRIES)
         if entries is None:
             if self._falls_behind(subscriber):
@@ -92,22 +110,25 @@ class Chases:
             if group.debouncer is not None:
                 if group.delivery.hints == "with":
                     overdue = self._refresher.overdue(subscriber, entry.at)
-                    frames += self._hint_frames(subscriber, overdue, number - 1)
+                    hints = self._hint_frames(subscriber, overdue, number - 1)
+                    frames += hints
+                    size += sum(map(len, hints))
                 self._refresher.owe(subscriber, number, entry)
             if group.delivery.hints != "only":
                 frames.append(group.frame(entry, match, self._history))
                 subscriber.told = number
-                self._counters.deliveries += 1
+                events += 1
                 size += len(frames[-1])
                 if size >= CHASE_BYTES:
                     break
         caught_up = subscriber.number == self._history.head
         if caught_up:
             frames += self.owed_hints(subscriber)
-        if frames:
-            self._roster.write(subscriber, group.framed(b"".join(frames)))
+        if frames and self._roster.write(subscriber, group.framed(b"".join(frames))):
+            self._counters.deliveries += events
         if subscriber.state is State.CHASING and caught_up:
             subscriber.signal(Signal.CAUGHT_UP)
+            subscriber.position = self._history.head_position
             group.members[subscriber] = None
             return
         subscriber.position = self._history.position(subscriber.number) or "trimmed"
@@ -150,7 +171,6 @@ class Chases:
             return
         group: Group = subscriber.group
         group.members.pop(subscriber, None)
-        self._refresher.settle(subscriber)
         self.behind.pop(subscriber, None)
         subscriber.number = subscriber.told = NOWHERE
         subscriber.position = reason

@@ -4,19 +4,23 @@ Invariant: a LIVE subscriber was sent all matching entries up to `max(subscriber
 """
 
 from asyncio import Future
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from gateway.budget import Budget
+from gateway.budget import BYTES_A_WRITE, COMPRESSED_A_WRITE, Budget
 from gateway.clock import Clock
 from gateway.events import ORIGIN, Position
-from gateway.group import Group
-from gateway.history import History, ResetReason
+from gateway.group import Group, Outbox
+from gateway.hints import Refresh
+from gateway.history import History, HistoryEntry, ResetReason
 from gateway.refresher import Refresher
 from gateway.roster import Roster
 from gateway.subscriber import State, Subscriber
 from gateway.waiters import resolve
 
 ENTRIES_A_FLUSH = 2048
+BYTES_A_FLUSH = 131_072
+"""The entry with which their frames reach that many is a flush's last. A group's payload is so much at most,
+and a frame: it is put together, and compressed, in one piece."""
 
 
 class Flushes:
@@ -33,6 +37,7 @@ class Flushes:
         self._refresher = refresher
         self._budget = budget
         self.flushed = history.head
+        self._until = self.flushed
         self._waiters: set[Future[None]] = set()
 
     @property
@@ -42,22 +47,34 @@ class Flushes:
 
     def skip(self) -> None:
         """Goes on from the history's head: nobody is live who lacks what is before it."""
-        self.flushed = self._history.head
+        self.flushed = self._until = self._history.head
 
     async def room(self) -> None:
-        """Returns once what waits to be flushed is little enough for the history to grow further."""
-        while self._history.head - self.flushed > ENTRIES_A_FLUSH:
+        """Returns once no more waits to be flushed than one flush takes."""
+        while self.flushed + len(self._batch()) < self._history.head:
             waiter: Future[None] = Future()
             self._waiters.add(waiter)
             await waiter
+
+    def _batch(self) -> list[HistoryEntry]:
+        """The entries of the next flush."""
+        entries = self._history.after(self.flushed, ENTRIES_A_FLUSH)
+        if entries is None:
+            raise RuntimeError("the history let go of entries before they were flushed")
+        size = 0
+        for count, entry in enumerate(entries, 1):
+            size += len(entry.frame)
+            if size >= BYTES_A_FLUSH:
+                return entries[:count]
+        return entries
 
     def run(self) -> Iterator[None]:
         """One flush, in as many parts as the budget makes of it. It must have ended before the next."""
         budget = self._budget
         first = self.flushed
-        entries = self._history.after(first, ENTRIES_A_FLUSH)
-        if entries is None:
-            raise RuntimeError("the history let go of entries before they were flushed")
+        self._until = self._history.head
+        entries = self._batch()
+        self._until = first + len(entries)
         touched: dict[Group, None] = {}
         for number, entry in enumerate(entries, first + 1):
             for group in self._groups.candidates(entry.event):
@@ -71,48 +88,79 @@ class Flushes:
             resolve(group.waiters, unmatched)
             self._refresher.plan(group)
             yield from self._deliver(group, first)
-        self.flushed = first + len(entries)
-        self.trim()
         self._counters.flushes += 1
+        self._end()
         self._roster.observer.flushed(entries)
-        resolve(self._waiters, None)
         # The loop writes what was queued before the next turn comes: that belongs to what the flush takes.
         yield
+
+    def _end(self) -> None:
+        self.flushed = self._until
+        self.trim()
+        resolve(self._waiters, None)
+
+    def give_up(self) -> None:
+        """Ends a flush that failed. No member is live who lacks what it was to bring."""
+        unmatched = self._history.position(self.flushed) or ORIGIN
+        for group in self._groups:
+            resolve(group.waiters, unmatched)
+        self._end()
 
     def _deliver(self, group: Group, first: int) -> Iterator[None]:
         """Writes what the flush of the entries after `first` has for the group's members."""
         outbox, group.outbox = group.outbox, []
         if not outbox:
             return
-        payload = group.framed(group.outbox_frames(outbox, self._history))
-        last = outbox[-1][0]
+        frames = group.outbox_frames(outbox, self._history)
+        payload = group.framed(frames)
+        budget = self._budget
+        budget.left -= len(frames) // (COMPRESSED_A_WRITE if group.delivery.gzip else BYTES_A_WRITE)
+        writes_each = 1 + len(payload) // BYTES_A_WRITE
         members = tuple(group.members)
-        counters, budget = self._counters, self._budget
-        counters.deliveries += len(outbox) * len(members)
-        counters.hints += group.hinted * len(members)
-        group.hinted = 0
-        live = State.LIVE
-        for subscriber in members:
-            if subscriber.state is not live:
-                continue
-            if subscriber.number <= first:
-                subscriber.number = subscriber.told = last
-                # `Roster.write` and `Budget.spend`, written out: this runs once for each delivery there is.
-                try:
-                    subscriber.transport.write(payload)
-                except (OSError, RuntimeError):
-                    self._roster.fail(subscriber)
-            else:
-                # It caught up while the flush before this one ran, and has some of these entries already.
-                rest = [item for item in outbox if item[0] > subscriber.number]
-                if rest:
-                    frames = group.outbox_frames(rest, self._history, least=subscriber.told)
-                    subscriber.number = subscriber.told = last
-                    self._roster.write(subscriber, group.framed(frames))
-            budget.left -= 1
+        at = 0
+        while at < len(members):
             if budget.left <= 0:
                 yield
+            few = members[at : at + max(1, budget.left // writes_each)]
+            at += len(few)
+            budget.left -= len(few) * writes_each
+            self._write_to(few, group, outbox, payload, first)
+        if budget.left <= 0:
+            yield
         group.giving = []
+
+    def _write_to(
+        self, members: Sequence[Subscriber], group: Group, outbox: Outbox, payload: bytes, first: int
+    ) -> None:
+        live, last = State.LIVE, outbox[-1][0]
+        written = 0
+        try:
+            for subscriber in members:
+                if subscriber.state is not live:
+                    continue
+                if subscriber.number <= first:
+                    subscriber.number = subscriber.told = last
+                    # `Roster.write`, written out: this runs once for each delivery there is.
+                    try:
+                        subscriber.transport.write(payload)
+                        written += 1
+                    except Exception as error:  # noqa: BLE001 - `fail` says what becomes of which
+                        self._roster.fail(subscriber, error)
+                else:
+                    self._write_rest(subscriber, group, outbox)
+        finally:
+            self._counters.deliveries += written * len(outbox)
+            self._counters.hints += written * len(group.giving)
+
+    def _write_rest(self, subscriber: Subscriber, group: Group, outbox: Outbox) -> None:
+        """For one that caught up while the flush before this one ran: some of these entries it has."""
+        rest = [item for item in outbox if item[0] > subscriber.number]
+        if rest:
+            payload = group.framed(group.outbox_frames(rest, self._history, least=subscriber.told))
+            subscriber.number = subscriber.told = rest[-1][0]
+            if self._roster.write(subscriber, payload):
+                self._counters.deliveries += len(rest)
+                self._counters.hints += sum(len(overdue) for _, overdue, _ in rest)
 
     def trim(self) -> None:
         """The history lets go of what is over its bounds, but for what is not flushed."""
@@ -125,13 +173,21 @@ class Flushes:
         """
         group: Group = subscriber.group
         del group.members[subscriber]
+        lacks: Sequence[Refresh] = ()
         if group.delivery.hints != "only":
             subscriber.number = max(subscriber.number, self.flushed)
             self._refresher.owe_pending(subscriber)
         else:
+            if subscriber in group.giving_to:
+                lacks = group.giving
+            number = min([self.safe_number(group), *(refresh.first_number - 1 for refresh in lacks)])
             # Its own number is where it went live: it had the hints for all up to there.
-            subscriber.number = max(subscriber.number, self.safe_number(group))
-        subscriber.position = self._history.position(subscriber.number) or self._lacking(group)
+            subscriber.number = max(subscriber.number, number)
+        position = self._history.position(subscriber.number) or self._lacking(group, lacks)
+        went_live_at = subscriber.position
+        if isinstance(position, Position) and isinstance(went_live_at, Position):
+            position = max(position, went_live_at)
+        subscriber.position = position
 
     def safe_number(self, group: Group) -> int:
         """The number from which a live member of `group` that reconnects misses no event and no hint.
@@ -157,7 +213,13 @@ class Flushes:
             return self._history.cursor_at(position)
         return self._history.cursor(number)
 
-    def _lacking(self, group: Group) -> Position | ResetReason:
-        """The position up to which the members had all hints, where the history's floor is later."""
-        lacking = group.lacking_after()
-        return "trimmed" if lacking is None else lacking
+    def _lacking(self, group: Group, lacks: Sequence[Refresh] = ()) -> Position | ResetReason:
+        """The position up to which a member had all hints, where the history's floor is later.
+
+        Beside those that are pending it `lacks` some.
+        """
+        after = [refresh.after for refresh in lacks]
+        pending = group.lacking_after()
+        if pending is not None:
+            after.append(pending)
+        return min(after) if after else "trimmed"

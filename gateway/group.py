@@ -1,7 +1,7 @@
 """Subscribers that get the same bytes: one selector, one format, one framing."""
 
 from asyncio import Future
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from typing import Literal, NamedTuple
 
 from gateway import control, eventstream, gzip_stream
@@ -37,8 +37,9 @@ class Group:
     """The live members, what the running flush has for them, and their pending hints.
 
     `readers` counts the subscribers of every state, or the long polls: their groups have the delivery None.
-    `waiters` are the long polls that wait at the moment. `hinted` counts hints that went into the outbox;
-    `giving` are hints on their way to the members. `block` is gzip_stream's, or gives what that would.
+    `waiters` are the long polls that wait at the moment. `giving` are hints on their way to the members, and
+    `giving_to` are those that lack them still, of hints alone. `block` is gzip_stream's, or gives what that
+    would.
     """
 
     __slots__ = (
@@ -46,8 +47,8 @@ class Group:
         "debouncer",
         "delivery",
         "giving",
+        "giving_to",
         "hint_is_planned",
-        "hinted",
         "key",
         "members",
         "offered",
@@ -77,7 +78,7 @@ class Group:
         self.debouncer = Debouncer(timing, fan_in) if timing is not None else None
         self.hint_is_planned = False
         self.giving: list[Refresh] = []
-        self.hinted = 0
+        self.giving_to: Set[Subscriber] = frozenset()
 
     def offer(self, number: int, entry: HistoryEntry, history: History) -> bool:
         """Takes entry `number` into the running flush where it matches; says whether it does."""
@@ -93,7 +94,6 @@ class Group:
         if self.debouncer is not None:
             if self.delivery.hints == "with":
                 overdue = self.debouncer.due(entry.at)
-                self.hinted += len(overdue)
                 self.giving += overdue
             observe(self.debouncer, number, entry)
         if self.delivery.hints != "only":
@@ -182,8 +182,12 @@ class Group:
         """The position right before the first entry that the members lack the hint for; None where none."""
         return self.debouncer.oldest_after() if self.debouncer is not None else None
 
-    def start_over(self) -> None:
-        """Forgets the hints that are pending: every reader is told to refetch all it has."""
+    def give_up(self) -> None:
+        """Forgets what is on its way to the members and the hints that are pending: no member lacks them.
+
+        They have been sent back to where they miss nothing, or told to refetch all they have.
+        """
+        self.outbox, self.giving, self.giving_to = [], [], frozenset()
         if self.debouncer is not None:
             self.debouncer.take_all()
 

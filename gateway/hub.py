@@ -5,9 +5,12 @@ No subscriber has a queue, a task or a timer. The hub does its work in turns (ga
 - a *flush* (flushes.py) takes the entries since the last one, and writes to each group what it matches, once
   framed;
 - *hints* that are due go out whole before the next flush (rounds.py);
-- *jobs* run between flushes, so that the cursors they carry hold: heartbeats (rounds.py), reviews
+- *jobs* run between flushes, so that the cursors they carry hold: heartbeats (heartbeats.py), reviews
   (reviews.py), a drain, starting over;
 - *chases* (chases.py) bring single subscribers, resuming or fallen behind, from their number to the head.
+
+Work that raises is reported (failures.py), and leaves every reader whole, reset, or cut off, so that it
+resumes from its cursor (recovery.py).
 """
 
 import random
@@ -16,15 +19,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from gateway import control
-from gateway.alarm import Alarm
 from gateway.budget import Budget
 from gateway.chases import Chases
 from gateway.clock import Clock, Scheduler
 from gateway.events import ORIGIN, Position
+from gateway.failures import Failures
 from gateway.flushes import Flushes
 from gateway.group import Delivery
+from gateway.heartbeats import Heartbeats
 from gateway.history import History, ResetReason
 from gateway.observer import Observer
+from gateway.recovery import Recovery
 from gateway.refresher import Refresher
 from gateway.reviews import Review, Reviews
 from gateway.roster import Roster
@@ -50,7 +55,7 @@ class Hub:
 
     Belongs to one event loop. `draw(low, high)` is where chance comes in. Methods never raise for what a
     transport does: a connection that fails is counted and closed. `observer` is told of the streams; those
-    that read the log are in `chases.behind`.
+    that read the log are in `chases.behind`; `failures` counts the work that raised.
     """
 
     def __init__(
@@ -63,11 +68,15 @@ class Hub:
         fan_in: int,
         draw: Callable[[float, float], float] = random.uniform,
     ) -> None:
-        self._scheduler = scheduler
-        self._heartbeat_seconds = timing.heartbeat_seconds
         self.is_draining = False
+        failures = self.failures = Failures(clock.monotonic)
         roster = self._roster = Roster(
-            scheduler, fan_in=fan_in, stall_seconds=timing.stall_seconds, retry_ms=timing.retry_ms, draw=draw
+            scheduler,
+            failures,
+            fan_in=fan_in,
+            stall_seconds=timing.stall_seconds,
+            retry_ms=timing.retry_ms,
+            draw=draw,
         )
         self.counters = roster.counters
         self.groups = roster.groups
@@ -75,20 +84,33 @@ class Hub:
         refresher = self.refresher = Refresher(history, scheduler, clock, fan_in, self._begin_hints)
         flushes = self._flushes = Flushes(history, clock, roster, refresher, budget)
         chases = self.chases = Chases(history, scheduler, roster, refresher, self.wake)
-        self._rounds = Rounds(history, clock, roster, refresher, flushes, chases, budget)
+        recovery = Recovery(roster, flushes, chases, budget)
+        self._rounds = Rounds(history, roster, refresher, flushes, recovery, budget)
         self._reviews = Reviews(history, roster, refresher, flushes, chases, budget)
-        self._turns = Turns(scheduler, flushes, chases, budget, timing.coalesce_seconds)
-        self._heartbeat = Alarm(scheduler, self._begin_heartbeat)
+        turns = self._turns = Turns(
+            scheduler, failures, flushes, chases, recovery, budget, timing.coalesce_seconds
+        )
+        self._heartbeats = Heartbeats(
+            history,
+            scheduler,
+            clock,
+            roster,
+            flushes,
+            chases,
+            budget,
+            timing.heartbeat_seconds,
+            turns.add_job,
+        )
 
     def start(self) -> None:
         """Starts at the history's present head; call it once the history is open."""
         self._flushes.skip()
-        self._set_heartbeat()
+        self._heartbeats.start()
 
     def stop(self) -> None:
         """Ends every timer, and aborts what is still connected."""
         self._turns.stop()
-        self._heartbeat.cancel()
+        self._heartbeats.stop()
         self.refresher.alarm.cancel()
         self._roster.stop()
 
@@ -138,15 +160,16 @@ class Hub:
         `resumed` says that the client was here before, and may be owed a hint from then.
         """
         if resumed:
-            self.refresher.owe_recent(subscriber)
-        self.chases.go_on(subscriber)
+            self._roster.safely("resume", self.refresher.owe_recent, subscriber)
+        if subscriber.state is State.CHASING:
+            self.chases.go_on(subscriber)
         if self.is_draining:
-            self.bye(subscriber, "drain")
+            self._send_away(subscriber)
 
     def clogged(self, subscriber: Subscriber) -> None:
         """The transport's buffer passed its high-water mark."""
         if subscriber.state is State.LIVE:
-            self._flushes.leave(subscriber)
+            self._roster.safely("leave", self._flushes.leave, subscriber)
         subscriber.signal(Signal.CLOGGED)
         if subscriber.state is State.LAGGING:
             self._roster.lags(subscriber)
@@ -162,9 +185,12 @@ class Hub:
         """The connection is gone, whoever ended it. Saying so twice does nothing."""
         self._roster.forget(subscriber)
 
-    def write(self, subscriber: Subscriber, payload: bytes) -> None:
-        """Gives the transport bytes in the group's framing; a connection that fails is counted and gone."""
-        self._roster.write(subscriber, payload)
+    def write(self, subscriber: Subscriber, payload: bytes) -> bool:
+        """Gives the transport bytes in the group's framing; says whether it took them.
+
+        A connection that fails is counted and gone.
+        """
+        return self._roster.write(subscriber, payload)
 
     def wake(self) -> None:
         """The history has grown, or a chase has more to do."""
@@ -180,25 +206,24 @@ class Hub:
 
     def review(self, review: Review) -> None:
         """Asks of every stream that is open now whether it is to receive something else, and sees to it."""
-        self._turns.add_job(self._reviews.run(review))
+        self._turns.add_job("review", self._reviews.run(review))
 
     def _begin_hints(self) -> None:
         self._turns.give_hints(self._rounds.hints(self.refresher.due_groups()))
 
-    def _begin_heartbeat(self) -> None:
-        self._set_heartbeat()
-        self._turns.add_job(self._rounds.heartbeat())
-
-    def _set_heartbeat(self) -> None:
-        self._heartbeat.set(self._scheduler.time() + self._heartbeat_seconds)
-
     def start_over(self, change: Callable[[], None], reason: ResetReason) -> "Future[None]":
         """Makes `change`, after which the history has other entries, and gives every reader a `reset`.
 
-        That happens once everything so far is flushed; the future is done then.
+        That happens once everything so far is flushed; the future is done then, or has what went wrong.
         """
         done: Future[None] = Future()
-        self._turns.add_job(self._start_over(change, reason, done))
+
+        def fail(error: Exception) -> Iterator[None]:
+            if not done.done():
+                done.set_exception(error)
+            return iter(())
+
+        self._turns.add_job("start_over", self._start_over(change, reason, done), fail)
         return done
 
     def _start_over(
@@ -210,10 +235,10 @@ class Hub:
         change()
         self._flushes.skip()
         for group in self.groups:
-            group.start_over()
+            group.give_up()
             resolve(group.waiters, ORIGIN)
         for subscriber in tuple(self._roster):
-            self.chases.lose(subscriber, reason)
+            self._roster.safely("start_over", lambda lost: self.chases.lose(lost, reason), subscriber)
         if not done.done():
             done.set_result(None)
 
@@ -228,8 +253,11 @@ class Hub:
     def drain(self) -> "Future[None]":
         """Says `bye` to everybody and ends the long polls; done when the last stream is gone."""
         self.is_draining = self._turns.is_hurried = True
-        self._turns.add_job(self._drain())
+        self._turns.add_job("drain", self._drain())
         return self._roster.emptied()
+
+    def _send_away(self, subscriber: Subscriber) -> None:
+        self._roster.safely("bye", lambda reader: self.bye(reader, "drain"), subscriber)
 
     def _drain(self) -> Iterator[None]:
         while self._flushes.is_due:
@@ -237,6 +265,6 @@ class Hub:
         for group in tuple(self.groups):
             resolve(group.waiters, ORIGIN)
         for subscriber in tuple(self._roster):
-            self.bye(subscriber, "drain")
+            self._send_away(subscriber)
             if self._budget.spend():
                 yield

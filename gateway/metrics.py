@@ -71,7 +71,7 @@ class GatewayCollector(Collector):
             yield GaugeMetricFamily(name, text, value=value)
 
     def _counters(self) -> Iterator[Metric]:
-        counters = self._hub.counters
+        hub, counters = self._hub, self._hub.counters
         totals = [
             ("tidegate_streams_opened", "Streams opened.", counters.opened),
             ("tidegate_flushes", "Flushes of the history to the streams.", counters.flushes),
@@ -95,6 +95,7 @@ class GatewayCollector(Collector):
         labelled = [
             ("tidegate_resets", "Readers told that their gap can't be filled.", "reason", counters.resets),
             ("tidegate_byes", "Streams ended by the gateway.", "reason", counters.byes),
+            ("tidegate_delivery_failures", "Work of delivery that raised.", "work", hub.failures.counts),
             ("tidegate_problems", "Requests refused, by problem.", "problem", self._problems),
             ("tidegate_task_failures", "Failures of tasks that nobody foresaw.", "task", self._failures),
             ("tidegate_task_retries", "Times that a task found the log out of reach.", "task", self._retries),

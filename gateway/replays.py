@@ -9,7 +9,7 @@ from collections import OrderedDict
 
 from gateway.archive import Archive
 from gateway.chases import CHASE_BYTES
-from gateway.errors import TrimmedError, UnknownPosition
+from gateway.errors import LogError, TrimmedError, UnknownPosition
 from gateway.events import Position
 from gateway.group import Group
 from gateway.history import History, HistoryEntry
@@ -71,6 +71,11 @@ class Replays:
             try:
                 await self._serve(subscriber)
                 is_done = True
+            except LogError:
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever it was, the others are to be served
+                self._chases.failed("replay", subscriber, error)
+                is_done = True
             finally:
                 self._served.discard(subscriber)
                 if not is_done and self._is_behind(subscriber):
@@ -92,30 +97,39 @@ class Replays:
                     self._chases.lose(subscriber, lost.reason)
                     return
                 continue
-            # Meanwhile it may have been cut off, moved to another choice, or told to start over.
-            if self._is_behind(subscriber) and subscriber.position is position:
-                self._go_on(subscriber, position, entries)
+            await self._write_all(subscriber, position, entries)
             # What was read before may be given again without waiting: the others get their turn here.
             await asyncio.sleep(0)
 
-    def _go_on(self, subscriber: Subscriber, position: Position, entries: list[HistoryEntry]) -> None:
-        """Writes what `entries` hold for it, until it does not read or the history has what follows."""
-        head = self._history.head_position
-        # Another node's events may be in the log before they are in this history: they come with the chase.
-        known = [entry for entry in entries if entry.position <= head]
-        self._hub.counters.replayed += len(known)
-        at, before = 0, position
-        while at < len(known) and self._is_behind(subscriber):
-            at += self._write_some(subscriber, before, known[at:] if at else known)
-            before = known[at - 1].position
-        if not known and subscriber.position is position:
-            # The log has nothing between: it is a floor that is no event's position.
-            subscriber.position = self._history.floor_position
+    async def _write_all(
+        self, subscriber: Subscriber, position: Position, entries: list[HistoryEntry]
+    ) -> None:
+        """Writes what `entries`, which follow `position`, hold for it, batch by batch.
+
+        Until it does not read, or the history has what follows. While others have their turn it may be cut
+        off, moved to another choice or told to start over: its position is then not the one that was left.
+        """
+        while self._is_behind(subscriber) and subscriber.position is position:
+            # Another node's events may be in the log before they are in this history: the chase brings those.
+            known = [entry for entry in entries if entry.position <= self._history.head_position]
+            count = self._write_some(subscriber, position, known) if known else 0
+            if not known:
+                # The log has nothing between: it is a floor that is no event's position.
+                subscriber.position = self._history.floor_position
+            if self._rejoins(subscriber) or count == len(known):
+                return
+            position, entries = known[count - 1].position, entries[count:]
+            await asyncio.sleep(0)
+
+    def _rejoins(self, subscriber: Subscriber) -> bool:
+        """Whether the history has what follows its position; it goes on there."""
         if subscriber.state is State.CLOSED or not isinstance(subscriber.position, Position):
-            return
+            return False
         number = self._history.number_at(subscriber.position)
-        if number is not None:
-            self._chases.rejoin(subscriber, number)
+        if number is None:
+            return False
+        self._chases.rejoin(subscriber, number)
+        return True
 
     def _write_some(self, subscriber: Subscriber, before: Position, entries: list[HistoryEntry]) -> int:
         """Writes once, at most about CHASE_BYTES, to a subscriber that has all up to `before`.
@@ -138,14 +152,15 @@ class Replays:
                 size += len(frames[-1])
                 if size >= CHASE_BYTES:
                     break
-        hub.counters.deliveries += len(frames)
+        events = len(frames)
         subscriber.position = entries[count - 1].position
+        hub.counters.replayed += count
         if hints == "with":
             # Before the events, with the cursor of before them: wherever the client is cut off, it gets the
             # hints with the events or again. The log does not tell which hints a cursor in it may lack.
             frames[:0] = chases.replayed_hints(subscriber, before)
         if hints != "only":
             chases.behind[subscriber] = subscriber.position
-        if frames:
-            hub.write(subscriber, group.framed(b"".join(frames)))
+        if frames and hub.write(subscriber, group.framed(b"".join(frames))):
+            hub.counters.deliveries += events
         return count

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from gateway.budget import Budget
@@ -61,11 +62,15 @@ class Reviews:
         for subscriber in tuple(self._roster):
             if subscriber.state is State.CLOSED or subscriber.asked is None:
                 continue
-            change = review(subscriber.asked)
-            if change is not None:
-                self._apply(subscriber, change)
+            # One that is cut off asks anew what it is to receive, and comes back with its cursor.
+            self._roster.safely("review", partial(self._review, review), subscriber)
             if self._budget.spend():
                 yield
+
+    def _review(self, review: Review, subscriber: Subscriber) -> None:
+        change = review(subscriber.asked)
+        if change is not None:
+            self._apply(subscriber, change)
 
     def _apply(self, subscriber: Subscriber, change: Change) -> None:
         before, subscriber.asked = subscriber.asked, change.asked

@@ -7,6 +7,7 @@ from gateway import control
 from gateway.clock import Scheduler
 from gateway.counters import HubCounters
 from gateway.events import Position
+from gateway.failures import Failures
 from gateway.group import Delivery, Group, Groups
 from gateway.history import ResetReason
 from gateway.observer import Observer
@@ -15,24 +16,29 @@ from gateway.subscriber import Signal, State, Subscriber, Transport
 from gateway.sweeper import Sweeper
 from gateway.waiters import resolve
 
+ROUNDS_A_BEAT = 8
+"""How often a stream is looked at within `heartbeat_seconds` (gateway/heartbeats.py)."""
+
 
 class Roster:
     """Every subscriber of this node, those that are being ended included, and the groups that they are in.
 
     Methods never raise for what a transport does: a connection that fails is counted and gone. `observer` is
-    told of the streams, and `on_gone` of each whose connection is over. `draw(low, high)` is where chance
-    comes in.
+    told of the streams, and `on_gone` of each whose connection is over; `failures` of what nobody foresaw.
+    `draw(low, high)` is where chance comes in.
     """
 
     def __init__(
         self,
         scheduler: Scheduler,
+        failures: Failures,
         *,
         fan_in: int,
         stall_seconds: float,
         retry_ms: int,
         draw: Callable[[float, float], float],
     ) -> None:
+        self.failures = failures
         self._retry_ms = retry_ms
         self._draw = draw
         self.counters = HubCounters()
@@ -42,6 +48,8 @@ class Roster:
         self._sweeper = Sweeper(scheduler, stall_seconds, self._give_up, self._abort)
         self._subscribers: dict[Subscriber, None] = {}
         self._empty_waiters: set[Future[None]] = set()
+        self.round = 0
+        """The heartbeats' round, which counts up for as long as the hub runs."""
 
     def __len__(self) -> int:
         return len(self._subscribers)
@@ -67,6 +75,8 @@ class Roster:
         group = self.groups.get(selector, delivery)
         group.readers += 1
         subscriber = Subscriber(group, number, transport, asked, position)
+        # Streams that come together are not due together: the first beats come early.
+        subscriber.beaten = self.round - self.counters.opened % ROUNDS_A_BEAT
         self._subscribers[subscriber] = None
         self.counters.opened += 1
         self.observer.attached(subscriber)
@@ -90,18 +100,40 @@ class Roster:
         """Its client has read what lay in the buffer."""
         self._sweeper.forget(subscriber)
 
-    def write(self, subscriber: Subscriber, payload: bytes) -> None:
-        """Gives the transport bytes in the group's framing; a connection that fails is counted and gone."""
+    def write(self, subscriber: Subscriber, payload: bytes) -> bool:
+        """Gives the transport bytes in the group's framing; says whether it took them.
+
+        A connection that fails is counted and gone.
+        """
         try:
             subscriber.transport.write(payload)
-        except (OSError, RuntimeError):
-            self.fail(subscriber)
+        except Exception as error:  # noqa: BLE001 - `fail` says what becomes of which
+            self.fail(subscriber, error)
+            return False
+        return True
 
-    def fail(self, subscriber: Subscriber) -> None:
-        """A write to its transport has raised."""
-        # uvloop raises RuntimeError for a handle that is closed before it says connection_lost.
+    def fail(self, subscriber: Subscriber, error: Exception) -> None:
+        """A write to its transport has raised. A part of it may have been sent: nothing can follow that."""
         self.counters.failed_writes += 1
-        self.forget(subscriber)
+        # uvloop raises RuntimeError for a handle that is closed before it says connection_lost.
+        if not isinstance(error, OSError | RuntimeError):
+            self.failures.report("write", error)
+        self.cut(subscriber)
+
+    def safely(self, work: str, do: Callable[[Subscriber], None], subscriber: Subscriber) -> None:
+        """Does something that is for one subscriber, which is cut off where that raises. Others go on."""
+        try:
+            do(subscriber)
+        except Exception as error:  # noqa: BLE001 - whatever it was, it must not be silent, nor end others
+            self.failures.report(work, error)
+            self.cut(subscriber)
+
+    def cut(self, subscriber: Subscriber) -> None:
+        """Cuts the connection at once. The client resumes from the last cursor that it was given."""
+        try:
+            self.forget(subscriber)
+        finally:
+            subscriber.transport.abort()
 
     def forget(self, subscriber: Subscriber) -> None:
         """The connection is gone, whoever ended it. Saying so twice does nothing."""
@@ -115,9 +147,9 @@ class Roster:
         self._sweeper.forget(subscriber)
         group.readers -= 1
         self.groups.release(group)
-        self.observer.ended(subscriber)
         if not self._subscribers:
             resolve(self._empty_waiters, None)
+        self.safely("observer", self.observer.ended, subscriber)
 
     def bye(self, subscriber: Subscriber, reason: control.ByeReason, *, reconnect: bool = True) -> None:
         """Tells the client that its stream ends, and ends it; a client that does not read is cut off."""
@@ -150,9 +182,8 @@ class Roster:
         for subscriber in tuple(self):
             self._abort(subscriber)
 
-    def _give_up(self, subscriber: Subscriber) -> None:
-        self.bye(subscriber, "slow_consumer")
-
     def _abort(self, subscriber: Subscriber) -> None:
-        self.forget(subscriber)
-        subscriber.transport.abort()
+        self.safely("abort", self.cut, subscriber)
+
+    def _give_up(self, subscriber: Subscriber) -> None:
+        self.safely("bye", lambda slow: self.bye(slow, "slow_consumer"), subscriber)

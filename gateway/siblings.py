@@ -53,13 +53,15 @@ class Siblings:
         own = web.Application()
         own.router.add_get(_PATH, self._answer)
         runner = web.AppRunner(own, access_log=None)
-        await runner.setup()
-        socket = self._socket(self._number)
-        # A worker that was killed leaves its socket behind, and this one may be in its place.
-        socket.unlink(missing_ok=True)
-        await web.UnixSite(runner, str(socket)).start()
-        yield
-        await runner.cleanup()
+        try:
+            await runner.setup()
+            socket = self._socket(self._number)
+            # A worker that was killed leaves its socket behind, and this one may be in its place.
+            socket.unlink(missing_ok=True)
+            await web.UnixSite(runner, str(socket)).start()
+            yield
+        finally:
+            await runner.cleanup()
 
     def _socket(self, number: int) -> Path:
         return self._directory / f"worker-{number}.sock"

@@ -69,12 +69,13 @@ class Subscriber:
     All matching entries up to `number` were written to `transport`; while it is LIVE the same holds up to
     the hub's last flush. `told` is the newest entry whose cursor the client was given: it may resume from
     there at any time, and is never given an older one. `position` is where it goes on in the log should
-    `number` be below the history's floor, or the reason why it can't; it is of no meaning while LIVE.
+    `number` be below the history's floor, or the reason why it can't; while LIVE it is where that began.
+    `beaten` is the round in which it got its last heartbeat (gateway/heartbeats.py).
     `group` is the hub's; `asked` is whatever decides which group it belongs to, shared with others, and
     nothing that is looked into here.
     """
 
-    __slots__ = ("asked", "group", "number", "position", "state", "told", "transport")
+    __slots__ = ("asked", "beaten", "group", "number", "position", "state", "told", "transport")
 
     def __init__(
         self,
@@ -85,6 +86,7 @@ class Subscriber:
         position: Position | ResetReason = "trimmed",
     ) -> None:
         self.asked = asked
+        self.beaten = 0
         self.group = group
         self.number = self.told = number
         self.position = position

@@ -1,8 +1,7 @@
-"""`tidegate relay`: the Postgres log's events in Redis as well, until SIGTERM or SIGINT."""
+"""`tidegate relay`: the Postgres log's events in Redis as well, until SIGTERM, SIGINT or SIGHUP."""
 
 import asyncio
 import logging
-import signal
 from dataclasses import asdict, dataclass
 
 import typer
@@ -17,6 +16,7 @@ from gateway.logs import log_event
 from gateway.open_log import needs_extra
 from gateway.process import hear_of_loop_errors
 from gateway.relay import Relay, RelayTarget
+from gateway.stopping import Closing, stop_on_signals
 from gateway.supervisor import Supervisor
 
 HEALTH_SECONDS = 10.0
@@ -38,27 +38,28 @@ class Wanted:
 
 
 async def run_relay(wanted: Wanted, log_level: str) -> None:
-    """Relays until SIGTERM or SIGINT. Raises CommandError where either log can't be used at the start."""
+    """Relays until SIGTERM, SIGINT or SIGHUP. Raises CommandError where a log can't be used at the start."""
     logs.configure(log_level)
     source, target = _source(wanted), _target(wanted)
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for signal_number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(signal_number, stop.set)
+    stop = stop_on_signals()
+    closing = Closing()
     try:
         try:
+            closing.add("source", source.close)
             await source.start()
+            closing.add("target", target.close)
             await target.start()
         except LogError as error:
             raise CommandError(UNREACHABLE, error.detail) from error
-        await _relay(Relay(source, target, SystemClock(), lock_seconds=wanted.lock_seconds), stop)
+        tasks = Supervisor()
+        closing.add("supervisor", tasks.close)
+        relay = Relay(source, target, SystemClock(), lock_seconds=wanted.lock_seconds)
+        await _relay(relay, tasks, stop)
     finally:
-        await target.close()
-        await source.close()
+        await closing.close()
 
 
-async def _relay(relay: Relay, stop: asyncio.Event) -> None:
-    tasks = Supervisor()
+async def _relay(relay: Relay, tasks: Supervisor, stop: asyncio.Event) -> None:
     hear_of_loop_errors(tasks.failures)
     tasks.run("relay", relay.run)
     tasks.run("relay_health", lambda: _report(relay))

@@ -1,4 +1,4 @@
-"""`tidegate serve`: the gateway in the foreground, until SIGTERM or SIGINT."""
+"""`tidegate serve`: the gateway in the foreground, until SIGTERM, SIGINT or SIGHUP."""
 
 import typer
 

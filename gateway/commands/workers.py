@@ -15,12 +15,13 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from gateway.app import address_of, stop_on_signals
+from gateway.app import address_of
 from gateway.backoff import Backoff
 from gateway.commands import FAILED, CommandError
 from gateway.commands.worker import Answer, Order
 from gateway.logs import log_event
 from gateway.settings import Settings
+from gateway.stopping import stop_on_signals
 from gateway.unattended import end_all
 
 _log = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ MARGIN_SECONDS = 5.0
 
 
 async def serve_workers(settings: Settings, log_level: str, announce: Callable[[str], None]) -> None:
-    """Runs `server.workers` workers until SIGTERM or SIGINT, and returns once all have drained and ended.
+    """Runs `server.workers` workers until SIGTERM, SIGINT or SIGHUP; all have drained and ended then.
 
     `announce` is called with the address once every worker serves. Raises OSError where the address can't be
     taken, and CommandError with a worker's own sentence where one can't start.

@@ -11,7 +11,6 @@ import asyncio
 import hashlib
 import os
 import random
-import signal
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -29,6 +28,7 @@ from gateway.demo.outbox import Outbox, OutboxFull
 from gateway.demo.publisher import FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS, Publisher
 from gateway.demo.publishing import PublishingHandler
 from gateway.demo.store import MAX_ORDERS, OrderStore, StoreFull, UnknownOrder
+from gateway.stopping import stop_on_signals
 
 ADDRESS_LINE = "demo backend on "
 """What the one line on standard output begins with; the rest of it is the address."""
@@ -167,12 +167,12 @@ async def serve(
     publish: bool,
     stop_with_stdin: bool,
 ) -> int:
-    """Serves on 127.0.0.1 until SIGTERM or SIGINT, or the end of standard input where `stop_with_stdin`.
+    """Serves on 127.0.0.1 until SIGTERM, SIGINT or SIGHUP, with `stop_with_stdin` also to the end of that.
 
     Prints the address line once it serves. `port` 0 is any free one; 0 seconds: nothing is simulated.
     Gives the exit code: 0, or 1 where the port can't be had, which standard error then says.
     """
-    stopped = _stop_requested(stop_with_stdin)
+    stop = _stop_requested(stop_with_stdin)
     publisher = _publisher() if publish else None
     store = OrderStore(SystemClock())
     simulator.fill(store, rng, orders)
@@ -195,7 +195,7 @@ async def serve(
                 work.append(tasks.create_task(simulator.run(store, rng, simulate_every_seconds)))
             if publisher is not None:
                 work.append(tasks.create_task(publisher.run()))
-            await stopped
+            await stop.wait()
             for task in work:
                 task.cancel()
     finally:
@@ -207,25 +207,19 @@ def _publisher() -> Publisher:
     return Publisher(Outbox(), Backoff(FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS))
 
 
-def _stop_requested(stop_with_stdin: bool) -> "asyncio.Future[None]":
-    """Done when the process is told to stop."""
+def _stop_requested(stop_with_stdin: bool) -> asyncio.Event:
+    """Set when the process is told to stop."""
     loop = asyncio.get_running_loop()
-    stopped = loop.create_future()
-
-    def stop() -> None:
-        if not stopped.done():
-            stopped.set_result(None)
+    stop = stop_on_signals()
 
     def drain_stdin() -> None:
         if not os.read(0, 4096):
             loop.remove_reader(0)
-            stop()
+            stop.set()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop)
     if stop_with_stdin:
         loop.add_reader(0, drain_stdin)
-    return stopped
+    return stop
 
 
 def _number(kind: type[int] | type[float], low: int, high: int) -> Any:

@@ -44,7 +44,7 @@ async def run_demo(
     say: Callable[[str], None] | None = None,
     complain: Callable[[str], None] | None = None,
 ) -> int:
-    """Runs the demo on 127.0.0.1 until SIGTERM or SIGINT. Gives the exit code.
+    """Runs the demo on 127.0.0.1 until SIGTERM, SIGINT or SIGHUP. Gives the exit code.
 
     `port` is the page's, 0 for any free one; `simulate_every_seconds` the pause between two changes to the
     `orders`, 0 for none; `fault` what is wrong with what is published of them. `say` gets the line with the

@@ -2,18 +2,20 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
+from aiohttp import web
 
 from tests.support.api import EVENTS, Client, Stream, assert_problem, event, eventually, numbers
 from tests.support.flags import edit, write_flags
 from tests.support.gateway import GatewayThread
 from tests.support.http import DEADLINE_SECONDS, Connection
 from tests.support.legacy import PATH
+from tests.support.loop import let_others_run
 from tests.support.migration import ORDERS, Migration, a_migration
 
 PREFERENCE = "/api/v1/sync/preference"
@@ -353,3 +355,32 @@ async def _poll_all(port: int, count: int, etag: str) -> set[int]:
         for connection in connections:
             await connection.close()
     return set().union(*asked)
+
+
+async def test_a_flag_that_changes_while_a_stream_is_opened_counts_for_that_stream(
+    start_gateway: Callable[..., GatewayThread], tmp_path: Path
+) -> None:
+    changes: list[Callable[[], Coroutine[Any, Any, None]]] = []
+
+    async def change(request: web.Request, response: web.StreamResponse) -> None:
+        # The plan of the stream is made, and the stream is not open yet: no review can reach it.
+        while changes:
+            await changes.pop()()
+
+    def extend(app: web.Application) -> None:
+        app.on_response_prepare.append(change)
+
+    async with a_migration(start_gateway, tmp_path, extend=extend) as migration:
+        await migration.change(stage="live", percentage=100, pollIntervalMs=POLL_INTERVAL_MS)
+        flags = migration.gateway.parts.flags
+
+        async def kill() -> None:
+            await flags.kill_all(True, who="test", reason="a test")
+            await let_others_run()
+
+        changes.append(kill)
+        async with migration.client.stream([*ORDERS, ("clientId", "c")]) as stream:
+            connected = await stream.connected()
+            told = await stream.until("fetch-mode")
+    assert connected.data["modes"] == {"orders": "streaming"}
+    assert (told.data["component"], told.data["mode"]) == ("orders", "polling")

@@ -14,6 +14,7 @@ from gateway import flushes as flushes_module
 from gateway import replays as replays_module
 from gateway.group import Delivery, HintsMode
 from gateway.hints import HintTiming
+from tests.property.faults import Fault, failing
 from tests.property.log_world import LogWorld, TrimLog, Turn
 from tests.property.operations import (
     Append,
@@ -30,7 +31,7 @@ from tests.property.operations import (
     StopReading,
     Wait,
 )
-from tests.property.oracle import check_complete, check_hints, check_order, check_resumption
+from tests.property.oracle import check_complete, check_count, check_hints, check_order, check_resumption
 from tests.property.world import Choice, Pace, World
 from tests.support.events import an_event
 
@@ -76,6 +77,7 @@ def _operations(
     clogs: bool = False,
     moves: bool = False,
     log: bool = False,
+    faults: bool = False,
 ) -> list[Operation]:
     """A few kinds of clients, so that some share a group, and what happens to them."""
     kinds = draw(st.lists(_kinds(hints), min_size=1, max_size=3))
@@ -92,6 +94,7 @@ def _operations(
         (1 if clogs else 0, st.builds(Clog, _which)),
         (6 if log else 0, st.builds(Turn, st.integers(1, 4))),
         (1 if log else 0, st.builds(TrimLog, st.integers(1, 4))),
+        (6 if faults else 0, st.builds(Fault, st.integers(1, 30))),
         (
             3 if moves else 0,
             st.builds(Move, _which, st.sampled_from(CHOICES), st.sampled_from((False, False, True))),
@@ -257,3 +260,42 @@ def test_every_change_that_came_out_of_the_log_is_followed_by_a_hint(
             if client.delivery.hints == "only":
                 check_hints(world, client)
                 check_resumption(world, client, hints=True)
+
+
+@settings(max_examples=4 * settings.default.max_examples)
+@given(
+    pace=_paces,
+    operations=_operations(("off", "off", "with", "only"), clogs=True, moves=True, faults=True),
+)
+def test_wherever_the_work_fails_every_reader_is_whole_or_told_and_the_failure_is_seen(
+    pace: Pace, operations: list[Operation]
+) -> None:
+    with _paced(pace) as world, failing(world):
+        _run(world, operations)
+        for client in world.clients:
+            check_order(world, client)
+            check_complete(world, client)
+        check_count(world)
+        assert world.hub.failures.counts.total() >= world.failures
+
+
+@settings(max_examples=2 * settings.default.max_examples)
+@given(pace=_paces, operations=_operations(("with", "only"), faults=True))
+def test_wherever_the_work_fails_every_change_is_followed_by_a_hint(
+    pace: Pace, operations: list[Operation]
+) -> None:
+    with _paced(pace) as world, failing(world):
+        _run(world, operations)
+        for client in world.clients:
+            check_hints(world, client)
+
+
+@settings(max_examples=2 * settings.default.max_examples)
+@given(pace=_short_paces, operations=_operations(("off", "off", "with", "only"), log=True, faults=True))
+def test_wherever_a_replay_fails_its_reader_is_whole_or_told(pace: Pace, operations: list[Operation]) -> None:
+    with _paced_with_log(pace) as world, failing(world):
+        _run(world, operations)
+        for client in world.clients:
+            check_order(world, client)
+            check_complete(world, client)
+        assert world.hub.failures.counts.total() >= world.failures

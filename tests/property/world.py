@@ -141,6 +141,7 @@ class Session:
             log_floor=world.log_floor,
         )
         self.transport.subscriber = self.subscriber
+        world.sessions.append(self)
 
     @property
     def is_over(self) -> bool:
@@ -217,6 +218,10 @@ class World:
         self.hub = Hub(self.history, self.scheduler, clock, TIMING, fan_in=FAN_IN, draw=lambda low, high: low)
         self.hub.start()
         self.events: list[Event] = []
+        self.sessions: list[Session] = []
+        self.failures = 0
+        """How often the hub's work was made to fail (tests/property/faults.py)."""
+        self.calls_until_failure: int | None = None
         self.clients: list[Client] = []
         self._positions: list[Position] = []
 
@@ -298,6 +303,7 @@ class World:
 
     def finish(self) -> None:
         """Every client reads again, comes back where it was gone, and is left alone for a while."""
+        self.calls_until_failure = None
         for client in self.clients:
             session = client.session
             if session.is_over:

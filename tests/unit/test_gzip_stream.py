@@ -28,6 +28,12 @@ def test_what_is_stored_stays_as_it_is_in_blocks_of_at_most_65535(size: int, cou
     assert zlib.decompressobj(wbits=-15).decompress(coded) == payload
 
 
+def test_what_would_take_too_long_in_one_piece_is_stored() -> None:
+    largest = b"x" * gzip_stream.LARGEST
+    assert len(block(largest)) < 10_000
+    assert block(largest + b"x") == stored(largest + b"x")
+
+
 def test_what_becomes_smaller_is_compressed() -> None:
     coded = block(REPETITIVE)
     assert len(coded) < len(REPETITIVE) // 4

@@ -3,6 +3,7 @@
 import pytest
 
 from gateway import budget as budget_module
+from gateway.events import ORIGIN, Position
 from gateway.hints import HintTiming
 from gateway.subscriber import State
 from tests.support.events import an_event
@@ -271,9 +272,10 @@ def test_an_event_that_overtakes_a_hint_does_not_make_it_lost(node: Node) -> Non
     assert "1" in set(hinted(resumed)) | seen_until(second, "e:2-0")
 
 
+@pytest.mark.parametrize("hints", ["with", "only"])
 @pytest.mark.usefixtures("one_write_a_turn")
-def test_a_client_that_clogs_while_its_group_is_given_a_hint_gets_it_later(node: Node) -> None:
-    readers = [connect(node, "with") for _ in range(2)]
+def test_a_client_that_clogs_while_its_group_is_given_a_hint_gets_it_later(node: Node, hints: str) -> None:
+    readers = [connect(node, hints) for _ in range(2)]
     node.publish(an_event("order:1"))
     node.scheduler.clock.advance(0.6)
     while not any(reader.frames("refresh") for reader in readers):
@@ -287,15 +289,14 @@ def test_a_client_that_clogs_while_its_group_is_given_a_hint_gets_it_later(node:
 
 
 def test_a_heartbeat_that_overtakes_a_hint_does_not_make_it_lost(node: Node) -> None:
-    timing = HintTiming(debounce_ms=50, max_wait_ms=50)
-    query, delivery = "entity=order", {"hints": "with", "timing": timing}
+    wait_ms = round(HEARTBEAT_SECONDS * 1000) + 500
+    query, delivery = "entity=order", {"hints": "with", "timing": HintTiming(wait_ms, wait_ms)}
     reader = node.connect(query, **delivery)
-    node.scheduler.run_for(HEARTBEAT_SECONDS - 0.01)
     node.publish(an_event("order:1"))
-    node.scheduler.clock.advance(1.0)  # the loop is held up, with a heartbeat and a hint due
-    node.append(an_event("job:2"))
-    while not reader.frames("heartbeat"):
-        assert node.scheduler.step()
+    node.pause()
+    node.publish(an_event("job:2"))
+    node.scheduler.run_for(HEARTBEAT_SECONDS)
+    assert not reader.frames("refresh")
     cursor = reader.frames("heartbeat")[0].id
     assert cursor is not None
     node.scheduler.run_ready()
@@ -369,3 +370,88 @@ def test_who_has_all_its_hints_is_not_reset_for_a_hint_that_others_wait_for(
     reader.transport.start_reading()
     node.scheduler.run_ready()
     assert reader.frames("reset") == []
+
+
+def test_a_hint_that_was_given_is_not_owed_to_who_clogs_later(node: Node) -> None:
+    reader = connect(node, "with")
+    node.publish(an_event("order:1"))
+    node.scheduler.run_for(1.0)
+    assert hinted(reader) == ["1"]
+    reader.transport.stop_reading()
+    node.publish(an_event("job:2"))
+    reader.transport.start_reading()
+    node.scheduler.run_for(1.0)
+    assert hinted(reader).count("1") == 1
+
+
+def test_a_hint_that_went_before_an_event_is_not_owed_to_who_clogs_then(node: Node) -> None:
+    reader = connect(node, "with")
+    node.publish(an_event("order:1"))
+    node.scheduler.clock.advance(3.0)  # longer than the hint may wait: the next event brings it
+    node.append(an_event("job:2"))
+    while reader.numbers() != [1, 2]:
+        assert node.scheduler.step()
+    assert hinted(reader) == ["1"]
+    reader.transport.clog()
+    reader.transport.start_reading()
+    node.scheduler.run_for(1.0)
+    assert hinted(reader).count("1") == 1
+
+
+def test_who_clogs_by_a_hint_alone_is_not_given_it_again(node: Node) -> None:
+    reader = connect(node, "only")
+    node.publish(an_event("order:1"))
+    reader.transport.stop_reading()
+    node.scheduler.run_for(1.0)
+    assert reader.subscriber.state is State.LAGGING
+    reader.transport.start_reading()
+    node.scheduler.run_for(1.0)
+    assert hinted(reader) == ["1"]
+
+
+def test_who_is_reset_is_not_hinted_for_what_came_before(scheduler: ManualScheduler) -> None:
+    node = Node(scheduler, max_events=3)
+    reader = connect(node, "with")
+    node.publish(an_event("order:1"))
+    reader.transport.clog()
+    for _ in range(6):
+        node.scheduler.run_for(0.01)
+        node.publish(an_event(None))
+    reader.transport.start_reading()
+    node.scheduler.run_ready()
+    assert len(reader.frames("reset")) == 1
+    assert reader.subscriber.state is State.LIVE
+    assert hinted(reader) == []
+
+
+async def test_who_lags_while_the_log_starts_over_is_not_hinted_for_what_came_before(node: Node) -> None:
+    reader = connect(node, "with")
+    node.publish(an_event("order:1"))
+    reader.transport.clog()
+    fresh = node.history.blank()
+    fresh.open("f", ORIGIN)
+    done = node.hub.start_over(lambda: node.history.become(fresh), "epoch")
+    node.scheduler.run_for(1.0)
+    assert done.done()
+    reader.transport.start_reading()
+    node.scheduler.run_for(5.0)
+    assert [frame.data["reason"] for frame in reader.frames("reset")] == ["epoch"]
+    assert hinted(reader) == []
+
+
+def test_who_leaves_a_group_with_an_older_hint_goes_on_in_the_log_from_where_it_went_live(
+    scheduler: ManualScheduler,
+) -> None:
+    node = Node(scheduler, max_events=3)
+    timing = HintTiming(debounce_ms=60_000, max_wait_ms=60_000)
+    connect(node, "only", timing=timing)
+    node.publish(an_event("order:1"), an_event("order:2"))
+    node.pause()
+    reader = connect(node, "only", cursor="e:0-0", timing=timing)
+    assert reader.subscriber.state is State.LIVE
+    for _ in range(5):
+        node.publish(an_event(None))
+        node.pause()
+    assert node.history.floor == 4
+    reader.transport.clog()
+    assert (reader.subscriber.number, reader.subscriber.position) == (2, Position(2, 0))

@@ -1,0 +1,102 @@
+"""What one flush takes, and what it costs of a turn."""
+
+import asyncio
+
+import pytest
+
+from gateway import budget as budget_module
+from gateway import flushes as flushes_module
+from tests.support.events import an_event
+from tests.support.loop import let_others_run
+from tests.support.node import COALESCE_SECONDS, Node
+from tests.support.scheduler import ManualScheduler
+
+
+@pytest.fixture
+def node(scheduler: ManualScheduler) -> Node:
+    return Node(scheduler)
+
+
+@pytest.fixture
+def frame_bytes(node: Node) -> int:
+    """What an event of these tests takes."""
+    node.publish(an_event(data={"n": "x" * 1000}))
+    return len(node.history.latest(1)[0].frame)
+
+
+def events(count: int) -> list[object]:
+    return [an_event(data={"n": "x" * 1000}) for _ in range(count)]
+
+
+def test_a_flush_takes_entries_until_their_bytes_are_enough(
+    node: Node, frame_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flushes_module, "BYTES_A_FLUSH", 3 * frame_bytes)
+    reader = node.connect()
+    node.pause()
+    node.publish(*events(8))
+    assert len(reader.numbers()) == 3
+    node.scheduler.run_for(COALESCE_SECONDS)
+    assert len(reader.numbers()) == 6
+    node.pause()
+    assert reader.numbers() == list(range(2, 10))
+    assert max(map(len, reader.transport.writes)) < 4 * frame_bytes
+
+
+def test_an_event_that_is_larger_than_a_flush_goes_alone(
+    node: Node, frame_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flushes_module, "BYTES_A_FLUSH", 10)
+    reader = node.connect()
+    node.publish(*events(3))
+    node.pause()
+    assert reader.numbers() == [2, 3, 4]
+    assert node.hub.counters.flushes == 4
+
+
+async def test_there_is_room_once_no_more_waits_than_a_flush_takes(
+    node: Node, frame_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flushes_module, "BYTES_A_FLUSH", 3 * frame_bytes)
+    node.pause()
+    node.append(*events(7))
+    room = asyncio.create_task(node.hub.room())
+    await let_others_run()
+    assert not room.done()
+    node.scheduler.run_ready()
+    await let_others_run()
+    assert (node.hub.flushed, room.done()) == (4, False)
+    node.scheduler.run_for(COALESCE_SECONDS)
+    await let_others_run()
+    assert (node.hub.flushed, room.done()) == (7, True)
+
+
+def test_large_writes_take_more_of_a_turn(
+    node: Node, frame_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(budget_module, "WRITES_A_TURN", 8)
+    monkeypatch.setattr(flushes_module, "BYTES_A_WRITE", frame_bytes // 3)
+    readers = [node.connect() for _ in range(10)]
+    node.pause()
+    node.append(*events(1))
+    written = []
+    for _ in range(20):
+        before = sum(len(reader.numbers()) for reader in readers)
+        node.scheduler.step()
+        written.append(sum(len(reader.numbers()) for reader in readers) - before)
+    assert sum(written) == 10
+    assert max(written) == 2, "each counts as four"
+
+
+def test_compressing_takes_more_of_a_turn(
+    node: Node, frame_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flushes_module, "COMPRESSED_A_WRITE", 1)
+    readers = [node.connect(f"entity=order,x{number}", gzip=True) for number in range(3)]
+    node.pause()
+    node.append(*events(1))
+    steps = 0
+    while any(not reader.numbers() for reader in readers):
+        assert node.scheduler.step()
+        steps += 1
+    assert steps >= 3, "one group a turn"
