@@ -149,7 +149,8 @@ async def _open(
                 enable_uuid=False,
                 **settings,
             )
-    except (psycopg2.Error, OSError, TimeoutError) as error:
+    except (psycopg2.Error, OSError) as error:
+        raise_if_cancelled_since(before)
         raise LogError(_refusal(error, parameters)) from error
     try:
         raise_if_cancelled_since(before)

@@ -1,0 +1,348 @@
+"""A server that is not as it was: what was delivered is in the log, or every reader is told."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from adapters.postgres.log import PostgresLog
+from gateway.errors import EpochChanged, LogError, UnknownPosition
+from gateway.events import ORIGIN, Event, Position, Record
+from tests.support.capture import Shop
+from tests.support.events import an_event
+from tests.support.postgres import (
+    PostgresServer,
+    connected,
+    database_of,
+    execute,
+    log_database,
+    new_server,
+    own_server,
+)
+from tests.support.postgres_log import DEADLINE_SECONDS, eventually, opened
+from tests.support.tcp_proxy import tcp_proxy
+
+INSERT = """
+insert into sync_events (event_type, entity_type, entity_id, action)
+values ('changed', 'order', %s, 'update')
+"""
+TERMINATE_LISTENER = """
+select count(pg_terminate_backend(a.pid))
+from pg_stat_activity a
+where a.datname = current_database() and a.pid <> pg_backend_pid() and a.query ilike 'listen %'
+"""
+
+
+@pytest.fixture
+def server() -> Iterator[PostgresServer]:
+    with own_server() as server:
+        yield server
+
+
+@pytest.fixture
+async def url(server: PostgresServer) -> AsyncIterator[str]:
+    async with log_database(server.url()) as url:
+        yield url
+
+
+def numbered(*numbers: int) -> list[Event]:
+    return [an_event(f"order:{number}") for number in numbers]
+
+
+def names(records: Sequence[Record]) -> list[str | None]:
+    return [record.event.entity_id for record in records]
+
+
+async def publish(log: PostgresLog, count: int) -> list[Position]:
+    """Appends so many events, each in a transaction of its own."""
+    return [(await log.append(numbered(number))).positions[0] for number in range(count)]
+
+
+async def next_of(tail: AsyncIterator[list[Record]], count: int) -> list[Record]:
+    """The next records of a tail, so many at least."""
+    records: list[Record] = []
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while len(records) < count:
+            records += await anext(tail)
+    return records
+
+
+async def loss_of(tail: AsyncIterator[list[Record]]) -> tuple[LogError, list[Record]]:
+    """How a tail ends, other than by a server that can't be reached for a while, and what it gave before."""
+    records: list[Record] = []
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        try:
+            while True:
+                records += await anext(tail)
+        except LogError as error:
+            return error, records
+
+
+async def held(url: str) -> list[str | None]:
+    """What the log holds, as a node that is started now sees it."""
+    async with opened(url) as log:
+        return names(await log.read(ORIGIN, 1000))
+
+
+# Asynchronous commits
+
+
+@pytest.fixture
+def forgetful(server: PostgresServer) -> PostgresServer:
+    """A server whose commits are not on the disk before long: `kill` takes them."""
+    server.stop()
+    server.configure("synchronous_commit = off\nwal_writer_delay = 10s\n")
+    server.start()
+    return server
+
+
+async def test_a_crash_takes_nothing_that_was_delivered_though_commits_are_asynchronous(
+    forgetful: PostgresServer, url: str
+) -> None:
+    async with opened(url) as log:
+        epoch = log.epoch
+        tail = aiter(log.tail(ORIGIN))
+        with connected(url) as application:
+            execute(application, "create table orders (id text primary key)")
+            shop = Shop(url, application)
+            await shop.capture()
+            execute(application, "insert into orders values ('captured')")
+            execute(application, INSERT, ["inserted"])
+        await log.append([an_event("order:published")])
+        delivered = names(await next_of(tail, 3))
+    await asyncio.to_thread(forgetful.kill)
+    await asyncio.to_thread(forgetful.start)
+    assert await held(url) == delivered
+    async with opened(url) as log:
+        assert log.epoch == epoch
+
+
+async def test_only_a_transaction_that_writes_events_waits_for_the_disk(
+    forgetful: PostgresServer, url: str
+) -> None:
+    with connected(url) as application:
+        execute(application, "begin")
+        assert execute(application, "show synchronous_commit") == [("off",)]
+        execute(application, INSERT, ["1"])
+        assert execute(application, "show synchronous_commit") == [("local",)]
+        execute(application, "commit")
+        assert execute(application, "show synchronous_commit") == [("off",)]
+
+
+# Copies that are put back
+
+Way = Callable[[PostgresServer], Path]
+
+
+def cold_copy(server: PostgresServer) -> Path:
+    server.stop()
+    kept = server.copy()
+    server.start()
+    return kept
+
+
+@pytest.fixture(params=[cold_copy, PostgresServer.base_backup], ids=["cold copy", "base backup"])
+def keep(request: pytest.FixtureRequest) -> Way:
+    way: Way = request.param
+    return way
+
+
+def put_back(server: PostgresServer, kept: Path) -> None:
+    server.stop()
+    server.put_back(kept)
+    server.start()
+
+
+async def test_a_copy_put_back_under_running_nodes_is_told_to_every_reader(
+    server: PostgresServer, url: str, keep: Way
+) -> None:
+    async with opened(url) as first, opened(url) as second:
+        await publish(first, 3)
+        kept = await asyncio.to_thread(keep, server)
+        await publish(first, 5)
+        tails = [aiter(first.tail(ORIGIN)), aiter(second.tail(ORIGIN))]
+        for tail in tails:
+            await next_of(tail, 8)
+        epoch = first.epoch
+
+        await asyncio.to_thread(put_back, server, kept)
+        # The same transactions with the same numbers, before any node looks.
+        with connected(url) as application:
+            for number in range(5):
+                execute(application, INSERT, [f"other {number}"])
+        for tail in tails:
+            error, records = await loss_of(tail)
+            assert isinstance(error, EpochChanged)
+            assert records == []
+        assert first.epoch == second.epoch != epoch
+        for log in (first, second):
+            assert names(await log.read(ORIGIN, 100)) == ["0", "1", "2", *(f"other {n}" for n in range(5))]
+
+
+async def test_cursors_of_what_a_copy_lacks_are_told_apart_though_no_node_ran(
+    server: PostgresServer, url: str, keep: Way
+) -> None:
+    async with opened(url) as log:
+        common = await publish(log, 3)
+        kept = await asyncio.to_thread(keep, server)
+        lost = await publish(log, 5)
+    await asyncio.to_thread(put_back, server, kept)
+    async with opened(url) as log:
+        again = await publish(log, 8)
+        assert {position.major for position in again} & {position.major for position in lost}
+        for position in lost:
+            with pytest.raises(UnknownPosition):
+                await log.read(position, 10)
+        for position in common:
+            assert (await log.read(position, 100))[-1].position == again[-1]
+
+
+async def test_what_an_append_gave_and_a_copy_lacks_is_noticed_though_it_was_never_read(
+    server: PostgresServer, url: str
+) -> None:
+    async with opened(url) as log:
+        (first,) = await publish(log, 1)
+        kept = await asyncio.to_thread(cold_copy, server)
+        await publish(log, 1)
+        await asyncio.to_thread(put_back, server, kept)
+        with pytest.raises(EpochChanged):
+            await log.read(first, 10)
+
+
+async def test_an_idempotency_key_is_known_where_its_events_are(server: PostgresServer, url: str) -> None:
+    async with opened(url) as log:
+        kept_events = await log.append_once(numbered(1), "kept", b"1")
+        kept = await asyncio.to_thread(cold_copy, server)
+        await log.append_once(numbered(2), "lost", b"2")
+        await asyncio.to_thread(put_back, server, kept)
+        with pytest.raises(EpochChanged):
+            await log.read(kept_events.positions[0], 10)
+        again = await log.append_once(numbered(1), "kept", b"1")
+        assert again == (log.epoch, kept_events.positions, True)
+        assert not (await log.append_once(numbered(2), "lost", b"2")).replayed
+        assert names(await log.read(ORIGIN, 10)) == ["1", "2"]
+
+
+async def test_after_a_truncated_table_a_key_stands_for_a_new_request(url: str) -> None:
+    async with opened(url) as log:
+        before = await log.append_once(numbered(1), "key", b"1")
+        with connected(url) as connection:
+            execute(connection, "truncate sync_events")
+        after = await log.append_once(numbered(1), "key", b"1")
+        assert not after.replayed
+        assert after.epoch != before.epoch
+        assert [record.position for record in await log.latest(10)] == after.positions
+        assert after.epoch == log.epoch
+
+
+# Dumps
+
+
+@pytest.fixture
+def other_server() -> Iterator[PostgresServer]:
+    with own_server() as server:
+        yield server
+
+
+async def test_a_dump_restored_under_a_running_node_stops_it_and_is_told(
+    server: PostgresServer, url: str, other_server: PostgresServer
+) -> None:
+    async with log_database(other_server.url()) as there:
+        async with opened(there) as log:
+            await publish(log, 3)
+            with connected(there) as connection:
+                for _ in range(200):
+                    execute(connection, "select pg_current_xact_id()")
+            await publish(log, 3)
+        dump = other_server.dump(database_of(there))
+    async with opened(url) as log:
+        await publish(log, 1)
+        tail = aiter(log.tail(ORIGIN))
+        await next_of(tail, 1)
+        await asyncio.to_thread(server.load, database_of(url), dump)
+        error, _ = await loss_of(tail)
+        assert "transactions of another server" in error.detail
+        for refused in (log.append(numbered(1)), log.append_once(numbered(1), "key", b"1"), log.bounds()):
+            with pytest.raises(LogError, match="truncate sync_events"):
+                await refused
+
+        # Its transactions catch up with the dump's: what is there may be in any order.
+        behind = log.epoch
+        with connected(url) as connection:
+            while execute(
+                connection,
+                "select max(xid::text::bigint) > pg_current_xact_id()::text::bigint from sync_events",
+            ) == [(True,)]:
+                pass
+        with pytest.raises(EpochChanged):
+            await log.bounds()
+        assert log.epoch != behind
+        (position,) = await publish(log, 1)
+        assert (await log.bounds()).head == position
+
+
+# Two servers
+
+
+async def test_a_promoted_server_ends_the_sessions_with_the_old_one(server: PostgresServer, url: str) -> None:
+    standby = new_server()
+    try:
+        standby.create_standby(server)
+        standby.start()
+        async with (
+            tcp_proxy(server.socket) as proxy,
+            opened(f"postgres://tidegate@127.0.0.1:{proxy.port}/{database_of(url)}") as log,
+        ):
+            epoch = log.epoch
+            (before,) = await publish(log, 1)
+            tail = aiter(log.tail(ORIGIN))
+            await next_of(tail, 1)
+            await eventually(lambda: log.health().is_listening, "it listens")
+            there = standby.url(database_of(url))
+            await asyncio.to_thread(until_it_has, there, 1)
+
+            standby.promote()
+            proxy.redirect(standby.socket)
+            with connected(url) as connection:
+                execute(connection, TERMINATE_LISTENER)
+            await eventually(lambda: sessions(there) > 0, "a session is with the promoted server")
+            error, _ = await loss_of(tail)
+            assert isinstance(error, EpochChanged)
+            assert log.epoch != epoch
+            with connected(url) as connection:
+                await eventually(lambda: sessions(url) == 1, "none but ours is with the old one")
+                appended = [await log.append(numbered(number)) for number in range(20)]
+                assert {found.epoch for found in appended} == {log.epoch}
+                assert len(execute(connection, "select from sync_events")) == 1
+
+            # The old one comes back to the address: it is refused, and says so.
+            proxy.redirect(server.socket)
+            proxy.cut()
+            await eventually(lambda: not log.health().is_listening, "its sessions are gone")
+            with pytest.raises(LogError, match="another one was promoted"):
+                await log.append(numbered(1))
+            with connected(url) as connection:
+                assert len(execute(connection, "select from sync_events")) == 1
+            assert before.major
+    finally:
+        standby.remove()
+
+
+def sessions(url: str) -> int:
+    """How many sessions there are with the database, ours among them."""
+    with connected(url) as connection:
+        ((count,),) = execute(
+            connection,
+            "select count(*) from pg_stat_activity a where a.datname = current_database()"
+            " and a.pid <> pg_backend_pid()",
+        )
+        assert isinstance(count, int)
+        return count
+
+
+def until_it_has(url: str, count: int) -> None:
+    """Returns once a standby has that many events."""
+    with connected(url) as connection:
+        while len(execute(connection, "select from sync_events")) < count:
+            pass
