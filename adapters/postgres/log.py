@@ -19,12 +19,13 @@ from adapters.postgres.reader import Reader, without_bounds
 from adapters.postgres.retention import Retention
 from adapters.postgres.rows import Columns, Row, columns, position_of
 from adapters.postgres.statements import statement
+from adapters.postgres.troubles import Troubles
 from adapters.postgres.writer import Writer
 from gateway.errors import LogError
 from gateway.events import ORIGIN, Event, Position, Record
 from gateway.log import ONCE_SECONDS, Appended, Bounds, Figure
-from gateway.logs import log_event
 from gateway.once import closed, conflict
+from gateway.outage import Outage
 from gateway.supervisor import Supervisor
 
 _log = logging.getLogger(__name__)
@@ -83,6 +84,8 @@ class PostgresLog:
         self._url = url
         self._timing = timing
         self._servers = Servers()
+        self._troubles = Troubles()
+        self._held = Outage(_log, "log_delivery")
         self._pool = Pool(self._connect, connections)
         self._reader = Reader(self._pool)
         self._append_sql = statement("log_append")
@@ -93,18 +96,24 @@ class PostgresLog:
             # One query string is one transaction: see the manual's "Multiple Statements in a Simple Query".
             self._append_sql = statement("log_notify") + self._append_sql
             self._once_sql = statement("log_notify") + self._once_sql
-            self._listener = Listener(self._connect, self._wake, probe_seconds=timing.probe)
+            self._listener = Listener(
+                self._connect, self._wake, probe_seconds=timing.probe, troubles=self._troubles
+            )
         self._retention = Retention(
             self._pool,
             max_events=max_events,
             max_age_seconds=max_age_seconds,
             interval_seconds=timing.retention,
+            troubles=self._troubles,
         )
         self._given = ORIGIN
         self._bookkeeper: Bookkeeper | None = None
         if bookkeeping_seconds is not None:
             self._bookkeeper = Bookkeeper(
-                self._pool, lambda: self._given, interval_seconds=bookkeeping_seconds
+                self._pool,
+                lambda: self._given,
+                interval_seconds=bookkeeping_seconds,
+                troubles=self._troubles,
             )
         self._supervisor = Supervisor()
         self._wakes: set[asyncio.Event] = set()
@@ -256,15 +265,28 @@ class PostgresLog:
     async def _watch(self) -> None:
         while True:
             try:
-                ((blocking, held),) = await self._pool.fetch(statement("log_watch"))
+                ((blocking, held, *holder),) = await self._pool.fetch(statement("log_watch"))
             except LogError as error:
                 self._is_reachable = False
                 self._counts["log_watch_failed"] += 1
-                log_event(_log, logging.WARNING, "log_watch_failed", error=error.detail)
+                self._troubles.failed("log_watch", error)
             else:
                 self._is_reachable = True
-                self._watched = (blocking or 0.0, held or 0.0)
+                self._troubles.looked()
+                self._troubles.over("log_watch")
+                self._tell_of_holder(blocking or 0.0, held or 0.0, holder)
             await asyncio.sleep(self._timing.watch)
+
+    def _tell_of_holder(self, blocking_seconds: float, held_seconds: float, holder: Sequence[Any]) -> None:
+        self._watched = (blocking_seconds, held_seconds)
+        if max(self._watched) < self._timing.patience:
+            self._held.over()
+            return
+        names = ("pid", "gid", "database", "user", "application", "state")
+        known = {name: value for name, value in zip(names, holder, strict=True) if value is not None}
+        self._held.failed(
+            **known, open_seconds=round(blocking_seconds, 1), held_seconds=round(held_seconds, 1)
+        )
 
     def health(self) -> PostgresHealth:
         """The last figures; reading them asks the server nothing."""
