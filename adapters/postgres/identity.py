@@ -10,11 +10,6 @@ from gateway.events import ORIGIN, Position
 
 _EPOCH_CHARACTERS = 12
 
-FOREIGN = (
-    "The log's table holds transactions of another server, as after restoring a dump: empty it with"
-    " `truncate sync_events`."
-)
-
 
 def epoch_of(server: Server, history: str) -> str:
     """The epoch of a history (its name in `sync_events_bounds`) on a server."""

@@ -11,7 +11,7 @@ from adapters.postgres.address import Address
 from adapters.postgres.bookkeeping import Bookkeeper
 from adapters.postgres.connection import Session, connect
 from adapters.postgres.health import PostgresHealth
-from adapters.postgres.identity import FOREIGN, Servers, epoch_of
+from adapters.postgres.identity import Servers, epoch_of
 from adapters.postgres.listener import Listener
 from adapters.postgres.migrations import require_schema
 from adapters.postgres.pool import CLOSE_SECONDS, Pool
@@ -176,24 +176,23 @@ class PostgresLog:
             return Appended(self.epoch, [])
         parameters = {**columns(events), "key": key, "digest": digest, "seconds": ONCE_SECONDS}
         (_, major, ids, known, is_replayed), epoch = await self._append(self._once_sql, parameters)
-        if known is not None and bytes(known) != digest:
+        if bytes(known) != digest:
             raise conflict()
         return Appended(epoch, self._appended(epoch, major, ids), is_replayed)
 
     async def _append(self, sql: str, parameters: Mapping[str, Any]) -> tuple[Row, str]:
         """The one row of an append, which begins with the history, and the epoch of its own transaction."""
+        self._reader.require_own()
         async with self._pool.session() as session:
             rows = await session.fetch(sql, parameters)
-            if not rows:
-                raise without_bounds()
-            epoch = epoch_of(session.server, rows[0][0])
+        ((history, *_),) = rows
+        if history is None:
+            raise without_bounds()
         self._wake()
-        return rows[0], epoch
+        return rows[0], epoch_of(session.server, history)
 
-    def _appended(self, epoch: str, major: str | None, ids: Sequence[int]) -> list[Position]:
-        if major is None:
-            raise LogError(FOREIGN)
-        positions = [position_of(major, minor) for minor in ids]
+    def _appended(self, epoch: str, major: str, ids: Sequence[int]) -> list[Position]:
+        positions = [position_of(major, minor) for minor in sorted(ids)]
         self._reader.appended(epoch, positions[-1])
         return positions
 

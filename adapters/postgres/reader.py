@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from adapters.postgres.connection import SessionLost
-from adapters.postgres.identity import FOREIGN, Newest, epoch_of
+from adapters.postgres.identity import Newest, epoch_of
 from adapters.postgres.pool import Pool
 from adapters.postgres.rows import Row, key, position_in, position_of, record_in
 from adapters.postgres.statements import statement
@@ -50,6 +50,14 @@ class Reader:
         self._foreign: str | None = None
         self.epoch = ""
         self.counts: Counter[str] = Counter()
+
+    def require_own(self) -> None:
+        """Raises LogError where the last read found rows of another server: what is appended may be lost."""
+        if self._foreign is not None:
+            raise LogError(
+                "The log's table holds transactions of another server, as after restoring a dump: empty it"
+                " with `truncate sync_events`."
+            )
 
     def appended(self, epoch: str, position: Position) -> None:
         """The log has this event from now on."""
@@ -138,10 +146,10 @@ class Reader:
         history, is_foreign, *_ = rows[0]
         if is_foreign:
             self._foreign = history
-            raise LogError(FOREIGN)
-        if history == self._foreign:
+            self.require_own()
+        was_foreign, self._foreign = self._foreign == history, None
+        if was_foreign:
             # Its transaction ids have caught up: new events may lie among the other server's.
-            self._foreign = None
             await self._start_over(history, "foreign")
         return epoch_of(session.server, history), list(rows)
 
