@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 from adapters.postgres.bookkeeping import Bookkeeper
+from adapters.postgres.capture import apply
 from adapters.postgres.connection import connect
 from adapters.postgres.log import Timing
 from adapters.postgres.migrations import install
@@ -100,8 +101,19 @@ async def install_anew(url: str) -> None:
         session.close()
 
 
+async def capture_a_table(url: str) -> None:
+    """As `tidegate postgres capture` applies its statements."""
+    session = await connect(url, statement_seconds=SELDOM)
+    try:
+        statements = ["drop table if exists captured", "create table captured ()"]
+        await apply(session, statements, lock_seconds=DEADLINE_SECONDS)
+    finally:
+        session.close()
+
+
 WORK: Mapping[str, Work] = {
-    work.__name__: work for work in (append, append_once, prune, keep_books, share, install_anew)
+    work.__name__: work
+    for work in (append, append_once, prune, keep_books, share, install_anew, capture_a_table)
 }
 
 
