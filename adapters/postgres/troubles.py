@@ -4,8 +4,6 @@ import logging
 import time
 from collections.abc import Callable
 
-from adapters.postgres.connection import SessionLost
-from adapters.postgres.faults import is_refusal
 from gateway.errors import LogError
 from gateway.outage import Outage
 
@@ -33,8 +31,7 @@ class Troubles:
     def failed(self, task: str, error: LogError) -> None:
         """The task failed once more."""
         began = self._began.setdefault(task, self._looks)
-        is_answer = is_refusal(error) and not isinstance(error, SessionLost)
-        if is_answer or self._looks > began:
+        if error.is_refusal or self._looks > began:
             outage = self._outages.setdefault(task, Outage(_log, task, now=self._now))
             outage.failed(error=error.detail)
 
