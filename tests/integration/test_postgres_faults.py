@@ -4,7 +4,7 @@ import asyncio
 import os
 import resource
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 
@@ -106,12 +106,19 @@ async def test_a_transaction_that_holds_delivery_is_a_line_with_who_it_is_and_on
             )
 
 
-async def test_a_restart_keeps_the_epoch(server: PostgresServer, url: str) -> None:
-    async with opened(url) as log:
-        before = log.epoch
-    await asyncio.to_thread(server.restart)
-    async with opened(url) as log:
-        assert log.epoch == before
+@pytest.mark.parametrize("end", [PostgresServer.stop, PostgresServer.kill], ids=["stopped", "killed"])
+async def test_a_server_that_comes_back_with_its_data_keeps_the_epoch(
+    server: PostgresServer, url: str, end: Callable[[PostgresServer], None]
+) -> None:
+    async with opened(url) as running, opened(url) as before:
+        epoch = before.epoch
+        (position,) = (await running.append([an_event()])).positions
+        await before.close()
+        await asyncio.to_thread(end, server)
+        await asyncio.to_thread(server.start)
+        assert await running.read(position, 10) == []
+        async with opened(url) as after:
+            assert after.epoch == running.epoch == epoch
 
 
 async def test_nothing_is_lost_when_connections_are_terminated(log: PostgresLog, url: str) -> None:

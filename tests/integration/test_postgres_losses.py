@@ -9,8 +9,11 @@ import pytest
 from adapters.postgres.log import PostgresLog
 from gateway.errors import EpochChanged, LogError, UnknownPosition
 from gateway.events import ORIGIN, Event, Position, Record
+from tests.support.api import Client, event, numbers
+from tests.support.api import eventually as until
 from tests.support.capture import Shop
 from tests.support.events import an_event
+from tests.support.gateway import GatewayThread, make_settings
 from tests.support.postgres import (
     PostgresServer,
     connected,
@@ -196,6 +199,44 @@ async def test_cursors_of_what_a_copy_lacks_are_told_apart_though_no_node_ran(
                 await log.read(position, 10)
         for position in common:
             assert (await log.read(position, 100))[-1].position == again[-1]
+
+
+async def test_open_streams_of_two_nodes_get_one_reset_and_all_that_comes_then(
+    server: PostgresServer, url: str, start_gateway: Callable[..., GatewayThread]
+) -> None:
+    nodes = [start_gateway(make_settings(log={"url": url})) for _ in range(2)]
+    clients = [Client(node.port) for node in nodes]
+    await clients[0].publish(event(0))
+    kept = await asyncio.to_thread(cold_copy, server)
+    async with clients[0].stream() as first, clients[1].stream() as second:
+        for stream in (first, second):
+            await stream.connected()
+        await published(clients[0], 1)
+        for stream in (first, second):
+            assert numbers(await stream.take(1)) == [1]
+        await asyncio.to_thread(put_back, server, kept)
+        with connected(url) as application:
+            execute(application, INSERT, ["in the place of the lost one"])
+        cursors = set()
+        for stream in (first, second):
+            told = await stream.until("reset")
+            assert told.data["reason"] == "epoch"
+            cursors.add(told.id)
+        assert len(cursors) == 1
+        await published(clients[1], 2)
+        for stream in (first, second):
+            assert numbers(await stream.take(1)) == [2]
+    for node in nodes:
+        node.stop()
+
+
+async def published(client: Client, number: int) -> None:
+    """Publishes once the node has found the server again."""
+
+    async def is_taken() -> bool:
+        return (await client.post(event(number))).status == 201
+
+    await until(is_taken, "the log takes the event")
 
 
 async def test_what_an_append_gave_and_a_copy_lacks_is_noticed_though_it_was_never_read(
