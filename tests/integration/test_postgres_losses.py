@@ -1,7 +1,9 @@
 """A server that is not as it was: what was delivered is in the log, or every reader is told."""
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -331,43 +333,64 @@ async def test_a_promoted_server_ends_the_sessions_with_the_old_one(server: Post
     try:
         standby.create_standby(server)
         standby.start()
+        there = standby.url(database_of(url))
         async with (
             tcp_proxy(server.socket) as proxy,
             opened(f"postgres://tidegate@127.0.0.1:{proxy.port}/{database_of(url)}") as log,
         ):
-            epoch = log.epoch
-            (before,) = await publish(log, 1)
+            await publish(log, 1)
             tail = aiter(log.tail(ORIGIN))
             await next_of(tail, 1)
             await eventually(lambda: log.health().is_listening, "it listens")
-            there = standby.url(database_of(url))
             await asyncio.to_thread(until_it_has, there, 1)
-
             standby.promote()
-            proxy.redirect(standby.socket)
-            with connected(url) as connection:
-                execute(connection, TERMINATE_LISTENER)
-            await eventually(lambda: sessions(there) > 0, "a session is with the promoted server")
-            error, _ = await loss_of(tail)
-            assert isinstance(error, EpochChanged)
-            assert log.epoch != epoch
-            with connected(url) as connection:
-                await eventually(lambda: sessions(url) == 1, "none but ours is with the old one")
-                appended = [await log.append(numbered(number)) for number in range(20)]
-                assert {found.epoch for found in appended} == {log.epoch}
-                assert len(execute(connection, "select from sync_events")) == 1
+            async with appending(log) as epochs:
+                old = log.epoch
+                await eventually(lambda: old in epochs, "it appends")
+                proxy.redirect(standby.socket)
+                with connected(url) as connection:
+                    execute(connection, TERMINATE_LISTENER)
+                error, _ = await loss_of(tail)
+                assert isinstance(error, EpochChanged)
+                new = log.epoch
+                await eventually(lambda: epochs[-20:] == [new] * 20, "it appends to the promoted one")
+                assert epochs == sorted(epochs, key=[old, new].index)
+                tail = aiter(log.tail((await log.bounds()).head))
+                assert all(records for records in [await anext(tail) for _ in range(20)])
+            assert sessions(url) == 0
 
             # The old one comes back to the address: it is refused, and says so.
-            proxy.redirect(server.socket)
-            proxy.cut()
-            await eventually(lambda: not log.health().is_listening, "its sessions are gone")
-            with pytest.raises(LogError, match="another one was promoted"):
-                await log.append(numbered(1))
             with connected(url) as connection:
-                assert len(execute(connection, "select from sync_events")) == 1
-            assert before.major
+                count = len(execute(connection, "select from sync_events"))
+                proxy.redirect(server.socket)
+                proxy.cut()
+                await eventually(lambda: not log.health().is_listening, "its sessions are gone")
+                with pytest.raises(LogError, match="another one was promoted"):
+                    await log.append(numbered(1))
+                assert len(execute(connection, "select from sync_events")) == count
     finally:
         standby.remove()
+
+
+@asynccontextmanager
+async def appending(log: PostgresLog) -> AsyncIterator[list[str]]:
+    """Appends all the while, and gives the epochs of the answers as they come; refusals are left out."""
+    epochs: list[str] = []
+
+    async def append() -> None:
+        while True:
+            with suppress(LogError):
+                epochs.append((await log.append(numbered(0))).epoch)
+            with suppress(LogError):
+                epochs.append((await log.append_once(numbered(0), uuid.uuid4().hex, b"0")).epoch)
+
+    tasks = [asyncio.create_task(append()) for _ in range(4)]
+    try:
+        yield epochs
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def sessions(url: str) -> int:

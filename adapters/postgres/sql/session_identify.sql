@@ -5,7 +5,7 @@ select
     current_setting('server_encoding'),
     s.system_identifier::text,
     case when not pg_is_in_recovery() then left(pg_walfile_name(pg_current_wal_lsn()), 8) end,
-    pg_postmaster_start_time()::text,
+    extract(epoch from pg_postmaster_start_time())::text,
     -- Before the table has statistics the planner takes every read for a big one; compiling it costs 100 ms.
     set_config('jit', 'off', false),
     -- What the gateway was told is done has to be on the disk.
