@@ -10,9 +10,9 @@ from adapters.postgres.identity import Newest, epoch_of
 from adapters.postgres.pool import Pool
 from adapters.postgres.rows import Row, key, position_in, position_of, record_in
 from adapters.postgres.statements import statement
-from gateway.errors import EpochChanged, LogError, TrimmedError, UnknownPosition
+from gateway.errors import EpochChanged, LogError
 from gateway.events import Position, Record
-from gateway.log import Bounds
+from gateway.log import Bounds, trimmed, unknown
 from gateway.logs import log_event
 
 _log = logging.getLogger(__name__)
@@ -101,13 +101,13 @@ class Reader:
         if not is_known and newest.epoch == epoch and newest.position > floor:
             await self._start_over(history, "lost", newest.position)
         if after < floor:
-            raise TrimmedError(f"Events right after {after} are no longer held.")
+            raise trimmed(after)
         is_place = is_held or after == floor
         last = self._know_last(epoch, rows)
         if last is None:
             return Page([], after, False, is_gated)
         if not (is_place or was_ahead):
-            raise UnknownPosition(f"The log never held an event at {after}.")
+            raise unknown(after)
         return Page(self._records(rows), last, len(rows) == limit, is_gated)
 
     def _know_last(self, epoch: str, rows: Sequence[Row]) -> Position | None:

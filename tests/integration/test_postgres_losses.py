@@ -232,6 +232,31 @@ async def test_open_streams_of_two_nodes_get_one_reset_and_all_that_comes_then(
         node.stop()
 
 
+async def test_a_client_with_the_cursor_of_an_event_that_a_copy_lacks_gets_a_reset_though_no_node_ran(
+    server: PostgresServer, url: str, start_gateway: Callable[..., GatewayThread]
+) -> None:
+    node = start_gateway(make_settings(log={"url": url}))
+    await Client(node.port).publish(event(0))
+    node.stop()
+    kept = await asyncio.to_thread(cold_copy, server)
+    node = start_gateway(make_settings(log={"url": url}))
+    (lost,) = await Client(node.port).publish(event(1))
+    node.stop()
+    await asyncio.to_thread(put_back, server, kept)
+
+    client = Client(start_gateway(make_settings(log={"url": url})).port)
+    (other,) = await client.publish(event(2))
+    assert other.partition(":")[0] == lost.partition(":")[0]
+    await client.publish(event(3))
+    for cursor, reason in ((lost, "unknown"), (other, None)):
+        async with client.stream({"lastEventId": cursor}) as stream:
+            assert (await stream.connected()).data["recovered"] is (reason is None)
+            if reason is None:
+                assert numbers(await stream.take(1)) == [3]
+            else:
+                assert (await stream.until("reset")).data["reason"] == reason
+
+
 async def published(client: Client, number: int) -> None:
     """Publishes once the node has found the server again."""
 
