@@ -1,16 +1,13 @@
 """A server that is not as it was: what was delivered is in the log, or every reader is told."""
 
 import asyncio
-import uuid
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from adapters.postgres.log import PostgresLog
-from gateway.errors import EpochChanged, LogError, UnknownPosition
-from gateway.events import ORIGIN, Event, Position, Record
+from gateway.errors import EpochChanged, UnknownPosition
+from gateway.events import ORIGIN
 from tests.support.api import Client, event, numbers
 from tests.support.api import eventually as until
 from tests.support.capture import Shop
@@ -19,23 +16,15 @@ from tests.support.gateway import GatewayThread, make_settings
 from tests.support.postgres import (
     PostgresServer,
     connected,
-    database_of,
     execute,
     log_database,
-    new_server,
     own_server,
 )
-from tests.support.postgres_log import DEADLINE_SECONDS, eventually, opened
-from tests.support.tcp_proxy import tcp_proxy
+from tests.support.postgres_log import loss_of, names, next_of, numbered, opened, publish
 
 INSERT = """
 insert into sync_events (event_type, entity_type, entity_id, action)
 values ('changed', 'order', %s, 'update')
-"""
-TERMINATE_LISTENER = """
-select count(pg_terminate_backend(a.pid))
-from pg_stat_activity a
-where a.datname = current_database() and a.pid <> pg_backend_pid() and a.query ilike 'listen %'
 """
 
 
@@ -49,39 +38,6 @@ def server() -> Iterator[PostgresServer]:
 async def url(server: PostgresServer) -> AsyncIterator[str]:
     async with log_database(server.url()) as url:
         yield url
-
-
-def numbered(*numbers: int) -> list[Event]:
-    return [an_event(f"order:{number}") for number in numbers]
-
-
-def names(records: Sequence[Record]) -> list[str | None]:
-    return [record.event.entity_id for record in records]
-
-
-async def publish(log: PostgresLog, count: int) -> list[Position]:
-    """Appends so many events, each in a transaction of its own."""
-    return [(await log.append(numbered(number))).positions[0] for number in range(count)]
-
-
-async def next_of(tail: AsyncIterator[list[Record]], count: int) -> list[Record]:
-    """The next records of a tail, so many at least."""
-    records: list[Record] = []
-    async with asyncio.timeout(DEADLINE_SECONDS):
-        while len(records) < count:
-            records += await anext(tail)
-    return records
-
-
-async def loss_of(tail: AsyncIterator[list[Record]]) -> tuple[LogError, list[Record]]:
-    """How a tail ends, other than by a server that can't be reached for a while, and what it gave before."""
-    records: list[Record] = []
-    async with asyncio.timeout(DEADLINE_SECONDS):
-        try:
-            while True:
-                records += await anext(tail)
-        except LogError as error:
-            return error, records
 
 
 async def held(url: str) -> list[str | None]:
@@ -302,136 +258,3 @@ async def test_after_a_truncated_table_a_key_stands_for_a_new_request(url: str) 
         assert after.epoch != before.epoch
         assert [record.position for record in await log.latest(10)] == after.positions
         assert after.epoch == log.epoch
-
-
-# Dumps
-
-
-@pytest.fixture
-def other_server() -> Iterator[PostgresServer]:
-    with own_server() as server:
-        yield server
-
-
-async def test_a_dump_restored_under_a_running_node_stops_it_and_is_told(
-    server: PostgresServer, url: str, other_server: PostgresServer
-) -> None:
-    async with log_database(other_server.url()) as there:
-        async with opened(there) as log:
-            await publish(log, 3)
-            with connected(there) as connection:
-                for _ in range(200):
-                    execute(connection, "select pg_current_xact_id()")
-            await publish(log, 3)
-        dump = other_server.dump(database_of(there))
-    async with opened(url) as log:
-        await publish(log, 1)
-        tail = aiter(log.tail(ORIGIN))
-        await next_of(tail, 1)
-        await asyncio.to_thread(server.load, database_of(url), dump)
-        error, _ = await loss_of(tail)
-        assert "transactions of another server" in error.detail
-        for refused in (log.append(numbered(1)), log.append_once(numbered(1), "key", b"1"), log.bounds()):
-            with pytest.raises(LogError, match="truncate sync_events"):
-                await refused
-
-        # Its transactions catch up with the dump's: what is there may be in any order.
-        behind = log.epoch
-        with connected(url) as connection:
-            while execute(
-                connection,
-                "select max(xid::text::bigint) > pg_current_xact_id()::text::bigint from sync_events",
-            ) == [(True,)]:
-                pass
-        with pytest.raises(EpochChanged):
-            await log.bounds()
-        assert log.epoch != behind
-        (position,) = await publish(log, 1)
-        assert (await log.bounds()).head == position
-
-
-# Two servers
-
-
-async def test_a_promoted_server_ends_the_sessions_with_the_old_one(server: PostgresServer, url: str) -> None:
-    standby = new_server()
-    try:
-        standby.create_standby(server)
-        standby.start()
-        there = standby.url(database_of(url))
-        async with (
-            tcp_proxy(server.socket) as proxy,
-            opened(f"postgres://tidegate@127.0.0.1:{proxy.port}/{database_of(url)}") as log,
-        ):
-            await publish(log, 1)
-            tail = aiter(log.tail(ORIGIN))
-            await next_of(tail, 1)
-            await eventually(lambda: log.health().is_listening, "it listens")
-            await asyncio.to_thread(until_it_has, there, 1)
-            standby.promote()
-            async with appending(log) as epochs:
-                old = log.epoch
-                await eventually(lambda: old in epochs, "it appends")
-                proxy.redirect(standby.socket)
-                with connected(url) as connection:
-                    execute(connection, TERMINATE_LISTENER)
-                error, _ = await loss_of(tail)
-                assert isinstance(error, EpochChanged)
-                new = log.epoch
-                await eventually(lambda: epochs[-20:] == [new] * 20, "it appends to the promoted one")
-                assert epochs == sorted(epochs, key=[old, new].index)
-                tail = aiter(log.tail((await log.bounds()).head))
-                assert all(records for records in [await anext(tail) for _ in range(20)])
-            assert sessions(url) == 0
-
-            # The old one comes back to the address: it is refused, and says so.
-            with connected(url) as connection:
-                count = len(execute(connection, "select from sync_events"))
-                proxy.redirect(server.socket)
-                proxy.cut()
-                await eventually(lambda: not log.health().is_listening, "its sessions are gone")
-                with pytest.raises(LogError, match="another one was promoted"):
-                    await log.append(numbered(1))
-                assert len(execute(connection, "select from sync_events")) == count
-    finally:
-        standby.remove()
-
-
-@asynccontextmanager
-async def appending(log: PostgresLog) -> AsyncIterator[list[str]]:
-    """Appends all the while, and gives the epochs of the answers as they come; refusals are left out."""
-    epochs: list[str] = []
-
-    async def append() -> None:
-        while True:
-            with suppress(LogError):
-                epochs.append((await log.append(numbered(0))).epoch)
-            with suppress(LogError):
-                epochs.append((await log.append_once(numbered(0), uuid.uuid4().hex, b"0")).epoch)
-
-    tasks = [asyncio.create_task(append()) for _ in range(4)]
-    try:
-        yield epochs
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def sessions(url: str) -> int:
-    """How many sessions there are with the database, ours among them."""
-    with connected(url) as connection:
-        ((count,),) = execute(
-            connection,
-            "select count(*) from pg_stat_activity a where a.datname = current_database()"
-            " and a.pid <> pg_backend_pid()",
-        )
-        assert isinstance(count, int)
-        return count
-
-
-def until_it_has(url: str, count: int) -> None:
-    """Returns once a standby has that many events."""
-    with connected(url) as connection:
-        while len(execute(connection, "select from sync_events")) < count:
-            pass
