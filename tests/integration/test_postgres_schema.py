@@ -72,6 +72,20 @@ async def test_what_a_dry_run_prints_is_what_installing_does(empty: Session) -> 
     assert await pending(empty) == []
 
 
+async def test_an_upgrade_keeps_positions_and_goes_on_above_them(empty: Session) -> None:
+    before_branches = [step for step in migrations() if step.version < 5]
+    await empty.fetch(script(before_branches))
+    insert = "insert into sync_events (event_type, action) values ('changed', 'signal') returning id"
+    old = [(await empty.fetch(insert))[0][0] for _ in range(3)]
+    # The newest number given is none that the table holds.
+    await empty.fetch(f"delete from sync_events where id = {old[-1]}")
+    await install(empty)
+    new = [(await empty.fetch(insert))[0][0] for _ in range(3)]
+    held = [number for (number,) in await empty.fetch("select e.id from sync_events e order by e.xid, e.id")]
+    assert held == [*old[:-1], *new]
+    assert [*old, *new] == sorted({*old, *new})
+
+
 async def test_two_installations_at_the_same_time_both_end_well() -> None:
     with fresh_database() as url:
         sessions = [await connect(url) for _ in range(2)]
