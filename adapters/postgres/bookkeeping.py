@@ -5,18 +5,15 @@ by default; /metrics and /readyz say the same without it.
 """
 
 import asyncio
-import logging
 from collections import Counter
 from collections.abc import Callable
 
 from adapters.postgres.pool import Pool
 from adapters.postgres.rows import key
 from adapters.postgres.statements import statement
+from adapters.postgres.troubles import Troubles
 from gateway.errors import LogError
 from gateway.events import Position
-from gateway.logs import log_event
-
-_log = logging.getLogger(__name__)
 
 BATCH = 1000
 """Delivery waits while a batch is being marked: its transaction has to be a matter of milliseconds."""
@@ -48,12 +45,14 @@ class Bookkeeper:
         warning_ms: float = WARNING_MS,
         critical_ms: float = CRITICAL_MS,
         batch: int = BATCH,
+        troubles: Troubles | None = None,
     ) -> None:
         self._pool = pool
         self._processed = processed
         self._interval_seconds = interval_seconds
         self._figures = {"keep_seconds": keep_seconds, "warning_ms": warning_ms, "critical_ms": critical_ms}
         self._batch = batch
+        self._troubles = troubles or Troubles()
         self.failures: Counter[str] = Counter()
 
     async def run(self) -> None:
@@ -64,7 +63,9 @@ class Bookkeeper:
                 await self.record()
             except LogError as error:
                 self.failures["log_bookkeeping_failed"] += 1
-                log_event(_log, logging.WARNING, "log_bookkeeping_failed", error=error.detail)
+                self._troubles.failed("log_bookkeeping", error)
+            else:
+                self._troubles.over("log_bookkeeping")
 
     async def record(self) -> int:
         """Marks what this node has processed, and adds the rows; gives how many events it marked.

@@ -160,13 +160,12 @@ async def apply(session: Session, statements: Sequence[str], *, lock_seconds: fl
     """Runs the statements in one transaction: all of them, or none.
 
     They wait for transactions that write to the table, and who wants to write meanwhile waits for them: so
-    at most `lock_seconds`. Raises CaptureError where the user may not, LogError; the session is then to be
-    closed.
+    at most `lock_seconds`. Raises CaptureError where the user may not, LogError.
     """
-    script = ["begin", f"set local lock_timeout = '{round(lock_seconds * 1000)}ms'", *statements, "commit"]
+    lock_timeout = f"set local lock_timeout = '{round(lock_seconds * 1000)}ms'"
     try:
-        for sql in script:
-            await session.fetch(sql)
+        # One query string is one transaction, which holds the table for no round trip.
+        await session.fetch(";\n".join([lock_timeout, *statements]))
     except LogError as error:
         if _code(error) == errorcodes.LOCK_NOT_AVAILABLE:
             raise LogError(

@@ -1,9 +1,8 @@
 """Connections to Postgres through aiopg, with its traps closed and its errors translated."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import aiopg
 import aiopg.connection
@@ -34,6 +33,17 @@ _SERVER_SAYS = "FATAL:"
 """Begins what the server itself answers to a connection that it ends."""
 
 
+class Server(NamedTuple):
+    """Which server a session is with: `system` names its data, and each promotion begins a new `timeline`.
+
+    `started` is when it was started: what else runs from a copy of the data was started at another time.
+    """
+
+    system: str
+    timeline: int
+    started: str
+
+
 class SessionLost(LogError):
     """The connection is gone, and with it the statement under way."""
 
@@ -41,13 +51,16 @@ class SessionLost(LogError):
 class Session:
     """One connection to the server that takes writes, in autocommit.
 
-    `cluster` names the server's data: another one after a promotion or a restored backup. Every method raises
-    LogError, SessionLost where the connection did not survive it.
+    No transaction of it spans a round trip: one that its client left open would hold delivery everywhere.
+    What belongs together goes out as one query string, which is one transaction (see the manual's "Multiple
+    Statements in a Simple Query"). Every method raises LogError, SessionLost where the connection did not
+    survive it.
     """
 
-    def __init__(self, connection: aiopg.Connection, cluster: str) -> None:
+    server: Server
+
+    def __init__(self, connection: aiopg.Connection) -> None:
         self._connection = connection
-        self.cluster = cluster
 
     @property
     def is_usable(self) -> bool:
@@ -75,18 +88,6 @@ class Session:
                 raise SessionLost(error.detail) from error.__cause__
             raise
 
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[None]:
-        """What is done within is done together, or not at all. Raises LogError."""
-        await self.fetch("begin")
-        try:
-            yield
-        except BaseException:
-            # Ending the connection ends the transaction, whatever state it is in, and waits for nothing.
-            self.close()
-            raise
-        await self.fetch("commit")
-
     def close(self) -> None:
         """Ends the connection. Closing twice does nothing."""
         self._connection.close()
@@ -97,11 +98,12 @@ async def connect(
     *,
     connect_seconds: float = CONNECT_SECONDS,
     statement_seconds: float = STATEMENT_SECONDS,
+    admit: Callable[[Session], None] = lambda _: None,
 ) -> Session:
-    """A session with the first server of `url` that can be reached and takes writes.
+    """A session with the first server of `url` that can be reached, takes writes and is admitted.
 
-    Every address of every host is tried, each for `connect_seconds`. Raises LogError with what the last one
-    said.
+    Every address of every host is tried, each for `connect_seconds`. `admit` raises LogError where a server
+    will not do. Raises LogError with what the last one said.
     """
     check_descriptors_without_select()
     address = Address.parse(url)
@@ -118,14 +120,19 @@ async def connect(
         for candidate in candidates:
             parameters = {**_KEEPALIVES, **address.parameters, **candidate}
             try:
-                return await _open(parameters, connect_seconds, statement_seconds)
+                return await _open(parameters, connect_seconds, statement_seconds, admit)
             except LogError as error:
                 failure = error
     assert failure is not None, "an address has at least one host"
     raise failure
 
 
-async def _open(parameters: Mapping[str, str], connect_seconds: float, statement_seconds: float) -> Session:
+async def _open(
+    parameters: Mapping[str, str],
+    connect_seconds: float,
+    statement_seconds: float,
+    admit: Callable[[Session], None],
+) -> Session:
     settings: dict[str, Any] = {
         "fallback_application_name": "tidegate",
         "gssencmode": "disable",
@@ -142,25 +149,30 @@ async def _open(parameters: Mapping[str, str], connect_seconds: float, statement
                 enable_uuid=False,
                 **settings,
             )
-    except (psycopg2.Error, OSError, TimeoutError) as error:
+    except (psycopg2.Error, OSError) as error:
+        raise_if_cancelled_since(before)
         raise LogError(_refusal(error, parameters)) from error
     try:
         raise_if_cancelled_since(before)
         require_version(connection.server_version)
-        return await _identified(connection)
+        session = await _identified(connection)
+        admit(session)
+        return session
     except BaseException:
         connection.close()
         raise
 
 
 async def _identified(connection: aiopg.Connection) -> Session:
-    session = Session(connection, "")
-    ((is_read_only, encoding, system, timeline, _),) = await session.fetch(statement("session_identify"))
+    session = Session(connection)
+    ((is_read_only, encoding, system, timeline, started, *_),) = await session.fetch(
+        statement("session_identify")
+    )
     if is_read_only:
         raise LogError("This Postgres is read-only, as a replica is: the log needs the primary.")
     if encoding != "UTF8":
         raise LogError(f"The log's database is encoded in {encoding}: it has to be UTF8 to hold any event.")
-    session.cluster = f"{system}/{timeline}"
+    session.server = Server(system, int(timeline, 16), started)
     return session
 
 

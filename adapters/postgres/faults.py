@@ -37,15 +37,13 @@ def translated() -> Iterator[None]:
     try:
         yield
         raise_if_cancelled_since(before)
-    except psycopg2.Error as error:
-        failure = LogError(sentence(error))
+    except (psycopg2.Error, OSError) as error:
+        raise_if_cancelled_since(before)
+        failure = LogError(_what_failed(error))
         # What an operator ended (class 57) may have been done by then.
-        failure.is_refusal = error.pgcode is not None and not error.pgcode.startswith("57")
+        code = error.pgcode if isinstance(error, psycopg2.Error) else None
+        failure.is_refusal = code is not None and not code.startswith("57")
         raise failure from error
-    except TimeoutError as error:
-        raise LogError("Postgres did not answer in time.") from error
-    except OSError as error:
-        raise LogError(f"Postgres is out of reach: {error.strerror or type(error).__name__}.") from error
     except asyncio.CancelledError as error:
         if cancellations() > before:
             raise
@@ -67,11 +65,19 @@ def cancellations() -> int:
 def raise_if_cancelled_since(before: int) -> None:
     """Raises CancelledError where the task was asked to end after `cancellations` gave `before`.
 
-    aiopg waits with `asyncio.wait_for`, and that of Python 3.11 gives the result, and forgets the
-    cancellation, where both come in one tick: the task would go on for ever.
+    aiopg waits with `asyncio.wait_for`, and that of Python 3.11 gives the result, or raises the error, and
+    forgets the cancellation, where both come in one tick: the task would go on for ever.
     """
     if cancellations() > before:
         raise asyncio.CancelledError
+
+
+def _what_failed(error: psycopg2.Error | OSError) -> str:
+    if isinstance(error, psycopg2.Error):
+        return sentence(error)
+    if isinstance(error, TimeoutError):
+        return "Postgres did not answer in time."
+    return f"Postgres is out of reach: {error.strerror or type(error).__name__}."
 
 
 def sentence(error: psycopg2.Error) -> str:

@@ -1,18 +1,15 @@
 """Wakes readers when another session announces that the log has grown."""
 
 import asyncio
-import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
 
 from adapters.postgres.connection import Session
 from adapters.postgres.faults import translated
 from adapters.postgres.statements import statement
+from adapters.postgres.troubles import Troubles
 from gateway.backoff import Backoff
 from gateway.errors import LogError
-from gateway.logs import log_event
-
-_log = logging.getLogger(__name__)
 
 FIRST_DELAY_SECONDS = 0.1
 LONGEST_DELAY_SECONDS = 10.0
@@ -33,11 +30,13 @@ class Listener:
         *,
         probe_seconds: float,
         backoff: Backoff | None = None,
+        troubles: Troubles | None = None,
     ) -> None:
         self._connect = connect
         self._wake = wake
         self._probe_seconds = probe_seconds
         self._backoff = backoff or Backoff(FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS)
+        self._troubles = troubles or Troubles()
         self.failures: Counter[str] = Counter()
         self.is_listening = False
 
@@ -48,15 +47,8 @@ class Listener:
                 await self._listen()
             except LogError as error:
                 self.failures["log_listener_lost"] += 1
-                delay = self._backoff.next()
-                log_event(
-                    _log,
-                    logging.WARNING,
-                    "log_listener_lost",
-                    error=error.detail,
-                    retry_seconds=delay,
-                )
-                await asyncio.sleep(delay)
+                self._troubles.failed("log_listener", error)
+                await asyncio.sleep(self._backoff.next())
 
     async def _listen(self) -> None:
         session = await self._connect()
@@ -64,6 +56,7 @@ class Listener:
             await session.fetch(statement("log_listen"))
             self._backoff.reset()
             self.is_listening = True
+            self._troubles.over("log_listener")
             # For what was announced while nobody listened.
             self._wake()
             while True:

@@ -1,7 +1,6 @@
 """The log in a Postgres table: shared by any number of nodes, and it lasts."""
 
 import asyncio
-import hashlib
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -10,29 +9,29 @@ from typing import Any, NamedTuple
 
 from adapters.postgres.address import Address
 from adapters.postgres.bookkeeping import Bookkeeper
-from adapters.postgres.connection import Session, SessionLost, connect
+from adapters.postgres.connection import Session, connect
 from adapters.postgres.health import PostgresHealth
+from adapters.postgres.identity import Servers, epoch_of
 from adapters.postgres.listener import Listener
 from adapters.postgres.migrations import require_schema
 from adapters.postgres.pool import CLOSE_SECONDS, Pool
+from adapters.postgres.reader import Reader, without_bounds
 from adapters.postgres.retention import Retention
-from adapters.postgres.rows import Columns, Row, columns, key, position_in, position_of, record_in
+from adapters.postgres.rows import Columns, Row, columns, position_of
 from adapters.postgres.statements import statement
+from adapters.postgres.troubles import Troubles
 from adapters.postgres.writer import Writer
-from gateway.errors import EpochChanged, LogError, TrimmedError
+from gateway.errors import LogError
 from gateway.events import ORIGIN, Event, Position, Record
 from gateway.log import ONCE_SECONDS, Appended, Bounds, Figure
-from gateway.logs import log_event
 from gateway.once import closed, conflict
+from gateway.outage import Outage
 from gateway.supervisor import Supervisor
 
 _log = logging.getLogger(__name__)
 
 _TAIL_BATCH = 1000
 _WRITERS = 2
-_EPOCH_CHARACTERS = 12
-_LAST = Position(2**64 - 1, 2**63 - 1)
-"""After every row: an `xid8` and a `bigint` at their ends."""
 
 
 class Timing(NamedTuple):
@@ -53,13 +52,6 @@ class Timing(NamedTuple):
     retention: float = 10.0
     statement: float = 10.0
     patience: float = 10.0
-
-
-class _Page(NamedTuple):
-    records: list[Record]
-    last: Position
-    is_full: bool
-    is_gated: bool
 
 
 class PostgresLog:
@@ -91,31 +83,42 @@ class PostgresLog:
     ) -> None:
         self._url = url
         self._timing = timing
+        self._servers = Servers()
+        self._troubles = Troubles()
+        self._held = Outage(_log, "log_delivery")
         self._pool = Pool(self._connect, connections)
+        self._reader = Reader(self._pool)
         self._append_sql = statement("log_append")
+        self._once_sql = "".join(map(statement, ("once_claim", "log_append", "once_keep", "once_known")))
         self._writer = Writer(self._send)
         self._listener: Listener | None = None
         if notify:
             # One query string is one transaction: see the manual's "Multiple Statements in a Simple Query".
             self._append_sql = statement("log_notify") + self._append_sql
-            self._listener = Listener(self._connect, self._wake, probe_seconds=timing.probe)
+            self._once_sql = statement("log_notify") + self._once_sql
+            self._listener = Listener(
+                self._connect, self._wake, probe_seconds=timing.probe, troubles=self._troubles
+            )
         self._retention = Retention(
             self._pool,
             max_events=max_events,
             max_age_seconds=max_age_seconds,
             interval_seconds=timing.retention,
+            troubles=self._troubles,
         )
         self._given = ORIGIN
         self._bookkeeper: Bookkeeper | None = None
         if bookkeeping_seconds is not None:
             self._bookkeeper = Bookkeeper(
-                self._pool, lambda: self._given, interval_seconds=bookkeeping_seconds
+                self._pool,
+                lambda: self._given,
+                interval_seconds=bookkeeping_seconds,
+                troubles=self._troubles,
             )
         self._supervisor = Supervisor()
         self._wakes: set[asyncio.Event] = set()
         self._looking: set[asyncio.Event] = set()
         self._rested = asyncio.Event()
-        self._epoch = ""
         self._is_closed = False
         self._is_reachable = False
         self._watched: tuple[float, float] = (0.0, 0.0)
@@ -123,20 +126,13 @@ class PostgresLog:
 
     @property
     def epoch(self) -> str:
-        return self._epoch
+        return self._reader.epoch
 
     async def start(self) -> None:
         Address.parse(self._url)
         async with self._pool.session() as session:
             await require_schema(session)
-            ((is_foreign,),) = await session.fetch(statement("log_foreign"))
-            if is_foreign:
-                raise LogError(
-                    "The log's table holds transactions of another server, as after restoring a dump:"
-                    " empty it with `truncate sync_events`."
-                )
-            ((history, *_),) = await session.fetch(statement("log_bounds"))
-            self._epoch = _epoch(session, history)
+        await self.bounds()
         if self._listener is not None:
             self._supervisor.run("log_listener", self._listener.run)
         for number in range(1, _WRITERS + 1):
@@ -147,7 +143,7 @@ class PostgresLog:
             self._supervisor.run("log_bookkeeping", self._bookkeeper.run)
 
     async def _connect(self) -> Session:
-        return await connect(self._url, statement_seconds=self._timing.statement)
+        return await connect(self._url, statement_seconds=self._timing.statement, admit=self._servers.admit)
 
     async def close(self) -> None:
         self._is_closed = True
@@ -165,72 +161,60 @@ class PostgresLog:
         if self._is_closed:
             raise closed()
         if not events:
-            return Appended(self._epoch, [])
-        positions = await self._writer.append(columns(events), len(events))
-        return Appended(self._epoch, positions)
+            return Appended(self.epoch, [])
+        epoch, positions = await self._writer.append(columns(events), len(events))
+        return Appended(epoch, positions)
 
-    async def _send(self, parameters: Columns) -> list[Position]:
-        async with self._pool.session() as session:
-            positions = await self._write(session, parameters)
-        self._wake()
-        return positions
-
-    async def _write(self, session: Session, parameters: Columns) -> list[Position]:
-        rows = await session.fetch(self._append_sql, parameters)
-        # Positions are given out under the epoch that they belong to.
-        self._epoch = _epoch(session, rows[0][2])
-        return sorted(position_of(major, minor) for major, minor, _ in rows)
+    async def _send(self, parameters: Columns) -> tuple[str, list[Position]]:
+        (_, major, ids), epoch = await self._append(self._append_sql, {**parameters, "key": None})
+        return epoch, self._appended(epoch, major, ids)
 
     async def append_once(self, events: Sequence[Event], key: str, digest: bytes) -> Appended:
         if self._is_closed:
             raise closed()
         if not events:
-            return Appended(self._epoch, [])
-        async with self._pool.session() as session:
-            appended = await self._append_once(session, events, key, digest)
-        self._wake()
-        return appended
-
-    async def _append_once(
-        self, session: Session, events: Sequence[Event], key: str, digest: bytes
-    ) -> Appended:
-        """In one transaction: whoever comes with the key meanwhile waits for its end."""
-        async with session.transaction():
-            parameters = {"key": key, "digest": digest, "seconds": ONCE_SECONDS}
-            if await session.fetch(statement("once_claim"), parameters):
-                positions = await self._write(session, columns(events))
-                ids = [position.minor for position in positions]
-                await session.fetch(statement("once_keep"), {"key": key, "ids": ids})
-                return Appended(self._epoch, positions)
-            ((known, xid, ids),) = await session.fetch(statement("once_known"), {"key": key})
+            return Appended(self.epoch, [])
+        parameters = {**columns(events), "key": key, "digest": digest, "seconds": ONCE_SECONDS}
+        (_, major, ids, known, is_replayed), epoch = await self._append(self._once_sql, parameters)
         if bytes(known) != digest:
             raise conflict()
-        return Appended(self._epoch, [position_of(xid, minor) for minor in ids], replayed=True)
+        return Appended(epoch, self._appended(epoch, major, ids), is_replayed)
+
+    async def _append(self, sql: str, parameters: Mapping[str, Any]) -> tuple[Row, str]:
+        """The one row of an append, which begins with the history, and the epoch of its own transaction."""
+        self._reader.require_own()
+        async with self._pool.session() as session:
+            rows = await session.fetch(sql, parameters)
+        ((history, *_),) = rows
+        if history is None:
+            raise without_bounds()
+        self._wake()
+        return rows[0], epoch_of(session.server, history)
+
+    def _appended(self, epoch: str, major: str, ids: Sequence[int]) -> list[Position]:
+        positions = [position_of(major, minor) for minor in sorted(ids)]
+        self._reader.appended(epoch, positions[-1])
+        return positions
 
     async def read(self, after: Position, limit: int) -> list[Record]:
-        epoch = self._epoch
+        epoch = self.epoch
         while True:
-            page = await self._page(after, limit, epoch)
+            page = await self._reader.page(after, limit, epoch)
             # A page of which nothing could be delivered is not the head.
             if page.records or not page.is_full:
                 return page.records
             after = page.last
 
     async def latest(self, limit: int, before: Position | None = None) -> list[Record]:
-        end = _LAST if before is None else before
-        session_epoch, rows = await self._rows("log_latest", {**key(end), "limit": limit})
-        self._epoch = session_epoch
-        return self._records(rows)
+        return await self._reader.latest(limit, before)
 
     async def bounds(self) -> Bounds:
-        self._epoch, ((_, *floor_and_head),) = await self._rows("log_bounds", {})
-        floor_major, floor_minor, head_major, head_minor = floor_and_head
-        return Bounds(position_of(floor_major, floor_minor), position_of(head_major, head_minor))
+        return await self._reader.bounds()
 
     def tail(self, after: Position) -> AsyncIterator[list[Record]]:
-        return self._tail(after, self._epoch)
+        return self._tail(after, self.epoch, self._reader.is_ahead(after))
 
-    async def _tail(self, after: Position, epoch: str) -> AsyncIterator[list[Record]]:
+    async def _tail(self, after: Position, epoch: str, was_ahead: bool) -> AsyncIterator[list[Record]]:
         wake = asyncio.Event()
         self._wakes.add(wake)
         try:
@@ -240,7 +224,7 @@ class PostgresLog:
                 wake.clear()
                 is_last = self._is_closed
                 self._looking.add(wake)
-                page = await self._page(after, _TAIL_BATCH, epoch)
+                page = await self._reader.page(after, _TAIL_BATCH, epoch, was_ahead=was_ahead)
                 if page.records:
                     self._rest(wake)
                     yield page.records
@@ -273,54 +257,6 @@ class PostgresLog:
         for wake in self._wakes:
             wake.set()
 
-    async def _page(self, after: Position, limit: int, epoch: str) -> _Page:
-        """What follows `after` in `epoch`. Raises EpochChanged, TrimmedError, LogError."""
-        found_epoch, rows = await self._rows("log_read", {**key(after), "limit": limit})
-        if found_epoch != epoch:
-            self._epoch = found_epoch
-            raise EpochChanged(
-                "The log has started over: its server or its table is another one than before."
-            )
-        _, pruned_major, pruned_minor, is_gated, *_ = rows[0]
-        if after < position_of(pruned_major, pruned_minor):
-            raise TrimmedError(f"Events right after {after} are no longer held.")
-        last = position_in(rows[-1])
-        return _Page(self._records(rows), last or after, last is not None and len(rows) == limit, is_gated)
-
-    async def _rows(self, name: str, parameters: Mapping[str, Any]) -> tuple[str, list[Row]]:
-        """The rows of a statement that reads, and the epoch that they are of.
-
-        It is tried twice where its session was lost: it may have been dead since before.
-        """
-        try:
-            return await self._rows_once(name, parameters)
-        except SessionLost:
-            self._pool.drop_free()
-            return await self._rows_once(name, parameters)
-
-    async def _rows_once(self, name: str, parameters: Mapping[str, Any]) -> tuple[str, list[Row]]:
-        async with self._pool.session() as session:
-            rows = await session.fetch(statement(name), parameters)
-            if not rows:
-                raise LogError(
-                    "The log's table of bounds lost its only row: `insert into sync_events_bounds default"
-                    " values` starts a new history."
-                )
-            return _epoch(session, rows[0][0]), list(rows)
-
-    def _records(self, rows: Sequence[Row]) -> list[Record]:
-        records = []
-        for row in rows:
-            position = position_in(row)
-            if position is None:
-                continue
-            try:
-                records.append(record_in(row))
-            except ValueError as error:
-                self._counts["log_event_unreadable"] += 1
-                log_event(_log, logging.ERROR, "log_event_unreadable", position=position, error=error)
-        return records
-
     async def prune(self) -> int:
         """Applies the bounds now, and gives how many events this node deleted. Raises LogError."""
         return await self._retention.prune()
@@ -328,15 +264,28 @@ class PostgresLog:
     async def _watch(self) -> None:
         while True:
             try:
-                ((blocking, held),) = await self._pool.fetch(statement("log_watch"))
+                ((blocking, held, *holder),) = await self._pool.fetch(statement("log_watch"))
             except LogError as error:
                 self._is_reachable = False
                 self._counts["log_watch_failed"] += 1
-                log_event(_log, logging.WARNING, "log_watch_failed", error=error.detail)
+                self._troubles.failed("log_watch", error)
             else:
                 self._is_reachable = True
-                self._watched = (blocking or 0.0, held or 0.0)
+                self._troubles.looked()
+                self._troubles.over("log_watch")
+                self._tell_of_holder(blocking or 0.0, held or 0.0, holder)
             await asyncio.sleep(self._timing.watch)
+
+    def _tell_of_holder(self, blocking_seconds: float, held_seconds: float, holder: Sequence[Any]) -> None:
+        self._watched = (blocking_seconds, held_seconds)
+        if max(self._watched) < self._timing.patience:
+            self._held.over()
+            return
+        names = ("pid", "gid", "database", "user", "application", "state")
+        known = {name: value for name, value in zip(names, holder, strict=True) if value is not None}
+        self._held.failed(
+            **known, open_seconds=round(blocking_seconds, 1), held_seconds=round(held_seconds, 1)
+        )
 
     def health(self) -> PostgresHealth:
         """The last figures; reading them asks the server nothing."""
@@ -349,7 +298,7 @@ class PostgresLog:
             held_seconds=held_seconds,
             listener_failures=0 if listener is None else listener.failures["log_listener_lost"],
             pruned_events=self._retention.pruned,
-            unreadable_events=self._counts["log_event_unreadable"],
+            unreadable_events=self._reader.counts["log_event_unreadable"],
             retention_failures=self._retention.failures["log_retention_failed"],
         )
 
@@ -358,8 +307,3 @@ class PostgresLog:
 
     def warnings(self) -> list[str]:
         return self.health().warnings(self._timing.patience)
-
-
-def _epoch(session: Session, history: str) -> str:
-    digest = hashlib.sha256(f"{session.cluster}/{history}".encode()).hexdigest()
-    return digest[:_EPOCH_CHARACTERS]

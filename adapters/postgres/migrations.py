@@ -74,9 +74,8 @@ async def install(session: Session) -> list[Migration]:
     await session.fetch("begin")
     await session.fetch(statement("schema_lock"))
     steps = await pending(session)
-    if steps:
-        await session.fetch(script(steps))
-    await session.fetch("commit")
+    # With its commit: a transaction that has written holds delivery until it ends.
+    await session.fetch(";\n".join([script(steps), "commit"]) if steps else "commit")
     return steps
 
 

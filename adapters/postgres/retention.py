@@ -1,18 +1,15 @@
 """Lets go of what the log need not hold any longer."""
 
 import asyncio
-import logging
 from collections import Counter
 
 from adapters.postgres.pool import Pool
 from adapters.postgres.rows import key, position_of
 from adapters.postgres.statements import statement
+from adapters.postgres.troubles import Troubles
 from gateway.errors import LogError
 from gateway.events import ORIGIN, Position
 from gateway.log import ONCE_SECONDS
-from gateway.logs import log_event
-
-_log = logging.getLogger(__name__)
 
 BATCH = 1000
 """Delivery waits while a batch is being deleted: its transaction has to be a matter of milliseconds."""
@@ -36,12 +33,14 @@ class Retention:
         max_age_seconds: float,
         interval_seconds: float,
         batch: int = BATCH,
+        troubles: Troubles | None = None,
     ) -> None:
         self._pool = pool
         self._max_events = max_events
         self._max_age_seconds = max_age_seconds
         self._interval_seconds = interval_seconds
         self._batch = batch
+        self._troubles = troubles or Troubles()
         self._counted_id = -1
         self.pruned = 0
         self.failures: Counter[str] = Counter()
@@ -54,7 +53,9 @@ class Retention:
                 await self.prune()
             except LogError as error:
                 self.failures["log_retention_failed"] += 1
-                log_event(_log, logging.WARNING, "log_retention_failed", error=error.detail)
+                self._troubles.failed("log_retention", error)
+            else:
+                self._troubles.over("log_retention")
 
     async def prune(self) -> int:
         """Deletes what is over the bounds, and gives how many events that were; 0 while another node does.

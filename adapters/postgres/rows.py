@@ -13,9 +13,10 @@ _SHALLOW = 200
 """Fewer opening brackets can't be nested deeper than orjson writes, which is 254 levels."""
 
 Row = Sequence[Any]
-"""What log_read.sql gives: the history, the pruned key, whether events are gated, then an event or nulls."""
+"""What a statement that reads gives: the history, whether rows are another server's, what else it says of the
+log; then, but for log_bounds.sql, an event or nulls."""
 
-_BOUNDS_COLUMNS = 4
+_EVENT_COLUMNS = 12
 
 
 Columns = Mapping[str, list[str | None]]
@@ -64,8 +65,8 @@ def position_of(major: str, minor: int) -> Position:
 
 
 def position_in(row: Row) -> Position | None:
-    """The event's position; None where the row has only the bounds."""
-    major, minor = row[_BOUNDS_COLUMNS : _BOUNDS_COLUMNS + 2]
+    """The event's position; None where the row has no event."""
+    major, minor = row[-_EVENT_COLUMNS : 2 - _EVENT_COLUMNS]
     return None if major is None else position_of(major, minor)
 
 
@@ -76,7 +77,7 @@ def record_in(row: Row) -> Record:
     surrogate pair), what no double can (1e999), and any depth.
     """
     kind, entity_type, entity_id, action, data, previous, moment, source, actor, metadata = row[
-        _BOUNDS_COLUMNS + 2 :
+        2 - _EVENT_COLUMNS :
     ]
     event = Event(
         event_type=kind,

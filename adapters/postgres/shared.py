@@ -4,6 +4,7 @@ from typing import Any
 
 from adapters.postgres.address import Address
 from adapters.postgres.connection import Session, connect
+from adapters.postgres.identity import Servers
 from adapters.postgres.migrations import require_schema
 from adapters.postgres.pool import Pool
 from adapters.postgres.statements import statement
@@ -19,7 +20,8 @@ class PostgresShared:
 
     def __init__(self, url: str, connections: int = 4) -> None:
         Address.parse(url)
-        self._pool = Pool(lambda: connect(url), connections)
+        servers = Servers()
+        self._pool = Pool(lambda: connect(url, admit=servers.admit), connections)
         self._writes = 0
 
     async def start(self) -> None:

@@ -16,15 +16,18 @@ from gateway.once import closed
 MAX_GROUP_EVENTS = 1000
 MAX_GROUP_BYTES = 1 << 20
 
-Send = Callable[[Columns], Awaitable[list[Position]]]
-"""Appends these rows in one transaction, all or none; gives their positions in order."""
+Placed = tuple[str, list[Position]]
+"""An epoch, and positions in it."""
+
+Send = Callable[[Columns], Awaitable[Placed]]
+"""Appends these rows in one transaction, all or none; gives where they stand, in order."""
 
 
 class _Waiting(NamedTuple):
     columns: Columns
     events: int
     size: int
-    done: asyncio.Future[list[Position]]
+    done: asyncio.Future[Placed]
 
 
 class Writer:
@@ -42,11 +45,11 @@ class Writer:
         self._busy = 0
         self._is_closed = False
 
-    async def append(self, columns: Columns, count: int) -> list[Position]:
-        """Appends these rows, so many: all or none. Raises LogError."""
+    async def append(self, columns: Columns, count: int) -> Placed:
+        """Appends these rows, so many: all or none. Gives where they stand. Raises LogError."""
         if self._is_closed:
             raise closed()
-        done: asyncio.Future[list[Position]] = asyncio.get_running_loop().create_future()
+        done: asyncio.Future[Placed] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(columns, count, size_of(columns), done))
         self._arrived.set()
         return await done
@@ -95,11 +98,12 @@ class Writer:
     async def _write(self, group: Sequence[_Waiting]) -> None:
         error = LogError("The log was closed or failed: whether the events were appended is not known.")
         try:
-            positions = iter(await self._send(joined([waiting.columns for waiting in group])))
+            epoch, positions = await self._send(joined([waiting.columns for waiting in group]))
+            following = iter(positions)
             for waiting in group:
-                own = [next(positions) for _ in range(waiting.events)]
+                own = [next(following) for _ in range(waiting.events)]
                 if not waiting.done.done():
-                    waiting.done.set_result(own)
+                    waiting.done.set_result((epoch, own))
         except LogError as failure:
             error = failure
             if len(group) > 1 and is_refusal(failure) and not isinstance(failure, SessionLost):

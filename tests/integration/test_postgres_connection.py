@@ -255,6 +255,18 @@ async def test_a_task_that_is_cancelled_as_its_statement_ends_ends_too(session: 
         await task
 
 
+async def test_a_task_that_is_cancelled_as_its_connection_breaks_ends_too(session: Session, url: str) -> None:
+    task = asyncio.create_task(session.fetch("select pg_sleep(60)"))
+    await asyncio.sleep(0)
+    waiter = session._connection._waiter
+    assert waiter is not None
+    waiter.add_done_callback(lambda _: task.cancel())
+    with connected(url) as connection:
+        assert execute(connection, TERMINATE_OTHERS) == [(1,)]
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
 async def test_a_server_that_does_not_answer_in_time_costs_the_connection(url: str) -> None:
     session = await connect(url, statement_seconds=0.05)
     with pytest.raises(LogError, match="did not answer in time"):
@@ -335,6 +347,11 @@ async def test_keepalives_are_on_for_every_connection(server: PostgresServer, ur
         session.close()
     assert parameters["tcp_user_timeout"] == "20000"
     assert parameters["keepalives_idle"] == "10"
+
+
+async def test_the_server_bounds_what_a_session_may_leave_behind(session: Session) -> None:
+    # Over a socket of the file system TCP's settings have no effect, and show as 0.
+    assert await session.fetch("show idle_in_transaction_session_timeout") == [("5s",)]
 
 
 async def test_installing_again_changes_nothing(session: Session) -> None:

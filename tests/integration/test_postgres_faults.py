@@ -4,7 +4,7 @@ import asyncio
 import os
 import resource
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 
@@ -65,12 +65,60 @@ async def test_nothing_is_lost_when_the_server_is_killed(server: PostgresServer,
     assert log.health().listener_failures > 0
 
 
-async def test_a_restart_keeps_the_epoch(server: PostgresServer, url: str) -> None:
-    async with opened(url) as log:
-        before = log.epoch
-    await asyncio.to_thread(server.restart)
-    async with opened(url) as log:
-        assert log.epoch == before
+async def test_an_outage_of_the_server_is_told_by_who_reads_and_not_by_each_task(
+    server: PostgresServer, url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    timing = Timing(watch=0.01, retention=0.01)
+    async with opened(url, timing=timing, bookkeeping_seconds=0.01) as log:
+        await eventually(lambda: log.health().is_listening and log.health().is_reachable, "all is well")
+        await asyncio.to_thread(server.stop)
+        await eventually(
+            lambda: log.health().listener_failures > 2 and log.health().retention_failures > 2,
+            "the tasks fail",
+        )
+        await asyncio.to_thread(server.start)
+        await eventually(lambda: log.health().is_listening and log.health().is_reachable, "all is well")
+    assert [record.__dict__.get("event") for record in caplog.records if "postgres" in record.name] == []
+
+
+async def test_a_transaction_that_holds_delivery_is_a_line_with_who_it_is_and_one_at_its_end(
+    url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+
+    def lines() -> list[str]:
+        return [record.__dict__["event"] for record in caplog.records if "postgres" in record.name]
+
+    timing = Timing(watch=0.01, retention=SELDOM, patience=0.05)
+    with connected(f"{url}&application_name=nightly") as connection:
+        async with opened(url, timing=timing):
+            execute(connection, "begin")
+            execute(connection, "select pg_current_xact_id()")
+            await eventually(lambda: lines() == ["log_delivery_failed"], "it is told")
+            fields = next(record for record in caplog.records if "postgres" in record.name).__dict__["fields"]
+            ((pid, database),) = execute(connection, "select pg_backend_pid(), current_database()")
+            told = {name: fields[name] for name in ("pid", "application", "database", "user")}
+            assert told == {"pid": pid, "application": "nightly", "database": database, "user": "tidegate"}
+            assert fields["open_seconds"] >= timing.patience
+            execute(connection, "rollback")
+            await eventually(
+                lambda: lines() == ["log_delivery_failed", "log_delivery_recovered"], "its end is told"
+            )
+
+
+@pytest.mark.parametrize("end", [PostgresServer.stop, PostgresServer.kill], ids=["stopped", "killed"])
+async def test_a_server_that_comes_back_with_its_data_keeps_the_epoch(
+    server: PostgresServer, url: str, end: Callable[[PostgresServer], None]
+) -> None:
+    async with opened(url) as running, opened(url) as before:
+        epoch = before.epoch
+        (position,) = (await running.append([an_event()])).positions
+        await before.close()
+        await asyncio.to_thread(end, server)
+        await asyncio.to_thread(server.start)
+        assert await running.read(position, 10) == []
+        async with opened(url) as after:
+            assert after.epoch == running.epoch == epoch
 
 
 async def test_nothing_is_lost_when_connections_are_terminated(log: PostgresLog, url: str) -> None:

@@ -72,6 +72,20 @@ async def test_what_a_dry_run_prints_is_what_installing_does(empty: Session) -> 
     assert await pending(empty) == []
 
 
+async def test_an_upgrade_keeps_positions_and_goes_on_above_them(empty: Session) -> None:
+    before_branches = [step for step in migrations() if step.version < 5]
+    await empty.fetch(script(before_branches))
+    insert = "insert into sync_events (event_type, action) values ('changed', 'signal') returning id"
+    old = [(await empty.fetch(insert))[0][0] for _ in range(3)]
+    # The newest number given is none that the table holds.
+    await empty.fetch(f"delete from sync_events where id = {old[-1]}")
+    await install(empty)
+    new = [(await empty.fetch(insert))[0][0] for _ in range(3)]
+    held = [number for (number,) in await empty.fetch("select e.id from sync_events e order by e.xid, e.id")]
+    assert held == [*old[:-1], *new]
+    assert [*old, *new] == sorted({*old, *new})
+
+
 async def test_two_installations_at_the_same_time_both_end_well() -> None:
     with fresh_database() as url:
         sessions = [await connect(url) for _ in range(2)]
@@ -95,7 +109,9 @@ async def test_everything_is_in_the_schema_that_the_search_path_names() -> None:
             execute(connection, "create schema apart")
         session = await connect(f"{url}&options=-c%20search_path%3Dapart")
         await install(session)
-        await session.fetch("insert into sync_events (event_type, action) values ('changed', 'signal')")
+        ((given_id,),) = await session.fetch(
+            "insert into sync_events (event_type, action) values ('changed', 'signal') returning id"
+        )
         session.close()
         with connected(url) as connection:
             assert execute(
@@ -108,7 +124,7 @@ async def test_everything_is_in_the_schema_that_the_search_path_names() -> None:
             ((_, pruned_id),) = execute(
                 connection, "select b.pruned_xid::text, b.pruned_id from apart.sync_events_bounds b"
             )
-        assert pruned_id == 1
+        assert pruned_id == given_id
 
 
 GOOD = {"event_type": "'changed'", "action": "'update'"}
@@ -161,9 +177,9 @@ async def test_whoever_deletes_moves_the_floor(url: str) -> None:
         rows = execute(connection, "select e.xid::text, e.id from sync_events e order by e.xid, e.id")
         ((*before, history),) = execute(connection, BOUNDS)
         assert before == ["0", 0]
-        execute(connection, "delete from sync_events where id = 2")
+        execute(connection, "delete from sync_events where id = %s", [rows[1][1]])
         assert execute(connection, BOUNDS) == [(*rows[1], history)]
-        execute(connection, "delete from sync_events where id = 1")
+        execute(connection, "delete from sync_events where id = %s", [rows[0][1]])
         assert execute(connection, BOUNDS) == [(*rows[1], history)]
         execute(connection, "delete from sync_events where id = 99")
         assert execute(connection, BOUNDS) == [(*rows[1], history)]

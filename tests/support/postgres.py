@@ -69,6 +69,40 @@ class PostgresServer:
             file.write(_CONFIGURATION)
         (self._data / "pg_hba.conf").write_text(_ACCESS)
 
+    def configure(self, settings: str) -> None:
+        """Adds lines to the server's configuration, for its next start."""
+        with (self._data / "postgresql.conf").open("a") as file:
+            file.write(settings)
+
+    def copy(self) -> Path:
+        """A copy of the data while the server is stopped, for `put_back`."""
+        kept = self.directory / f"copy-{next(_numbers)}"
+        self._copy(self._data, kept)
+        return kept
+
+    def base_backup(self) -> Path:
+        """A copy of the data while the server runs, for `put_back`; it does not ask for archive recovery."""
+        kept = self.directory / f"backup-{next(_numbers)}"
+        self._run("pg_basebackup", "-D", kept, "-d", self.url(), "--checkpoint=fast", "--no-sync")
+        return kept
+
+    def put_back(self, kept: Path) -> None:
+        """Makes a copy the data of this server, which is stopped."""
+        shutil.rmtree(self._data)
+        self._copy(kept, self._data)
+
+    def _copy(self, source: Path, target: Path) -> None:
+        # With the owner, for whom Postgres runs.
+        self._run_any("cp", "-a", source, target)
+
+    def dump(self, database: str) -> str:
+        """The database as SQL that makes it anew."""
+        return self._run("pg_dump", "-d", self.url(database), "--clean", "--if-exists")
+
+    def load(self, database: str, dump: str) -> None:
+        """Runs what `dump` gave, maybe for another server."""
+        self._run("psql", "-q", "-v", "ON_ERROR_STOP=1", "-d", self.url(database), text=dump)
+
     def create_standby(self, primary: "PostgresServer") -> None:
         """Makes a copy of a running server, which follows it until it is promoted."""
         options = ("--write-recovery-conf", "--checkpoint=fast", "--no-sync")
@@ -143,16 +177,22 @@ class PostgresServer:
         process.send_signal(number)
         process.wait(DEADLINE_SECONDS)
 
-    def _run(self, program: str, *arguments: str | Path) -> None:
+    def _run(self, program: str, *arguments: str | Path, text: str | None = None) -> str:
+        """What the server's own program writes, when it gets `text` to read."""
+        return self._run_any(self._binaries / program, *arguments, text=text)
+
+    def _run_any(self, *command: str | Path, text: str | None = None) -> str:
         ended = subprocess.run(
-            [self._binaries / program, *arguments],
+            command,
             cwd=self.directory,
+            input=text,
             capture_output=True,
             text=True,
             check=False,
             **self._as_ordinary_user(),
         )
         assert ended.returncode == 0, ended.stderr
+        return ended.stdout
 
     def _as_ordinary_user(self) -> dict[str, object]:
         if self._user is None:

@@ -1,14 +1,14 @@
 """Reading and loading a log whose server is being broken, and keeping account of every event."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from adapters.postgres.log import PostgresLog, Timing
 from gateway.errors import LogError, TrimmedError
-from gateway.events import Position, Record
+from gateway.events import Event, Position, Record
 from tests.support.events import an_event
 
 DEADLINE_SECONDS = 60.0
@@ -62,6 +62,39 @@ async def follow(log: PostgresLog, after: Position, is_over: Callable[[Record], 
             except LogError:
                 # As whoever follows a log does: not at once again.
                 await asyncio.sleep(_PACE_SECONDS)
+
+
+def numbered(*numbers: int) -> list[Event]:
+    return [an_event(f"order:{number}") for number in numbers]
+
+
+def names(records: Sequence[Record]) -> list[str | None]:
+    return [record.event.entity_id for record in records]
+
+
+async def publish(log: PostgresLog, count: int) -> list[Position]:
+    """Appends so many events, each in a transaction of its own."""
+    return [(await log.append(numbered(number))).positions[0] for number in range(count)]
+
+
+async def next_of(tail: AsyncIterator[list[Record]], count: int) -> list[Record]:
+    """The next records of a tail, so many at least."""
+    records: list[Record] = []
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while len(records) < count:
+            records += await anext(tail)
+    return records
+
+
+async def loss_of(tail: AsyncIterator[list[Record]]) -> tuple[LogError, list[Record]]:
+    """How a tail ends, other than by a server that can't be reached for a while, and what it gave before."""
+    records: list[Record] = []
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        try:
+            while True:
+                records += await anext(tail)
+        except LogError as error:
+            return error, records
 
 
 def is_last(record: Record) -> bool:

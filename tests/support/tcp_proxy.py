@@ -19,6 +19,7 @@ class TcpProxy:
         self._lost_to: bytes | None = None
         self._closes = False
         self._is_open = True
+        self._answers_left: int | None = None
         self.port = 0
         self.connections = 0
 
@@ -36,9 +37,14 @@ class TcpProxy:
                 asked.append(data)
             return True
 
+        def answered(_: bytes) -> bool:
+            if self._answers_left is not None:
+                self._answers_left -= 1
+            return not (asked and self._lose())
+
         async with asyncio.TaskGroup() as group:
             group.create_task(self._pump(reader, upstream, asks))
-            group.create_task(self._pump(answers, writer, lambda data: not (asked and self._lose())))
+            group.create_task(self._pump(answers, writer, answered))
 
     async def _pump(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, passes: Callable[[bytes], bool]
@@ -48,7 +54,7 @@ class TcpProxy:
             with contextlib.suppress(ConnectionError):
                 while data := await reader.read(_CHUNK):
                     # Whoever is silent loses what is sent, and learns nothing.
-                    if passes(data) and writer not in self._silent:
+                    if passes(data) and writer not in self._silent and not self.is_silent:
                         writer.write(data)
                         await writer.drain()
         finally:
@@ -73,12 +79,26 @@ class TcpProxy:
         self.cut()
         return True
 
+    def redirect(self, target: Path) -> None:
+        """New connections go there; those that there are now stay."""
+        self._target = target
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether nothing gets through at all, also on new connections."""
+        return self._answers_left is not None and self._answers_left < 0
+
+    def silence_after(self, answers: int) -> None:
+        """After so many more answers nothing gets through any more, until the connections are cut."""
+        self._answers_left = answers
+
     def silence(self) -> None:
         """Nothing gets through any more on the connections that there are now, and none of them ends."""
         self._silent |= self._writers
 
     def cut(self) -> None:
-        """Ends the connections that there are now."""
+        """Ends the connections that there are now; those to come get through."""
+        self._answers_left = None
         for writer in self._writers:
             writer.transport.abort()
 

@@ -7,13 +7,14 @@ import psycopg2.errors
 import pytest
 
 from adapters.postgres.rows import Columns, columns
-from adapters.postgres.writer import MAX_GROUP_BYTES, MAX_GROUP_EVENTS, Writer
+from adapters.postgres.writer import MAX_GROUP_BYTES, MAX_GROUP_EVENTS, Placed, Writer
 from gateway.errors import LogError
 from gateway.events import Position
 from tests.support.events import an_event
 from tests.support.loop import let_others_run
 
 REFUSED = "bad"
+EPOCH = "e"
 NO_WAIT = 0.0
 
 
@@ -31,7 +32,7 @@ class Server:
         self.error: Exception | None = None
         self._turns = asyncio.Semaphore(0)
 
-    async def send(self, rows: Columns) -> list[Position]:
+    async def send(self, rows: Columns) -> Placed:
         names = list(rows["entity_id"])
         self.calls.append(names)
         await self._turns.acquire()
@@ -39,7 +40,7 @@ class Server:
             raise self.error
         if REFUSED in names:
             raise LogError("refused") from _RefusedError()
-        return [Position(100 + len(self.calls), number) for number in range(len(names))]
+        return EPOCH, [Position(100 + len(self.calls), number) for number in range(len(names))]
 
     async def go(self) -> None:
         self._turns.release()
@@ -60,12 +61,12 @@ async def writer(server: Server) -> AsyncIterator[Writer]:
     await asyncio.gather(running, return_exceptions=True)
 
 
-def append(writer: Writer, *names: str, size: int = 1) -> asyncio.Task[list[Position]]:
+def append(writer: Writer, *names: str, size: int = 1) -> asyncio.Task[Placed]:
     events = [an_event(f"order:{name}", data={"text": "x" * size}) for name in names]
     return asyncio.create_task(writer.append(columns(events), len(events)))
 
 
-async def start(writer: Writer, *names: str) -> list[asyncio.Task[list[Position]]]:
+async def start(writer: Writer, *names: str) -> list[asyncio.Task[Placed]]:
     tasks = [append(writer, name) for name in names]
     await let_others_run()
     return tasks
@@ -81,9 +82,9 @@ async def test_what_waits_for_a_transaction_shares_the_next_one_in_order(
     await server.go()
 
     assert server.calls == [["a"], ["b", "c", "d"]]
-    assert await first == [Position(101, 0)]
-    assert await second == [Position(102, 0), Position(102, 1)]
-    assert await third == [Position(102, 2)]
+    assert await first == (EPOCH, [Position(101, 0)])
+    assert await second == (EPOCH, [Position(102, 0), Position(102, 1)])
+    assert await third == (EPOCH, [Position(102, 2)])
 
 
 async def test_two_runs_have_two_transactions_under_way(server: Server, writer: Writer) -> None:
@@ -106,8 +107,8 @@ async def test_what_the_server_refuses_of_one_is_not_the_others_loss(server: Ser
     assert server.calls == [["a", REFUSED, "c"], ["a"], [REFUSED], ["c"]]
     with pytest.raises(LogError, match="refused"):
         await bad
-    assert await good == [Position(102, 0)]
-    assert await also_good == [Position(104, 0)]
+    assert await good == (EPOCH, [Position(102, 0)])
+    assert await also_good == (EPOCH, [Position(104, 0)])
 
 
 async def test_a_lost_connection_fails_all_that_were_sent_and_is_not_tried_again(
@@ -131,7 +132,7 @@ async def test_an_append_that_was_cancelled_before_its_turn_is_not_sent(
     await server.go()
 
     assert server.calls[1] == ["c"]
-    assert await third == [Position(102, 0)]
+    assert await third == (EPOCH, [Position(102, 0)])
 
 
 @pytest.mark.parametrize(("size", "count"), [(1, MAX_GROUP_EVENTS), (MAX_GROUP_BYTES, 1)])
@@ -156,7 +157,7 @@ async def test_closing_refuses_what_waits_and_lets_what_is_sent_end(server: Serv
     assert not closing.done()
     await server.go()
     await closing
-    assert await sent == [Position(101, 0)]
+    assert await sent == (EPOCH, [Position(101, 0)])
     with pytest.raises(LogError, match="closed"):
         await append(writer, "c")
 

@@ -1,18 +1,17 @@
 -- As log_read.sql, from the other end, or from before a position.
 select
-    b.history::text, b.pruned_xid::text, b.pruned_id,
-    coalesce(
-        (
-            select g.xid >= pg_snapshot_xmin(pg_current_snapshot())
-            from sync_events g
-            order by g.xid desc, g.id desc
-            limit 1
-        ),
-        false
-    ),
+    b.history::text,
+    b.pruned_xid >= pg_snapshot_xmax(pg_current_snapshot())
+    or coalesce(n.xid >= pg_snapshot_xmax(pg_current_snapshot()), false),
     r.xid::text, r.id, r.event_type, r.entity_type, r.entity_id, r.action, r.data, r.previous, r.moment,
     r.source, r.actor, r.metadata
 from (select * from sync_events_bounds limit 1) b
+left join lateral (
+    select e.xid
+    from sync_events e
+    order by e.xid desc, e.id desc
+    limit 1
+) n on true
 left join lateral (
     select
         e.xid, e.id, e.event_type, e.entity_type, e.entity_id, e.action, e.data::text, e.previous::text,

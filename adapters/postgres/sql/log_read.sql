@@ -1,20 +1,26 @@
--- Always at least one row: the bounds come from the same snapshot as the events, so that "trimmed" is exact. The
--- gate, xid < xmin, leaves out what a transaction with a lower xid may yet commit before.
+-- Always at least one row: what is known of the log comes from the same snapshot as the events, so that "trimmed" is
+-- exact. In its order: the history; whether rows are another server's, for no transaction that this one has yet to
+-- begin can be in its tables; the floor; whether committed events are gated; whether the log holds an event at the
+-- reader's position, and at the newest that this node knows of. The gate, xid < xmin, leaves out what a transaction
+-- with a lower xid may yet commit before.
 -- `limit 1` tells the planner that there is one row of bounds, before it has statistics on them.
 select
-    b.history::text, b.pruned_xid::text, b.pruned_id,
-    coalesce(
-        (
-            select g.xid >= pg_snapshot_xmin(pg_current_snapshot())
-            from sync_events g
-            order by g.xid desc, g.id desc
-            limit 1
-        ),
-        false
-    ),
+    b.history::text,
+    b.pruned_xid >= pg_snapshot_xmax(pg_current_snapshot())
+    or coalesce(n.xid >= pg_snapshot_xmax(pg_current_snapshot()), false),
+    b.pruned_xid::text, b.pruned_id,
+    coalesce(n.xid >= pg_snapshot_xmin(pg_current_snapshot()), false),
+    exists (select from sync_events a where a.xid = %(major)s::xid8 and a.id = %(minor)s),
+    exists (select from sync_events k where k.xid = %(known_major)s::xid8 and k.id = %(known_minor)s),
     r.xid::text, r.id, r.event_type, r.entity_type, r.entity_id, r.action, r.data, r.previous, r.moment,
     r.source, r.actor, r.metadata
 from (select * from sync_events_bounds limit 1) b
+left join lateral (
+    select e.xid
+    from sync_events e
+    order by e.xid desc, e.id desc
+    limit 1
+) n on true
 left join lateral (
     select
         e.xid, e.id, e.event_type, e.entity_type, e.entity_id, e.action, e.data::text, e.previous::text,

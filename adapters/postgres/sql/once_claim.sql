@@ -1,7 +1,7 @@
--- One row where the key is this transaction's now. Waits for another one that has it and has not ended.
-insert into sync_events_keys as k (key, digest)
-values (%(key)s, %(digest)s)
+-- Makes the key this transaction's, where nobody has it or its time is over. Waits for another one that has it and has
+-- not ended. What follows in the same query string (log_append, once_keep, once_known) sees who has it.
+insert into sync_events_keys as k (key, digest, xid)
+values (%(key)s, %(digest)s, pg_current_xact_id())
 on conflict (key) do update
-set digest = excluded.digest, xid = null, ids = null, at = excluded.at
-where k.at < clock_timestamp() - %(seconds)s * interval '1 second'
-returning true
+set digest = excluded.digest, xid = excluded.xid, ids = null, at = excluded.at
+where k.at < clock_timestamp() - %(seconds)s * interval '1 second';

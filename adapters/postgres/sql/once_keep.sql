@@ -1,3 +1,4 @@
+-- The events of this transaction are those of the key, for nothing else is appended in it.
 update sync_events_keys k
-set xid = pg_current_xact_id(), ids = %(ids)s
-where k.key = %(key)s
+set ids = (select array_agg(e.id) from sync_events e where e.xid = k.xid)
+where k.key = %(key)s and k.xid = pg_current_xact_id_if_assigned();

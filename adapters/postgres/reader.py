@@ -1,0 +1,181 @@
+"""Reads the log, and sees whether it is still the one that was read before."""
+
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from adapters.postgres.connection import SessionLost
+from adapters.postgres.identity import Newest, epoch_of
+from adapters.postgres.pool import Pool
+from adapters.postgres.rows import Row, key, position_in, position_of, record_in
+from adapters.postgres.statements import statement
+from gateway.errors import EpochChanged, LogError
+from gateway.events import Position, Record
+from gateway.log import Bounds, trimmed, unknown
+from gateway.logs import log_event
+
+_log = logging.getLogger(__name__)
+
+_LAST = Position(2**64 - 1, 2**63 - 1)
+"""After every row: an `xid8` and a `bigint` at their ends."""
+
+
+class Page(NamedTuple):
+    """Records that follow one another. `last` is where they end, events that can't be delivered among them.
+
+    `is_full`: there may be more. `is_gated`: committed events wait for an older transaction.
+    """
+
+    records: list[Record]
+    last: Position
+    is_full: bool
+    is_gated: bool
+
+
+class Reader:
+    """What is read of the log, each time in one statement, and what follows from it for the epoch.
+
+    It remembers the newest event that this node knows of. Where the log lacks that one, and has not let go of
+    it by its bounds, it was put back to an earlier state: the history gets a new name then, which ends the
+    epoch for every node. A position is held for as long as its very event is, for no other gets it (the
+    random bits of its number), so whoever knows an event that was lost is told sooner or later.
+
+    `epoch` is that of the last read; `counts` has `log_event_unreadable`.
+    """
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._newest = Newest()
+        self._foreign: str | None = None
+        self.epoch = ""
+        self.counts: Counter[str] = Counter()
+
+    def require_own(self) -> None:
+        """Raises LogError where the last read found rows of another server: what is appended may be lost."""
+        if self._foreign is not None:
+            raise LogError(
+                "The log's table holds transactions of another server, as after restoring a dump: empty it"
+                " with `truncate sync_events`."
+            )
+
+    def appended(self, epoch: str, position: Position) -> None:
+        """The log has this event from now on."""
+        # The answer to an append may come after the log has started over.
+        if epoch == self.epoch:
+            self._newest = self._newest.with_event(epoch, position)
+
+    async def latest(self, limit: int, before: Position | None) -> list[Record]:
+        """See gateway.log.EventLog."""
+        end = _LAST if before is None else before
+        self.epoch, rows = await self._rows("log_latest", {**key(end), "limit": limit})
+        self._know_last(self.epoch, rows)
+        return self._records(rows)
+
+    async def bounds(self) -> Bounds:
+        """See gateway.log.EventLog."""
+        self.epoch, ((_, _, *floor_and_head),) = await self._rows("log_bounds", {})
+        floor_major, floor_minor, head_major, head_minor = floor_and_head
+        bounds = Bounds(position_of(floor_major, floor_minor), position_of(head_major, head_minor))
+        if bounds.head > bounds.floor:
+            self._newest = self._newest.with_event(self.epoch, bounds.head)
+        return bounds
+
+    def is_ahead(self, position: Position) -> bool:
+        """Whether the log has not come that far, as far as this node knows."""
+        return self._newest.epoch != self.epoch or position > self._newest.position
+
+    async def page(self, after: Position, limit: int, epoch: str, *, was_ahead: bool = False) -> Page:
+        """What follows `after` in `epoch`. One that `was_ahead` may have been passed over.
+
+        Raises EpochChanged, TrimmedError, UnknownPosition, LogError.
+        """
+        newest = self._newest
+        known = {f"known_{name}": value for name, value in key(newest.position).items()}
+        found, rows = await self._rows("log_read", {**key(after), **known, "limit": limit})
+        if found != epoch:
+            self.epoch = found
+            raise _started_over()
+        history, _, pruned_major, pruned_minor, is_gated, is_held, is_known, *_ = rows[0]
+        floor = position_of(pruned_major, pruned_minor)
+        if not is_known and newest.epoch == epoch and newest.position > floor:
+            await self._start_over(history, "lost", newest.position)
+        if after < floor:
+            raise trimmed(after)
+        is_place = is_held or after == floor
+        last = self._know_last(epoch, rows)
+        if last is None:
+            return Page([], after, False, is_gated)
+        if not (is_place or was_ahead):
+            raise unknown(after)
+        return Page(self._records(rows), last, len(rows) == limit, is_gated)
+
+    def _know_last(self, epoch: str, rows: Sequence[Row]) -> Position | None:
+        last = position_in(rows[-1])
+        if last is not None:
+            self._newest = self._newest.with_event(epoch, last)
+        return last
+
+    async def _start_over(self, history: str, reason: str, lost: Position | None = None) -> None:
+        """Ends the history for everybody, where it does lack the event at `lost`. Raises EpochChanged.
+
+        Another node may have been quicker.
+        """
+        lacking = {"major": None, "minor": None} if lost is None else key(lost)
+        if await self._pool.fetch(statement("log_rename"), {"history": history, **lacking}):
+            log_event(_log, logging.WARNING, "postgres_new_epoch", reason=reason, position=lost)
+        await self.bounds()
+        raise _started_over()
+
+    async def _rows(self, name: str, parameters: Mapping[str, Any]) -> tuple[str, list[Row]]:
+        """The rows of a statement that reads, and the epoch that they are of.
+
+        It is tried twice where its session was lost: it may have been dead since before.
+        """
+        try:
+            return await self._rows_once(name, parameters)
+        except SessionLost:
+            self._pool.drop_free()
+            return await self._rows_once(name, parameters)
+
+    async def _rows_once(self, name: str, parameters: Mapping[str, Any]) -> tuple[str, list[Row]]:
+        async with self._pool.session() as session:
+            rows = await session.fetch(statement(name), parameters)
+        if not rows:
+            raise without_bounds()
+        history, is_foreign, *_ = rows[0]
+        if is_foreign:
+            self._foreign = history
+            self.require_own()
+        was_foreign, self._foreign = self._foreign == history, None
+        if was_foreign:
+            # Its transaction ids have caught up: new events may lie among the other server's.
+            await self._start_over(history, "foreign")
+        return epoch_of(session.server, history), list(rows)
+
+    def _records(self, rows: Sequence[Row]) -> list[Record]:
+        records = []
+        for row in rows:
+            position = position_in(row)
+            if position is None:
+                continue
+            try:
+                records.append(record_in(row))
+            except ValueError as error:
+                self.counts["log_event_unreadable"] += 1
+                log_event(_log, logging.ERROR, "log_event_unreadable", position=position, error=error)
+        return records
+
+
+def without_bounds() -> LogError:
+    """What to do where `sync_events_bounds` is empty."""
+    return LogError(
+        "The log's table of bounds lost its only row: `insert into sync_events_bounds default values` starts"
+        " a new history."
+    )
+
+
+def _started_over() -> EpochChanged:
+    return EpochChanged(
+        "The log has started over: its server, its table or what it held is another than before."
+    )
