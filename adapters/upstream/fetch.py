@@ -9,7 +9,7 @@ import aiohttp
 from aiohttp.http import HttpProcessingError
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from adapters.upstream.comparison import BadAnswer
+from adapters.upstream.bad_answer import BadAnswer
 from adapters.upstream.route import LegacyRoute
 from gateway.errors import UpstreamError, UpstreamTimeout
 

@@ -12,8 +12,9 @@ import random
 from collections.abc import Callable
 from typing import Literal, NamedTuple, Protocol
 
-from adapters.upstream.comparison import BadAnswer, Items
+from adapters.upstream.bad_answer import BadAnswer
 from adapters.upstream.counters import RouteCounters, RouteHealth
+from adapters.upstream.items import Items
 from adapters.upstream.route import LegacyRoute
 from adapters.upstream.snapshot import Snapshot
 from gateway.backoff import Backoff

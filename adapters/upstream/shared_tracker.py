@@ -7,25 +7,28 @@ key made of the entry's version. So a change is published once, whoever dies or 
 1. the body goes under its digest, and the entry, pending, in place of the version that was compared with;
    where that is not there any more another node was quicker, and this one publishes nothing;
 2. the events are appended under the key; the next holder of the lease that finds a pending entry does the
-   same again, from the two bodies, and the log knows the key;
+   same again, from the two bodies, and the log knows the key. Of many events a batch is appended at a time,
+   and before each further one the entry is set anew, with how many were published so far: its new version is
+   that batch's key;
 3. the entry is set again, with the cursor that it corresponds to, not pending any more: others serve it.
 """
 
 import asyncio
+import contextlib
 import logging
 import math
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
-from adapters.upstream.comparison import Items
+from adapters.upstream.items import Items
 from adapters.upstream.route import LegacyRoute
 from adapters.upstream.shared_snapshot import SharedSnapshot
 from adapters.upstream.snapshot import Snapshot
 from adapters.upstream.tracker import Change, Publish, Tracker
 from gateway.clock import Clock
 from gateway.errors import UpstreamError
-from gateway.events import Cursor, Event, Position
+from gateway.events import Cursor
 from gateway.leases import Leases
 from gateway.log import EventLog
 from gateway.logs import log_event
@@ -178,39 +181,42 @@ class SharedTracker:
             self._tracker.adopt(None)
             return
         old = replace(new, body=body, digest=shared.previous)
-        events = await self._tracker.events_between(old, new, shared.changed_at_ms)
-        positions = await self._append(events)
-        before = Cursor.parse(new.cursor)
-        if before is not None and before.epoch == self._events_log.epoch:
-            shown = await self._tracker.position_shown(before.position, positions)
-            new = replace(new, cursor=str(Cursor(before.epoch, shown)))
-        self._tracker.adopt(new)
+        change = await self._tracker.change(old, new, shared.changed_at_ms, shared.published)
+        cursor = await self._append(change, shared, is_set=True)
+        self._tracker.adopt(replace(new, cursor=cursor))
         self.counts["completed"] += 1
         await self._keep()
 
-    async def _publish(self, change: Change) -> Sequence[Position]:
+    async def _publish(self, change: Change) -> str:
         """What the tracker publishes with: steps 1 and 2."""
         await self._keep_body(change.new)
-        await self._set(
-            SharedSnapshot.of(
-                change.new,
-                self._asked_at_ms(change.new),
-                pending=True,
-                previous=change.old.digest,
-                changed_at_ms=change.at_ms,
-            )
+        shared = SharedSnapshot.of(
+            change.new,
+            self._asked_at_ms(change.new),
+            pending=True,
+            previous=change.old.digest,
+            changed_at_ms=change.at_ms,
         )
+        return await self._append(change, shared, is_set=False)
+
+    async def _append(self, change: Change, shared: SharedSnapshot, *, is_set: bool) -> str:
+        """Appends every batch once, whoever has tried before; `is_set`: the entry is `shared` already."""
+        shown = self._tracker.shown(change.new)
         try:
-            return await self._append(change.events)
+            async with contextlib.aclosing(change.batches):
+                async for batch in change.batches:
+                    if not is_set:
+                        await self._set(shared)
+                    key = f"poll:{self._route.path}:{self._version}"
+                    await shown.append(await self._events_log.append_once(batch, key, b""))
+                    published = shared.published + len(batch)
+                    shared = replace(shared, published=published, cursor=str(shown.cursor))
+                    is_set = False
         except BaseException:
-            # Whether they were appended is not known. The next poll finds the entry as if it were new to it.
+            # How far it got is not known. The next poll finds the entry as if it were new.
             self._version = _UNREAD
             raise
-
-    async def _append(self, events: Sequence[Event]) -> Sequence[Position]:
-        """Appends them once for the pending entry of this version, whoever has tried before."""
-        key = f"poll:{self._route.path}:{self._version}"
-        return (await self._events_log.append_once(events, key, b"")).positions
+        return str(shown.cursor)
 
     async def _keep(self) -> None:
         """Step 3, for whatever the tracker has now."""

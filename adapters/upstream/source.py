@@ -8,9 +8,9 @@ from functools import partial
 import aiohttp
 from cachetools import LRUCache
 
-from adapters.upstream.comparison import Items
 from adapters.upstream.counters import RouteCounters, RouteHealth
 from adapters.upstream.fetch import Fetched, fetch, poll_session
+from adapters.upstream.items import Items
 from adapters.upstream.poller import Follows, Poller
 from adapters.upstream.proxy import Proxy
 from adapters.upstream.route import LegacyRoute
@@ -23,8 +23,6 @@ from gateway.log import EventLog
 from gateway.supervisor import Supervisor
 
 _ITEMS_CACHE_BYTES = 64 * 1024 * 1024
-# What an entry of a dict, its key and the header of its value take beside their bytes.
-_ITEM_OVERHEAD_BYTES = 200
 
 
 class UpstreamSource:
@@ -56,7 +54,9 @@ class UpstreamSource:
         self._leases = leases
         # Snapshots are one to a route and never dropped: without its base, a comparison would miss what
         # changed meanwhile. What was read from them can be read again, and is held as long as there is room.
-        items: LRUCache[tuple[str, str], Items] = LRUCache(_ITEMS_CACHE_BYTES, getsizeof=_size_of)
+        items: LRUCache[tuple[str, str], Items] = LRUCache(
+            _ITEMS_CACHE_BYTES, getsizeof=lambda items: items.size
+        )
         self._pollers: dict[str, Poller] = {}
         for route in self.routes:
             if route.shared:
@@ -120,7 +120,3 @@ class UpstreamSource:
             return fetch(self._session, route, validators)
 
         return ask
-
-
-def _size_of(items: Items) -> int:
-    return sum(len(key) + len(item) + _ITEM_OVERHEAD_BYTES for key, item in items.items())

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from adapters.memory import MemoryLog
-from adapters.upstream.comparison import extract
 from adapters.upstream.counters import RouteCounters
 from adapters.upstream.fetch import Fetched
+from adapters.upstream.items import extract
 from adapters.upstream.shared_snapshot import SharedSnapshot
 from adapters.upstream.shared_tracker import SharedTracker
 from adapters.upstream.tracker import Tracker

@@ -4,9 +4,9 @@ from cachetools import LRUCache
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from adapters.memory import MemoryLog
-from adapters.upstream.comparison import Items
 from adapters.upstream.counters import RouteCounters
 from adapters.upstream.fetch import Fetched
+from adapters.upstream.items import Items
 from adapters.upstream.tracker import Tracker
 from tests.support.clock import ManualClock
 from tests.support.legacy import legacy_route, listed, order
