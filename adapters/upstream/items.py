@@ -1,7 +1,7 @@
 """The items of an upstream's answer, by key, in little more memory than the answer itself. No I/O."""
 
 from array import array
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import ItemsView, Iterator, Mapping
 from typing import Any
 
 import orjson
@@ -21,13 +21,13 @@ class Items(Mapping[str, bytes]):
     """An answer's items in its order: an item's key as text, and the item as it stands in the answer.
 
     Of each item it keeps where it stands and 64 bits of its key, some 30 bytes, and decodes it when asked.
-    An item's number is its place in the answer. Reading and indexing go step by step (`reading`); asking is
-    quick.
+    An item's number is its place in the answer. There are none before `reading` has come to its end.
     """
 
-    def __init__(self, body: bytes, member: str) -> None:
+    def __init__(self, body: bytes, route: LegacyRoute) -> None:
         self._body = body
-        self._member = member
+        self._pointer = route.items
+        self._member = route.key
         self._starts = array("I")
         self._ends = array("I")
         self.hashes = array("q")
@@ -45,6 +45,10 @@ class Items(Mapping[str, bytes]):
             if self.key(number) == key:
                 return self.raw(number)
         raise KeyError(key)
+
+    def items(self) -> ItemsView[str, bytes]:
+        """Every key with its item, none of them looked up."""
+        return _InOrder(self)
 
     @property
     def size(self) -> int:
@@ -74,13 +78,26 @@ class Items(Mapping[str, bytes]):
                 yield taken - 1
             slot = (slot + 1) & mask
 
-    def append(self, start: int, end: int, key: str) -> None:
-        """One more item, before `indexing`."""
-        self._starts.append(start)
-        self._ends.append(end)
-        self.hashes.append(hash(key))
+    def reading(self) -> Iterator[None]:
+        """Reads the answer, in steps of some microseconds (an item of a megabyte: 10 ms).
 
-    def indexing(self) -> Iterator[None]:
+        Raises BadAnswer: `not_json`, `no_list` (nothing, or no list, at the pointer), `not_an_object`,
+        `no_key`, `bad_key` (neither text nor integer, or not an entity id: 1 to 256 characters, no control
+        characters), `duplicate_key` (also 1 beside "1": both are the entity 1), `too_deep` (beyond 254
+        levels).
+        """
+        body = self._body
+        for span in items_in(body, self._pointer):
+            if span is not None:
+                start, end, depth = span
+                key = _key_in(body[start:end], len(self), depth, self._member)
+                self._starts.append(start)
+                self._ends.append(end)
+                self.hashes.append(hash(key))
+            yield
+        yield from self._indexing()
+
+    def _indexing(self) -> Iterator[None]:
         """Makes items to be found by their keys. Raises BadAnswer where two have the same."""
         count = max(_LEAST_SLOTS, 3 * len(self) // 2)
         self._slots = array("I", bytes(4 << count.bit_length()))
@@ -96,32 +113,20 @@ class Items(Mapping[str, bytes]):
             yield
 
 
-def reading(body: bytes, route: LegacyRoute) -> Generator[None, None, Items]:
-    """Reads the items of an answer, in steps of some microseconds (an item of a megabyte: 10 ms).
+class _InOrder(ItemsView[str, bytes]):
+    _mapping: Items
 
-    Raises BadAnswer: `not_json`, `no_list` (nothing, or no list, at the pointer), `not_an_object`, `no_key`,
-    `bad_key` (neither text nor integer, or not an entity id: 1 to 256 characters, no control characters),
-    `duplicate_key` (also 1 beside "1": both are the entity 1), `too_deep` (beyond 254 levels).
-    """
-    items = Items(body, route.key)
-    for span in items_in(body, route.items):
-        if span is not None:
-            start, end, depth = span
-            items.append(start, end, _key_in(body[start:end], len(items), depth, route.key))
-        yield
-    yield from items.indexing()
-    return items
+    def __iter__(self) -> Iterator[tuple[str, bytes]]:
+        items = self._mapping
+        return ((items.key(number), items.raw(number)) for number in range(len(items)))
 
 
 def extract(body: bytes, route: LegacyRoute) -> Items:
-    """The items of an answer, read in one piece; see `reading`."""
-    steps = reading(body, route)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as done:
-            items: Items = done.value
-            return items
+    """The items of an answer, read in one piece; see `Items.reading`."""
+    items = Items(body, route)
+    for _ in items.reading():
+        pass
+    return items
 
 
 def _key_in(raw: bytes, index: int, depth: int, member: str) -> str:

@@ -20,6 +20,7 @@ from gateway.clock import Clock
 from gateway.errors import LogError, UpstreamError
 from gateway.leases import Leases
 from gateway.log import EventLog
+from gateway.slices import Slices
 from gateway.supervisor import Supervisor
 
 _ITEMS_CACHE_BYTES = 64 * 1024 * 1024
@@ -57,11 +58,12 @@ class UpstreamSource:
         items: LRUCache[tuple[str, str], Items] = LRUCache(
             _ITEMS_CACHE_BYTES, getsizeof=lambda items: items.size
         )
+        slices = Slices(clock)
         self._pollers: dict[str, Poller] = {}
         for route in self.routes:
             if route.shared:
                 counters = self.counters[route.path]
-                make = partial(Tracker, route, log, self._fetch_of(route), clock, items, counters)
+                make = partial(Tracker, route, log, self._fetch_of(route), clock, items, counters, slices)
                 follows: Follows = make()
                 if leases is not None:
                     follows = self._shared[route.path] = SharedTracker(route, make, log, leases, clock)

@@ -3,23 +3,23 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from adapters.upstream.comparison import Comparison, too_many_missing
+from adapters.upstream.comparison import Comparison, Told, too_many_missing
 from adapters.upstream.counters import RouteCounters
 from adapters.upstream.fetch import Fetched
-from adapters.upstream.items import Items, reading
+from adapters.upstream.items import Items
 from adapters.upstream.route import LegacyRoute
 from adapters.upstream.shown import Shown
-from adapters.upstream.slices import Slices
 from adapters.upstream.snapshot import Snapshot, digest_of, is_strong, shared_headers, validators_of
 from gateway.clock import Clock
 from gateway.events import Cursor, Event
 from gateway.log import EventLog
 from gateway.logs import log_event
+from gateway.slices import Slices
 
 _log = logging.getLogger(__name__)
 
@@ -73,6 +73,7 @@ class Tracker:
         clock: Clock,
         items: ItemsCache,
         counters: RouteCounters,
+        slices: Slices,
         publish: Publish | None = None,
     ) -> None:
         self.snapshot: Snapshot | None = None
@@ -82,6 +83,7 @@ class Tracker:
         self._clock = clock
         self._items = items
         self._counters = counters
+        self._slices = slices
         self._publish = publish or self._append
         # What was still there of the old answer's items when too many were gone.
         self._held: bytes | None = None
@@ -148,7 +150,7 @@ class Tracker:
             self._counters.unchanged += 1
             self._held = None
             return True
-        items = await self._slices().run(reading(new.body, self._route))
+        items = await self._read(new)
         if old is not None and not await self._follow(old, new, items):
             return False
         if old is None:
@@ -163,7 +165,12 @@ class Tracker:
         known = self._items.get((self._route.path, snapshot.digest))
         if known is not None:
             return known
-        return await self._slices().run(reading(snapshot.body, self._route))
+        return await self._read(snapshot)
+
+    async def _read(self, snapshot: Snapshot) -> Items:
+        items = Items(snapshot.body, self._route)
+        await self._slices.run(items.reading())
+        return items
 
     async def _follow(self, old: Snapshot, new: Snapshot, items: Items) -> bool:
         """Publishes what leads from `old` to `new` and keeps `new`; False where that is held."""
@@ -212,8 +219,7 @@ class Tracker:
 
         Raises BadAnswer where one of them can't be read.
         """
-        items = await self._slices().run(reading(new.body, self._route))
-        comparison = await self._compared(old, items, at_ms)
+        comparison = await self._compared(old, await self._read(new), at_ms)
         return Change(old, new, at_ms, self._batches(comparison, published), published)
 
     def shown(self, snapshot: Snapshot) -> Shown:
@@ -230,49 +236,29 @@ class Tracker:
     async def _compared(self, old: Snapshot, items: Items, now_ms: int) -> Comparison:
         base = await self.items_of(old)
         comparison = Comparison(base, items, self._route, now_ms)
-        slices = self._slices()
-        for _ in comparison.matching():
-            await slices.pause()
+        await self._slices.run(comparison.matching())
         return comparison
 
     async def _batches(
         self, comparison: Comparison, published: int = 0
     ) -> AsyncGenerator[Sequence[Event], None]:
         """The comparison's events in batches, without the first `published` ones."""
-        slices = self._slices()
-        batch: list[Event] = []
-        size = cut = 0
-        first_cut: str | None = None
-        for told in comparison.told():
-            for one in told:
-                if published:
-                    published -= 1
-                    continue
-                batch.append(one.event)
-                size += one.size
-                if len(batch) >= BATCH_EVENTS or size >= BATCH_BYTES:
-                    yield batch
-                    self._counters.events += len(batch)
-                    batch, size = [], 0
-            if any(one.is_cut for one in told):
-                cut += 1
-                first_cut = first_cut or told[0].event.entity_id
-            await slices.pause()
-        if batch:
-            yield batch
-            self._counters.events += len(batch)
-        if cut:
-            self._counters.oversized_events += cut
+        batch = _Batch(comparison.told(), published)
+        while True:
+            await self._slices.run(batch.filling())
+            if not batch.events:
+                break
+            yield batch.events
+            self._counters.events += len(batch.events)
+        if batch.cut_items:
+            self._counters.oversized_events += batch.cut_items
             self._tell(
                 logging.WARNING,
                 "upstream_events_oversized",
-                items=cut,
-                first=first_cut,
+                items=batch.cut_items,
+                first=batch.first_cut,
                 max_event_bytes=self._route.max_event_bytes,
             )
-
-    def _slices(self) -> Slices:
-        return Slices(self._clock.monotonic)
 
     def _to_be_held(self, comparison: Comparison) -> bool:
         """Whether too much is gone at once, and not yet confirmed by a second answer that lacks it too."""
@@ -326,6 +312,34 @@ class Tracker:
 
     def _fields(self) -> dict[str, object]:
         return {"component": self._route.component, "path": self._route.path}
+
+
+class _Batch:
+    """Takes what is told, batch by batch; the first `skipped` events are left out."""
+
+    def __init__(self, told: Iterator[Sequence[Told]], skipped: int) -> None:
+        self.events: list[Event] = []
+        self.cut_items = 0
+        self.first_cut: str | None = None
+        self._told = told
+        self._skipped = skipped
+
+    def filling(self) -> Iterator[None]:
+        """Makes `events` the next batch, in steps, all events of an item in one; empty at the end."""
+        self.events, size = [], 0
+        for told in self._told:
+            for one in told:
+                if self._skipped:
+                    self._skipped -= 1
+                    continue
+                self.events.append(one.event)
+                size += one.size
+            if any(one.is_cut for one in told):
+                self.cut_items += 1
+                self.first_cut = self.first_cut or told[0].event.entity_id
+            if len(self.events) >= BATCH_EVENTS or size >= BATCH_BYTES:
+                return
+            yield
 
 
 async def _digest(body: bytes) -> str:

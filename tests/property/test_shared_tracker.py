@@ -22,6 +22,7 @@ from gateway.errors import LogError, UpstreamError
 from gateway.events import ORIGIN, Event
 from gateway.leases import TTL_SECONDS, Leases
 from gateway.log import Appended
+from gateway.slices import Slices
 from tests.support.clock import ManualClock
 from tests.support.legacy import legacy_route, listed, order
 from tests.support.shared_store import Failure, MemorySharedStore
@@ -95,7 +96,8 @@ class World:
 
     def _node(self) -> SharedTracker:
         leases = Leases(self.store, f"node-{next(self._names)}", self.clock)
-        make = partial(Tracker, ROUTE, self.log, self._ask, self.clock, {}, RouteCounters())
+        slices = Slices(self.clock)
+        make = partial(Tracker, ROUTE, self.log, self._ask, self.clock, {}, RouteCounters(), slices)
         return SharedTracker(ROUTE, make, self.log, leases, self.clock, lambda seconds: asyncio.sleep(0))
 
     async def _ask(self, validators: Mapping[str, str]) -> Fetched | None:

@@ -8,6 +8,7 @@ from adapters.upstream.counters import RouteCounters
 from adapters.upstream.fetch import Fetched
 from adapters.upstream.items import Items
 from adapters.upstream.tracker import Tracker
+from gateway.slices import Slices
 from tests.support.clock import ManualClock
 from tests.support.legacy import legacy_route, listed, order
 
@@ -25,7 +26,7 @@ async def asked(clock: ManualClock, cache_bytes: int) -> Tracker:
     log = MemoryLog(clock, max_events=10, max_age_seconds=1e9, max_bytes=10**6)
     await log.start()
     cache: LRUCache[tuple[str, str], Items] = LRUCache(cache_bytes, getsizeof=lambda items: 100)
-    tracker = Tracker(legacy_route(), log, fetch, clock, cache, RouteCounters())
+    tracker = Tracker(legacy_route(), log, fetch, clock, cache, RouteCounters(), Slices(clock))
     assert await tracker.poll()
     return tracker
 
