@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from adapters.upstream.bad_answer import BadAnswer
+from adapters.upstream.failures import BadAnswer
 from adapters.upstream.json_list import items_in
 from adapters.upstream.route import LegacyRoute
 from gateway.events import has_control_characters

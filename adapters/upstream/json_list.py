@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from adapters.upstream.bad_answer import BadAnswer
+from adapters.upstream.failures import BadAnswer
 
 Span = tuple[int, int, int]
 """Where an item begins and ends in the text, and how many brackets it is deep."""

@@ -6,7 +6,6 @@ the upstream.
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from urllib.parse import quote, urlencode
 
@@ -19,9 +18,6 @@ from adapters.upstream.snapshot import Snapshot, none_match
 from gateway.errors import BodyTimeout, BodyTooLarge, ClientError, UpstreamError
 from gateway.handlers.terms import Terms
 from gateway.links import EVENTS_PATH
-from gateway.logs import log_event
-
-_log = logging.getLogger(__name__)
 
 _CACHE_STATUS = {
     Freshness.HIT: "tidegate; hit",
@@ -61,6 +57,7 @@ class _Path:
         self._route = route
         self._proxy = source.proxy
         self._poller = source.poller(route)
+        self._server = source.server(route)
         self._counters = source.counters[route.path]
         self._terms_of = terms_of
         self._now = now
@@ -137,11 +134,14 @@ class _Path:
         try:
             async with self._proxy.request(route, request.method, url, headers, body) as answer:
                 answered = True
+                self._server.forwarded()
                 if writes and answer.status < 400:
                     self._written()
                 return await self._relay(request, answer, said)
-        except (UpstreamError, asyncio.CancelledError):
+        except (UpstreamError, asyncio.CancelledError) as error:
             if not answered:
+                if isinstance(error, UpstreamError):
+                    self._server.forward_failed(route, error)
                 counters.forward_failures += 1
                 if writes:
                     # Nobody knows whether it was carried out before the answer got lost.
@@ -182,14 +182,7 @@ class _Path:
     def _break_off(self, request: web.Request, error: UpstreamError) -> None:
         """Ends the connection: the status is sent, and nothing else tells the caller that this is not all."""
         self._counters.broken_off += 1
-        log_event(
-            _log,
-            logging.WARNING,
-            "upstream_broke_off",
-            component=self._route.component,
-            path=self._route.path,
-            detail=error.detail,
-        )
+        self._server.forward_failed(self._route, error)
         if request.transport is not None:
             request.transport.abort()
 

@@ -6,8 +6,8 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.upstream.bad_answer import BadAnswer
 from adapters.upstream.comparison import same
+from adapters.upstream.failures import BadAnswer
 from adapters.upstream.items import Items, extract
 from tests.support.comparing import compare
 from tests.support.legacy import legacy_route, listed, order

@@ -6,7 +6,7 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.upstream.bad_answer import BadAnswer
+from adapters.upstream.failures import BadAnswer
 from adapters.upstream.items import extract
 from tests.support.legacy import legacy_route
 

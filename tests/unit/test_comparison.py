@@ -5,8 +5,8 @@ from typing import Any
 import orjson
 import pytest
 
-from adapters.upstream.bad_answer import BadAnswer
 from adapters.upstream.comparison import derived_members, same, too_many_missing
+from adapters.upstream.failures import BadAnswer
 from adapters.upstream.items import extract
 from gateway.changes import member_suffix
 from tests.support.comparing import Compared, compare, matched
