@@ -3,7 +3,7 @@
 import logging
 
 from gateway.errors import LogError
-from gateway.events import Cursor
+from gateway.events import Cursor, Position
 from gateway.log import Appended, EventLog
 from gateway.logs import log_event
 
@@ -27,10 +27,13 @@ class Shown:
         self._entity = entity
         self._fields = fields
         self._is_kept_back = False
+        # Of those that were appended, the ones that could not be passed yet: a log may hold them back.
+        self._own: set[Position] = set()
 
     async def append(self, appended: Appended) -> None:
         """These events of the answer stand in the log, after all that were told of before."""
-        own, last = frozenset(appended.positions), appended.positions[-1]
+        self._own.update(appended.positions)
+        last = appended.positions[-1]
         try:
             while not self._is_kept_back and self.cursor.position < last:
                 if not self.cursor.epoch == appended.epoch == self._log.epoch:
@@ -41,9 +44,10 @@ class Shown:
                 if not records:
                     break
                 for record in records:
-                    if record.position not in own and record.event.entity_type == self._entity:
+                    if record.position not in self._own and record.event.entity_type == self._entity:
                         self._is_kept_back = True
                         break
+                    self._own.discard(record.position)
                     self.cursor = Cursor(self.cursor.epoch, record.position)
                     if record.position == last:
                         break

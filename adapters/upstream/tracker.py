@@ -75,6 +75,8 @@ class Tracker:
         counters: RouteCounters,
         slices: Slices,
         publish: Publish | None = None,
+        *,
+        batch_events: int = BATCH_EVENTS,
     ) -> None:
         self.snapshot: Snapshot | None = None
         self._route = route
@@ -85,6 +87,7 @@ class Tracker:
         self._counters = counters
         self._slices = slices
         self._publish = publish or self._append
+        self._batch_events = batch_events
         # What was still there of the old answer's items when too many were gone.
         self._held: bytes | None = None
         self._begun: Change | None = None
@@ -243,7 +246,7 @@ class Tracker:
         self, comparison: Comparison, published: int = 0
     ) -> AsyncGenerator[Sequence[Event], None]:
         """The comparison's events in batches, without the first `published` ones."""
-        batch = _Batch(comparison.told(), published)
+        batch = _Batch(comparison.told(), published, self._batch_events)
         while True:
             await self._slices.run(batch.filling())
             if not batch.events:
@@ -317,12 +320,13 @@ class Tracker:
 class _Batch:
     """Takes what is told, batch by batch; the first `skipped` events are left out."""
 
-    def __init__(self, told: Iterator[Sequence[Told]], skipped: int) -> None:
+    def __init__(self, told: Iterator[Sequence[Told]], skipped: int, most_events: int) -> None:
         self.events: list[Event] = []
         self.cut_items = 0
         self.first_cut: str | None = None
         self._told = told
         self._skipped = skipped
+        self._most_events = most_events
 
     def filling(self) -> Iterator[None]:
         """Makes `events` the next batch, in steps, all events of an item in one; empty at the end."""
@@ -337,7 +341,7 @@ class _Batch:
             if any(one.is_cut for one in told):
                 self.cut_items += 1
                 self.first_cut = self.first_cut or told[0].event.entity_id
-            if len(self.events) >= BATCH_EVENTS or size >= BATCH_BYTES:
+            if len(self.events) >= self._most_events or size >= BATCH_BYTES:
                 return
             yield
 

@@ -68,7 +68,7 @@ ITEMS = st.dictionaries(
     st.sampled_from(["open", "billed", "paid"]),
     max_size=4,
 )
-POLLS = st.builds(Poll, st.integers(0, NODES - 1), st.booleans(), st.none() | st.none() | st.integers(0, 12))
+POLLS = st.builds(Poll, st.integers(0, NODES - 1), st.booleans(), st.none() | st.none() | st.integers(0, 40))
 STEPS = st.lists(
     st.builds(
         Step,
@@ -97,7 +97,9 @@ class World:
     def _node(self) -> SharedTracker:
         leases = Leases(self.store, f"node-{next(self._names)}", self.clock)
         slices = Slices(self.clock)
-        make = partial(Tracker, ROUTE, self.log, self._ask, self.clock, {}, RouteCounters(), slices)
+        make = partial(
+            Tracker, ROUTE, self.log, self._ask, self.clock, {}, RouteCounters(), slices, batch_events=2
+        )
         return SharedTracker(ROUTE, make, self.log, leases, self.clock, lambda seconds: asyncio.sleep(0))
 
     async def _ask(self, validators: Mapping[str, str]) -> Fetched | None:
