@@ -83,6 +83,10 @@ class SharedTracker:
         self._version = 0
         self._is_kept = False
         self._kept_digest: str | None = None
+        # Of the entry, where this node set it and it is not pending.
+        self._final_digest: str | None = None
+        # The version of each body that this node kept or loaded since the entry was last another node's.
+        self._bodies: dict[str, int] = {}
         self._keep_again_at = -math.inf
         self.counts: Counter[str] = Counter()
 
@@ -206,6 +210,7 @@ class SharedTracker:
             async with contextlib.aclosing(change.batches):
                 async for batch in change.batches:
                     if not is_set:
+                        self._final_digest = None
                         await self._set(shared)
                     key = f"poll:{self._route.path}:{self._version}"
                     await shown.append(await self._events_log.append_once(batch, key, b""))
@@ -222,16 +227,15 @@ class SharedTracker:
         """Step 3, for whatever the tracker has now."""
         snapshot = self._tracker.snapshot
         assert snapshot is not None, "a poll that was taken gave one"
-        if not self._leases.is_shared and snapshot.digest == self._kept_digest:
-            # Who comes after this process needs the body, and not how old it is.
-            self._is_kept = True
-            return
-        outdated = self._kept_digest
         await self._keep_body(snapshot)
-        await self._set(SharedSnapshot.of(snapshot, self._asked_at_ms(snapshot)))
+        # Who comes after a process that is alone needs the body, and not how old it is.
+        if self._leases.is_shared or snapshot.digest != self._final_digest:
+            await self._set(SharedSnapshot.of(snapshot, self._asked_at_ms(snapshot)))
+            self._final_digest = snapshot.digest
         self._is_kept = True
-        if outdated not in (None, snapshot.digest):
-            await self._store.remove(self._body_key(outdated))
+        for outdated in self._bodies.keys() - {snapshot.digest}:
+            # Of that version only: another node may just have kept such a body anew.
+            await self._store.remove(self._body_key(outdated), expected=self._bodies.pop(outdated))
 
     async def _follow(self) -> bool:
         """Serves what the node that asks has got; False where there is nothing to serve yet.
@@ -258,10 +262,14 @@ class SharedTracker:
         """What another node has set since the last look, and its version; None where none has."""
         entry = await self._store.get(self._entry_key)
         if entry is None:
-            self._version, self._is_kept, self._kept_digest = 0, False, None
+            self._version, self._is_kept = 0, False
+            self._kept_digest = self._final_digest = None
             return None
         if entry.version == self._version:
             return None
+        # Whoever set it may have let go of what this node kept.
+        self._kept_digest = self._final_digest = None
+        self._bodies.clear()
         return SharedSnapshot.parse(entry.value), entry.version
 
     async def _set(self, shared: SharedSnapshot) -> None:
@@ -287,14 +295,19 @@ class SharedTracker:
         if snapshot.digest == self._kept_digest and now < self._keep_again_at:
             return
         key = self._body_key(snapshot.digest)
-        await self._store.put(key, snapshot.body, ttl_seconds=BODY_TTL_SECONDS)
+        version = await self._store.put(key, snapshot.body, ttl_seconds=BODY_TTL_SECONDS)
+        assert version is not None, "it is set whatever is there"
+        self._bodies[snapshot.digest] = version
         self._kept_digest, self._keep_again_at = snapshot.digest, now + BODY_TTL_SECONDS / 4
 
     async def _body(self, digest: str) -> bytes | None:
         entry = await self._store.get(self._body_key(digest))
-        return None if entry is None else entry.value
+        if entry is None:
+            return None
+        self._bodies[digest] = entry.version
+        return entry.value
 
-    def _body_key(self, digest: str | None) -> str:
+    def _body_key(self, digest: str) -> str:
         return f"body:{self._route.path}:{digest}"
 
     def _age(self, snapshot: Snapshot) -> float:
