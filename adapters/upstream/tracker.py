@@ -35,8 +35,8 @@ ItemsCache = MutableMapping[tuple[str, str], Items]
 
 Batches = AsyncGenerator[Sequence[Event], None]
 
-BATCH_EVENTS = 500
-BATCH_BYTES = 262_144
+BATCH_EVENTS = 250
+BATCH_BYTES = 131_072
 """How much is appended to the log at once: neither the log nor anybody who reads it is held up by a batch."""
 
 _OFFLOAD_BYTES = 65_536
