@@ -155,7 +155,7 @@ class Poller:
         self._kick = asyncio.Event()
         self._flight: asyncio.Event | None = None
         self._next_flight = asyncio.Event()
-        # Writes so far, and those that the last poll to end had to show: a poll shows what was written
+        # Writes so far, and those that the last poll to succeed has shown: a poll shows what was written
         # before it began.
         self._writes = 0
         self._flight_writes = 0
@@ -295,11 +295,11 @@ class Poller:
         finally:
             if not ended:
                 self._note(UpstreamError("The upstream could not be asked: the gateway broke off."))
-            self._shown_writes = self._flight_writes
             self._flight = None
             flight.set()
 
     def _succeeded(self, taken: bool) -> None:
+        self._shown_writes = self._flight_writes
         self._outages.over()
         self._failure = self._held_up_at = None
         self._backoff.reset()
