@@ -83,7 +83,7 @@ class SharedTracker:
         self._version = 0
         self._is_kept = False
         self._kept_digest: str | None = None
-        # Of the entry, where this node set it and it is not pending.
+        # What the entry says, where this node set it, it is not pending, and there is no other node.
         self._final_digest: str | None = None
         # The version of each body that this node kept or loaded since the entry was last another node's.
         self._bodies: dict[str, int] = {}
@@ -174,7 +174,7 @@ class SharedTracker:
         if snapshot is None:
             self._lost(shared)
         self._tracker.adopt(snapshot)
-        self._is_kept = snapshot is not None
+        self._is_kept = True
 
     async def _complete(self, shared: SharedSnapshot, new: Snapshot) -> None:
         """Publishes what leads to `new`, which may have been published before, and lets others serve it."""
@@ -210,7 +210,6 @@ class SharedTracker:
             async with contextlib.aclosing(change.batches):
                 async for batch in change.batches:
                     if not is_set:
-                        self._final_digest = None
                         await self._set(shared)
                     key = f"poll:{self._route.path}:{self._version}"
                     await shown.append(await self._events_log.append_once(batch, key, b""))
@@ -268,7 +267,7 @@ class SharedTracker:
         if entry.version == self._version:
             return None
         # Whoever set it may have let go of what this node kept.
-        self._kept_digest = self._final_digest = None
+        self._kept_digest = None
         self._bodies.clear()
         return SharedSnapshot.parse(entry.value), entry.version
 

@@ -1,6 +1,7 @@
 """When a poller asks, and what it answers meanwhile."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 
 import pytest
@@ -11,12 +12,16 @@ from adapters.upstream.failures import NoAnswer
 from adapters.upstream.items import Items, extract
 from adapters.upstream.outages import RouteOutages, Server
 from adapters.upstream.poller import Freshness, Poller
+from adapters.upstream.route import LegacyRoute
 from adapters.upstream.snapshot import Snapshot
+from gateway.errors import UpstreamError
 from tests.support.clock import ManualClock
 from tests.support.legacy import legacy_route, listed, order
 from tests.support.loop import let_others_run, until
 
 ROUTE = legacy_route(interval_seconds=3600.0, stale_if_error_seconds=1e6)
+DELAY_SECONDS = 30.0
+"""The longest delay after a first failure; the chance of it is taken out here."""
 
 
 class Answers:
@@ -28,11 +33,13 @@ class Answers:
         self.pace_seconds = ROUTE.interval_seconds
         self.fresh: list[bool] = []
         self.rests = 0
+        self.begun_at = 0.0
         self._clock = clock
         self._ends: asyncio.Future[bool] | None = None
 
     async def poll(self, *, fresh: bool) -> bool:
         self.fresh.append(fresh)
+        self.begun_at = asyncio.get_running_loop().time()
         asked_at = self._clock.monotonic()
         self._ends = asyncio.get_running_loop().create_future()
         taken = await self._ends
@@ -64,13 +71,13 @@ class Answers:
 class Polled:
     """A poller at work, and what it follows."""
 
-    def __init__(self, clock: ManualClock) -> None:
+    def __init__(self, clock: ManualClock, route: LegacyRoute = ROUTE) -> None:
         self.answers = Answers(clock)
         self.counters = RouteCounters()
         server = Server("http://127.0.0.1:9000", clock.monotonic)
-        outages = RouteOutages(ROUTE, server, clock.monotonic)
+        outages = RouteOutages(route, server, clock.monotonic)
         self.poller = Poller(
-            ROUTE,
+            route,
             self.answers,
             lambda entity: False,
             clock,
@@ -225,3 +232,39 @@ async def test_a_held_answer_is_served_however_old_the_last_one_is(
     await polled.answers.end(False)
 
     assert (await caller).freshness is Freshness.STALE
+
+
+@pytest.mark.parametrize("pace_seconds", [ROUTE.interval_seconds, -5.0])
+async def test_an_upstream_that_failed_is_asked_again_after_the_interval_and_a_delay(
+    polled: Polled, pace_seconds: float
+) -> None:
+    """A pace below 0 is that of a poll that took longer than the interval."""
+    polled.answers.pace_seconds = pace_seconds
+    caller = asyncio.create_task(polled.poller.answer())
+    await polled.polls(1)
+    before = asyncio.get_running_loop().time()
+    await polled.answers.end(NoAnswer("refused"))
+    with pytest.raises(UpstreamError, match="refused"):
+        await caller
+
+    # A test can't wait for an hour: it looks when the next poll is due.
+    due = polled.poller._due - before
+    assert due >= max(0.0, pace_seconds - 60.0) + DELAY_SECONDS
+
+
+async def test_delays_grow_with_the_failures_in_a_row_alone(clock: ManualClock) -> None:
+    polled = Polled(clock, legacy_route(interval_seconds=1.0))
+    task = asyncio.create_task(polled.poller.run())
+    delays = []
+    for number, outcome in enumerate([NoAnswer("refused"), NoAnswer("refused"), True, NoAnswer("refused")]):
+        polled.answers.has_begun = True
+        polled.poller.written()
+        await polled.polls(number + 1)
+        await polled.answers.end(outcome)
+        # The next poll is forced before it is due: a test can't wait for it.
+        due = polled.poller._due - polled.answers.begun_at
+        delays.append(math.ceil(due - polled.answers.pace_seconds))
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+    assert delays == [1, 2, 0, 1]

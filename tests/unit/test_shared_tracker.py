@@ -189,13 +189,36 @@ async def test_a_change_of_which_the_entry_could_not_be_set_is_published_once(
     assert not (await cluster.entry()).pending
 
 
+async def test_what_could_not_be_shown_to_others_is_shown_at_the_next_look(cluster: Cluster) -> None:
+    cluster.put_failures.extend([None, None, None, "before"])
+    with pytest.raises(LogError):
+        await cluster.one.poll()
+    asked = cluster.asked
+    assert (await cluster.entry()).pending
+    await cluster.one.poll()
+
+    assert not (await cluster.entry()).pending
+    assert cluster.asked == asked
+
+
+async def test_an_answer_that_another_node_has_is_taken_over_once(cluster: Cluster) -> None:
+    await cluster.one.poll()
+    await cluster.other.poll()
+    taken = cluster.other.snapshot
+    await cluster.other.poll()
+
+    assert cluster.other.snapshot is taken
+
+
 async def test_what_another_node_completes_has_the_cursor_after_its_own_events(cluster: Cluster) -> None:
     cluster.log.failures[1] = "before"
     with pytest.raises(LogError):
         await cluster.one.poll()
-    cluster.passes()
+    asked = cluster.asked
+    cluster.passes(TTL_SECONDS + 1)
     await cluster.other.poll()
 
+    assert cluster.asked == asked, "the answer is recent: its cursor is as it was left"
     assert cluster.other.snapshot is not None
     cursor = Cursor.parse(cluster.other.snapshot.cursor)
     assert cursor is not None
@@ -429,3 +452,40 @@ async def test_a_process_that_was_alone_leaves_what_to_compare_with_however_old_
 
     assert after.counts["lost"] == 0
     assert await cluster.log.held() == [("order_deleted", "A")]
+
+
+async def test_an_answer_is_kept_anew_where_the_store_lost_everything(clock: ManualClock) -> None:
+    cluster = Cluster(clock)
+    for node in (cluster.one, cluster.alone()):
+        await node.poll()
+        for key in list(cluster.store.keys()):
+            await cluster.store.remove(key)
+        cluster.passes()
+        await node.poll()
+        cluster.passes()
+        fresh = cluster.fresh()
+        await fresh.poll()
+
+        assert cluster.store.bodies() == 1
+        assert fresh.counts["lost"] == 0
+
+
+async def test_a_node_that_followed_for_long_lets_go_only_of_what_it_took_over_last(
+    cluster: Cluster,
+) -> None:
+    for number in range(5):
+        cluster.body = listed(order(number))
+        await cluster.one.poll(fresh=True)
+        await cluster.other.poll()
+    removed: list[str] = []
+    remove = cluster.store.remove
+
+    async def noted(key: str, *, expected: int | None = None) -> bool:
+        removed.append(key)
+        return await remove(key, expected=expected)
+
+    cluster.store.remove = noted  # type: ignore[method-assign]
+    cluster.body = listed()
+    await cluster.other.poll(fresh=True)
+
+    assert len(removed) == 1

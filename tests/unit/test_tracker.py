@@ -60,9 +60,9 @@ class Followed:
     def __init__(self, clock: ManualClock, *, batch_events: int = BATCH_EVENTS, **settings: object) -> None:
         self.log = Log(clock)
         self.counters = RouteCounters()
-        self.body = listed()
+        self.body: bytes | None = listed()
         self.meanwhile: Callable[[], None] = lambda: None
-        route = legacy_route(max_delete_ratio=1.0, **settings)
+        route = legacy_route(**{"max_delete_ratio": 1.0, **settings})
         self.items: dict[tuple[str, str], Items] = {}
         slices = Slices(clock)
         self.tracker = Tracker(
@@ -76,12 +76,14 @@ class Followed:
             batch_events=batch_events,
         )
 
-    async def _fetch(self, validators: Mapping[str, str]) -> Fetched:
+    async def _fetch(self, validators: Mapping[str, str]) -> Fetched | None:
         self.meanwhile()
+        if self.body is None:
+            return None
         return Fetched(CIMultiDictProxy(CIMultiDict()), self.body, coded=False)
 
-    async def says(self, body: bytes) -> None:
-        """The upstream says that, and is polled."""
+    async def says(self, body: bytes | None) -> None:
+        """The upstream says that, or with None that nothing has changed, and is polled."""
         self.body = body
         await self.tracker.poll()
 
@@ -336,3 +338,40 @@ async def test_a_log_that_can_not_be_read_keeps_the_cursor_back(
 
     assert caplog.messages == ["upstream_cursor_kept_back"]
     assert [record.event.entity_id for record in await one.after_its_cursor()] == ["A", "B"]
+
+
+@pytest.mark.parametrize("came_back", [True, False])
+async def test_what_was_held_is_forgotten_where_the_next_answer_is_whole(
+    clock: ManualClock, came_back: bool
+) -> None:
+    whole = listed(*(order(number) for number in range(12)))
+    one = Followed(clock, max_delete_ratio=0.5)
+    await one.says(whole)
+    await one.says(listed())
+    await one.says(whole if came_back else None)
+    await one.says(listed())
+    assert (one.counters.held, await one.log.held()) == (2, [])
+
+    await one.says(listed())
+    assert len(await one.log.held()) == 12
+
+
+async def test_a_snapshot_that_another_tracker_took_is_no_ground_to_confirm_what_was_held(
+    clock: ManualClock,
+) -> None:
+    one = Followed(clock, max_delete_ratio=0.5)
+    await one.says(listed(*(order(number) for number in range(12))))
+    await one.says(listed())
+    one.tracker.adopt(one.tracker.snapshot)
+    await one.says(listed())
+
+    assert (one.counters.held, await one.log.held()) == (2, [])
+
+
+async def test_what_is_held_is_not_confirmed_by_asking_again_for_a_new_history(clock: ManualClock) -> None:
+    one = Followed(clock, max_delete_ratio=0.5)
+    await one.says(listed(*(order(number) for number in range(12))))
+    one.meanwhile = one.log.start_over
+    await one.says(listed())
+
+    assert (one.counters.held, await one.log.held()) == (1, [])
