@@ -377,3 +377,30 @@ async def test_what_is_held_is_not_confirmed_by_asking_again_for_a_new_history(c
     await one.says(listed())
 
     assert (one.counters.held, await one.log.held()) == (1, [])
+
+
+async def test_a_position_of_a_history_that_is_over_is_not_looked_for_in_the_next(
+    clock: ManualClock,
+) -> None:
+    one = Followed(clock)
+    await one.says(listed())
+    append, read = one.log.append, one.log.read
+
+    async def never(after: Position, limit: int) -> list[Record]:
+        raise AssertionError("the position means nothing there")
+
+    def again() -> None:
+        one.log.read = read  # type: ignore[method-assign]
+
+    async def over_after(events: Sequence[Event]) -> Appended:
+        appended = await append(events)
+        one.log.start_over()
+        one.log.read = never  # type: ignore[method-assign]
+        one.meanwhile = again
+        return appended
+
+    one.log.append = over_after  # type: ignore[method-assign]
+    await one.says(listed(order("A")))
+
+    assert await one.after_its_cursor() == []
+    assert one.counters.events == 1
