@@ -115,6 +115,7 @@ def make_upstreams(settings: Settings, clock: Clock, stored: Stored, delivery: D
         clock,
         leases=stored.leases,
         log_outage=delivery.follower.outage,
+        slices=delivery.slices,
     )
     interest.on_new = source.wake
     return Upstreams(interest, source)

@@ -33,8 +33,8 @@ class UpstreamSource:
 
     `wanted` says whether a subscriber could receive events of an entity type. `draw` is where the chance of
     backing off comes from. Of the nodes that share `leases` only one asks an upstream, and the others serve
-    what it got. `log_outage` tells of the log's outages. Raises ValueError where two routes have the same
-    path.
+    what it got. `log_outage` tells of the log's outages; long work takes its turns in `slices`. Raises
+    ValueError where two routes have the same path.
     """
 
     def __init__(
@@ -46,6 +46,7 @@ class UpstreamSource:
         draw: Callable[[float, float], float] = random.uniform,
         leases: Leases | None = None,
         log_outage: Outage | None = None,
+        slices: Slices | None = None,
     ) -> None:
         if len({route.path for route in routes}) < len(routes):
             raise ValueError("two legacy routes have the same path")
@@ -63,7 +64,7 @@ class UpstreamSource:
         items: LRUCache[tuple[str, str], Items] = LRUCache(
             _ITEMS_CACHE_BYTES, getsizeof=lambda items: items.size
         )
-        slices = Slices(clock)
+        slices = slices or Slices(clock)
         self._pollers: dict[str, Poller] = {}
         for route in self.routes:
             if route.shared:
