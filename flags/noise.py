@@ -29,13 +29,27 @@ class Noise:
 
         An item that only one of them has differs as a whole. Done in steps, one an entity.
         """
-        for key in first.keys() | second.keys():
-            if not changed(key):
-                self._compared += 1
-                pointers = self._pointers(first.get(key), second.get(key))
-                self._differing += bool(pointers)
-                self._places.add(pointers)
+        # One after the other: to unite the keys of two long lists takes a tenth of a second in one piece.
+        for key in first:
+            self._observe(key, first, second, changed)
             yield
+        for key in second:
+            if key not in first:
+                self._observe(key, first, second, changed)
+            yield
+
+    def _observe(
+        self,
+        key: str,
+        first: Mapping[str, bytes],
+        second: Mapping[str, bytes],
+        changed: Callable[[str], bool],
+    ) -> None:
+        if not changed(key):
+            self._compared += 1
+            pointers = self._pointers(first.get(key), second.get(key))
+            self._differing += bool(pointers)
+            self._places.add(pointers)
 
     def floor(self) -> NoiseFloor:
         """What was found so far."""

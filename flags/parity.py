@@ -233,9 +233,12 @@ class Parity:
             else:
                 self._counts.count_incomparable(Reason.OUT_OF_MEMORY)
             yield
-        known = [*fold.entries, *(key for key in self._open if key not in fold.entries)]
-        for key in known:
+        for key in list(fold.entries):
             if key not in answer.items:
+                self._compare_item(key, ABSENT, answer, now, base=base)
+            yield
+        for key in list(self._open):
+            if key not in fold.entries and key not in answer.items:
                 self._compare_item(key, ABSENT, answer, now, base=base)
             yield
         fold.based = fold.based or base

@@ -210,7 +210,7 @@ def create_app(
 def _build(settings: Settings, clock: Clock, log: EventLog | None) -> Gateway:
     stored = make_stored(settings, clock, log)
     delivery = make_delivery(settings, clock, stored)
-    interest, upstreams = make_upstreams(settings, clock, stored, delivery.hub)
+    interest, upstreams = make_upstreams(settings, clock, stored, delivery)
     flags, preferences = open_flags(settings, stored.shared, clock, delivery.follower.outage)
     evidence = make_evidence(settings, clock, flags, stored, delivery, upstreams)
     return Gateway(

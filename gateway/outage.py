@@ -75,5 +75,9 @@ class Outage:
         self._began, self._failures = None, 0
         log_event(self._log, logging.INFO, f"{self._name}_recovered", **self._fields, **fields, **so_far)
 
+    def forget(self, by: str) -> None:
+        """This user no longer tries: what it found does not keep the outage from being over."""
+        self._failing.discard(by)
+
     def _so_far(self, began: float, now: float) -> dict[str, Any]:
         return {"outage_seconds": round(now - began, 1), "failures": self._failures}

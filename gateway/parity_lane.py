@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import NamedTuple
 
 from adapters.upstream import LegacyRoute, Snapshot
-from adapters.upstream.comparison import Items
+from adapters.upstream.items import Items
 from flags.flag import Flag
 from flags.fold import PushedEvent
 from flags.parity import Parity, PolledAnswer

@@ -104,11 +104,19 @@ def make_delivery(settings: Settings, clock: Clock, stored: Stored) -> Delivery:
     return Delivery(hub, archive, Follower(log, history, hub, clock), Replays(history, archive, hub), slices)
 
 
-def make_upstreams(settings: Settings, clock: Clock, stored: Stored, hub: Hub) -> Upstreams:
+def make_upstreams(settings: Settings, clock: Clock, stored: Stored, delivery: Delivery) -> Upstreams:
     """The pollers of the legacy routes; of the nodes that share a store, one asks each upstream."""
     routes = _routes(settings)
-    interest = Interest(hub.groups, clock, {route.entity for route in routes})
-    source = UpstreamSource(routes, stored.log, interest.wants, clock, leases=stored.leases)
+    interest = Interest(delivery.hub.groups, clock, {route.entity for route in routes})
+    source = UpstreamSource(
+        routes,
+        stored.log,
+        interest.wants,
+        clock,
+        leases=stored.leases,
+        log_outage=delivery.follower.outage,
+        slices=delivery.slices,
+    )
     interest.on_new = source.wake
     return Upstreams(interest, source)
 

@@ -5,8 +5,9 @@ docs/protocol.md, section 7. `route` is what is configured; `comparison` turns t
 caller gets; `proxy` takes through what no snapshot can answer; `source` holds them together.
 """
 
-from adapters.upstream.comparison import BadAnswer, derived_members
+from adapters.upstream.comparison import derived_members
 from adapters.upstream.counters import RouteCounters, RouteHealth
+from adapters.upstream.failures import BadAnswer
 from adapters.upstream.poller import AnswerListener, Freshness, Poller, Served
 from adapters.upstream.proxy import Proxy
 from adapters.upstream.route import LegacyRoute

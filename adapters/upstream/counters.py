@@ -11,8 +11,8 @@ class RouteCounters:
 
     `polls` is how often the upstream was asked: of these `not_modified` gave 304, `unchanged` the same bytes
     again, `changed` others, `held` ones that were kept back, `bad_answers` (by kind) ones that can't be used,
-    and `failures` (`timeout`, `connection`, `log`) none. `etags_reused` counts bodies that came under the
-    ETag of another. `events` were published, `oversized_events` of them with something left out.
+    and `failures` none (kinds: adapters/upstream/failures.py). `etags_reused` counts bodies that came under
+    the ETag of another. `events` were published, `oversized_events` of them with something left out.
     """
 
     polls: int = 0

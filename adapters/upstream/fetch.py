@@ -9,9 +9,9 @@ import aiohttp
 from aiohttp.http import HttpProcessingError
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from adapters.upstream.comparison import BadAnswer
+from adapters.upstream.failures import BadAnswer, no_answer
 from adapters.upstream.route import LegacyRoute
-from gateway.errors import UpstreamError, UpstreamTimeout
+from gateway.errors import UpstreamTimeout
 
 # Not coded: an upstream's strong ETag then names the very bytes that callers get, and so holds for the
 # If-Match of their writes too (RFC 9110, section 8.8.3.3).
@@ -20,6 +20,9 @@ _HEADERS = {
     "Accept-Encoding": "identity",
     "User-Agent": "tidegate",
 }
+
+
+_OFFLOAD_BYTES = 1024 * 1024
 
 
 class Fetched(NamedTuple):
@@ -47,7 +50,7 @@ async def fetch(
     """Asks the upstream for its list; None where it says that nothing changed since `validators`.
 
     Raises BadAnswer (`status`, also for a 304 that nobody asked for; `too_large`; `encoding`),
-    UpstreamTimeout where the whole took over `timeout_seconds`, UpstreamError where no whole answer came.
+    UpstreamTimeout where the whole took over `timeout_seconds`, NoAnswer where no whole answer came.
     """
     try:
         async with (
@@ -63,7 +66,7 @@ async def fetch(
     except TimeoutError as error:
         raise UpstreamTimeout(f"The upstream did not answer within {route.timeout_seconds:g} s.") from error
     except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
-        raise UpstreamError("The upstream could not be reached, or broke off its answer.") from error
+        raise no_answer(error) from error
     coding = headers.get("Content-Encoding", "").strip().lower()
     if coding in ("", "identity"):
         return Fetched(headers, body, coded=False)
@@ -86,7 +89,10 @@ async def _read(answer: aiohttp.ClientResponse, max_bytes: int) -> bytes:
         # Without this, leaving the request would read the rest of a short body to keep the connection.
         answer.close()
         raise _too_large(max_bytes)
-    return b"".join(parts)
+    if size <= _OFFLOAD_BYTES:
+        return b"".join(parts)
+    # A millisecond for each two megabytes; a thread that joins bytes lets the interpreter go.
+    return await asyncio.to_thread(b"".join, parts)
 
 
 def _gunzip(coded: bytes, max_bytes: int) -> bytes:

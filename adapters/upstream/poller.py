@@ -5,6 +5,7 @@ many callers wait for it.
 """
 
 import asyncio
+import contextlib
 import enum
 import logging
 import math
@@ -12,14 +13,17 @@ import random
 from collections.abc import Callable
 from typing import Literal, NamedTuple, Protocol
 
-from adapters.upstream.comparison import BadAnswer, Items
 from adapters.upstream.counters import RouteCounters, RouteHealth
+from adapters.upstream.failures import BadAnswer, kind_of
+from adapters.upstream.items import Items
+from adapters.upstream.outages import RouteOutages
 from adapters.upstream.route import LegacyRoute
 from adapters.upstream.snapshot import Snapshot
 from gateway.backoff import Backoff
 from gateway.clock import Clock, rfc3339
 from gateway.errors import LogError, TidegateError, UpstreamError, UpstreamTimeout
 from gateway.logs import log_event
+from gateway.outage import REMINDER_SECONDS, Outage
 
 _log = logging.getLogger(__name__)
 
@@ -114,7 +118,9 @@ class Poller:
 
     `run` is its one task; all else may be called at any time, from the loop's thread. `wanted` says whether
     a subscriber could receive events of the entity type that it is given. `listener`, where there is one, is
-    told of the answers; whoever answers a caller tells it of that.
+    told of the answers; whoever answers a caller tells it of that. `outages` say what fails. While
+    `log_outage` says so of the log, there is nothing to say here; else a line a minute (`upstream_held_up`)
+    tells that the log takes nothing from this route.
     """
 
     def __init__(
@@ -124,6 +130,8 @@ class Poller:
         wanted: Callable[[str], bool],
         clock: Clock,
         counters: RouteCounters,
+        outages: RouteOutages,
+        log_outage: Outage | None = None,
         draw: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self.route = route
@@ -133,6 +141,9 @@ class Poller:
         self._wanted = wanted
         self._clock = clock
         cap = min(_BACKOFF_CAP_SECONDS, _BACKOFF_CAP_INTERVALS * route.interval_seconds)
+        self._outages = outages
+        self._log_outage = log_outage
+        self._held_up_at: float | None = None
         self._backoff = Backoff(route.interval_seconds, cap, draw)
         self._state = _State.IDLE
         self._failure: TidegateError | None = None
@@ -144,7 +155,7 @@ class Poller:
         self._kick = asyncio.Event()
         self._flight: asyncio.Event | None = None
         self._next_flight = asyncio.Event()
-        # Writes so far, and those that the last poll to end had to show: a poll shows what was written
+        # Writes so far, and those that the last poll to succeed has shown: a poll shows what was written
         # before it began.
         self._writes = 0
         self._flight_writes = 0
@@ -256,10 +267,10 @@ class Poller:
                 continue
 
     async def _rest(self) -> None:
-        try:
+        self._outages.rest()
+        # What can't be given back runs out by itself.
+        with contextlib.suppress(LogError):
             await self._tracker.rest()
-        except LogError as error:
-            self._tell(logging.WARNING, "upstream_not_released", detail=error.detail)
 
     def _is_wanted(self) -> bool:
         since = self._clock.monotonic() - self._last_get
@@ -284,14 +295,13 @@ class Poller:
         finally:
             if not ended:
                 self._note(UpstreamError("The upstream could not be asked: the gateway broke off."))
-            self._shown_writes = self._flight_writes
             self._flight = None
             flight.set()
 
     def _succeeded(self, taken: bool) -> None:
-        if self._failure is not None:
-            self._tell(logging.INFO, "upstream_recovered", failures=self._backoff.failures)
-        self._failure = None
+        self._shown_writes = self._flight_writes
+        self._outages.over()
+        self._failure = self._held_up_at = None
         self._backoff.reset()
         self._state = _State.CURRENT if taken else _State.HELD
         self._last_success_ms = self._clock.wall_ms()
@@ -300,24 +310,31 @@ class Poller:
             self.listener.polled(snapshot)
 
     def _failed(self, error: TidegateError) -> None:
-        if isinstance(error, BadAnswer):
-            kind = error.kind
-            self.counters.bad_answers[kind] += 1
-        else:
-            kind = _failure_kind(error)
-            self.counters.failures[kind] += 1
+        counts = self.counters.bad_answers if isinstance(error, BadAnswer) else self.counters.failures
+        counts[kind_of(error)] += 1
         self._note(error)
         delay = self._backoff.next()
         self._due = max(self._due, asyncio.get_running_loop().time()) + delay
-        self._tell(
-            logging.WARNING,
-            "upstream_failed",
-            kind=kind,
-            detail=error.detail,
-            cause=None if error.__cause__ is None else type(error.__cause__).__name__,
-            failures=self._backoff.failures,
-            backoff_ms=int(delay * 1000),
-        )
+        if isinstance(error, LogError):
+            self._tell_of_log(error)
+        else:
+            self._held_up_at = None
+            self._outages.failed(error)
+
+    def _tell_of_log(self, error: LogError) -> None:
+        now = self._clock.monotonic()
+        if self._held_up_at is None or (self._log_outage is not None and self._log_outage.lasts):
+            self._held_up_at = now
+        elif now - self._held_up_at >= REMINDER_SECONDS:
+            self._held_up_at = now
+            log_event(
+                _log,
+                logging.WARNING,
+                "upstream_held_up",
+                component=self.route.component,
+                path=self.route.path,
+                detail=error.detail,
+            )
 
     def _note(self, error: TidegateError) -> None:
         self._state = _State.FAILED
@@ -353,12 +370,3 @@ class Poller:
         if isinstance(failure, LogError):
             return LogError(failure.detail)
         return kind(failure.detail)
-
-    def _tell(self, level: int, event: str, **fields: object) -> None:
-        log_event(_log, level, event, component=self.route.component, path=self.route.path, **fields)
-
-
-def _failure_kind(error: TidegateError) -> str:
-    if isinstance(error, UpstreamTimeout):
-        return "timeout"
-    return "log" if isinstance(error, LogError) else "connection"

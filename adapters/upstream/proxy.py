@@ -12,6 +12,7 @@ from aiohttp.http import HttpProcessingError
 from multidict import CIMultiDict
 from yarl import URL
 
+from adapters.upstream.failures import BadAnswer, no_answer
 from adapters.upstream.route import LegacyRoute
 from adapters.upstream.snapshot import connection_options
 from gateway.errors import ClientError, TidegateError, UpstreamError, UpstreamTimeout
@@ -61,7 +62,7 @@ class Answer:
         self.headers = _end_to_end(response.headers, _HOP_BY_HOP)
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
-        """The body. Raises UpstreamError where it ends before its end, UpstreamTimeout after a silence."""
+        """The body. Raises NoAnswer where it ends before its end, UpstreamTimeout after a silence."""
         with _translated():
             async for chunk in self._response.content.iter_any():
                 yield chunk
@@ -96,9 +97,9 @@ class Proxy:
     ) -> AsyncIterator[Answer]:
         """Sends one request and gives the answer, for as long as the context lasts.
 
-        Raises UpstreamTimeout where the upstream is silent for `timeout_seconds`, UpstreamError where it
-        gives no answer, and what `body` raised where that was the reason. Leaving early breaks off the
-        answer.
+        Raises UpstreamTimeout where the upstream is silent for `timeout_seconds`, NoAnswer where it gives no
+        answer, BadAnswer where that is none to pass on, and what `body` raised where that was the reason.
+        Leaving early breaks off the answer.
         """
         # A connection that the upstream is just closing can't be told from one that broke after the request
         # was carried out, and a write must not be sent again (RFC 9110, section 9.2.2): each gets its own.
@@ -120,7 +121,7 @@ class Proxy:
             )
         try:
             if response.status < 200:
-                raise UpstreamError("The upstream switched to another protocol, which nobody asked for.")
+                raise BadAnswer("status", "The upstream switched to a protocol that nobody asked for.")
             yield Answer(response)
         finally:
             # Gives the connection back where the answer was read to its end, closes it otherwise.
@@ -206,4 +207,4 @@ def _translated(body: RequestBody | None = None) -> Iterator[None]:
     except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
         if body is not None and body.error is not None:
             raise body.error from error
-        raise UpstreamError("The upstream could not be reached, or broke off its answer.") from error
+        raise no_answer(error) from error

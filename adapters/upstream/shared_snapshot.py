@@ -14,8 +14,8 @@ class SharedSnapshot:
     """A snapshot whose body lies under `digest`.
 
     `asked_at_ms` is wall time, `took_ms` how long the answer took. A `pending` one is not to be served yet:
-    the events that lead to it from the snapshot `previous`, noticed at `changed_at_ms`, may not have been
-    published.
+    of the events that lead to it from the snapshot `previous`, noticed at `changed_at_ms`, only the first
+    `published` are known to have been, and `cursor` shows them.
     """
 
     digest: str
@@ -29,6 +29,7 @@ class SharedSnapshot:
     pending: bool = False
     previous: str | None = None
     changed_at_ms: int = 0
+    published: int = 0
 
     @classmethod
     def of(cls, snapshot: Snapshot, asked_at_ms: int, **pending: Any) -> "SharedSnapshot":

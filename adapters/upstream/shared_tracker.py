@@ -7,25 +7,28 @@ key made of the entry's version. So a change is published once, whoever dies or 
 1. the body goes under its digest, and the entry, pending, in place of the version that was compared with;
    where that is not there any more another node was quicker, and this one publishes nothing;
 2. the events are appended under the key; the next holder of the lease that finds a pending entry does the
-   same again, from the two bodies, and the log knows the key;
+   same again, from the two bodies, and the log knows the key. Of many events a batch is appended at a time,
+   and before each further one the entry is set anew, with how many were published so far: its new version is
+   that batch's key;
 3. the entry is set again, with the cursor that it corresponds to, not pending any more: others serve it.
 """
 
 import asyncio
+import contextlib
 import logging
 import math
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
-from adapters.upstream.comparison import Items
+from adapters.upstream.items import Items
 from adapters.upstream.route import LegacyRoute
 from adapters.upstream.shared_snapshot import SharedSnapshot
 from adapters.upstream.snapshot import Snapshot
 from adapters.upstream.tracker import Change, Publish, Tracker
 from gateway.clock import Clock
 from gateway.errors import UpstreamError
-from gateway.events import Cursor, Event, Position
+from gateway.events import Cursor
 from gateway.leases import Leases
 from gateway.log import EventLog
 from gateway.logs import log_event
@@ -80,6 +83,10 @@ class SharedTracker:
         self._version = 0
         self._is_kept = False
         self._kept_digest: str | None = None
+        # What the entry says, where this node set it, it is not pending, and there is no other node.
+        self._final_digest: str | None = None
+        # The version of each body that this node kept or loaded since the entry was last another node's.
+        self._bodies: dict[str, int] = {}
         self._keep_again_at = -math.inf
         self.counts: Counter[str] = Counter()
 
@@ -167,7 +174,7 @@ class SharedTracker:
         if snapshot is None:
             self._lost(shared)
         self._tracker.adopt(snapshot)
-        self._is_kept = snapshot is not None
+        self._is_kept = True
 
     async def _complete(self, shared: SharedSnapshot, new: Snapshot) -> None:
         """Publishes what leads to `new`, which may have been published before, and lets others serve it."""
@@ -178,54 +185,56 @@ class SharedTracker:
             self._tracker.adopt(None)
             return
         old = replace(new, body=body, digest=shared.previous)
-        events = await self._tracker.events_between(old, new, shared.changed_at_ms)
-        positions = await self._append(events)
-        before = Cursor.parse(new.cursor)
-        if before is not None and before.epoch == self._events_log.epoch:
-            shown = await self._tracker.position_shown(before.position, positions)
-            new = replace(new, cursor=str(Cursor(before.epoch, shown)))
-        self._tracker.adopt(new)
+        change = await self._tracker.change(old, new, shared.changed_at_ms, shared.published)
+        cursor = await self._append(change, shared, is_set=True)
+        self._tracker.adopt(replace(new, cursor=cursor))
         self.counts["completed"] += 1
         await self._keep()
 
-    async def _publish(self, change: Change) -> Sequence[Position]:
+    async def _publish(self, change: Change) -> str:
         """What the tracker publishes with: steps 1 and 2."""
         await self._keep_body(change.new)
-        await self._set(
-            SharedSnapshot.of(
-                change.new,
-                self._asked_at_ms(change.new),
-                pending=True,
-                previous=change.old.digest,
-                changed_at_ms=change.at_ms,
-            )
+        shared = SharedSnapshot.of(
+            change.new,
+            self._asked_at_ms(change.new),
+            pending=True,
+            previous=change.old.digest,
+            changed_at_ms=change.at_ms,
         )
+        return await self._append(change, shared, is_set=False)
+
+    async def _append(self, change: Change, shared: SharedSnapshot, *, is_set: bool) -> str:
+        """Appends every batch once, whoever has tried before; `is_set`: the entry is `shared` already."""
+        shown = self._tracker.shown(change.new)
         try:
-            return await self._append(change.events)
+            async with contextlib.aclosing(change.batches):
+                async for batch in change.batches:
+                    if not is_set:
+                        await self._set(shared)
+                    key = f"poll:{self._route.path}:{self._version}"
+                    await shown.append(await self._events_log.append_once(batch, key, b""))
+                    published = shared.published + len(batch)
+                    shared = replace(shared, published=published, cursor=str(shown.cursor))
+                    is_set = False
         except BaseException:
-            # Whether they were appended is not known. The next poll finds the entry as if it were new to it.
+            # How far it got is not known. The next poll finds the entry as if it were new.
             self._version = _UNREAD
             raise
-
-    async def _append(self, events: Sequence[Event]) -> Sequence[Position]:
-        """Appends them once for the pending entry of this version, whoever has tried before."""
-        key = f"poll:{self._route.path}:{self._version}"
-        return (await self._events_log.append_once(events, key, b"")).positions
+        return str(shown.cursor)
 
     async def _keep(self) -> None:
         """Step 3, for whatever the tracker has now."""
         snapshot = self._tracker.snapshot
         assert snapshot is not None, "a poll that was taken gave one"
-        if not self._leases.is_shared and snapshot.digest == self._kept_digest:
-            # Who comes after this process needs the body, and not how old it is.
-            self._is_kept = True
-            return
-        outdated = self._kept_digest
         await self._keep_body(snapshot)
-        await self._set(SharedSnapshot.of(snapshot, self._asked_at_ms(snapshot)))
+        # Who comes after a process that is alone needs the body, and not how old it is.
+        if self._leases.is_shared or snapshot.digest != self._final_digest:
+            await self._set(SharedSnapshot.of(snapshot, self._asked_at_ms(snapshot)))
+            self._final_digest = snapshot.digest
         self._is_kept = True
-        if outdated not in (None, snapshot.digest):
-            await self._store.remove(self._body_key(outdated))
+        for outdated in self._bodies.keys() - {snapshot.digest}:
+            # Of that version only: another node may just have kept such a body anew.
+            await self._store.remove(self._body_key(outdated), expected=self._bodies.pop(outdated))
 
     async def _follow(self) -> bool:
         """Serves what the node that asks has got; False where there is nothing to serve yet.
@@ -252,10 +261,14 @@ class SharedTracker:
         """What another node has set since the last look, and its version; None where none has."""
         entry = await self._store.get(self._entry_key)
         if entry is None:
-            self._version, self._is_kept, self._kept_digest = 0, False, None
+            self._version, self._is_kept = 0, False
+            self._kept_digest = self._final_digest = None
             return None
         if entry.version == self._version:
             return None
+        # Whoever set it may have let go of what this node kept.
+        self._kept_digest = None
+        self._bodies.clear()
         return SharedSnapshot.parse(entry.value), entry.version
 
     async def _set(self, shared: SharedSnapshot) -> None:
@@ -281,14 +294,19 @@ class SharedTracker:
         if snapshot.digest == self._kept_digest and now < self._keep_again_at:
             return
         key = self._body_key(snapshot.digest)
-        await self._store.put(key, snapshot.body, ttl_seconds=BODY_TTL_SECONDS)
+        version = await self._store.put(key, snapshot.body, ttl_seconds=BODY_TTL_SECONDS)
+        assert version is not None, "it is set whatever is there"
+        self._bodies[snapshot.digest] = version
         self._kept_digest, self._keep_again_at = snapshot.digest, now + BODY_TTL_SECONDS / 4
 
     async def _body(self, digest: str) -> bytes | None:
         entry = await self._store.get(self._body_key(digest))
-        return None if entry is None else entry.value
+        if entry is None:
+            return None
+        self._bodies[digest] = entry.version
+        return entry.value
 
-    def _body_key(self, digest: str | None) -> str:
+    def _body_key(self, digest: str) -> str:
         return f"body:{self._route.path}:{digest}"
 
     def _age(self, snapshot: Snapshot) -> float:

@@ -8,9 +8,10 @@ from functools import partial
 import aiohttp
 from cachetools import LRUCache
 
-from adapters.upstream.comparison import Items
 from adapters.upstream.counters import RouteCounters, RouteHealth
 from adapters.upstream.fetch import Fetched, fetch, poll_session
+from adapters.upstream.items import Items
+from adapters.upstream.outages import RouteOutages, Server, address_of, servers_of
 from adapters.upstream.poller import Follows, Poller
 from adapters.upstream.proxy import Proxy
 from adapters.upstream.route import LegacyRoute
@@ -20,11 +21,11 @@ from gateway.clock import Clock
 from gateway.errors import LogError, UpstreamError
 from gateway.leases import Leases
 from gateway.log import EventLog
+from gateway.outage import Outage
+from gateway.slices import Slices
 from gateway.supervisor import Supervisor
 
 _ITEMS_CACHE_BYTES = 64 * 1024 * 1024
-# What an entry of a dict, its key and the header of its value take beside their bytes.
-_ITEM_OVERHEAD_BYTES = 200
 
 
 class UpstreamSource:
@@ -32,7 +33,8 @@ class UpstreamSource:
 
     `wanted` says whether a subscriber could receive events of an entity type. `draw` is where the chance of
     backing off comes from. Of the nodes that share `leases` only one asks an upstream, and the others serve
-    what it got. Raises ValueError where two routes have the same path.
+    what it got. `log_outage` tells of the log's outages; long work takes its turns in `slices`. Raises
+    ValueError where two routes have the same path.
     """
 
     def __init__(
@@ -43,6 +45,8 @@ class UpstreamSource:
         clock: Clock,
         draw: Callable[[float, float], float] = random.uniform,
         leases: Leases | None = None,
+        log_outage: Outage | None = None,
+        slices: Slices | None = None,
     ) -> None:
         if len({route.path for route in routes}) < len(routes):
             raise ValueError("two legacy routes have the same path")
@@ -50,22 +54,29 @@ class UpstreamSource:
         self.proxy = Proxy()
         self.counters: Mapping[str, RouteCounters] = {route.path: RouteCounters() for route in routes}
         """By the route's path."""
+        self._servers = servers_of(self.routes, clock.monotonic)
         self._shared: dict[str, SharedTracker] = {}
         self._session: aiohttp.ClientSession | None = None
         self._supervisor = Supervisor()
         self._leases = leases
         # Snapshots are one to a route and never dropped: without its base, a comparison would miss what
         # changed meanwhile. What was read from them can be read again, and is held as long as there is room.
-        items: LRUCache[tuple[str, str], Items] = LRUCache(_ITEMS_CACHE_BYTES, getsizeof=_size_of)
+        items: LRUCache[tuple[str, str], Items] = LRUCache(
+            _ITEMS_CACHE_BYTES, getsizeof=lambda items: items.size
+        )
+        slices = slices or Slices(clock)
         self._pollers: dict[str, Poller] = {}
         for route in self.routes:
             if route.shared:
                 counters = self.counters[route.path]
-                make = partial(Tracker, route, log, self._fetch_of(route), clock, items, counters)
+                make = partial(Tracker, route, log, self._fetch_of(route), clock, items, counters, slices)
                 follows: Follows = make()
                 if leases is not None:
                     follows = self._shared[route.path] = SharedTracker(route, make, log, leases, clock)
-                self._pollers[route.path] = Poller(route, follows, wanted, clock, counters, draw)
+                outages = RouteOutages(route, self.server(route), clock.monotonic)
+                self._pollers[route.path] = Poller(
+                    route, follows, wanted, clock, counters, outages, log_outage, draw
+                )
 
     async def start(self) -> None:
         """Starts the pollers; nothing is asked before somebody wants it."""
@@ -91,6 +102,10 @@ class UpstreamSource:
         await self.proxy.close()
         if self._session is not None:
             await self._session.close()
+
+    def server(self, route: LegacyRoute) -> Server:
+        """What is known of reaching a route's upstream."""
+        return self._servers[address_of(route.url)]
 
     def poller(self, route: LegacyRoute) -> Poller | None:
         """The poller of a shared route; None for any other."""
@@ -120,7 +135,3 @@ class UpstreamSource:
             return fetch(self._session, route, validators)
 
         return ask
-
-
-def _size_of(items: Items) -> int:
-    return sum(len(key) + len(item) + _ITEM_OVERHEAD_BYTES for key, item in items.items())

@@ -3,47 +3,59 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import NamedTuple, ParamSpec, TypeVar
+from typing import NamedTuple
 
-from adapters.upstream.comparison import Comparison, Items, compare, extract, too_many_missing
+from adapters.upstream.comparison import Comparison, Told, too_many_missing
 from adapters.upstream.counters import RouteCounters
 from adapters.upstream.fetch import Fetched
+from adapters.upstream.items import Items
 from adapters.upstream.route import LegacyRoute
+from adapters.upstream.shown import Shown
 from adapters.upstream.snapshot import Snapshot, digest_of, is_strong, shared_headers, validators_of
 from gateway.clock import Clock
-from gateway.errors import LogError
-from gateway.events import Cursor, Event, Position
+from gateway.events import Cursor, Event
 from gateway.log import EventLog
 from gateway.logs import log_event
+from gateway.slices import Slices
 
 _log = logging.getLogger(__name__)
-_P = ParamSpec("_P")
-_R = TypeVar("_R")
 
 Fetch = Callable[[Mapping[str, str]], Awaitable[Fetched | None]]
 """Asks the upstream, given the validators of a conditional request; see `adapters.upstream.fetch`."""
 
-Publish = Callable[["Change"], Awaitable[Sequence[Position]]]
-"""Appends the events of a change to the log, and gives their positions in order. Raises LogError."""
+Publish = Callable[["Change"], Awaitable[str]]
+"""Appends the events of a change to the log, all of them in order, and gives the cursor to which its new
+answer corresponds. Raises LogError; some of the events may then have been appended."""
 
 ItemsCache = MutableMapping[tuple[str, str], Items]
 """The items of an answer, by its route's path and its digest. It may forget any of them at any time."""
 
-_READ_BATCH = 1000
-# Reading and comparing so much takes about a millisecond; more than that would hold up every stream.
+Batches = AsyncGenerator[Sequence[Event], None]
+
+BATCH_EVENTS = 250
+BATCH_BYTES = 131_072
+"""How much is appended to the log at once: neither the log nor anybody who reads it is held up by a batch."""
+
 _OFFLOAD_BYTES = 65_536
+"""The digest of so many bytes takes 0.1 ms; that of more is left to a thread, which holds nobody up."""
+_ATTEMPTS = 2
 
 
 class Change(NamedTuple):
-    """The events that lead from one snapshot to the next, noticed at `at_ms` (wall time)."""
+    """The events that lead from one snapshot to the next, noticed at `at_ms` (wall time).
+
+    `batches` are the events after the first `published` ones. They are made as they are asked for, and
+    always the same: they go on where a batch before them ended.
+    """
 
     old: Snapshot
     new: Snapshot
-    events: tuple[Event, ...]
     at_ms: int
+    batches: Batches
+    published: int = 0
 
 
 class Tracker:
@@ -61,7 +73,10 @@ class Tracker:
         clock: Clock,
         items: ItemsCache,
         counters: RouteCounters,
+        slices: Slices,
         publish: Publish | None = None,
+        *,
+        batch_events: int = BATCH_EVENTS,
     ) -> None:
         self.snapshot: Snapshot | None = None
         self._route = route
@@ -70,8 +85,12 @@ class Tracker:
         self._clock = clock
         self._items = items
         self._counters = counters
+        self._slices = slices
         self._publish = publish or self._append
-        self._held: frozenset[str] | None = None
+        self._batch_events = batch_events
+        # What was still there of the old answer's items when too many were gone.
+        self._held: bytes | None = None
+        self._begun: Change | None = None
 
     @property
     def has_begun(self) -> bool:
@@ -95,32 +114,47 @@ class Tracker:
 
         The cursor of an answer that changed nothing is the log's head from before the upstream was asked:
         what this route published is at or before it, and what others publish of this entity while the
-        upstream answers may or may not be in the answer, and comes after it. `position_shown` gives that of
-        an answer that changed something.
+        upstream answers may or may not be in the answer, and comes after it. `Shown` gives that of an answer
+        that changed something. Where the log starts over meanwhile, the upstream is asked once more: no
+        cursor of the history before is of use to anybody.
         """
-        epoch = self._events_log.epoch
-        before = (await self._events_log.bounds()).head
+        await self._finish()
+        for _ in range(_ATTEMPTS):
+            before = await self._head()
+            taken = await self._ask(before)
+            if not taken or before.epoch == self._events_log.epoch:
+                break
+        return taken
+
+    async def _head(self) -> Cursor:
+        while True:
+            epoch = self._events_log.epoch
+            head = (await self._events_log.bounds()).head
+            if epoch == self._events_log.epoch:
+                return Cursor(epoch, head)
+
+    async def _ask(self, before: Cursor) -> bool:
         self._counters.polls += 1
         asked_at = self._clock.monotonic()
         old = self.snapshot
         fetched = await self._fetch(old.validators if old is not None else {})
         received_at = self._clock.monotonic()
-        cursor = str(Cursor(epoch, before))
+        cursor = str(before)
         if fetched is None:
             if old is not None:
                 self.snapshot = replace(old, asked_at=asked_at, received_at=received_at, cursor=cursor)
             self._counters.not_modified += 1
             self._held = None
             return True
-        digest = await _offload(len(fetched.body), digest_of, fetched.body)
+        digest = await _digest(fetched.body)
         new = self._snapshot_of(fetched, digest, asked_at, received_at, cursor)
         if old is not None and old.digest == digest:
             self.snapshot = replace(new, body=old.body)
             self._counters.unchanged += 1
             self._held = None
             return True
-        items = await _offload(len(new.body), extract, new.body, self._route)
-        if old is not None and not await self._follow(old, new, items, Cursor(epoch, before)):
+        items = await self._read(new)
+        if old is not None and not await self._follow(old, new, items):
             return False
         if old is None:
             self.snapshot = new
@@ -134,87 +168,113 @@ class Tracker:
         known = self._items.get((self._route.path, snapshot.digest))
         if known is not None:
             return known
-        return await _offload(len(snapshot.body), extract, snapshot.body, self._route)
+        return await self._read(snapshot)
 
-    async def _follow(self, old: Snapshot, new: Snapshot, items: Items, before: Cursor) -> bool:
+    async def _read(self, snapshot: Snapshot) -> Items:
+        items = Items(snapshot.body, self._route)
+        await self._slices.run(items.reading())
+        return items
+
+    async def _follow(self, old: Snapshot, new: Snapshot, items: Items) -> bool:
         """Publishes what leads from `old` to `new` and keeps `new`; False where that is held."""
         now_ms = self._clock.wall_ms()
-        comparison, count = await self._compared(old, items, now_ms)
-        if self._to_be_held(comparison, count):
+        comparison = await self._compared(old, items, now_ms)
+        if self._to_be_held(comparison):
             return False
         self._counters.changed += 1
-        positions: Sequence[Position] = ()
-        if comparison.events and self._route.events == "poll":
-            positions = await self._publish(Change(old, new, comparison.events, now_ms))
-            self._counters.events += len(positions)
-            self._tell_of_oversized(comparison)
-        # Kept before anything else is awaited: an answer that was published must never be published again.
+        if self._route.events == "poll":
+            cursor = await self._publish(Change(old, new, now_ms, self._batches(comparison)))
+            new = replace(new, cursor=cursor)
+        # Nothing was awaited since: an answer that was published must never be published again.
         self.snapshot = new
-        if positions:
-            shown = await self.position_shown(before.position, positions)
-            self.snapshot = replace(new, cursor=str(Cursor(before.epoch, shown)))
+        if self._route.events == "poll":
+            # Nobody else asks for these, and they keep an answer that is over.
+            self._items.pop((self._route.path, old.digest), None)
         return True
 
-    async def _append(self, change: Change) -> Sequence[Position]:
-        return (await self._events_log.append(change.events)).positions
+    async def _append(self, change: Change) -> str:
+        shown = self.shown(change.new)
+        published = change.published
+        try:
+            async with contextlib.aclosing(change.batches):
+                async for batch in change.batches:
+                    appended = await self._events_log.append(batch)
+                    published += len(batch)
+                    await shown.append(appended)
+        except BaseException:
+            if published:
+                # What is in the log already must not be published again: the rest is, before anything else.
+                new = replace(change.new, cursor=str(shown.cursor))
+                self._begun = change._replace(new=new, published=published)
+            raise
+        return str(shown.cursor)
 
-    async def events_between(self, old: Snapshot, new: Snapshot, at_ms: int) -> tuple[Event, ...]:
-        """The events that lead from `old` to `new`: the same ones whenever and wherever it is asked.
+    async def _finish(self) -> None:
+        """Publishes what is left of a change of which a part was published."""
+        if self._begun is None:
+            return
+        old, new, at_ms, _, published = self._begun
+        cursor = await self._append(await self.change(old, new, at_ms, published))
+        self.adopt(replace(new, cursor=cursor))
+
+    async def change(self, old: Snapshot, new: Snapshot, at_ms: int, published: int) -> Change:
+        """What leads from `old` to `new`, less the first `published` events; the same wherever it is asked.
 
         Raises BadAnswer where one of them can't be read.
         """
-        items = await _offload(len(new.body), extract, new.body, self._route)
-        return (await self._compared(old, items, at_ms))[0].events
+        comparison = await self._compared(old, await self._read(new), at_ms)
+        return Change(old, new, at_ms, self._batches(comparison, published), published)
+
+    def shown(self, snapshot: Snapshot) -> Shown:
+        """Where a snapshot stands in the log, before its events are appended."""
+        cursor = Cursor.parse(snapshot.cursor)
+        assert cursor is not None, "the gateway's own cursors can be read"
+        return Shown(self._events_log, self._route.entity, cursor, self._fields())
 
     def adopt(self, snapshot: Snapshot | None) -> None:
         """Goes on from a snapshot that another tracker of the same upstream took, or begins anew."""
         self.snapshot = snapshot
-        self._held = None
+        self._held = self._begun = None
 
-    async def _compared(self, old: Snapshot, items: Items, now_ms: int) -> tuple[Comparison, int]:
-        route = self._route
-        known = self._items.get((route.path, old.digest))
+    async def _compared(self, old: Snapshot, items: Items, now_ms: int) -> Comparison:
+        base = await self.items_of(old)
+        comparison = Comparison(base, items, self._route, now_ms)
+        await self._slices.run(comparison.matching())
+        return comparison
 
-        def work() -> tuple[Comparison, int]:
-            base = extract(old.body, route) if known is None else known
-            return compare(base, items, route, now_ms), len(base)
+    async def _batches(
+        self, comparison: Comparison, published: int = 0
+    ) -> AsyncGenerator[Sequence[Event], None]:
+        """The comparison's events in batches, without the first `published` ones."""
+        batch = _Batch(comparison.told(), published, self._batch_events)
+        while True:
+            await self._slices.run(batch.filling())
+            if not batch.events:
+                break
+            yield batch.events
+            self._counters.events += len(batch.events)
+        if batch.cut_items:
+            self._counters.oversized_events += batch.cut_items
+            self._tell(
+                logging.WARNING,
+                "upstream_events_oversized",
+                items=batch.cut_items,
+                first=batch.first_cut,
+                max_event_bytes=self._route.max_event_bytes,
+            )
 
-        return await _offload(len(old.body), work)
-
-    def _to_be_held(self, comparison: Comparison, count: int) -> bool:
+    def _to_be_held(self, comparison: Comparison) -> bool:
         """Whether too much is gone at once, and not yet confirmed by a second answer that lacks it too."""
-        if too_many_missing(comparison, count, self._route) and (
-            self._held is None or not self._held <= comparison.missing
+        if too_many_missing(comparison, self._route) and (
+            self._held is None or not comparison.lacks_too(self._held)
         ):
-            self._held = comparison.missing
+            self._held = comparison.kept
             self._counters.held += 1
-            self._tell(logging.WARNING, "upstream_deletions_held", missing=len(self._held), items=count)
+            missing, count = comparison.missing_count, comparison.count_before
+            self._tell(logging.WARNING, "upstream_deletions_held", missing=missing, items=count)
             return True
         self._held = None
         return False
-
-    async def position_shown(self, before: Position, own: Sequence[Position]) -> Position:
-        """The last position up to which the log holds nothing of this entity that the answer may lack.
-
-        That is the last of `own`, the events just appended, unless somebody else published an event of this
-        entity after the upstream was asked: the answer may be older than that event, so a stream has to
-        resume before it. Such a stream may repeat some of `own`; it misses nothing.
-        """
-        mine, at = frozenset(own), before
-        try:
-            while at < own[-1]:
-                records = await self._events_log.read(at, _READ_BATCH)
-                if not records:
-                    break
-                for record in records:
-                    if record.position not in mine and record.event.entity_type == self._route.entity:
-                        return at
-                    at = record.position
-                    if at == own[-1]:
-                        break
-        except LogError as error:
-            self._tell(logging.WARNING, "upstream_cursor_kept_back", detail=error.detail)
-        return at
 
     def _snapshot_of(
         self, fetched: Fetched, digest: str, asked_at: float, received_at: float, cursor: str
@@ -250,24 +310,43 @@ class Tracker:
             cursor=cursor,
         )
 
-    def _tell_of_oversized(self, comparison: Comparison) -> None:
-        if comparison.oversized:
-            self._counters.oversized_events += len(comparison.oversized)
-            self._tell(
-                logging.WARNING,
-                "upstream_events_oversized",
-                items=len(comparison.oversized),
-                first=comparison.oversized[0],
-                max_event_bytes=self._route.max_event_bytes,
-            )
-
     def _tell(self, level: int, event: str, **fields: object) -> None:
-        route = self._route
-        log_event(_log, level, event, component=route.component, path=route.path, **fields)
+        log_event(_log, level, event, **self._fields(), **fields)
+
+    def _fields(self) -> dict[str, object]:
+        return {"component": self._route.component, "path": self._route.path}
 
 
-async def _offload(size: int, work: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
-    """Runs `work`, in a thread where it has so many bytes to go through that streams would have to wait."""
-    if size <= _OFFLOAD_BYTES:
-        return work(*args, **kwargs)
-    return await asyncio.to_thread(work, *args, **kwargs)
+class _Batch:
+    """Takes what is told, batch by batch; the first `skipped` events are left out."""
+
+    def __init__(self, told: Iterator[Sequence[Told]], skipped: int, most_events: int) -> None:
+        self.events: list[Event] = []
+        self.cut_items = 0
+        self.first_cut: str | None = None
+        self._told = told
+        self._skipped = skipped
+        self._most_events = most_events
+
+    def filling(self) -> Iterator[None]:
+        """Makes `events` the next batch, in steps, all events of an item in one; empty at the end."""
+        self.events, size = [], 0
+        for told in self._told:
+            for one in told:
+                if self._skipped:
+                    self._skipped -= 1
+                    continue
+                self.events.append(one.event)
+                size += one.size
+            if any(one.is_cut for one in told):
+                self.cut_items += 1
+                self.first_cut = self.first_cut or told[0].event.entity_id
+            if len(self.events) >= self._most_events or size >= BATCH_BYTES:
+                return
+            yield
+
+
+async def _digest(body: bytes) -> str:
+    if len(body) <= _OFFLOAD_BYTES:
+        return digest_of(body)
+    return await asyncio.to_thread(digest_of, body)

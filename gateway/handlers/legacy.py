@@ -6,7 +6,6 @@ the upstream.
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from urllib.parse import quote, urlencode
 
@@ -19,9 +18,6 @@ from adapters.upstream.snapshot import Snapshot, none_match
 from gateway.errors import BodyTimeout, BodyTooLarge, ClientError, UpstreamError
 from gateway.handlers.terms import Terms
 from gateway.links import EVENTS_PATH
-from gateway.logs import log_event
-
-_log = logging.getLogger(__name__)
 
 _CACHE_STATUS = {
     Freshness.HIT: "tidegate; hit",
@@ -30,6 +26,8 @@ _CACHE_STATUS = {
 }
 _READS = frozenset({"GET", "HEAD"})
 _MAX_TERMS = 16
+_PART_BYTES = 65_536
+"""How much of a snapshot is written at once; a caller that reads slowly has no more of it in memory."""
 
 
 TermsOf = Callable[[web.Request, str], Awaitable[Terms]]
@@ -61,6 +59,7 @@ class _Path:
         self._route = route
         self._proxy = source.proxy
         self._poller = source.poller(route)
+        self._server = source.server(route)
         self._counters = source.counters[route.path]
         self._terms_of = terms_of
         self._now = now
@@ -79,14 +78,14 @@ class _Path:
         if served is None:
             served = await poller.answer()
             self._counters.waited += 1
-        return self._of_snapshot(request, served, terms)
+        return await self._of_snapshot(request, served, terms)
 
     async def below(self, request: web.Request) -> web.StreamResponse:
         """Any path below. It is cut out of the path as it came: a router's view of it is decoded."""
         segments = request.rel_url.raw_path.split("/")[self._segments :]
         return await self._forward(request, "".join(f"/{segment}" for segment in segments))
 
-    def _of_snapshot(self, request: web.Request, served: Served, terms: Terms) -> web.Response:
+    async def _of_snapshot(self, request: web.Request, served: Served, terms: Terms) -> web.StreamResponse:
         if self._poller is not None and self._poller.listener is not None:
             self._poller.listener.served(served.snapshot)
         counters = self._counters
@@ -100,7 +99,10 @@ class _Path:
             if none_match(field, served.snapshot.etag):
                 counters.served_304 += 1
                 return web.Response(status=304, headers=headers.for_caller(headers.not_modified, terms))
-        return web.Response(body=served.snapshot.body, headers=headers.for_caller(headers.full, terms))
+        body, fields = served.snapshot.body, headers.for_caller(headers.full, terms)
+        if len(body) <= _PART_BYTES or request.method == "HEAD":
+            return web.Response(body=body, headers=fields)
+        return await _in_parts(request, body, fields)
 
     def _headers_of(self, terms: Terms) -> "_SnapshotHeaders":
         headers = self._headers.get(terms)
@@ -137,11 +139,14 @@ class _Path:
         try:
             async with self._proxy.request(route, request.method, url, headers, body) as answer:
                 answered = True
+                self._server.forwarded()
                 if writes and answer.status < 400:
                     self._written()
                 return await self._relay(request, answer, said)
-        except (UpstreamError, asyncio.CancelledError):
+        except (UpstreamError, asyncio.CancelledError) as error:
             if not answered:
+                if isinstance(error, UpstreamError):
+                    self._server.forward_failed(route, error)
                 counters.forward_failures += 1
                 if writes:
                     # Nobody knows whether it was carried out before the answer got lost.
@@ -182,16 +187,24 @@ class _Path:
     def _break_off(self, request: web.Request, error: UpstreamError) -> None:
         """Ends the connection: the status is sent, and nothing else tells the caller that this is not all."""
         self._counters.broken_off += 1
-        log_event(
-            _log,
-            logging.WARNING,
-            "upstream_broke_off",
-            component=self._route.component,
-            path=self._route.path,
-            detail=error.detail,
-        )
+        self._server.forward_failed(self._route, error)
         if request.transport is not None:
             request.transport.abort()
+
+
+async def _in_parts(request: web.Request, body: bytes, headers: CIMultiDict[str]) -> web.StreamResponse:
+    """Answers with `body`, each part once there is room for it.
+
+    In one piece aiohttp would copy it for each caller, and keep what the caller does not read.
+    """
+    response = web.StreamResponse(headers=headers)
+    response.content_length = len(body)
+    await response.prepare(request)
+    whole = memoryview(body)
+    for start in range(0, len(body), _PART_BYTES):
+        await response.write(whole[start : start + _PART_BYTES])
+    await response.write_eof()
+    return response
 
 
 class _SnapshotHeaders:

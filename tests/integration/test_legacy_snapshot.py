@@ -1,16 +1,20 @@
 """A shared legacy route, asked over HTTP: one snapshot for everybody."""
 
 import asyncio
+import contextlib
 import json
+import tracemalloc
 from collections.abc import AsyncIterator
 
 import pytest
 from aiohttp import web
+from yarl import URL
 
 from gateway.clock import SystemClock
 from gateway.errors import UpstreamError
 from tests.support.clock import ManualClock
 from tests.support.legacy import PATH, listed, order
+from tests.support.loop import let_others_run
 from tests.support.upstream import (
     Gateway,
     Upstream,
@@ -126,6 +130,59 @@ async def test_head_gets_the_fields_of_get_and_no_body(backend: Upstream, quiet:
         name: full.headers[name] for name in ("ETag", "Sync-Cursor", "Link")
     }
     assert len(backend.asked) == 1
+
+
+@pytest.mark.parametrize("size", [65_535, 65_536, 65_537, 1_000_000])
+async def test_a_long_answer_is_served_as_a_short_one_is(
+    backend: Upstream, quiet: Gateway, size: int
+) -> None:
+    body = FIRST + b" " * (size - len(FIRST))
+    backend.says(body, ETag='"v1"', X_Total_Count="1")
+
+    got, head = await quiet.get(), await quiet.request("HEAD", PATH)
+
+    assert (got.status, got.body) == (200, body)
+    assert got.headers["Content-Length"] == head.headers["Content-Length"] == str(size)
+    assert (got.headers["ETag"], got.headers["X-Total-Count"]) == ('"v1"', "1")
+    assert "Transfer-Encoding" not in got.headers
+    assert (await quiet.get(**{"If-None-Match": '"v1"'})).status == 304
+
+
+async def test_callers_that_do_not_read_keep_no_copy_of_the_answer(backend: Upstream, quiet: Gateway) -> None:
+    callers, body = 8, FIRST + b" " * 12_000_000
+    backend.says(body)
+    await quiet.get()
+    url = URL(quiet.url)
+    tracemalloc.start()
+    try:
+        async with contextlib.AsyncExitStack() as stack:
+            for _ in range(callers):
+                reader, writer = await asyncio.open_connection(url.host, url.port, limit=4096)
+                stack.callback(writer.close)
+                writer.write(f"GET {PATH} HTTP/1.1\r\nHost: {url.host}\r\n\r\n".encode())
+                assert (await reader.readline()).endswith(b" 200 OK\r\n")
+            await let_others_run()
+            peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    # What the system itself takes in is a few megabytes for each.
+    assert peak < callers * len(body) / 8
+
+
+async def test_a_caller_that_leaves_amid_a_long_answer_is_no_failure(
+    backend: Upstream, quiet: Gateway
+) -> None:
+    backend.says(FIRST + b" " * 12_000_000)
+    await quiet.get()
+    url = URL(quiet.url)
+    reader, writer = await asyncio.open_connection(url.host, url.port, limit=4096)
+    writer.write(f"GET {PATH} HTTP/1.1\r\nHost: {url.host}\r\n\r\n".encode())
+    await reader.readline()
+    writer.transport.abort()
+
+    assert (await quiet.get()).status == 200
+    assert quiet.problems == {}
 
 
 async def test_a_hundred_callers_at_once_cost_a_cold_upstream_one_request(

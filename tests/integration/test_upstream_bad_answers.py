@@ -147,19 +147,19 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 
 
 @pytest.mark.parametrize(
-    "answer",
+    ("answer", "kind"),
     [
-        pytest.param(b"", id="nothing"),
-        pytest.param(b"HTTP/1.1 200 OK\r\nContent-", id="half a head"),
-        pytest.param(b"SSH-2.0-OpenSSH\r\n\r\n", id="not HTTP"),
-        pytest.param(HEAD + b"Content-Length: 500\r\n\r\n" + GOOD, id="half a body"),
-        pytest.param(HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\n{'do", id="half a chunk"),
-        pytest.param(HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{'do", id="a broken chunk"),
-        pytest.param(HEAD + b"Content-Length: many\r\n\r\n" + GOOD, id="a broken length"),
-        pytest.param(HEAD + b"X: " + b"x" * 100_000 + b"\r\n\r\n" + GOOD, id="an endless field"),
+        pytest.param(b"", "reset", id="nothing"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-", "reset", id="half a head"),
+        pytest.param(b"SSH-2.0-OpenSSH\r\n\r\n", "not_http", id="not HTTP"),
+        pytest.param(HEAD + b"Content-Length: 500\r\n\r\n" + GOOD, "cut_off", id="half a body"),
+        pytest.param(HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\n{'do", "cut_off", id="half a chunk"),
+        pytest.param(HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{'do", "not_http", id="a broken chunk"),
+        pytest.param(HEAD + b"Content-Length: many\r\n\r\n" + GOOD, "not_http", id="a broken length"),
+        pytest.param(HEAD + b"X: " + b"x" * 100_000 + b"\r\n\r\n" + GOOD, "not_http", id="an endless field"),
     ],
 )
-async def test_a_connection_that_breaks_off_is_a_failure(answer: bytes) -> None:
+async def test_a_connection_that_breaks_off_is_a_failure(answer: bytes, kind: str) -> None:
     async with (
         raw_upstream(answer) as (url, _),
         in_front_of(url, ManualClock(), interval_seconds=3600.0) as one,
@@ -167,7 +167,7 @@ async def test_a_connection_that_breaks_off_is_a_failure(answer: bytes) -> None:
         got = await one.get()
 
         assert got.status == 502
-        assert one.source.counters[PATH].failures == {"connection": 1}
+        assert one.source.counters[PATH].failures == {kind: 1}
 
 
 async def test_an_answer_without_a_length_is_read_to_its_end() -> None:
@@ -209,7 +209,7 @@ async def test_an_upstream_that_nobody_listens_at_is_a_failure() -> None:
         got = await one.get()
 
         assert got.status == 502
-        assert one.source.counters[PATH].failures == {"connection": 1}
+        assert one.source.counters[PATH].failures == {"refused": 1}
         assert one.source.health()[0].state == "down"
 
 

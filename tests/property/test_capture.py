@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.upstream.comparison import compare, extract
+from adapters.upstream.items import extract
 from gateway.changes import member_suffix
 from tests.support.capture import Shop, captured_shop
+from tests.support.comparing import compare
 from tests.support.legacy import legacy_route, listed, order
 
 TABLE = "create table orders (id int primary key deferrable, order_stage text, total int, card_token text)"

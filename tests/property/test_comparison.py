@@ -6,7 +6,10 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.upstream.comparison import BadAnswer, compare, extract, same
+from adapters.upstream.comparison import same
+from adapters.upstream.failures import BadAnswer
+from adapters.upstream.items import Items, extract
+from tests.support.comparing import compare
 from tests.support.legacy import legacy_route, listed, order
 
 NOW_MS = 1_732_098_600_123
@@ -24,7 +27,7 @@ MEMBERS = st.dictionaries(
 ANSWERS = st.dictionaries(st.sampled_from("ABCDEFGH"), MEMBERS, max_size=8)
 
 
-def items(answer: dict[str, Any]) -> dict[str, bytes]:
+def items(answer: dict[str, Any]) -> Items:
     return extract(listed(*(order(key, **members) for key, members in answer.items())), legacy_route())
 
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from adapters.memory import MemoryLog
-from adapters.upstream.comparison import extract
 from adapters.upstream.counters import RouteCounters
 from adapters.upstream.fetch import Fetched
+from adapters.upstream.items import extract
 from adapters.upstream.shared_snapshot import SharedSnapshot
 from adapters.upstream.shared_tracker import SharedTracker
 from adapters.upstream.tracker import Tracker
@@ -22,6 +22,7 @@ from gateway.errors import LogError, UpstreamError
 from gateway.events import ORIGIN, Event
 from gateway.leases import TTL_SECONDS, Leases
 from gateway.log import Appended
+from gateway.slices import Slices
 from tests.support.clock import ManualClock
 from tests.support.legacy import legacy_route, listed, order
 from tests.support.shared_store import Failure, MemorySharedStore
@@ -67,7 +68,7 @@ ITEMS = st.dictionaries(
     st.sampled_from(["open", "billed", "paid"]),
     max_size=4,
 )
-POLLS = st.builds(Poll, st.integers(0, NODES - 1), st.booleans(), st.none() | st.none() | st.integers(0, 12))
+POLLS = st.builds(Poll, st.integers(0, NODES - 1), st.booleans(), st.none() | st.none() | st.integers(0, 40))
 STEPS = st.lists(
     st.builds(
         Step,
@@ -95,7 +96,10 @@ class World:
 
     def _node(self) -> SharedTracker:
         leases = Leases(self.store, f"node-{next(self._names)}", self.clock)
-        make = partial(Tracker, ROUTE, self.log, self._ask, self.clock, {}, RouteCounters())
+        slices = Slices(self.clock)
+        make = partial(
+            Tracker, ROUTE, self.log, self._ask, self.clock, {}, RouteCounters(), slices, batch_events=2
+        )
         return SharedTracker(ROUTE, make, self.log, leases, self.clock, lambda seconds: asyncio.sleep(0))
 
     async def _ask(self, validators: Mapping[str, str]) -> Fetched | None:

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from adapters.memory import MemoryLog
-from adapters.upstream.comparison import extract
 from adapters.upstream.counters import RouteCounters
 from adapters.upstream.fetch import Fetched
+from adapters.upstream.items import extract
 from adapters.upstream.tracker import Tracker
 from gateway.errors import UpstreamError
 from gateway.events import Cursor, Event
+from gateway.slices import Slices
 from tests.support.clock import ManualClock
 from tests.support.legacy import legacy_route, listed, order
 
@@ -85,7 +86,7 @@ async def follow(steps: list[Step]) -> tuple[list[Seen], MemoryLog, Tracker, lis
             raise UpstreamError("The upstream is down.") from ClientError()
         return Fetched(CIMultiDictProxy(CIMultiDict()), step.said, coded=False)
 
-    tracker = Tracker(ROUTE, log, ask, clock, {}, RouteCounters())
+    tracker = Tracker(ROUTE, log, ask, clock, {}, RouteCounters(), Slices(clock))
     seen = []
     for step in steps:
         await publish(step.before)

@@ -5,23 +5,18 @@ from typing import Any
 import orjson
 import pytest
 
-from adapters.upstream.comparison import (
-    BadAnswer,
-    Comparison,
-    compare,
-    derived_members,
-    extract,
-    same,
-    too_many_missing,
-)
+from adapters.upstream.comparison import derived_members, same, too_many_missing
+from adapters.upstream.failures import BadAnswer
+from adapters.upstream.items import extract
 from gateway.changes import member_suffix
+from tests.support.comparing import Compared, compare, matched
 from tests.support.legacy import legacy_route, listed, order
 
 NOW_MS = 1_732_098_600_123
 NOW = "2024-11-20T10:30:00.123Z"
 
 
-def changes(old: list[Any], new: list[Any], **settings: Any) -> Comparison:
+def changes(old: list[Any], new: list[Any], **settings: Any) -> Compared:
     one = legacy_route(**settings)
     return compare(extract(listed(*old), one), extract(listed(*new), one), one, NOW_MS)
 
@@ -325,7 +320,7 @@ def test_an_item_that_only_just_can_be_written_alone_is_still_told_of() -> None:
     deep = b'{"docs":[{"orderID":"A","x":' + b"[" * 253 + b"]" * 253 + b"}]}"
     items = extract(deep, one)
 
-    comparison = compare({}, items, one, NOW_MS)
+    comparison = compare(extract(listed(), one), items, one, NOW_MS)
 
     assert comparison.events[0].metadata == {"omitted": ["data"]}
 
@@ -345,6 +340,7 @@ def test_more_than_the_ratio_of_at_least_ten_items_is_too_many(
     before: int, missing: int, ratio: float, held: bool
 ) -> None:
     old = [order(number) for number in range(before)]
-    comparison = changes(old, old[missing:])
+    one = legacy_route(max_delete_ratio=ratio)
+    comparison = matched(extract(listed(*old), one), extract(listed(*old[missing:]), one), one, NOW_MS)
 
-    assert too_many_missing(comparison, before, legacy_route(max_delete_ratio=ratio)) is held
+    assert too_many_missing(comparison, one) is held

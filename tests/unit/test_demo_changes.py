@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from adapters.upstream import LegacyRoute
-from adapters.upstream.comparison import compare
+from adapters.upstream.items import extract
 from gateway.config import load_settings
 from gateway.demo import simulator
 from gateway.demo.changes import Change, correction_of, events_of, stale_events_of
@@ -17,6 +17,7 @@ from gateway.demo.orders import Order
 from gateway.demo.store import OrderStore
 from gateway.events import event_json, parse_events
 from tests.support.clock import ManualClock
+from tests.support.comparing import compare
 
 BILLED = Order("ORDER-001", "Ada Berg", 12.5, "2026-11-20T10:30:00.000Z", "billed", "pending", "active")
 PAID = replace(
@@ -50,8 +51,9 @@ def route():
     return LegacyRoute(**polled, max_event_bytes=65536)
 
 
-def items(order):
-    return {} if order is None else {order.order_id: orjson.dumps(order.to_json())}
+def items(order, route):
+    listed = [] if order is None else [order.to_json()]
+    return extract(orjson.dumps({"docs": listed}), route)
 
 
 def told(event):
@@ -61,7 +63,7 @@ def told(event):
 
 def test_the_events_are_those_that_the_gateway_makes_of_polling(recorded, route):
     for change in recorded:
-        found = compare(items(change.before), items(change.after), route, 0).events
+        found = compare(items(change.before, route), items(change.after, route), route, 0).events
         polled = [told(orjson.loads(event_json(event, "", {}))) for event in found]
         # Polling sees the time of the change as a change of its own; the application does not tell of it.
         expected = [event for event in polled if event[0] != "order_updated"]

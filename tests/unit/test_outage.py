@@ -107,3 +107,13 @@ def test_its_owner_ends_it_for_all(outage: Outage) -> None:
     outage.over()
 
     assert not outage.lasts
+
+
+def test_who_no_longer_tries_does_not_keep_it_from_being_over(outage: Outage) -> None:
+    outage.failed(by="poller", error="refused")
+    outage.failed(by="leases", error="refused")
+    outage.forget("poller")
+    assert outage.lasts
+    outage.over(by="leases")
+
+    assert not outage.lasts

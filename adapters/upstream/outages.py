@@ -1,0 +1,92 @@
+"""What log lines say of upstreams that fail, and how seldom (gateway/outage.py).
+
+A server that is out of reach is one outage, however many routes lead there. An answer that can't be used is
+the route's own.
+"""
+
+import logging
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from yarl import URL
+
+from adapters.upstream.failures import BadAnswer, is_out_of_reach, kind_of
+from adapters.upstream.route import LegacyRoute
+from gateway.errors import TidegateError
+from gateway.outage import Outage
+
+_log = logging.getLogger(__name__)
+
+CALM_SECONDS = 10.0
+"""How long no forwarded request may have failed before one that succeeds is the end of their outage.
+
+Many are under way at a time, and an upstream that serves some of them and fails others would otherwise give
+two lines for each.
+"""
+_FORWARDED = "forwarded"
+
+
+class Server:
+    """What is known of reaching the server at one address, whichever routes lead there."""
+
+    def __init__(self, address: str, now: Callable[[], float]) -> None:
+        self.outage = Outage(_log, "upstream", now=now, address=address)
+        self._now = now
+        self._forward_failed_at = -math.inf
+
+    def forward_failed(self, route: LegacyRoute, error: TidegateError) -> None:
+        """A request that went through got no answer, or none to its end."""
+        self._forward_failed_at = self._now()
+        self.outage.failed(by=_FORWARDED, **_fields(route), **_what(error))
+
+    def forwarded(self) -> None:
+        """A request that went through was answered, whatever the answer is."""
+        if self.outage.lasts and self._now() - self._forward_failed_at >= CALM_SECONDS:
+            self.outage.over(by=_FORWARDED)
+
+
+class RouteOutages:
+    """The outages of one polled route: its server's, shared with others, and its own answers'."""
+
+    def __init__(self, route: LegacyRoute, server: Server, now: Callable[[], float]) -> None:
+        self._route = route
+        self._server = server.outage
+        self._answers = Outage(_log, "upstream", now=now, address=address_of(route.url), **_fields(route))
+
+    def failed(self, error: TidegateError) -> None:
+        """The upstream gave nothing to use."""
+        if is_out_of_reach(error):
+            self._server.failed(by=self._route.path, **_fields(self._route), **_what(error))
+            return
+        if isinstance(error, BadAnswer):
+            self._server.over(by=self._route.path)
+        self._answers.failed(**_what(error))
+
+    def over(self) -> None:
+        """The upstream gave an answer that can be used."""
+        self._server.over(by=self._route.path)
+        self._answers.over()
+
+    def rest(self) -> None:
+        """Nobody asks for now: whether the server is back is for the others to say."""
+        self._server.forget(self._route.path)
+
+
+def servers_of(routes: Sequence[LegacyRoute], now: Callable[[], float]) -> dict[str, Server]:
+    """The servers of all routes, by address; `now` gives monotonic seconds."""
+    return {address: Server(address, now) for address in {address_of(route.url) for route in routes}}
+
+
+def address_of(url: URL) -> str:
+    """Scheme, host and port of an upstream: what a log line may say of its URL."""
+    return f"{url.scheme}://{url.host_subcomponent}:{url.port}"
+
+
+def _fields(route: LegacyRoute) -> dict[str, Any]:
+    return {"component": route.component, "path": route.path}
+
+
+def _what(error: TidegateError) -> dict[str, Any]:
+    cause = None if error.__cause__ is None else type(error.__cause__).__name__
+    return {"kind": kind_of(error), "detail": error.detail, "cause": cause}

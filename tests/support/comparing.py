@@ -1,0 +1,35 @@
+"""Two answers compared in one go."""
+
+from typing import NamedTuple
+
+from adapters.upstream.comparison import Comparison
+from adapters.upstream.items import Items
+from adapters.upstream.route import LegacyRoute
+from gateway.events import Event
+
+
+class Compared(NamedTuple):
+    """The events in their order, the keys of the items that are gone, and of those whose events were cut."""
+
+    events: tuple[Event, ...]
+    missing: frozenset[str]
+    oversized: tuple[str, ...]
+
+
+def matched(old: Items, new: Items, route: LegacyRoute, now_ms: int) -> Comparison:
+    """A comparison that knows what leads from `old` to `new`."""
+    comparison = Comparison(old, new, route, now_ms)
+    for _ in comparison.matching():
+        pass
+    return comparison
+
+
+def compare(old: Items, new: Items, route: LegacyRoute, now_ms: int) -> Compared:
+    """All that leads from `old` to `new`."""
+    comparison = matched(old, new, route, now_ms)
+    steps = list(comparison.told())
+    return Compared(
+        events=tuple(one.event for told in steps for one in told),
+        missing=frozenset(key for key, kept in zip(old, comparison.kept, strict=True) if not kept),
+        oversized=tuple(str(told[0].event.entity_id) for told in steps if any(one.is_cut for one in told)),
+    )
