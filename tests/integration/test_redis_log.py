@@ -1,6 +1,7 @@
 """The Redis log when Redis, the network or somebody else does what it should not."""
 
 import asyncio
+import logging
 import shutil
 import signal
 from collections.abc import AsyncIterator, Iterator
@@ -9,8 +10,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 
 from adapters.redis import RedisLog
-from gateway.errors import EpochChanged, LogError, TrimmedError
+from gateway.errors import EpochChanged, LogError, TrimmedError, UnknownPosition
 from gateway.events import Position, Record
+from gateway.log import ONCE_SECONDS
 from tests.support.command import Relay, relay
 from tests.support.events import an_event
 from tests.support.loop import let_others_run, until
@@ -293,6 +295,87 @@ async def test_a_full_server_takes_all_of_a_batch_or_nothing(server: RedisServer
     assert await log.read(start, 10) == []
     await publish(log, 3)
     assert numbers(await log.read(start, 10)) == [3]
+
+
+async def test_a_full_server_keeps_no_key_and_forgets_none(server: RedisServer, log: RedisLog) -> None:
+    first = await log.append_once([an_event("order:1")], "kept", b"digest")
+    with server.client() as client:
+        client.config_set("maxmemory", "1mb")
+        with pytest.raises(LogError, match="out of memory"):
+            await log.append_once([an_event("order:2")], "refused", b"digest")
+        again = await log.append_once([an_event("order:1")], "kept", b"digest")
+        assert (again.replayed, again.positions) == (True, first.positions)
+        client.config_set("maxmemory", "0")
+    assert not (await log.append_once([an_event("order:2")], "refused", b"digest")).replayed
+    assert numbers(await log.latest(10)) == [1, 2]
+
+
+async def test_a_key_is_remembered_for_at_least_as_long_as_the_port_says(
+    server: RedisServer, log: RedisLog
+) -> None:
+    await log.append_once([an_event()], "k", b"digest")
+    with server.client() as client:
+        (key,) = client.keys("tidegate:once:*")
+        assert client.pttl(key) > ONCE_SECONDS * 1000
+
+
+async def test_a_server_that_takes_nothing_is_told_of_once_and_at_its_end(
+    server: RedisServer, log: RedisLog, caplog: pytest.LogCaptureFixture
+) -> None:
+    with server.client() as client, caplog.at_level(logging.INFO):
+        client.config_set("maxmemory", "1mb")
+        for number in range(20):
+            with pytest.raises(LogError, match="out of memory"):
+                await publish(log, number)
+        client.config_set("maxmemory", "0")
+        await publish(log, 1)
+    lines = [record.message for record in caplog.records if record.name.startswith("adapters.redis")]
+    assert lines == ["redis_append_failed", "redis_append_recovered"]
+
+
+async def test_a_server_that_is_away_and_comes_back_gets_no_line_of_the_log(
+    server: RedisServer, log: RedisLog, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The follower and the relay tell of it, once."""
+    with caplog.at_level(logging.INFO):
+        reader = asyncio.create_task(follow(log, (await log.bounds()).head, 1))
+        server.kill()
+        append = asyncio.create_task(publish(log, 1))
+        await until(lambda: log.figures()[1].value > 0, "it is tried again")
+        server.start()
+        await append
+        await reader
+    assert [record.message for record in caplog.records if record.name.startswith("adapters.redis")] == []
+
+
+async def test_scripts_that_the_server_has_forgotten_are_given_to_it_again(
+    server: RedisServer, log: RedisLog
+) -> None:
+    with server.client() as client:
+        for number in range(3):
+            client.script_flush()
+            await publish(log, number)
+    assert numbers(await log.latest(10)) == [0, 1, 2]
+
+
+async def test_too_few_replicas_are_waited_for(server: RedisServer, log: RedisLog) -> None:
+    with server.client() as client:
+        client.config_set("min-replicas-to-write", "1")
+        append = asyncio.create_task(publish(log, 1))
+        await until(lambda: log.figures()[1].value > 0, "it is tried again")
+        client.config_set("min-replicas-to-write", "0")
+    await append
+    assert numbers(await log.latest(10)) == [1]
+
+
+async def test_a_position_that_the_log_never_held_is_unknown(log: RedisLog) -> None:
+    await publish(log, 0)
+    (last,) = await publish(log, 1)
+    beside = Position(last.major, last.minor - 1)
+    with pytest.raises(UnknownPosition):
+        await log.read(beside, 10)
+    with pytest.raises(UnknownPosition):
+        await anext(log.tail(beside))
 
 
 class TestOthersDelete:
