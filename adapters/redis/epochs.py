@@ -57,7 +57,7 @@ class Epochs:
 
     def learn(self, epoch: str, position: Position, number: int, payload: bytes | None) -> None:
         """Says that this node has seen an event of that epoch in the log."""
-        if epoch == self.name and (self.known is None or position > self.known.position):
+        if epoch == self.name and (self.known is None or position >= self.known.position):
             self.known = Mark(position, number, payload, self._clock.monotonic())
 
     async def look(self) -> State:
@@ -91,7 +91,8 @@ class Epochs:
     async def ask(self, epoch: str, *commands: Sequence[str | int]) -> tuple[State, list[Any]]:
         """The state and the answers to `commands`, all of one moment, of a log that still is what it was.
 
-        Raises EpochChanged where it is not, and Unreachable where the server is no master any more.
+        Raises EpochChanged where it is not, UnknownPosition where a relay brought another event to the place
+        of the newest one, and Unreachable where the server is no master any more.
         """
         known = self.known
         place = "0-0" if known is None else str(known.position)
@@ -110,6 +111,9 @@ class Epochs:
                 await self.renew(epoch, "lost")
             if self.name != epoch:
                 raise changed()
+        elif known is not None and stream.is_another(known, _first(raw_known)):
+            self.known = None
+            raise stream.unknown(known.position)
         return state, answers
 
     async def check(self, after: Position, epoch: str) -> int | None:

@@ -88,9 +88,12 @@ class Sender:
             answer = await self._ask(epoch, call, payloads, record)
             if answer[0] in (b"done", b"again"):
                 first = stream.to_position(answer[1])
-                last = Position(first.major, first.minor + len(payloads) - 1)
-                self._epochs.learn(epoch, last, int(answer[2]), payloads[-1])
-                return Cursor(epoch, first), answer[0] == b"done"
+                is_own = answer[0] == b"done"
+                # The same request may have been written with another time in it.
+                if is_own:
+                    last = Position(first.major, first.minor + len(payloads) - 1)
+                    self._epochs.learn(epoch, last, int(answer[2]), payloads[-1])
+                return Cursor(epoch, first), is_own
             if answer[0] == b"conflict":
                 raise conflict()
             if answer[0] == b"relayed":

@@ -171,6 +171,11 @@ def holds(state: State, known: Mark, found: Entry | None) -> bool:
     return known.position <= state.floor and known.number <= state.floor_number
 
 
+def is_another(known: Mark, found: Entry | None) -> bool:
+    """Whether another event stands at a known one's place, whatever its number."""
+    return found is not None and known.payload not in (None, found.payload)
+
+
 def is_inherited(state: State, replication: Mapping[str, Any]) -> bool:
     """Whether a server that was promoted, or was given a copy, still has the epoch of the one before it.
 
