@@ -14,6 +14,7 @@ from adapters.redis.stream import Entry, Mark, State
 from gateway.clock import Clock
 from gateway.errors import EpochChanged, LogError
 from gateway.events import Position
+from gateway.log import unknown
 from gateway.logs import log_event
 
 Why = Literal["inherited", "lost"]
@@ -113,7 +114,7 @@ class Epochs:
                 raise changed()
         elif known is not None and stream.is_another(known, _first(raw_known)):
             self.known = None
-            raise stream.unknown(known.position)
+            raise unknown(known.position)
         return state, answers
 
     async def check(self, after: Position, epoch: str) -> int | None:

@@ -15,7 +15,7 @@ from adapters.redis.writer import Writer
 from gateway.clock import Clock
 from gateway.errors import LogError
 from gateway.events import Event, Position, Record
-from gateway.log import Appended, Bounds, Figure
+from gateway.log import Appended, Bounds, Figure, trimmed, unknown
 from gateway.logs import log_event
 from gateway.outage import Outage
 from gateway.stored import to_payload
@@ -223,9 +223,9 @@ class RedisLog:
         )
         state = await self._epochs.same(raw_state, epoch)
         if state.floor > after:
-            raise stream.trimmed(after)
+            raise trimmed(after)
         if state.is_relayed and not own and state.floor < after:
-            raise stream.unknown(after)
+            raise unknown(after)
 
     async def _read(self, after: Position, limit: int, epoch: str) -> list[Entry]:
         raw_state, raw_own, raw = await self._connection.together(
@@ -241,7 +241,7 @@ class RedisLog:
         found = stream.hole(state, number, entries, limit)
         if found is not None:
             await self._mend(found, epoch)
-            raise stream.trimmed(after)
+            raise trimmed(after)
         return entries
 
     async def _mend(self, found: Hole, epoch: str) -> None:

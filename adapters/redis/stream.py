@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from gateway.errors import LogError, TrimmedError, UnknownPosition
+from gateway.errors import LogError
 from gateway.events import ORIGIN, Position, Record
+from gateway.log import trimmed, unknown
 from gateway.stored import from_payload
 
 _MINOR_MAX = 2**64 - 1
@@ -184,11 +185,3 @@ def is_inherited(state: State, replication: Mapping[str, Any]) -> bool:
     """
     is_heir = bool(str(replication.get("master_replid2", "")).strip("0"))
     return state.server is not None and state.server != replication.get("master_replid") and is_heir
-
-
-def trimmed(after: Position) -> TrimmedError:
-    return TrimmedError(f"Events right after {after} are no longer held.")
-
-
-def unknown(after: Position) -> UnknownPosition:
-    return UnknownPosition(f"The log never held an event at {after}.")

@@ -75,7 +75,7 @@ async def _sqlite(max_events: int) -> AsyncIterator[EventLog]:
         await log.close()
 
 
-EXACT = ("memory", "awkward", "sqlite")
+EXACT = ("memory", "awkward", "sqlite", "redis")
 """The logs that refuse a position that they never held."""
 
 LOGS: Mapping[str, LogFactory] = {
