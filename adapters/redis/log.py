@@ -34,11 +34,11 @@ _log = logging.getLogger(__name__)
 class RedisLog:
     """An EventLog in the Redis behind `connection`, which it starts and closes.
 
-    Any number of nodes share it. A position is a stream id: the server's time in milliseconds and a counter,
-    or, where a relay fills the log, the position in the relay's source. The epoch is a key beside the stream.
-    A new one begins where that key is gone, and where the log came back without its tail, which a node that
-    had read the tail finds out. The same epoch goes on through a restart that lost nothing, and where a
-    relay fills in again what was lost.
+    Any number of nodes share it. A position is a stream id: the server's time in milliseconds and a counter
+    that begins anywhere, or, where a relay fills the log, the position in the relay's source. The epoch is a
+    key beside the stream. A new one begins where that key is gone, where another server took the master's
+    place, and where the log lacks an event that a node had read. The same epoch goes on through a restart
+    that lost nothing, and where a relay fills in again what was lost.
 
     Nothing but trimming takes events away. Where somebody else deleted some, the floor rises over the hole
     as soon as a reader comes to it, and the reader is raised TrimmedError.

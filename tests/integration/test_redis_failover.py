@@ -218,6 +218,18 @@ async def test_a_master_that_starts_again_with_its_data_keeps_its_epoch() -> Non
             assert await names_held(one.log) == ["1", "1", "1"]
 
 
+async def test_a_server_that_loads_its_data_anew_keeps_its_epoch() -> None:
+    with redis_server("--enable-debug-command", "yes") as server:
+        async with opened(server.url, timeout_seconds=TIMEOUT_SECONDS) as log:
+            epoch = log.epoch
+            await log.append([an_event("order:1")])
+            with server.client() as client:
+                client.execute_command("DEBUG", "RELOAD")
+            await log.append([an_event("order:2")])
+            assert await names_held(log) == ["1", "2"]
+            assert log.epoch == epoch
+
+
 async def test_connections_to_the_server_before_are_closed_once_one_reaches_another() -> None:
     with replicated() as (old, new):
         async with AsyncExitStack() as stack:
