@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import shutil
 import signal
 from collections.abc import AsyncIterator, Iterator
@@ -117,6 +118,31 @@ async def test_an_append_to_a_server_without_its_data_begins_the_new_epoch(
         await anext(tail)
     with pytest.raises(TrimmedError):
         await log.read(old, 10)
+
+
+@pytest.mark.parametrize("lacking", [1, 40, 400])
+async def test_a_file_that_was_cut_off_holds_whole_batches_and_their_keys(
+    server: RedisServer, log: RedisLog, lacking: int
+) -> None:
+    epoch = log.epoch
+    for first in range(0, 6, 2):
+        events = [an_event(f"order:{first}"), an_event(f"order:{first + 1}")]
+        (_, last) = (await log.append_once(events, str(first), b"digest")).positions
+    reader = asyncio.create_task(first_error(log, last))
+    server.kill()
+    (file,) = (server.directory / "appendonlydir").glob("*.incr.aof")
+    os.truncate(file, file.stat().st_size - lacking)
+    server.start()
+
+    assert isinstance(await reader, EpochChanged)
+    assert log.epoch != epoch
+    held = numbers(await log.latest(10))
+    assert held == list(range(len(held)))
+    assert len(held) in (2, 4)
+    for first in range(0, 6, 2):
+        events = [an_event(f"order:{first}"), an_event(f"order:{first + 1}")]
+        assert (await log.append_once(events, str(first), b"digest")).replayed is (first in held)
+    assert numbers(await log.latest(10)) == list(range(6))
 
 
 @pytest.mark.parametrize("others_append_first", [False, True])
