@@ -12,7 +12,7 @@ from typing import Protocol
 
 from gateway.backoff import Backoff
 from gateway.clock import Clock
-from gateway.errors import EpochChanged, LogError, TargetMoved
+from gateway.errors import EpochChanged, LogError, TargetMoved, TrimmedError, UnknownPosition
 from gateway.events import ORIGIN, Cursor, Position, Record
 from gateway.log import EventLog
 from gateway.logs import log_event
@@ -43,6 +43,10 @@ class RelayTarget(Protocol):
 
     async def end(self) -> Cursor | None:
         """Its epoch and newest position; None where it was never begun, or has lost everything."""
+        ...
+
+    async def newest(self, limit: int) -> list[Record]:
+        """The newest records that it holds, at most `limit` of them, oldest first."""
         ...
 
     async def begin(self, found: Cursor | None, start: Cursor) -> None:
@@ -105,6 +109,7 @@ class Relay:
         self._backoff = Backoff(_FIRST_DELAY_SECONDS, _LONGEST_DELAY_SECONDS)
         self._whole_at = clock.monotonic()
         self._health = RelayHealth()
+        self._carried: Record | None = None
         self._outage = Outage(_log, "relay", level=logging.ERROR, now=clock.monotonic)
 
     def health(self) -> RelayHealth:
@@ -150,12 +155,32 @@ class Relay:
                     f"The target ends at {found.position} and its source at {bounds.head}: "
                     "was the source restored from a backup without starting a new epoch?"
                 )
-            if found.position >= bounds.floor:
+            if found.position >= bounds.floor and await self._continues(found):
                 return found
         start = Cursor(epoch, bounds.floor)
         log_event(_log, logging.WARNING, "relay_starts_over", target=found, start=start)
         await self._target.begin(found, start)
         return start
+
+    async def _continues(self, found: Cursor) -> bool:
+        """Whether the source holds what the target holds last: the same events, at the same positions."""
+        last = await self._target.newest(2)
+        after = last[0].position if len(last) == 2 else found.position
+        try:
+            records = await self._source.read(after, 1)
+        except UnknownPosition:
+            return False
+        except TrimmedError:
+            # Of the two only the second is left there: all that can be asked is whether it is one of them.
+            return await self._is_known(found.position)
+        return len(last) < 2 or records == last[1:]
+
+    async def _is_known(self, position: Position) -> bool:
+        try:
+            await self._source.read(position, 1)
+        except UnknownPosition:
+            return False
+        return True
 
     async def _follow(self, start: Cursor) -> None:
         """Carries over what comes after `start`, until something is not as it was thought to be."""
@@ -177,7 +202,8 @@ class Relay:
             for first in range(0, len(batch), _MAX_RECORDS):
                 records = batch[first : first + _MAX_RECORDS]
                 await self._target.append_at(records, Cursor(start.epoch, self._health.position))
-                self._health.position = records[-1].position
+                self._carried = records[-1]
+                self._health.position = self._carried.position
                 self._health.relayed += len(records)
                 self._backoff.reset()
 
@@ -188,10 +214,21 @@ class Relay:
             end = await self._target.end()
             if end is None or end.epoch != epoch or end.position < position:
                 raise TargetMoved(f"The target has lost what it had up to {position}.")
+            if await self._has_another():
+                raise TargetMoved(
+                    f"The target has another event than the one that was carried to {position}."
+                )
             await self._measure()
             await self._pause(self._lock_seconds / _CHECKS)
             if not await self._target.lead(self._lock_seconds):
                 raise TargetMoved("Another relay leads now.")
+
+    async def _has_another(self) -> bool:
+        """Whether the target ends where it was written to last, but with another event."""
+        carried, newest = self._carried, await self._target.newest(1)
+        if carried is None or not newest or newest[0].position != carried.position:
+            return False
+        return newest[0] != carried
 
     async def _measure(self) -> None:
         head = (await self._source.bounds()).head

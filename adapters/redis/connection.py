@@ -1,20 +1,24 @@
 """The connections to one Redis, shared by everything that this process keeps there."""
 
 import asyncio
+import hashlib
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from functools import cache
 from importlib import resources
 from typing import Any, cast
+from weakref import WeakKeyDictionary
 
-from redis.asyncio import Redis
+from redis.asyncio import Connection, Redis
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError, ReadOnlyError
 
 from adapters.redis.address import Address
-from adapters.redis.faults import translated
+from adapters.redis.faults import NoMaster, translated
 from gateway.errors import LogError
 from gateway.logs import log_event
 
@@ -30,25 +34,32 @@ class RedisConnection:
     Every method raises LogError, faults.Unreachable where the server may be there again in a moment; nothing
     is retried here. A server that says nothing for `timeout_seconds` counts as gone, so what blocks has to
     block for less. With Sentinel each new connection asks for the master anew.
+
+    All connections lead to one server: once a new one has reached another server than those before it, these
+    are closed, as soon as their command has been answered. So are all where the server is no master any more.
     """
 
     def __init__(self, address: Address, *, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
         self.address = address
         self.timeout_seconds = timeout_seconds
         self._sentinel = _sentinel(address, timeout_seconds) if address.master else None
-        options = _options(address, timeout_seconds)
+        options = _options(address, timeout_seconds) | {"redis_connect_func": self._greet}
         if self._sentinel is None or address.master is None:
             host, port = address.hosts[0]
             self._client: Redis = Redis(host=host, port=port, **options)
         else:
             self._client = self._sentinel.master_for(address.master, **options)
         self._is_closed = False
+        self._sessions: WeakKeyDictionary[Connection, bytes] = WeakKeyDictionary()
+        self._server = b""
+        self.servers = 0
+        """How many servers were reached so far: a process that was started again is another one."""
         self.cautions: Sequence[str] = ()
         """Where the server may lose events as it is set up, as `start` found it: a sentence each."""
 
     async def start(self) -> None:
         """Connects, and looks whether the server can hold a log. Raises LogError where it can't."""
-        with self._call():
+        async with self._call():
             info = await self._client.info()
         self.cautions = require_usable(info, str(self.address))
 
@@ -69,27 +80,61 @@ class RedisConnection:
 
     async def execute(self, *command: str | bytes | float) -> Any:
         """One command's answer."""
-        with self._call():
+        async with self._call():
             return await cast("Any", self._client).execute_command(*command)
 
     async def together(self, *commands: Sequence[str | bytes | float]) -> list[Any]:
         """The answers to several commands, between which nothing else happened."""
-        with self._call():
-            async with self._client.pipeline(transaction=True) as pipeline:
-                for command in commands:
-                    pipeline.execute_command(*command)
-                return await pipeline.execute()
+        async with self._call(), self._client.pipeline(transaction=True) as pipeline:
+            for command in commands:
+                pipeline.execute_command(*command)
+            return await pipeline.execute()
 
     async def script(
         self, name: str, keys: Sequence[str], arguments: Sequence[str | bytes | float] = ()
     ) -> Any:
         """What the script lua/`name`.lua returns."""
-        with self._call():
-            script = self._client.register_script(_script(name))
-            return await script(keys=list(keys), args=list(arguments))
+        text, digest = _script(name)
+        execute = cast("Any", self._client).execute_command
+        async with self._call():
+            try:
+                return await execute("EVALSHA", digest, len(keys), *keys, *arguments)
+            except NoScriptError:
+                # A server that was started, promoted or flushed of its scripts; this way it also keeps it.
+                return await execute("EVAL", text, len(keys), *keys, *arguments)
 
-    @contextmanager
-    def _call(self) -> Iterator[None]:
+    async def require_master(self, replication: Mapping[str, Any]) -> None:
+        """Raises Unreachable, and connects anew, where a server says (INFO) that it is no master."""
+        if replication.get("role", "master") != "master":
+            await self._leave_all_but(b"")
+            raise NoMaster(f"Redis at {self.address} was made a replica.")
+
+    async def _greet(self, connection: Connection) -> None:
+        """What is done on each new connection: it has to lead to a master, and the others to the same one."""
+        self._sessions.pop(connection, None)
+        await connection.on_connect()
+        server = await _asked(connection, "server", b"run_id")
+        if await _asked(connection, "replication", b"role") not in (b"master", b""):
+            raise ReadOnlyError("it is a replica")
+        self._sessions[connection] = server
+        if server != self._server:
+            self._server = server
+            self.servers += 1
+            await self._leave_all_but(server)
+
+    async def _leave_all_but(self, server: bytes) -> None:
+        idle = set(cast("Any", self._client.connection_pool)._get_free_connections())
+        for connection, reached in list(self._sessions.items()):
+            if reached == server:
+                continue
+            if connection in idle:
+                await connection.disconnect(nowait=True)
+            else:
+                # redis-py does not bear that a connection is taken away from somebody who is using it.
+                cast("Any", connection).mark_for_reconnect()
+
+    @asynccontextmanager
+    async def _call(self) -> AsyncIterator[None]:
         # redis-py would connect anew.
         if self._is_closed:
             raise LogError("The log is closed: the gateway is stopping. Publish to another node, or again.")
@@ -98,6 +143,9 @@ class RedisConnection:
         try:
             with translated(str(self.address)):
                 yield
+        except NoMaster:
+            await self._leave_all_but(b"")
+            raise
         finally:
             # redis-py loses a cancellation now and then, as that of a task which is about to connect: whoever
             # waits for the task's end would wait for ever.
@@ -105,10 +153,19 @@ class RedisConnection:
                 raise asyncio.CancelledError
 
 
+async def _asked(connection: Connection, section: str, name: bytes) -> bytes:
+    """A member of what the server says of itself (INFO); empty where it does not say it."""
+    await connection.send_command("INFO", section)
+    found = re.search(rb"^%b:(\S*)" % name, await connection.read_response(), re.MULTILINE)
+    return found[1] if found else b""
+
+
 @cache
-def _script(name: str) -> bytes:
+def _script(name: str) -> tuple[bytes, str]:
+    """A script, and the name that Redis has for it."""
     directory = resources.files(__package__) / "lua"
-    return b"".join((directory / f"{part}.lua").read_bytes() for part in ("prelude", name))
+    text = b"".join((directory / f"{part}.lua").read_bytes() for part in ("prelude", name))
+    return text, hashlib.sha1(text, usedforsecurity=False).hexdigest()
 
 
 def _options(address: Address, timeout_seconds: float) -> dict[str, Any]:
@@ -161,10 +218,11 @@ def require_usable(info: Mapping[str, Any], where: str) -> list[str]:
     cautions = []
     policy = info.get("maxmemory_policy", "noeviction")
     if policy != "noeviction":
-        # Without a limit nothing is evicted yet; keys without a time to live go under allkeys only.
-        if info.get("maxmemory") and str(policy).startswith("allkeys"):
+        # Without a limit nothing is evicted yet. Under volatile only what has a time to live goes.
+        if info.get("maxmemory"):
+            what = "anything" if str(policy).startswith("allkeys") else "idempotency keys"
             raise LogError(
-                f"Redis at {where} deletes anything when its memory is full (maxmemory-policy {policy}): "
+                f"Redis at {where} deletes {what} when its memory is full (maxmemory-policy {policy}): "
                 "set maxmemory-policy to noeviction."
             )
         log_event(_log, logging.WARNING, "redis_may_evict", server=where, policy=policy)

@@ -1,6 +1,7 @@
 """redis-py's errors as the log's: one sentence each, with the cause chained, never with a password."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from redis import exceptions
@@ -10,6 +11,10 @@ from gateway.errors import LogError
 
 class Unreachable(LogError):
     """Redis did not answer, or can't at the moment: what was asked may or may not have been done."""
+
+
+class NoMaster(Unreachable):
+    """The server is no master, or not any more: nothing was done."""
 
 
 @contextmanager
@@ -23,26 +28,51 @@ def translated(where: str) -> Iterator[None]:
         raise failure from error
 
 
+_CODES: Mapping[str, tuple[type[LogError], str]] = {
+    "NOAUTH": (LogError, "refuses the user or the password of its URL."),
+    "WRONGPASS": (LogError, "refuses the user or the password of its URL."),
+    "NOPERM": (LogError, "lets its URL's user do too little: {error}."),
+    "OOM": (LogError, "is out of memory: raise its maxmemory, or keep fewer events."),
+    "MISCONF": (LogError, "takes no writes because it can't save to its disk."),
+    "NOREPLICAS": (Unreachable, "takes no writes: too few replicas follow it (min-replicas-to-write)."),
+    "READONLY": (NoMaster, "is a read-only replica: name the master, or its Sentinels."),
+    "UNBLOCKED": (NoMaster, "was made a replica."),
+    "MASTERDOWN": (NoMaster, "is a replica that has lost its master."),
+    "LOADING": (Unreachable, "is still loading its data."),
+    "BUSY": (Unreachable, "is busy with a script of somebody."),
+}
+_CODE = re.compile(rf"(?:^|[\s-])({'|'.join(_CODES)})\b")
+"""The code that begins an error. One that a script was given stands in the middle of a text (Redis 6.2)."""
+
+_CODE_OF: Mapping[type[Exception], str] = {
+    exceptions.AuthenticationError: "WRONGPASS",
+    exceptions.AuthenticationWrongNumberOfArgsError: "WRONGPASS",
+    exceptions.NoPermissionError: "NOPERM",
+    exceptions.OutOfMemoryError: "OOM",
+    exceptions.ReadOnlyError: "READONLY",
+    exceptions.BusyLoadingError: "LOADING",
+    exceptions.MasterDownError: "MASTERDOWN",
+}
+"""The codes that redis-py takes away from the text."""
+
+
 def _translate(error: Exception, where: str) -> LogError:
-    if isinstance(error, exceptions.AuthenticationError | exceptions.AuthenticationWrongNumberOfArgsError):
-        return LogError(f"Redis at {where} refuses the user or the password of its URL.")
-    if isinstance(error, exceptions.NoPermissionError):
-        return LogError(f"Redis at {where} lets its URL's user do too little: {error}.")
-    if isinstance(error, exceptions.OutOfMemoryError):
-        return LogError(f"Redis at {where} is out of memory: raise its maxmemory, or keep fewer events.")
-    if isinstance(error, exceptions.ReadOnlyError):
-        return Unreachable(f"Redis at {where} is a read-only replica: name the master, or its Sentinels.")
-    if isinstance(error, exceptions.BusyLoadingError):
-        return Unreachable(f"Redis at {where} is still loading its data.")
+    code = _code(error)
+    if code is not None:
+        kind, text = _CODES[code]
+        return kind(f"Redis at {where} {text.format(error=error)}")
     if isinstance(error, exceptions.ResponseError):
-        if "NOAUTH" in str(error) or "WRONGPASS" in str(error):
-            return LogError(f"Redis at {where} refuses the user or the password of its URL.")
-        if "MISCONF" in str(error):
-            return LogError(f"Redis at {where} takes no writes because it can't save to its disk.")
         return LogError(f"Redis at {where} refused a command: {error}.")
     if isinstance(error, exceptions.TimeoutError | TimeoutError):
         return Unreachable(f"Redis at {where} does not answer in time.")
     return Unreachable(f"Redis at {where} can't be reached: {_reason(error)}.")
+
+
+def _code(error: Exception) -> str | None:
+    if (code := _CODE_OF.get(type(error))) is not None:
+        return code
+    found = _CODE.search(str(error)) if isinstance(error, exceptions.ResponseError) else None
+    return found[1] if found else None
 
 
 def _reason(error: Exception) -> str:

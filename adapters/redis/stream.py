@@ -5,18 +5,22 @@ carries its number in the epoch, and numbers have no gaps: so a reader sees that
 deleted it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import orjson
 
-from gateway.errors import LogError, TrimmedError
+from gateway.errors import LogError
 from gateway.events import ORIGIN, Position, Record
+from gateway.log import trimmed, unknown
 from gateway.stored import from_payload
 
 _MINOR_MAX = 2**64 - 1
 
-STATE_FIELDS = ("epoch", "last", "number", "floor", "floor_number", "relayed")
+STATE_FIELDS = (
+    *("epoch", "last", "number", "floor", "floor_number", "relayed"),
+    *("server", "origin", "began_ms"),
+)
 
 
 def stream_key(prefix: str, epoch: str) -> str:
@@ -27,7 +31,10 @@ def stream_key(prefix: str, epoch: str) -> str:
 class State(NamedTuple):
     """The hash: the epoch, the position and number of the newest event and of the floor.
 
-    `is_relayed` says that a relay fills the log, and nobody else may.
+    `is_relayed` says that a relay fills the log, and nobody else may. `server` is the replication id of the
+    server that appended last, None where a version that did not note it did. `origin` is the epoch in which
+    the log was begun: epochs that only name the same events anew have it too. `began_ms`: when the epoch
+    began, by the server's clock in milliseconds; 0 where that was not noted.
     """
 
     epoch: str
@@ -36,13 +43,21 @@ class State(NamedTuple):
     floor: Position
     floor_number: int
     is_relayed: bool
+    server: str | None = None
+    origin: str = ""
+    began_ms: int = 0
 
 
 class Mark(NamedTuple):
-    """One event that is known to have been in the log."""
+    """One event that is known to have been in the log.
+
+    `payload` is None where only its place is known. `seen_at`: when it was known, in monotonic seconds.
+    """
 
     position: Position
     number: int
+    payload: bytes | None
+    seen_at: float
 
 
 class Entry(NamedTuple):
@@ -51,10 +66,6 @@ class Entry(NamedTuple):
     position: Position
     number: int
     payload: bytes
-
-    @property
-    def mark(self) -> Mark:
-        return Mark(self.position, self.number)
 
 
 class Hole(NamedTuple):
@@ -85,7 +96,7 @@ def to_position(text: bytes) -> Position:
 
 def to_state(fields: Sequence[bytes | None]) -> State | None:
     """The state out of STATE_FIELDS' values; None where there is no log."""
-    epoch, last, number, floor, floor_number, relayed = fields
+    epoch, last, number, floor, floor_number, relayed, server, origin, began_ms = fields
     if epoch is None or last is None or number is None or floor is None or floor_number is None:
         return None
     return State(
@@ -95,6 +106,9 @@ def to_state(fields: Sequence[bytes | None]) -> State | None:
         to_position(floor),
         int(floor_number),
         relayed is not None,
+        None if server is None else server.decode(),
+        (origin or epoch).decode(),
+        int(began_ms or 0),
     )
 
 
@@ -124,15 +138,17 @@ def number_at(state: State, after: Position, own: Entry | None) -> int | None:
     """The number of the event at `after`, where `own` is the entry found there; None for one ahead.
 
     Only the floor and an event that is still held can be gone on from: that a later entry is there does not
-    say that none is missing before it. Raises TrimmedError for any other position.
+    say that none is missing before it. Raises TrimmedError below the floor, UnknownPosition elsewhere.
     """
-    if own is not None and after >= state.floor:
+    if after < state.floor:
+        raise trimmed(after)
+    if own is not None:
         return own.number
     if after == state.floor:
         return state.floor_number
     if after > state.last:
         return None
-    raise trimmed(after)
+    raise unknown(after)
 
 
 def hole(state: State, number: int, entries: Sequence[Entry], limit: int) -> Hole | None:
@@ -146,20 +162,26 @@ def hole(state: State, number: int, entries: Sequence[Entry], limit: int) -> Hol
     return None
 
 
-def is_lost(state: State, known: Mark, found: Entry | None) -> bool:
-    """Whether the log no longer is the one that `known` was in: it came back without its tail.
+def holds(state: State, known: Mark, found: Entry | None) -> bool:
+    """Whether the log has the event that `known` is, or has let go of it since; `found` is what stands there.
 
-    `found` is the first entry at or after the known position. An entry that was only trimmed or deleted
-    leaves its number unused; one that was lost has its number given to another.
+    That it goes on beyond that place says nothing: another server may have appended more than was lost.
     """
-    if state.last < known.position or state.number < known.number:
-        return True
-    if found is None:
-        return False
-    if found.position == known.position:
-        return found.number != known.number
-    return found.number <= known.number
+    if found is not None:
+        return found.number == known.number and known.payload in (None, found.payload)
+    return known.position <= state.floor and known.number <= state.floor_number
 
 
-def trimmed(after: Position) -> TrimmedError:
-    return TrimmedError(f"Events right after {after} are no longer held.")
+def is_another(known: Mark, found: Entry | None) -> bool:
+    """Whether another event stands at a known one's place, whatever its number."""
+    return found is not None and known.payload not in (None, found.payload)
+
+
+def is_inherited(state: State, replication: Mapping[str, Any]) -> bool:
+    """Whether a server that was promoted, or was given a copy, still has the epoch of the one before it.
+
+    `replication` is what the server says of it (INFO). Such a server may lack events that were acknowledged,
+    and the one before may go on appending.
+    """
+    is_heir = bool(str(replication.get("master_replid2", "")).strip("0"))
+    return state.server is not None and state.server != replication.get("master_replid") and is_heir

@@ -46,6 +46,12 @@ class RedisTarget:
         self._epoch = state.epoch
         return Cursor(state.epoch, state.last)
 
+    async def newest(self, limit: int) -> list[Record]:
+        raw = await self._connection.execute(
+            *("XREVRANGE", self._stream(self._epoch), "+", "-", "COUNT", limit)
+        )
+        return [stream.to_record(entry) for entry in reversed(stream.to_entries(raw))]
+
     async def begin(self, found: Cursor | None, start: Cursor) -> None:
         expected = ("", "") if found is None else (found.epoch, str(found.position))
         answer = await self._connection.script(

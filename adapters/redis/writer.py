@@ -6,18 +6,19 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 from gateway.errors import LogError
-from gateway.events import Position
+from gateway.events import Cursor, Position
+from gateway.log import Appended
 
 MAX_GROUP_EVENTS = 1000
 MAX_GROUP_BYTES = 1 << 20
 
-Send = Callable[[int, Sequence[bytes]], Awaitable[Position]]
-"""Appends these payloads as the call of that number, all or none; gives the first one's position."""
+Send = Callable[[int, Sequence[bytes]], Awaitable[Cursor]]
+"""Appends these payloads as the call of that number, all or none; gives where the first one stands."""
 
 
 class _Waiting(NamedTuple):
     payloads: Sequence[bytes]
-    done: asyncio.Future[list[Position]]
+    done: asyncio.Future[Appended]
 
 
 class Writer:
@@ -30,7 +31,7 @@ class Writer:
         self._calls = 0
         self._is_closed = False
 
-    async def append(self, payloads: Sequence[bytes]) -> list[Position]:
+    async def append(self, payloads: Sequence[bytes]) -> Appended:
         """Appends all of `payloads` or none. Raises LogError."""
         if self._is_closed:
             raise _closed()
@@ -77,15 +78,21 @@ class Writer:
         except LogError as failure:
             error = failure
         else:
-            minor = first.minor
+            place = first
             for waiting in group:
+                count = len(waiting.payloads)
                 if not waiting.done.done():
-                    count = len(waiting.payloads)
-                    waiting.done.set_result([Position(first.major, minor + index) for index in range(count)])
-                minor += len(waiting.payloads)
+                    waiting.done.set_result(appended(place, count))
+                place = Cursor(place.epoch, Position(place.position.major, place.position.minor + count))
         finally:
             for waiting in group:
                 _fail(waiting, error)
+
+
+def appended(first: Cursor, count: int, *, replayed: bool = False) -> Appended:
+    """So many events that stand one after the other."""
+    major, minor = first.position
+    return Appended(first.epoch, [Position(major, minor + index) for index in range(count)], replayed)
 
 
 def _fail(waiting: _Waiting, error: LogError) -> None:

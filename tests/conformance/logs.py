@@ -75,9 +75,6 @@ async def _sqlite(max_events: int) -> AsyncIterator[EventLog]:
         await log.close()
 
 
-EXACT = ("memory", "awkward", "sqlite", "postgres", "postgres-without-notify")
-"""The logs that refuse a position that they never held."""
-
 LOGS: Mapping[str, LogFactory] = {
     "memory": _memory,
     "awkward": _awkward,

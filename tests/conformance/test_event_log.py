@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from itertools import pairwise
 
 import pytest
@@ -11,7 +11,7 @@ import pytest
 from gateway.errors import IdempotencyConflict, LogError, TrimmedError, UnknownPosition
 from gateway.events import Event, Position, Record
 from gateway.log import Appended, EventLog
-from tests.conformance.logs import EXACT, LOGS, LogFactory
+from tests.conformance.logs import LOGS, LogFactory
 from tests.support.events import an_event
 from tests.support.loop import let_others_run
 
@@ -33,12 +33,7 @@ EVENTS = [
 
 @pytest.fixture(params=LOGS.values(), ids=LOGS.keys())
 async def make_log(request: pytest.FixtureRequest) -> AsyncIterator[MakeLog]:
-    async with maker_of(request.param) as make:
-        yield make
-
-
-@asynccontextmanager
-async def maker_of(factory: LogFactory) -> AsyncIterator[MakeLog]:
+    factory: LogFactory = request.param
     async with AsyncExitStack() as stack:
 
         async def make(max_events: int) -> EventLog:
@@ -150,17 +145,6 @@ async def test_a_read_gives_at_most_the_limit_and_goes_on_from_its_last(log: Eve
     assert await log.read(positions[-1], 100) == []
 
 
-@pytest.fixture(params=EXACT)
-async def make_exact_log(request: pytest.FixtureRequest) -> AsyncIterator[MakeLog]:
-    async with maker_of(LOGS[request.param]) as make:
-        yield make
-
-
-@pytest.fixture
-async def exact_log(make_exact_log: MakeLog) -> EventLog:
-    return await make_exact_log(10_000)
-
-
 def never_held(positions: Sequence[Position]) -> list[Position]:
     """Positions beside those that were given, all below the last of them."""
     beside = {
@@ -179,22 +163,22 @@ async def given_apart(log: EventLog) -> list[Position]:
     return [position for batch in batches for position in (await log.append(batch)).positions]
 
 
-async def test_a_position_that_was_never_held_is_unknown_to_a_read_and_a_tail(exact_log: EventLog) -> None:
-    floor = (await exact_log.bounds()).floor
-    positions = await given_apart(exact_log)
+async def test_a_position_that_was_never_held_is_unknown_to_a_read_and_a_tail(log: EventLog) -> None:
+    floor = (await log.bounds()).floor
+    positions = await given_apart(log)
     places = [place for place in never_held(positions) if place > floor]
     assert places
     for place in places:
         with pytest.raises(UnknownPosition):
-            await exact_log.read(place, 10)
+            await log.read(place, 10)
         with pytest.raises(UnknownPosition):
-            await first_of_tail(exact_log, place)
+            await first_of_tail(log, place)
 
 
 async def test_a_position_below_the_floor_is_trimmed_whether_it_was_held_or_not(
-    make_exact_log: MakeLog,
+    make_log: MakeLog,
 ) -> None:
-    log = await make_exact_log(5)
+    log = await make_log(5)
     await trim(log)
     floor = (await log.bounds()).floor
     for place in (place for place in never_held([floor]) if place < floor):
@@ -205,9 +189,9 @@ async def test_a_position_below_the_floor_is_trimmed_whether_it_was_held_or_not(
 
 
 async def test_the_floor_and_every_position_that_is_held_can_be_gone_on_from(
-    make_exact_log: MakeLog,
+    make_log: MakeLog,
 ) -> None:
-    log = await make_exact_log(5)
+    log = await make_log(5)
     await trim(log)
     floor = (await log.bounds()).floor
     positions = [floor, *(record.position for record in await held(log))]

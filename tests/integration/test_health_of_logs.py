@@ -1,8 +1,11 @@
 """What an operator sees of a durable log on `/metrics` and `/readyz`, on real servers."""
 
+import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from adapters.postgres.log import PostgresLog, Timing
 from tests.support.api import Client, event, eventually
@@ -95,15 +98,38 @@ async def test_a_redis_that_is_gone_makes_the_gateway_unready_with_the_reason(st
     with redis_server("--appendonly", "yes") as server:
         client = Client(start_gateway(make_settings(log={"url": server.url})).port)
         server.kill()
+        reason = f"The log is out of reach: Redis at 127.0.0.1:{server.port} can't be reached: "
 
         async def is_unready() -> bool:
-            return (await client.get("/readyz")).status == 503
+            answer = await client.get("/readyz")
+            return answer.status == 503 and answer.json["reasons"][0].startswith(reason)
 
-        await eventually(is_unready, "/readyz is 503")
-        (reason,) = (await client.get("/readyz")).json["reasons"]
-        assert reason.startswith(
-            f"The log is out of reach: Redis at 127.0.0.1:{server.port} can't be reached: "
-        )
+        await eventually(is_unready, "/readyz is 503, and says why")
+
+
+async def test_an_outage_of_redis_is_one_line_at_its_beginning_and_one_at_its_end(
+    start_gateway: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    with redis_server("--appendonly", "yes") as server:
+        client = Client(start_gateway(make_settings(log={"url": server.url})).port)
+        await client.publish(event(1))
+        caplog.clear()
+        with caplog.at_level(logging.INFO):
+            server.kill()
+
+            async def is_tried_again() -> bool:
+                return await client.metric("tidegate_task_retries_total", task="follower") > 2
+
+            await eventually(is_tried_again, "the log was looked for several times")
+            server.start()
+            await client.publish(event(2))
+
+            async def is_over() -> bool:
+                return "log_recovered" in caplog.messages
+
+            await eventually(is_over, "the log is followed again")
+        told = [message for message in caplog.messages if message != "request_refused"]
+        assert told == ["log_failed", "log_recovered"]
 
 
 async def test_an_sqlite_log_that_takes_nothing_shows_it_until_it_does_again(

@@ -1,16 +1,20 @@
 """The Redis log when Redis, the network or somebody else does what it should not."""
 
 import asyncio
+import logging
+import os
 import shutil
 import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
 from adapters.redis import RedisLog
-from gateway.errors import EpochChanged, LogError, TrimmedError
+from gateway.errors import EpochChanged, LogError, TrimmedError, UnknownPosition
 from gateway.events import Position, Record
+from gateway.log import ONCE_SECONDS
 from tests.support.command import Relay, relay
 from tests.support.events import an_event
 from tests.support.loop import let_others_run, until
@@ -114,6 +118,31 @@ async def test_an_append_to_a_server_without_its_data_begins_the_new_epoch(
         await anext(tail)
     with pytest.raises(TrimmedError):
         await log.read(old, 10)
+
+
+@pytest.mark.parametrize("lacking", [1, 40, 400])
+async def test_a_file_that_was_cut_off_holds_whole_batches_and_their_keys(
+    server: RedisServer, log: RedisLog, lacking: int
+) -> None:
+    epoch = log.epoch
+    for first in range(0, 6, 2):
+        events = [an_event(f"order:{first}"), an_event(f"order:{first + 1}")]
+        (_, last) = (await log.append_once(events, str(first), b"digest")).positions
+    reader = asyncio.create_task(first_error(log, last))
+    server.kill()
+    (file,) = (server.directory / "appendonlydir").glob("*.incr.aof")
+    os.truncate(file, file.stat().st_size - lacking)
+    server.start()
+
+    assert isinstance(await reader, EpochChanged)
+    assert log.epoch != epoch
+    held = numbers(await log.latest(10))
+    assert held == list(range(len(held)))
+    assert len(held) in (2, 4)
+    for first in range(0, 6, 2):
+        events = [an_event(f"order:{first}"), an_event(f"order:{first + 1}")]
+        assert (await log.append_once(events, str(first), b"digest")).replayed is (first in held)
+    assert numbers(await log.latest(10)) == list(range(6))
 
 
 @pytest.mark.parametrize("others_append_first", [False, True])
@@ -293,6 +322,96 @@ async def test_a_full_server_takes_all_of_a_batch_or_nothing(server: RedisServer
     assert await log.read(start, 10) == []
     await publish(log, 3)
     assert numbers(await log.read(start, 10)) == [3]
+
+
+async def test_a_full_server_keeps_no_key_and_forgets_none(server: RedisServer, log: RedisLog) -> None:
+    first = await log.append_once([an_event("order:1")], "kept", b"digest")
+    with server.client() as client:
+        client.config_set("maxmemory", "1mb")
+        with pytest.raises(LogError, match="out of memory"):
+            await log.append_once([an_event("order:2")], "refused", b"digest")
+        again = await log.append_once([an_event("order:1")], "kept", b"digest")
+        assert (again.replayed, again.positions) == (True, first.positions)
+        client.config_set("maxmemory", "0")
+    assert not (await log.append_once([an_event("order:2")], "refused", b"digest")).replayed
+    assert numbers(await log.latest(10)) == [1, 2]
+
+
+async def test_a_key_is_remembered_for_at_least_as_long_as_the_port_says(
+    server: RedisServer, log: RedisLog
+) -> None:
+    await log.append_once([an_event()], "k", b"digest")
+    with server.client() as client:
+        (key,) = client.keys("tidegate:once:*")
+        assert client.pttl(key) > ONCE_SECONDS * 1000
+
+
+async def test_a_repeated_request_with_another_time_in_its_event_is_no_sign_of_a_loss(log: RedisLog) -> None:
+    start, epoch = (await log.bounds()).head, log.epoch
+    for timestamp in ("2026-01-01T00:00:00.000Z", "2026-01-01T00:00:01.000Z"):
+        await log.append_once([replace(an_event("order:1"), timestamp=timestamp)], "k", b"digest")
+    assert numbers(await follow(log, start, 1)) == [1]
+    assert numbers(await log.latest(10)) == [1]
+    assert log.epoch == epoch
+
+
+async def test_a_server_that_takes_nothing_is_told_of_once_and_at_its_end(
+    server: RedisServer, log: RedisLog, caplog: pytest.LogCaptureFixture
+) -> None:
+    with server.client() as client, caplog.at_level(logging.INFO):
+        client.config_set("maxmemory", "1mb")
+        for number in range(20):
+            with pytest.raises(LogError, match="out of memory"):
+                await publish(log, number)
+        client.config_set("maxmemory", "0")
+        await publish(log, 1)
+    lines = [record.message for record in caplog.records if record.name.startswith("adapters.redis")]
+    assert lines == ["redis_append_failed", "redis_append_recovered"]
+
+
+async def test_a_server_that_is_away_and_comes_back_gets_no_line_of_the_log(
+    server: RedisServer, log: RedisLog, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The follower and the relay tell of it, once."""
+    with caplog.at_level(logging.INFO):
+        reader = asyncio.create_task(follow(log, (await log.bounds()).head, 1))
+        server.kill()
+        append = asyncio.create_task(publish(log, 1))
+        await until(lambda: log.figures()[1].value > 0, "it is tried again")
+        server.start()
+        await append
+        await reader
+    assert [record.message for record in caplog.records if record.name.startswith("adapters.redis")] == []
+
+
+async def test_scripts_that_the_server_has_forgotten_are_given_to_it_again(
+    server: RedisServer, log: RedisLog
+) -> None:
+    with server.client() as client:
+        for number in range(3):
+            client.script_flush()
+            await publish(log, number)
+    assert numbers(await log.latest(10)) == [0, 1, 2]
+
+
+async def test_too_few_replicas_are_waited_for(server: RedisServer, log: RedisLog) -> None:
+    with server.client() as client:
+        client.config_set("min-replicas-to-write", "1")
+        append = asyncio.create_task(publish(log, 1))
+        await until(lambda: log.figures()[1].value > 0, "it is tried again")
+        client.config_set("min-replicas-to-write", "0")
+    await append
+    assert numbers(await log.latest(10)) == [1]
+
+
+async def test_a_position_that_the_log_never_held_is_unknown(log: RedisLog) -> None:
+    await publish(log, 0)
+    (last,) = await publish(log, 1)
+    beside = Position(last.major, last.minor - 1)
+    with pytest.raises(UnknownPosition):
+        await log.read(beside, 10)
+    with pytest.raises(UnknownPosition):
+        await anext(log.tail(beside))
 
 
 class TestOthersDelete:

@@ -94,8 +94,9 @@ async def test_cluster_mode_is_refused() -> None:
         assert "runs in cluster mode" in await refusal(server.url)
 
 
-async def test_a_server_that_evicts_events_is_refused() -> None:
-    with redis_server("--maxmemory", "50mb", "--maxmemory-policy", "allkeys-lru") as server:
+@pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-lru"])
+async def test_a_server_that_evicts_events_or_idempotency_keys_is_refused(policy: str) -> None:
+    with redis_server("--maxmemory", "50mb", "--maxmemory-policy", policy) as server:
         assert "set maxmemory-policy to noeviction" in await refusal(server.url)
 
 
@@ -202,7 +203,7 @@ def is_replicated(master: Redis) -> bool:
     return bool(master.set("written", 1)) and master.wait(1, 30_000) == 1
 
 
-async def test_the_master_that_sentinel_promotes_is_gone_on_with(tmp_path: Path) -> None:
+async def test_the_master_that_sentinel_promotes_is_gone_on_with_in_a_new_epoch(tmp_path: Path) -> None:
     with (
         redis_server(*PASSWORD) as master,
         redis_server(*PASSWORD, "--replicaof", "127.0.0.1", str(master.port)) as replica,
@@ -221,9 +222,10 @@ async def test_the_master_that_sentinel_promotes_is_gone_on_with(tmp_path: Path)
             tail = log.tail(positions[0])
             assert [record.position for record in await anext(tail)] == positions[1:]
             master.kill()
-            positions += (await log.append([an_event("order:3")])).positions
+            appended = await log.append([an_event("order:3")])
+            positions += appended.positions
 
-            assert log.epoch == epoch
+            assert appended.epoch == log.epoch != epoch
             assert on_replica.info()["role"] == "master"
             assert [record.position for record in await log.read(positions[0], 10)] == positions[1:]
             await tail.aclose()  # type: ignore[attr-defined]

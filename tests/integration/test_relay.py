@@ -10,7 +10,7 @@ import pytest
 from adapters.memory import MemoryLog
 from adapters.redis import Address, RedisConnection, RedisTarget
 from gateway.clock import SystemClock
-from gateway.errors import EpochChanged, LogError, TargetMoved, TrimmedError
+from gateway.errors import EpochChanged, LogError, TargetMoved, TrimmedError, UnknownPosition
 from gateway.events import Cursor, Position, Record
 from gateway.log import EventLog
 from gateway.relay import Relay
@@ -90,7 +90,7 @@ async def follow(log: EventLog, after: Position, count: int) -> list[Record]:
                     records += batch
                     if len(records) >= count:
                         return records
-            except (TrimmedError, EpochChanged):
+            except (TrimmedError, EpochChanged, UnknownPosition):
                 raise
             except LogError:
                 await let_others_run()
@@ -359,3 +359,56 @@ async def test_a_redis_that_is_emptied_while_its_source_is_quiet_is_filled_again
                 await publish(source, 50)
                 assert numbers(await reader) == [50]
                 assert log.epoch == source.epoch
+
+
+async def refill(url: str, records: list[Record], start: Cursor) -> None:
+    """Makes a target hold these records after `start`, and nothing else."""
+    async with a_target(url) as target:
+        await target.begin(await target.end(), start)
+        await target.append_at(records, start)
+
+
+async def test_a_target_that_ends_with_an_event_that_the_source_has_not_there_is_filled_again() -> None:
+    source, url = a_source(), redis_url()
+    positions = await publish(source, 1, 2, 3)
+    start = Cursor(source.epoch, (await source.bounds()).floor)
+    await refill(url, [Record(position, an_event("order:9")) for position in positions], start)
+    async with relaying(source, url):
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            while await held(url, source) != await all_of(source):
+                await let_others_run()
+
+
+async def test_a_target_whose_newest_event_became_another_is_filled_again_while_the_source_is_quiet() -> None:
+    source, url = a_source(), redis_url()
+    positions = await publish(source, 1, 2)
+    start = Cursor(source.epoch, (await source.bounds()).floor)
+    async with relaying(source, url):
+        await filled(url, source)
+        await refill(url, [Record(position, an_event("order:9")) for position in positions], start)
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            while await held(url, source) != await all_of(source):
+                await let_others_run()
+
+
+async def test_a_reader_is_told_where_its_newest_event_became_another() -> None:
+    url = redis_url()
+    start = Cursor("e", Position(1, 0))
+    await refill(url, [a_record(2), a_record(3)], start)
+    async with opened(url, timeout_seconds=TIMEOUT_SECONDS) as log:
+        records = await follow(log, start.position, 2)
+        await refill(url, [a_record(2), Record(records[1].position, an_event("order:9"))], start)
+        with pytest.raises(UnknownPosition):
+            await follow(log, records[1].position, 1)
+        assert log.epoch == "e"
+
+
+async def test_a_reader_is_told_where_its_newest_event_does_not_come_again() -> None:
+    url = redis_url()
+    start = Cursor("e", Position(1, 0))
+    await refill(url, [a_record(2), a_record(3)], start)
+    async with opened(url, timeout_seconds=TIMEOUT_SECONDS) as log:
+        records = await follow(log, start.position, 2)
+        await refill(url, [a_record(2), a_record(4)], start)
+        with pytest.raises(UnknownPosition):
+            await follow(log, records[1].position, 1)

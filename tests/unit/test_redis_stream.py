@@ -2,8 +2,21 @@
 
 import pytest
 
-from adapters.redis.stream import Entry, Hole, Mark, State, before, hole, is_lost, number_at, to_entries
-from gateway.errors import LogError, TrimmedError
+from adapters.redis.stream import (
+    STATE_FIELDS,
+    Entry,
+    Hole,
+    Mark,
+    State,
+    before,
+    holds,
+    hole,
+    is_inherited,
+    number_at,
+    to_entries,
+    to_state,
+)
+from gateway.errors import LogError, TrimmedError, UnknownPosition
 from gateway.events import Position
 
 MAX = 2**64 - 1
@@ -37,13 +50,16 @@ def test_a_reader_goes_on_from_the_floor_from_an_event_that_is_held_and_from_ahe
     assert number_at(state(), at(10), None) is None
 
 
-@pytest.mark.parametrize(
-    ("after", "own"),
-    [(at(2), None), (at(2), entry(2)), (at(5), None), (Position(55, 0), None), (Position(30, 1), None)],
-)
-def test_a_reader_goes_on_from_nowhere_else(after: Position, own: Entry | None) -> None:
+@pytest.mark.parametrize("own", [None, entry(2)])
+def test_below_the_floor_everything_was_trimmed(own: Entry | None) -> None:
     with pytest.raises(TrimmedError):
-        number_at(state(), after, own)
+        number_at(state(), at(2), own)
+
+
+@pytest.mark.parametrize("after", [at(5), Position(55, 0), Position(30, 1), Position(89, MAX)])
+def test_a_position_between_floor_and_head_at_which_nothing_stands_is_unknown(after: Position) -> None:
+    with pytest.raises(UnknownPosition):
+        number_at(state(), after, None)
 
 
 def test_numbers_that_follow_one_another_leave_no_hole() -> None:
@@ -61,24 +77,61 @@ def test_missing_numbers_at_the_end_are_a_hole_up_to_the_head() -> None:
     assert hole(state(), 5, [entry(6)], 10) == Hole(None, at(9), 9)
 
 
-@pytest.mark.parametrize("found", [entry(6), Entry(at(7), 7, b""), None])
-def test_a_log_in_which_a_known_event_was_only_trimmed_or_deleted_is_not_lost(found: Entry | None) -> None:
-    assert not is_lost(state(), Mark(at(6), 6), found)
+def known(number: int, payload: bytes | None = b"{}") -> Mark:
+    return Mark(at(number), number, payload, seen_at=0.0)
+
+
+def test_a_log_holds_a_known_event_where_that_stands_or_was_trimmed() -> None:
+    assert holds(state(), known(6), entry(6))
+    assert holds(state(), known(6, None), entry(6))
+    assert holds(state(), known(3), None)
+    assert holds(state(), known(2), None)
 
 
 @pytest.mark.parametrize(
     ("now", "found"),
     [
-        (state(5), None),
-        (State("e", at(9), 5, at(3), 3, is_relayed=False), entry(9)),
-        (state(), Entry(at(6), 5, b"")),
-        (state(), Entry(at(7), 6, b"")),
+        pytest.param(state(5), None, id="it ends before"),
+        pytest.param(state(20), None, id="it is longer, and lacks it all the same"),
+        pytest.param(state(), Entry(at(6), 5, b"{}"), id="another number"),
+        pytest.param(
+            state(), Entry(at(6), 6, b"[]"), id="another event at the same place with the same number"
+        ),
+        pytest.param(State("e", at(9), 9, at(7), 5, is_relayed=False), None, id="another was trimmed there"),
     ],
 )
-def test_a_log_that_ends_before_a_known_event_or_gave_its_number_away_has_lost_it(
+def test_a_log_without_exactly_the_known_event_lost_it_however_long_it_is(
     now: State, found: Entry | None
 ) -> None:
-    assert is_lost(now, Mark(at(6), 6), found)
+    assert not holds(now, known(6), found)
+
+
+NOBODY = "0" * 40
+
+
+@pytest.mark.parametrize(
+    ("noted", "own", "former", "expected"),
+    [
+        pytest.param("a", "a", NOBODY, False, id="the same server"),
+        pytest.param("a", "b", NOBODY, False, id="started again with its data, or left by its replicas"),
+        pytest.param("a", "b", "a", True, id="promoted"),
+        pytest.param("a", "c", "b", True, id="promoted twice"),
+        pytest.param("b", "b", "a", False, id="promoted before the epoch began"),
+        pytest.param(None, "b", "a", False, id="a log of a version that noted no server"),
+    ],
+)
+def test_a_server_that_took_anothers_place_has_the_epoch_of_that_one(
+    noted: str | None, own: str, former: str, expected: bool
+) -> None:
+    now = state()._replace(server=noted)
+    assert is_inherited(now, {"master_replid": own, "master_replid2": former}) is expected
+
+
+def test_a_state_of_a_version_before_is_its_own_origin() -> None:
+    fields = dict(
+        zip(STATE_FIELDS, [b"e", b"90-0", b"9", b"30-0", b"3", None, None, None, None], strict=True)
+    )
+    assert to_state(list(fields.values())) == state()._replace(origin="e")
 
 
 @pytest.mark.parametrize("fields", [{}, {b"x": b"1 2 {}"}, {b"e": b"{}"}, {b"e": b"x 2 {}"}])

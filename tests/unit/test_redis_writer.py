@@ -7,7 +7,8 @@ import pytest
 
 from adapters.redis.writer import MAX_GROUP_BYTES, MAX_GROUP_EVENTS, Writer
 from gateway.errors import LogError
-from gateway.events import Position
+from gateway.events import Cursor, Position
+from gateway.log import Appended
 from tests.support.loop import let_others_run
 
 
@@ -19,12 +20,12 @@ class Server:
         self.error: Exception | None = None
         self._turns = asyncio.Semaphore(0)
 
-    async def send(self, call: int, payloads: Sequence[bytes]) -> Position:
+    async def send(self, call: int, payloads: Sequence[bytes]) -> Cursor:
         self.calls.append((call, list(payloads)))
         await self._turns.acquire()
         if self.error is not None:
             raise self.error
-        return Position(100 + call, 0)
+        return Cursor(f"epoch{call}", Position(100 + call, 0))
 
     async def go(self) -> None:
         self._turns.release()
@@ -45,7 +46,12 @@ async def writer(server: Server) -> AsyncIterator[Writer]:
     await asyncio.gather(running, return_exceptions=True)
 
 
-async def start(writer: Writer, *batches: list[bytes]) -> list[asyncio.Task[list[Position]]]:
+def appended(call: int, *minors: int) -> Appended:
+    """What `Server` says of the events that stand there in that call."""
+    return Appended(f"epoch{call}", [Position(100 + call, minor) for minor in minors])
+
+
+async def start(writer: Writer, *batches: list[bytes]) -> list[asyncio.Task[Appended]]:
     tasks = [asyncio.create_task(writer.append(batch)) for batch in batches]
     await let_others_run()
     return tasks
@@ -57,11 +63,7 @@ async def test_what_waits_for_a_call_goes_out_together_and_in_order(server: Serv
     await server.go()
 
     assert server.calls == [(1, [b"a"]), (2, [b"b", b"c"])]
-    assert await asyncio.gather(first, second, third) == [
-        [Position(101, 0)],
-        [Position(102, 0)],
-        [Position(102, 1)],
-    ]
+    assert await asyncio.gather(first, second, third) == [appended(1, 0), appended(2, 0), appended(2, 1)]
 
 
 async def test_a_failed_call_fails_its_own_appends_and_no_others(server: Server, writer: Writer) -> None:
@@ -75,7 +77,7 @@ async def test_a_failed_call_fails_its_own_appends_and_no_others(server: Server,
     for failed in (first, second):
         with pytest.raises(LogError, match="refused"):
             await failed
-    assert await third == [Position(102, 0)]
+    assert await third == appended(2, 0)
 
 
 async def test_an_append_that_was_cancelled_before_its_turn_is_not_sent(
@@ -88,7 +90,14 @@ async def test_an_append_that_was_cancelled_before_its_turn_is_not_sent(
     await server.go()
 
     assert server.calls[1] == (2, [b"c"])
-    assert await third == [Position(102, 0)]
+    assert await third == appended(2, 0)
+
+
+async def test_an_append_gets_the_epoch_of_the_call_that_took_it(server: Server, writer: Writer) -> None:
+    first, second = [(await start(writer, batch))[0] for batch in ([b"a", b"b"], [b"c", b"d", b"e"])]
+    await server.go()
+    await server.go()
+    assert await asyncio.gather(first, second) == [appended(1, 0, 1), appended(2, 0, 1, 2)]
 
 
 @pytest.mark.parametrize(
@@ -112,7 +121,7 @@ async def test_closing_refuses_what_waits_and_what_comes(server: Server, writer:
     with pytest.raises(LogError, match="closed"):
         await writer.append([b"c"])
     await server.go()
-    assert await sent == [Position(101, 0)]
+    assert await sent == appended(1, 0)
 
 
 async def test_an_unexpected_failure_leaves_nobody_waiting(server: Server) -> None:

@@ -18,6 +18,25 @@ local function parts(position)
   return tonumber(major), tonumber(minor)
 end
 
+-- The server's replication id, which it changes whenever its history may go another way than that of the others
+-- who had it: at each start, and when it is promoted. And whether it has that history from another server, or from
+-- a copy of its file: a server that merely starts again with its append-only file has forgotten the id before.
+local function replication()
+  local info = redis.call('INFO', 'replication')
+  local former = string.match(info, 'master_replid2:(%x+)') or ''
+  return string.match(info, 'master_replid:(%x+)') or '', string.find(former, '[^0]') ~= nil
+end
+
+-- Whether the log has the event of that position and number, or has let go of it since.
+local function holds(stream, floor, floor_number, position, number)
+  local found = redis.call('XRANGE', stream, position, position)[1]
+  if found then return string.match(found[2][2], '^(%d+) ') == number end
+  local major, minor = parts(position)
+  local floor_major, floor_minor = parts(floor)
+  return (major < floor_major or (major == floor_major and minor <= floor_minor))
+    and tonumber(number) <= tonumber(floor_number)
+end
+
 local function add(stream, position, number, now_ms, event)
   redis.call('XADD', stream, position, 'e', digits(number) .. ' ' .. digits(now_ms) .. ' ' .. event)
 end
