@@ -135,8 +135,12 @@ def _by_preference(flag: Flag, caller: Caller, terms: _Terms) -> Decision | None
 
 
 def _by_percentage(flag: Flag, caller: Caller) -> Decision:
-    value = caller.key(flag.stickiness)
-    if value is None:
-        return Decision(Mode.POLLING, flag.stage, Reason.ERROR, Cause.TARGETING_KEY_MISSING)
-    streams = in_cohort(flag.group, value, flag.percentage)
+    if flag.percentage in (0, 100):
+        # Everybody or nobody: who the caller is makes no difference.
+        streams = flag.percentage == 100
+    else:
+        value = caller.key(flag.stickiness)
+        if value is None:
+            return Decision(Mode.POLLING, flag.stage, Reason.ERROR, Cause.TARGETING_KEY_MISSING)
+        streams = in_cohort(flag.group, value, flag.percentage)
     return Decision(Mode.STREAMING if streams else Mode.POLLING, flag.stage, Reason.SPLIT)

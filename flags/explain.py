@@ -74,6 +74,8 @@ def _why_without_cause(flag: Flag, caller: Caller, decision: Decision) -> str:
         )
         return f"Rule {number} of the targeting matches: {_rule(rule)}."
     if decision.reason is Reason.SPLIT:
+        if flag.percentage in (0, 100):
+            return f"{'All' if flag.percentage else 'None'} of the callers stream ({flag.percentage:g} %)."
         place = bucket(flag.group, caller.key(flag.stickiness) or "")
         limit = round(flag.percentage * 1000)
         side = "below" if place < limit else "not below"

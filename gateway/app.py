@@ -28,6 +28,7 @@ from gateway.guardian import Guardian
 from gateway.handlers.administration import add_administration
 from gateway.handlers.caller import Callers
 from gateway.handlers.health import HealthHandler
+from gateway.handlers.hosts import hosts_middleware
 from gateway.handlers.legacy import add_legacy_routes
 from gateway.handlers.migration import MigrationHandler
 from gateway.handlers.poll import PollHandler
@@ -187,7 +188,9 @@ def create_app(
     clock = clock or SystemClock()
     gateway = _build(settings, clock, log)
     refusals = Refusals()
-    app = web.Application(middlewares=[problems_middleware(refusals)])
+    app = web.Application(
+        middlewares=[problems_middleware(refusals), hosts_middleware(settings.server.names)]
+    )
     app[GATEWAY] = gateway
     app[REFUSALS] = refusals
     _add_handlers(app, gateway, refusals.counts, hand_over)

@@ -56,8 +56,19 @@ ConfigOption = Annotated[
 ]
 
 
+def _print_version(is_wanted: bool) -> None:
+    if is_wanted:
+        version()
+        raise typer.Exit
+
+
 @app.callback()
-def tidegate(context: typer.Context) -> None:
+def tidegate(
+    context: typer.Context,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
     """Tidegate polls your backend once for everybody and pushes what changed as Server-Sent Events.
 
     \b

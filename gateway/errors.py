@@ -100,6 +100,21 @@ class InvalidInput(ClientError):
     title = "Invalid input"
 
 
+class BadHost(ClientError):
+    """What the request names as its host is none (RFC 9112, section 3.2)."""
+
+    slug = "bad-host"
+    title = "Bad host"
+
+
+class MisdirectedRequest(ClientError):
+    """The request is for another server: nobody may call the gateway by that name (RFC 9110, 15.5.20)."""
+
+    status = 421
+    slug = "misdirected-request"
+    title = "Misdirected request"
+
+
 class Forbidden(ClientError):
     """The caller may not do this."""
 

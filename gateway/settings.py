@@ -47,6 +47,7 @@ _OF_ONE_PROCESS = ("memory://", "sqlite://")
 """The logs that one process keeps for itself."""
 
 _NAME = re.compile(NAME_PATTERN)
+_HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?\Z|\[[0-9a-f:.]+\]\Z")
 _PATH = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@/\-]*\Z")
 _POINTER = re.compile(r"(/([^~/]|~[01])*)*\Z")
 _NOT_IN_PATH = re.compile(r"[\x00-\x1f\x7f-\x9f?#%]")
@@ -169,17 +170,37 @@ EventType = Annotated[
 Member = Annotated[str, _text("the name of a member, 1 to 256 characters", min_length=1, max_length=256)]
 
 
+HostName = Annotated[
+    str,
+    _text(
+        "a host's name in lower case, without a port, such as shop.example",
+        pattern=_HOST_NAME,
+        max_length=253,
+    ),
+]
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class ServerSettings(_Section):
-    """`[server]`. Port 0 takes any free one. `drain_seconds` is the longest that an orderly end may take."""
+    """`[server]`. Port 0 takes any free one. `drain_seconds` is the longest that an orderly end may take.
+
+    `hosts` are further names by which the gateway may be called; without them, those of loopback where it is
+    bound to loopback, else any.
+    """
 
     host: Annotated[str, _text("the name or address of this machine", min_length=1)] = "127.0.0.1"
     port: Port = 8080
     workers: Annotated[int, _integer("an integer", 1, 1024)] = 1
     drain_seconds: SecondsFromZero = 10.0
+    hosts: Annotated[tuple[HostName, ...], Field(description='a list of names such as ["shop.example"]')] = ()
+
+    @property
+    def names(self) -> tuple[str, ...] | None:
+        """The names beside those of loopback by which it may be called; None for any."""
+        return self.hosts if self.hosts or _is_loopback(self.host) else None
 
 
 class LogSettings(_Section):

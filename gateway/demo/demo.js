@@ -1,6 +1,7 @@
 // The same orders twice: polled by all means on the left, as the migration has it on the right.
 
-import { CLIENT_ID, ORDERS, Poller, getJson, sleep } from "/demo/gateway.js";
+import { showFault } from "/demo/controls.js";
+import { CLIENT_ID, ORDERS, Poller, getJson, sendJson, sleep } from "/demo/gateway.js";
 import { Migration } from "/demo/migration.js";
 import { Panel } from "/demo/panel.js";
 import { Subscriber } from "/demo/subscriber.js";
@@ -15,6 +16,7 @@ async function showApplication() {
   for (;;) {
     try {
       const [{ requests }, { fault }] = await Promise.all([getJson("/demo/stats"), getJson("/demo/fault")]);
+      showFault(fault);
       const asked = (requests.list ?? 0).toLocaleString("en");
       document.getElementById("fault").hidden = fault === "none";
       footer.textContent =
@@ -32,17 +34,10 @@ function note(text) {
 }
 
 async function send(method, path, body) {
-  const headers = { "Content-Type": "application/json" };
   try {
-    const response = await fetch(path, { method, headers, body: JSON.stringify(body) });
-    const answer = await response.json();
-    if (!response.ok) {
-      note(`Refused: ${answer.message ?? answer.detail ?? response.status}`);
-      return null;
-    }
-    return answer;
+    return await sendJson(method, path, body);
   } catch (error) {
-    note(`Not sent: ${error.message}`);
+    note(error.message);
     return null;
   }
 }
@@ -89,7 +84,7 @@ async function main() {
   }, 250);
   poller.run();
   subscriber.run();
-  new Migration().run();
+  new Migration(() => [poller.panel, subscriber.panel].forEach((panel) => panel.countAnew())).run();
   showApplication();
   delivery.value = (await getJson(PREFERENCE)).delivery;
 }

@@ -26,6 +26,20 @@ export async function getJson(path) {
   return response.json();
 }
 
+/** Sends JSON and gives the answer's; throws an Error whose message can be shown. */
+export async function sendJson(method, path, body, fields = {}) {
+  const headers = { "Content-Type": "application/json", ...fields };
+  const request = { method, headers, body: JSON.stringify(body) };
+  const response = await fetch(path, request).catch((error) => {
+    throw new Error(`Not sent: ${error.message}`);
+  });
+  const answer = await response.json().catch(() => ({}));
+  if (!response.ok) {
+    throw new Error(`Refused: ${answer.message ?? answer.detail ?? response.status}`);
+  }
+  return answer;
+}
+
 /** What a client gets: {mode, stage, reason, cause, revision, streamUrl, pollIntervalMs, …}. */
 export function fetchMode(clientId) {
   const caller = new URLSearchParams({

@@ -1,5 +1,6 @@
 // How far the migration is: the flag, this browser's mode, parity, the guard, and twenty made-up clients.
 
+import { Controls } from "/demo/controls.js";
 import { CLIENT_ID, COMPONENT, fetchMode, getJson, sleep } from "/demo/gateway.js";
 
 const LOOK_EVERY_MS = 1000;
@@ -20,10 +21,13 @@ const WORDS = {
 const AGREEMENTS = ["match", "ignored", "push_behind", "push_ahead"];
 const DIFFERENCES = ["missing", "extra", "duplicate", "reordered", "mismatch"];
 
-/** The top of the page. It only looks; changes are made with `tidegate flags`. */
+/** The top of the page. `onMode` is called whenever this browser's mode is another than before. */
 export class Migration {
-  constructor() {
+  constructor(onMode) {
     this.clients = new Map(CLIENTS.map((id) => [id, addClient(id)]));
+    this.controls = new Controls(() => this.look());
+    this.onMode = onMode;
+    this.mode = null;
     this.seen = null;
   }
 
@@ -36,12 +40,19 @@ export class Migration {
 
   async look() {
     const terms = await fetchMode(CLIENT_ID);
-    const [flag, parity, guard] = await Promise.all([
+    if (terms.mode !== this.mode) {
+      this.mode = terms.mode;
+      this.onMode(terms.mode);
+    }
+    const [flag, parity, guard, pollers] = await Promise.all([
       getJson(FLAG),
       getJson(`${FLAG}/parity`),
       getJson(`${FLAG}/guard`),
+      getJson(`${FLAG}/pollers`),
     ]);
     showFlag(flag);
+    this.controls.show(flag);
+    showSaved(pollers);
     show("mode", terms.mode);
     show("reason", `${CLIENT_ID}: ${WORDS[terms.cause] ?? WORDS[terms.reason] ?? terms.reason}`);
     showParity(parity, guard);
@@ -79,6 +90,11 @@ function showFlag({ stage, percentage, killed, latch, revision }) {
   show("stage", stage === "live" ? `live, ${percentage} %` : stage);
   show("flag", state ? `${state}; revision ${revision}` : `revision ${revision}`);
   show("latch", latch ? `Rolled back: ${latch.reason}` : "");
+}
+
+function showSaved({ savedBySnapshot, savedByPush }) {
+  const requests = Math.max(0, Math.round(savedBySnapshot + savedByPush)).toLocaleString("en");
+  show("saved", `Here it has saved the orders application ${requests} requests.`);
 }
 
 /** The share is the guard's, of the last seconds; what was counted since the start never gets well again. */

@@ -35,6 +35,7 @@ class _Asset(NamedTuple):
 
 _ASSETS: Mapping[str, _Asset] = {
     "/": _Asset("index.html", "text/html"),
+    "/demo/controls.js": _Asset("controls.js", "text/javascript"),
     "/demo/demo.css": _Asset("demo.css", "text/css"),
     "/demo/demo.js": _Asset("demo.js", "text/javascript"),
     "/demo/gateway.js": _Asset("gateway.js", "text/javascript"),

@@ -2,12 +2,14 @@
 
 const COLUMNS = [
   { text: (order) => order.orderID },
-  { text: (order) => order.customer },
+  { text: (order) => order.customer, wide: true },
   { text: (order) => Number(order.amount).toFixed(2), number: true },
   { text: (order) => order.orderStage },
   { text: (order) => order.paymentStatus },
-  { text: (order) => order.overallStatus.replace("_", " ") },
+  { text: (order) => order.overallStatus.replace("_", " "), wide: true },
 ];
+const AGE = { number: true, wide: true };
+const NO_FIGURES = { requests: 0, changes: 0, delaySumMs: 0, delays: 0 };
 
 /** One side of the page: its orders, figures and status. */
 export class Panel {
@@ -17,7 +19,12 @@ export class Panel {
     this.body = this.section.querySelector("tbody");
     this.rows = new Map();
     this.loaded = false;
-    this.figures = { requests: 0, changes: 0, delaySumMs: 0, delays: 0 };
+    this.figures = { ...NO_FIGURES };
+  }
+
+  /** Counts anew, so that two panels that begin together can be compared. */
+  countAnew() {
+    this.figures = { ...NO_FIGURES };
   }
 
   orders() {
@@ -69,8 +76,8 @@ export class Panel {
     const later = (other) => other.localeCompare(id, "en", { numeric: true }) > 0;
     const after = [...this.body.rows].find((other) => later(other.cells[0].textContent));
     const element = this.body.insertRow(after ? after.sectionRowIndex : -1);
-    for (const column of [...COLUMNS, { number: true }]) {
-      element.insertCell().className = column.number ? "number" : "";
+    for (const { number, wide } of [...COLUMNS, AGE]) {
+      element.insertCell().className = [number && "number", wide && "wide"].filter(Boolean).join(" ");
     }
     const row = { element };
     this.rows.set(id, row);

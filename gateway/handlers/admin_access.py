@@ -1,13 +1,12 @@
 """Who may administer while there is no authentication (docs/protocol.md, section 8)."""
 
-import ipaddress
 import re
 from collections.abc import Awaitable, Callable
-from urllib.parse import urlsplit
 
 from aiohttp import web
 
 from gateway.errors import BadParameter, Forbidden
+from gateway.handlers.hosts import host_of, is_loopback, is_own_origin, name_of
 
 LOOPBACK = "loopback"
 """Who changed something, where nobody says more."""
@@ -15,7 +14,14 @@ LOOPBACK = "loopback"
 OPERATOR_HEADER = "Tidegate-Operator"
 
 _OPERATOR = re.compile(r"[\x21-\x7e]([\x20-\x7e]{0,98}[\x21-\x7e])?\Z")
-_FORWARDED = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP")
+_FORWARDED = frozenset(
+    {
+        *("forwarded", "via", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "x-original-forwarded-for"),
+        *("true-client-ip", "cf-connecting-ip", "cf-ray", "fastly-client-ip", "fly-client-ip", "client-ip"),
+        *("x-envoy-external-address", "x-azure-clientip", "cdn-loop", "x-amzn-trace-id", "x-original-host"),
+    }
+)
+"""What proxies say of themselves or of whom they ask for, beside the `X-Forwarded-` fields."""
 _OWN_SITES = frozenset({"same-origin", "none"})
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -47,10 +53,10 @@ def operator(request: web.Request) -> str:
 
 def _check_peer(request: web.Request) -> None:
     peer = None if request.transport is None else request.transport.get_extra_info("peername")
-    if not isinstance(peer, tuple) or not _is_loopback(str(peer[0])):
+    if not isinstance(peer, tuple) or not is_loopback(str(peer[0])):
         raise Forbidden("Administration answers on this machine's loopback address only.")
     # The peer of a request that was passed on is the proxy, and says nothing of who sent it.
-    passed_on = next((name for name in _FORWARDED if name in request.headers), None)
+    passed_on = next((name for name in request.headers if _is_of_a_proxy(name.lower())), None)
     if passed_on is not None:
         raise Forbidden(f"Administration takes no requests through a proxy ({passed_on}).")
 
@@ -61,27 +67,15 @@ def _check_page(request: web.Request) -> None:
     A page whose name was made to point at 127.0.0.1 (DNS rebinding) is of the same origin to the browser, so
     that only `Host` tells; for all others `Origin` and `Sec-Fetch-Site` (Fetch standard) do.
     """
-    host = request.headers.get("Host", "localhost")
-    if not _is_loopback(_host_name(host)):
+    host = host_of(request) or "localhost"
+    if not is_loopback(name_of(host)):
         raise Forbidden("Administration answers to the names of loopback only: use 127.0.0.1 or localhost.")
     origin = request.headers.get("Origin")
-    if origin is not None and origin.lower() not in (f"http://{host}".lower(), f"https://{host}".lower()):
+    if origin is not None and not is_own_origin(origin, host):
         raise Forbidden("Administration takes no requests from pages of other sites (Origin).")
     if request.headers.get("Sec-Fetch-Site", "none") not in _OWN_SITES:
         raise Forbidden("Administration takes no requests from pages of other sites (Sec-Fetch-Site).")
 
 
-def _host_name(host: str) -> str:
-    try:
-        return urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        return ""
-
-
-def _is_loopback(name: str) -> bool:
-    try:
-        address = ipaddress.ip_address(name.partition("%")[0])
-    except ValueError:
-        return name.lower().removesuffix(".") == "localhost"
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return (mapped or address).is_loopback
+def _is_of_a_proxy(field: str) -> bool:
+    return field in _FORWARDED or field.startswith("x-forwarded-")

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.support.admin import FLAGS, ORDERS, refused
+from tests.support.http import connect
 
 
 @pytest.mark.parametrize(
@@ -40,9 +41,26 @@ async def test_a_page_that_asks_first_is_not_allowed(admin):
     assert "Access-Control-Allow-Origin" not in response.headers
 
 
-@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "10.0.0.1:8080", "", "[::"])
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "10.0.0.1:8080"])
 async def test_a_name_that_was_made_to_point_here_is_refused(admin, host):
-    refused(await admin.http.get(FLAGS, headers={"Host": host}), 403)
+    refused(await admin.http.get(FLAGS, headers={"Host": host}), 421)
+
+
+@pytest.mark.parametrize("host", ["", "[::", "evil@localhost", "localhost/.evil", "localhost evil", "a:b"])
+async def test_what_is_no_host_is_refused(admin, host):
+    refused(await admin.http.get(FLAGS, headers={"Host": host}), 400)
+
+
+async def test_a_name_of_this_network_is_no_name_of_loopback(admin):
+    refused(await admin.http.get(FLAGS, headers={"Host": "gateway"}), 403)
+
+
+async def test_the_target_s_own_host_counts_before_the_field(admin):
+    async with connect(admin.http.base_url.port) as connection:
+        await connection.send(f"GET http://evil.example{FLAGS} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        assert (await connection.response()).status == 421
+        await connection.send(f"GET http://localhost{FLAGS} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        assert (await connection.response()).status == 200
 
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:80", "127.0.0.2:9000", "[::1]:8080"])
@@ -56,7 +74,13 @@ async def test_the_gateways_own_page_may_change_flags(admin):
     assert response.status_code == 201
 
 
-@pytest.mark.parametrize("header", ["Forwarded", "Via", "X-Forwarded-For", "X-Real-IP"])
+@pytest.mark.parametrize(
+    "header",
+    [
+        *("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP"),
+        *("X-Client-IP", "CF-Connecting-IP", "True-Client-IP"),
+    ],
+)
 async def test_what_a_proxy_passes_on_is_refused(admin, header):
     refused(await admin.http.get(FLAGS, headers={header: "127.0.0.1"}), 403)
 

@@ -25,7 +25,7 @@ PADDING = "x" * 50_000
 SMALL = 65_536
 """Bytes that a client's kernel keeps for it: little against what is published."""
 
-STREAM_REQUEST = f"GET {EVENTS} HTTP/1.1\r\nHost: tidegate.test\r\n\r\n".encode()
+STREAM_REQUEST = f"GET {EVENTS} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
 
 VICTIM = """
 import socket, sys, time
@@ -58,7 +58,7 @@ def deaf():
         opened.append(client)
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.connect(("127.0.0.1", port))
-        client.sendall(f"GET {target(EVENTS, query)} HTTP/1.1\r\nHost: tidegate.test\r\n\r\n".encode())
+        client.sendall(f"GET {target(EVENTS, query)} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         return client
 
     yield open_stream
@@ -307,7 +307,7 @@ async def test_a_hundred_clients_that_connect_and_vanish_at_once_leave_nothing(c
 
 @BOTH_WAYS
 async def test_what_a_client_says_after_its_request_is_ignored(client):
-    pipelined = b"GET /healthz HTTP/1.1\r\nHost: tidegate.test\r\n\r\n"
+    pipelined = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
     async with connect(client.port) as connection:
         await connection.send(STREAM_REQUEST + pipelined)
         stream = Stream(connection, (await connection.head())[1])

@@ -8,7 +8,7 @@ import pytest
 from tests.support.api import EVENTS, HISTORY, JSON, POLL, assert_problem, event, eventually, numbers
 from tests.support.http import connect
 
-HOST = b"Host: tidegate.test\r\n"
+HOST = b"Host: localhost\r\n"
 
 NOT_HTTP = {
     "words": b"hello, is this a mail server?\r\n\r\n",

@@ -190,7 +190,7 @@ async def test_explain_says_what_a_caller_gets_and_why(flags, admin):
     assert code == 0
     line, why = out.splitlines()
     assert line == "orders: streaming (live, SPLIT)"
-    assert "is below 100000: 100 % of the callers stream." in why
+    assert "All of the callers stream (100 %)." in why
     _, out, _ = await flags("explain", "--user", "u42", "--delivery", "polling", "--json")
     assert json.loads(out)["decisions"][0]["cause"] == "user_opt_out"
 

@@ -74,7 +74,7 @@ async def test_a_client_that_never_reads_does_not_hold_the_end_up(serve):
     with socket.socket() as silent:
         silent.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         silent.connect(("127.0.0.1", served.port))
-        silent.sendall(f"GET {EVENTS} HTTP/1.1\r\nHost: tidegate.test\r\n\r\n".encode())
+        silent.sendall(f"GET {EVENTS} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         async with client.stream({"entity": "invoice"}) as stream:
             await stream.connected()
             await client.metric_becomes("tidegate_streams", 2)

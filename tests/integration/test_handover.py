@@ -131,7 +131,7 @@ async def test_a_stream_goes_on_after_the_hand_over(start_gateway, hand_over, lo
     async with client.stream() as stream:
         await stream.connected()
         await stream.until("heartbeat")
-        await stream.connection.send(b"GET /healthz HTTP/1.1\r\nHost: tidegate.test\r\n\r\n")
+        await stream.connection.send(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
         await client.publish(*(event(n) for n in range(100)))
         received = await stream.take(100)
         await stream.until("heartbeat")

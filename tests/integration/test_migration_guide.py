@@ -7,6 +7,7 @@ from pathlib import Path
 from flags.stages import Stage
 from tests.support.admin import ORDERS
 from tests.support.command import run
+from tests.support.walk import steps
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "migration.md").read_text()
 
@@ -31,6 +32,21 @@ async def test_its_commands_take_a_component_through_every_stage(flagged, admin,
     flag = (await admin.get(ORDERS)).json()
     assert flag["sunset"] == "2027-01-31T00:00:00.000Z"
     assert flag["guard"]["minSamples"] == 50
+
+
+async def test_its_examples_of_targeting_do_what_it_says(flagged, admin, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    await admin.make(stage="off")
+    await admin.patch(stage="shadow")
+    examples = re.findall(r"^```json\n(.*?)^```\n\n(^```console\n.*?^```)", GUIDE, re.DOTALL | re.MULTILINE)
+    assert len(examples) == 3
+    for rules, session in examples:
+        (tmp_path / "targeting.json").write_text(rules)
+        for step in steps(session):
+            program, *arguments = shlex.split(step.command)
+            code, out, err = await run(*arguments, "--url", f"http://127.0.0.1:{flagged.port}")
+            assert (program, code) == ("tidegate", 0), err
+            assert step.matches(out), f"$ {step.command}\n{out}"
 
 
 def test_every_page_that_it_links_and_every_file_that_it_names_is_there():

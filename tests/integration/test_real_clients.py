@@ -2,9 +2,6 @@
 
 import asyncio
 import json
-import os
-import shutil
-import subprocess
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -19,6 +16,7 @@ from aiohttp_sse_client2 import client as aiohttp_sse_client
 from tests.support.api import EVENTS, Client, event
 from tests.support.gateway import make_settings
 from tests.support.http import DEADLINE_SECONDS
+from tests.support.npm import EVENTSOURCE, installed, require
 from tests.support.proxy import cutting_proxy
 from tests.support.sse import FrameReader
 
@@ -29,7 +27,6 @@ CUTS = {"none": (5_000, 12_345, 20_011), "gzip": (1_501, 2_345, 3_011)}
 EXPECTED = list(range(COUNT))
 CLIENTS = Path(__file__).parent / "clients"
 SCRIPT = CLIENTS / "eventsource.mjs"
-NPM_PACKAGE = "eventsource@4"  # the newest that runs on Node 20
 
 
 @pytest.fixture(params=CUTS)
@@ -250,35 +247,7 @@ async def test_the_end_of_a_stream_is_an_error_to_nobody(start_gateway, compress
     assert names == ["connected", "stage_change", "bye"]
 
 
-def require(command):
-    """Where the command is. It may be missing on a workstation, and not where CI=true."""
-    found = shutil.which(command)
-    if found is None:
-        refuse(f"{command} is not installed")
-    return found
-
-
-def refuse(reason):
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
 @pytest.fixture(scope="session")
 def npm_eventsource(tmp_path_factory):
     """Our script beside the npm package that it uses, installed once a session."""
-    npm = require("npm")
-    require("node")
-    directory = tmp_path_factory.mktemp("npm")
-    shutil.copy(SCRIPT, directory)
-    options = ["--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error", "--ignore-scripts"]
-    installing = subprocess.run(
-        [npm, "install", "--prefix", str(directory), *options, NPM_PACKAGE],
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-    if installing.returncode:
-        refuse(f"npm could not install {NPM_PACKAGE}: {installing.stderr.strip()}")
-    return directory / SCRIPT.name
+    return installed(EVENTSOURCE, SCRIPT, tmp_path_factory.mktemp("npm"))

@@ -128,14 +128,14 @@ class GatewayThread:
 class ServedGateway:
     """`tidegate serve` as a process of its own, with a configuration file in `directory`."""
 
-    def __init__(self, directory: Path, config: str) -> None:
+    def __init__(self, directory: Path, config: str, port: int = 0) -> None:
         self.directory = directory
         self._log = directory / "stderr.log"
         file = directory / "tidegate.toml"
         file.write_text(config)
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "gateway", "serve", "--config", str(file), "--port", "0"],
+                [sys.executable, "-m", "gateway", "serve", "--config", str(file), "--port", str(port)],
                 stdout=subprocess.PIPE,
                 stderr=log,
                 env={name: value for name, value in os.environ.items() if not name.startswith("TIDEGATE_")},

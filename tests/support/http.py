@@ -77,7 +77,8 @@ class Connection:
     ) -> None:
         """Sends a request, with Host and Content-Length where they are due, and with nothing else."""
         self.version = version
-        given = [("Host", "tidegate.test"), *headers]
+        names_host = any(name == "Host" for name, _ in headers)
+        given = [*headers] if names_host else [("Host", "localhost"), *headers]
         if body is not None and not any(name.lower() == "transfer-encoding" for name, _ in given):
             given.append(("Content-Length", str(len(body))))
         lines = [f"{method} {target} {version}", *(f"{name}: {value}" for name, value in given)]

@@ -62,6 +62,11 @@ def test_version_prints_the_version(run: CliRunner) -> None:
     assert run.invoke(app, ["version"]).stdout == f"tidegate {__version__}\n"
 
 
+def test_version_is_an_option_as_well(run: CliRunner) -> None:
+    result = run.invoke(app, ["--version"])
+    assert (result.exit_code, result.stdout) == (0, f"tidegate {__version__}\n")
+
+
 def test_check_config_tells_what_would_run(run: CliRunner) -> None:
     result = run.invoke(app, ["check-config", "--config", str(EXAMPLE)])
     assert result.exit_code == 0
@@ -155,7 +160,7 @@ def test_a_wrong_setting_is_one_line_and_exit_code_2(run: CliRunner, command: st
     assert result.stdout == ""
     assert result.stderr == (
         "tidegate: server.prot in tidegate.toml is unknown (did you mean server.port?): "
-        "allowed in server are drain_seconds, host, port, workers.\n"
+        "allowed in server are drain_seconds, host, hosts, port, workers.\n"
     )
 
 

@@ -39,7 +39,7 @@ CASES = [
         [True, False],
         [None, "polling", "streaming"],
         ["auto", "polling", "streaming"],
-        [0, 100],
+        [0, 50, 100],
         [None, "u42"],
     )
 ]
@@ -76,9 +76,10 @@ def expected(case: Case) -> tuple[str, str, str | None]:
     if case.preference == "streaming" and not before_live:
         return "streaming", "TARGETING_MATCH", "user_opt_in"
     if case.stage == "live":
-        if case.key is None:
+        if case.percentage == 50 and case.key is None:
             return "polling", "ERROR", "TARGETING_KEY_MISSING"
-        return ("streaming" if case.percentage == 100 else "polling"), "SPLIT", None
+        # u42 is in the lower half of its group.
+        return ("streaming" if case.percentage else "polling"), "SPLIT", None
     return ("polling" if before_live else "streaming"), "DEFAULT", None
 
 
@@ -89,7 +90,7 @@ def test_every_combination_is_decided_as_the_protocol_says() -> None:
         if (decision := decided(case))[0::2] != expected(case)[:2] or decision.cause != expected(case)[2]
     ]
 
-    assert len(CASES) == 2880
+    assert len(CASES) == 4320
     assert differing == []
 
 
@@ -146,8 +147,8 @@ def test_a_first_rule_that_its_stage_does_not_allow_is_not_passed_over_for_a_lat
 
 
 @pytest.mark.parametrize("stickiness", ["user", "session", "client", "tenant", "claim:org"])
-def test_a_caller_without_the_key_of_its_bucket_polls_also_at_100_percent(stickiness: str) -> None:
-    flag = make_flag(stage="live", percentage=100, stickiness=stickiness)
+def test_a_caller_without_the_key_of_its_bucket_polls_between_0_and_100_percent(stickiness: str) -> None:
+    flag = make_flag(stage="live", percentage=99.999, stickiness=stickiness)
 
     assert decide(flag, Caller(), kill_all=False) == (
         POLLING,

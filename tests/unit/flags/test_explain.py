@@ -43,7 +43,13 @@ def explained(caller=USER, kill_all=False, stale=False, **members):
             Caller(user="u", preference="streaming"),
             "The caller chose streaming for itself.",
         ),
-        ({"stage": "live"}, Caller(), "The caller has nothing to be bucketed by (stickiness default)."),
+        (
+            {"stage": "live", "percentage": 50},
+            Caller(),
+            "The caller has nothing to be bucketed by (stickiness default).",
+        ),
+        ({"stage": "live"}, Caller(), "None of the callers stream (0 %)."),
+        ({"stage": "live", "percentage": 100}, USER, "All of the callers stream (100 %)."),
     ],
 )
 def test_each_cause_has_its_sentence(members, caller, why):
@@ -55,7 +61,7 @@ def test_a_latch_whose_reason_is_a_sentence_has_one_full_stop():
     assert "above 5 %. It holds" in why
 
 
-@pytest.mark.parametrize(("percentage", "side"), [(0, "not below 0"), (100, "below 100000")])
+@pytest.mark.parametrize(("percentage", "side"), [(5, "not below 5000"), (50, "below 50000")])
 def test_a_split_is_explained_by_the_bucket(percentage, side):
     explanation = explained(stage="live", percentage=percentage)
     assert explanation.key == "u42"

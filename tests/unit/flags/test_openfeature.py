@@ -85,7 +85,7 @@ async def test_a_component_without_a_flag_streams(store: FlagStore) -> None:
 
 async def test_a_caller_without_a_key_gets_the_clients_default_and_the_error(store: FlagStore) -> None:
     client = client_of(store)
-    await change(store, 0, **LIVE)
+    await change(store, 0, stage="live", percentage=50)
 
     details = client.get_boolean_details("orders", True)
 

@@ -1,0 +1,37 @@
+"""Packages of npm that tests need: installed into a folder of theirs, named where that can't be."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+from tests.support.debian import missing
+
+EVENTSOURCE = "eventsource@4"
+"""The newest that runs on Node 20."""
+_INSTALL_SECONDS = 600
+
+
+def require(command: str) -> str:
+    """Where the command is. It may be missing on a workstation, and not where CI=true."""
+    found = shutil.which(command)
+    if found is None:
+        missing(f"{command} is not installed")
+    return found
+
+
+def installed(package: str, script: Path, directory: Path) -> Path:
+    """A copy of `script` in `directory`, beside the package that it imports."""
+    npm = require("npm")
+    require("node")
+    shutil.copy(script, directory)
+    options = ["--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error", "--ignore-scripts"]
+    installing = subprocess.run(
+        [npm, "install", "--prefix", str(directory), *options, package],
+        capture_output=True,
+        text=True,
+        timeout=_INSTALL_SECONDS,
+        check=False,
+    )
+    if installing.returncode:
+        missing(f"npm could not install {package}: {installing.stderr.strip()}")
+    return directory / script.name
