@@ -246,6 +246,11 @@ class OpenFeatureFlagStore:
     ) -> Flag:
         self._refuse_change()
 
+    async def remove(
+        self, component: str, *, expected_revision: int | None = None, who: str, reason: str
+    ) -> int:
+        self._refuse_change()
+
     async def kill_all(self, killed: bool, *, who: str, reason: str) -> None:
         self._refuse_change()
 

@@ -79,6 +79,17 @@ class FlagStore(Protocol):
         """
         ...
 
+    async def remove(
+        self, component: str, *, expected_revision: int | None = None, who: str, reason: str
+    ) -> int:
+        """Removes a flag, and gives the number of the revision that did: the component streams freely then.
+
+        Its history stays, and a flag that is made later goes on from its number. Raises as `change` does, and
+        InvalidFlag while the flag is killed or latched: that is lifted by a change that says so, and not by
+        the way.
+        """
+        ...
+
     async def kill_all(self, killed: bool, *, who: str, reason: str) -> None:
         """Turns the kill switch for everything on or off."""
         ...

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import platform
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from gateway.guard_windows import GuardWindows
 from gateway.guardian import Guardian
 from gateway.handlers.administration import add_administration
 from gateway.handlers.caller import Callers
+from gateway.handlers.figures import PROCESS, Process
 from gateway.handlers.health import HealthHandler
 from gateway.handlers.hosts import hosts_middleware
 from gateway.handlers.legacy import add_legacy_routes
@@ -44,6 +46,7 @@ from gateway.log import EventLog, WatchedLog
 from gateway.logs import log_event
 from gateway.metrics import GatewayCollector, make_registry
 from gateway.open_flags import open_flags
+from gateway.open_log import is_in_server
 from gateway.parity_sampler import ParitySampler
 from gateway.parts import (
     id_aliases,
@@ -193,6 +196,7 @@ def create_app(
     )
     app[GATEWAY] = gateway
     app[REFUSALS] = refusals
+    app[PROCESS] = Process(platform.node(), shares_log=is_in_server(settings))
     _add_handlers(app, gateway, refusals.counts, hand_over)
 
     async def lifespan(app: web.Application) -> AsyncIterator[None]:

@@ -94,6 +94,9 @@ def set_flag(
     revision: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Only if the flag is still at this revision.")
     ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Make a flag also for a component that is not configured.")
+    ] = False,
     operator: OperatorOption = None,
     url: GatewayOption = DEFAULT_GATEWAY,
     as_json: JsonOption = False,
@@ -101,7 +104,8 @@ def set_flag(
     """Change a flag; make it, where the component has none.
 
     What is not named stays as it is. A change that somebody else made meanwhile is not overwritten: the
-    command then says what changed, and ends with 3.
+    command then says what changed, and ends with 3. A flag for a component that the gateway does not know
+    would decide nothing, and is mostly a slip of the pen: it takes --force.
 
     \b
     Examples:
@@ -125,8 +129,36 @@ def set_flag(
         url,
         operator,
         as_json,
-        lambda flags: flags.set(component, fields, reason, revision),
+        lambda flags: flags.set(component, fields, reason, revision, force=force),
         flags_view.changed_lines,
+    )
+
+
+@flags_app.command()
+def delete(
+    component: ComponentArgument,
+    reason: ReasonOption,
+    revision: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Only if the flag is still at this revision.")
+    ] = None,
+    operator: OperatorOption = None,
+    url: GatewayOption = DEFAULT_GATEWAY,
+    as_json: JsonOption = False,
+) -> None:
+    """Remove a flag: the component streams and polls freely then.
+
+    Its history stays. A flag that is killed or latched is not removed: that would let everybody stream.
+
+    \b
+    Example:
+      tidegate flags delete ordres --reason "a slip of the pen"
+    """
+    _answer(
+        url,
+        operator,
+        as_json,
+        lambda flags: flags.delete(component, reason, revision),
+        flags_view.removed_lines,
     )
 
 

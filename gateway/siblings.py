@@ -6,6 +6,7 @@ sample with the label `worker`.
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
@@ -16,6 +17,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
+from gateway.handlers.figures import PROCESS
 from gateway.handlers.health import EXPOSITION, REGISTRY
 
 _ANSWER_SECONDS = 2.0
@@ -35,6 +37,7 @@ class Siblings:
         """Lets `/metrics` of the application answer for all workers, and the others ask this one."""
         self._registry = app[REGISTRY]
         app[EXPOSITION] = self.expose
+        app[PROCESS] = replace(app[PROCESS], worker=self._number, workers=1 + len(self._others))
         app.cleanup_ctx.append(self._listening)
 
     async def expose(self) -> bytes:

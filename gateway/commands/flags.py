@@ -51,10 +51,13 @@ class Administration:
     def show(self, component: str) -> dict[str, Any]:
         return self._ask("GET", self._flag(component)).body
 
-    def set(self, component: str, fields: Members, why: str, revision: int | None) -> dict[str, Any]:
+    def set(
+        self, component: str, fields: Members, why: str, revision: int | None, *, force: bool = False
+    ) -> dict[str, Any]:
         """Changes the flag, or makes it where there is none.
 
         `revision` is the one that the change is meant for; by default the one that is there when it begins.
+        `force` makes it also for a component that is not configured.
         """
         url = self._flag(component)
         body = {**fields, "reason": why}
@@ -65,8 +68,15 @@ class Administration:
         except _Refused as refused:
             if refused.status != 404:
                 raise
-            return self._ask("PUT", url, body, {"If-None-Match": "*"}).body
+            query = {"force": "true"} if force else {}
+            return self._ask("PUT", url.with_query(query), body, {"If-None-Match": "*"}).body
         return self._ask("PATCH", url, body, {"If-Match": current or "*"}).body
+
+    def delete(self, component: str, why: str, revision: int | None) -> dict[str, Any]:
+        """Removes the flag; `revision` is the one that is meant, by default the one that is there."""
+        url = self._flag(component)
+        tag = self._ask("GET", url).etag if revision is None else f'"{revision}"'
+        return self._ask("DELETE", url, {"reason": why}, {"If-Match": tag or "*"}).body
 
     def rollback(self, component: str, why: str, to_revision: int | None) -> dict[str, Any]:
         target = {} if to_revision is None else {"toRevision": to_revision}

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -19,7 +19,7 @@ from gateway.handlers.flag_problems import entity_tag, flag_problems
 from gateway.handlers.json_body import JSON, read_object
 from gateway.handlers.preconditions import expected_revision, required_revision
 from gateway.handlers.publish import meet_expectation
-from gateway.handlers.selection import whole_number
+from gateway.handlers.selection import truth, whole_number
 
 ADMIN_PATH = "/api/v1/admin"
 FLAGS_PATH = f"{ADMIN_PATH}/flags"
@@ -39,13 +39,14 @@ _SWITCHES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 
 
 class AdminHandler:
-    """Answers from the store's snapshot, and changes the store.
+    """Answers from the store's snapshot, and changes the store. `configured` are the components that are.
 
     Several nodes may stand behind one address: who changed a flag at one may see it at once at any other.
     """
 
-    def __init__(self, store: FlagStore) -> None:
+    def __init__(self, store: FlagStore, configured: Iterable[str]) -> None:
         self._store = store
+        self._configured = frozenset(configured)
 
     def add_routes(self, app: web.Application) -> None:
         router = app.router
@@ -56,6 +57,7 @@ class AdminHandler:
         changes: list[tuple[str, str, Handler]] = [
             ("PUT", FLAG_PATH, self.put),
             ("PATCH", FLAG_PATH, self.patch),
+            ("DELETE", FLAG_PATH, self.delete),
             ("POST", FLAG_PATH + "/rollback", self.rollback),
             ("POST", FLAG_PATH + "/{switch:kill|unkill|rearm}", self.switch),
             ("POST", ADMIN_PATH + "/{switch:kill|unkill}", self.switch_all),
@@ -103,12 +105,26 @@ class AdminHandler:
 
     async def put(self, request: web.Request) -> web.Response:
         """Makes a flag, or replaces all of it but `killed` and `latch`, where these are left out."""
+        component = request.match_info["component"]
+        if self._store.snapshot().get(component) is None and not truth(request, "force"):
+            self._check_configured(component)
         return await self._change(request, (JSON,), whole=True)
 
     async def patch(self, request: web.Request) -> web.Response:
         """Changes what a JSON merge patch (RFC 7396) names."""
         self._flag(request)
         return await self._change(request, (JSON, MERGE_PATCH), whole=False)
+
+    async def delete(self, request: web.Request) -> web.Response:
+        """Removes a flag: the component streams and polls freely then."""
+        component = request.match_info["component"]
+        reason = await _only_reason(request)
+        expected = required_revision(request, component, self._flag(request))
+        with flag_problems():
+            revision = await self._store.remove(
+                component, expected_revision=expected, who=operator(request), reason=reason
+            )
+        return json_response({"component": component, "revision": revision, "removed": True})
 
     async def rollback(self, request: web.Request) -> web.Response:
         component = request.match_info["component"]
@@ -169,6 +185,15 @@ class AdminHandler:
         if expected == 0:
             return _flag_response(flag, status=201, headers={"Location": str(request.rel_url.raw_path)})
         return _flag_response(flag)
+
+    def _check_configured(self, component: str) -> None:
+        """Raises InvalidInput for a component that owns nothing: mostly a slip of the pen."""
+        if component not in self._configured:
+            known = ", ".join(sorted(self._configured)) or "none"
+            raise InvalidInput(
+                f"{component} is not configured here, so its flag would decide nothing. Configured: {known}. "
+                "To make it all the same, say force=true (--force)."
+            )
 
     def _flag(self, request: web.Request) -> Flag:
         component = request.match_info["component"]

@@ -42,7 +42,7 @@ def add_administration(
     """
     app.on_response_prepare.append(PollRecorder(pollers, windows.of, clock, routes, owned, id_aliases).note)
     for handler in (
-        AdminHandler(store),
+        AdminHandler(store, owned),
         InsightHandler(store, clock, pollers, telemetry, owned, preferences, parity),
         GuardHandler(guardian),
         TelemetryHandler(telemetry, audience.reporters, clock),

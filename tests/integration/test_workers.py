@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.support.admin import ORDERS, operator
 from tests.support.api import Client, event, eventually
 from tests.support.cluster import Wanderer, position, publish_last, toml
 from tests.support.command import run
@@ -64,6 +65,15 @@ async def test_all_serve_one_address_and_metrics_are_those_of_all(served: Served
             assert await client.metric("tidegate_worker_up", worker=str(number)) == 1
         await client.metric_becomes("tidegate_streams", 8 * COUNT)
         assert await client.metric("tidegate_published_events_total") == 1
+
+
+@ONE_LOG
+async def test_figures_say_which_worker_they_are_of(served: ServedGateway):
+    async with operator(served.port) as admin:
+        await admin.make()
+        process = (await admin.get(f"{ORDERS}/guard")).json()["answeredBy"]
+    assert process["worker"] in range(1, COUNT + 1)
+    assert (process["workers"], process["sharesLog"]) == (COUNT, True)
 
 
 @ONE_LOG
