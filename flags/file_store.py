@@ -46,6 +46,10 @@ class FileFlagStore:
         self._thread = BackgroundThread("flags")
         self._watch = Watch(self.refresh, poll_seconds, counting, "flags_watch")
 
+    @property
+    def trouble(self) -> str | None:
+        return self._file.state.refusal
+
     async def start(self) -> None:
         self._thread.start()
         try:

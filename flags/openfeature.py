@@ -207,6 +207,10 @@ class OpenFeatureFlagStore:
         self._thread = BackgroundThread("openfeature")
         self._watch = Watch(self.refresh, poll_seconds, self._tell, "openfeature_watch")
 
+    @property
+    def trouble(self) -> str | None:
+        return next(iter(self._refusals.values()), None)
+
     async def start(self) -> None:
         self._thread.start()
         await self.refresh()

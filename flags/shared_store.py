@@ -61,6 +61,10 @@ class SharedFlagStore:
         self._thread = BackgroundThread("flags")
         self._watch = Watch(self.refresh, poll_seconds, counting, "flags_watch")
 
+    @property
+    def trouble(self) -> str | None:
+        return self._refusal
+
     async def start(self) -> None:
         self._thread.start()
         found = await self._values.get(KEY)

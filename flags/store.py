@@ -28,6 +28,11 @@ class FlagStore(Protocol):
         """How often each event was told since the start, by the log lines' names."""
         ...
 
+    @property
+    def trouble(self) -> str | None:
+        """Why the flags are `stale`, in a few words; None where they are not."""
+        ...
+
     async def start(self) -> None:
         """Reads the flags. Raises StoreUnreadable where there is something that can't be used as flags."""
         ...

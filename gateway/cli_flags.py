@@ -48,6 +48,9 @@ OperatorOption = Annotated[
     str | None, typer.Option(metavar="NAME", help="Who; kept in the history. Default: the user.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the gateway's answer as JSON.")]
+LocalOption = Annotated[
+    bool, typer.Option("--local", help="On this node, also where the flags' store can't be reached.")
+]
 AllOption = Annotated[bool, typer.Option("--all", help="Every component, now, and those to come.")]
 
 
@@ -191,18 +194,23 @@ def kill(
     reason: ReasonOption,
     component: OptionalComponent = None,
     everything: AllOption = False,
+    local: LocalOption = False,
     operator: OperatorOption = None,
     url: GatewayOption = DEFAULT_GATEWAY,
     as_json: JsonOption = False,
 ) -> None:
     """Send all callers of a component, or of everything, to polling at once.
 
+    With --local it holds on this node at once, whatever the flags' store does, and is written there as soon
+    as that takes it. Other nodes learn of it then.
+
     \b
     Examples:
       tidegate flags kill orders --reason "stale prices"
+      tidegate flags kill orders --local --reason "stale prices, and the database is down"
       tidegate flags kill --all --reason "incident 42"
     """
-    _switch("kill", component, everything, reason, operator, url, as_json)
+    _switch("kill", component, everything, reason, operator, url, as_json, local=local)
 
 
 @flags_app.command()
@@ -210,18 +218,21 @@ def unkill(
     reason: ReasonOption,
     component: OptionalComponent = None,
     everything: AllOption = False,
+    local: LocalOption = False,
     operator: OperatorOption = None,
     url: GatewayOption = DEFAULT_GATEWAY,
     as_json: JsonOption = False,
 ) -> None:
     """Take a kill switch back: the flags count again.
 
+    With --local, what this node holds until the store takes it is dropped; the store stays as it is.
+
     \b
     Examples:
       tidegate flags unkill orders --reason "prices are right"
       tidegate flags unkill --all --reason "incident 42 is over"
     """
-    _switch("unkill", component, everything, reason, operator, url, as_json)
+    _switch("unkill", component, everything, reason, operator, url, as_json, local=local)
 
 
 @flags_app.command()
@@ -358,12 +369,14 @@ def _switch(
     operator: str | None,
     url: str,
     as_json: bool,
+    *,
+    local: bool,
 ) -> None:
     with ending():
         if everything is (component is not None):
             raise CommandError(WRONG_INPUT, "give either a component or --all.")
     view = flags_view.switched_lines if everything else flags_view.changed_lines
-    _answer(url, operator, as_json, lambda flags: flags.switch(name, component, reason), view)
+    _answer(url, operator, as_json, lambda flags: flags.switch(name, component, reason, local=local), view)
 
 
 def _answer(

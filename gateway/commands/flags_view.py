@@ -21,6 +21,12 @@ _MAX_SHOWN = 60
 def list_lines(answer: Members) -> list[str]:
     """All flags, one a line."""
     lines = ["everything is killed: all callers poll"] if answer.get("killAll") else []
+    held = answer.get("heldHere")
+    if isinstance(held, Mapping):
+        names = ["everything"] if held.get("killAll") else []
+        names += [_text(name) for name in held.get("components", ())]
+        if names:
+            lines.append(f"killed on this node alone, until the flags' store takes it: {', '.join(names)}")
     flags = _objects(answer.get("flags"))
     if not flags:
         return [*lines, "no flags: every component streams and polls freely"]
@@ -46,8 +52,9 @@ def flag_lines(flag: Members) -> list[str]:
 def changed_lines(flag: Members) -> list[str]:
     """What a flag is after a change, in one line."""
     return [
+        *_local_lines(flag),
         f"{_text(flag.get('component'))} is at revision {_text(flag.get('revision'))}: "
-        f"{_text(flag.get('stage'))}, {_text(flag.get('percentage'))} %, {_state(flag)}"
+        f"{_text(flag.get('stage'))}, {_text(flag.get('percentage'))} %, {_state(flag)}",
     ]
 
 
@@ -62,7 +69,23 @@ def removed_lines(answer: Members) -> list[str]:
 def switched_lines(answer: Members) -> list[str]:
     """What the kill switch for everything is after a change."""
     killed = answer.get("killAll")
-    return ["everything is killed: all callers poll" if killed else "the flags count again"]
+    return [
+        *_local_lines(answer),
+        "everything is killed: all callers poll" if killed else "the flags count again",
+    ]
+
+
+def _local_lines(answer: Members) -> list[str]:
+    """What came of a switch that was meant for the node that answered."""
+    lines = []
+    if answer.get("local"):
+        lines.append("killed on this node alone: the flags' store did not take it, and gets it once it does")
+    missed = answer.get("missedWorkers")
+    if isinstance(missed, list) and missed:
+        lines.append(
+            f"not told, for they did not answer: workers {', '.join(map(_text, missed))}; say it again"
+        )
+    return lines
 
 
 def history_lines(answer: Members) -> list[str]:

@@ -11,9 +11,9 @@ from aiohttp import web
 
 from adapters.upstream.snapshot import none_match
 from flags.flag import Flag
-from flags.store import FlagStore
+from flags.local_kills import LocalKills
 from flags.wire import pointer
-from gateway.errors import InvalidInput, NoSuchFlag
+from gateway.errors import InvalidInput, NoSuchFlag, RevisionStale
 from gateway.handlers.admin_access import Handler, local_only, operator
 from gateway.handlers.flag_problems import entity_tag, flag_problems
 from gateway.handlers.json_body import JSON, read_object
@@ -38,13 +38,17 @@ _SWITCHES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 """The change that each short way to one is (flags/store.py)."""
 
 
+LOCAL_KILLS = web.AppKey("local_kills", LocalKills)
+"""The flags of the application, for whoever tells other workers of the same address what is killed."""
+
+
 class AdminHandler:
     """Answers from the store's snapshot, and changes the store. `configured` are the components that are.
 
     Several nodes may stand behind one address: who changed a flag at one may see it at once at any other.
     """
 
-    def __init__(self, store: FlagStore, configured: Iterable[str]) -> None:
+    def __init__(self, store: LocalKills, configured: Iterable[str]) -> None:
         self._store = store
         self._configured = frozenset(configured)
 
@@ -83,6 +87,11 @@ class AdminHandler:
             {
                 "killAll": flags.kill_all,
                 "stale": flags.stale,
+                "staleReason": self._store.trouble,
+                "heldHere": {
+                    "killAll": None in self._store.held,
+                    "components": sorted(name for name in self._store.held if name is not None),
+                },
                 "flags": [flag.wire() for _, flag in sorted(flags.by_component.items())],
             }
         )
@@ -147,13 +156,18 @@ class AdminHandler:
 
     async def switch(self, request: web.Request) -> web.Response:
         """`kill`, `unkill` and `rearm`. `If-Match` is not asked for: who kills is in a hurry."""
-        component = request.match_info["component"]
-        reason = await _only_reason(request)
+        component, switch = request.match_info["component"], request.match_info["switch"]
+        reason, is_local = await _reason_and_place(request)
         expected = expected_revision(request, component, self._flag(request))
+        if is_local:
+            if expected not in (None, self._flag(request).revision):
+                raise RevisionStale(f"{component} is at another revision than If-Match names.")
+            told = await self._switch_here(request, switch, component, reason)
+            return json_response({**self._flag(request).wire(), **told})
         with flag_problems():
             flag = await self._store.change(
                 component,
-                _SWITCHES[request.match_info["switch"]],
+                _SWITCHES[switch],
                 expected_revision=expected,
                 who=operator(request),
                 reason=reason,
@@ -161,11 +175,28 @@ class AdminHandler:
         return _flag_response(flag)
 
     async def switch_all(self, request: web.Request) -> web.Response:
-        reason = await _only_reason(request)
-        killed = request.match_info["switch"] == "kill"
+        reason, is_local = await _reason_and_place(request)
+        switch = request.match_info["switch"]
+        told: Mapping[str, Any] = {}
+        if is_local:
+            told = await self._switch_here(request, switch, None, reason)
+        else:
+            with flag_problems():
+                await self._store.kill_all(switch == "kill", who=operator(request), reason=reason)
+        return json_response({"killAll": self._store.snapshot().kill_all, **told})
+
+    async def _switch_here(
+        self, request: web.Request, switch: str, component: str | None, reason: str
+    ) -> Mapping[str, Any]:
+        """Kills or lifts on this node, whatever the store does; the members that say what came of it."""
+        if switch == "rearm":
+            raise _invalid("/local", "a latch is the store's: only kill and unkill may be local")
         with flag_problems():
-            await self._store.kill_all(killed, who=operator(request), reason=reason)
-        return json_response({"killAll": self._store.snapshot().kill_all})
+            if switch == "kill":
+                missed = await self._store.kill_here(component, who=operator(request), reason=reason)
+            else:
+                missed = await self._store.lift_here(component)
+        return {"local": component in self._store.held, "missedWorkers": list(missed)}
 
     async def _change(self, request: web.Request, kinds: tuple[str, ...], *, whole: bool) -> web.Response:
         component = request.match_info["component"]
@@ -240,6 +271,17 @@ def _flag_response(
 ) -> web.Response:
     tag = {"ETag": entity_tag(flag.revision)}
     return json_response(flag.wire(), status=status, headers=tag | dict(headers or {}))
+
+
+async def _reason_and_place(request: web.Request) -> tuple[str, bool]:
+    """The reason for a switch, and whether it is meant for this node, whatever the store does."""
+    body = await read_object(request, MAX_BODY_BYTES)
+    reason = take_reason(body)
+    is_local = body.pop("local", False)
+    if not isinstance(is_local, bool):
+        raise _invalid("/local", "must be true or false")
+    check_rest(body)
+    return reason, is_local
 
 
 async def _only_reason(request: web.Request) -> str:

@@ -10,7 +10,13 @@ from tests.support.flags import LATCH, edit, rule
 
 
 async def test_without_flags_the_list_is_empty(admin):
-    assert (await admin.get(FLAGS)).json() == {"killAll": False, "stale": False, "flags": []}
+    assert (await admin.get(FLAGS)).json() == {
+        "killAll": False,
+        "stale": False,
+        "staleReason": None,
+        "heldHere": {"killAll": False, "components": []},
+        "flags": [],
+    }
     refused(await admin.get(ORDERS), 404)
 
 
@@ -397,3 +403,60 @@ async def test_figures_say_which_process_they_are_of(admin):
     for name in ("pollers", "parity", "guard", "telemetry"):
         process = (await admin.get(f"{ORDERS}/{name}")).json()["answeredBy"]
         assert (process["worker"], process["workers"], process["sharesLog"]) == (None, 1, False)
+
+
+async def test_a_kill_works_where_its_store_does_not(admin, flags_file):
+    await admin.make(stage="live", percentage=100)
+    kept = flags_file.read_bytes()
+    newer = b'{"version": 99, "flags": {}}'
+    flags_file.write_bytes(newer)
+    refused(await admin.post(f"{ORDERS}/kill"), 503)
+
+    killed = (await admin.post(f"{ORDERS}/kill", local=True)).json()
+    everything = (await admin.post(KILL_ALL, local=True)).json()
+
+    assert (killed["killed"], killed["local"], killed["missedWorkers"]) == (True, True, [])
+    assert everything == {"killAll": True, "local": True, "missedWorkers": []}
+    assert flags_file.read_bytes() == newer
+    mode = (await admin.get("/api/v1/sync/fetch-mode?component=orders&clientId=c")).json()
+    assert (mode["mode"], mode["cause"]) == ("polling", "kill_switch")
+    listed = (await admin.get(FLAGS)).json()
+    assert listed["heldHere"] == {"killAll": True, "components": ["orders"]}
+    assert (await admin.get("/readyz")).json()["warnings"][-1].endswith("takes it: everything, orders.")
+    assert (await admin.post(UNKILL_ALL, local=True)).json()["killAll"] is False
+
+    flags_file.write_bytes(kept)
+
+    async def is_written() -> bool:
+        return (await admin.get(FLAGS)).json()["heldHere"]["components"] == []
+
+    await eventually(is_written, "the store has the kill")
+    assert (await admin.get(f"{ORDERS}/revisions")).json()["revisions"][-1]["after"] == {"killed": True}
+    assert (await admin.post(f"{ORDERS}/unkill")).json()["killed"] is False
+
+
+async def test_a_kill_that_the_store_took_is_not_local(admin):
+    await admin.make(stage="live", percentage=100)
+    assert (await admin.post(f"{ORDERS}/kill", local=True)).json()["local"] is False
+    assert (await admin.get(ORDERS)).headers["ETag"] == '"2"'
+
+
+async def test_only_a_kill_may_be_local(admin):
+    await admin.make(stage="live")
+    refused(await admin.post(f"{ORDERS}/rearm", local=True), 422, "/local")
+    refused(await admin.post(f"{ORDERS}/kill", local="yes"), 422, "/local")
+    other = await admin.send("POST", f"{ORDERS}/kill", {"reason": "r", "local": True}, If_Match='"7"')
+    refused(other, 412)
+    refused(await admin.post(f"{FLAGS}/free/kill", local=True), 404)
+
+
+async def test_why_the_flags_are_stale_is_said_as_it_is(admin, flags_file):
+    await admin.make(stage="live")
+    assert (await admin.get(FLAGS)).json()["staleReason"] is None
+    flags_file.unlink()
+
+    async def is_stale() -> bool:
+        return (await admin.get(FLAGS)).json()["stale"]
+
+    await eventually(is_stale, "the file is missed")
+    assert (await admin.get(FLAGS)).json()["staleReason"] == "it is gone"
