@@ -238,3 +238,25 @@ async def test_an_unwritable_store_is_a_failure_of_the_gateway(flags, flags_file
     code, _, err = await flags("set", "orders", "--stage", "live", "--reason", "r")
     assert code == 4
     assert "503" in err
+
+
+async def test_a_kill_is_held_while_the_store_can_not_be_used_and_that_is_said_as_it_is(
+    flags, admin, flags_file
+):
+    await admin.make(stage="live", percentage=25)
+    kept = flags_file.read_bytes()
+    flags_file.write_bytes(b'{"version": 99, "flags": {}}')
+    code, out, err = await flags("kill", "orders", "--reason", "fire")
+    assert (code, out) == (4, "")
+    assert "503" in err
+
+    code, out, _ = await flags("kill", "orders", "--local", "--reason", "fire")
+
+    assert (code, out.splitlines()[1:]) == (0, ["orders is at revision 1: live, 25 %, killed"])
+    assert out.startswith("killed on this node alone")
+    _, out, err = await flags("list")
+    assert out.splitlines()[0].endswith("takes it: orders")
+    assert err.startswith("the flags' store can't be used (it is of version 99")
+    _, out, _ = await flags("unkill", "orders", "--local", "--reason", "out")
+    assert out == "orders is at revision 1: live, 25 %, dry run\n"
+    flags_file.write_bytes(kept)

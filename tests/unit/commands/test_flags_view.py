@@ -2,7 +2,15 @@
 
 import pytest
 
-from gateway.commands.flags_view import changed_lines, guard_lines, history_lines, parity_lines, poller_lines
+from gateway.commands.flags_view import (
+    changed_lines,
+    guard_lines,
+    history_lines,
+    list_lines,
+    parity_lines,
+    poller_lines,
+    switched_lines,
+)
 
 LATCH = {"metric": "consistency", "value": 0.5, "threshold": 0.99, "reason": "too low"}
 
@@ -111,3 +119,17 @@ def test_whose_figures_they_are_is_said_where_others_have_some() -> None:
         *_, worker, node = lines({"answeredBy": {"node": "a", "worker": 2, "workers": 4, "sharesLog": True}})
         assert worker.startswith("these are the figures of worker 2 of 4 alone")
         assert node.endswith("this is a")
+
+
+def test_a_kill_that_the_store_did_not_take_is_said_to_be_local() -> None:
+    flag = {"component": "orders", "revision": 1, "stage": "live", "percentage": 5, "killed": True}
+    local = "killed on this node alone: the flags' store did not take it, and gets it once it does"
+    missed = "not told, for they did not answer: workers 2, 3; say it again"
+    here = {"local": True, "missedWorkers": [2, 3]}
+
+    assert changed_lines({**flag, **here})[:-1] == [local, missed]
+    assert switched_lines({"killAll": True, **here})[:-1] == [local, missed]
+    assert len(changed_lines({**flag, "local": False, "missedWorkers": []})) == 1
+    assert list_lines({"heldHere": {"killAll": True, "components": ["orders"]}})[0] == (
+        "killed on this node alone, until the flags' store takes it: everything, orders"
+    )
