@@ -33,7 +33,7 @@ def explain(flags: Flags, component: str, caller: Caller) -> Explanation:
     why = _why(flag, caller, decision, flags.kill_all)
     if flags.stale:
         decision = decide(flag, caller, kill_all=flags.kill_all, stale=True)
-        why += " What the store holds now can't be used: these are the last good flags."
+        why += " The flags' store can't be used now: these are the last good flags."
     key = None if flag is None else caller.key(flag.stickiness)
     return Explanation(
         component=component,

@@ -61,6 +61,8 @@ class FileLedger:
         self._certain = False
         self._complaint: str | None = None
         self._is_synced = True
+        self._known_target: Path | None = None
+        """Where the symbolic link led when there were flags last."""
         self._read: tuple[bytes, Ledger] | None = None
         """The content that was read or written last, and what it says."""
 
@@ -114,7 +116,8 @@ class FileLedger:
 
         Raises what `change` raises, and StoreUnwritable. Nothing was changed then, though an edit of the file
         may have been taken over. Raises StoreUncertain where it lies there, but not durably. A damaged file
-        is kept aside and replaced: the kill switch has to work while somebody mends it.
+        is kept aside and replaced: the kill switch has to work while somebody mends it. But not what a
+        symbolic link leads to that never held flags: it is somebody else's.
         """
         with self._file.locked(LOCK_PATIENCE_SECONDS):
             for _ in range(ATTEMPTS):
@@ -143,6 +146,11 @@ class FileLedger:
         except StoreUnreadable as error:
             if found is None or not error.replaceable:
                 raise StoreUnwritable(f"The flags file can't be replaced: {error.detail}.") from error
+            if self._file.link_target() != self._known_target:
+                raise StoreUnwritable(
+                    "The flags file is a symbolic link to a file that holds no flags, and never did: it is "
+                    f"not replaced ({error.detail}). Turn the link to the flags."
+                ) from error
             return _Found(self.state.ledger, found[1], damaged=found[0])
         if found is None or written is None:
             return _Found(self.state.ledger, None)
@@ -182,6 +190,7 @@ class FileLedger:
             self._adopt(ledger)
             raise _uncertain(error) from error
         self._is_synced = True
+        self._known_target = self._file.link_target()
         self._read = content, ledger
         self._complaint = None
         self._adopt(ledger)
@@ -197,11 +206,10 @@ class FileLedger:
 
     def _parsed(self, content: bytes) -> Ledger:
         """What the content says, parsed but where it was read or written last. Raises StoreUnreadable."""
-        if self._read is not None and self._read[0] == content:
-            return self._read[1]
-        ledger = document.parse(content)
-        self._read = content, ledger
-        return ledger
+        if self._read is None or self._read[0] != content:
+            self._read = content, document.parse(content)
+        self._known_target = self._file.link_target()
+        return self._read[1]
 
     def _adopt(self, ledger: Ledger) -> None:
         before, refusal = self.state

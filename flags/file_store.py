@@ -46,6 +46,10 @@ class FileFlagStore:
         self._thread = BackgroundThread("flags")
         self._watch = Watch(self.refresh, poll_seconds, counting, "flags_watch")
 
+    @property
+    def trouble(self) -> str | None:
+        return self._file.state.refusal
+
     async def start(self) -> None:
         self._thread.start()
         try:
@@ -96,6 +100,15 @@ class FileFlagStore:
             )
         )
         return ledger.flags[component]
+
+    async def remove(
+        self, component: str, *, expected_revision: int | None = None, who: str, reason: str
+    ) -> int:
+        by = attribution(who, reason, self._file.now())
+        ledger = await self._commit(
+            lambda ledger: operations.removed(ledger, component, expected_revision=expected_revision, by=by)
+        )
+        return ledger.revisions(component).last
 
     async def kill_all(self, killed: bool, *, who: str, reason: str) -> None:
         by = attribution(who, reason, self._file.now())

@@ -60,8 +60,8 @@ class Flag(WireModel):
 class Flags:
     """All flags at one moment. Nobody changes it; the store gives a new one.
 
-    `kill_all` sends every caller of every component to polling. `stale` says that the store holds something
-    newer that can't be used, so that these are the last good flags.
+    `kill_all` sends every caller of every component to polling. `stale` says that the store can't be
+    reached, or holds something that can't be used: these are the last good flags.
     """
 
     by_component: Mapping[str, Flag] = field(default_factory=lambda: MappingProxyType({}))

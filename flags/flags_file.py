@@ -66,6 +66,10 @@ class FlagsFile:
         self._fsync = fsync
         self._replace_by = replace
 
+    def link_target(self) -> Path | None:
+        """Where the file really is, if `path` is a symbolic link; None if it is the file itself."""
+        return self._target() if self._path.is_symlink() else None
+
     def mark(self) -> Mark | None:
         """What the file looks like now; None where there is none."""
         try:

@@ -176,7 +176,7 @@ def _judge_metric(
 
     if figure.value is None:
         return verdict(Kind.NO_DATA, None, f"{metric} has no samples.")
-    shown = f"{metric} is {_shown(metric, figure.value)} over {figure.samples} samples"
+    shown = f"{metric} is {_shown(metric, figure.value)} over {_samples(figure.samples)}"
     if figure.samples < min_samples:
         return verdict(Kind.INCONCLUSIVE, None, f"{shown}: a verdict takes {min_samples}.")
     more_is_better = isinstance(threshold, AtLeast)
@@ -272,3 +272,7 @@ def _past(value: float, limit: float, more_is_better: bool) -> bool:
 
 def _shown(metric: Metric, value: float) -> str:
     return f"{value:.0f} ms" if metric is Metric.PUSH_LAG else f"{value * 100:.4g} %"
+
+
+def _samples(count: int) -> str:
+    return f"{count} sample" if count == 1 else f"{count} samples"

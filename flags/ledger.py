@@ -31,6 +31,8 @@ GIVEN_BY_STORE = frozenset({"component", "revision"})
 SAFETY = frozenset({"killed", "latch"})
 """The members that only a change that names them changes: neither a rollback nor a PUT lifts them."""
 
+_LIFTED_BY = {"killed": "unkill", "latch": "rearm"}
+
 SWITCH = "killAll"
 """The one member of the kill switch for everything."""
 
@@ -113,6 +115,21 @@ def rolled_back(
     safety = {name: value for name, value in state(current).items() if name in SAFETY}
     flag = _parsed(component, safety | fields, history.last + 1)
     return _moved(ledger, component, current, flag, by, restores=target)
+
+
+def removed(ledger: Ledger, component: str, *, expected_revision: int | None, by: Attribution) -> Ledger:
+    """Removes a flag; see FlagStore.remove for the rules and the errors."""
+    current = _current(ledger, component, expected_revision)
+    if current is None:
+        raise NotFound(f"{component} has no flag.")
+    errors = [
+        {"pointer": pointer(member), "detail": f"sends everybody to polling: {lifted_by} the component first"}
+        for member, lifted_by in _LIFTED_BY.items()
+        if getattr(current, member)
+    ]
+    if errors:
+        raise InvalidFlag(errors)
+    return _appended(ledger, component, state(current), None, by)
 
 
 def switched(ledger: Ledger, killed: bool, *, by: Attribution) -> Ledger:

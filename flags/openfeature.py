@@ -207,6 +207,10 @@ class OpenFeatureFlagStore:
         self._thread = BackgroundThread("openfeature")
         self._watch = Watch(self.refresh, poll_seconds, self._tell, "openfeature_watch")
 
+    @property
+    def trouble(self) -> str | None:
+        return next(iter(self._refusals.values()), None)
+
     async def start(self) -> None:
         self._thread.start()
         await self.refresh()
@@ -244,6 +248,11 @@ class OpenFeatureFlagStore:
         who: str,
         reason: str,
     ) -> Flag:
+        self._refuse_change()
+
+    async def remove(
+        self, component: str, *, expected_revision: int | None = None, who: str, reason: str
+    ) -> int:
         self._refuse_change()
 
     async def kill_all(self, killed: bool, *, who: str, reason: str) -> None:

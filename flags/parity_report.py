@@ -60,6 +60,18 @@ class Reason(StrEnum):
     RESTARTED = "restarted"
 
 
+WHY: Mapping[str, str] = {
+    Reason.SAME_SOURCE: "Push is made from the very poll: comparing the two proves nothing.",
+    Reason.NO_BASE: "No change has been compared yet: polled answers only gave entities their first states.",
+    Reason.NO_STATE: "The events come without data: push tells no state that could be compared.",
+    Reason.IN_MOTION: "Every difference was overtaken by a further change before it was settled.",
+    Reason.LATE_ANSWER: "The polled answers were too old when they came to be compared.",
+    Reason.OUT_OF_MEMORY: "The entities that changed are not among those that the memory suffices for.",
+    Reason.RESTARTED: "Comparing has begun anew since, and nothing has been settled yet.",
+}
+"""Each reason in a sentence for people."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tally:
     """What was counted since the last time: agreements, and what spoke against push.

@@ -61,6 +61,10 @@ class SharedFlagStore:
         self._thread = BackgroundThread("flags")
         self._watch = Watch(self.refresh, poll_seconds, counting, "flags_watch")
 
+    @property
+    def trouble(self) -> str | None:
+        return self._refusal
+
     async def start(self) -> None:
         self._thread.start()
         found = await self._values.get(KEY)
@@ -109,6 +113,15 @@ class SharedFlagStore:
             )
         )
         return ledger.flags[component]
+
+    async def remove(
+        self, component: str, *, expected_revision: int | None = None, who: str, reason: str
+    ) -> int:
+        by = attribution(who, reason, rfc3339(self._now_ms()))
+        ledger = await self._commit(
+            lambda ledger: operations.removed(ledger, component, expected_revision=expected_revision, by=by)
+        )
+        return ledger.revisions(component).last
 
     async def kill_all(self, killed: bool, *, who: str, reason: str) -> None:
         by = attribution(who, reason, rfc3339(self._now_ms()))

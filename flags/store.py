@@ -28,6 +28,11 @@ class FlagStore(Protocol):
         """How often each event was told since the start, by the log lines' names."""
         ...
 
+    @property
+    def trouble(self) -> str | None:
+        """Why the flags are `stale`, in a few words; None where they are not."""
+        ...
+
     async def start(self) -> None:
         """Reads the flags. Raises StoreUnreadable where there is something that can't be used as flags."""
         ...
@@ -76,6 +81,17 @@ class FlagStore(Protocol):
         By default to the revision before the last change of stage or percentage that still stands. `killed`
         and `latch` stay as they are: going back is no reason to send anybody to a stream. Raises as `change`
         does, and NotFound where there is nothing to go back to, or nobody knows it any more.
+        """
+        ...
+
+    async def remove(
+        self, component: str, *, expected_revision: int | None = None, who: str, reason: str
+    ) -> int:
+        """Removes a flag, and gives the number of the revision that did: the component streams freely then.
+
+        Its history stays, and a flag that is made later goes on from its number. Raises as `change` does, and
+        InvalidFlag while the flag is killed or latched: that is lifted by a change that says so, and not by
+        the way.
         """
         ...
 

@@ -52,7 +52,9 @@ def tell_changes(tell: Tell, before: Ledger, after: Ledger) -> None:
 
 def _told(entry: Revision) -> dict[str, object]:
     """The members that say in one word what callers get."""
-    after = entry.after or {}
+    if entry.after is None:
+        return {"removed": True}
+    after = entry.after
     return {name: after[name] for name in ("stage", "percentage", "killed", "killAll") if name in after}
 
 

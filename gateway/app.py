@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import platform
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -12,8 +13,8 @@ from prometheus_client.registry import Collector
 
 from adapters.upstream import UpstreamSource
 from flags.errors import StoreUnreadable
+from flags.local_kills import LocalKills
 from flags.preferences import Preferences
-from flags.store import FlagStore
 from flags.telemetry import Telemetry
 from gateway.archive import Archive
 from gateway.arrivals import Arrivals
@@ -25,8 +26,10 @@ from gateway.follower import Follower
 from gateway.guard_metrics import GuardCollector
 from gateway.guard_windows import GuardWindows
 from gateway.guardian import Guardian
+from gateway.handlers.admin import LOCAL_KILLS
 from gateway.handlers.administration import add_administration
 from gateway.handlers.caller import Callers
+from gateway.handlers.figures import PROCESS, Process
 from gateway.handlers.health import HealthHandler
 from gateway.handlers.hosts import hosts_middleware
 from gateway.handlers.legacy import add_legacy_routes
@@ -43,7 +46,8 @@ from gateway.interest import Interest
 from gateway.log import EventLog, WatchedLog
 from gateway.logs import log_event
 from gateway.metrics import GatewayCollector, make_registry
-from gateway.open_flags import open_flags
+from gateway.open_flags import open_flags, with_local_kills
+from gateway.open_log import is_in_server
 from gateway.parity_sampler import ParitySampler
 from gateway.parts import (
     id_aliases,
@@ -88,7 +92,7 @@ class Gateway:
     interest: Interest
     upstreams: UpstreamSource
     supervisor: Supervisor
-    flags: FlagStore
+    flags: LocalKills
     preferences: Preferences
     windows: GuardWindows
     telemetry: Telemetry
@@ -167,6 +171,9 @@ class Gateway:
         warnings = self.log.warnings() if isinstance(self.log, WatchedLog) else []
         if self.flags.snapshot().stale:
             warnings.append("The flags can't be read: those that were read last stay in force.")
+        if self.flags.held:
+            held = ", ".join(sorted(component or "everything" for component in self.flags.held))
+            warnings.append(f"Killed on this node alone, until the flags' store takes it: {held}.")
         return warnings + self.hub.failures.warnings()
 
 
@@ -193,6 +200,8 @@ def create_app(
     )
     app[GATEWAY] = gateway
     app[REFUSALS] = refusals
+    app[LOCAL_KILLS] = gateway.flags
+    app[PROCESS] = Process(platform.node(), shares_log=is_in_server(settings))
     _add_handlers(app, gateway, refusals.counts, hand_over)
 
     async def lifespan(app: web.Application) -> AsyncIterator[None]:
@@ -214,7 +223,8 @@ def _build(settings: Settings, clock: Clock, log: EventLog | None) -> Gateway:
     stored = make_stored(settings, clock, log)
     delivery = make_delivery(settings, clock, stored)
     interest, upstreams = make_upstreams(settings, clock, stored, delivery)
-    flags, preferences = open_flags(settings, stored.shared, clock, delivery.follower.outage)
+    store, preferences = open_flags(settings, stored.shared, clock, delivery.follower.outage)
+    flags = with_local_kills(store, clock)
     evidence = make_evidence(settings, clock, flags, stored, delivery, upstreams)
     return Gateway(
         settings=settings,

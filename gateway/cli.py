@@ -12,6 +12,7 @@ import typer
 
 from gateway.cli_flags import flags_app
 from gateway.cli_postgres import postgres_app
+from gateway.commands import DONE
 from gateway.commands.options import DEFAULT_GATEWAY, GatewayOption, ending
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def serve(
       1  unexpected failure
       2  wrong setting, or address in use
     """
-    with ending():
+    with ending(interrupted=DONE):
         settings = _settings(_config_file(config), host=host, port=port, workers=workers)
         from gateway.commands.serve import run_gateway
 
@@ -300,7 +301,7 @@ def relay(
       2  an option is wrong
       4  a log can't be used at the start; later failures are tried again for ever
     """
-    with ending():
+    with ending(interrupted=DONE):
         from gateway.commands.loop import run
         from gateway.commands.relay import Wanted, run_relay
 
@@ -343,7 +344,7 @@ def demo(
       2  wrong option, or address in use
       4  the demo that runs could not be changed
     """
-    with ending():
+    with ending(interrupted=DONE):
         from gateway.commands.loop import run
         from gateway.demo.fault import change_fault, parse_fault
         from gateway.demo.launcher import run_demo

@@ -48,6 +48,9 @@ OperatorOption = Annotated[
     str | None, typer.Option(metavar="NAME", help="Who; kept in the history. Default: the user.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the gateway's answer as JSON.")]
+LocalOption = Annotated[
+    bool, typer.Option("--local", help="On this node, also where the flags' store can't be reached.")
+]
 AllOption = Annotated[bool, typer.Option("--all", help="Every component, now, and those to come.")]
 
 
@@ -94,6 +97,9 @@ def set_flag(
     revision: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Only if the flag is still at this revision.")
     ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Make a flag also for a component that is not configured.")
+    ] = False,
     operator: OperatorOption = None,
     url: GatewayOption = DEFAULT_GATEWAY,
     as_json: JsonOption = False,
@@ -101,7 +107,8 @@ def set_flag(
     """Change a flag; make it, where the component has none.
 
     What is not named stays as it is. A change that somebody else made meanwhile is not overwritten: the
-    command then says what changed, and ends with 3.
+    command then says what changed, and ends with 3. A flag for a component that the gateway does not know
+    would decide nothing, and is mostly a slip of the pen: it takes --force.
 
     \b
     Examples:
@@ -125,8 +132,36 @@ def set_flag(
         url,
         operator,
         as_json,
-        lambda flags: flags.set(component, fields, reason, revision),
+        lambda flags: flags.set(component, fields, reason, revision, force=force),
         flags_view.changed_lines,
+    )
+
+
+@flags_app.command()
+def delete(
+    component: ComponentArgument,
+    reason: ReasonOption,
+    revision: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Only if the flag is still at this revision.")
+    ] = None,
+    operator: OperatorOption = None,
+    url: GatewayOption = DEFAULT_GATEWAY,
+    as_json: JsonOption = False,
+) -> None:
+    """Remove a flag: the component streams and polls freely then.
+
+    Its history stays. A flag that is killed or latched is not removed: that would let everybody stream.
+
+    \b
+    Example:
+      tidegate flags delete ordres --reason "a slip of the pen"
+    """
+    _answer(
+        url,
+        operator,
+        as_json,
+        lambda flags: flags.delete(component, reason, revision),
+        flags_view.removed_lines,
     )
 
 
@@ -159,18 +194,23 @@ def kill(
     reason: ReasonOption,
     component: OptionalComponent = None,
     everything: AllOption = False,
+    local: LocalOption = False,
     operator: OperatorOption = None,
     url: GatewayOption = DEFAULT_GATEWAY,
     as_json: JsonOption = False,
 ) -> None:
     """Send all callers of a component, or of everything, to polling at once.
 
+    With --local it holds on this node at once, whatever the flags' store does, and is written there as soon
+    as that takes it. Other nodes learn of it then.
+
     \b
     Examples:
       tidegate flags kill orders --reason "stale prices"
+      tidegate flags kill orders --local --reason "stale prices, and the database is down"
       tidegate flags kill --all --reason "incident 42"
     """
-    _switch("kill", component, everything, reason, operator, url, as_json)
+    _switch("kill", component, everything, reason, operator, url, as_json, local=local)
 
 
 @flags_app.command()
@@ -178,18 +218,21 @@ def unkill(
     reason: ReasonOption,
     component: OptionalComponent = None,
     everything: AllOption = False,
+    local: LocalOption = False,
     operator: OperatorOption = None,
     url: GatewayOption = DEFAULT_GATEWAY,
     as_json: JsonOption = False,
 ) -> None:
     """Take a kill switch back: the flags count again.
 
+    With --local, what this node holds until the store takes it is dropped; the store stays as it is.
+
     \b
     Examples:
       tidegate flags unkill orders --reason "prices are right"
       tidegate flags unkill --all --reason "incident 42 is over"
     """
-    _switch("unkill", component, everything, reason, operator, url, as_json)
+    _switch("unkill", component, everything, reason, operator, url, as_json, local=local)
 
 
 @flags_app.command()
@@ -326,12 +369,14 @@ def _switch(
     operator: str | None,
     url: str,
     as_json: bool,
+    *,
+    local: bool,
 ) -> None:
     with ending():
         if everything is (component is not None):
             raise CommandError(WRONG_INPUT, "give either a component or --all.")
     view = flags_view.switched_lines if everything else flags_view.changed_lines
-    _answer(url, operator, as_json, lambda flags: flags.switch(name, component, reason), view)
+    _answer(url, operator, as_json, lambda flags: flags.switch(name, component, reason, local=local), view)
 
 
 def _answer(

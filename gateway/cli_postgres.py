@@ -32,6 +32,15 @@ UrlOption = Annotated[
         show_default=False,
     ),
 ]
+SchemaOption = Annotated[
+    str | None,
+    typer.Option(
+        "--schema",
+        metavar="NAME",
+        help="The schema that the log is in. Default: the first of the connection's search_path.",
+        show_default=False,
+    ),
+]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Print the SQL, and change nothing.")]
 TableArgument = Annotated[
     str, typer.Argument(metavar="TABLE", help="As SQL writes it: orders, shop.orders.", show_default=False)
@@ -39,7 +48,7 @@ TableArgument = Annotated[
 
 
 @postgres_app.command()
-def install(url: UrlOption, dry_run: DryRunOption = False) -> None:
+def install(url: UrlOption, schema: SchemaOption = None, dry_run: DryRunOption = False) -> None:
     """Make the log's tables and functions, or bring them up to date.
 
     All of it or nothing; doing it again does nothing.
@@ -47,7 +56,7 @@ def install(url: UrlOption, dry_run: DryRunOption = False) -> None:
     \b
     Examples:
       tidegate postgres install --url postgres://tidegate@db.example/shop
-      tidegate postgres install --url postgres://tidegate@db.example/shop --dry-run
+      tidegate postgres install --url postgres://tidegate@db.example/shop --schema tidegate --dry-run
 
     \b
     Exit codes:
@@ -58,7 +67,7 @@ def install(url: UrlOption, dry_run: DryRunOption = False) -> None:
     with ending():
         from gateway.commands.postgres import Database, show
 
-        show(Database(url).install(dry_run=dry_run))
+        show(Database(url, schema).install(dry_run=dry_run))
 
 
 @postgres_app.command()
@@ -92,6 +101,7 @@ def capture(
         NotifyName,
         typer.Option(help="Wake the gateways at once; auto: unless the server has two-phase commits."),
     ] = NotifyName.AUTO,
+    schema: SchemaOption = None,
     dry_run: DryRunOption = False,
 ) -> None:
     """Turn every change of a table into events, whoever makes it.
@@ -124,11 +134,13 @@ def capture(
             max_event_bytes=max_event_bytes,
             notify=notify.value,
         )
-        show(Database(url).capture(table, wanted, dry_run=dry_run))
+        show(Database(url, schema).capture(table, wanted, dry_run=dry_run))
 
 
 @postgres_app.command()
-def uncapture(table: TableArgument, url: UrlOption, dry_run: DryRunOption = False) -> None:
+def uncapture(
+    table: TableArgument, url: UrlOption, schema: SchemaOption = None, dry_run: DryRunOption = False
+) -> None:
     """Make no more events of a table's changes. Those in the log stay.
 
     \b
@@ -144,12 +156,14 @@ def uncapture(table: TableArgument, url: UrlOption, dry_run: DryRunOption = Fals
     with ending():
         from gateway.commands.postgres import Database, show
 
-        show(Database(url).uncapture(table, dry_run=dry_run))
+        show(Database(url, schema).uncapture(table, dry_run=dry_run))
 
 
 @postgres_app.command()
 def status(
-    url: UrlOption, as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False
+    url: UrlOption,
+    schema: SchemaOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
     """Show what is captured, what the log holds, and what holds its delivery up.
 
@@ -170,5 +184,5 @@ def status(
         from gateway.commands.postgres import Database, show
         from gateway.commands.postgres_view import status_json, status_lines
 
-        found = Database(url).status()
+        found = Database(url, schema).status()
         show([json.dumps(status_json(found), indent=2)] if as_json else status_lines(found))

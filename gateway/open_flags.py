@@ -7,6 +7,7 @@ from typing import Any
 from flags import tell as told
 from flags.file_store import FileFlagStore
 from flags.late_preferences import LatePreferences
+from flags.local_kills import LocalKills
 from flags.preferences import Preferences
 from flags.shared_preferences import SharedPreferences
 from flags.shared_store import SharedFlagStore
@@ -70,6 +71,11 @@ class _Beside:
     def over(self, **fields: Any) -> None:
         self._since = None
         self._own.over(**fields)
+
+
+def with_local_kills(store: FlagStore, clock: Clock) -> LocalKills:
+    """The store with kills that hold while it takes nothing."""
+    return LocalKills(store, tell=_Lines(clock), now_ms=clock.wall_ms)
 
 
 def open_flags(

@@ -52,6 +52,11 @@ def check_url(settings: Settings) -> None:
             RedisAddress.parse(url)
 
 
+def is_in_server(settings: Settings) -> bool:
+    """Whether the log is in a server, where other nodes may share it."""
+    return settings.log.url.startswith((*POSTGRES, *REDIS))
+
+
 def open_leases(settings: Settings, clock: Clock) -> Leases | None:
     """What nodes with this log share beside it, and who does what; None where the log does not last.
 

@@ -1,14 +1,18 @@
-"""What the workers of one address tell one another: their metrics, over Unix sockets in one directory.
+"""What the workers of one address tell one another, over Unix sockets in one directory.
 
-Whoever scrapes the address reaches any one of them, a different one each time: so each answers for all, every
-sample with the label `worker`.
+Whoever asks at the address reaches any one of them, a different one each time. So each answers for the
+metrics of all, every sample with the label `worker`; and what one is told to kill while the flags' store
+takes nothing (flags/local_kills.py), it tells the others. One that is started asks them what they hold.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import aiohttp
+import orjson
 from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
@@ -16,10 +20,14 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
+from flags.local_kills import HeldKill, LocalKills
+from gateway.handlers.admin import LOCAL_KILLS
+from gateway.handlers.figures import PROCESS
 from gateway.handlers.health import EXPOSITION, REGISTRY
 
 _ANSWER_SECONDS = 2.0
-_PATH = "/metrics"
+_METRICS = "/metrics"
+_KILLS = "/local-kills"
 
 
 class Siblings:
@@ -32,9 +40,11 @@ class Siblings:
         self._registry = CollectorRegistry()
 
     def join(self, app: web.Application) -> None:
-        """Lets `/metrics` of the application answer for all workers, and the others ask this one."""
+        """Lets the application answer for all workers and tell them what is killed, and the others ask it."""
+        app[LOCAL_KILLS].others = self
         self._registry = app[REGISTRY]
         app[EXPOSITION] = self.expose
+        app[PROCESS] = replace(app[PROCESS], worker=self._number, workers=1 + len(self._others))
         app.cleanup_ctx.append(self._listening)
 
     async def expose(self) -> bytes:
@@ -42,16 +52,39 @@ class Siblings:
 
         `tidegate_worker_up` is 0 for a worker that does not answer, whose metrics are missing then.
         """
-        answers = await asyncio.gather(*map(self._ask, self._others))
+        answers = await asyncio.gather(*(self._ask(other, _METRICS) for other in self._others))
         texts = dict(zip(self._others, answers, strict=True))
         texts[self._number] = generate_latest(self._registry).decode()
         together = CollectorRegistry()
         together.register(_Together(sorted(texts.items())))
         return generate_latest(together)
 
-    async def _listening(self, _app: web.Application) -> AsyncIterator[None]:
+    async def spread(self, component: str | None, held: HeldKill | None) -> Sequence[int]:
+        """See flags.local_kills.Others."""
+        order = orjson.dumps(_order(component, held))
+        answers = await asyncio.gather(*(self._ask(other, _KILLS, order) for other in self._others))
+        return [other for other, answer in zip(self._others, answers, strict=True) if answer is None]
+
+    async def _learn(self, kills: LocalKills) -> None:
+        """Holds what the others hold, as far as they answer: they may have been told before this began."""
+        for answer in await asyncio.gather(*(self._ask(other, _KILLS) for other in self._others)):
+            for order in orjson.loads(answer or "[]"):
+                _obey(kills, order)
+
+    async def _told(self, request: web.Request) -> web.Response:
+        _obey(request.app[LOCAL_KILLS], orjson.loads(await request.read()))
+        return web.Response()
+
+    async def _holding(self, request: web.Request) -> web.Response:
+        orders = [_order(*item) for item in request.app[LOCAL_KILLS].held.items()]
+        return web.Response(body=orjson.dumps(orders))
+
+    async def _listening(self, app: web.Application) -> AsyncIterator[None]:
         own = web.Application()
-        own.router.add_get(_PATH, self._answer)
+        own[LOCAL_KILLS] = app[LOCAL_KILLS]
+        own.router.add_get(_METRICS, self._answer)
+        own.router.add_get(_KILLS, self._holding)
+        own.router.add_post(_KILLS, self._told)
         runner = web.AppRunner(own, access_log=None)
         try:
             await runner.setup()
@@ -59,6 +92,7 @@ class Siblings:
             # A worker that was killed leaves its socket behind, and this one may be in its place.
             socket.unlink(missing_ok=True)
             await web.UnixSite(runner, str(socket)).start()
+            await self._learn(app[LOCAL_KILLS])
             yield
         finally:
             await runner.cleanup()
@@ -69,17 +103,36 @@ class Siblings:
     async def _answer(self, _request: web.Request) -> web.Response:
         return web.Response(body=generate_latest(self._registry))
 
-    async def _ask(self, number: int) -> str | None:
+    async def _ask(self, number: int, path: str, order: bytes | None = None) -> str | None:
+        """What the worker answers, to an order or without one; None where it does not."""
         connector = aiohttp.UnixConnector(str(self._socket(number)))
         timeout = aiohttp.ClientTimeout(total=_ANSWER_SECONDS)
         try:
             async with (
                 aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
-                session.get(f"http://worker{_PATH}", raise_for_status=True) as response,
+                session.request(
+                    "GET" if order is None else "POST",
+                    f"http://worker{path}",
+                    data=order,
+                    raise_for_status=True,
+                ) as response,
             ):
                 return await response.text()
         except (aiohttp.ClientError, TimeoutError):
             return None
+
+
+def _order(component: str | None, held: HeldKill | None) -> dict[str, Any]:
+    """To hold a kill, or without one to lift it, as JSON between workers."""
+    return {"component": component, "held": None if held is None else [held.who, held.reason]}
+
+
+def _obey(kills: LocalKills, order: Mapping[str, Any]) -> None:
+    component, held = order["component"], order["held"]
+    if held is None:
+        kills.lift(component)
+    elif component not in kills.held:
+        kills.hold(component, HeldKill(*held))
 
 
 class _Together(Collector):

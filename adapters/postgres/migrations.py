@@ -46,6 +46,18 @@ async def installed_version(session: Session) -> int:
     return int(version)
 
 
+async def use_schema(session: Session, name: str) -> str:
+    """Makes everything be made in, and looked for first in, that schema; gives the session's search_path.
+
+    Raises LogError where there is no such schema.
+    """
+    found = await session.fetch(statement("session_schema"), {"schema": name})
+    if not found:
+        raise LogError(f"There is no schema {name} in this database: make it, or name another with --schema.")
+    ((path,),) = found
+    return str(path)
+
+
 async def pending(session: Session) -> list[Migration]:
     """The steps from what the database has to what this release needs. Changes nothing.
 

@@ -10,6 +10,7 @@ from adapters.postgres.capture import Column, table_columns
 from adapters.postgres.connection import Session
 from adapters.postgres.migrations import installed_version
 from adapters.postgres.statements import statement
+from gateway.changes import member_suffix
 
 _TRIGGERS = frozenset({"tidegate_insert", "tidegate_update", "tidegate_delete", "tidegate_truncate"})
 
@@ -48,7 +49,7 @@ class Blocking:
 
 @dataclass(frozen=True, slots=True)
 class LogState:
-    """What the log holds. `events` is an estimate, None before the first ANALYZE.
+    """What the log holds. `events` is an estimate, None before the first ANALYZE; 0 is exact.
 
     `oldest` and `newest` are when the first and the last event that it holds came; `pruned_to` the position
     up to which retention has deleted. `waiting` events are committed and not yet delivered, since an older
@@ -82,6 +83,8 @@ async def status(session: Session) -> Status:
     ((size, events, oldest, newest, xid, number, waiting, seconds, gaps),) = await session.fetch(
         statement("status_log")
     )
+    # Without a first event there is none, whatever the planner does not know yet.
+    events = 0 if oldest is None else events
     log = LogState(size, events, oldest, newest, f"{xid}-{number}", waiting, seconds, gaps)
     blocking = [Blocking(*row) for row in await session.fetch(statement("status_blocking"))]
     return Status(version, tuple(await _tables(session)), log, blocking[0] if blocking else None)
@@ -128,6 +131,11 @@ def _column_problems(columns: Mapping[str, Column], options: Mapping[str, Any]) 
         problems.append(f"its key {options['key']} is gone, so its changes make no events")
     elif not (key.is_not_null and key.is_unique):
         problems.append(f"its key {key.name} is no longer unique and not null")
+    for rule in options["changes"]:
+        if rule["suffix"] != member_suffix(rule["member"], options["entity"]):
+            problems.append(
+                f"its events say previous{rule['suffix']}, as those of an older release: capture it again"
+            )
     for name in options["columns"]:
         if name not in columns and name != options["key"]:
             problems.append(f"its column {name} is gone from the events")

@@ -44,6 +44,8 @@ def summary(settings: Settings, file: str | None) -> list[str]:
             f"{history.max_events} events, {history.max_age_seconds:g} s, {history.max_bytes} bytes",
         ),
         ("authentication", settings.auth.mode),
+        ("workers", str(settings.server.workers)),
+        ("flags", _flags(settings)),
     ]
     rows += [(f"entity {name}", f"id alias {entity.id_alias}") for name, entity in settings.entities.items()]
     rows += [
@@ -53,7 +55,7 @@ def summary(settings: Settings, file: str | None) -> list[str]:
     lines = table(rows)
     if not settings.legacy:
         return [*lines, "no legacy routes"]
-    head = ("PATH", "COMPONENT", "ENTITY", "EVERY", "SHARED", "EVENTS", "UPSTREAM")
+    head = ("PATH", "COMPONENT", "ENTITY", "EVERY", "SHARED", "EVENTS FROM", "UPSTREAM")
     return [*lines, "", "legacy routes", *table([head, *map(_route, settings.legacy)], "  ")]
 
 
@@ -64,7 +66,19 @@ def _route(route: LegacySettings) -> tuple[str, ...]:
         route.entity,
         f"{route.interval_seconds:g} s",
         "yes" if route.shared else "no",
-        # What one caller sees is nobody else's event (docs/protocol.md, section 7).
-        route.events if route.shared or route.events == "external" else "none",
+        _source(route),
         redacted(route.upstream),
     )
+
+
+def _source(route: LegacySettings) -> str:
+    """What makes the events of the route's entities."""
+    if route.events == "external":
+        return "outside: publish, capture"
+    # What one caller sees is nobody else's event (docs/protocol.md, section 7).
+    return "polls compared" if route.shared else "nothing: answers are not shared"
+
+
+def _flags(settings: Settings) -> str:
+    store = settings.flags.store
+    return store if store.startswith("file:") else f"{store}: in the log's server, shared by all nodes"

@@ -16,7 +16,7 @@ from yarl import URL
 from gateway.commands import REFUSED, UNREACHABLE, WRONG_INPUT, CommandError
 from gateway.commands.client import gateway_url, reason, refusal
 from gateway.commands.flags_view import change_lines
-from gateway.commands.terminal import note
+from gateway.commands.terminal import note, printable
 from gateway.events import NAME_PATTERN
 
 _TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=10)
@@ -51,10 +51,13 @@ class Administration:
     def show(self, component: str) -> dict[str, Any]:
         return self._ask("GET", self._flag(component)).body
 
-    def set(self, component: str, fields: Members, why: str, revision: int | None) -> dict[str, Any]:
+    def set(
+        self, component: str, fields: Members, why: str, revision: int | None, *, force: bool = False
+    ) -> dict[str, Any]:
         """Changes the flag, or makes it where there is none.
 
         `revision` is the one that the change is meant for; by default the one that is there when it begins.
+        `force` makes it also for a component that is not configured.
         """
         url = self._flag(component)
         body = {**fields, "reason": why}
@@ -65,17 +68,28 @@ class Administration:
         except _Refused as refused:
             if refused.status != 404:
                 raise
-            return self._ask("PUT", url, body, {"If-None-Match": "*"}).body
+            query = {"force": "true"} if force else {}
+            return self._ask("PUT", url.with_query(query), body, {"If-None-Match": "*"}).body
         return self._ask("PATCH", url, body, {"If-Match": current or "*"}).body
+
+    def delete(self, component: str, why: str, revision: int | None) -> dict[str, Any]:
+        """Removes the flag; `revision` is the one that is meant, by default the one that is there."""
+        url = self._flag(component)
+        tag = self._ask("GET", url).etag if revision is None else f'"{revision}"'
+        return self._ask("DELETE", url, {"reason": why}, {"If-Match": tag or "*"}).body
 
     def rollback(self, component: str, why: str, to_revision: int | None) -> dict[str, Any]:
         target = {} if to_revision is None else {"toRevision": to_revision}
         return self._ask("POST", self._flag(component) / "rollback", {**target, "reason": why}).body
 
-    def switch(self, name: str, component: str | None, why: str) -> dict[str, Any]:
-        """`kill`, `unkill` or `rearm` of a component; of everything where there is none."""
+    def switch(self, name: str, component: str | None, why: str, *, local: bool = False) -> dict[str, Any]:
+        """`kill`, `unkill` or `rearm` of a component; of everything where there is none.
+
+        `local` is of the gateway's own node, whether or not the flags' store can be reached.
+        """
         url = self._root if component is None else self._flag(component)
-        return self._ask("POST", url / name, {"reason": why}).body
+        place = {"local": True} if local else {}
+        return self._ask("POST", url / name, {"reason": why, **place}).body
 
     def history(self, component: str | None, limit: int) -> dict[str, Any]:
         """The last `limit` revisions of a flag; without a component, of the kill switch for everything."""
@@ -163,7 +177,8 @@ def show_answer(answer: Members, lines: Sequence[str], as_json: bool) -> None:
     else:
         typer.echo("\n".join(lines))
         if answer.get("stale"):
-            note("the store holds something newer that can't be used: these are the last good flags")
+            why = printable(str(answer.get("staleReason")))
+            note(f"the flags' store can't be used ({why}): these are the last good flags")
 
 
 def _operator(given: str | None) -> dict[str, str]:

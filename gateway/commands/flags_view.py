@@ -6,17 +6,27 @@ says can steer the terminal.
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from flags.parity_report import WHY
 from gateway.commands.terminal import printable, table
 
 Members = Mapping[str, Any]
+
+_MAX_SHOWN = 60
+"""How many characters of one value a line of a history shows."""
 
 
 def list_lines(answer: Members) -> list[str]:
     """All flags, one a line."""
     lines = ["everything is killed: all callers poll"] if answer.get("killAll") else []
+    held = answer.get("heldHere")
+    if isinstance(held, Mapping):
+        names = ["everything"] if held.get("killAll") else []
+        names += [_text(name) for name in held.get("components", ())]
+        if names:
+            lines.append(f"killed on this node alone, until the flags' store takes it: {', '.join(names)}")
     flags = _objects(answer.get("flags"))
     if not flags:
         return [*lines, "no flags: every component streams and polls freely"]
@@ -42,15 +52,40 @@ def flag_lines(flag: Members) -> list[str]:
 def changed_lines(flag: Members) -> list[str]:
     """What a flag is after a change, in one line."""
     return [
+        *_local_lines(flag),
         f"{_text(flag.get('component'))} is at revision {_text(flag.get('revision'))}: "
-        f"{_text(flag.get('stage'))}, {_text(flag.get('percentage'))} %, {_state(flag)}"
+        f"{_text(flag.get('stage'))}, {_text(flag.get('percentage'))} %, {_state(flag)}",
+    ]
+
+
+def removed_lines(answer: Members) -> list[str]:
+    """That a flag is gone, in one line."""
+    return [
+        f"{_text(answer.get('component'))} has no flag any more (revision {_text(answer.get('revision'))}): "
+        "it streams and polls freely"
     ]
 
 
 def switched_lines(answer: Members) -> list[str]:
     """What the kill switch for everything is after a change."""
     killed = answer.get("killAll")
-    return ["everything is killed: all callers poll" if killed else "the flags count again"]
+    return [
+        *_local_lines(answer),
+        "everything is killed: all callers poll" if killed else "the flags count again",
+    ]
+
+
+def _local_lines(answer: Members) -> list[str]:
+    """What came of a switch that was meant for the node that answered."""
+    lines = []
+    if answer.get("local"):
+        lines.append("killed on this node alone: the flags' store did not take it, and gets it once it does")
+    missed = answer.get("missedWorkers")
+    if isinstance(missed, list) and missed:
+        lines.append(
+            f"not told, for they did not answer: workers {', '.join(map(_text, missed))}; say it again"
+        )
+    return lines
 
 
 def history_lines(answer: Members) -> list[str]:
@@ -87,23 +122,24 @@ def poller_lines(answer: Members) -> list[str]:
     """Who still polls, the most frequent first."""
     pollers = _objects(answer.get("pollers"))
     summary = (
-        f"{_text(answer.get('polls'))} polls, {_text(answer.get('upstreamRequests'))} requests to the "
-        f"upstream, {_text(answer.get('savedBySnapshot'))} saved by the shared snapshot, "
+        f"{_counted(answer.get('polls'), 'poll')}, "
+        f"{_counted(answer.get('upstreamRequests'), 'request')} to the upstream, "
+        f"{_text(answer.get('savedBySnapshot'))} saved by the shared snapshot, "
         f"{_text(answer.get('savedByPush'))} by push"
     )
     if not pollers:
-        return ["nobody has polled since the gateway started", summary]
+        return ["nobody has polled since the gateway started", summary, *_whose_lines(answer)]
     rows: list[tuple[str, ...]] = [("CLIENT", "POLLS", "PER SECOND", "LAST SEEN")]
     rows += [
         (
             _text(poller.get("client")),
             _text(poller.get("polls")),
-            _text(poller.get("perSecond")),
-            f"{_text(poller.get('lastSeenSeconds'))} s ago",
+            _rounded(poller.get("perSecond"), 2),
+            f"{_rounded(poller.get('lastSeenSeconds'), 0)} s ago",
         )
         for poller in pollers
     ]
-    return [*table(rows), summary]
+    return [*table(rows), summary, *_whose_lines(answer)]
 
 
 def parity_lines(answer: Members) -> list[str]:
@@ -113,10 +149,9 @@ def parity_lines(answer: Members) -> list[str]:
     if ratio is not None:
         head += f", one in {_text(ratio)} polled answers is compared"
     lines = [head, _verdict(answer)]
-    samples, dropped = _text(answer.get("samples")), _text(answer.get("dropped"))
     lines.append(
-        f"{samples} answers compared, {dropped} dropped; {_text(answer.get('pending'))} differences pending, "
-        f"{_text(answer.get('standing'))} standing"
+        f"{_counted(answer.get('samples'), 'answer')} compared, {_text(answer.get('dropped'))} dropped; "
+        f"{_counted(answer.get('pending'), 'difference')} pending, {_text(answer.get('standing'))} standing"
     )
     outcomes = answer.get("outcomes")
     counted = [item for item in outcomes.items() if item[1]] if isinstance(outcomes, Mapping) else []
@@ -124,7 +159,8 @@ def parity_lines(answer: Members) -> list[str]:
         rows: list[tuple[str, ...]] = [("OUTCOME", "COUNT")]
         rows += [(_text(name), _text(count)) for name, count in counted]
         lines += table(rows)
-    return [*lines, *_place_lines(answer.get("places"))]
+    lines += _incomparable_lines(answer.get("incomparable"))
+    return [*lines, *_place_lines(answer.get("places")), *_whose_lines(answer)]
 
 
 def _verdict(answer: Members) -> str:
@@ -133,6 +169,20 @@ def _verdict(answer: Members) -> str:
         # Cut off, not rounded: 100 % is said only where nothing differed.
         return f"consistency {math.floor(consistency * 10_000) / 100:g} %"
     return f"consistency unknown ({_text(answer.get('reason'))}): {_text(answer.get('why'))}"
+
+
+def _incomparable_lines(reasons: object) -> list[str]:
+    """Why something could not be compared, the most frequent first."""
+    counted = (
+        [(_text(name), count) for name, count in reasons.items() if count]
+        if isinstance(reasons, Mapping)
+        else []
+    )
+    rows = [
+        (name, _text(count), WHY.get(name, ""))
+        for name, count in sorted(counted, key=lambda one: _number(one[1]), reverse=True)
+    ]
+    return table([("INCOMPARABLE", "COUNT", "WHY"), *rows]) if rows else []
 
 
 def _place_lines(places: object) -> list[str]:
@@ -154,9 +204,12 @@ def guard_lines(answer: Members) -> list[str]:
     metrics = answer.get("metrics")
     for name, metric in metrics.items() if isinstance(metrics, Mapping) else ():
         if isinstance(metric, Mapping):
-            shown = tuple(_text(metric.get(member)) for member in ("value", "samples", "promote", "fail"))
-            rows.append((_text(name), *shown, "" if metric.get("measured") else "not measured"))
-    return [*lines, *table(rows), _guard_action(answer)]
+            value, promote, fail = (
+                _figure(name, metric.get(member)) for member in ("value", "promote", "fail")
+            )
+            note = "" if metric.get("measured") else "not measured"
+            rows.append((_text(name), value, _text(metric.get("samples")), promote, fail, note))
+    return [*lines, *table(rows), _guard_action(answer), *_whose_lines(answer)]
 
 
 def _guard_action(answer: Members) -> str:
@@ -184,9 +237,31 @@ def explain_lines(answer: Members) -> list[str]:
     return lines
 
 
+def _whose_lines(answer: Members) -> list[str]:
+    """Whose figures these are, where others have some too."""
+    process = answer.get("answeredBy")
+    if not isinstance(process, Mapping):
+        return []
+    lines = []
+    if process.get("worker") is not None:
+        lines.append(
+            f"these are the figures of worker {_text(process.get('worker'))} of "
+            f"{_text(process.get('workers'))} alone: each counts what it saw itself"
+        )
+    if process.get("sharesLog"):
+        lines.append(
+            f"other nodes that share the log have figures of their own: this is {_text(process.get('node'))}"
+        )
+    return lines
+
+
 def _state(flag: Members) -> str:
+    """What keeps the flag from counting; where nothing does, whether the guard may take it back."""
     states = [word for name, word in (("killed", "killed"), ("latch", "latched")) if flag.get(name)]
-    return " and ".join(states) or "armed"
+    guard = flag.get("guard")
+    if states or not isinstance(guard, Mapping):
+        return " and ".join(states) or "-"
+    return "armed" if guard.get("dryRun") is False else "dry run"
 
 
 def _what(revision: Members) -> str:
@@ -196,15 +271,50 @@ def _what(revision: Members) -> str:
         return "removed"
     if not isinstance(before, Mapping):
         return f"made: {_text(after.get('stage'))}, {_text(after.get('percentage'))} %"
-    changes = (_change(name, before.get(name), value) for name, value in after.items())
+    changes = [change for name, value in after.items() for change in _changes(name, before.get(name), value)]
     return ", ".join(changes) + restored
 
 
-def _change(name: str, before: object, after: object) -> str:
+def _changes(name: str, before: object, after: object) -> Iterator[str]:
+    """What changed about a member, or in the object that it is: `guard.dryRun true → false`."""
     if name == "latch":
         # Why it was set stands beside it, as the reason of the revision; `flags show` has its figures.
-        return "re-armed" if after is None else "latched"
-    return f"{_text(name)} {_text(before)} → {_text(after)}"
+        yield "re-armed" if after is None else "latched"
+    elif isinstance(before, Mapping) and isinstance(after, Mapping):
+        for inner in sorted({*before, *after}, key=[*after, *before].index):
+            if before.get(inner) != after.get(inner):
+                yield from _changes(f"{name}.{inner}", before.get(inner), after.get(inner))
+    else:
+        yield f"{_text(name)} {_short(before)} → {_short(after)}"
+
+
+def _short(value: object) -> str:
+    """The value, or where a line would not hold it how much it is: `flags show` has it whole."""
+    text = _text(value)
+    if len(text) <= _MAX_SHOWN:
+        return text
+    return (
+        f"({_counted(len(value), 'member')})" if isinstance(value, list | dict) else f"{text[:_MAX_SHOWN]}…"
+    )
+
+
+def _figure(metric: str, value: object) -> str:
+    """A figure of the guard: milliseconds, or a share in percent, with as many digits as say something."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return _text(value)
+    return f"{value:.0f} ms" if metric.endswith("Ms") else f"{value * 100:.4g} %"
+
+
+def _counted(count: object, noun: str) -> str:
+    return f"{_text(count)} {noun}" if count == 1 else f"{_text(count)} {noun}s"
+
+
+def _number(value: object) -> float:
+    return value if isinstance(value, int | float) else 0
+
+
+def _rounded(value: object, digits: int) -> str:
+    return f"{round(value, digits):g}" if isinstance(value, int | float) else _text(value)
 
 
 def _objects(value: object) -> list[Members]:

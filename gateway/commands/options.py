@@ -16,8 +16,11 @@ GatewayOption = Annotated[str, typer.Option("--url", metavar="URL", help="Addres
 
 
 @contextmanager
-def ending() -> Iterator[None]:
-    """Turns what a command raises into one message and its exit code."""
+def ending(*, interrupted: int = INTERRUPTED) -> Iterator[None]:
+    """Turns what a command raises into one message and its exit code.
+
+    `interrupted` is that of Ctrl-C: what runs until then has ended as asked, also before it served.
+    """
     try:
         yield
     except CommandError as error:
@@ -27,4 +30,4 @@ def ending() -> Iterator[None]:
         problem(error.detail)
         raise typer.Exit(WRONG_INPUT if isinstance(error, ConfigError) else FAILED) from None
     except KeyboardInterrupt:
-        raise typer.Exit(INTERRUPTED) from None
+        raise typer.Exit(interrupted) from None

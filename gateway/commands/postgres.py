@@ -9,7 +9,14 @@ import typer
 from adapters.postgres.address import Address
 from adapters.postgres.capture import Capture, CaptureError, apply, capture, uncapture
 from adapters.postgres.connection import Session, connect
-from adapters.postgres.migrations import install, installed_version, pending, require_schema, script
+from adapters.postgres.migrations import (
+    install,
+    installed_version,
+    pending,
+    require_schema,
+    script,
+    use_schema,
+)
 from adapters.postgres.status import Status, status
 from gateway.commands import UNREACHABLE, WRONG_INPUT, CommandError
 from gateway.errors import LogError
@@ -23,15 +30,18 @@ Result = TypeVar("Result")
 class Database:
     """The Postgres at `url`. Every method raises CommandError, or ConfigError for what can't be captured.
 
-    With `dry_run` nothing is changed, and the SQL is given that would have been run.
+    The log is in `schema`, else along the connection's search_path. With `dry_run` nothing is changed, and
+    the SQL is given that would have been run.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, schema: str | None = None) -> None:
         try:
             Address.parse(url)
         except LogError as error:
             raise CommandError(WRONG_INPUT, error.detail) from None
         self._url = url
+        self._schema = schema
+        self._path: str | None = None
 
     def install(self, *, dry_run: bool) -> list[str]:
         """Brings the schema up to date; lines about what was done."""
@@ -39,7 +49,7 @@ class Database:
         async def steps(session: Session) -> list[str]:
             if dry_run:
                 found = await _schema(pending(session))
-                return _script([script(found)]) if found else []
+                return self._script([script(found)]) if found else []
             found = await _schema(install(session))
             version = await installed_version(session)
             return [
@@ -73,7 +83,7 @@ class Database:
             await _schema(require_schema(session))
             statements = await plan(session)
             if dry_run:
-                return _script([f"{sql};" for sql in statements])
+                return self._script([f"{sql};" for sql in statements])
             await apply(session, statements, lock_seconds=LOCK_SECONDS)
             return [done]
 
@@ -83,6 +93,8 @@ class Database:
         async def connected() -> Result:
             session = await connect(self._url)
             try:
+                if self._schema is not None:
+                    self._path = await _schema(use_schema(session, self._schema))
                 return await task(session)
             finally:
                 session.close()
@@ -91,6 +103,11 @@ class Database:
             return asyncio.run(connected())
         except LogError as error:
             raise CommandError(UNREACHABLE, error.detail) from error
+
+    def _script(self, statements: Sequence[str]) -> list[str]:
+        """The statements as one transaction, for any connection to the database."""
+        path = [] if self._path is None else [f"set local search_path = {self._path};"]
+        return ["begin;", *path, *statements, "commit;"]
 
 
 async def _schema(answer: Awaitable[Result]) -> Result:
@@ -101,10 +118,6 @@ async def _schema(answer: Awaitable[Result]) -> Result:
         if error.__cause__ is None:
             raise CommandError(WRONG_INPUT, error.detail) from error
         raise
-
-
-def _script(statements: Sequence[str]) -> list[str]:
-    return ["begin;", *statements, "commit;"]
 
 
 def pairs(option: str, given: Sequence[str]) -> dict[str, str]:

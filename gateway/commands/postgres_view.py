@@ -13,7 +13,7 @@ def status_lines(status: Status) -> list[str]:
     rows: list[tuple[str, ...]] = [
         ("schema", f"version {status.schema_version}"),
         ("size", f"{log.bytes / 2**20:.1f} MiB, {_count(log.events)} events"),
-        ("holds", f"{_time(log.oldest) or 'nothing'} to {_time(log.newest) or 'now'}"),
+        ("holds", "nothing" if log.oldest is None else f"{_time(log.oldest)} to {_time(log.newest)}"),
         ("pruned", f"up to {log.pruned_to}"),
         ("waiting", _waiting(log)),
         ("blocking", "no transaction" if status.blocking is None else _blocking(status.blocking)),
@@ -95,7 +95,7 @@ def _blocking(blocking: Blocking) -> str:
 
 
 def _count(events: int | None) -> str:
-    return "an unknown number of" if events is None else f"about {events}"
+    return "0" if events == 0 else "an unknown number of" if events is None else f"about {events}"
 
 
 def _time(moment: datetime | None) -> str | None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,9 @@ _MIN_SILENCE_SECONDS = 1.0
 _DEFAULT_RETRY_MS = 2000
 _MAX_RETRY_MS = 3_600_000
 _PALETTE = {"insert": "green", "delete": "red", "leave": "red", "update": "yellow"}
+
+_TERM = re.compile(r";(\w+)=([^;,]*)")
+_COMPONENT = re.compile(r'"([^"]*)"((?:;\w+=[^;,]*)*)')
 
 Pause = Callable[[float], Awaitable[None]]
 
@@ -136,6 +140,14 @@ def hint_line(data: Mapping[str, Any]) -> str:
     ).rstrip()
 
 
+def reason_lines(field: str) -> list[str]:
+    """Why there is no stream, a line for each component of `Fetch-Mode-Reason`."""
+    return [
+        f"  {printable(component)}: {', '.join(printable(value) for _, value in _TERM.findall(terms))}"
+        for component, terms in _COMPONENT.findall(field)
+    ]
+
+
 def _control_line(name: str, data: Mapping[str, Any]) -> str:
     if name == "reset":
         return f"reset ({_text(data.get('reason'))}): events were missed here, fetch your state anew"
@@ -193,6 +205,8 @@ async def _stream(session: aiohttp.ClientSession, wanted: Wanted, follower: Foll
     async with response:
         if response.status == 204:
             note("the gateway asks to poll: there is no stream for this selection")
+            for line in reason_lines(response.headers.get("Fetch-Mode-Reason", "")):
+                note(line)
             return DONE
         if response.status != 200:
             async with asyncio.timeout(FIRST_SILENCE_SECONDS):

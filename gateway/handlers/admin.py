@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -11,15 +11,15 @@ from aiohttp import web
 
 from adapters.upstream.snapshot import none_match
 from flags.flag import Flag
-from flags.store import FlagStore
+from flags.local_kills import LocalKills
 from flags.wire import pointer
-from gateway.errors import InvalidInput, NoSuchFlag
+from gateway.errors import InvalidInput, NoSuchFlag, RevisionStale
 from gateway.handlers.admin_access import Handler, local_only, operator
 from gateway.handlers.flag_problems import entity_tag, flag_problems
 from gateway.handlers.json_body import JSON, read_object
 from gateway.handlers.preconditions import expected_revision, required_revision
 from gateway.handlers.publish import meet_expectation
-from gateway.handlers.selection import whole_number
+from gateway.handlers.selection import truth, whole_number
 
 ADMIN_PATH = "/api/v1/admin"
 FLAGS_PATH = f"{ADMIN_PATH}/flags"
@@ -38,14 +38,19 @@ _SWITCHES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 """The change that each short way to one is (flags/store.py)."""
 
 
+LOCAL_KILLS = web.AppKey("local_kills", LocalKills)
+"""The flags of the application, for whoever tells other workers of the same address what is killed."""
+
+
 class AdminHandler:
-    """Answers from the store's snapshot, and changes the store.
+    """Answers from the store's snapshot, and changes the store. `configured` are the components that are.
 
     Several nodes may stand behind one address: who changed a flag at one may see it at once at any other.
     """
 
-    def __init__(self, store: FlagStore) -> None:
+    def __init__(self, store: LocalKills, configured: Iterable[str]) -> None:
         self._store = store
+        self._configured = frozenset(configured)
 
     def add_routes(self, app: web.Application) -> None:
         router = app.router
@@ -56,6 +61,7 @@ class AdminHandler:
         changes: list[tuple[str, str, Handler]] = [
             ("PUT", FLAG_PATH, self.put),
             ("PATCH", FLAG_PATH, self.patch),
+            ("DELETE", FLAG_PATH, self.delete),
             ("POST", FLAG_PATH + "/rollback", self.rollback),
             ("POST", FLAG_PATH + "/{switch:kill|unkill|rearm}", self.switch),
             ("POST", ADMIN_PATH + "/{switch:kill|unkill}", self.switch_all),
@@ -81,6 +87,11 @@ class AdminHandler:
             {
                 "killAll": flags.kill_all,
                 "stale": flags.stale,
+                "staleReason": self._store.trouble,
+                "heldHere": {
+                    "killAll": None in self._store.held,
+                    "components": sorted(name for name in self._store.held if name is not None),
+                },
                 "flags": [flag.wire() for _, flag in sorted(flags.by_component.items())],
             }
         )
@@ -103,12 +114,26 @@ class AdminHandler:
 
     async def put(self, request: web.Request) -> web.Response:
         """Makes a flag, or replaces all of it but `killed` and `latch`, where these are left out."""
+        component = request.match_info["component"]
+        if self._store.snapshot().get(component) is None and not truth(request, "force"):
+            self._check_configured(component)
         return await self._change(request, (JSON,), whole=True)
 
     async def patch(self, request: web.Request) -> web.Response:
         """Changes what a JSON merge patch (RFC 7396) names."""
         self._flag(request)
         return await self._change(request, (JSON, MERGE_PATCH), whole=False)
+
+    async def delete(self, request: web.Request) -> web.Response:
+        """Removes a flag: the component streams and polls freely then."""
+        component = request.match_info["component"]
+        reason = await _only_reason(request)
+        expected = required_revision(request, component, self._flag(request))
+        with flag_problems():
+            revision = await self._store.remove(
+                component, expected_revision=expected, who=operator(request), reason=reason
+            )
+        return json_response({"component": component, "revision": revision, "removed": True})
 
     async def rollback(self, request: web.Request) -> web.Response:
         component = request.match_info["component"]
@@ -131,13 +156,18 @@ class AdminHandler:
 
     async def switch(self, request: web.Request) -> web.Response:
         """`kill`, `unkill` and `rearm`. `If-Match` is not asked for: who kills is in a hurry."""
-        component = request.match_info["component"]
-        reason = await _only_reason(request)
+        component, switch = request.match_info["component"], request.match_info["switch"]
+        reason, is_local = await _reason_and_place(request)
         expected = expected_revision(request, component, self._flag(request))
+        if is_local:
+            if expected not in (None, self._flag(request).revision):
+                raise RevisionStale(f"{component} is at another revision than If-Match names.")
+            told = await self._switch_here(request, switch, component, reason)
+            return json_response({**self._flag(request).wire(), **told})
         with flag_problems():
             flag = await self._store.change(
                 component,
-                _SWITCHES[request.match_info["switch"]],
+                _SWITCHES[switch],
                 expected_revision=expected,
                 who=operator(request),
                 reason=reason,
@@ -145,11 +175,28 @@ class AdminHandler:
         return _flag_response(flag)
 
     async def switch_all(self, request: web.Request) -> web.Response:
-        reason = await _only_reason(request)
-        killed = request.match_info["switch"] == "kill"
+        reason, is_local = await _reason_and_place(request)
+        switch = request.match_info["switch"]
+        told: Mapping[str, Any] = {}
+        if is_local:
+            told = await self._switch_here(request, switch, None, reason)
+        else:
+            with flag_problems():
+                await self._store.kill_all(switch == "kill", who=operator(request), reason=reason)
+        return json_response({"killAll": self._store.snapshot().kill_all, **told})
+
+    async def _switch_here(
+        self, request: web.Request, switch: str, component: str | None, reason: str
+    ) -> Mapping[str, Any]:
+        """Kills or lifts on this node, whatever the store does; the members that say what came of it."""
+        if switch == "rearm":
+            raise _invalid("/local", "a latch is the store's: only kill and unkill may be local")
         with flag_problems():
-            await self._store.kill_all(killed, who=operator(request), reason=reason)
-        return json_response({"killAll": self._store.snapshot().kill_all})
+            if switch == "kill":
+                missed = await self._store.kill_here(component, who=operator(request), reason=reason)
+            else:
+                missed = await self._store.lift_here(component)
+        return {"local": component in self._store.held, "missedWorkers": list(missed)}
 
     async def _change(self, request: web.Request, kinds: tuple[str, ...], *, whole: bool) -> web.Response:
         component = request.match_info["component"]
@@ -169,6 +216,15 @@ class AdminHandler:
         if expected == 0:
             return _flag_response(flag, status=201, headers={"Location": str(request.rel_url.raw_path)})
         return _flag_response(flag)
+
+    def _check_configured(self, component: str) -> None:
+        """Raises InvalidInput for a component that owns nothing: mostly a slip of the pen."""
+        if component not in self._configured:
+            known = ", ".join(sorted(self._configured)) or "none"
+            raise InvalidInput(
+                f"{component} is not configured here, so its flag would decide nothing. Configured: {known}. "
+                "To make it all the same, say force=true (--force)."
+            )
 
     def _flag(self, request: web.Request) -> Flag:
         component = request.match_info["component"]
@@ -215,6 +271,17 @@ def _flag_response(
 ) -> web.Response:
     tag = {"ETag": entity_tag(flag.revision)}
     return json_response(flag.wire(), status=status, headers=tag | dict(headers or {}))
+
+
+async def _reason_and_place(request: web.Request) -> tuple[str, bool]:
+    """The reason for a switch, and whether it is meant for this node, whatever the store does."""
+    body = await read_object(request, MAX_BODY_BYTES)
+    reason = take_reason(body)
+    is_local = body.pop("local", False)
+    if not isinstance(is_local, bool):
+        raise _invalid("/local", "must be true or false")
+    check_rest(body)
+    return reason, is_local
 
 
 async def _only_reason(request: web.Request) -> str:

@@ -16,6 +16,7 @@ from gateway.clock import Clock
 from gateway.errors import BadParameter, NoSuchFlag
 from gateway.handlers.admin import ADMIN_PATH, FLAG_PATH, json_response
 from gateway.handlers.admin_access import local_only
+from gateway.handlers.figures import figures_response
 from gateway.handlers.parity_view import parity_members
 from gateway.parity_sampler import ParitySampler
 from gateway.pollers import Pollers
@@ -68,7 +69,8 @@ class InsightHandler:
             }
             for poller in report.pollers
         ]
-        return json_response(
+        return figures_response(
+            request,
             {
                 "component": component,
                 "pollers": pollers,
@@ -77,7 +79,7 @@ class InsightHandler:
                 "upstreamRequests": report.upstream_requests,
                 "savedBySnapshot": report.saved_by_snapshot,
                 "savedByPush": report.saved_by_push,
-            }
+            },
         )
 
     async def parity(self, request: web.Request) -> web.Response:
@@ -85,14 +87,16 @@ class InsightHandler:
         component = request.match_info["component"]
         if component not in self._known():
             raise _unknown(component)
-        return json_response(parity_members(component, self._store.snapshot().get(component), self._parity))
+        flag = self._store.snapshot().get(component)
+        return figures_response(request, parity_members(component, flag, self._parity))
 
     async def telemetry(self, request: web.Request) -> web.Response:
         """What clients of the component said since the process began."""
         component = request.match_info["component"]
         if component not in self._known():
             raise _unknown(component)
-        return json_response({"component": component, **_summary(self._telemetry.summary(component))})
+        summary = _summary(self._telemetry.summary(component))
+        return figures_response(request, {"component": component, **summary})
 
     async def explain(self, request: web.Request) -> web.Response:
         """What a caller with these ids would get of each component, or of the one that is named."""

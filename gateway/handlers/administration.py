@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from aiohttp import web
 
 from adapters.upstream import LegacyRoute
+from flags.local_kills import LocalKills
 from flags.preferences import Preferences
-from flags.store import FlagStore
 from flags.telemetry import Telemetry
 from gateway.audience import Audience
 from gateway.clock import Clock
@@ -23,7 +23,7 @@ from gateway.pollers import Pollers
 
 def add_administration(
     app: web.Application,
-    store: FlagStore,
+    store: LocalKills,
     preferences: Preferences,
     windows: GuardWindows,
     telemetry: Telemetry,
@@ -42,7 +42,7 @@ def add_administration(
     """
     app.on_response_prepare.append(PollRecorder(pollers, windows.of, clock, routes, owned, id_aliases).note)
     for handler in (
-        AdminHandler(store),
+        AdminHandler(store, owned),
         InsightHandler(store, clock, pollers, telemetry, owned, preferences, parity),
         GuardHandler(guardian),
         TelemetryHandler(telemetry, audience.reporters, clock),

@@ -7,8 +7,9 @@ from aiohttp import web
 from flags.guard import Action, Promote
 from gateway.errors import NoSuchFlag
 from gateway.guardian import Guardian, GuardReport
-from gateway.handlers.admin import FLAG_PATH, json_response
+from gateway.handlers.admin import FLAG_PATH
 from gateway.handlers.admin_access import local_only
+from gateway.handlers.figures import figures_response
 
 
 class GuardHandler:
@@ -25,7 +26,7 @@ class GuardHandler:
         report = self._guardian.report(component)
         if report is None:
             raise NoSuchFlag(f"{component} has no flag.")
-        return json_response(_wire(report))
+        return figures_response(request, _wire(report))
 
 
 def _wire(report: GuardReport) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from flags.flag import Flag
-from flags.parity_report import DifferingPlace, NoiseFloor, Outcome, ParityReport, Reason
+from flags.parity_report import WHY, DifferingPlace, NoiseFloor, Outcome, ParityReport, Reason
 from gateway.parity_lane import COMPARED_STAGES
 from gateway.parity_sampler import ParitySampler
 
@@ -63,18 +63,7 @@ def _not_yet(report: ParityReport) -> Unknown:
     if not report.incomparable:
         return Unknown("no changes", "Nothing has changed since comparing began, so nothing is proven.")
     reason = max(report.incomparable, key=lambda given: report.incomparable[given])
-    return Unknown(f"incomparable: {reason}", _SENTENCES[reason])
-
-
-_SENTENCES = {
-    Reason.SAME_SOURCE: "Push is made from the very poll: comparing the two proves nothing.",
-    Reason.NO_BASE: "No change has been compared yet: polled answers only gave entities their first states.",
-    Reason.NO_STATE: "The events come without data: push tells no state that could be compared.",
-    Reason.IN_MOTION: "Every difference was overtaken by a further change before it was settled.",
-    Reason.LATE_ANSWER: "The polled answers were too old when they came to be compared.",
-    Reason.OUT_OF_MEMORY: "The entities that changed are not among those that the memory suffices for.",
-    Reason.RESTARTED: "Comparing has begun anew since, and nothing has been settled yet.",
-}
+    return Unknown(f"incomparable: {reason}", WHY[reason])
 
 
 def _figures(report: ParityReport) -> dict[str, Any]:

@@ -82,3 +82,11 @@ def whole_number(request: web.Request, name: str, default: int, low: int, high: 
     if not _WHOLE.match(text) or not low <= int(text) <= high:
         raise BadParameter(name, f"must be a whole number from {low} to {high}")
     return int(text)
+
+
+def truth(request: web.Request, name: str) -> bool:
+    """A parameter that is `true` or `false`; false where it is not there. Raises BadParameter."""
+    text = request.query.get(name, "false")
+    if text not in ("true", "false"):
+        raise BadParameter(name, "must be true or false")
+    return text == "true"

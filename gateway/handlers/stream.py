@@ -10,6 +10,7 @@ from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp_sse import EventSourceResponse
 
+from flags.decision import Decision
 from gateway import control, gzip_stream
 from gateway.arrivals import Arrivals, Start
 from gateway.audience import Audience
@@ -32,6 +33,8 @@ from gateway.transfer import Footing, Transfer
 Value = TypeVar("Value")
 
 _ANY_DELAY_MS = 10**18
+MAX_REASONS = 20
+"""Of how many components a 204 says why: a header field has to stay short."""
 _HINTS: dict[str, HintsMode] = {"off": "off", "with": "with", "only": "only"}
 _FORMATS = {"named": True, "message": False}
 _HEADERS = {
@@ -198,7 +201,21 @@ class StreamHandler:
 
 
 def _nothing_to_carry(plan: Plan) -> web.Response:
-    return web.Response(status=204, headers={"Fetch-Mode": plan.mode, "Cache-Control": "no-store"})
+    reasons = [_told(component, decision) for component, decision in plan.decisions.items()]
+    headers = {
+        "Fetch-Mode": plan.mode,
+        "Fetch-Mode-Reason": ", ".join(reasons[:MAX_REASONS]),
+        "Cache-Control": "no-store",
+    }
+    return web.Response(status=204, headers=headers)
+
+
+def _told(component: str, decision: Decision) -> str:
+    """A member of a structured list (RFC 9651, section 3.1): the component, and why it is to be polled."""
+    known = {"stage": decision.stage, "reason": decision.reason, "cause": decision.cause}
+    return f'"{component}"' + "".join(
+        f";{name}={value}" for name, value in known.items() if value is not None
+    )
 
 
 def _choice(request: web.Request, name: str, choices: Mapping[str, Value], default: str) -> Value:

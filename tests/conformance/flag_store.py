@@ -114,6 +114,27 @@ class FlagStoreConformance:
         assert flag == make_flag(stage="live", percentage=5, revision=4)
         assert store.revisions("orders").entries[-1].restores == 1
 
+    async def test_a_flag_is_removed_and_its_numbers_go_on(self, store: FlagStore) -> None:
+        await make(store, stage="live", percentage=5)
+        with pytest.raises(StaleRevision):
+            await store.remove("orders", expected_revision=2, who="ann", reason="done")
+
+        assert await store.remove("orders", expected_revision=1, who="ann", reason="done") == 2
+
+        assert store.snapshot() == Flags()
+        assert store.revisions("orders").entries[-1].summary() == "Revision 2 by ann removed it."
+        with pytest.raises(NotFound):
+            await store.remove("orders", who="ann", reason="again")
+        assert (await make(store)).revision == 3
+
+    async def test_a_flag_that_is_killed_or_latched_is_not_removed(self, store: FlagStore) -> None:
+        await make(store, stage="live", killed=True, latch=LATCH)
+
+        with pytest.raises(InvalidFlag) as refused:
+            await store.remove("orders", who="ann", reason="done")
+
+        assert [error["pointer"] for error in refused.value.errors] == ["/killed", "/latch"]
+
     async def test_a_component_is_killed_and_let_go_on(self, store: FlagStore) -> None:
         await make(store, stage="live")
 

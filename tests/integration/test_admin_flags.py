@@ -5,12 +5,18 @@ import asyncio
 import pytest
 
 from tests.support.admin import FLAGS, KILL_ALL, ORDERS, UNKILL_ALL, refused
-from tests.support.api import eventually
+from tests.support.api import Client, eventually
 from tests.support.flags import LATCH, edit, rule
 
 
 async def test_without_flags_the_list_is_empty(admin):
-    assert (await admin.get(FLAGS)).json() == {"killAll": False, "stale": False, "flags": []}
+    assert (await admin.get(FLAGS)).json() == {
+        "killAll": False,
+        "stale": False,
+        "staleReason": None,
+        "heldHere": {"killAll": False, "components": []},
+        "flags": [],
+    }
     refused(await admin.get(ORDERS), 404)
 
 
@@ -146,7 +152,8 @@ async def test_two_administrators_who_make_the_same_flag_make_it_once(admin):
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("PUT", f"{FLAGS}/other"),
+        ("PUT", f"{FLAGS}/other?force=true"),
+        ("DELETE", ORDERS),
         ("PATCH", ORDERS),
         ("POST", f"{ORDERS}/rollback"),
         ("POST", f"{ORDERS}/kill"),
@@ -157,7 +164,7 @@ async def test_two_administrators_who_make_the_same_flag_make_it_once(admin):
 async def test_every_change_takes_a_reason(admin, method, path, reason):
     await admin.make(stage="live")
     body = {} if reason is None else {"reason": reason}
-    condition = {"If_Match": '"1"'} if method == "PATCH" else {}
+    condition = {"If_Match": '"1"'} if method in ("PATCH", "DELETE") else {}
     refused(await admin.send(method, path, body, **condition), 422, "/reason")
     assert (await admin.get(f"{ORDERS}/revisions")).json()["total"] == 1
 
@@ -200,7 +207,7 @@ async def test_a_body_that_is_no_object_is_refused(admin, body):
 
 
 async def test_a_component_whose_name_can_not_be_is_refused(admin):
-    refused(await admin.send("PUT", f"{FLAGS}/or%20ders", {"reason": "r"}), 422, "/component")
+    refused(await admin.send("PUT", f"{FLAGS}/or%20ders?force=true", {"reason": "r"}), 422, "/component")
 
 
 async def test_a_move_that_the_table_forbids_names_those_it_allows(admin):
@@ -331,3 +338,125 @@ async def test_a_broken_flags_file_is_shown_as_stale(admin, flags_file):
 
     await eventually(is_stale, "the flags are stale")
     assert (await admin.get(ORDERS)).json()["stage"] == "live"
+
+
+async def test_a_flag_is_removed_at_the_revision_that_is_meant(admin):
+    await admin.make(stage="live", percentage=25)
+    refused(await admin.send("DELETE", ORDERS, {"reason": "r"}), 428)
+    refused(await admin.send("DELETE", ORDERS, {"reason": "r"}, If_Match='"2"'), 412)
+    refused(await admin.send("DELETE", ORDERS, {}, If_Match='"1"'), 422, "/reason")
+    assert (await admin.get(ORDERS)).status_code == 200
+
+    response = await admin.send("DELETE", ORDERS, {"reason": "done"}, If_Match='"1"')
+
+    assert response.json() == {"component": "orders", "revision": 2, "removed": True}
+    refused(await admin.get(ORDERS), 404)
+    refused(await admin.send("DELETE", ORDERS, {"reason": "r"}, If_Match='"1"'), 404)
+    history = (await admin.get(f"{ORDERS}/revisions")).json()
+    assert history["total"] == 2
+    assert history["revisions"][-1]["after"] is None
+    mode = (await admin.get("/api/v1/sync/fetch-mode?component=orders")).json()
+    assert (mode["mode"], mode["reason"], mode["revision"]) == ("streaming", "STATIC", 0)
+
+
+async def test_a_flag_that_is_made_again_has_no_etag_that_it_had_before(admin):
+    await admin.make(stage="live", percentage=25)
+    await admin.send("DELETE", ORDERS, {"reason": "done"}, If_Match='"1"')
+
+    response = await admin.make(stage="live")
+
+    assert response.headers["ETag"] == '"3"'
+    refused(await admin.send("PATCH", ORDERS, {"percentage": 5, "reason": "r"}, If_Match='"1"'), 412)
+    refused(await admin.send("DELETE", ORDERS, {"reason": "r"}, If_Match='"2"'), 412)
+
+
+@pytest.mark.parametrize(("members", "place"), [({"killed": True}, "/killed"), ({"latch": LATCH}, "/latch")])
+async def test_a_flag_that_holds_everybody_to_polling_is_not_removed_by_the_way(admin, members, place):
+    await admin.make(stage="live", **members)
+    refused(await admin.send("DELETE", ORDERS, {"reason": "r"}, If_Match='"1"'), 422, place)
+    assert (await admin.get(ORDERS)).status_code == 200
+
+
+async def test_a_flag_of_a_component_that_nothing_configures_is_made_by_force_alone(admin):
+    path = f"{FLAGS}/ordres"
+    problem = refused(await admin.send("PUT", path, {"reason": "r"}), 422)
+    assert "Configured: orders" in problem["detail"]
+    refused(await admin.send("PUT", f"{path}?force=yes", {"reason": "r"}), 400, "force")
+
+    await admin.make(path)
+
+    response = await admin.send("PUT", path, {"stage": "shadow", "reason": "r"}, If_Match='"1"')
+    assert response.status_code == 200, "a flag that is there may be changed"
+
+
+async def test_removing_a_flag_tells_open_streams_that_they_carry_the_component(admin, flagged):
+    await admin.make(stage="off")
+    async with Client(flagged.port).stream([("component", "orders"), ("component", "free")]) as stream:
+        assert (await stream.connected()).data["modes"] == {"free": "streaming", "orders": "polling"}
+        await admin.send("DELETE", ORDERS, {"reason": "done"}, If_Match='"1"')
+        told = (await stream.until("fetch-mode")).data
+        assert (told["component"], told["mode"]) == ("orders", "streaming")
+
+
+async def test_figures_say_which_process_they_are_of(admin):
+    await admin.make()
+    for name in ("pollers", "parity", "guard", "telemetry"):
+        process = (await admin.get(f"{ORDERS}/{name}")).json()["answeredBy"]
+        assert (process["worker"], process["workers"], process["sharesLog"]) == (None, 1, False)
+
+
+async def test_a_kill_works_where_its_store_does_not(admin, flags_file):
+    await admin.make(stage="live", percentage=100)
+    kept = flags_file.read_bytes()
+    newer = b'{"version": 99, "flags": {}}'
+    flags_file.write_bytes(newer)
+    refused(await admin.post(f"{ORDERS}/kill"), 503)
+
+    killed = (await admin.post(f"{ORDERS}/kill", local=True)).json()
+    everything = (await admin.post(KILL_ALL, local=True)).json()
+
+    assert (killed["killed"], killed["local"], killed["missedWorkers"]) == (True, True, [])
+    assert everything == {"killAll": True, "local": True, "missedWorkers": []}
+    assert flags_file.read_bytes() == newer
+    mode = (await admin.get("/api/v1/sync/fetch-mode?component=orders&clientId=c")).json()
+    assert (mode["mode"], mode["cause"]) == ("polling", "kill_switch")
+    listed = (await admin.get(FLAGS)).json()
+    assert listed["heldHere"] == {"killAll": True, "components": ["orders"]}
+    assert (await admin.get("/readyz")).json()["warnings"][-1].endswith("takes it: everything, orders.")
+    assert (await admin.post(UNKILL_ALL, local=True)).json()["killAll"] is False
+
+    flags_file.write_bytes(kept)
+
+    async def is_written() -> bool:
+        return (await admin.get(FLAGS)).json()["heldHere"]["components"] == []
+
+    await eventually(is_written, "the store has the kill")
+    assert (await admin.get(f"{ORDERS}/revisions")).json()["revisions"][-1]["after"] == {"killed": True}
+    assert (await admin.post(f"{ORDERS}/unkill")).json()["killed"] is False
+
+
+async def test_a_kill_that_the_store_took_is_not_local(admin):
+    await admin.make(stage="live", percentage=100)
+    assert (await admin.post(f"{ORDERS}/kill", local=True)).json()["local"] is False
+    assert (await admin.get(ORDERS)).headers["ETag"] == '"2"'
+
+
+async def test_only_a_kill_may_be_local(admin):
+    await admin.make(stage="live")
+    refused(await admin.post(f"{ORDERS}/rearm", local=True), 422, "/local")
+    refused(await admin.post(f"{ORDERS}/kill", local="yes"), 422, "/local")
+    other = await admin.send("POST", f"{ORDERS}/kill", {"reason": "r", "local": True}, If_Match='"7"')
+    refused(other, 412)
+    refused(await admin.post(f"{FLAGS}/free/kill", local=True), 404)
+
+
+async def test_why_the_flags_are_stale_is_said_as_it_is(admin, flags_file):
+    await admin.make(stage="live")
+    assert (await admin.get(FLAGS)).json()["staleReason"] is None
+    flags_file.unlink()
+
+    async def is_stale() -> bool:
+        return (await admin.get(FLAGS)).json()["stale"]
+
+    await eventually(is_stale, "the file is missed")
+    assert (await admin.get(FLAGS)).json()["staleReason"] == "it is gone"

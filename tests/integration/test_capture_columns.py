@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from adapters.postgres.capture import Capture, apply, capture
+from adapters.postgres.connection import connect
 from tests.support.capture import ORDERS, Shop, shop
 
 
@@ -154,3 +156,25 @@ async def test_without_the_log_the_application_goes_on_with_a_warning(orders: Sh
     orders.sql("update orders set total = 3")
 
     assert "there is no table sync_events" in "".join(orders.application.notices)
+
+
+async def test_a_table_that_was_captured_when_members_were_named_otherwise_is_a_problem() -> None:
+    async with shop("create table orders (id text primary key, payment_status text)") as running:
+        rules = {"payment_status": "payment_update"}
+        session = await connect(running.url)
+        statements = await capture(session, "orders", Capture(entity="order", key="id", changes=rules))
+        old = [sql.replace('"PaymentStatus"', '"Payment_status"') for sql in statements]
+        await apply(session, old, lock_seconds=5)
+        session.close()
+        assert await problems(running) == [
+            "its events say previousPayment_status, as those of an older release: capture it again"
+        ]
+
+        await running.capture(changes=rules)
+        running.sql("insert into orders values ('A', 'due')")
+        running.sql("update orders set payment_status = 'paid'")
+
+        assert await problems(running) == []
+        data = running.events()[-1].data
+        assert data is not None
+        assert (data["previousPaymentStatus"], data["newPaymentStatus"]) == ("due", "paid")

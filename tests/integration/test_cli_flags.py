@@ -21,11 +21,11 @@ def flags(flagged):
 
 async def test_a_migration_goes_forward_and_back(flags):
     code, out, err = await flags("set", "orders", "--stage", "shadow", "--reason", "compare first")
-    assert (code, out, err) == (0, "orders is at revision 1: shadow, 0 %, armed\n", "")
+    assert (code, out, err) == (0, "orders is at revision 1: shadow, 0 %, dry run\n", "")
     code, out, _ = await flags("set", "orders", "--stage", "live", "--percentage", "25", "--reason", "go")
-    assert (code, out) == (0, "orders is at revision 2: live, 25 %, armed\n")
+    assert (code, out) == (0, "orders is at revision 2: live, 25 %, dry run\n")
     code, out, _ = await flags("rollback", "orders", "--reason", "errors", "--operator", "ann")
-    assert (code, out) == (0, "orders is at revision 3: shadow, 0 %, armed\n")
+    assert (code, out) == (0, "orders is at revision 3: shadow, 0 %, dry run\n")
 
     code, out, _ = await flags("history", "orders")
 
@@ -99,6 +99,34 @@ async def test_members_come_from_a_file_or_standard_input(flags, tmp_path):
     assert (code, out) == (0, "orders is at revision 2: live, 5 %, armed\n")
 
 
+async def test_a_flag_is_removed_and_the_component_streams_freely(flags, admin):
+    await flags("set", "orders", "--stage", "shadow", "--reason", "compare first")
+
+    code, out, err = await flags("delete", "orders", "--reason", "done", "--revision", "7")
+    assert (code, out) == (3, "")
+    assert "orders is at revision 1, not at revision 7" in err
+    code, out, err = await flags("delete", "orders", "--reason", "done")
+    assert (code, out, err) == (
+        0,
+        "orders has no flag any more (revision 2): it streams and polls freely\n",
+        "",
+    )
+
+    assert (await flags("history", "orders"))[1].splitlines()[-1].split()[3:] == ["removed", "done"]
+    _, out, _ = await flags("set", "orders", "--stage", "off", "--reason", "once more")
+    assert out == "orders is at revision 3: off, 0 %, dry run\n"
+
+
+async def test_a_component_that_nothing_configures_takes_force(flags):
+    given = ("set", "ordres", "--stage", "off", "--reason", "r")
+    code, out, err = await flags(*given)
+    assert (code, out) == (3, "")
+    assert "ordres is not configured here" in err
+    assert "Configured: orders." in err
+    assert "--force" in err
+    assert (await flags(*given, "--force"))[1] == "ordres is at revision 1: off, 0 %, dry run\n"
+
+
 @pytest.mark.parametrize("content", ["{", "[]", '{"reason": "r"}', None])
 async def test_a_file_that_holds_no_members_is_wrong_input(flags, tmp_path, content):
     file = tmp_path / "flag.json"
@@ -118,6 +146,7 @@ async def test_a_file_that_holds_no_members_is_wrong_input(flags, tmp_path, cont
         ("set", "or/ders", "--stage", "live", "--reason", "r"),
         ("set", "orders", "--percentage", "nan", "--reason", "r"),
         ("rollback", "orders"),
+        ("delete", "orders"),
         ("kill", "orders"),
         ("kill", "--reason", "r"),
         ("kill", "orders", "--all", "--reason", "r"),
@@ -139,7 +168,7 @@ async def test_a_component_and_everything_are_killed_and_come_back(flags, admin)
         "orders is at revision 2: live, 25 %, killed\n"
     )
     assert (await flags("unkill", "orders", "--reason", "r"))[1] == (
-        "orders is at revision 3: live, 25 %, armed\n"
+        "orders is at revision 3: live, 25 %, dry run\n"
     )
     assert (await flags("kill", "--all", "--reason", "incident"))[1] == (
         "everything is killed: all callers poll\n"
@@ -168,7 +197,7 @@ async def test_the_guards_verdict_is_shown_with_every_metric(flags, admin):
     assert (code, lines[0]) == (0, "orders: no_data (dry run)")
     assert lines[1] == "  No traffic: neither a success nor a failure."
     assert lines[2].split() == ["METRIC", "VALUE", "SAMPLES", "PROMOTE", "FAIL"]
-    assert lines[4].split() == ["errorRate", "-", "0", "0.01", "0.05"]
+    assert lines[4].split() == ["errorRate", "-", "0", "1", "%", "5", "%"]
     assert lines[3].split()[-2:] == ["not", "measured"]
     assert lines[-1] == "nothing to do"
     _, out, _ = await flags("guard", "orders", "--json")
@@ -209,3 +238,25 @@ async def test_an_unwritable_store_is_a_failure_of_the_gateway(flags, flags_file
     code, _, err = await flags("set", "orders", "--stage", "live", "--reason", "r")
     assert code == 4
     assert "503" in err
+
+
+async def test_a_kill_is_held_while_the_store_can_not_be_used_and_that_is_said_as_it_is(
+    flags, admin, flags_file
+):
+    await admin.make(stage="live", percentage=25)
+    kept = flags_file.read_bytes()
+    flags_file.write_bytes(b'{"version": 99, "flags": {}}')
+    code, out, err = await flags("kill", "orders", "--reason", "fire")
+    assert (code, out) == (4, "")
+    assert "503" in err
+
+    code, out, _ = await flags("kill", "orders", "--local", "--reason", "fire")
+
+    assert (code, out.splitlines()[1:]) == (0, ["orders is at revision 1: live, 25 %, killed"])
+    assert out.startswith("killed on this node alone")
+    _, out, err = await flags("list")
+    assert out.splitlines()[0].endswith("takes it: orders")
+    assert err.startswith("the flags' store can't be used (it is of version 99")
+    _, out, _ = await flags("unkill", "orders", "--local", "--reason", "out")
+    assert out == "orders is at revision 1: live, 25 %, dry run\n"
+    flags_file.write_bytes(kept)

@@ -38,6 +38,13 @@ def capture(url: str, *arguments: str) -> Result:
     return postgres(url, "capture", *table, *arguments, "--entity", "order")
 
 
+def test_the_status_of_a_new_log_knows_that_it_is_empty(installed: Shop) -> None:
+    lines = [line.split(maxsplit=1) for line in postgres(installed.url, "status").stdout.splitlines()]
+    assert any(words[0] == "size" and words[1].endswith("MiB, 0 events") for words in lines if words)
+    assert ["holds", "nothing"] in lines
+    assert json.loads(postgres(installed.url, "status", "--json").stdout)["log"]["estimatedEvents"] == 0
+
+
 def test_install_says_what_it_made_and_then_makes_nothing_more(shop: Shop) -> None:
     first, second = postgres(shop.url, "install"), postgres(shop.url, "install")
 

@@ -11,6 +11,7 @@ import pytest
 from aiohttp import web
 
 from gateway.eventstream import MAX_EVENT_BYTES
+from tests.support.admin import ORDERS
 from tests.support.api import Client, event
 from tests.support.command import command, relay, run
 from tests.support.gateway import GatewayThread, make_settings
@@ -188,6 +189,18 @@ async def test_a_204_says_that_the_gateway_asks_to_poll() -> None:
     assert err == "the gateway asks to poll: there is no stream for this selection\n"
 
 
+async def test_where_there_is_no_stream_the_stage_and_the_reason_are_said(flagged, admin) -> None:
+    await admin.make(stage="shadow")
+    given = ("tail", "--url", f"http://127.0.0.1:{flagged.port}", "--entity", "order", "--json")
+    code, out, err = await run(*given)
+    assert (code, out) == (0, "")
+    assert err.splitlines()[1:] == ["  orders: shadow, DEFAULT"]
+
+    await admin.post(f"{ORDERS}/kill")
+    _, _, err = await run(*given)
+    assert err.splitlines()[1:] == ["  orders: shadow, DISABLED, kill_switch"]
+
+
 async def test_a_bye_for_good_is_the_end() -> None:
     bye = block("bye", {"reason": "disconnected", "reconnect": False}, "e:0-0")
     async with scripted(stream_of(bye)) as (url, _):
@@ -244,7 +257,7 @@ async def test_a_stream_without_a_heartbeat_is_given_up_and_resumed() -> None:
 
 
 async def test_a_client_id_says_who_follows_while_callers_are_migrated(flagged, admin) -> None:
-    await admin.make(stage="live", percentage=100)
+    await admin.make(stage="live", percentage=99)
     client = Client(flagged.port)
     await client.publish(event(1))
     options = ("tail", "--url", address(flagged.port), "--cursor", "earliest", "--limit", "1")

@@ -173,3 +173,12 @@ async def test_a_port_in_use_is_one_clear_sentence_and_leaves_nothing_behind():
     assert complaints.decode().splitlines() == [
         f"Port {port} is in use by another program: choose another with --port (0: any free one)."
     ]
+
+
+async def test_ctrl_c_before_it_serves_is_an_end_as_asked() -> None:
+    async with running("--port", "0") as demo:
+        while not psutil.Process(demo.pid).children():  # noqa: ASYNC110 - another process makes it true
+            await asyncio.sleep(0.01)
+        demo.send_signal(signal.SIGINT)
+        _, err = await demo.communicate()
+    assert (demo.returncode, err) == (0, b"")

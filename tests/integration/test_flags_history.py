@@ -96,7 +96,9 @@ async def test_flags_that_are_too_large_are_422_and_a_kill_is_made(
     gateway = start_gateway(make_settings(flags={"store": f"file:{path}"}, components=COMPONENTS))
     async with operator(gateway.port) as admin:
         problem = refused(
-            await admin.send("PUT", f"{FLAGS}/e", {"targeting": targeting[:1], "reason": "r"}), 422, ""
+            await admin.send("PUT", f"{FLAGS}/e?force=true", {"targeting": targeting[:1], "reason": "r"}),
+            422,
+            "",
         )
         assert "would make all flags take" in problem["errors"][0]["detail"]
         assert (await admin.post(f"{ORDERS}/kill")).json()["killed"]

@@ -117,11 +117,11 @@ async def test_pollers_of_a_legacy_path_are_counted_with_the_requests_they_saved
 
 
 async def test_explain_says_what_a_caller_gets_and_why(admin):
-    await admin.make(stage="live", percentage=100, targeting=[rule_for_staff()])
+    await admin.make(stage="live", percentage=50, targeting=[rule_for_staff()])
     answer = (await admin.get("/api/v1/admin/explain?user=u42")).json()
     [decision] = answer["decisions"]
     assert (decision["component"], decision["mode"], decision["reason"]) == ("orders", "streaming", "SPLIT")
-    assert f"bucket {decision['bucket']} is below 100000" in decision["why"]
+    assert f"bucket {decision['bucket']} is below 50000" in decision["why"]
 
     answer = (await admin.get("/api/v1/admin/explain?user=u42&claim.team=staff&component=orders")).json()
     assert answer["decisions"][0]["mode"] == "polling"

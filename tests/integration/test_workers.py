@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.support.admin import ORDERS, operator
 from tests.support.api import Client, event, eventually
 from tests.support.cluster import Wanderer, position, publish_last, toml
 from tests.support.command import run
@@ -64,6 +65,48 @@ async def test_all_serve_one_address_and_metrics_are_those_of_all(served: Served
             assert await client.metric("tidegate_worker_up", worker=str(number)) == 1
         await client.metric_becomes("tidegate_streams", 8 * COUNT)
         assert await client.metric("tidegate_published_events_total") == 1
+
+
+@ONE_LOG
+async def test_figures_say_which_worker_they_are_of(served: ServedGateway):
+    async with operator(served.port) as admin:
+        await admin.make()
+        process = (await admin.get(f"{ORDERS}/guard")).json()["answeredBy"]
+    assert process["worker"] in range(1, COUNT + 1)
+    assert (process["workers"], process["sharesLog"]) == (COUNT, True)
+
+
+async def test_a_kill_that_is_held_reaches_every_worker_also_one_that_is_started_later(
+    serve: Callable[[str], ServedGateway], tmp_path: Path
+):
+    with redis_server() as redis:
+        path = tmp_path / "flags.json"
+        # With a directory in the lock's place the store can be read, and takes nothing.
+        path.with_name("flags.json.lock").mkdir()
+        path.write_text('{"version": 1, "flags": {"orders": {"stage": "live", "percentage": 100}}}')
+        config = toml(server={"workers": COUNT}, log={"url": redis.url}, flags={"store": f"file:{path}"})
+        gateway = await asyncio.to_thread(serve, config)
+
+        async def modes() -> set[str]:
+            """How a fresh connection is decided, each of which any worker may get."""
+            client = Client(gateway.port)
+            asked = [client.get("/api/v1/sync/fetch-mode", {"component": "orders"}) for _ in range(8 * COUNT)]
+            return {answer.json["mode"] for answer in await asyncio.gather(*asked)}
+
+        async with operator(gateway.port) as admin:
+            killed = (await admin.post(f"{ORDERS}/kill", local=True)).json()
+        assert (killed["local"], killed["missedWorkers"]) == (True, [])
+        assert await modes() == {"polling"}
+        held = gateway.log().count("event=local_kill_held")
+        assert held == COUNT
+
+        processes(gateway)[0].kill()
+
+        async def is_told() -> bool:
+            return gateway.log().count("event=local_kill_held") == held + 1
+
+        await eventually(is_told, "the worker that was started anew has asked the others")
+        assert await modes() == {"polling"}
 
 
 @ONE_LOG

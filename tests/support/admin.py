@@ -28,7 +28,8 @@ class Operator:
         return await self.http.request(method, path, json=body, headers=_fields(headers))
 
     async def make(self, path: str = ORDERS, **fields: Any) -> httpx.Response:
-        response = await self.send("PUT", path, {"reason": "made by a test", **fields})
+        """A new flag, whether or not the component is configured."""
+        response = await self.send("PUT", f"{path}?force=true", {"reason": "made by a test", **fields})
         assert response.status_code == 201, response.text
         return response
 

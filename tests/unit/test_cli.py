@@ -79,15 +79,32 @@ def test_check_config_tells_what_would_run(run: CliRunner) -> None:
         "2",
         "s",
         "yes",
-        "poll",
+        "polls",
+        "compared",
         "http://127.0.0.1:9000/orders",
     ] in lines
+    assert ["workers", "1"] in lines
+    assert ["flags", "file:flags.json"] in lines
+
+
+def test_check_config_says_where_events_of_elsewhere_come_from_and_who_shares_the_flags(
+    run: CliRunner,
+) -> None:
+    text = EXAMPLE.read_text().replace('events = "poll"', 'events = "external"')
+    text = text.replace("port = 8080", "port = 8080\nworkers = 3")
+    Path("tidegate.toml").write_text(text + '\n[log]\nurl = "redis://127.0.0.1"\n[flags]\nstore = "redis"\n')
+    result = run.invoke(app, ["check-config"])
+    assert result.exit_code == 0, result.stderr
+    assert "  outside: publish, capture  " in result.stdout
+    lines = [line.split() for line in result.stdout.splitlines()]
+    assert ["workers", "3"] in lines
+    assert "redis: in the log's server, shared by all nodes" in result.stdout
 
 
 def test_check_config_says_that_a_route_per_caller_gives_no_events(run: CliRunner) -> None:
     Path("tidegate.toml").write_text(EXAMPLE.read_text().replace("shared = true", "shared = false"))
     result = run.invoke(app, ["check-config"])
-    assert ["no", "none"] in [line.split()[-3:-1] for line in result.stdout.splitlines() if line]
+    assert "  no      nothing: answers are not shared  http://" in result.stdout
 
 
 def test_check_config_prints_every_setting_as_json(run: CliRunner) -> None:

@@ -1,4 +1,4 @@
-"""gateway/siblings.py: the metrics of all workers, whichever is asked."""
+"""gateway/siblings.py: the metrics of all workers, whichever is asked, and what all are to hold."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -7,14 +7,23 @@ from pathlib import Path
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter
 
+from flags.file_store import FileFlagStore
+from flags.local_kills import LocalKills
+from gateway.handlers.admin import LOCAL_KILLS
+from gateway.handlers.figures import PROCESS, Process
 from gateway.handlers.health import REGISTRY
 from gateway.siblings import Siblings
+from tests.support.flags import Told
 
 
 @asynccontextmanager
-async def worker(directory: Path, number: int, count: int, events: int) -> AsyncIterator[Siblings]:
+async def worker(
+    directory: Path, number: int, count: int, events: int = 0, kills: LocalKills | None = None
+) -> AsyncIterator[Siblings]:
     """Worker `number`, which has counted so many events."""
     app = web.Application()
+    app[PROCESS] = Process("here", shares_log=True)
+    app[LOCAL_KILLS] = kills or make_kills(directory)
     app[REGISTRY] = CollectorRegistry()
     Counter("demo_events", "Events.", ["kind"], registry=app[REGISTRY]).labels("any").inc(events)
     siblings = Siblings(directory, number, count)
@@ -23,6 +32,11 @@ async def worker(directory: Path, number: int, count: int, events: int) -> Async
     await runner.setup()
     yield siblings
     await runner.cleanup()
+
+
+def make_kills(directory: Path) -> LocalKills:
+    """Over a store that was not started, and takes nothing."""
+    return LocalKills(FileFlagStore(directory / "flags.json", tell=Told()), tell=Told(), write_seconds=0.001)
 
 
 def values(text: bytes) -> list[str]:
@@ -68,3 +82,17 @@ async def test_a_worker_takes_the_place_of_one_that_was_killed(tmp_path: Path) -
         answer = await second.expose()
 
     assert 'tidegate_worker_up{worker="1"} 1.0' in values(answer)
+
+
+async def test_what_one_worker_is_told_to_kill_all_hold_and_lift(tmp_path: Path) -> None:
+    first, second, late = (make_kills(tmp_path) for _ in range(3))
+    async with worker(tmp_path, 1, 3, kills=first), worker(tmp_path, 2, 3, kills=second):
+        assert await first.kill_here(None, who="ann", reason="fire") == [3], "worker 3 has not begun"
+        assert second.snapshot().kill_all
+        assert (second.held[None].who, second.held[None].reason) == ("ann", "fire")
+
+        async with worker(tmp_path, 3, 3, kills=late):
+            assert late.snapshot().kill_all, "who begins asks the others"
+            assert await second.lift_here(None) == []
+
+        assert not any(kills.held for kills in (first, second, late))

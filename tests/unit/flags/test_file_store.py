@@ -33,6 +33,11 @@ def overwrite(path: Path, new: bytes) -> None:
     path.write_bytes(new)
 
 
+def turn(link: Path, target: Path) -> None:
+    link.unlink(missing_ok=True)
+    link.symlink_to(target)
+
+
 async def look_twice(store: FileFlagStore) -> None:
     """A file that can't be used is refused at the second look."""
     await store.refresh()
@@ -490,3 +495,42 @@ async def test_a_closed_store_changes_nothing(path: Path) -> None:
 
     with pytest.raises(StoreUnwritable, match="closed"):
         await change(store, 0)
+
+
+async def test_a_link_that_was_turned_to_somebody_elses_file_leaves_that_alone(path: Path) -> None:
+    flags, foreign = path.with_name("real.json"), path.with_name("passwords")
+    write_flags(flags, LIVE)
+    foreign.write_bytes(b"not yours\n")
+    turn(path, flags)
+    async with open_store(path) as store:
+        turn(path, foreign)
+
+        with pytest.raises(StoreUnwritable, match="symbolic link to a file that holds no flags"):
+            await change(store, killed=True)
+        with pytest.raises(StoreUnwritable):
+            await store.kill_all(True, who="ann", reason="fire")
+
+    assert content(foreign) == b"not yours\n"
+    assert not foreign.with_name("passwords.refused").exists()
+
+
+async def test_a_link_to_somebody_elses_file_where_there_were_no_flags_leaves_it_alone(path: Path) -> None:
+    foreign = path.with_name("passwords")
+    async with open_store(path) as store:
+        foreign.write_bytes(b"{}")
+        turn(path, foreign)
+        with pytest.raises(StoreUnwritable):
+            await change(store, 0, stage="live")
+    assert content(foreign) == b"{}"
+
+
+async def test_a_linked_flags_file_that_was_damaged_is_replaced(path: Path) -> None:
+    flags = path.with_name("real.json")
+    write_flags(flags, LIVE)
+    turn(path, flags)
+    async with open_store(path) as store:
+        overwrite(flags, b"{")
+        await change(store, killed=True)
+
+    assert stored(flags).flags["orders"].killed
+    assert content(flags.with_name("real.json.refused")) == b"{"

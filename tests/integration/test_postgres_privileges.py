@@ -1,0 +1,156 @@
+"""The roles that docs/operations.md gives: each can do what it is for, and no more."""
+
+import asyncio
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import pytest
+from psycopg2.extensions import connection as Connection  # noqa: N812 - psycopg2's name of the class
+from typer.testing import CliRunner, Result
+
+from gateway.cli import app
+from tests.support.api import Client, event, eventually
+from tests.support.gateway import GatewayThread, make_settings
+from tests.support.postgres import connected, execute, fresh_database
+
+PAGE = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+CAPTURE = ("capture", "shop.orders", "--entity", "order", "--key", "id", "--schema", "tidegate")
+
+
+class Site:
+    """A database with an application's table, and the page's roles under names of its own."""
+
+    def __init__(self, url: str, admin: Connection) -> None:
+        self._url = url
+        self._admin = admin
+        self._suffix = f"_{os.getpid()}"
+        self.roles = [self._named(role) for role in ("tidegate_owner", "tidegate_capture", "tidegate_serve")]
+        self.shop = f"shopkeeper{self._suffix}"
+        self.make, self.install, self.table = map(self._named, self._blocks())
+
+    def url(self, role: str) -> str:
+        parts = urlsplit(self._url)
+        host = parts.netloc.rpartition("@")[2]
+        return urlunsplit(parts._replace(netloc=f"{role}@{host}"))
+
+    def sql(self, text: str, role: str | None = None) -> list[tuple[object, ...]]:
+        """What `role` runs, by default the superuser."""
+        if role is None:
+            return execute(self._admin, text)
+        with connected(self.url(role)) as connection:
+            return execute(connection, text)
+
+    def postgres(self, role: str, *arguments: str) -> Result:
+        return CliRunner().invoke(app, ["postgres", *arguments, "--url", self.url(role)])
+
+    def _blocks(self) -> list[str]:
+        section = PAGE.partition("### Table capture")[2].partition("\n### ")[0]
+        found = re.findall(r"^```sql\n(.*?)^```", section, re.DOTALL | re.MULTILINE)
+        assert len(found) == 3
+        return found
+
+    def _named(self, text: str) -> str:
+        # The function of that name stays as it is.
+        return re.sub(r"(?<!\.)\btidegate_(owner|capture|serve)\b", rf"tidegate_\1{self._suffix}", text)
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    with fresh_database() as url, connected(url) as admin:
+        site = Site(url, admin)
+        try:
+            site.sql(f"create role {site.shop} login; create schema shop authorization {site.shop}")
+            site.sql("create table shop.orders (id text primary key, order_stage text)", site.shop)
+            site.sql(site.make)
+            yield site
+        finally:
+            for role in (*site.roles, site.shop):
+                execute(admin, f"drop owned by {role} cascade; drop role {role}")
+
+
+@pytest.fixture
+def installed(site: Site) -> Site:
+    owner, _, _ = site.roles
+    done = site.postgres(owner, "install", "--schema", "tidegate")
+    assert (done.exit_code, done.stderr) == (0, "")
+    site.sql(site.install, owner)
+    site.sql(site.table, site.shop)
+    return site
+
+
+def test_everything_is_in_the_schema_that_is_named(installed: Site) -> None:
+    found = installed.sql(
+        "select relnamespace::regnamespace::text from pg_class where relname = 'sync_events'"
+    )
+    assert found == [("tidegate",)]
+
+
+def test_a_schema_that_is_not_there_is_no_reason_to_take_another(site: Site) -> None:
+    done = site.postgres(site.roles[0], "install", "--schema", "tidgate")
+    assert (done.exit_code, "There is no schema tidgate" in done.stderr) == (2, True)
+    assert site.sql("select to_regclass('public.sync_events')") == [(None,)]
+
+
+def test_the_printed_sql_goes_into_the_schema_too(site: Site) -> None:
+    owner, _, _ = site.roles
+    site.sql(site.postgres(owner, "install", "--schema", "tidegate", "--dry-run").stdout, owner)
+    assert site.postgres(owner, "install", "--schema", "tidegate").stdout.startswith("schema version ")
+
+
+def test_who_may_put_triggers_on_can_capture_and_only_the_owner_again(installed: Site) -> None:
+    _, capturer, _ = installed.roles
+    done = installed.postgres(capturer, *CAPTURE)
+    assert (done.exit_code, done.stderr) == (0, "")
+
+    again = installed.postgres(capturer, *CAPTURE)
+    assert (again.exit_code, "This user may not do that" in again.stderr) == (2, True)
+    assert installed.postgres(installed.shop, *CAPTURE).exit_code != 0, "without the log's grants"
+    installed.sql(f"grant {capturer} to {installed.shop}")
+    assert installed.postgres(installed.shop, *CAPTURE).exit_code == 0
+    assert (
+        installed.postgres(installed.shop, "uncapture", "shop.orders", "--schema", "tidegate").exit_code == 0
+    )
+
+
+async def test_a_gateway_serves_publishes_and_keeps_its_flags(
+    installed: Site, start_gateway: Callable[..., GatewayThread]
+) -> None:
+    _, capturer, server = installed.roles
+    assert (await asyncio.to_thread(installed.postgres, capturer, *CAPTURE)).exit_code == 0
+    url = installed.url(server)
+    gateway = start_gateway(
+        make_settings(
+            log={"url": url, "bookkeeping_seconds": 0.1, "max_events": 1000},
+            flags={"store": "postgres"},
+            components={"orders": {"entities": ["order"]}},
+        )
+    )
+    client = Client(gateway.port)
+    async with client.stream() as stream:
+        await stream.connected()
+        installed.sql("insert into shop.orders values ('A', 'new')", installed.shop)
+        assert (await stream.until("order_created")).data["entityId"] == "A"
+        await client.publish(event(1))
+        await stream.until("stage_change")
+        installed.sql("truncate shop.orders", installed.shop)
+        assert (await stream.until("order_deleted")).data["entityId"] == "A"
+    answer = await client.request(
+        "PUT",
+        "/api/v1/admin/flags/orders",
+        headers=[("Content-Type", "application/json")],
+        body=b'{"stage": "shadow", "reason": "r"}',
+    )
+    assert answer.status == 201
+
+    async def has_books() -> bool:
+        query = "select count(processed_at) from tidegate.sync_events"
+        return installed.sql(query) == [(3,)]
+
+    await eventually(has_books, "the bookkeeping is written")
+    done = await asyncio.to_thread(installed.postgres, server, "status", "--schema", "tidegate")
+    assert (done.exit_code, "no captured tables" in done.stdout) == (0, False)
+    outcome = await asyncio.to_thread(installed.postgres, server, *CAPTURE)
+    assert outcome.exit_code != 0, "who serves captures nothing"
