@@ -39,10 +39,11 @@ class Fallback(StrEnum):
 class ClientReport:
     """One report, checked at the border. `client` is whom to limit: an address or a principal, not a claim.
 
+    It is None where that is not known: behind a proxy on this machine everybody has the proxy's address.
     `client_id` is the stream's, `first_event_ms` how long after opening it the first event came.
     """
 
-    client: str
+    client: str | None
     client_id: str
     component: str
     mode: Mode

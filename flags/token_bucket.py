@@ -68,13 +68,16 @@ class ClientLimits:
     def __len__(self) -> int:
         return len(self._clients)
 
-    def take(self, client: str, now: float) -> float:
-        """0.0 where the client may go on, and a token is taken; else after how many seconds it may."""
-        bucket = self._bucket(client, now)
-        wait_seconds = max(bucket.wait_seconds(now), self._total.wait_seconds(now))
+    def take(self, client: str | None, now: float) -> float:
+        """0.0 where the client may go on, and a token is taken; else after how many seconds it may.
+
+        Where nobody can tell who it is, `client` is None, and the limit of all together is the only one.
+        """
+        buckets = [self._total] if client is None else [self._bucket(client, now), self._total]
+        wait_seconds = max(bucket.wait_seconds(now) for bucket in buckets)
         if wait_seconds == 0:
-            bucket.take(now)
-            self._total.take(now)
+            for bucket in buckets:
+                bucket.take(now)
         return wait_seconds
 
     def _bucket(self, client: str, now: float) -> TokenBucket:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from aiohttp import web
+from prometheus_client import ProcessCollector
 from prometheus_client.registry import Collector
 
 from adapters.upstream import UpstreamSource
@@ -40,12 +41,14 @@ from gateway.handlers.publish import PublishHandler, PublishLimits
 from gateway.handlers.scan import Scanner
 from gateway.handlers.stream import StreamHandler, StreamOptions
 from gateway.handlers.terms import PollingTerms
+from gateway.handlers.timing import timing_middleware
 from gateway.history import History
 from gateway.hub import Hub
 from gateway.interest import Interest
+from gateway.latencies import Latencies
 from gateway.log import EventLog, WatchedLog
 from gateway.logs import log_event
-from gateway.metrics import GatewayCollector, make_registry
+from gateway.metrics import BuildCollector, GatewayCollector, make_registry
 from gateway.open_flags import open_flags, with_local_kills
 from gateway.open_log import is_in_server
 from gateway.parity_sampler import ParitySampler
@@ -97,6 +100,7 @@ class Gateway:
     windows: GuardWindows
     telemetry: Telemetry
     audience: Audience
+    latencies: Latencies
     pollers: Pollers
     guardian: Guardian
     parity: ParitySampler
@@ -196,7 +200,11 @@ def create_app(
     gateway = _build(settings, clock, log)
     refusals = Refusals()
     app = web.Application(
-        middlewares=[problems_middleware(refusals), hosts_middleware(settings.server.names)]
+        middlewares=[
+            timing_middleware(gateway.latencies, clock.monotonic),
+            problems_middleware(refusals),
+            hosts_middleware(settings.server.names),
+        ]
     )
     app[GATEWAY] = gateway
     app[REFUSALS] = refusals
@@ -244,6 +252,7 @@ def _build(settings: Settings, clock: Clock, log: EventLog | None) -> Gateway:
         windows=evidence.windows,
         telemetry=evidence.telemetry,
         audience=evidence.audience,
+        latencies=evidence.latencies,
         pollers=evidence.pollers,
         guardian=evidence.guardian,
         parity=evidence.parity,
@@ -335,7 +344,8 @@ def _collectors(gateway: Gateway, problems: Counter[str], publish: PublishHandle
         gateway.parity.reports,
     )
     stores = StoreCollector(gateway.log, gateway.upstreams.shared, gateway.flags)
-    return delivery, stores, GuardCollector(gateway.guardian, gateway.telemetry)
+    guard = GuardCollector(gateway.guardian, gateway.telemetry)
+    return delivery, stores, guard, gateway.latencies, ProcessCollector(registry=None), BuildCollector()
 
 
 def _add_administration(app: web.Application, gateway: Gateway) -> None:

@@ -1,6 +1,6 @@
 """What the open streams carry of each component: how many, for how long, how late, and how they began."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,6 +13,9 @@ from gateway.history import HistoryEntry
 from gateway.observer import Observer
 from gateway.subscriber import Subscriber
 from gateway.transfer import Footing
+
+Written = Callable[[float | None, float], None]
+"""Hears of an event that was written to streams: the seconds since its timestamp, and since it came here."""
 
 LAG_SAMPLES = 4
 """How many events of a flush are looked at for their way from the source: a flush costs the same, however
@@ -44,9 +47,12 @@ class Audience(Observer):
         telemetry: Telemetry,
         owned: Mapping[str, frozenset[str]],
         clock: Clock,
+        written: Written,
         *,
         hears_all: bool = True,
     ) -> None:
+        self._written = written
+        self._open = 0
         self._windows = windows
         self._telemetry = telemetry
         self._clock = clock
@@ -98,6 +104,7 @@ class Audience(Observer):
         return taken
 
     def attached(self, subscriber: Subscriber) -> None:
+        self._open += 1
         self._count(_carries(subscriber.asked), 1)
 
     def moved(self, subscriber: Subscriber, before: object) -> None:
@@ -111,24 +118,27 @@ class Audience(Observer):
                 self._telemetry.forget(client_id)
 
     def ended(self, subscriber: Subscriber) -> None:
+        self._open -= 1
         self._count(_carries(subscriber.asked), -1)
         client_id = self._followed.pop(subscriber, None)
         if client_id is not None:
             self._telemetry.closed(client_id, self._clock.monotonic())
 
     def flushed(self, entries: Sequence[HistoryEntry]) -> None:
-        if not self._carried or not entries:
+        if not self._open or not entries:
             return
         last = len(entries) - 1
         now, wall_ms = self._clock.monotonic(), self._clock.wall_ms()
         # The first is among them: it waited longest.
         for index in sorted({last * number // (LAG_SAMPLES - 1) for number in range(LAG_SAMPLES)}):
             event = entries[index].event
-            heard = [owner for owner in self._owners.get(event.entity_type or "", ()) if self.streams(owner)]
-            sent_ms = _wall_ms(event.timestamp) if heard else None
-            if sent_ms is not None:
-                for component in heard:
-                    self._pushed(component, max(0.0, wall_ms - sent_ms), now)
+            sent_ms = _wall_ms(event.timestamp)
+            lag_ms = None if sent_ms is None else max(0.0, wall_ms - sent_ms)
+            self._written(None if lag_ms is None else lag_ms / 1000, max(0.0, now - entries[index].at))
+            if lag_ms is not None:
+                for owner in self._owners.get(event.entity_type or "", ()):
+                    if self.streams(owner):
+                        self._pushed(owner, lag_ms, now)
 
     def _pushed(self, component: str, lag_ms: float, now: float) -> None:
         window = self._windows.get(component)

@@ -1,18 +1,20 @@
 """What /metrics shows, read from the parts' own counters when somebody asks. docs/operations.md lists it."""
 
 import dataclasses
+import platform
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from flags.parity_report import ParityReport
 from gateway.history import History
 from gateway.hub import Hub
+from gateway.version import __version__
 
 
 class Published(Protocol):
@@ -141,6 +143,17 @@ class GatewayCollector(Collector):
             for outcome, count in sorted(report.outcomes.items()):
                 outcomes.add_metric([component, outcome.value], count)
         yield from (samples, dropped, outcomes)
+
+
+class BuildCollector(Collector):
+    """`tidegate_build_info`: which gateway this is, and what runs it."""
+
+    def collect(self) -> Iterable[Metric]:
+        yield InfoMetricFamily(
+            "tidegate_build",
+            "The version of this gateway and of its Python.",
+            value={"version": __version__, "python": platform.python_version()},
+        )
 
 
 def make_registry(*collectors: Collector) -> CollectorRegistry:

@@ -17,6 +17,7 @@ from gateway.guardian import Guardian
 from gateway.history import History
 from gateway.hub import Hub, HubTiming
 from gateway.interest import Interest
+from gateway.latencies import Latencies
 from gateway.leases import Leases
 from gateway.log import EventLog
 from gateway.open_log import open_leases, open_log
@@ -78,6 +79,7 @@ class Evidence(NamedTuple):
     windows: GuardWindows
     telemetry: Telemetry
     audience: Audience
+    latencies: Latencies
     pollers: Pollers
     guardian: Guardian
     parity: ParitySampler
@@ -134,14 +136,15 @@ def make_evidence(
     windows = GuardWindows(window_seconds(flags.snapshot, owned))
     limits = ClientLimits(REPORTS_EACH, REPORTS_TOTAL, MOST_REPORTERS, clock.monotonic())
     telemetry = Telemetry(windows, limits)
-    audience = Audience(windows, telemetry, owned, clock, hears_all=stored.is_alone)
+    latencies = Latencies()
+    audience = Audience(windows, telemetry, owned, clock, latencies.written, hears_all=stored.is_alone)
     delivery.hub.observer = audience
     pollers = Pollers(windows.knows, upstreams.requests_of)
     guardian = Guardian(flags, windows, audience, pollers, clock, _compared(upstreams.routes))
     flags.subscribe(guardian.changed)
     parity = make_parity(settings, upstreams, stored.history, flags, windows, clock, delivery.slices)
     delivery.follower.on_grown = parity.wake
-    return Evidence(windows, telemetry, audience, pollers, guardian, parity)
+    return Evidence(windows, telemetry, audience, latencies, pollers, guardian, parity)
 
 
 def id_aliases(settings: Settings) -> dict[str, str]:

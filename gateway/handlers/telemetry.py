@@ -13,6 +13,7 @@ from flags.wire import Name, Text, WireModel
 from gateway.clock import Clock
 from gateway.errors import InvalidInput, TooManyRequests
 from gateway.handlers.caller import software_names
+from gateway.handlers.hosts import is_loopback
 from gateway.handlers.json_body import read_object
 from gateway.handlers.publish import meet_expectation
 
@@ -57,7 +58,7 @@ class TelemetryHandler:
             raise InvalidInput("The report was not taken.", errors=error.errors) from error
         names = (report.client_version, *software_names(request))
         receipt, wait_seconds = self._telemetry.report(
-            ClientReport(client=request.remote or "", **dict(report)), self._clock.monotonic()
+            ClientReport(client=_whom_to_limit(request), **dict(report)), self._clock.monotonic()
         )
         if receipt is Receipt.LIMITED:
             raise TooManyRequests("There are too many reports: send fewer.", wait_seconds)
@@ -66,3 +67,8 @@ class TelemetryHandler:
             raise InvalidInput("The report was not taken.", errors=[place])
         self._reporters.add(names)
         return web.Response(status=202)
+
+
+def _whom_to_limit(request: web.Request) -> str | None:
+    """The peer's address; None for one of loopback, which is a proxy's as likely as a client's."""
+    return None if request.remote is None or is_loopback(request.remote) else request.remote

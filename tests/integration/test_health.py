@@ -1,11 +1,13 @@
 """`/healthz`, `/readyz` and `/metrics` (protocol, section 11)."""
 
+import platform
 import re
 from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from gateway.version import __version__
 from tests.support.api import event
 from tests.support.gateway import BOTH_WAYS
 
@@ -51,6 +53,34 @@ async def test_the_metrics_follow_what_happens(client):
     assert await client.metric("tidegate_unflushed_events") == 0
 
 
+async def test_the_histograms_follow_answers_and_events(client):
+    async with client.stream({"entity": "order"}) as stream:
+        await stream.connected()
+        await client.publish(event(1))
+        await stream.take(1)
+    await client.get("/api/v1/sync/poll", {"limit": "0"})
+    await client.request("PROPFIND", "/nowhere")
+
+    async def answers(**labels):
+        return await client.metric("tidegate_http_request_seconds_count", **labels)
+
+    events = "/api/v1/sync/events"
+    assert await answers(route=events, method="POST", status="201") == 1
+    assert await answers(route="/api/v1/sync/poll", method="GET", status="400") == 1
+    assert await answers(route="none", method="other", status="404") == 1
+    text = (await client.get("/metrics")).body.decode()
+    assert f'route="{events}",status="200"' not in text, "a stream is no answer with an end"
+    assert await client.metric("tidegate_push_lag_seconds_count") == 1
+    assert await client.metric("tidegate_delivery_seconds_count") == 1
+
+
+async def test_the_metrics_say_which_gateway_this_is_and_what_its_process_takes(client):
+    python = platform.python_version()
+    assert await client.metric("tidegate_build_info", version=__version__, python=python) == 1
+    assert await client.metric("process_resident_memory_bytes") > 10_000_000
+    assert await client.metric("process_open_fds") > 0
+
+
 async def test_a_refused_request_is_counted_by_its_problem(client):
     await client.get("/api/v1/sync/poll", {"limit": "0"})
     await client.get("/nowhere")
@@ -62,7 +92,7 @@ async def test_a_refused_request_is_counted_by_its_problem(client):
 def documented(metric: str) -> bool:
     """Whether the manual names it: whole, by its end after a `…`, or with others as `tidegate_upstream_*`."""
     ends = re.findall(r"`…(_\w+)", OPERATIONS)
-    starts = re.findall(r"`(tidegate_\w+_)\*`", OPERATIONS)
+    starts = re.findall(r"`(tidegate_\w+_|process_)\*`", OPERATIONS)
     return (
         re.search(rf"`{metric}\b", OPERATIONS) is not None
         or metric.endswith(tuple(ends))

@@ -1,8 +1,11 @@
 """What clients report of their delivery, and who still polls (docs/protocol.md, section 8)."""
 
+from collections import Counter
+
 import pytest
 
 from tests.support.admin import FLAGS, ORDERS, operator, refused
+from tests.support.clock import ManualClock
 from tests.support.gateway import make_settings
 from tests.support.legacy import PATH, listed, order
 from tests.support.upstream import upstream
@@ -52,6 +55,14 @@ async def test_a_report_lacks_nothing(admin, missing):
     refused(await admin.send("POST", TELEMETRY, report), 422, f"/{missing}")
 
 
+async def test_clients_behind_a_proxy_on_this_machine_do_not_share_one_client_s_limit(admin):
+    statuses = Counter()
+    for number in range(300):
+        report = REPORT | {"clientId": f"c{number}", "firstEventMs": 5}
+        statuses[(await admin.send("POST", TELEMETRY, report)).status_code] += 1
+    assert statuses == {202: 300}
+
+
 async def test_a_report_is_small_json(admin):
     refused(await admin.send("POST", TELEMETRY, REPORT | {"clientVersion": "x" * 5000}), 413)
     refused(await admin.send("POST", TELEMETRY, [REPORT]), 422, "")
@@ -59,14 +70,17 @@ async def test_a_report_is_small_json(admin):
     refused(response, 415)
 
 
-async def test_a_flood_of_reports_is_told_to_wait_and_the_gateway_lives_on(admin):
-    for _ in range(5000):
-        response = await admin.send("POST", TELEMETRY, REPORT)
-        if response.status_code != 202:
-            break
-    refused(response, 429)
-    assert int(response.headers["Retry-After"]) >= 1
-    assert (await admin.get("/healthz")).status_code == 200
+async def test_a_flood_of_reports_is_told_to_wait_and_the_gateway_lives_on(start_gateway):
+    # Time stands still, so that no machine is too slow for a flood.
+    components = {"orders": {"entities": ["order"]}}
+    gateway = start_gateway(make_settings(components=components), clock=ManualClock())
+    async with operator(gateway.port) as client:
+        for _ in range(2000):
+            assert (await client.send("POST", TELEMETRY, REPORT)).status_code == 202
+        response = await client.send("POST", TELEMETRY, REPORT)
+        refused(response, 429)
+        assert int(response.headers["Retry-After"]) >= 1
+        assert (await client.get("/healthz")).status_code == 200
 
 
 async def test_a_component_that_has_a_flag_but_no_configuration_is_known(admin):

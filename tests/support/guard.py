@@ -30,7 +30,9 @@ class Guarded:
         self.windows = GuardWindows(window_seconds(store.snapshot, OWNED))
         limits = ClientLimits(Rate(1000, 1000), Rate(1000, 1000), 100, self.clock.monotonic())
         self.telemetry = Telemetry(self.windows, limits)
-        self.audience = Audience(self.windows, self.telemetry, OWNED, self.clock)
+        self.audience = Audience(
+            self.windows, self.telemetry, OWNED, self.clock, lambda push_lag, delivery: None
+        )
         self.pollers = Pollers(self.windows.knows, lambda component: 0)
         self.guardian = Guardian(store, self.windows, self.audience, self.pollers, self.clock, compared)
         store.subscribe(self.guardian.changed)

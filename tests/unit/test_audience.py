@@ -33,15 +33,21 @@ class House:
 
     def __init__(self, scheduler: ManualScheduler, *, hears_all: bool = True) -> None:
         self.clock = scheduler.clock
+        self.written: list[tuple[float | None, float]] = []
         self.node = Node(scheduler)
         self.flags = Flags({"orders": make_flag(stage="rampdown"), "billing": make_flag(component="billing")})
         self.windows = {component: GuardWindow(600.0) for component in OWNED}
         limits = ClientLimits(Rate(1000, 1000), Rate(1000, 1000), 100, 0.0)
         self.telemetry = Telemetry(self.windows, limits)
-        self.audience = Audience(self.windows, self.telemetry, OWNED, self.clock, hears_all=hears_all)
+        self.audience = Audience(
+            self.windows, self.telemetry, OWNED, self.clock, self.note, hears_all=hears_all
+        )
         self.audience.reporters.add(NAMES)
         self.node.hub.observer = self.audience
         self.transfer = Transfer(Components(OWNED, lambda: self.flags), lambda caller: caller)
+
+    def note(self, push_lag: float | None, delivery: float) -> None:
+        self.written.append((push_lag, delivery))
 
     def open(self, client_id: str = "s1", names: tuple[str, ...] = NAMES, *components: str) -> Subscriber:
         asked = Asked(Selector(), components, Caller(client=client_id))
@@ -163,6 +169,21 @@ def test_the_lag_of_push_is_from_the_events_time_to_its_flush(house: House) -> N
     lag_ms, samples = house.figure(Metric.PUSH_LAG)
     assert samples == 1
     assert lag_ms == pytest.approx(250, rel=0.05)
+
+
+def test_what_is_written_is_told_with_its_way_from_the_source_and_through_here(house: House) -> None:
+    house.open()
+    house.node.append(an_event("order:1", timestamp=rfc3339(house.clock.wall_ms() - 1000)))
+    house.clock.advance(0.25)
+    house.node.scheduler.run_ready()
+
+    assert house.written == [(pytest.approx(1.25, abs=0.01), pytest.approx(0.25, abs=0.01))]
+
+
+def test_where_nobody_listens_nothing_is_written(house: House) -> None:
+    house.node.publish(an_event("order:1"))
+
+    assert house.written == []
 
 
 def test_a_publishers_clock_that_is_ahead_is_no_lag(house: House) -> None:

@@ -45,6 +45,15 @@ def test_all_together_are_limited_too() -> None:
     assert taken == [0.0, 0.0, 0.0, 1.0, 1.0]
 
 
+def test_those_whom_nobody_can_tell_apart_are_limited_together_alone() -> None:
+    bucket = limits(Rate(1, 1), total=Rate(1, 3))
+
+    taken = [bucket.take(None, 0.0) for _ in range(4)]
+
+    assert taken == [0.0, 0.0, 0.0, 1.0]
+    assert len(bucket) == 0
+
+
 def test_a_flood_of_made_up_names_shares_one_bucket_and_bounded_memory() -> None:
     bucket = limits(Rate(0.01, 2), most_clients=10)
 
