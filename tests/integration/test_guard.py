@@ -214,9 +214,7 @@ async def test_a_client_says_that_it_takes_no_streams(migration: Migration) -> N
     assert (wrong.status, wrong.json["errors"][0]["parameter"]) == (400, "capable")
 
 
-async def test_what_a_flood_of_reports_leaves_is_bounded(
-    migration: Migration, admin: Operator
-) -> None:
+async def test_what_a_flood_of_reports_leaves_is_bounded(migration: Migration, admin: Operator) -> None:
     answers = [
         (await report(admin, f"c{number}", clientVersion=f"made-up {number}", fallback="error")).status_code
         for number in range(130)
