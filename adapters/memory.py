@@ -14,14 +14,18 @@ from gateway.ring import Ring
 
 _TAIL_BATCH = 1000
 _MAX_UNREAD = 10_000
+_MAX_UNREAD_BYTES = 4_194_304
 _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
 class _Entry(NamedTuple):
+    """`before` is how many bytes were appended before it, since the start."""
+
     position: Position
     event: Event
     size: int
     at: float
+    before: int
 
 
 class MemoryLog:
@@ -29,7 +33,7 @@ class MemoryLog:
 
     A position is the wall time in milliseconds and a counter, as Redis Streams number theirs; it grows
     also when the clock is set back. The bounds let go of the oldest events, but of none that a tail has
-    not yet given out; while too many of those wait, `append` waits for the tails.
+    not yet given out; while too many of those wait, or too many bytes, `append` waits for the tails.
     """
 
     def __init__(
@@ -46,6 +50,7 @@ class MemoryLog:
             max_entries=max_events, max_age_seconds=max_age_seconds, max_bytes=max_bytes
         )
         self._epoch = "".join(secrets.choice(_ALPHABET) for _ in range(10))
+        self._appended_bytes = 0
         self._tails: dict[object, int] = {}
         self._grown = asyncio.Event()
         self._read = asyncio.Event()
@@ -65,21 +70,20 @@ class MemoryLog:
         self._read.set()
 
     async def append(self, events: Sequence[Event]) -> Appended:
-        while not self._closed and self._ring.head - self._read_by_all() > _MAX_UNREAD:
+        while not self._closed and self._is_far_ahead():
             self._read.clear()
             await self._read.wait()
         if self._closed:
             raise LogError("The log is closed: the gateway is stopping. Publish to another node, or again.")
         now = self._clock.monotonic()
-        entries = [
-            _Entry(position, event, len(event_json(event, "", {})), now)
-            for position, event in zip(self._next_positions(len(events)), events, strict=True)
-        ]
-        for entry in entries:
-            self._ring.append(entry)
+        positions = self._next_positions(len(events))
+        for position, event in zip(positions, events, strict=True):
+            size = len(event_json(event, "", {}))
+            self._ring.append(_Entry(position, event, size, now, self._appended_bytes))
+            self._appended_bytes += size
         self._trim()
         self._grown.set()
-        return Appended(self._epoch, [entry.position for entry in entries])
+        return Appended(self._epoch, positions)
 
     async def append_once(self, events: Sequence[Event], key: str, digest: bytes) -> Appended:
         return await self._once.append(key, digest, lambda: self.append(events))
@@ -92,6 +96,15 @@ class MemoryLog:
 
     def warnings(self) -> list[str]:
         return []
+
+    def _is_far_ahead(self) -> bool:
+        """Whether a tail has more to give out than may wait for it."""
+        read = self._read_by_all()
+        unread = self._ring.after(read, 1)
+        return bool(unread) and (
+            self._ring.head - read > _MAX_UNREAD
+            or self._appended_bytes - unread[0].before > _MAX_UNREAD_BYTES
+        )
 
     def _next_positions(self, count: int) -> list[Position]:
         last = self._ring.head_position

@@ -38,6 +38,8 @@ class Flushes:
         self._budget = budget
         self.flushed = history.head
         self._until = self.flushed
+        self.is_cut = False
+        """Whether the last flush left entries to the next one that were there when it began."""
         self._waiters: set[Future[None]] = set()
 
     @property
@@ -72,9 +74,9 @@ class Flushes:
         """One flush, in as many parts as the budget makes of it. It must have ended before the next."""
         budget = self._budget
         first = self.flushed
-        self._until = self._history.head
         entries = self._batch()
         self._until = first + len(entries)
+        self.is_cut = self._until < self._history.head
         touched: dict[Group, None] = {}
         for number, entry in enumerate(entries, first + 1):
             for group in self._groups.candidates(entry.event):

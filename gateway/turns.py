@@ -31,8 +31,9 @@ class _Work(NamedTuple):
 class Turns:
     """Says what is done next: a flush, hints or a job, of which one ends before the next begins, and chases.
 
-    A flush waits until `coalesce_seconds` have passed since the last one began, and for no less than that
-    one took, so that others get half of the time; with `is_hurried` it waits for nothing.
+    A flush waits until `coalesce_seconds` have passed since the last one began, but for one that goes on
+    where the last was cut off at its bound; and for no less than that one took, so that others get half of
+    the time. With `is_hurried` it waits for nothing.
     """
 
     def __init__(
@@ -102,7 +103,8 @@ class Turns:
         if self._whole is not None:
             self._whole = self._step(self._whole)
             if self._whole is None:
-                self._next_flush_at = max(self._next_flush_at, now + self._whole_took)
+                planned = now if self._flushes.is_cut else self._next_flush_at
+                self._next_flush_at = max(planned, now + self._whole_took)
         elif self._jobs:
             job = self._step(self._jobs.popleft())
             if job is not None:

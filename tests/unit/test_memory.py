@@ -11,7 +11,7 @@ import pytest
 from adapters import memory
 from adapters.memory import MemoryLog
 from gateway.errors import LogError, TrimmedError
-from gateway.events import ORIGIN, Position, Record
+from gateway.events import ORIGIN, Position, Record, event_json
 from tests.support.clock import ManualClock
 from tests.support.events import an_event
 from tests.support.loop import let_others_run, until
@@ -167,6 +167,31 @@ async def stalled(log: MemoryLog) -> tuple[Reader, "asyncio.Task[list[Position]]
     append = asyncio.create_task(log.append([an_event()]))
     await let_others_run()
     return reader, append
+
+
+async def test_append_waits_while_too_many_bytes_wait_for_a_tail(
+    log: MemoryLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = len(event_json(an_event(), "", {}))
+    monkeypatch.setattr(memory, "_MAX_UNREAD_BYTES", 5 * size - 1)
+    reader, append = await stalled(log)
+    assert not append.done()
+    reader.may_read.set()
+    assert len((await append).positions) == 1
+    await until(lambda: len(reader.records) == 7, "the tail read all")
+    await reader.stop()
+
+
+async def test_append_does_not_wait_for_bytes_that_every_tail_has_given_out(
+    log: MemoryLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "_MAX_UNREAD_BYTES", 1)
+    reader = Reader(log)
+    for count in range(1, 5):
+        await log.append([an_event()])
+        await until(lambda: len(reader.records) == count, "the tail read it")  # noqa: B023
+    await reader.stop()
+    await asyncio.gather(*(log.append([an_event()]) for _ in range(5)))
 
 
 @pytest.mark.usefixtures("few_unread")
