@@ -172,10 +172,9 @@ def _listed(joined: str, start: int) -> Value:
         if mark[0] == "(":
             depth += 1
         elif depth == 0:
-            text = joined[start : mark.start()]
-            if _FILTER.match(text):
-                raise BadParameter("filter", f"{text} is within the list of another filter: {_QUOTE_IT}")
-            return Value(text, False, mark.start())
+            if _FILTER.match(joined, start, mark.start()):
+                raise BadParameter("filter", f"a filter stands within the list of another one: {_QUOTE_IT}")
+            return Value(joined[start : mark.start()], False, mark.start())
         elif mark[0] == ")":
             depth -= 1
         else:

@@ -80,6 +80,8 @@ async def test_a_column_with_any_name_that_our_sql_uses_is_told_as_any_other(emp
     empty.sql("insert into things (id) select n::text from generate_series(1, 1001) as n")
     empty.sql("delete from things where id <> '1001'; truncate things")
 
+    ((*problems,),) = [table.problems for table in (await empty.status()).tables]
+    assert problems == []
     events = empty.events()
     created, changed, updated, deleted = events[:4]
     assert (created.event_type, created.entity_id, created.data) == ("thing_created", "1", row)
@@ -106,6 +108,24 @@ async def test_a_key_of_any_name_names_the_entity(empty: Shop, key: str) -> None
     assert empty.told() == [
         *(("thing_created", "A"), ("thing_deleted", "A"), ("thing_created", "B")),
         ("thing_deleted", "B"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        *("tidegate_new", "tidegate_old", "pairs", "c", "some_rows", "pg_class", "$1", "%s", "sync_events "),
+        *('"', "a.b", "x" * 63),
+    ],
+)
+async def test_a_table_of_any_name_is_captured(empty: Shop, table: str) -> None:
+    empty.sql(f"create table public.{quoted(table)} (id int primary key, c text)")
+    await empty.capture(f"public.{quoted(table)}")
+    for statement in ("insert into {} values (1, 'x')", "update {} set c = 'y'", "truncate {}"):
+        empty.sql(statement.format(f"public.{quoted(table)}"))
+
+    assert [event.event_type for event in empty.events()] == [
+        *("order_created", "order_updated", "order_deleted")
     ]
 
 
@@ -137,11 +157,16 @@ async def test_tables_that_were_captured_before_are_mended_by_the_upgrade() -> N
         running.sql("drop trigger tidegate_update on plain")
         running.sql(trigger.replace('"PaymentStatus"', '"Payment_status"'))
 
+        # The application's session has its plans from before the upgrade, and goes on.
+        running.sql("insert into plain values (0, 'x', 'y', 'open')")
+        assert running.told() == [("capture_gap", None)]
+        running.forget()
+
         await install(session)
         session.close()
 
         running.sql("insert into plain values (1, 'x', 'y', 'open')")
-        running.sql("update plain set payment_status = 'paid'")
+        running.sql("update plain set payment_status = 'paid' where id = 1")
         created, updated = running.events()
         row = {"id": 1, "c": "x", "max_rows_at_once": "y", "payment_status": "open"}
         assert (created.event_type, created.entity_id, created.data) == ("order_created", "1", row)

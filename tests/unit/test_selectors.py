@@ -43,6 +43,7 @@ SAME = [
     ("filter=n%3Deq.1&filter=m%3Deq.2", "filter=m%3Deq.2,n%3Deq.1,m%3Deq.2"),
     ("filter=n%3Din.(1,2),m%3Dis.null", "filter=m%3Dis.null&filter=n%3Din.(1,2)"),
     ('entity=order:"1",job', "entity=job&orderID=1"),
+    ('types="a",b', "eventTypes=a,b"),
     ('entity=order:"a,b",job:c', 'orderID="a,b"&jobID=c'),
     (r'entity=order:"\"a\\"', r'orderID="\"a\\"'),
     ('entity=order:a"b\\c', r'orderID="a\"b\\c"'),
