@@ -2,9 +2,15 @@
 
 import re
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
-_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)\Z", re.ASCII)
+_RFC3339 = re.compile(
+    r"\d{4}-\d\d-\d\d[Tt ](?:[01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(?:\.\d+)?"
+    r"(?:[Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)\Z",
+    re.ASCII,
+)
+_LEAP_DAYS = frozenset({(6, 30), (12, 31)})
+"""Month and day in UTC whose last second may be a leap second: all there were ended June or December."""
 
 
 def wall_ms() -> int:
@@ -18,11 +24,23 @@ def rfc3339(milliseconds: int) -> str:
 
 
 def in_utc(text: str) -> str | None:
-    """The same instant in UTC with milliseconds; None where `text` is no time of RFC 3339."""
-    if _RFC3339.match(text) is None:
+    """The same instant in UTC with milliseconds; None where `text` is no time of RFC 3339, section 5.6.
+
+    A leap second is a time where one may occur (section 5.7), and is kept as the second after it, which is
+    the same by POSIX. Years go from 0001 to 9999. The like rule for events is in gateway/clock.py.
+    """
+    found = _RFC3339.match(text)
+    if found is None:
         return None
+    is_leap = found[1] == "60"
+    if is_leap:
+        text = f"{text[: found.start(1)]}59{text[found.end(1) :]}"
     try:
         moment = datetime.fromisoformat(text.upper()).astimezone(UTC)
+        if is_leap:
+            if (moment.month, moment.day) not in _LEAP_DAYS or (moment.hour, moment.minute) != (23, 59):
+                return None
+            moment += timedelta(seconds=1)
     except (ValueError, OverflowError):
         return None
     return _text(moment, moment.microsecond // 1000)

@@ -10,7 +10,8 @@ def member_suffix(member: str, entity: str) -> str:
 
     The member's name loses the entity's name as a prefix, whatever its case, but only as a whole word:
     `orderStage` of an order gives `Stage`, `order_stage` too; `ordering` and `order` stay whole. Words that
-    `_` or `-` part become one in camel case: `payment_status` gives `PaymentStatus`.
+    `_` or `-` part become one in camel case: `payment_status` gives `PaymentStatus`. Postgres' migration 006
+    does the same to the suffixes that earlier captures hold.
     """
     rest = member[len(entity) :]
     if member[: len(entity)].lower() == entity.lower() and (rest[:1].isupper() or rest[:1] in ("_", "-")):

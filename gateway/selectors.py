@@ -13,11 +13,12 @@ from typing import Any, Protocol
 
 from gateway.errors import BadParameter
 from gateway.events import NAME_PATTERN, Event, has_control_characters
-from gateway.filters import Filter, member, parse_filter
+from gateway.filters import Filter, member, parse_filters
+from gateway.quoted import read_value, written
 
 _NAME = re.compile(NAME_PATTERN)
 _EVENT_TYPE_PARAMETERS = ("eventTypes", "event_type", "types")
-_SPLITTING = re.compile(r"[(),]")
+_TYPE_BEFORE_ID = re.compile(r"[^,:]*:")
 
 MAX_VALUES = 1000
 """How many entities, ids, event types and operands of filters a selection may have, counted as written."""
@@ -174,7 +175,10 @@ class Selector:
         """Query parameters that parse to this selector, in a fixed order; none says what is withheld."""
         entities = sorted((kind, entity_id or "") for kind, entity_id in self.entities)
         return [
-            *(("entity", f"{kind}:{entity_id}" if entity_id else kind) for kind, entity_id in entities),
+            *(
+                ("entity", f"{kind}:{written(entity_id)}" if entity_id else kind)
+                for kind, entity_id in entities
+            ),
             *(("eventTypes", event_type) for event_type in sorted(self.event_types)),
             *(("filter", given.text) for given in self.filters),
         ]
@@ -213,7 +217,7 @@ def parse_selector(query: MultiMapping, id_aliases: Mapping[str, str]) -> Select
     MAX_VALUES values or MAX_FILTERS filters. Parameters of other names are left alone.
     """
     room = _Room()
-    entities = {_entity(value) for value in _values(query, "entity", room)}
+    entities = set(_entities(query, room))
     for entity_type, alias in id_aliases.items():
         entities |= {(entity_type, _entity_id(alias, value)) for value in _values(query, alias, room)}
     event_types = {
@@ -221,7 +225,7 @@ def parse_selector(query: MultiMapping, id_aliases: Mapping[str, str]) -> Select
         for parameter in _EVENT_TYPE_PARAMETERS
         for value in _values(query, parameter, room)
     }
-    filters = {parse_filter(text) for text in _filter_texts(query, room)}
+    filters = set(_filters(query, room))
     return Selector(
         frozenset(entities), frozenset(event_types), tuple(sorted(filters, key=lambda given: given.text))
     )
@@ -246,20 +250,37 @@ class _Room:
 
 def _values(query: MultiMapping, parameter: str, room: _Room) -> Iterator[str]:
     for joined in query.getall(parameter, []):
-        room.take(parameter, joined.count(",") + 1)
-        for value in joined.split(","):
-            if not value:
+        start = 0
+        while start <= len(joined):
+            value = read_value(parameter, joined, start)
+            room.take(parameter, 1)
+            if not value.text:
                 raise BadParameter(parameter, "a value is empty")
-            yield value
+            yield value.text
+            start = value.end + 1
 
 
-def _filter_texts(query: MultiMapping, room: _Room) -> Iterator[str]:
-    texts = (text for joined in query.getall("filter", []) for text in _split_outside_parentheses(joined))
-    for count, text in enumerate(texts, 1):
+def _entities(query: MultiMapping, room: _Room) -> Iterator[tuple[str, str | None]]:
+    for joined in query.getall("entity", []):
+        start = 0
+        while start <= len(joined):
+            kind = _TYPE_BEFORE_ID.match(joined, start)
+            value = read_value("entity", joined, start if kind is None else kind.end())
+            room.take("entity", 1)
+            if kind is None:
+                yield _name("entity", value.text), None
+            else:
+                yield _name("entity", kind[0].removesuffix(":")), _entity_id("entity", value.text)
+            start = value.end + 1
+
+
+def _filters(query: MultiMapping, room: _Room) -> Iterator[Filter]:
+    filters = (given for joined in query.getall("filter", []) for given in parse_filters(joined))
+    for count, given in enumerate(filters, 1):
         if count > MAX_FILTERS:
             raise BadParameter("filter", f"a selection has at most {MAX_FILTERS} filters")
-        room.take("filter", text.count(",") + 1)
-        yield text
+        room.take("filter", len(given.operands))
+        yield given
 
 
 def _name(parameter: str, value: str) -> str:
@@ -268,27 +289,9 @@ def _name(parameter: str, value: str) -> str:
     return value
 
 
-def _entity(value: str) -> tuple[str, str | None]:
-    entity_type, colon, entity_id = value.partition(":")
-    return _name("entity", entity_type), _entity_id("entity", entity_id) if colon else None
-
-
 def _entity_id(parameter: str, value: str) -> str:
     if not 1 <= len(value) <= 256 or has_control_characters(value):
         raise BadParameter(
             parameter, "an entity's id is 1 to 256 characters, none of them a control character"
         )
     return value
-
-
-def _split_outside_parentheses(text: str) -> Iterator[str]:
-    start = depth = 0
-    for mark in _SPLITTING.finditer(text):
-        if mark[0] == "(":
-            depth += 1
-        elif mark[0] == ")":
-            depth -= 1
-        elif depth <= 0:
-            yield text[start : mark.start()]
-            start = mark.end()
-    yield text[start:]

@@ -1,6 +1,7 @@
 """Table capture: triggers that turn whatever changes a table into events, in the transaction that changes it.
 
-What the triggers do is in migrations/002_capture.sql. Here is who gets which, and what is refused.
+What the triggers do is in migrations/002_capture.sql, and 006_names.sql after it. Here is who gets which, and
+what is refused.
 """
 
 import json

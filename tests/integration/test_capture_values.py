@@ -1,9 +1,13 @@
 """Whatever a row holds, the application's statement succeeds and every event in the log can be delivered."""
 
+from dataclasses import replace
 from typing import Any
 
+import orjson
 import pytest
+from multidict import MultiDict
 
+from gateway.selectors import Match, event_keys, parse_selector
 from tests.support.capture import ORDERS, Shop, shop
 
 WAYWARD = """
@@ -47,6 +51,35 @@ async def told(column: str, value: str) -> Any:
 )
 async def test_a_column_is_told_as_json(column: str, value: str, expected: Any) -> None:
     assert await told(column, value) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "comparison", "expected"),
+    [
+        ("18446744073709551617", "eq.18446744073709551617", True),
+        ("18446744073709551617", "eq.18446744073709551616", True),
+        ("18446744073709551617", "in.(18446744073709551617,7)", True),
+        ("18446744073709551617", "gt.18446744073709551615", True),
+        ("18446744073709551615", "eq.18446744073709551615", True),
+        ("18446744073709551615", "eq.18446744073709551614", False),
+        ("-9223372036854775809", "eq.-9223372036854775809", True),
+        ("123456789012345678901234567890", 'eq."123456789012345678901234567890"', False),
+    ],
+)
+async def test_a_captured_number_beyond_64_bits_compares_as_a_published_one(
+    value: str, comparison: str, expected: bool
+) -> None:
+    selector = parse_selector(MultiDict(filter=f"amount={comparison}"), {})
+    async with shop(WAYWARD) as running:
+        await running.capture()
+        running.sql(f"insert into orders (id, amount) values (1, {value})")
+        (captured,) = running.events()
+    published = replace(captured, data=orjson.loads(f'{{"amount":{value}}}'))
+
+    for event in (captured, published):
+        assert (selector.match(event) is Match.DELIVER) is expected
+        is_filed = bool({*selector.index_keys()} & {*event_keys(event, [("amount",)])})
+        assert is_filed or not expected
 
 
 async def test_what_is_told_does_not_depend_on_the_session_that_wrote_it() -> None:

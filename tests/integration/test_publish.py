@@ -14,6 +14,7 @@ from gateway.errors import LogError
 from tests.support.api import EVENTS, JSON, Client, assert_problem, event, eventually, numbers
 from tests.support.gateway import make_settings
 from tests.support.http import connect
+from tests.support.vectors import TIMES_KEPT, TIMES_REFUSED
 
 CLOUDEVENT = "application/cloudevents+json"
 CLOUDEVENTS = "application/cloudevents-batch+json"
@@ -250,6 +251,20 @@ async def test_an_invalid_cloudevent_is_422_and_the_pointer_names_its_attribute(
 
     assert response.status == 422
     assert [error["pointer"] for error in response.json["errors"]] == [pointer]
+
+
+async def test_a_time_is_read_alike_in_an_event_and_a_cloudevent(client):
+    given, kept = zip(*TIMES_KEPT, strict=True)
+    await client.post([event(n, timestamp=time) for n, time in enumerate(given)])
+    await client.post([cloud(n, time=time) for n, time in enumerate(given)], kind=CLOUDEVENTS)
+
+    assert [published["timestamp"] for published in await everything(client)] == [*kept, *kept]
+    for time in TIMES_REFUSED:
+        for response in (
+            await client.post(event(0, timestamp=time)),
+            await client.post(cloud(0, time=time), kind=CLOUDEVENT),
+        ):
+            assert response.status == 422
 
 
 async def test_one_cloudevent_and_a_batch_of_them_are_different_media_types(client):

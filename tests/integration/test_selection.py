@@ -1,5 +1,8 @@
 """Selecting what to receive: the same parameters on stream, poll and history (protocol, section 3)."""
 
+import re
+from urllib.parse import parse_qsl, urlsplit
+
 import pytest
 
 from tests.support.api import EVENTS, HISTORY, POLL, Client, assert_problem, event
@@ -12,11 +15,12 @@ ORDERS = [
     event(3, of="ORDER-003", data={"n": 3, "branch_id": None, "due": "2026-11-20"}),
     {"eventType": "notice", "data": {"n": 4, "branch_id": 7.0}},
     event(5, of="ORDER:005/a", data={"n": 5, "branch_id": True}),
+    event(6, of='a,"b', data={"n": 6, "branch_id": 2.0**70, "note": 'Acme (EU, "x\\'}),
 ]
 
 SELECTIONS = [
-    ([], [0, 1, 2, 3, 4, 5]),
-    ([("entity", "order")], [0, 1, 3, 5]),
+    ([], [0, 1, 2, 3, 4, 5, 6]),
+    ([("entity", "order")], [0, 1, 3, 5, 6]),
     ([("entity", "order:ORDER-001")], [0]),
     ([("entity", "order:ORDER:005/a")], [5]),
     ([("entity", "order:ORDER-001,invoice")], [0, 2]),
@@ -27,9 +31,9 @@ SELECTIONS = [
     ([("event_type", "payment_update"), ("types", "notice")], [2, 4]),
     ([("entity", "invoice"), ("eventTypes", "stage_change")], []),
     ([("filter", "branch_id=eq.7")], [0, 4]),
-    ([("filter", "branch_id=neq.7")], [1, 2, 3, 5]),
+    ([("filter", "branch_id=neq.7")], [1, 2, 3, 5, 6]),
     ([("filter", "branch_id=in.(7,8)")], [0, 1, 4]),
-    ([("filter", "branch_id=gt.7")], [1]),
+    ([("filter", "branch_id=gt.7")], [1, 6]),
     ([("filter", "branch_id=gte.7"), ("filter", "branch_id=lte.7")], [0, 4]),
     ([("filter", "branch_id=lt.8,customer.vip=is.true")], [0]),
     ([("filter", "branch_id=is.null")], [3]),
@@ -40,7 +44,17 @@ SELECTIONS = [
     ([("filter", "customer.name=eq.Ann")], [0]),
     ([("filter", "customer.name=gt.Ann")], [1]),
     ([("filter", "due=gte.2026-01-01")], [3]),
-    ([("filter", "due=is.null"), ("entity", "order")], [0, 1, 5]),
+    ([("filter", "due=is.null"), ("entity", "order")], [0, 1, 5, 6]),
+    ([("filter", 'branch_id=eq."7"')], [2]),
+    ([("filter", 'branch_id=in.("7",8)')], [1, 2]),
+    ([("filter", r'note=eq."Acme (EU, \"x\\"')], [6]),
+    ([("filter", r'note=in.("Acme (EU, \"x\\",b),n=eq.5')], []),
+    ([("filter", "note=neq.Acme (EU,n=eq.6")], [6]),
+    ([("filter", "note=neq.Acme (EU,n=eq.5")], []),
+    ([("filter", f"branch_id=eq.{2**70 + 1}")], [6]),
+    ([("filter", f"branch_id=eq.{2**71}")], []),
+    ([("entity", r'order:"a,\"b"')], [6]),
+    ([("orderID", r'"a,\"b",ORDER-001')], [0, 6]),
     ([("unknown", "ignored"), ("eventTypes", "notice")], [4]),
 ]
 
@@ -73,6 +87,20 @@ async def test_every_transport_selects_the_same(client, selection, expected):
 
     for events in (streamed, replayed, polled, history):
         assert [n for n in seen(events) if n != 99] == expected
+
+
+async def test_the_link_of_an_answer_selects_what_the_answer_did(client):
+    await client.publish(*ORDERS)
+    selection = [
+        ("entity", r'order:"a,\"b",invoice'),
+        ("filter", r'note=in.("Acme (EU, \"x\\",")"),n=neq."6"'),
+    ]
+    answer = await client.get(POLL, [*selection, ("cursor", "earliest")])
+    link = urlsplit(re.match("<([^>]*)>", answer.headers["Link"])[1])
+    query = [pair for pair in parse_qsl(link.query) if pair[0] != "lastEventId"]
+
+    assert seen(answer.json["events"]) == [6]
+    assert seen((await client.get(HISTORY, query)).json["events"]) == [6]
 
 
 async def test_an_id_alias_stands_beside_the_entity_id_of_its_type_only(client):
@@ -156,6 +184,13 @@ BAD = [
     ("filter", "a=eq.1e999"),
     ("filter", "a=eq." + "9" * 5000),
     ("filter", "a=eq.\x00"),
+    ("filter", 'a=eq."\x00"'),
+    ("filter", 'a=eq."b'),
+    ("filter", 'a=eq."b"c'),
+    ("filter", 'a=in.("b",c'),
+    ("entity", 'order:"a'),
+    ("entity", 'order:"a"b'),
+    ("orderID", '"a'),
     ("filter", ""),
     ("filter", "a=eq.1,"),
     ("filter", "x" * 257 + "=eq.1"),

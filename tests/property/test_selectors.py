@@ -3,6 +3,7 @@
 import random
 from dataclasses import replace
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +13,7 @@ from gateway.errors import BadParameter
 from gateway.events import Event
 from gateway.filters import Filter
 from gateway.index import SelectorIndex
+from gateway.links import stream_url
 from gateway.selectors import Match, Selector, event_keys, parse_selector
 from tests.support.events import an_event
 
@@ -33,12 +35,13 @@ SCALARS = (
     "é",
     "9007199254740993",
 )
+OPERANDS = (*SCALARS, "18446744073709551617", '"7"', '"x"', '"a,b"', r'"\"\\"')
 
-_entities = st.sampled_from(("order", "order:1", "order:2", "job", "job:1"))
+_entities = st.sampled_from(("order", "order:1", 'order:"1"', 'order:"a,b"', "order:2", "job", "job:1"))
 _types = st.sampled_from(("a", "b", "c"))
-_lists = st.lists(st.sampled_from([scalar for scalar in SCALARS if scalar]), min_size=1, max_size=3)
+_lists = st.lists(st.sampled_from([operand for operand in OPERANDS if operand]), min_size=1, max_size=3)
 _comparisons = st.one_of(
-    st.builds("{}.{}".format, st.sampled_from(("eq", "neq")), st.sampled_from(SCALARS)),
+    st.builds("{}.{}".format, st.sampled_from(("eq", "neq")), st.sampled_from(OPERANDS)),
     st.builds(
         "{}.{}".format, st.sampled_from(("gt", "gte", "lt", "lte")), st.sampled_from(("0", "1.0", "7", "x"))
     ),
@@ -57,7 +60,10 @@ _queries = st.lists(
 )
 
 _values = st.sampled_from(
-    (None, True, False, 0, 1, 1.0, 7, -0.0, "1", "x", "", "true", "é", [1], {"b": 1}, {"b": True}, 2**53 + 1)
+    (
+        *(None, True, False, 0, 1, 1.0, 7, -0.0, 2**53 + 1, float(2**64)),
+        *("1", "7", "x", "", "true", "é", "a,b", '"\\', [1], {"b": 1}, {"b": True}),
+    )
 )
 _states = st.none() | st.dictionaries(st.sampled_from(("n", "m", "a")), _values, max_size=3)
 _events = st.builds(
@@ -144,6 +150,29 @@ def test_what_a_selector_matches_is_of_a_type_that_it_may_receive(query: Query, 
     selector = parse(query)
     if event.entity_type is not None and selector.match(event) is not Match.SKIP:
         assert selector.may_receive(event.entity_type)
+
+
+_texts = st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=20) | st.text(
+    ',"\\\\()=.:17', max_size=8
+)
+
+
+@given(st.lists(_texts.filter(bool), min_size=1, max_size=3), st.sampled_from(("eq", "in")), st.booleans())
+def test_any_text_can_be_said_and_the_addresses_that_are_built_of_it_select_the_same(
+    texts: list[str], operator: str, by_alias: bool
+) -> None:
+    said = ['"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"' for text in texts]
+    entities = ",".join(said) if by_alias else ",".join(f"order:{text}" for text in said)
+    comparison = f"({','.join(said)})" if operator == "in" else said[0]
+    query = [("orderID" if by_alias else "entity", entities), ("filter", f"n={operator}.{comparison},m=eq.1")]
+    selector = parse(query)
+
+    assert selector.entities == {("order", text) for text in texts}
+    for text in texts if operator == "in" else texts[:1]:
+        event = replace(an_event("order:1", data={"n": text, "m": 1}), entity_id=texts[0])
+        assert selector.match(event) is Match.DELIVER
+    link = urlsplit(stream_url(selector, ()))
+    assert parse(parse_qsl(link.query, keep_blank_values=True)) == selector
 
 
 def only_filter(text: str) -> Filter:

@@ -11,6 +11,7 @@ from adapters.upstream.items import extract
 from gateway.changes import member_suffix
 from tests.support.comparing import Compared, compare, matched
 from tests.support.legacy import legacy_route, listed, order
+from tests.support.vectors import MEMBER_SUFFIXES
 
 NOW_MS = 1_732_098_600_123
 NOW = "2024-11-20T10:30:00.123Z"
@@ -266,28 +267,7 @@ def test_a_number_written_another_way_is_no_change() -> None:
     assert compare(extract(old, one), extract(new, one), one, NOW_MS).events == ()
 
 
-@pytest.mark.parametrize(
-    ("member", "entity", "suffix"),
-    [
-        ("orderStage", "order", "Stage"),
-        ("OrderStage", "order", "Stage"),
-        ("orderStage", "Order", "Stage"),
-        ("order_stage", "order", "Stage"),
-        ("paymentStatus", "order", "PaymentStatus"),
-        ("payment_status", "order", "PaymentStatus"),
-        ("order_payment_status", "order", "PaymentStatus"),
-        ("payment-status", "order", "PaymentStatus"),
-        ("payment_status", "payment", "Status"),
-        ("line__2_", "order", "Line2_"),
-        ("_total", "order", "Total"),
-        ("order", "order", "Order"),
-        ("order_", "order", "Order_"),
-        ("ordering", "order", "Ordering"),
-        ("reorderStage", "order", "ReorderStage"),
-        ("état", "order", "État"),
-        ("", "order", ""),
-    ],
-)
+@pytest.mark.parametrize(("member", "entity", "suffix"), MEMBER_SUFFIXES)
 def test_a_member_loses_the_entitys_name_as_a_whole_word(member: str, entity: str, suffix: str) -> None:
     assert member_suffix(member, entity) == suffix
 

@@ -42,6 +42,12 @@ SAME = [
     ("eventTypes=a", "types=a&eventTypes=a&event_type=a,a"),
     ("filter=n%3Deq.1&filter=m%3Deq.2", "filter=m%3Deq.2,n%3Deq.1,m%3Deq.2"),
     ("filter=n%3Din.(1,2),m%3Dis.null", "filter=m%3Dis.null&filter=n%3Din.(1,2)"),
+    ('entity=order:"1",job', "entity=job&orderID=1"),
+    ('types="a",b', "eventTypes=a,b"),
+    ('entity=order:"a,b",job:c', 'orderID="a,b"&jobID=c'),
+    (r'entity=order:"\"a\\"', r'orderID="\"a\\"'),
+    ('entity=order:a"b\\c', r'orderID="a\"b\\c"'),
+    ('filter=n%3Deq."a,b",m%3Deq.(', "filter=m%3Deq.(&filter=n%3Deq.%22a%2Cb%22"),
     ("", "component=orders&cursor=x&unknown=%00"),
 ]
 
@@ -93,6 +99,10 @@ def test_an_entity_id_may_hold_colons() -> None:
         *(("entity=" + value, "entity") for value in ("", ",", "order,", "a%20b", ":1", "order:", "x" * 65)),
         *(("entity=order:" + value, "entity") for value in ("%00", "%0A", "%C2%85", "x" * 257)),
         *(("orderID=" + value, "orderID") for value in ("", "1,,2", "%7F", "x" * 257)),
+        *(("entity=" + value, "entity") for value in ('order:"', 'order:"a"b', 'order:""', '"order:1"')),
+        *(("entity=" + value, "entity") for value in (r'order:"a\b"', 'order:"a%00"', 'order:"a,job')),
+        *(("orderID=" + value, "orderID") for value in ('"', '"a"b', '""', 'a,"b', '"%0A"')),
+        ("orderID=" + '"' + "x," * 129 + '"', "orderID"),
         *((name + "=", name) for name in ("eventTypes", "event_type", "types")),
         *((name + "=a,b%20c", name) for name in ("eventTypes", "event_type", "types")),
         *(("filter=" + value, "filter") for value in ("", ",", "n", "n%3D", "n%3Deq", "%3Deq.1", "n%3D.1")),
@@ -244,6 +254,9 @@ WITHIN_BOUNDS = [
     f"filter=n%3Din.({values(MAX_VALUES)})",
     f"entity={values(500)}&orderID={values(200)}&types={values(200)}&filter=n%3Din.({values(99)}),m%3Deq.1",
     "filter=" + ",".join(f"m{number}%3Deq.1" for number in range(MAX_FILTERS)),
+    # A comma in quotes is no further value.
+    'filter=n%3Deq."' + "," * 5000 + '"',
+    "&".join(['entity=order:"' + ",a" * 128 + '"'] * 100),
 ]
 
 
@@ -267,6 +280,8 @@ def test_a_selection_may_be_as_large_as_its_bounds(query: str) -> None:
         (f"filter=n%3Din.({values(600)})&filter=m%3Din.({values(401)})", "filter"),
         ("filter=" + ",".join(["n%3Deq.1"] * (MAX_FILTERS + 1)), "filter"),
         ("&".join(["filter=n%3Deq.1"] * (MAX_FILTERS + 1)), "filter"),
+        ('filter=n%3Din.(""' + ',"a,b"' * MAX_VALUES + ")", "filter"),
+        ("orderID=1" + ',"a,b"' * MAX_VALUES, "orderID"),
     ],
 )
 def test_a_selection_over_its_bounds_is_refused_with_the_parameter_that_passed_them(

@@ -9,6 +9,7 @@ from flags.errors import InvalidFlag
 from flags.flag import Flag, Flags
 from flags.stages import Stage
 from tests.support.flags import LATCH, make_flag, rule
+from tests.support.vectors import TIMES_KEPT, TIMES_REFUSED
 
 WHOLE = {
     "component": "orders",
@@ -117,13 +118,12 @@ def test_an_unknown_stickiness_is_refused(stickiness: Any) -> None:
     assert list(bad(stickiness=stickiness)) == ["/stickiness"]
 
 
-def test_a_sunset_is_kept_in_utc() -> None:
-    assert make_flag(sunset="2027-01-01t01:00:00.5+01:00").sunset == "2027-01-01T00:00:00.500Z"
+@pytest.mark.parametrize(("given", "kept"), TIMES_KEPT)
+def test_a_sunset_is_kept_in_utc(given: str, kept: str) -> None:
+    assert make_flag(sunset=given).sunset == kept
 
 
-@pytest.mark.parametrize(
-    "sunset", ["2027-01-01", "soon", "2027-13-01T00:00:00Z", "2027-01-01T00:00:00", 1767225600]
-)
+@pytest.mark.parametrize("sunset", [*TIMES_REFUSED, 1767225600])
 def test_a_sunset_that_is_no_time_of_rfc_3339_is_refused(sunset: Any) -> None:
     assert list(bad(sunset=sunset)) == ["/sunset"]
 
