@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Callable
 
+from tests.support.http import DEADLINE_SECONDS
+
 MAX_TURNS = 10_000
 
 
@@ -13,6 +15,16 @@ async def until(holds: Callable[[], bool], what: str) -> None:
             return
         await asyncio.sleep(0)
     raise AssertionError(f"never came true: {what}")
+
+
+async def in_time(holds: Callable[[], bool], what: str) -> None:
+    """Waits until `holds()`, which a thread or a timer brings about; fails where it never comes true."""
+    try:
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            while not holds():  # noqa: ASYNC110 - what makes it true sets no event
+                await asyncio.sleep(0.001)
+    except TimeoutError:
+        raise AssertionError(f"never came true: {what}") from None
 
 
 async def let_others_run(turns: int = 20) -> None:

@@ -11,7 +11,7 @@ from flags.file_store import FileFlagStore
 from flags.flag import Flags
 from flags.local_kills import HeldKill, LocalKills
 from tests.support.flags import NEVER_SECONDS, NOW_MS, Told, stored
-from tests.support.loop import until
+from tests.support.loop import in_time
 
 
 class Disk(FileFlagStore):
@@ -92,7 +92,7 @@ async def test_it_is_written_once_the_store_is_back(
     await kill(kills, None)
 
     disk.is_full = False
-    await until(lambda: not kills.held, "the store has both")
+    await in_time(lambda: not kills.held, "the store has both")
 
     assert stored(path).flags["orders"].killed
     assert stored(path).kill_all
@@ -133,7 +133,7 @@ async def test_other_changes_do_not_lift_it(kills: LocalKills, disk: Disk) -> No
         await kills.remove("orders", who="bob", reason="away with it")
     disk.is_full = False
     await kills.change("orders", {"percentage": 5}, expected_revision=None, who="bob", reason="more")
-    await until(lambda: not kills.held, "the store has it")
+    await in_time(lambda: not kills.held, "the store has it")
     assert is_killed(kills.snapshot())
 
 
@@ -160,5 +160,5 @@ async def test_a_flag_that_was_removed_meanwhile_is_killed_no_more(
     disk.is_full = False
     async with asyncio.timeout(60), kills._turn:
         await disk.remove("orders", who="bob", reason="away")
-    await until(lambda: not kills.held, "nothing is left to kill")
+    await in_time(lambda: not kills.held, "nothing is left to kill")
     assert "local_kill_without_flag" in told.events
