@@ -6,8 +6,10 @@ import orjson
 import pytest
 
 from tests.support.api import EVENTS, HISTORY, JSON, POLL, Client, event, numbers
-from tests.support.gateway import LOOPS
+from tests.support.gateway import LOOPS, make_settings
 from tests.support.http import connect
+from tests.support.legacy import PATH, listed, order
+from tests.support.upstream import upstream
 
 BOTH_LOOPS = pytest.mark.parametrize("loop", sorted(LOOPS))
 GET = b"GET /api/v1/sync/history?limit=%d HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -59,6 +61,25 @@ async def test_every_request_that_was_sent_before_is_answered(start_gateway, loo
 
         assert [(await connection.response()).status for _ in range(8)] == [200] * 8
         assert await connection.ended() == b""
+
+
+@BOTH_LOOPS
+@pytest.mark.parametrize(("method", "path"), [("GET", PATH), ("GET", PATH + "/A"), ("PUT", PATH + "/A")])
+async def test_an_upstream_s_answer_arrives_whole(start_gateway, loop, method, path):
+    answer = listed(*(order(str(number), padding="x" * 1000) for number in range(3000)))
+    route = {"component": "orders", "path": PATH, "entity": "order", "items": "/docs", "key": "orderID"}
+    async with upstream() as backend:
+        backend.says(answer)
+        settings = make_settings(
+            legacy=[{**route, "upstream": backend.url, "interval_seconds": 60.0, "shared": True}]
+        )
+        port = start_gateway(settings, loop=loop).port
+        async with connect(port, receive_buffer=4096) as connection:
+            await connection.request(method, path, body=b"{}" if method == "PUT" else None)
+            connection.half_close()
+
+            assert (await connection.response()).body == answer
+            assert await connection.ended() == b""
 
 
 @BOTH_LOOPS
