@@ -183,6 +183,14 @@ class BodyTimeout(PublisherError):
     ends_connection = True
 
 
+class TargetTooLong(ClientError):
+    """The request's URL is too long (RFC 9110, section 15.5.15)."""
+
+    status = 414
+    slug = "target-too-long"
+    title = "URL too long"
+
+
 class HeadTooLarge(ClientError):
     """The request's header fields are too many, or too long (RFC 6585, section 5)."""
 

@@ -45,6 +45,7 @@ NAME_PATTERN = r"^[A-Za-z0-9_.\-]{1,64}\Z"
 _U64_MAX = 2**64 - 1
 _CURSOR = re.compile(r"([a-z0-9]{1,64}):(0|[1-9][0-9]{0,19})-(0|[1-9][0-9]{0,19})\Z")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 MAX_ERRORS = 20
 """How many places one refusal names at most; a batch of 1,000 broken events needs no more to be mended."""
@@ -90,6 +91,14 @@ class Cursor(NamedTuple):
 def has_control_characters(text: str) -> bool:
     """Whether `text` holds a character of Unicode's category Cc."""
     return _CONTROL.search(text) is not None
+
+
+def is_text(text: str) -> bool:
+    """Whether `text` can be kept and sent anywhere: no control characters, and no lone surrogate.
+
+    A surrogate stands for a byte that is no UTF-8 in what aiohttp reads of a request.
+    """
+    return not has_control_characters(text) and _SURROGATE.search(text) is None
 
 
 @dataclass(frozen=True, slots=True)

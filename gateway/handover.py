@@ -16,6 +16,7 @@ import aiohttp
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 
+from gateway.half_close import ENDS_WITH_INPUT, is_half_closed
 from gateway.hub import Hub
 from gateway.subscriber import Subscriber, Transport
 
@@ -38,7 +39,7 @@ async def carry(
     written to the response. Raises ConnectionResetError where the client is gone already.
     """
     transport = request.transport
-    if transport is None or transport.is_closing():
+    if transport is None or transport.is_closing() or is_half_closed(request):
         raise ConnectionResetError("the client went away")
     if hand_over and can_hand_over(request):
         subscriber = attach(transport)
@@ -131,6 +132,7 @@ async def _wait_beside(
     *,
     resumed: bool,
 ) -> None:
+    request[ENDS_WITH_INPUT] = True
     beside = _TransportBeside(request, transport, hub)
     subscriber = beside.subscriber = attach(beside)
     try:

@@ -2,11 +2,18 @@
 
 import logging
 import socket
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import orjson
 from aiohttp import web
+from aiohttp.http import HttpProcessingError
+from aiohttp.http_exceptions import LineTooLong
 
+from gateway.errors import ExpectationFailed, HeadTooLarge, TargetTooLong, TidegateError
+from gateway.half_close import ENDS_WITH_INPUT, HALF_CLOSED_SECONDS
+from gateway.handlers.problems import problem_response
+from gateway.header_fields import MAX_FIELDS, MAX_HEAD_BYTES, MAX_URL_BYTES
 from gateway.refusals import REFUSALS, Refusals
 
 KEEPALIVE_SECONDS = 75.0
@@ -24,13 +31,18 @@ LINGERING_SECONDS = 2.0
 
 
 class _RequestHandler(web.RequestHandler):
-    """Answers what can't be parsed as HTTP with a problem; aiohttp's own answer is plain text."""
+    """Answers what can't be parsed as HTTP with a problem, and callers that have said all that they will.
 
-    __slots__ = ("_refusals",)
+    aiohttp's own answer is plain text, and it leaves a request whose caller closes its sending side.
+    """
+
+    __slots__ = ("_half_closed_seconds", "_refusals", "is_half_closed")
 
     def __init__(self, server: "_Server", **kwargs: Any) -> None:
         super().__init__(server, **kwargs)
         self._refusals = server.refusals
+        self._half_closed_seconds = server.half_closed_seconds
+        self.is_half_closed = False
 
     def handle_error(
         self,
@@ -41,12 +53,18 @@ class _RequestHandler(web.RequestHandler):
     ) -> web.StreamResponse:
         if request.writer is not None and request.writer.output_size > 0:
             raise ConnectionError("the answer has begun: there is no way to say what is wrong")
+        over = _over_limit(exc) if status < 500 else None
+        if over is not None:
+            self._refusals.add(over.slug, detail=over.detail, peer=self.peername)
+            response = problem_response(over)
+            response.force_close()
+            return response
         if status >= 500:
             self._refusals.add("http", level=logging.ERROR, error=exc, path=request.path)
             title, detail = "The gateway failed", "Try again later."
         else:
             self._refusals.add("http", reason=type(exc).__name__, peer=self.peername)
-            title, detail = "Bad request", "The request is not valid HTTP, or its headers are too long."
+            title, detail = "Bad request", "The request is not valid HTTP."
         body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
         response = web.Response(
             status=status, body=orjson.dumps(body), content_type="application/problem+json"
@@ -54,22 +72,96 @@ class _RequestHandler(web.RequestHandler):
         response.force_close()
         return response
 
+    def eof_received(self) -> bool | None:  # type: ignore[override]
+        """True, which keeps the connection, where a whole request is still to be answered."""
+        # While it answers nobody, aiohttp waits for the next request with `_waiter`.
+        is_idle = self._waiter is not None and not self._waiter.done()
+        request = self._current_request
+        ends = request is not None and request.get(ENDS_WITH_INPUT, False)
+        if is_idle or ends or self._request_count == 0 or not self._is_whole():
+            return None
+        self.is_half_closed = True
+        self.end_after_last()
+        self._loop.call_later(self._half_closed_seconds, self._leave)
+        return True
+
+    def end_after_last(self) -> None:
+        """Lets the connection end with the answer that is being given, where no other request waits."""
+        if not self._messages:
+            self.close()
+
+    def _is_whole(self) -> bool:
+        """Whether the last request has come to its end."""
+        try:
+            if self._parser is not None:
+                self._parser.feed_eof()
+        except HttpProcessingError:
+            return False
+        return True
+
+    def _leave(self) -> None:
+        request = self._current_request
+        has_begun = request is not None and request.writer.output_size > 0
+        if self.transport is not None and not has_begun:
+            self.transport.close()
+
+
+def _over_limit(error: BaseException | None) -> TidegateError | None:
+    """The limit on a request's head for which the parser gave up; None where it was for something else."""
+    if isinstance(error, LineTooLong) and error.args[1] == MAX_URL_BYTES:
+        return TargetTooLong(f"A request's URL may have {MAX_URL_BYTES} bytes: send a shorter one.")
+    if isinstance(error, LineTooLong) or "Too many headers" in str(error):
+        return HeadTooLarge(
+            f"A request may have {MAX_FIELDS} header fields, with {MAX_HEAD_BYTES} bytes in all: "
+            "send fewer or shorter ones."
+        )
+    return None
+
 
 class _Server(web.Server):
     refusals: Refusals
+    half_closed_seconds: float
 
     def __call__(self) -> web.RequestHandler:
         return _RequestHandler(self, loop=self._loop, **self._kwargs)
+
+    def answer_with(self, handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]) -> None:
+        """Answers requests with `handler`, but for those that expect what is not done here."""
+
+        async def answer(request: web.BaseRequest) -> web.StreamResponse:
+            protocol = request.protocol
+            if isinstance(protocol, _RequestHandler) and protocol.is_half_closed:
+                protocol.end_after_last()
+            # aiohttp looks at this before its middlewares, and fails on what is no text.
+            given = request.headers.getall("Expect", ())
+            if any(value.lower() not in ("", "100-continue") for value in given):
+                refusal = ExpectationFailed("The only expectation that is met is 100-continue.")
+                self.refusals.add(
+                    refusal.slug, method=request.method, path=request.path, detail=refusal.detail
+                )
+                return problem_response(refusal)
+            return await handler(request)
+
+        self.request_handler = answer
 
 
 class GatewayRunner(web.AppRunner):
     """Runs the application. A client that goes away cancels what is done for it.
 
-    What is refused before it reaches a handler is one of the application's REFUSALS, as "http".
+    One that only closes its sending side gets its answer, where that begins within `half_closed_seconds`.
+    Bodies come as they were sent, in whatever coding. What is refused before it reaches a handler is one of
+    the application's REFUSALS: as "http", but for what has a problem of its own.
     """
 
-    def __init__(self, app: web.Application, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        app: web.Application,
+        *,
+        half_closed_seconds: float = HALF_CLOSED_SECONDS,
+        **kwargs: Any,
+    ) -> None:
         self._refusals = app.get(REFUSALS) or Refusals()
+        self._half_closed_seconds = half_closed_seconds
         super().__init__(
             app,
             access_log=None,
@@ -78,6 +170,10 @@ class GatewayRunner(web.AppRunner):
             lingering_time=LINGERING_SECONDS,
             tcp_keepalive=False,  # the listening socket has it, and all that it accepts
             shutdown_timeout=SHUTDOWN_SECONDS,
+            auto_decompress=False,
+            max_line_size=MAX_URL_BYTES,
+            max_field_size=MAX_HEAD_BYTES,
+            max_headers=MAX_FIELDS,
             **kwargs,
         )
 
@@ -87,6 +183,8 @@ class GatewayRunner(web.AppRunner):
         server.__class__ = _Server
         assert isinstance(server, _Server)
         server.refusals = self._refusals
+        server.half_closed_seconds = self._half_closed_seconds
+        server.answer_with(server.request_handler)
         return server
 
 

@@ -37,6 +37,8 @@ class RouteCounters:
     forward_failures: int = 0
     broken_off: int = 0
     """Answers of the upstream that ended before their end, after their beginning had been passed on."""
+    fields_left_out: int = 0
+    """Header fields, of polled answers and of what goes through in either direction, that can't be sent."""
 
     @property
     def requests_saved(self) -> int:

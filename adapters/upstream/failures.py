@@ -4,8 +4,10 @@ import errno
 import ssl
 
 import aiohttp
+from aiohttp.http_exceptions import LineTooLong
 
 from gateway.errors import LogError, TidegateError, UpstreamError, UpstreamTimeout
+from gateway.header_fields import MAX_FIELDS, MAX_HEAD_BYTES, size_of
 
 _WORDS = {
     "refused": "The upstream refused the connection.",
@@ -38,8 +40,20 @@ class NoAnswer(UpstreamError):
         self.kind = kind
 
 
-def no_answer(error: BaseException) -> NoAnswer:
-    """What an error of aiohttp's client, or of the system, says of the upstream."""
+def check_head(answer: aiohttp.ClientResponse) -> None:
+    """Raises BadAnswer (`head_too_large`) where an answer has more of header fields than may be.
+
+    aiohttp bounds each of them, and their number.
+    """
+    if size_of(answer.raw_headers) > MAX_HEAD_BYTES:
+        raise _head_too_large()
+
+
+def no_answer(error: BaseException) -> UpstreamError:
+    """What an error of aiohttp's client, or of the system, says of the upstream.
+
+    NoAnswer, but BadAnswer (`head_too_large`) where its header fields are too many or too long.
+    """
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return NoAnswer("name")
     if isinstance(error, _TLS):
@@ -50,7 +64,25 @@ def no_answer(error: BaseException) -> NoAnswer:
         return NoAnswer("reset")
     if isinstance(error, OSError):
         return NoAnswer("refused" if error.errno == errno.ECONNREFUSED else "unreachable")
-    return NoAnswer("not_http")
+    return _head_too_large() if _is_over_limit(error) else NoAnswer("not_http")
+
+
+def _is_over_limit(error: BaseException) -> bool:
+    """Whether the parser gave up for the size of a head; aiohttp tells that in the error's cause alone."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, LineTooLong) or "Too many headers" in str(cause):
+            return True
+        cause = cause.__cause__
+    return False
+
+
+def _head_too_large() -> BadAnswer:
+    return BadAnswer(
+        "head_too_large",
+        f"The header fields of the upstream's answer are over {MAX_HEAD_BYTES} bytes in all, or over"
+        f" {MAX_FIELDS}.",
+    )
 
 
 def is_out_of_reach(error: TidegateError) -> bool:

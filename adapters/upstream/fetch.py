@@ -1,7 +1,6 @@
 """One conditional request for the list, bounded in time and size."""
 
 import asyncio
-import zlib
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -9,9 +8,11 @@ import aiohttp
 from aiohttp.http import HttpProcessingError
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from adapters.upstream.failures import BadAnswer, no_answer
+from adapters.upstream.failures import BadAnswer, check_head, no_answer
 from adapters.upstream.route import LegacyRoute
 from gateway.errors import UpstreamTimeout
+from gateway.header_fields import MAX_FIELDS, MAX_HEAD_BYTES, sendable
+from gateway.unpacking import CODINGS, Broken, TooLong, unpack
 
 # Not coded: an upstream's strong ETag then names the very bytes that callers get, and so holds for the
 # If-Match of their writes too (RFC 9110, section 8.8.3.3).
@@ -41,6 +42,8 @@ def poll_session() -> aiohttp.ClientSession:
         auto_decompress=False,
         timeout=aiohttp.ClientTimeout(total=None),
         headers=_HEADERS,
+        max_field_size=MAX_HEAD_BYTES,
+        max_headers=MAX_FIELDS,
     )
 
 
@@ -49,14 +52,17 @@ async def fetch(
 ) -> Fetched | None:
     """Asks the upstream for its list; None where it says that nothing changed since `validators`.
 
-    Raises BadAnswer (`status`, also for a 304 that nobody asked for; `too_large`; `encoding`),
-    UpstreamTimeout where the whole took over `timeout_seconds`, NoAnswer where no whole answer came.
+    Raises BadAnswer (`status`, also for a 304 that nobody asked for; `head_too_large`; `too_large`;
+    `encoding`), UpstreamTimeout where the whole took over `timeout_seconds`, NoAnswer where no whole answer
+    came.
     """
+    validators = sendable(validators)
     try:
         async with (
             asyncio.timeout(route.timeout_seconds),
             session.get(route.url, headers=CIMultiDict(validators), allow_redirects=False) as answer,
         ):
+            check_head(answer)
             if answer.status == 304 and validators:
                 return None
             if answer.status != 200:
@@ -70,9 +76,17 @@ async def fetch(
     coding = headers.get("Content-Encoding", "").strip().lower()
     if coding in ("", "identity"):
         return Fetched(headers, body, coded=False)
-    if coding in ("gzip", "x-gzip"):
-        return Fetched(headers, await asyncio.to_thread(_gunzip, body, route.max_body_bytes), coded=True)
-    raise BadAnswer("encoding", "The upstream's answer has a content coding that was not asked for.")
+    if coding not in CODINGS:
+        raise BadAnswer("encoding", "The upstream's answer has a content coding that was not asked for.")
+    try:
+        unpacked = await asyncio.to_thread(unpack, body, coding, route.max_body_bytes)
+    except Broken as error:
+        raise BadAnswer(
+            "encoding", f"The upstream's answer is not the {coding} that it says it is."
+        ) from error
+    except TooLong as error:
+        raise _too_large(route.max_body_bytes) from error
+    return Fetched(headers, unpacked, coded=True)
 
 
 async def _read(answer: aiohttp.ClientResponse, max_bytes: int) -> bytes:
@@ -93,19 +107,6 @@ async def _read(answer: aiohttp.ClientResponse, max_bytes: int) -> bytes:
         return b"".join(parts)
     # A millisecond for each two megabytes; a thread that joins bytes lets the interpreter go.
     return await asyncio.to_thread(b"".join, parts)
-
-
-def _gunzip(coded: bytes, max_bytes: int) -> bytes:
-    stream = zlib.decompressobj(wbits=31)
-    try:
-        body = stream.decompress(coded, max_bytes + 1)
-    except zlib.error as error:
-        raise BadAnswer("encoding", "The upstream's answer is not the gzip that it says it is.") from error
-    if len(body) > max_bytes:
-        raise _too_large(max_bytes)
-    if not stream.eof or stream.unused_data:
-        raise BadAnswer("encoding", "The upstream's answer is not one whole gzip stream.")
-    return body
 
 
 def _too_large(max_bytes: int) -> BadAnswer:

@@ -12,10 +12,12 @@ from aiohttp.http import HttpProcessingError
 from multidict import CIMultiDict
 from yarl import URL
 
-from adapters.upstream.failures import BadAnswer, no_answer
+from adapters.upstream.counters import RouteCounters
+from adapters.upstream.failures import BadAnswer, check_head, no_answer
 from adapters.upstream.route import LegacyRoute
 from adapters.upstream.snapshot import connection_options
 from gateway.errors import ClientError, TidegateError, UpstreamError, UpstreamTimeout
+from gateway.header_fields import MAX_FIELDS, MAX_HEAD_BYTES, passed_on, text_of
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 """Methods that change nothing (RFC 9110, section 9.2.1)."""
@@ -38,6 +40,8 @@ _HOP_BY_HOP = frozenset(
 _NOT_FORWARDED = _HOP_BY_HOP | {"expect", "host"}
 _AUTOMATIC = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 _CONNECTIONS_PER_HOST = 128
+_OF_THE_CONNECTION = frozenset({"ntlm", "negotiate"})
+"""Schemes by which a connection, and not a request, is authenticated (RFC 4559, section 6)."""
 
 
 class RequestBody:
@@ -54,12 +58,15 @@ class RequestBody:
 
 
 class Answer:
-    """An upstream's answer: its status and end-to-end header fields at once, its body as it comes."""
+    """An upstream's answer: its status and end-to-end header fields at once, its body as it comes.
+
+    `fields_left_out` says how many fields are missing because they can't be sent.
+    """
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._response = response
         self.status = response.status
-        self.headers = _end_to_end(response.headers, _HOP_BY_HOP)
+        self.headers, self.fields_left_out = _end_to_end(response.headers, _HOP_BY_HOP)
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         """The body. Raises NoAnswer where it ends before its end, UpstreamTimeout after a silence."""
@@ -103,7 +110,8 @@ class Proxy:
         """
         # A connection that the upstream is just closing can't be told from one that broke after the request
         # was carried out, and a write must not be sent again (RFC 9110, section 9.2.2): each gets its own.
-        session = self._kept if body is None and method in SAFE_METHODS else self._fresh
+        is_lone = body is not None or method not in SAFE_METHODS or _authenticates_connection(headers)
+        session = self._fresh if is_lone else self._kept
         if session is None:
             raise UpstreamError("The gateway does not forward requests yet.")
         timeout = aiohttp.ClientTimeout(
@@ -122,6 +130,7 @@ class Proxy:
         try:
             if response.status < 200:
                 raise BadAnswer("status", "The upstream switched to a protocol that nobody asked for.")
+            check_head(response)
             yield Answer(response)
         finally:
             # Gives the connection back where the answer was read to its end, closes it otherwise.
@@ -131,6 +140,7 @@ class Proxy:
 def upstream_url(route: LegacyRoute, tail: str, query: str) -> URL:
     """Where a request for `tail` below the route's path goes; both as they came, percent-encoded.
 
+    A query in the route's own URL is of the gateway's polls alone: it may hold a credential.
     `tail` is "" for the path itself, else it begins with "/". Raises ClientError where it would leave what is
     below the upstream's path: a segment that is "..", also where it is percent-encoded (once or twice).
     """
@@ -140,26 +150,27 @@ def upstream_url(route: LegacyRoute, tail: str, query: str) -> URL:
             raise ClientError('The path must not have a segment "..".')
     base = route.url
     path = base.raw_path.rstrip("/") + tail if tail else base.raw_path
-    query = "&".join(part for part in (base.raw_query_string, query) if part)
     return URL.build(
         scheme=base.scheme, authority=base.raw_authority, path=path, query_string=query, encoded=True
     )
 
 
 def forwarded_headers(
-    headers: Mapping[str, str], *, remote: str | None, scheme: str, host: str
+    headers: Mapping[str, str], *, remote: str | None, scheme: str, host: str, counters: RouteCounters
 ) -> CIMultiDict[str]:
     """The caller's end-to-end header fields, and what the upstream can't see for itself any more.
 
+    `counters` learn of fields that can't be sent.
     `remote` is the caller's address; it is added to X-Forwarded-For. X-Forwarded-Proto and X-Forwarded-Host
     stay what a proxy before this one said, where it said something.
     """
-    forwarded = _end_to_end(headers, _NOT_FORWARDED)
+    forwarded, left_out = _end_to_end(headers, _NOT_FORWARDED)
+    counters.fields_left_out += left_out
     chain = [*forwarded.popall("X-Forwarded-For", []), *([remote] if remote else [])]
     if chain:
         forwarded["X-Forwarded-For"] = ", ".join(chain)
     forwarded.setdefault("X-Forwarded-Proto", scheme)
-    forwarded.setdefault("X-Forwarded-Host", host)
+    forwarded.setdefault("X-Forwarded-Host", text_of(host))
     forwarded.add("Via", "1.1 tidegate")
     return forwarded
 
@@ -171,31 +182,28 @@ def _session(*, force_close: bool) -> aiohttp.ClientSession:
         ),
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
+        max_field_size=MAX_HEAD_BYTES,
+        max_headers=MAX_FIELDS,
     )
 
 
-def _end_to_end(headers: Mapping[str, str], left_out: frozenset[str]) -> CIMultiDict[str]:
+def _authenticates_connection(headers: CIMultiDict[str]) -> bool:
+    """Whether the upstream may take everything that follows on the connection for this caller's."""
+    schemes = (value.strip().partition(" ")[0].lower() for value in headers.getall("Authorization", ()))
+    return not _OF_THE_CONNECTION.isdisjoint(schemes)
+
+
+def _end_to_end(headers: Mapping[str, str], left_out: frozenset[str]) -> tuple[CIMultiDict[str], int]:
     """`headers` less `left_out` and less what Connection names (RFC 9110, section 7.6.1).
 
-    aiohttp reads fields as UTF-8 and drops, when it writes, what was not; such a field is taken as the
-    Latin-1 that it then is (RFC 9110, section 5.5), so that its text arrives.
+    And how many of the others can't be sent.
     """
     named = connection_options(headers)
-    return CIMultiDict(
-        (name, _text(value))
+    return passed_on(
+        (name, value)
         for name, value in headers.items()
         if name.lower() not in left_out and name.lower() not in named
     )
-
-
-def _text(value: str) -> str:
-    if value.isascii():
-        return value
-    raw = value.encode("utf-8", "surrogateescape")
-    try:
-        return raw.decode()
-    except UnicodeDecodeError:
-        return raw.decode("latin-1")
 
 
 @contextlib.contextmanager

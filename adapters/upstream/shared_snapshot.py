@@ -7,6 +7,7 @@ import orjson
 from multidict import CIMultiDict
 
 from adapters.upstream.snapshot import Snapshot
+from gateway.header_fields import passed_on
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +49,10 @@ class SharedSnapshot:
 
     @classmethod
     def parse(cls, text: bytes) -> "SharedSnapshot":
-        """The one that `json` gave."""
+        """The one that `json` gave, also that of a version which kept fields that can't be sent."""
         members = orjson.loads(text)
-        headers = tuple((name, value) for name, value in members.pop("headers"))
-        return cls(headers=headers, **members)
+        headers, _ = passed_on((name, value) for name, value in members.pop("headers"))
+        return cls(headers=tuple(headers.items()), **members)
 
     def json(self) -> bytes:
         """The members as JSON."""

@@ -9,6 +9,8 @@ from email.utils import parsedate_to_datetime
 
 from multidict import CIMultiDict
 
+from gateway.header_fields import passed_on, sendable
+
 _STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]*"\Z')
 _OPAQUE_TAG = re.compile(r'"[\x21\x23-\x7e\x80-\U0010ffff]*"')
 
@@ -81,10 +83,13 @@ def digest_of(body: bytes) -> str:
     return hashlib.blake2b(body, digest_size=16).hexdigest()
 
 
-def shared_headers(headers: Mapping[str, str]) -> CIMultiDict[str]:
-    """The fields of the upstream's answer that every caller may see, less those that Connection names."""
+def shared_headers(headers: Mapping[str, str]) -> tuple[CIMultiDict[str], int]:
+    """The fields of the upstream's answer that every caller may see, less those that Connection names.
+
+    And how many of them were left out because they can't be sent.
+    """
     named = connection_options(headers)
-    return CIMultiDict(
+    return passed_on(
         (name, value)
         for name, value in headers.items()
         if name.lower() not in NOT_SHARED and name.lower() not in named
@@ -112,7 +117,8 @@ def validators_of(headers: Mapping[str, str], received: datetime) -> dict[str, s
 
     If-Modified-Since only where Last-Modified is older than the answer by at least a second: within the
     second the upstream could change again and still say 304, for ever (RFC 9110, section 8.8.2.2).
-    `received` stands in for a Date that the upstream did not send (section 6.6.1).
+    `received` stands in for a Date that the upstream did not send (section 6.6.1). A field that can't be sent
+    as it came is none of them.
     """
     fields = {}
     etag = headers.get("ETag")
@@ -123,7 +129,7 @@ def validators_of(headers: Mapping[str, str], received: datetime) -> dict[str, s
         changed_at, answered_at = _http_date(modified), _http_date(headers.get("Date", "")) or received
         if changed_at is not None and answered_at - changed_at >= timedelta(seconds=1):
             fields["If-Modified-Since"] = modified
-    return fields
+    return sendable(fields)
 
 
 def _http_date(text: str) -> datetime | None:

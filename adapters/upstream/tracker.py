@@ -298,10 +298,12 @@ class Tracker:
         if not trusted:
             validators.pop("If-None-Match", None)
         own = trusted and not fetched.coded and is_strong(given)
+        headers, left_out = shared_headers(fetched.headers)
+        self._counters.fields_left_out += left_out
         return Snapshot(
             body=fetched.body,
             digest=digest,
-            headers=shared_headers(fetched.headers),
+            headers=headers,
             etag=given if own else f'"{digest}"',
             etags_trusted=trusted,
             validators=validators,

@@ -1,5 +1,6 @@
 """Who asks: a request as the flags' caller (docs/protocol.md, section 8)."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from aiohttp import web
@@ -10,7 +11,7 @@ from flags.client_label import client_label
 from flags.modes import Delivery
 from flags.preferences import Preferences, preference_key
 from gateway.errors import BadParameter
-from gateway.events import has_control_characters
+from gateway.events import is_text
 from gateway.links import CAPABLE_PARAMETER, CLIENT_ID_PARAMETER, CLIENT_VERSION_PARAMETER
 
 CLIENT_ID_HEADER = "Tidegate-Client-Id"
@@ -48,7 +49,7 @@ class Callers:
         version = _client_version(request)
         session = None
         if "Cookie" in headers:
-            session = _checked(SESSION_COOKIE, request.cookies.get(SESSION_COOKIE))
+            session = _checked(SESSION_COOKIE, _cookie(headers.getall("Cookie"), SESSION_COOKIE))
         capable = query.get(CAPABLE_PARAMETER, "true")
         if capable not in ("true", "false"):
             raise BadParameter(CAPABLE_PARAMETER, "must be true or false")
@@ -95,11 +96,22 @@ def _client_version(request: web.Request) -> str | None:
     return version
 
 
+def _cookie(lines: Iterable[str], name: str) -> str | None:
+    """The last cookie of that name; there may be several lines (RFC 9113, section 8.2.3)."""
+    value = None
+    for pair in ";".join(lines).split(";"):
+        given, equals, text = pair.partition("=")
+        if equals and given.strip() == name:
+            value = text.strip().removeprefix('"').removesuffix('"')
+    return value
+
+
 def _checked(name: str, value: str | None) -> str | None:
     """`value`, or None where there is none. Raises BadParameter."""
-    if value is not None and (len(value) > MAX_CHARACTERS or has_control_characters(value)):
+    if value is not None and (len(value) > MAX_CHARACTERS or not is_text(value)):
         raise BadParameter(
-            name, f"must be at most {MAX_CHARACTERS} characters, none of them a control character"
+            name,
+            f"must be at most {MAX_CHARACTERS} characters in UTF-8, none of them a control character",
         )
     return value or None
 

@@ -130,7 +130,11 @@ class _Path:
         route, counters = self._route, self._counters
         url = upstream_url(route, tail, request.rel_url.raw_query_string)
         headers = forwarded_headers(
-            request.headers, remote=request.remote, scheme=request.scheme, host=request.host
+            request.headers,
+            remote=request.remote,
+            scheme=request.scheme,
+            host=request.host,
+            counters=counters,
         )
         body = _Body(request, route) if request.body_exists else None
         counters.forwarded += 1
@@ -139,6 +143,7 @@ class _Path:
         try:
             async with self._proxy.request(route, request.method, url, headers, body) as answer:
                 answered = True
+                counters.fields_left_out += answer.fields_left_out
                 self._server.forwarded()
                 if writes and answer.status < 400:
                     self._written()

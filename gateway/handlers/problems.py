@@ -8,10 +8,8 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from gateway.errors import HeadTooLarge, TidegateError
+from gateway.header_fields import MAX_HEAD_BYTES, size_of
 from gateway.refusals import Refusals
-
-MAX_HEAD_BYTES = 32_768
-"""What a request's header fields may have in all: aiohttp bounds each, and would take a mebibyte of them."""
 
 
 def problem_response(error: TidegateError, **members: Any) -> web.Response:
@@ -56,7 +54,8 @@ def problems_middleware(refusals: Refusals) -> Middleware:
 
 
 def _check_head(request: web.Request) -> None:
-    size = sum(len(name) + len(value) for name, value in request.raw_headers)
+    # aiohttp bounds each of them, and their number.
+    size = size_of(request.raw_headers)
     if size > MAX_HEAD_BYTES:
         raise HeadTooLarge(
             f"The header fields of a request may have {MAX_HEAD_BYTES} bytes in all; these have {size}: "

@@ -2,34 +2,31 @@
 
 import asyncio
 import hashlib
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import orjson
-from aiohttp import HttpVersion11, web
+from aiohttp import web
 
 from gateway.clock import Clock
 from gateway.errors import (
     BadParameter,
     BodyTimeout,
     BodyTooLarge,
-    ExpectationFailed,
     InvalidEvents,
     PublisherError,
     UnsupportedMediaType,
 )
-from gateway.events import Cursor, Event, compact_json, has_control_characters, parse_events
+from gateway.events import Cursor, Event, compact_json, is_text, parse_events
 from gateway.handlers.cloudevents import events_of_cloudevents
-from gateway.handlers.problems import problem_response, refuse
+from gateway.handlers.problems import refuse
 from gateway.handlers.selection import EVENTS_PATH
 from gateway.log import Appended, EventLog
 from gateway.refusals import REFUSALS
 from gateway.unattended import to_its_end
+from gateway.unpacking import CODINGS, Broken, TooLong, unpack
 
 _MAX_KEY_CHARACTERS = 255
-_NO_TEXT = re.compile("[\ud800-\udfff]")
-"""What stands in a header's text for bytes that are no UTF-8: no server's log can keep it."""
 
 _JSON = "application/json"
 _CLOUDEVENT = "application/cloudevents+json"
@@ -65,7 +62,7 @@ class PublishHandler:
         self.counters = PublishCounters()
 
     def add_routes(self, app: web.Application) -> None:
-        app.router.add_post(EVENTS_PATH, self.post, expect_handler=meet_expectation)
+        app.router.add_post(EVENTS_PATH, self.post)
 
     async def post(self, request: web.Request) -> web.Response:
         kind = request.content_type
@@ -130,8 +127,7 @@ def _idempotency_key(request: web.Request) -> str | None:
     key = request.headers.get("Idempotency-Key")
     if key is None:
         return None
-    is_text = not _NO_TEXT.search(key) and not has_control_characters(key)
-    if not 1 <= len(key) <= _MAX_KEY_CHARACTERS or not is_text:
+    if not 1 <= len(key) <= _MAX_KEY_CHARACTERS or not is_text(key):
         raise BadParameter(
             "Idempotency-Key",
             f"must be 1 to {_MAX_KEY_CHARACTERS} characters in UTF-8, none of them a control character",
@@ -139,22 +135,31 @@ def _idempotency_key(request: web.Request) -> str | None:
     return key
 
 
-async def meet_expectation(request: web.Request) -> web.Response | None:
-    """Tells a client that asks first to send its body; refuses any other expectation (RFC 9110, 10.1.1)."""
-    if request.headers.get("Expect", "").lower() != "100-continue":
-        refusal = ExpectationFailed("The only expectation that is met is 100-continue.")
-        refuse(request.app[REFUSALS], request, refusal)
-        return problem_response(refusal)
-    if request.version >= HttpVersion11:
-        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        # These bytes are not the answer: aiohttp looks here whether that has begun.
-        request.writer.output_size = 0
-    return None
-
-
 async def read_body(request: web.Request, max_bytes: int, seconds: float) -> bytes:
-    """The request's body. Raises BodyTooLarge, and BodyTimeout where it takes longer than `seconds`."""
-    too_large = BodyTooLarge(f"A request may have {max_bytes} bytes.")
+    """The request's body without its content coding; as it comes and unpacked it may have `max_bytes`.
+
+    Raises BodyTooLarge, BodyTimeout where it takes longer than `seconds`, UnsupportedMediaType for a coding
+    that can't be taken off, and PublisherError where the body is broken.
+    """
+    coding = ",".join(request.headers.getall("Content-Encoding", ())).strip().lower()
+    if coding not in ("", "identity", *CODINGS):
+        raise UnsupportedMediaType(
+            "Send the body as it is, or in gzip or deflate.", headers={"Accept-Encoding": "gzip, deflate"}
+        )
+    body = await _read_coded(request, max_bytes, seconds)
+    if coding not in CODINGS:
+        return body
+    try:
+        # In a thread: a megabyte takes some milliseconds.
+        return await asyncio.to_thread(unpack, body, coding, max_bytes)
+    except TooLong:
+        raise _too_large(max_bytes) from None
+    except Broken:
+        raise PublisherError(f"The body is not the {coding} that it says it is.") from None
+
+
+async def _read_coded(request: web.Request, max_bytes: int, seconds: float) -> bytes:
+    too_large = _too_large(max_bytes)
     if request.content_length is not None and request.content_length > max_bytes:
         raise too_large
     parts: list[bytes] = []
@@ -173,7 +178,7 @@ async def read_body(request: web.Request, max_bytes: int, seconds: float) -> byt
                     raise too_large
                 parts.append(part)
     except web.RequestPayloadError:
-        raise PublisherError("The body is broken: it can't be unpacked, or ended too early.") from None
+        raise PublisherError("The body is broken, or ended too early.") from None
     except TimeoutError:
         raise BodyTimeout(f"The body did not arrive within {seconds:g} seconds.") from None
     except asyncio.CancelledError:
@@ -182,3 +187,7 @@ async def read_body(request: web.Request, max_bytes: int, seconds: float) -> byt
         # The client has gone, which cancels its handler: nobody hears this, but it is counted and logged.
         raise PublisherError("The body was cut off.") from None
     return b"".join(parts)
+
+
+def _too_large(max_bytes: int) -> BodyTooLarge:
+    return BodyTooLarge(f"A request may have {max_bytes} bytes.")

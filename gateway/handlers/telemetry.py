@@ -15,7 +15,6 @@ from gateway.errors import InvalidInput, TooManyRequests
 from gateway.handlers.caller import software_names
 from gateway.handlers.hosts import is_loopback
 from gateway.handlers.json_body import read_object
-from gateway.handlers.publish import meet_expectation
 
 TELEMETRY_PATH = "/api/v1/sync/telemetry"
 MAX_BODY_BYTES = 4096
@@ -44,7 +43,7 @@ class TelemetryHandler:
         self._clock = clock
 
     def add_routes(self, app: web.Application) -> None:
-        app.router.add_post(TELEMETRY_PATH, self.post, expect_handler=meet_expectation)
+        app.router.add_post(TELEMETRY_PATH, self.post)
 
     async def post(self, request: web.Request) -> web.Response:
         """202 for a report that was taken.

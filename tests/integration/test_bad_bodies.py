@@ -2,6 +2,7 @@
 
 import gzip
 import logging
+import zlib
 from contextlib import asynccontextmanager
 
 import orjson
@@ -87,6 +88,54 @@ async def test_a_body_that_unpacks_to_half_of_itself_is_400(client):
         response = await client.post(body=whole[: len(whole) // 2], headers=[("Content-Encoding", "gzip")])
 
     assert response.status == 400
+
+
+PACKED = gzip.compress(orjson.dumps([event(3)]), mtime=0)
+MEMBERS = [gzip.compress(part, mtime=0) for part in (b"[", orjson.dumps(event(3)), b"]")]
+
+
+@pytest.mark.parametrize(
+    ("coding", "body"),
+    [
+        ("gzip", PACKED),
+        ("X-GZIP", PACKED),
+        ("gzip", b"".join(MEMBERS)),
+        ("deflate", zlib.compress(orjson.dumps([event(3)]))),
+        ("identity", orjson.dumps([event(3)])),
+    ],
+    ids=["gzip", "x-gzip", "members", "deflate", "identity"],
+)
+async def test_a_packed_body_is_published_unpacked(client, coding, body):
+    assert (await client.post(body=body, headers=[("Content-Encoding", coding)])).status == 201
+    assert numbers((await client.poll(cursor="earliest"))["events"]) == [3]
+
+
+@pytest.mark.parametrize("coding", ["br", "zstd", "compress", "gzip, gzip", "\udcff"])
+@pytest.mark.parametrize("path", [EVENTS, "/api/v1/sync/telemetry"])
+async def test_a_coding_that_is_not_known_is_415_and_says_which_are(client, coding, path):
+    async with nothing_published(client):
+        headers = [JSON, ("Content-Encoding", coding)]
+        response = await client.request("POST", path, headers=headers, body=orjson.dumps(event(9)))
+
+    assert_problem(response, 415)
+    assert response.headers["Accept-Encoding"] == "gzip, deflate"
+
+
+async def test_a_bomb_is_413(client):
+    async with nothing_published(client):
+        response = await client.post(body=gzip.compress(b" " * 2**24), headers=[("Content-Encoding", "gzip")])
+
+    assert_problem(response, 413)
+
+
+@pytest.mark.parametrize(
+    "body", [PACKED + b"tail", PACKED[:-3], b"", PACKED[:1]], ids=["a tail", "cut off", "nothing", "a byte"]
+)
+async def test_gzip_with_a_tail_or_without_its_end_is_400(client, body):
+    async with nothing_published(client):
+        response = await client.post(body=body, headers=[("Content-Encoding", "gzip")])
+
+    assert_problem(response, 400)
 
 
 @pytest.fixture

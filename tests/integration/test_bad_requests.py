@@ -23,12 +23,6 @@ NOT_HTTP = {
     + HOST
     + b"Last-Event-ID: a\x01b\r\n\r\n",
     "NUL in a header": b"GET /api/v1/sync/poll HTTP/1.1\r\n" + HOST + b"Last-Event-ID: a\x00b\r\n\r\n",
-    "a huge header": b"GET /healthz HTTP/1.1\r\n" + HOST + b"X-Huge: " + b"a" * 100_000 + b"\r\n\r\n",
-    "a thousand headers": b"GET /healthz HTTP/1.1\r\n"
-    + HOST
-    + b"".join(b"X-%d: a\r\n" % n for n in range(1000))
-    + b"\r\n",
-    "a huge target": b"GET /healthz?" + b"a" * 100_000 + b" HTTP/1.1\r\n" + HOST + b"\r\n",
     "two lengths": b"POST /api/v1/sync/events HTTP/1.1\r\n"
     + HOST
     + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n[]",
@@ -65,6 +59,46 @@ async def test_what_is_not_http_is_answered_with_a_problem_and_the_end(client, n
     assert_problem(response, 400)
 
 
+TOO_LARGE = {
+    "a URL": (b"GET /healthz?" + b"a" * 16_384 + b" HTTP/1.1\r\n" + HOST + b"\r\n", 414, "16384"),
+    "a huge URL": (b"GET /healthz?" + b"a" * 100_000 + b" HTTP/1.1\r\n" + HOST + b"\r\n", 414, "16384"),
+    "a field": (
+        b"GET /healthz HTTP/1.1\r\n" + HOST + b"X-Huge: " + b"a" * 100_000 + b"\r\n\r\n",
+        431,
+        "32768",
+    ),
+    "a cookie": (
+        b"GET /healthz HTTP/1.1\r\n" + HOST + b"Cookie: a=" + b"a" * 32_768 + b"\r\n\r\n",
+        431,
+        "32768",
+    ),
+    "fields in all": (
+        b"GET /healthz HTTP/1.1\r\n" + HOST + (b"X: " + b"a" * 8000 + b"\r\n") * 5 + b"\r\n",
+        431,
+        "32768",
+    ),
+    "a thousand fields": (b"GET /healthz HTTP/1.1\r\n" + HOST + b"X: a\r\n" * 1000 + b"\r\n", 431, "256"),
+}
+
+
+@pytest.mark.parametrize("name", TOO_LARGE)
+async def test_a_head_over_a_limit_is_refused_with_the_limit(client, name):
+    request, status, limit = TOO_LARGE[name]
+    async with undisturbed(client), connect(client.port) as connection:
+        await connection.send(request)
+        response = await connection.response()
+
+    assert_problem(response, status)
+    assert limit in response.json["detail"]
+    problem = response.json["type"].removeprefix("urn:tidegate:problem:")
+    assert await client.metric("tidegate_problems_total", problem=problem) == 1
+
+
+async def test_a_head_within_the_limits_is_taken(client):
+    for headers in ([("Cookie", "a=" + "a" * 8300)], [("X", "a")] * 200):
+        assert (await client.get(POLL, {"q": "a" * 8300}, headers=headers)).status == 200
+
+
 async def test_what_is_not_http_is_logged_and_counted(client, caplog):
     caplog.set_level(logging.INFO)
     async with connect(client.port) as connection:
@@ -84,10 +118,15 @@ async def test_a_refusal_is_logged_with_its_reason(client, caplog):
     assert record.fields["path"] == POLL
 
 
-async def test_an_expectation_that_can_not_be_met_is_a_problem_too(client):
-    response = await client.post(event(1), headers=[("Expect", "200-maybe")])
-
-    assert_problem(response, 417)
+@pytest.mark.parametrize("path", [EVENTS, POLL, HISTORY, "/healthz", "/nowhere", "/api/v1/admin/flags"])
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT"])
+@pytest.mark.parametrize("expected", ["200-maybe", "\udcff", "100-continue, 200-maybe"])
+async def test_an_expectation_that_can_not_be_met_is_a_problem_everywhere(client, path, method, expected):
+    headers = [JSON, ("Expect", "100-continue"), ("Expect", expected)]
+    for given in (headers, [JSON, ("Expect", expected)]):
+        assert_problem(await client.request(method, path, headers=given, body=b"{}"), 417)
+    assert await client.metric("tidegate_problems_total", problem="expectation-failed") == 2
+    assert await client.metric("tidegate_problems_total", problem="http") == 0
 
 
 async def test_a_client_that_asks_before_it_sends_is_told_to_go_on(client):

@@ -13,6 +13,7 @@ from tests.support.upstream import (
     Gateway,
     Upstream,
     in_front_of,
+    listening,
     raw_upstream,
     upstream,
 )
@@ -228,12 +229,50 @@ async def test_a_route_written_with_escapes_is_still_the_route(backend: Upstream
     assert backend.asked[0].target == "/orders/A%2Fb"
 
 
-async def test_the_upstreams_own_query_is_kept(backend: Upstream) -> None:
-    async with in_front_of(backend.url + "?tenant=7", ManualClock()) as one:
+async def test_the_query_of_the_route_is_the_polls_alone(backend: Upstream) -> None:
+    async with in_front_of(backend.url + "?token=secret&_limit=3", ManualClock()) as one:
         await one.get()
-        await one.request("GET", PATH + "/A?x=1")
+        for target in (PATH + "/A?x=1", PATH + "/A", PATH + "?_limit=1"):
+            await one.request("GET", target)
+        await one.request("POST", PATH)
 
-    assert [asked.target for asked in backend.asked] == ["/orders?tenant=7", "/orders/A?tenant=7&x=1"]
+    targets = ["/orders?token=secret&_limit=3", "/orders/A?x=1", "/orders/A", "/orders?_limit=1", "/orders"]
+    assert [asked.target for asked in backend.asked[:5]] == targets
+
+
+@pytest.mark.parametrize("method", ["PUT", "POST", "PATCH"])
+@pytest.mark.parametrize("coding", ["gzip", "br", "unheard-of"])
+async def test_a_packed_body_goes_through_as_the_bytes_that_came(
+    backend: Upstream, shared: Gateway, method: str, coding: str
+) -> None:
+    packed = gzip.compress(b'{"a":1}')
+
+    await shared.request(method, PATH + "/A", data=packed, headers={"Content-Encoding": coding})
+
+    (asked,) = backend.asked
+    assert asked.body == packed
+    assert (asked.headers["Content-Encoding"], asked.headers["Content-Length"]) == (coding, str(len(packed)))
+
+
+@pytest.mark.parametrize("scheme", ["NTLM", "ntlm", "Negotiate"])
+async def test_a_connection_that_one_caller_authenticated_serves_no_other(scheme: str) -> None:
+    """So do IIS and others: who authenticated on a connection is taken for all that follows on it."""
+    connections: dict[object, str] = {}
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        given = request.headers.get("Authorization")
+        if given is not None:
+            connections[request.transport] = given
+        return web.Response(text=connections.get(request.transport, "nobody"))
+
+    app = web.Application()
+    app.router.add_get("/orders/{id}", answer)
+    async with listening(app) as url, in_front_of(url + "/orders", ManualClock()) as one:
+        assert (await one.request("GET", PATH + "/A")).body == b"nobody"
+        own = await one.request("GET", PATH + "/A", headers={"Authorization": f"{scheme} alice"})
+        assert own.body == f"{scheme} alice".encode()
+        for _ in range(3):
+            assert (await one.request("GET", PATH + "/A")).body == b"nobody"
 
 
 async def test_a_redirect_is_the_callers_to_follow(backend: Upstream, shared: Gateway) -> None:

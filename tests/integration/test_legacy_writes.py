@@ -209,16 +209,20 @@ async def test_expect_is_answered_here(backend: Upstream, shared: Gateway) -> No
     assert "Expect" not in backend.asked[0].headers
 
 
-async def test_a_caller_that_goes_away_ends_the_upstreams_work(backend: Upstream, shared: Gateway) -> None:
-    backend.answering = held_until(asyncio.Event(), b"")
-    asking = asyncio.create_task(shared.request("GET", PATH + "/slow"))
-    await backend.was_asked(1)
+async def test_a_caller_that_goes_away_ends_the_upstreams_work() -> None:
+    async with (
+        upstream(half_closed_seconds=0.01) as backend,
+        in_front_of(backend.url, ManualClock(), half_closed_seconds=0.01) as one,
+    ):
+        backend.answering = held_until(asyncio.Event(), b"")
+        asking = asyncio.create_task(one.request("GET", PATH + "/slow"))
+        await backend.was_asked(1)
 
-    asking.cancel()
+        asking.cancel()
 
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        await backend.cancelled.wait()
-    assert shared.source.counters[PATH].forward_failures == 1
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await backend.cancelled.wait()
+        assert one.source.counters[PATH].forward_failures == 1
 
 
 async def test_a_caller_that_goes_away_amid_the_answer_ends_the_upstreams_work(

@@ -192,7 +192,8 @@ async def test_a_preference_makes_the_poll_wait(client):
     assert numbers((await waiting).json["events"]) == [1]
 
 
-async def test_a_long_poll_whose_client_goes_away_leaves_nothing_behind(client, gateway):
+async def test_a_long_poll_whose_client_goes_away_leaves_nothing_behind(start_gateway):
+    client = Client(start_gateway(half_closed_seconds=0.01).port)
     waiting = asyncio.create_task(client.poll(wait=60))
     await client.metric_becomes("tidegate_groups", 1)
     waiting.cancel()

@@ -299,7 +299,7 @@ async def test_a_failure_that_the_publisher_did_not_wait_for_is_counted_and_told
     start_gateway, caplog, headers
 ):
     log = StuckLog()
-    gateway = start_gateway(log=log)
+    gateway = start_gateway(log=log, half_closed_seconds=0.01)
     caplog.set_level(logging.INFO)
     async with connect(gateway.port) as connection:
         await connection.request("POST", EVENTS, headers=[JSON, *headers], body=orjson.dumps(event(1)))

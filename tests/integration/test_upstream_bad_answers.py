@@ -7,6 +7,7 @@ import zlib
 from collections.abc import AsyncIterator
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import web
 
@@ -156,7 +157,6 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
         pytest.param(HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\n{'do", "cut_off", id="half a chunk"),
         pytest.param(HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{'do", "not_http", id="a broken chunk"),
         pytest.param(HEAD + b"Content-Length: many\r\n\r\n" + GOOD, "not_http", id="a broken length"),
-        pytest.param(HEAD + b"X: " + b"x" * 100_000 + b"\r\n\r\n" + GOOD, "not_http", id="an endless field"),
     ],
 )
 async def test_a_connection_that_breaks_off_is_a_failure(answer: bytes, kind: str) -> None:
@@ -168,6 +168,52 @@ async def test_a_connection_that_breaks_off_is_a_failure(answer: bytes, kind: st
 
         assert got.status == 502
         assert one.source.counters[PATH].failures == {kind: 1}
+
+
+OVER_LIMIT = {
+    "a field": b"X: " + b"x" * 100_000 + b"\r\n",
+    "fields in number": b"X: x\r\n" * 257,
+    "fields in all": (b"X: " + b"x" * 8000 + b"\r\n") * 5,
+}
+
+
+@pytest.mark.parametrize("name", OVER_LIMIT)
+async def test_a_head_over_the_limits_is_a_bad_answer(name: str) -> None:
+    answer = HEAD + OVER_LIMIT[name] + b"Content-Length: %d\r\n\r\n" % len(GOOD) + GOOD
+    async with (
+        raw_upstream(answer) as (url, _),
+        in_front_of(url, ManualClock(), interval_seconds=3600.0) as one,
+    ):
+        polled, forwarded = await one.get(), await one.request("GET", PATH + "/A")
+
+        assert (polled.status, forwarded.status) == (502, 502)
+        assert "header fields" in json.loads(polled.body)["detail"]
+        assert json.loads(forwarded.body)["detail"] == json.loads(polled.body)["detail"]
+        assert one.source.counters[PATH].bad_answers == {"head_too_large": 1}
+        assert one.source.counters[PATH].failures == {}
+
+
+@pytest.mark.parametrize("fields", [b"X: " + b"x" * 30_000 + b"\r\n", b"X: x\r\n" * 250])
+async def test_a_head_within_the_limits_is_passed_on(fields: bytes) -> None:
+    answer = HEAD + fields + b"Content-Length: %d\r\n\r\n" % len(GOOD) + GOOD
+    async with (
+        raw_upstream(answer) as (url, _),
+        in_front_of(url, ManualClock(), interval_seconds=3600.0) as one,
+        aiohttp.ClientSession(max_field_size=100_000, max_headers=1000) as client,
+    ):
+        for target in (PATH, PATH + "/A"):
+            async with client.get(one.url + target) as got:
+                assert got.status == 200
+                assert len(got.headers.getall("X")) == fields.count(b"X: ")
+
+
+@pytest.mark.parametrize("parts", [[GOOD[:9], GOOD[9:]], [GOOD, b""], [b"", *(bytes([b]) for b in GOOD)]])
+async def test_a_body_in_several_members_of_gzip_is_one(
+    backend: Upstream, one: Gateway, parts: list[bytes]
+) -> None:
+    backend.says(b"".join(gzip.compress(part) for part in parts), Content_Encoding="gzip")
+
+    assert (await one.get()).body == GOOD
 
 
 async def test_an_answer_without_a_length_is_read_to_its_end() -> None:

@@ -17,6 +17,7 @@ from aiohttp import web
 
 from gateway.app import GATEWAY, create_app
 from gateway.clock import Clock
+from gateway.half_close import HALF_CLOSED_SECONDS
 from gateway.log import EventLog
 from gateway.server import GatewayRunner, GatewaySite
 from gateway.settings import Settings
@@ -54,9 +55,11 @@ class GatewayThread:
         clock: Clock | None = None,
         extend: Callable[[web.Application], None] = lambda app: None,
         log: EventLog | None = None,
+        half_closed_seconds: float = HALF_CLOSED_SECONDS,
     ) -> None:
         self._settings = settings
         self._log = log
+        self._half_closed_seconds = half_closed_seconds
         self._extend = extend
         self._hand_over = hand_over
         self._clock = clock
@@ -112,7 +115,7 @@ class GatewayThread:
         self.app = create_app(self._settings, clock=self._clock, hand_over=self._hand_over, log=self._log)
         self._extend(self.app)
         self.parts = self.app[GATEWAY]
-        runner = GatewayRunner(self.app)
+        runner = GatewayRunner(self.app, half_closed_seconds=self._half_closed_seconds)
         await runner.setup()
         assert isinstance(runner.server, web.Server)
         self.server = runner.server

@@ -15,6 +15,7 @@ from adapters.memory import MemoryLog
 from adapters.upstream import LegacyRoute, UpstreamSource
 from gateway.clock import Clock
 from gateway.events import ORIGIN, Cursor, Event, Position
+from gateway.half_close import HALF_CLOSED_SECONDS
 from gateway.handlers.legacy import add_legacy_routes
 from gateway.handlers.problems import problems_middleware
 from gateway.handlers.terms import Terms
@@ -102,20 +103,22 @@ def held_until(gate: asyncio.Event, body: bytes) -> Answering:
 
 
 @contextlib.asynccontextmanager
-async def upstream() -> AsyncIterator[Upstream]:
+async def upstream(half_closed_seconds: float = HALF_CLOSED_SECONDS) -> AsyncIterator[Upstream]:
     """An Upstream that listens on a free port of the loopback."""
     backend = Upstream()
     app = web.Application(client_max_size=2**26)
     app.router.add_route("*", "/{path:.*}", backend.handle)
-    async with listening(app) as url:
+    async with listening(app, half_closed_seconds) as url:
         backend.url = url + "/orders"
         yield backend
 
 
 @contextlib.asynccontextmanager
-async def listening(app: web.Application) -> AsyncIterator[str]:
+async def listening(
+    app: web.Application, half_closed_seconds: float = HALF_CLOSED_SECONDS
+) -> AsyncIterator[str]:
     """Serves `app` on a free port of the loopback, as the gateway serves; gives the URL without a path."""
-    runner = GatewayRunner(app)
+    runner = GatewayRunner(app, half_closed_seconds=half_closed_seconds)
     await runner.setup()
     try:
         site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -216,6 +219,7 @@ async def in_front_of(
     *,
     wanted: Callable[[str], bool] = lambda entity: False,
     mode: Callable[[str], str] = lambda component: "streaming",
+    half_closed_seconds: float = HALF_CLOSED_SECONDS,
     **settings: object,
 ) -> AsyncIterator[Gateway]:
     """The legacy route of `tests.legacy` with `settings`, on a free port, and a memory log behind it."""
@@ -234,7 +238,7 @@ async def in_front_of(
     await source.start()
     try:
         async with (
-            listening(app) as url,
+            listening(app, half_closed_seconds) as url,
             aiohttp.ClientSession(
                 cookie_jar=aiohttp.DummyCookieJar(), connector=aiohttp.TCPConnector(limit=0)
             ) as client,
