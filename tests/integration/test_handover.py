@@ -83,9 +83,8 @@ async def test_after_the_hand_over_nothing_of_the_request_is_left(start_watched,
         await eventually(is_not_listed, CHANGED + "its server does not list the connection")
         await eventually(is_collected, CHANGED + "the request and its task are gone")
         await eventually(is_freed, CHANGED + "the RequestHandler is gone")
-        lasting = (
-            len(("the server", "follower", "the guard", "the watch of the flags file")) + REPLAYS_AT_ONCE
-        )
+        watches = ("the watch of the flags file", "the watch of kills that are held here")
+        lasting = len(("the server", "follower", "the guard", *watches)) + REPLAYS_AT_ONCE
         assert gateway.task_count() == lasting
 
 
