@@ -19,7 +19,7 @@ pass_no_ignored_signals_on()
 _COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("quick", derandomize=True, max_examples=100, **_COMMON)
 settings.register_profile(
-    "thorough", max_examples=int(os.environ.get("TIDEGATE_HYPOTHESIS_EXAMPLES", "5000")), **_COMMON
+    "thorough", max_examples=int(os.environ.get("TIDEGATE_HYPOTHESIS_EXAMPLES", "1000")), **_COMMON
 )
 settings.load_profile(os.environ.get("TIDEGATE_HYPOTHESIS_PROFILE", "quick"))
 
