@@ -10,7 +10,8 @@ from adapters.postgres.log import PostgresLog, Timing
 from gateway.errors import LogError
 from gateway.events import ORIGIN, Position, Record
 from gateway.log import ONCE_SECONDS, Appended
-from tests.support.events import an_event
+from gateway.pages import PAGE_BYTES
+from tests.support.events import an_event, large_events
 from tests.support.postgres import connected, database_of, execute, log_database, log_schema, server_url
 from tests.support.postgres_log import SELDOM, eventually, follow, opened
 
@@ -102,6 +103,16 @@ async def test_an_append_wakes_the_readers_of_other_nodes(url: str, log: Postgre
         await other.bounds()
         await append(log, 1)
         assert ids(await reader) == ["0"]
+
+
+async def test_what_a_tail_catches_up_with_is_decoded_in_small_pages(log: PostgresLog) -> None:
+    await log.append(large_events(500))
+    batches: list[int] = []
+    tail = log.tail(ORIGIN)
+    while sum(batches) < 500:
+        batches.append(len(await anext(tail)))
+    assert max(batches) * 6000 <= PAGE_BYTES
+    assert sum(batches) == 500
 
 
 async def test_a_row_that_any_application_inserts_is_an_event(url: str, log: PostgresLog) -> None:
