@@ -6,7 +6,7 @@ its first state. What is memorised beyond the current state is what a comparison
 the states of the last few settle windows, and digests of the last events.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Literal, NamedTuple
@@ -95,7 +95,7 @@ class Fold:
     the members that changed, and is laid over the known state (RFC 7396 without its nulls, top level only);
     else it is the whole new state. A `signal` says nothing about state.
 
-    Memory: `size` says roughly how many bytes it takes; the owner calls `halve` when that is too much.
+    Memory: `size` says roughly how many bytes it takes; the owner calls `halving` when that is too much.
     """
 
     def __init__(
@@ -190,18 +190,27 @@ class Fold:
         for key in gone:
             self.size -= self.entries.pop(key).size
 
-    def halve(self) -> bool:
+    def halving(self) -> Generator[None, None, bool]:
         """Gives up about half of the entities; False where hardly any id is left to give up.
 
-        Which ones, a hash of their ids decides, once and for all: what is left is an even sample that stays
-        the same (adaptive sampling: Flajolet, "On Adaptive Sampling", Computing 43, 1990).
+        In steps, one an entity; no event is applied between them. Which ones, a hash of their ids decides,
+        once and for all: what is left is an even sample that stays the same (adaptive sampling: Flajolet,
+        "On Adaptive Sampling", Computing 43, 1990).
         """
         if self._halvings == _MAX_HALVINGS:
             return False
         self._halvings += 1
-        self.entries = {key: entry for key, entry in self.entries.items() if self.tracks(key)}
-        self.size = sum(entry.size for entry in self.entries.values())
+        for key in list(self.entries):
+            if not self.tracks(key):
+                self.size -= self.entries.pop(key).size
+            yield
         return True
+
+    def ending(self) -> Iterator[None]:
+        """Lets go of all entities, in steps, one an entity: the fold is not to be used any more."""
+        while self.entries:
+            self.entries.popitem()
+            yield
 
     def blame(self, key: str, polled: bytes) -> Fault | None:
         """What made a wrong state wrong, where the order of events did, given what polling shows.

@@ -112,10 +112,17 @@ class Parity:
 
     def restart(self, position: Position, now: float) -> None:
         """Begins the fold anew: events were missed, or push was mended and its past is not to count on."""
+        for _ in self.restarting(position, now):
+            pass
+
+    def restarting(self, position: Position, now: float) -> Iterator[None]:
+        """`restart` in steps, as `comparing`."""
         self._earlier_broken_chains += self._fold.broken_chains
-        self._fold = Fold(self._rules, self._settle, position, now, merge=self._merge)
+        ended, self._fold = self._fold, Fold(self._rules, self._settle, position, now, merge=self._merge)
+        yield from ended.ending()
         for key in list(self._open):
             self._give_up(key, Reason.RESTARTED)
+            yield
 
     def advance(self, position: Position) -> None:
         """Says that the log has been read up to `position`: what came in between was of other entities."""
@@ -123,6 +130,11 @@ class Parity:
 
     def apply(self, event: PushedEvent, now: float) -> None:
         """Takes the next event of the log. Raises TypeError where its data can't be written as JSON."""
+        for _ in self.applying(event, now):
+            pass
+
+    def applying(self, event: PushedEvent, now: float) -> Iterator[None]:
+        """`apply` in steps, as `comparing`; hardly ever more than one."""
         if self._same_source:
             self._fold.advance(event.position)
             return
@@ -133,7 +145,7 @@ class Parity:
             if entry.state is not None and self._agreement(entry.state, difference.polled) is not None:
                 is_counted = self._explained(event.entity_id, now)
                 entry.touched = entry.fault is not None or not is_counted
-        self._fit()
+        yield from self._fitting()
 
     @property
     def next_sample_at(self) -> float | None:
@@ -180,7 +192,7 @@ class Parity:
         else:
             yield from self._compare_items(answer, now)
             yield from self._fold.forgetting_old(now)
-            self._fit()
+            yield from self._fitting()
 
     def compare_polls(self, first: PolledAnswer, second: PolledAnswer) -> bool:
         """Compares two answers with one another, for the noise floor.
@@ -382,8 +394,10 @@ class Parity:
             self._open_bytes -= len(difference.polled) + _OPEN_BYTES
         return difference
 
-    def _fit(self) -> None:
+    def _fitting(self) -> Iterator[None]:
         """Keeps the memory within its bound, by giving up half of the entities as often as it takes."""
-        while self._fold.size + self._open_bytes > self._max_bytes and self._fold.halve():
-            for key in [key for key in self._open if not self._fold.tracks(key)]:
-                self._give_up(key, Reason.OUT_OF_MEMORY)
+        while self._fold.size + self._open_bytes > self._max_bytes and (yield from self._fold.halving()):
+            for key in list(self._open):
+                if not self._fold.tracks(key):
+                    self._give_up(key, Reason.OUT_OF_MEMORY)
+                yield

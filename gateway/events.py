@@ -4,7 +4,7 @@ The contract is docs/protocol.md, sections 1 and 2.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
@@ -15,14 +15,13 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
-    TypeAdapter,
     ValidationError,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
 
 from gateway.clock import in_utc, rfc3339
-from gateway.errors import BodyTooLarge, InvalidEvents
+from gateway.errors import BodyTooLarge, InvalidEvents, PublisherError
 
 MAX_CURSOR_CHARACTERS = 256
 EARLIEST = "earliest"
@@ -244,7 +243,6 @@ class EventInput(BaseModel):
         )
 
 
-_INPUTS = TypeAdapter(list[EventInput])
 _WORDS = {
     "dict_type": "must be an object",
     "extra_forbidden": "is not a member that a publisher may give",
@@ -259,49 +257,68 @@ _WORDS = {
 
 
 def parse_events(raw: Sequence[Any], *, now_ms: int, max_event_bytes: int, batch: bool = True) -> list[Event]:
-    """Events out of decoded JSON: all of them, or none.
-
-    `raw` holds one value an event; `batch` says whether the publisher sent a list, which the pointers of an
-    error depend on. Raises InvalidEvents with a pointer to each bad place, BodyTooLarge where the JSON of
-    one event is over `max_event_bytes`.
-    """
-    try:
-        inputs = _INPUTS.validate_python(list(raw))
-    except ValidationError as error:
-        raise InvalidEvents(
-            "One or more events break the rules; none was published.",
-            errors=[
-                _place(detail["loc"], _WORDS.get(detail["type"], detail["msg"]), batch)
-                for detail in error.errors(include_url=False, include_input=False)[:MAX_ERRORS]
-            ],
-        ) from None
-    events = [given.event(now_ms) for given in inputs]
-    for index, event in enumerate(events):
-        _check_size(event, f"/{index}" if batch else "", max_event_bytes)
+    """Events out of decoded JSON: all of them, or none; see `parsing_events`."""
+    events: list[Event] = []
+    for _ in parsing_events(raw, events, now_ms=now_ms, max_event_bytes=max_event_bytes, batch=batch):
+        pass
     return events
 
 
-def _check_size(event: Event, pointer: str, max_event_bytes: int) -> None:
+def parsing_events(
+    raw: Sequence[Any], events: list[Event], *, now_ms: int, max_event_bytes: int, batch: bool
+) -> Iterator[None]:
+    """Appends to `events` what decoded JSON holds, in steps, one an event. Where it raises, none counts.
+
+    `raw` holds one value an event; `batch` says whether the publisher sent a list, which the pointers of an
+    error depend on. Raises InvalidEvents with a pointer to each bad place, at most MAX_ERRORS; where there is
+    none BodyTooLarge for the first event whose JSON is over `max_event_bytes`.
+    """
+    places: list[dict[str, str]] = []
+    refusal: PublisherError | None = None
+    for index, value in enumerate(raw):
+        base = f"/{index}" if batch else ""
+        try:
+            events.append(EventInput.model_validate(value).event(now_ms))
+        except ValidationError as error:
+            places += [
+                _place(base, detail["loc"], _WORDS.get(detail["type"], detail["msg"]))
+                for detail in error.errors(include_url=False, include_input=False)
+            ]
+            if len(places) >= MAX_ERRORS:
+                break
+        else:
+            refusal = refusal or _refused_size(events[-1], base, max_event_bytes)
+        yield
+    if places:
+        raise _invalid(places[:MAX_ERRORS])
+    if refusal is not None:
+        raise refusal
+
+
+def _invalid(places: list[dict[str, str]]) -> InvalidEvents:
+    return InvalidEvents("One or more events break the rules; none was published.", errors=places)
+
+
+def _refused_size(event: Event, pointer: str, max_event_bytes: int) -> PublisherError | None:
     try:
         size = len(event_json(event, "", {}))
     except TypeError:
         # orjson stops at 254 levels when it writes, although it reads deeper ones.
-        raise InvalidEvents(
-            "One or more events break the rules; none was published.",
-            errors=[
-                {"pointer": pointer, "detail": "nested too deeply, or not text: it can't be written as JSON"}
-            ],
-        ) from None
-    if size > max_event_bytes:
-        raise BodyTooLarge(
-            f"An event may have {max_event_bytes} bytes of JSON; this one has {size}.",
-            errors=[{"pointer": pointer, "detail": f"{size} bytes, over {max_event_bytes}"}],
-        )
+        detail = "nested too deeply, or not text: it can't be written as JSON"
+        return _invalid([{"pointer": pointer, "detail": detail}])
+    if size <= max_event_bytes:
+        return None
+    return BodyTooLarge(
+        f"An event may have {max_event_bytes} bytes of JSON; this one has {size}.",
+        errors=[{"pointer": pointer, "detail": f"{size} bytes, over {max_event_bytes}"}],
+    )
 
 
-def _place(location: tuple[int | str, ...], message: str, batch: bool) -> dict[str, str]:
-    steps = location if batch else location[1:]
-    return {"pointer": "".join(f"/{escape_pointer(str(step))}" for step in steps), "detail": message}
+def _place(base: str, location: tuple[int | str, ...], message: str) -> dict[str, str]:
+    return {
+        "pointer": base + "".join(f"/{escape_pointer(str(step))}" for step in location),
+        "detail": message,
+    }
 
 
 def escape_pointer(step: str) -> str:

@@ -79,17 +79,22 @@ class Flushes:
         self.is_cut = self._until < self._history.head
         touched: dict[Group, None] = {}
         for number, entry in enumerate(entries, first + 1):
+            # Groups come and go in between. Whoever comes has caught up with the history, and so has this
+            # entry; whoever goes is where this flush began.
             for group in self._groups.candidates(entry.event):
-                budget.left -= 1
                 if group.offer(number, entry, self._history):
                     touched[group] = None
-            if budget.left <= 0:
-                yield
+                budget.left -= 1
+                if budget.left <= 0:
+                    yield
         unmatched = self._history.position(first) or ORIGIN
         for group in touched:
             resolve(group.waiters, unmatched)
             self._refresher.plan(group)
-            yield from self._deliver(group, first)
+            if group.outbox:
+                yield from self._deliver(group, first)
+            elif budget.spend():
+                yield
         self._counters.flushes += 1
         self._end()
         self._roster.observer.flushed(entries)
@@ -111,8 +116,6 @@ class Flushes:
     def _deliver(self, group: Group, first: int) -> Iterator[None]:
         """Writes what the flush of the entries after `first` has for the group's members."""
         outbox, group.outbox = group.outbox, []
-        if not outbox:
-            return
         frames = group.outbox_frames(outbox, self._history)
         payload = group.framed(frames)
         budget = self._budget

@@ -239,8 +239,8 @@ class Groups:
             del self._groups[group.key]
             self._index.remove(group)
 
-    def candidates(self, event: Event) -> Iterator[Group]:
-        """The groups that `event` may match; a group may come more than once."""
+    def candidates(self, event: Event) -> list[Group]:
+        """The groups that `event` may match, as they are now; a group may come more than once."""
         return self._index.candidates(event)
 
     def wants(self, entity_type: str) -> bool:

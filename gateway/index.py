@@ -5,7 +5,6 @@ an event of one order costs does not grow with the number of groups for other or
 """
 
 from collections import Counter
-from collections.abc import Iterator
 from typing import Generic, Protocol, TypeVar
 
 from gateway.events import Event
@@ -52,10 +51,12 @@ class SelectorIndex(Generic[G]):
             if not self._types[entity_type]:
                 del self._types[entity_type]
 
-    def candidates(self, event: Event) -> Iterator[G]:
-        """The groups that `event` may match; a group may come more than once."""
+    def candidates(self, event: Event) -> list[G]:
+        """The groups that `event` may match, as they are now; a group may come more than once."""
+        found: list[G] = []
         for key in event_keys(event, self._paths):
-            yield from self._groups.get(key, ())
+            found += self._groups.get(key, ())
+        return found
 
     def wants(self, entity_type: str) -> bool:
         """Whether a group could receive events of that type."""

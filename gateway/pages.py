@@ -10,6 +10,8 @@ PAGE_BYTES = 262_144
 FIRST_RECORDS = 16
 """A page of which nothing is known: not much, also where events are as large as they may be."""
 MAX_RECORDS = 512
+GROWTH = 4
+"""How many times what the last page had a tail takes at once: it may be larger than that was."""
 _SAMPLES = 8
 
 
@@ -27,6 +29,15 @@ class PageSize:
         mean_bytes = sum(len(event_json(record.event, "", {})) for record in samples) // len(samples)
         self.records = max(1, min(MAX_RECORDS, PAGE_BYTES // mean_bytes))
         return mean_bytes * len(page)
+
+
+class TailSize(PageSize):
+    """The same for a reader that follows the log: after a short page, what comes next may be large."""
+
+    def learn(self, page: Sequence[Record]) -> int:
+        page_bytes = super().learn(page)
+        self.records = min(self.records, max(FIRST_RECORDS, GROWTH * len(page)))
+        return page_bytes
 
 
 async def newest_first(

@@ -116,30 +116,33 @@ class ParityLane:
         """Push was mended, or events were missed: what was pushed until now is not to count on."""
         self._begin_again = True
 
-    def follow_flag(self, position: Position, now: float) -> None:
-        """Begins, ends or begins again, as the flag and `begin_again` say; the log is read up to there."""
+    def following_flag(self, position: Position, now: float) -> Iterator[None]:
+        """Begins, ends or begins again, as the flag and `begin_again` say; the log is read up to there.
+
+        In steps that take some microseconds each.
+        """
         active = self._compared_flag() is not None
         if active is self.is_active and not self._begin_again:
             return
         self.is_active, self._begin_again = active, False
         self._comparing = False
-        self.parity.restart(position, now)
-        self._close_polls = self._latest = self._before_latest = None
+        self._close_polls = self._latest = self._before_latest = self._wanted_from = None
         if not active:
             self._lost += self._waiting is not None
             self._waiting = self._taken = None
             while self._queue.take() is not None:
                 self._lost += 1
+        yield from self.parity.restarting(position, now)
         self._wanted_from = self.parity.next_sample_at
 
-    def apply(self, entry: HistoryEntry) -> None:
-        """Takes the next event of the route's entity type."""
+    def applying(self, entry: HistoryEntry) -> Iterator[None]:
+        """Takes the next event of the route's entity type, in steps that take some microseconds each."""
         event = entry.event
         assert event.entity_id is not None, "an entity type comes with an id"
         pushed = PushedEvent(
             entry.position, event.event_type, event.entity_id, event.action, event.data, event.previous
         )
-        self.parity.apply(pushed, entry.at)
+        yield from self.parity.applying(pushed, entry.at)
 
     def next_sample(self, epoch: str) -> Sample | None:
         """The next answer to compare; None where there is none, or the log is not read that far yet."""

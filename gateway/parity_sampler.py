@@ -85,8 +85,10 @@ class ParitySampler:
         while True:
             self._wake.clear()
             await self._read()
+            # Also for the last of the lanes, whatever comes until it has its turn: `_read` goes on from here.
+            position, now = self._history.head_position, self._clock.monotonic()
             for lane in self.lanes:
-                lane.follow_flag(self._history.head_position, self._clock.monotonic())
+                await self._slices.run(lane.following_flag(position, now))
             compared = [await self._compare_next(lane) for lane in self.lanes if lane.is_active]
             self._tell()
             if not any(compared):
@@ -119,7 +121,7 @@ class ParitySampler:
         for entry in entries:
             for lane in self._by_type.get(entry.event.entity_type, ()):
                 if lane.is_active:
-                    lane.apply(entry)
+                    yield from lane.applying(entry)
             yield
         for lane in self.lanes:
             lane.parity.advance(entries[-1].position)

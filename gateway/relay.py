@@ -12,7 +12,7 @@ from typing import Protocol
 
 from gateway.backoff import Backoff
 from gateway.clock import Clock
-from gateway.errors import EpochChanged, LogError, TargetMoved, TrimmedError, UnknownPosition
+from gateway.errors import LogError, PlaceLost, TargetMoved, TrimmedError, UnknownPosition
 from gateway.events import ORIGIN, Cursor, Position, Record
 from gateway.log import EventLog
 from gateway.logs import log_event
@@ -128,7 +128,7 @@ class Relay:
                 else:
                     self._outage.over()
                     await self._pause(self._lock_seconds / _CHECKS)
-            except (TargetMoved, EpochChanged) as moved:
+            except (TargetMoved, PlaceLost) as moved:
                 self._health.restarts += 1
                 log_event(_log, logging.INFO, "relay_realigns", reason=moved)
             except LogError as error:
@@ -145,17 +145,15 @@ class Relay:
     async def _align(self) -> Cursor:
         """From where the target goes on, after it was made one of which the source is the continuation."""
         epoch = self._source.epoch
-        bounds = await self._source.bounds()
+        # In this order: what another relay brings meanwhile is no event that the source lacks.
         found = await self._target.end()
+        bounds = await self._source.bounds()
         if self._source.epoch != epoch:
             raise TargetMoved("The source has started over.")
         if found is not None and found.epoch == epoch:
-            if found.position > bounds.head:
-                raise LogError(
-                    f"The target ends at {found.position} and its source at {bounds.head}: "
-                    "was the source restored from a backup without starting a new epoch?"
-                )
-            if found.position >= bounds.floor and await self._continues(found):
+            # Beyond its head lies what the source has lost: it was put back to an older copy.
+            is_within = bounds.floor <= found.position <= bounds.head
+            if is_within and await self._continues(found):
                 return found
         start = Cursor(epoch, bounds.floor)
         log_event(_log, logging.WARNING, "relay_starts_over", target=found, start=start)

@@ -21,6 +21,9 @@ class Entry(Protocol):
 
 E = TypeVar("E", bound=Entry)
 
+FREED_AT_ONCE = 512
+"""How many entries a trim lets go of, beside as many as came since the last one: a millisecond or two."""
+
 _FREED: Any = None
 """What stands in the list for an entry that was let go of; nobody looks there."""
 
@@ -31,12 +34,16 @@ class Ring(Generic[E]):
     It holds the entries with `floor < number <= head`. A reader is a number: all up to it has been read.
     """
 
-    def __init__(self, *, max_entries: int, max_age_seconds: float, max_bytes: int) -> None:
+    def __init__(
+        self, *, max_entries: int, max_age_seconds: float, max_bytes: int, freed_at_once: int = FREED_AT_ONCE
+    ) -> None:
         self._max_entries = max_entries
         self._max_age_seconds = max_age_seconds
         self._max_bytes = max_bytes
+        self._freed_at_once = freed_at_once
         self._entries: list[E] = []
         self._gone = 0  # how many at the front of the list are trimmed and wait to be cut off
+        self._added = 0  # how many came since the last trim
         self._base = 0  # the number before the first element of the list
         self.size_bytes = 0
         self.floor_position = ORIGIN
@@ -68,6 +75,7 @@ class Ring(Generic[E]):
         if entry.position <= self.head_position:
             raise ValueError(f"position {entry.position} does not come after {self.head_position}")
         self._entries.append(entry)
+        self._added += 1
         self.head_position = entry.position
         self.size_bytes += entry.size
         return self.head
@@ -106,11 +114,20 @@ class Ring(Generic[E]):
         return self._entries[number - self._base - 1].position
 
     def trim(self, now: float, keep_after: int) -> None:
-        """Lets go of the oldest entries past a bound, but of none after `keep_after`."""
+        """Lets go of the oldest entries past a bound, but of none after `keep_after`.
+
+        Of many at once, such as all that grew too old together, it lets go over several calls:
+        `freed_at_once` in each, beside as many as were appended since the last one. So there are never more
+        entries too many than there were after the call before. Where small ones make room for large ones the
+        ring has an eighth more than `max_bytes` at most: beyond that it lets go of as many as it takes.
+        """
         oldest_kept = now - self._max_age_seconds
+        most_bytes = self._max_bytes + self._max_bytes // 8
         last = keep_after - self._base
         gone = self._gone
-        while gone < last:
+        enough = gone + self._added + self._freed_at_once
+        self._added = 0
+        while gone < last and (gone < enough or self.size_bytes > most_bytes):
             entry = self._entries[gone]
             too_many = len(self._entries) - gone > self._max_entries
             if not too_many and self.size_bytes <= self._max_bytes and entry.at >= oldest_kept:

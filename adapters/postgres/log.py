@@ -26,11 +26,11 @@ from gateway.events import ORIGIN, Event, Position, Record
 from gateway.log import ONCE_SECONDS, Appended, Bounds, Figure
 from gateway.once import closed, conflict
 from gateway.outage import Outage
+from gateway.pages import TailSize
 from gateway.supervisor import Supervisor
 
 _log = logging.getLogger(__name__)
 
-_TAIL_BATCH = 1000
 _WRITERS = 2
 
 
@@ -215,7 +215,7 @@ class PostgresLog:
         return self._tail(after, self.epoch, self._reader.is_ahead(after))
 
     async def _tail(self, after: Position, epoch: str, was_ahead: bool) -> AsyncIterator[list[Record]]:
-        wake = asyncio.Event()
+        wake, size = asyncio.Event(), TailSize()
         self._wakes.add(wake)
         try:
             while True:
@@ -224,7 +224,8 @@ class PostgresLog:
                 wake.clear()
                 is_last = self._is_closed
                 self._looking.add(wake)
-                page = await self._reader.page(after, _TAIL_BATCH, epoch, was_ahead=was_ahead)
+                page = await self._reader.page(after, size.records, epoch, was_ahead=was_ahead)
+                size.learn(page.records)
                 if page.records:
                     self._rest(wake)
                     yield page.records

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 from adapters.postgres.connection import SessionLost
 from adapters.postgres.identity import Newest, epoch_of
 from adapters.postgres.pool import Pool
-from adapters.postgres.rows import Row, key, position_in, position_of, record_in
+from adapters.postgres.rows import Row, is_readable, key, position_in, position_of, record_in
 from adapters.postgres.statements import statement
 from gateway.errors import EpochChanged, LogError
-from gateway.events import Position, Record
+from gateway.events import ORIGIN, Position, Record
 from gateway.log import Bounds, trimmed, unknown
 from gateway.logs import log_event
 
@@ -19,6 +19,8 @@ _log = logging.getLogger(__name__)
 
 _LAST = Position(2**64 - 1, 2**63 - 1)
 """After every row: an `xid8` and a `bigint` at their ends."""
+_LEAST_ROWS = 32
+"""Where some of the newest events can't be delivered, those before them are likely to be of the same kind."""
 
 
 class Page(NamedTuple):
@@ -48,6 +50,8 @@ class Reader:
         self._pool = pool
         self._newest = Newest()
         self._foreign: str | None = None
+        # The epoch and position of the newest event, and the newest one that can be delivered.
+        self._readable = ("", ORIGIN, ORIGIN)
         self.epoch = ""
         self.counts: Counter[str] = Counter()
 
@@ -70,16 +74,35 @@ class Reader:
         end = _LAST if before is None else before
         self.epoch, rows = await self._rows("log_latest", {**key(end), "limit": limit})
         self._know_last(self.epoch, rows)
-        return self._records(rows)
+        epoch, records, asked = self.epoch, self._records(rows), limit
+        # A page of which not all could be delivered is not the log's beginning.
+        while len(records) < limit and len(rows) == asked and (first := position_in(rows[0])) is not None:
+            asked = max(limit - len(records), _LEAST_ROWS)
+            self.epoch, rows = await self._rows("log_latest", {**key(first), "limit": asked})
+            if self.epoch != epoch:
+                return await self.latest(limit, before)
+            records = (self._records(rows) + records)[-limit:]
+        return records
 
     async def bounds(self) -> Bounds:
         """See gateway.log.EventLog."""
-        self.epoch, ((_, _, *floor_and_head),) = await self._rows("log_bounds", {})
-        floor_major, floor_minor, head_major, head_minor = floor_and_head
-        bounds = Bounds(position_of(floor_major, floor_minor), position_of(head_major, head_minor))
-        if bounds.head > bounds.floor:
-            self._newest = self._newest.with_event(self.epoch, bounds.head)
-        return bounds
+        self.epoch, (row,) = await self._rows("log_bounds", {})
+        epoch, floor = self.epoch, position_of(*row[2:4])
+        last = self._know_last(epoch, [row])
+        if last is None:
+            return Bounds(floor, floor)
+        if self._readable[:2] != (epoch, last):
+            # No history holds an event that can't be delivered: a cursor of it would be a reset.
+            head = last if is_readable(row) else await self._before(last)
+            if self.epoch != epoch:
+                return await self.bounds()
+            self._readable = (epoch, last, head)
+        return Bounds(floor, max(floor, self._readable[2]))
+
+    async def _before(self, position: Position) -> Position:
+        """The newest event before `position` that can be delivered; ORIGIN where there is none."""
+        records = await self.latest(1, position)
+        return records[0].position if records else ORIGIN
 
     def is_ahead(self, position: Position) -> bool:
         """Whether the log has not come that far, as far as this node knows."""

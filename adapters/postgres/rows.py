@@ -14,7 +14,7 @@ _SHALLOW = 200
 
 Row = Sequence[Any]
 """What a statement that reads gives: the history, whether rows are another server's, what else it says of the
-log; then, but for log_bounds.sql, an event or nulls."""
+log; then an event or nulls."""
 
 _EVENT_COLUMNS = 12
 
@@ -99,6 +99,15 @@ def record_in(row: Row) -> Record:
     position = position_in(row)
     assert position is not None, "the row has an event"
     return Record(position, event)
+
+
+def is_readable(row: Row) -> bool:
+    """Whether the event of a row that has one can be delivered."""
+    try:
+        record_in(row)
+    except ValueError:
+        return False
+    return True
 
 
 def _object(text: str | None) -> Mapping[str, Any] | None:

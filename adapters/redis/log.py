@@ -18,6 +18,7 @@ from gateway.events import Event, Position, Record
 from gateway.log import Appended, Bounds, Figure, trimmed, unknown
 from gateway.logs import log_event
 from gateway.outage import Outage
+from gateway.pages import TailSize
 from gateway.stored import to_payload
 from gateway.supervisor import Supervisor
 
@@ -25,8 +26,6 @@ BLOCK_SECONDS = 2.0
 """How long a tail waits in Redis. After that it looks whether the epoch is still the same."""
 APPEND_SECONDS = 10.0
 """How long an append is tried again while Redis is out of reach."""
-
-_TAIL_BATCH = 1000
 
 _log = logging.getLogger(__name__)
 
@@ -167,12 +166,13 @@ class RedisLog:
         number: int | None = None
         checked_on: int | None = None
         is_second = False
+        size = TailSize()
         while not self._closing.is_set():
             try:
                 if checked_on is None:
                     checked_on = self._connection.servers
                     number = await self._epochs.check(after, epoch)
-                entries = await self._wait_after(after, epoch)
+                entries = await self._wait_after(after, epoch, size.records)
             except LogError as error:
                 if self._closing.is_set():
                     return
@@ -193,18 +193,20 @@ class RedisLog:
                 # A relay that fills a log again numbers its events anew.
                 number = await self._epochs.check(after, epoch)
                 if number is None or self._has_gap(number, entries):
-                    await self._read(after, _TAIL_BATCH, epoch)
+                    await self._read(after, size.records, epoch)
                     raise LogError(f"The log's events after {after} did not follow one another.")
             if self.epoch != epoch:
                 raise changed()
             newest = entries[-1]
             after, number = newest.position, newest.number
             self._epochs.learn(epoch, newest.position, newest.number, newest.payload)
-            yield [stream.to_record(entry) for entry in entries]
+            records = [stream.to_record(entry) for entry in entries]
+            size.learn(records)
+            yield records
 
-    async def _wait_after(self, after: Position, epoch: str) -> list[Entry]:
+    async def _wait_after(self, after: Position, epoch: str, limit: int) -> list[Entry]:
         answer = await self._connection.execute(
-            *("XREAD", "COUNT", _TAIL_BATCH, "BLOCK", self._block_ms),
+            *("XREAD", "COUNT", limit, "BLOCK", self._block_ms),
             *("STREAMS", self._epochs.stream_key(epoch), str(after)),
         )
         return stream.to_entries(answer[0][1]) if answer else []

@@ -5,11 +5,11 @@ under `metadata.cloudevent`, `source` and `id` among them.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gateway.errors import InvalidEvents
-from gateway.events import Event, parse_events
+from gateway.events import MAX_ERRORS, Event, parsing_events
 
 _SEPARATOR = re.compile(r"[:/]")
 _MAPPED = frozenset({"specversion", "type", "subject", "time", "data"})
@@ -22,22 +22,25 @@ _POINTERS = {
 }
 
 
-def events_of_cloudevents(
-    raw: Sequence[Any], *, now_ms: int, max_event_bytes: int, batch: bool
-) -> list[Event]:
-    """Like gateway.events.parse_events, for CloudEvents; pointers of errors name CloudEvents attributes."""
+def parsing_cloudevents(
+    raw: Sequence[Any], events: list[Event], *, now_ms: int, max_event_bytes: int, batch: bool
+) -> Iterator[None]:
+    """Like gateway.events.parsing_events, for CloudEvents; pointers of errors name CloudEvents attributes."""
     errors: list[dict[str, str]] = []
-    events = []
+    inputs = []
     for index, given in enumerate(raw):
         base = f"/{index}" if batch else ""
         problems = _problems(given)
         errors += [{"pointer": base + pointer, "detail": detail} for pointer, detail in problems]
         if not problems:
-            events.append(_event_members(given))
+            inputs.append(_event_members(given))
+        yield
     if errors:
-        raise InvalidEvents("One or more events break the rules; none was published.", errors=errors[:20])
+        raise InvalidEvents(
+            "One or more events break the rules; none was published.", errors=errors[:MAX_ERRORS]
+        )
     try:
-        return parse_events(events, now_ms=now_ms, max_event_bytes=max_event_bytes, batch=batch)
+        yield from parsing_events(inputs, events, now_ms=now_ms, max_event_bytes=max_event_bytes, batch=batch)
     except InvalidEvents as error:
         raise InvalidEvents(
             error.detail,

@@ -17,16 +17,20 @@ from gateway.errors import (
     PublisherError,
     UnsupportedMediaType,
 )
-from gateway.events import Cursor, Event, compact_json, is_text, parse_events
-from gateway.handlers.cloudevents import events_of_cloudevents
+from gateway.events import Cursor, Event, compact_json, is_text, parsing_events
+from gateway.handlers.cloudevents import parsing_cloudevents
 from gateway.handlers.problems import refuse
 from gateway.handlers.selection import EVENTS_PATH
 from gateway.log import Appended, EventLog
 from gateway.refusals import REFUSALS
+from gateway.slices import Slices
 from gateway.unattended import to_its_end
 from gateway.unpacking import CODINGS, Broken, TooLong, unpack
 
 _MAX_KEY_CHARACTERS = 255
+_EVENTS_AT_ONCE = 32
+_BYTES_AT_ONCE = 32_768
+"""So many events in so many bytes are parsed sooner than the loop has its next turn."""
 
 _JSON = "application/json"
 _CLOUDEVENT = "application/cloudevents+json"
@@ -59,6 +63,7 @@ class PublishHandler:
         self._log = log
         self._clock = clock
         self._limits = limits
+        self._slices = Slices(clock)
         self.counters = PublishCounters()
 
     def add_routes(self, app: web.Application) -> None:
@@ -71,7 +76,7 @@ class PublishHandler:
         key = _idempotency_key(request)
         body = await read_body(request, self._limits.max_request_bytes, self._limits.body_seconds)
         self.counters.requests += 1
-        events = self._events(kind, body)
+        events = await self._events(kind, body)
         # The client may go away meanwhile; then the log still takes all that it was given, and is counted.
         appended = await to_its_end(
             self._append(events, kind, body, key),
@@ -96,7 +101,7 @@ class PublishHandler:
             self.counters.events += len(events)
         return appended
 
-    def _events(self, kind: str, body: bytes) -> list[Event]:
+    async def _events(self, kind: str, body: bytes) -> list[Event]:
         try:
             decoded = orjson.loads(body)
         except orjson.JSONDecodeError as error:
@@ -110,13 +115,21 @@ class PublishHandler:
             raise _invalid("the list is empty")
         if len(raw) > self._limits.max_batch:
             raise _invalid(f"{len(raw)} events; a request may hold {self._limits.max_batch}")
-        parse = parse_events if kind == _JSON else events_of_cloudevents
-        return parse(
+        parsing = parsing_events if kind == _JSON else parsing_cloudevents
+        events: list[Event] = []
+        steps = parsing(
             raw,
+            events,
             now_ms=self._clock.wall_ms(),
             max_event_bytes=self._limits.max_event_bytes,
             batch=is_batch,
         )
+        if len(raw) > _EVENTS_AT_ONCE or len(body) > _BYTES_AT_ONCE:
+            await self._slices.run(steps)
+        else:
+            for _ in steps:
+                pass
+        return events
 
 
 def _invalid(detail: str) -> InvalidEvents:

@@ -7,10 +7,14 @@ import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - psycopg2's name of the class
 
 from adapters.postgres.log import PostgresLog, Timing
-from gateway.errors import LogError
+from gateway.clock import SystemClock
+from gateway.errors import LogError, UnknownPosition
 from gateway.events import ORIGIN, Position, Record
+from gateway.history import History
 from gateway.log import ONCE_SECONDS, Appended
-from tests.support.events import an_event
+from gateway.pages import PAGE_BYTES
+from gateway.warming import warm
+from tests.support.events import an_event, large_events
 from tests.support.postgres import connected, database_of, execute, log_database, log_schema, server_url
 from tests.support.postgres_log import SELDOM, eventually, follow, opened
 
@@ -104,6 +108,16 @@ async def test_an_append_wakes_the_readers_of_other_nodes(url: str, log: Postgre
         assert ids(await reader) == ["0"]
 
 
+async def test_what_a_tail_catches_up_with_is_decoded_in_small_pages(log: PostgresLog) -> None:
+    await log.append(large_events(500))
+    batches: list[int] = []
+    tail = log.tail(ORIGIN)
+    while sum(batches) < 500:
+        batches.append(len(await anext(tail)))
+    assert max(batches) * 6000 <= PAGE_BYTES
+    assert sum(batches) == 500
+
+
 async def test_a_row_that_any_application_inserts_is_an_event(url: str, log: PostgresLog) -> None:
     with connected(url) as connection:
         execute(connection, INSERT, ('{"b": 1.50, "a": "x\\u0000y"}',))
@@ -147,6 +161,56 @@ async def test_a_row_that_no_json_text_can_carry_is_left_out_and_counted(
     # Fewer fit into the page than cannot be read.
     assert ids(await log.read(ORIGIN, 2)) == ["0"]
     assert log.health().unreadable_events == 3
+
+
+UNREADABLE = '{"a": 1e999}'
+
+
+async def test_the_head_is_an_event_that_a_node_holds_also_after_rows_that_can_not_be_read(
+    url: str, log: PostgresLog
+) -> None:
+    (position,) = await append(log, 1)
+    with connected(url) as connection:
+        for _ in range(50):
+            execute(connection, INSERT, (UNREADABLE,))
+    head = (await log.bounds()).head
+    assert head == position == (await log.bounds()).head
+    history = History(max_events=10, max_age_seconds=1e9, max_bytes=10**9, id_aliases={})
+    await warm(log, history, SystemClock())
+    assert history.resolve(history.cursor_at(head)) == history.head
+    await append(log, 1, first=1)
+    assert ids(await log.read(head, 10)) == ["1"]
+    assert (await log.bounds()).head > head
+
+
+async def test_the_newest_come_from_before_rows_that_can_not_be_read(url: str, log: PostgresLog) -> None:
+    await append(log, 5)
+    with connected(url) as connection:
+        for _ in range(50):
+            execute(connection, INSERT, (UNREADABLE,))
+    await append(log, 1, first=5)
+    assert ids(await log.latest(1)) == ["5"]
+    assert ids(await log.latest(3)) == ["3", "4", "5"]
+    assert ids(await log.latest(100)) == ["0", "1", "2", "3", "4", "5"]
+
+
+async def test_the_head_of_a_log_of_which_nothing_can_be_read_is_its_floor(
+    url: str, log: PostgresLog
+) -> None:
+    with connected(url) as connection:
+        execute(connection, INSERT, (UNREADABLE,))
+    bounds = await log.bounds()
+    assert bounds.head == bounds.floor
+
+
+async def test_a_reader_may_go_on_from_a_row_that_can_not_be_read(url: str, log: PostgresLog) -> None:
+    with connected(url) as connection:
+        execute(connection, INSERT, (UNREADABLE,))
+        ((major, minor),) = execute(connection, "select xid::text, id from sync_events")
+    await append(log, 1)
+    assert ids(await log.read(Position(int(major), minor), 10)) == ["0"]
+    with pytest.raises(UnknownPosition):
+        await log.read(Position(int(major), minor - 1), 10)
 
 
 async def test_what_is_still_gated_is_neither_head_nor_latest(url: str, log: PostgresLog) -> None:

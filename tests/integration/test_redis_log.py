@@ -15,8 +15,9 @@ from adapters.redis import RedisLog
 from gateway.errors import EpochChanged, LogError, TrimmedError, UnknownPosition
 from gateway.events import Position, Record
 from gateway.log import ONCE_SECONDS
+from gateway.pages import PAGE_BYTES
 from tests.support.command import Relay, relay
-from tests.support.events import an_event
+from tests.support.events import an_event, large_events
 from tests.support.loop import let_others_run, until
 from tests.support.redis import RedisServer, make_log, opened, redis_server, redis_url, with_prefix
 
@@ -191,6 +192,17 @@ async def test_nodes_that_see_a_lost_tail_agree_on_the_new_epoch(server: RedisSe
 
         assert len({node.epoch for node in nodes}) == 1
         assert numbers(await nodes[2].read(start, 10)) == [1]
+
+
+async def test_what_a_tail_catches_up_with_is_decoded_in_small_pages(log: RedisLog) -> None:
+    start = (await log.bounds()).head
+    await log.append(large_events(500))
+    batches: list[int] = []
+    tail = log.tail(start)
+    while sum(batches) < 500:
+        batches.append(len(await anext(tail)))
+    assert max(batches) * 6000 <= PAGE_BYTES
+    assert sum(batches) == 500
 
 
 async def test_a_tail_goes_on_over_a_connection_that_was_cut(server: RedisServer) -> None:

@@ -18,6 +18,7 @@ from tests.support.clock import ManualClock
 from tests.support.events import a_record, an_event
 from tests.support.loop import let_others_run
 from tests.support.redis import opened, redis_server, redis_url, with_prefix
+from tests.support.shaky_log import ShakyLog
 
 DEADLINE_SECONDS = 60.0
 LOCK_SECONDS = 0.5
@@ -285,16 +286,49 @@ async def test_another_source_is_another_epoch() -> None:
             assert numbers(await log.latest(10)) == [4]
 
 
-async def test_a_target_ahead_of_its_source_is_left_as_it_is() -> None:
-    source, url = a_source(), redis_url()
-    (position,) = await publish(source, 1)
-    async with a_target(url) as target:
-        end = Cursor(source.epoch, Position(position.major + 1, 0))
-        await target.begin(None, end)
-        async with relaying(source, url) as relay, asyncio.timeout(DEADLINE_SECONDS):
-            while not relay.health().failures:
-                await let_others_run()
-        assert await target.end() == end
+def put_back(last: int, *later: str) -> ShakyLog:
+    """A source as a copy of it was: with the first events up to `last`, and others that came later."""
+    source = ShakyLog()
+    source.put_events(*(an_event(f"order:{number}") for number in range(1, last + 1)))
+    source.put_events(*map(an_event, later))
+    return source
+
+
+@pytest.mark.parametrize(
+    ("last", "later"),
+    [(3, ()), (0, ()), (4, ("order:9",)), (3, ("order:9", "order:10", "order:11"))],
+    ids=["behind", "empty", "as long", "longer"],
+)
+async def test_a_target_whose_source_was_put_back_is_begun_anew_and_that_is_told_once(
+    last: int, later: tuple[str, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    url, whole = redis_url(), put_back(5)
+    async with relaying(whole, url):
+        await filled(url, whole)
+    source = put_back(last, *later)
+    caplog.clear()
+    async with relaying(source, url) as relay, asyncio.timeout(DEADLINE_SECONDS):
+        while await held(url, source) != await all_of(source):
+            await let_others_run()
+        source.put_events(an_event("order:12"))
+        assert await held(url, source) == await all_of(source)
+        assert relay.health().failures == 0
+    assert [line.message for line in caplog.records].count("relay_starts_over") == 1
+
+
+async def test_a_reader_is_told_where_the_source_of_its_log_was_put_back() -> None:
+    url, whole, source = redis_url(), put_back(5), put_back(3)
+    async with relaying(whole, url):
+        await filled(url, whole)
+    async with opened(url, timeout_seconds=TIMEOUT_SECONDS) as log:
+        (*_, seen) = await log.latest(10)
+        async with relaying(source, url):
+            await filled(url, source)
+            # As Postgres does, it gives no position to another event.
+            source.put(a_record(7))
+            source.put(a_record(8))
+            with pytest.raises(UnknownPosition):
+                await follow(log, seen.position, 1)
 
 
 @pytest.mark.parametrize("options", [(), ("--appendonly", "yes", "--appendfsync", "always")])

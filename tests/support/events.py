@@ -18,3 +18,8 @@ def an_event(entity: str | None = "order:1", event_type: str = "changed", **memb
 def a_record(number: int, event: Event | None = None) -> Record:
     """The record of an event at position `number`-0."""
     return Record(Position(number, 0), event if event is not None else an_event())
+
+
+def large_events(count: int, event_bytes: int = 6000) -> list[Event]:
+    """Events of so many bytes of JSON each, or a few more."""
+    return [an_event(f"order:{number}", data={"text": "x" * event_bytes}) for number in range(count)]

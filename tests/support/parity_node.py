@@ -48,18 +48,21 @@ class Node:
         self.on_read: Callable[[Snapshot], None] = lambda snapshot: None
         self.unreadable: Snapshot | None = None
         self.shown: dict[str, Any] = {}
+        self.lane = self.add_lane(**route)
+        self._numbers = count(1)
+
+    def add_lane(self, **route: Any) -> ParityLane:
         route_settings = {"events": "external", "max_body_bytes": 1000} | route
-        parity = Parity("order", STRICT, SETTLE, ORIGIN, clock.monotonic())
-        self.lane = ParityLane(
+        lane = ParityLane(
             legacy_route(**route_settings),
             self.items_of,
-            parity,
+            Parity("order", STRICT, SETTLE, ORIGIN, self.clock.monotonic()),
             SETTLE,
             lambda: self.flag,
             self.sampler.wake,
         )
-        self.sampler.add(self.lane)
-        self._numbers = count(1)
+        self.sampler.add(lane)
+        return lane
 
     async def items_of(self, snapshot: Snapshot) -> dict[str, bytes]:
         self.read.append(snapshot)

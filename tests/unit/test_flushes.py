@@ -6,6 +6,8 @@ import pytest
 
 from gateway import budget as budget_module
 from gateway import flushes as flushes_module
+from gateway.hints import HintTiming
+from tests.support.effort import calls_of
 from tests.support.events import an_event
 from tests.support.loop import let_others_run
 from tests.support.node import COALESCE_SECONDS, Node
@@ -113,3 +115,53 @@ def test_compressing_takes_more_of_a_turn(
         assert node.scheduler.step()
         steps += 1
     assert steps >= 3, "one group a turn"
+
+
+GROUPS = 2000
+CALLS_A_GROUP = 60
+"""More than it takes to match a filter, and to write to one reader what matches."""
+
+
+@pytest.mark.parametrize("bound", [5, 50], ids=["to all of them", "to none of them"])
+def test_one_event_against_many_groups_is_matched_and_delivered_in_pieces(node: Node, bound: int) -> None:
+    readers = [node.connect(f"filter=n=gt.{bound - index / GROUPS}") for index in range(GROUPS)]
+    node.pause()
+    node.append(an_event(data={"n": 10}))
+    assert max(efforts(node)) < CALLS_A_GROUP * budget_module.WRITES_A_TURN
+    assert {len(reader.numbers()) for reader in readers} == {1 if bound == 5 else 0}
+
+
+def test_hints_for_many_groups_are_planned_in_pieces(node: Node) -> None:
+    timing = HintTiming(50, 100)
+    for index in range(GROUPS):
+        node.connect(f"filter=n=gt.{index / GROUPS}", hints="only", timing=timing)
+    node.pause()
+    node.append(an_event("order:1", data={"n": 10}))
+    assert max(efforts(node)) < CALLS_A_GROUP * budget_module.WRITES_A_TURN
+
+
+def test_who_comes_and_goes_while_an_event_is_matched_gets_it_once(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(budget_module, "WRITES_A_TURN", 1)
+    readers = [node.connect(f"filter=n=gt.{index}") for index in range(6)]
+    node.pause()
+    node.append(an_event(data={"n": 10}))
+    node.scheduler.step()
+    node.scheduler.step()
+    assert not any(reader.numbers() for reader in readers), "it is being matched"
+    fresh = [node.connect(f"filter=n=gt.{index}", cursor="e:0-0") for index in (0, 5, 7)]
+    for gone in (readers[0], readers[5]):
+        node.hub.lost(gone.subscriber)
+    node.pause()
+    assert [reader.numbers() for reader in readers] == [[], [1], [1], [1], [1], []]
+    assert [reader.numbers() for reader in fresh] == [[1], [1], [1]]
+
+
+def efforts(node: Node) -> list[int]:
+    """How many calls each callback of the loop makes, until none is ready."""
+    found = []
+    took: list[bool] = [True]
+    while took[-1]:
+        found.append(calls_of(lambda: took.append(node.scheduler.step())))
+    return found

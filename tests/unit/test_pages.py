@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.events import Position
-from gateway.pages import FIRST_RECORDS, MAX_RECORDS, PAGE_BYTES, PageSize, newest_first
+from gateway.pages import FIRST_RECORDS, GROWTH, MAX_RECORDS, PAGE_BYTES, PageSize, TailSize, newest_first
 from tests.support.events import a_record, an_event
 from tests.support.shaky_log import ShakyLog
 
@@ -53,3 +53,14 @@ def test_an_empty_page_says_nothing() -> None:
     size = PageSize()
     assert size.learn([]) == 0
     assert size.records == FIRST_RECORDS
+
+
+def test_a_tail_takes_more_at_once_only_where_there_was_more() -> None:
+    size = TailSize()
+    taken = []
+    for came in (1, FIRST_RECORDS, 10**9, 10**9, 10**9, 1, 0):
+        page = [a_record(number) for number in range(1, 1 + min(came, size.records))]
+        size.learn(page)
+        taken.append(size.records)
+    first = FIRST_RECORDS
+    assert taken == [first, first * GROWTH, first * GROWTH**2, MAX_RECORDS, MAX_RECORDS, first, first]

@@ -242,6 +242,33 @@ async def test_a_new_epoch_begins_anew_and_drops_the_answers_of_the_old(node: No
     assert node.report.samples == 2
 
 
+async def test_beginning_anew_goes_in_slices_and_no_lane_misses_what_comes_meanwhile() -> None:
+    node = Node(BusyClock(SLICE_SECONDS / 10), max_body_bytes=10**6)
+    other = node.add_lane(max_body_bytes=10**6)
+    node.in_stage(Stage.SHADOW)
+    async with running(node):
+        await node.begins()
+        for number in range(400):
+            node.lists(str(number), orderStage="open")
+        node.polls()
+        await until(lambda: node.report.pending == 400, "all are compared")
+        for lane in (node.lane, other):
+            lane.begin_again()
+        node.sampler.wake()
+        await until(lambda: node.report.pending < 300, "the first is beginning anew")
+        assert node.report.pending > 200
+        node.push("1", orderStage="open")
+        turns = 0
+        while node.report.pending:
+            await asyncio.sleep(0)
+            turns += 1
+        assert turns >= 200 / 12
+        node.clock.advance(SETTLE)
+        other.polled(node.polls())
+        await until(lambda: node.outcomes.get("match") == 2, "both agree")
+    assert node.outcomes == {"match": 2}
+
+
 async def test_a_component_that_is_rearmed_is_compared_from_there(node: Node) -> None:
     async with running(node):
         samples = await node.begins()

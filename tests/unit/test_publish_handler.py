@@ -3,6 +3,7 @@
 import asyncio
 import gc
 from collections.abc import Sequence
+from dataclasses import replace
 from unittest.mock import Mock
 
 import orjson
@@ -10,12 +11,13 @@ import pytest
 from aiohttp import StreamReader, web
 from aiohttp.test_utils import make_mocked_request
 
-from gateway.errors import LogError
-from gateway.events import Event
+from gateway.errors import InvalidEvents, LogError
+from gateway.events import MAX_ERRORS, Event
 from gateway.handlers.publish import PublishHandler, PublishLimits
 from gateway.log import Appended
 from gateway.refusals import REFUSALS, Refusals
-from tests.support.clock import ManualClock
+from gateway.slices import SLICE_SECONDS
+from tests.support.clock import BusyClock, ManualClock
 from tests.support.loop import let_others_run
 from tests.support.scheduler import ManualScheduler
 from tests.support.shaky_log import ShakyLog
@@ -38,7 +40,7 @@ class SlowLog(ShakyLog):
         return await self.append(events)
 
 
-def request_of(body: object, **headers: str) -> web.Request:
+def request_of(body: object, content_type: str = "application/json", **headers: str) -> web.Request:
     payload = StreamReader(Mock(), 2**16, loop=asyncio.get_running_loop())
     payload.feed_data(orjson.dumps(body))
     payload.feed_eof()
@@ -48,7 +50,7 @@ def request_of(body: object, **headers: str) -> web.Request:
     return make_mocked_request(
         "POST",
         "/api/v1/sync/events",
-        headers={"Content-Type": "application/json", **named},
+        headers={"Content-Type": content_type, **named},
         payload=payload,
         app=app,
     )
@@ -98,3 +100,56 @@ async def test_a_failure_is_told_to_the_client(clock: ManualClock) -> None:
     log.may_append.set()
     with pytest.raises(LogError):
         await PublishHandler(log, clock, LIMITS).post(request_of({"eventType": "notice"}))
+
+
+EVENTS_A_SLICE = 10
+NOTICE = {"eventType": "notice"}
+CLOUDEVENT = {"specversion": "1.0", "id": "1", "source": "shop", "type": "notice"}
+CLOUDEVENTS = "application/cloudevents-batch+json"
+LARGE = replace(LIMITS, max_batch=1000, max_request_bytes=10**6)
+
+
+async def turns_of(answer: "asyncio.Task[web.Response]") -> int:
+    """How many turns of the loop it took."""
+    turns = 0
+    while not answer.done():
+        await asyncio.sleep(0)
+        turns += 1
+    return turns
+
+
+@pytest.mark.parametrize(
+    ("event", "content_type", "steps"),
+    [(NOTICE, "application/json", 1), (CLOUDEVENT, CLOUDEVENTS, 2)],
+)
+async def test_many_events_are_parsed_in_slices(event: object, content_type: str, steps: int) -> None:
+    log = ShakyLog()
+    handler = PublishHandler(log, BusyClock(SLICE_SECONDS / EVENTS_A_SLICE), LARGE)
+    answer = asyncio.create_task(handler.post(request_of([event] * 1000, content_type)))
+    assert await turns_of(answer) >= steps * 1000 / (EVENTS_A_SLICE + 2)
+    assert answer.result().status == 201
+    assert len(await log.latest(2000)) == 1000
+
+
+async def test_one_event_waits_for_no_turn_of_the_loop() -> None:
+    clock = BusyClock(SLICE_SECONDS)
+    waited = []
+    for events in ([NOTICE], [NOTICE] * 20):
+        handler = PublishHandler(ShakyLog(), clock, LARGE)
+        waited.append(await turns_of(asyncio.create_task(handler.post(request_of(events)))))
+    assert waited[0] == waited[1] < 10
+
+
+async def test_of_many_events_each_bad_place_is_named_up_to_the_bound() -> None:
+    log = ShakyLog()
+    handler = PublishHandler(log, ManualClock(), LARGE)
+    too_large = {**NOTICE, "data": {"text": "x" * 2000}}
+    with pytest.raises(InvalidEvents) as refused:
+        await handler.post(request_of([too_large, *[{}] * 3, *[NOTICE] * 100, {}]))
+    assert [place["pointer"] for place in refused.value.errors] == [
+        f"/{index}/eventType" for index in (1, 2, 3, 104)
+    ]
+    with pytest.raises(InvalidEvents) as refused:
+        await handler.post(request_of([{}] * 1000))
+    assert len(refused.value.errors) == MAX_ERRORS
+    assert await log.latest(1) == []

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import pytest
 
 from gateway.events import ORIGIN, Position
-from gateway.ring import Ring
+from gateway.ring import FREED_AT_ONCE, Ring
 
 
 class Item(NamedTuple):
@@ -17,10 +17,20 @@ class Item(NamedTuple):
 
 
 def ring_of(
-    count: int, *, max_entries: int = 10**9, max_age_seconds: float = 1e9, max_bytes: int = 10**9
+    count: int,
+    *,
+    max_entries: int = 10**9,
+    max_age_seconds: float = 1e9,
+    max_bytes: int = 10**9,
+    freed_at_once: int = FREED_AT_ONCE,
 ) -> Ring[Item]:
     """A ring of entries at positions 10-0, 20-0, …, one byte and one second each."""
-    ring: Ring[Item] = Ring(max_entries=max_entries, max_age_seconds=max_age_seconds, max_bytes=max_bytes)
+    ring: Ring[Item] = Ring(
+        max_entries=max_entries,
+        max_age_seconds=max_age_seconds,
+        max_bytes=max_bytes,
+        freed_at_once=freed_at_once,
+    )
     for number in range(1, count + 1):
         ring.append(Item(Position(number * 10, 0), 1, float(number)))
     return ring
@@ -164,6 +174,36 @@ def test_what_was_trimmed_is_freed_at_once() -> None:
         del item
         ring.trim(0.0, number)
         assert sum(ref() is not None for ref in seen) == min(number, 10)
+
+
+def test_what_grew_too_old_together_is_let_go_of_in_pieces() -> None:
+    ring = ring_of(10_000, max_age_seconds=4.0)
+    ring.trim(0.0, 10_000)
+    floors = []
+    while ring.floor < 10_000:
+        ring.trim(1e6, 10_000)
+        floors.append(ring.floor)
+    assert floors == [*range(FREED_AT_ONCE, 10_000, FREED_AT_ONCE), 10_000]
+
+
+def test_as_many_go_as_came_however_many_that_is() -> None:
+    ring = ring_of(30, max_entries=30, freed_at_once=2)
+    ring.trim(0.0, 30)
+    for number in range(31, 51):
+        ring.append(Item(Position(number * 10, 0)))
+    ring.trim(0.0, 50)
+    assert held(ring) == list(range(21, 51))
+
+
+def test_small_entries_make_room_for_a_large_one_before_an_eighth_too_much_is_held() -> None:
+    ring = ring_of(80, max_bytes=80, freed_at_once=2)
+    ring.trim(0.0, 80)
+    ring.append(Item(Position(810, 0), size=10))
+    ring.trim(0.0, 81)
+    assert ring.size_bytes == 87, "three of the small ones went"
+    ring.append(Item(Position(820, 0), size=10))
+    ring.trim(0.0, 82)
+    assert ring.size_bytes == 90, "as many as it took"
 
 
 def test_what_was_trimmed_leaves_no_place_behind() -> None:

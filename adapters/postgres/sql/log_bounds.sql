@@ -1,10 +1,11 @@
--- As log_read.sql: the history, whether rows are another server's, then the floor and the head.
+-- As log_read.sql: the history, whether rows are another server's, the floor; then the newest event.
 select
     b.history::text,
     b.pruned_xid >= pg_snapshot_xmax(pg_current_snapshot())
     or coalesce(n.xid >= pg_snapshot_xmax(pg_current_snapshot()), false),
     b.pruned_xid::text, b.pruned_id,
-    coalesce(h.xid, b.pruned_xid)::text, coalesce(h.id, b.pruned_id)
+    r.xid::text, r.id, r.event_type, r.entity_type, r.entity_id, r.action, r.data, r.previous, r.moment,
+    r.source, r.actor, r.metadata
 from (select * from sync_events_bounds limit 1) b
 left join lateral (
     select e.xid
@@ -13,10 +14,13 @@ left join lateral (
     limit 1
 ) n on true
 left join lateral (
-    select e.xid, e.id
+    select
+        e.xid, e.id, e.event_type, e.entity_type, e.entity_id, e.action, e.data::text, e.previous::text,
+        to_char(e."timestamp" at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as moment,
+        e.source, e.actor::text, e.metadata::text
     from sync_events e
     where (e.xid, e.id) > (b.pruned_xid, b.pruned_id)
         and e.xid < pg_snapshot_xmin(pg_current_snapshot())
     order by e.xid desc, e.id desc
     limit 1
-) h on true
+) r on true

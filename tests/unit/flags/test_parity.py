@@ -1,9 +1,13 @@
 """Push compared with polling: each outcome, and when a difference counts."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from flags.canonical import ComparisonRules
+from flags.fold import PushedEvent
 from flags.parity_report import Outcome
+from tests.support.effort import calls_of
 from tests.unit.flags.parity import BASE_AT, SETTLE, Orders, answer
 
 OPEN, BILLED, PAID = {"stage": "open"}, {"stage": "billed"}, {"stage": "paid"}
@@ -561,6 +565,56 @@ def test_differences_that_no_longer_fit_the_memory_are_given_up() -> None:
 
     assert 0 < orders.report.pending < 50
     assert orders.reasons["out of memory"] + orders.report.pending == 200
+
+
+ENTITIES = 2000
+CALLS_A_STEP = 200
+"""Enough to compare an entity; a look at each of them would take ten times as many."""
+
+
+def efforts(steps: Iterator[None]) -> list[int]:
+    """How many calls each step makes."""
+    found = []
+    took: list[object] = [None]
+    over = object()
+    while took[-1] is not over:
+        found.append(calls_of(lambda: took.append(next(steps, over))))
+    return found
+
+
+@pytest.mark.parametrize("based", [True, False], ids=["states", "differences"])
+def test_halving_what_is_remembered_goes_in_steps(based: bool) -> None:
+    orders = Orders(max_bytes=100_000)
+    if not based:
+        orders.based()
+    items = {f"order-{number}": OPEN for number in range(ENTITIES)}
+
+    steps = efforts(orders.parity.comparing(answer((0,), LATER, LATER, **items), LATER))
+
+    assert max(steps) < CALLS_A_STEP
+    assert orders.report.tracked_share < 1.0
+
+
+def test_halving_on_an_event_goes_in_steps() -> None:
+    orders = Orders(max_bytes=ENTITIES * 500).based()
+    steps = []
+    for number in range(ENTITIES):
+        told = PushedEvent((number + 1,), "order_update", f"order-{number}", "update", {"note": "x" * 200})
+        steps += efforts(orders.parity.applying(told, LATER))
+
+    assert max(steps) < CALLS_A_STEP
+    assert orders.report.tracked_share < 1.0
+
+
+def test_restarting_lets_go_in_steps() -> None:
+    orders = Orders().based(**{f"order-{number}": OPEN for number in range(ENTITIES)})
+    orders.poll(LATER, **{f"order-{number}": PAID for number in range(ENTITIES)})
+
+    steps = efforts(orders.parity.restarting((0,), LATER + 1))
+
+    assert len(steps) > 2 * ENTITIES, "one an entity, and one a difference"
+    assert max(steps) < CALLS_A_STEP
+    assert orders.reasons["restarted"] == ENTITIES
 
 
 def test_deleted_entities_are_forgotten_in_the_end() -> None:
