@@ -10,7 +10,7 @@ from tests.support.gateway import BOTH_WAYS, make_settings
 
 pytestmark = BOTH_WAYS
 
-PAST = [GZIP, ("Last-Event-ID", "another:1-0")]
+PAST = [GZIP, ("Last-Event-ID", "another.1-0")]
 
 
 def settings(**sections):

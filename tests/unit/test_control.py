@@ -5,7 +5,7 @@ import pytest
 from gateway import control
 from tests.support.streams import Frame, frames_of
 
-CURSOR = "k3f9x2:1732125600123-0"
+CURSOR = "k3f9x2.1732125600123-0"
 
 
 def only_frame(raw: bytes) -> Frame:
@@ -30,8 +30,8 @@ def test_connected_comes_after_the_reconnection_time_as_the_protocol_writes_it()
     assert connected() == (
         b"retry: 2000\n\n"
         b"event: connected\n"
-        b"id: k3f9x2:1732125600123-0\n"
-        b'data: {"clientId":"c1","timestamp":"2026-11-20T10:30:00.123Z","cursor":"k3f9x2:1732125600123-0",'
+        b"id: k3f9x2.1732125600123-0\n"
+        b'data: {"clientId":"c1","timestamp":"2026-11-20T10:30:00.123Z","cursor":"k3f9x2.1732125600123-0",'
         b'"recovered":true,"heartbeatSeconds":15,"modes":{"orders":"streaming"}}\n\n'
     )
 

@@ -26,8 +26,8 @@ def message(data: str, event: str = "message", last_event_id: str = "") -> Serve
 
 
 def test_an_event_is_its_fields_in_a_fixed_order_and_a_blank_line() -> None:
-    assert encode("a\nb", event="x", last_event_id="e:1-0", retry_ms=5) == (
-        b"retry: 5\nevent: x\nid: e:1-0\ndata: a\ndata: b\n\n"
+    assert encode("a\nb", event="x", last_event_id="e.1-0", retry_ms=5) == (
+        b"retry: 5\nevent: x\nid: e.1-0\ndata: a\ndata: b\n\n"
     )
 
 
