@@ -37,6 +37,9 @@ RESERVED_EVENT_TYPES = frozenset(
         "presence",
         "broadcast",
         "bye",
+        # An EventSource dispatches events of its own under these two names (HTML, section 9.2.2).
+        "error",
+        "open",
     }
 )
 NAME_PATTERN = r"^[A-Za-z0-9_.\-]{1,64}\Z"

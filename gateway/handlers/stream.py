@@ -38,7 +38,10 @@ MAX_REASONS = 20
 _HINTS: dict[str, HintsMode] = {"off": "off", "with": "with", "only": "only"}
 _FORMATS = {"named": True, "message": False}
 _HEADERS = {
+    "Content-Type": "text/event-stream; charset=utf-8",
     "Cache-Control": "no-store, no-transform",
+    # For proxies that would hold a body back otherwise (draft-ietf-httpbis-incremental).
+    "Incremental": "?1",
     "X-Accel-Buffering": "no",
 }
 

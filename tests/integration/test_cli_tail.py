@@ -173,13 +173,15 @@ async def scripted(*answers: Answer) -> AsyncIterator[tuple[str, list[web.Reques
         await runner.cleanup()
 
 
-def block(name: str, data: object, cursor: str) -> bytes:
-    return f"event: {name}\nid: {cursor}\ndata: {json.dumps(data)}\n\n".encode()
+def block(name: str, data: object, cursor: str, retry: str = "") -> bytes:
+    return f"{retry}event: {name}\nid: {cursor}\ndata: {json.dumps(data)}\n\n".encode()
 
 
 def stream_of(*blocks: bytes, heartbeat_seconds: float = 15) -> bytes:
-    connected = block("connected", {"cursor": "e.0-0", "heartbeatSeconds": heartbeat_seconds}, "e.0-0")
-    return b"retry: 1\n\n" + connected + b"".join(blocks)
+    connected = block(
+        "connected", {"cursor": "e.0-0", "heartbeatSeconds": heartbeat_seconds}, "e.0-0", "retry: 1\n"
+    )
+    return connected + b"".join(blocks)
 
 
 async def test_a_204_says_that_the_gateway_asks_to_poll() -> None:

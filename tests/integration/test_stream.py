@@ -18,8 +18,9 @@ async def test_a_stream_is_announced_as_one_that_nobody_may_store_or_buffer(clie
     async with client.stream() as stream:
         headers = stream.headers
 
-    assert headers["Content-Type"] == "text/event-stream"
+    assert headers["Content-Type"] == "text/event-stream; charset=utf-8"
     assert headers["Cache-Control"] == "no-store, no-transform"
+    assert headers["Incremental"] == "?1"
     assert headers["X-Accel-Buffering"] == "no"
     assert headers["Transfer-Encoding"] == "chunked"
     assert "Content-Encoding" not in headers
@@ -27,11 +28,9 @@ async def test_a_stream_is_announced_as_one_that_nobody_may_store_or_buffer(clie
 
 async def test_a_stream_starts_at_once_with_the_retry_time_and_connected(client):
     async with client.stream() as stream:
-        retry = await stream.next()
         connected = await stream.next()
 
-    assert retry.raw == b"retry: 2000"
-    assert connected.raw.startswith(b"event: connected\nid: ")
+    assert connected.raw.startswith(b"retry: 2000\nevent: connected\nid: ")
     assert connected.data.keys() == {"clientId", "timestamp", "cursor", "heartbeatSeconds", "modes"}
     assert connected.data["cursor"] == connected.id
     assert connected.data["heartbeatSeconds"] == 15
@@ -45,10 +44,9 @@ async def test_the_first_frames_say_what_is_configured(start_gateway, hand_over)
     client = Client(start_gateway(settings, hand_over=hand_over).port)
 
     async with client.stream({"entity": "order"}) as stream:
-        retry = await stream.next()
         connected = await stream.next()
 
-    assert retry.retry == 777
+    assert connected.retry == 777
     assert connected.data["heartbeatSeconds"] == 2.5
     assert connected.data["modes"] == {"dashboard": "streaming"}
 

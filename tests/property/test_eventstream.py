@@ -231,7 +231,13 @@ def test_the_tests_own_reader_reads_the_same_however_it_is_fed(
     written: list[Written], cuts: list[int]
 ) -> None:
     stream = b"".join(
-        encode(orjson.dumps(one.data).decode(), event="x", last_event_id="e.1-0") for one in written
+        encode(
+            orjson.dumps(one.data).decode(),
+            event="x",
+            last_event_id="e.1-0",
+            retry_ms=7 if number == 0 else None,
+        )
+        for number, one in enumerate(written)
     )
     for parts in ([stream], [bytes([byte]) for byte in stream], pieces(stream, cuts)):
         reader = FrameReader()

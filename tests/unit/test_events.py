@@ -109,7 +109,7 @@ def test_the_name_of_a_control_event_is_refused(event_type: str) -> None:
 def test_the_reserved_names_are_those_of_the_protocol() -> None:
     assert {
         *("connected", "reset", "heartbeat", "refresh", "fetch-mode", "token-expiring", "presence"),
-        *("broadcast", "bye"),
+        *("broadcast", "bye", "error", "open"),
     } == RESERVED_EVENT_TYPES
 
 

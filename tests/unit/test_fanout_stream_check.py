@@ -25,7 +25,7 @@ from loadtests.streams import (
 CHUNKED = Head(200, {"content-type": "text/event-stream", "transfer-encoding": "chunked"})
 PACKED = Head(200, {**CHUNKED.headers, "content-encoding": "gzip"})
 GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
-CONNECTED = b'retry: 2000\n\nevent: connected\nid: e.1-0\ndata: {"cursor":"e.1-0"}\n\n'
+CONNECTED = b'retry: 2000\nevent: connected\nid: e.1-0\ndata: {"cursor":"e.1-0"}\n\n'
 HEARTBEAT = b'event: heartbeat\nid: e.1-0\ndata: {"timestamp":"2026-11-20T10:30:00.123Z"}\n\n'
 
 Advance = Callable[[StreamState, bytes], Step]
