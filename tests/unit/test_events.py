@@ -68,23 +68,23 @@ def test_every_member_is_kept() -> None:
         "metadata": {"k": 1.5},
     }
     (event,) = parse(given)
-    written = json.loads(event_json(event, "e:1-0", {"order": "orderID"}))
-    assert written == given | {"id": "e:1-0", "orderID": "ORDER-001"}
+    written = json.loads(event_json(event, "e.1-0", {"order": "orderID"}))
+    assert written == given | {"id": "e.1-0", "orderID": "ORDER-001"}
 
 
 def test_an_id_alias_is_for_its_own_entity_type_only() -> None:
-    written = json.loads(event_json(an_event("job:1"), "e:1-0", {"order": "orderID"}))
+    written = json.loads(event_json(an_event("job:1"), "e.1-0", {"order": "orderID"}))
     assert "orderID" not in written
 
 
 def test_what_is_absent_stays_absent() -> None:
-    written = json.loads(event_json(an_event(None), "e:1-0", {"order": "orderID"}))
+    written = json.loads(event_json(an_event(None), "e.1-0", {"order": "orderID"}))
     assert set(written) == {"id", "eventType", "action", "timestamp"}
 
 
 def test_a_leave_carries_neither_state() -> None:
     event = an_event(data={"a": 1}, previous={"a": 2}, source="s", metadata={"m": 1})
-    written = json.loads(event_json(event, "e:1-0", {}, leave=True))
+    written = json.loads(event_json(event, "e.1-0", {}, leave=True))
     assert written["action"] == "leave"
     assert set(written) == {
         *("id", "eventType", "entityType", "entityId", "action", "timestamp", "source", "metadata")
