@@ -165,9 +165,8 @@ class Gateway:
             reasons.append("The gateway is stopping.")
         if self.follower.trouble is not None:
             reasons.append(self.follower.trouble)
-        for upstream in self.upstreams.health():
-            if not upstream.connected:
-                reasons.append(f"The upstream of {upstream.path} fails: {upstream.last_error}")
+        if self.settings.server.ready_needs_upstreams:
+            reasons += self._failing_upstreams()
         return reasons
 
     def warnings(self) -> list[str]:
@@ -178,7 +177,14 @@ class Gateway:
         if self.flags.held:
             held = ", ".join(sorted(component or "everything" for component in self.flags.held))
             warnings.append(f"Killed on this node alone, until the flags' store takes it: {held}.")
-        return warnings + self.hub.failures.warnings()
+        return warnings + self._failing_upstreams() + self.hub.failures.warnings()
+
+    def _failing_upstreams(self) -> list[str]:
+        return [
+            f"The upstream of {upstream.path} fails: {upstream.last_error}"
+            for upstream in self.upstreams.health()
+            if not upstream.connected
+        ]
 
 
 GATEWAY = web.AppKey("gateway", Gateway)

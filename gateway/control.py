@@ -12,6 +12,8 @@ ByeReason = Literal["drain", "slow_consumer", "token_expired", "limit", "disconn
 
 
 MAX_SPREAD_MS = 30_000
+_GONE_MS = 30_000
+"""How long a client that is not to come back, and does so all the same, waits at least."""
 
 
 def spread_ms(readers: int) -> int:
@@ -19,8 +21,12 @@ def spread_ms(readers: int) -> int:
     return min(MAX_SPREAD_MS, readers)
 
 
-def _frame(event: str, data: Mapping[str, Any], cursor: str | None = None) -> bytes:
-    return eventstream.encode(orjson.dumps(data).decode(), event=event, last_event_id=cursor)
+def _frame(
+    event: str, data: Mapping[str, Any], cursor: str | None = None, retry_ms: int | None = None
+) -> bytes:
+    # Some parsers hand out a block of `retry:` alone as an empty message, others drop it.
+    text = orjson.dumps(data).decode()
+    return eventstream.encode(text, event=event, last_event_id=cursor, retry_ms=retry_ms)
 
 
 def connected(
@@ -33,7 +39,7 @@ def connected(
     modes: Mapping[str, str],
     retry_ms: int,
 ) -> bytes:
-    """The first frames of a stream: the reconnection time, then `connected`.
+    """The first frame of a stream, with the reconnection time.
 
     `recovered` is None where no cursor was given.
     """
@@ -43,7 +49,7 @@ def connected(
     whole = heartbeat_seconds == int(heartbeat_seconds)
     data["heartbeatSeconds"] = int(heartbeat_seconds) if whole else heartbeat_seconds
     data["modes"] = modes
-    return eventstream.retry_field(retry_ms) + _frame("connected", data, cursor)
+    return _frame("connected", data, cursor, retry_ms)
 
 
 def reset(reason: ResetReason, cursor: str, jitter_ms: int) -> bytes:
@@ -87,6 +93,8 @@ def fetch_mode(*, component: str, mode: str, reason: str, delay_ms: int, cursor:
 
 
 def bye(reason: ByeReason, retry_ms: int, *, reconnect: bool = True) -> bytes:
-    """The last frames of a stream: the reconnection time, then `bye`."""
+    """The last frame of a stream, with the reconnection time: half a minute more where it ends for good."""
+    if not reconnect:
+        retry_ms += _GONE_MS
     data = {"reason": reason, "reconnect": reconnect, "retryMs": retry_ms}
-    return eventstream.retry_field(retry_ms) + _frame("bye", data)
+    return _frame("bye", data, retry_ms=retry_ms)

@@ -23,7 +23,7 @@ from pydantic_core import PydanticCustomError
 from gateway.clock import in_utc, rfc3339
 from gateway.errors import BodyTooLarge, InvalidEvents, PublisherError
 
-MAX_CURSOR_CHARACTERS = 256
+MAX_CURSOR_CHARACTERS = 128
 EARLIEST = "earliest"
 RESERVED_EVENT_TYPES = frozenset(
     {
@@ -36,13 +36,16 @@ RESERVED_EVENT_TYPES = frozenset(
         "presence",
         "broadcast",
         "bye",
+        # An EventSource dispatches events of its own under these two names (HTML, section 9.2.2).
+        "error",
+        "open",
     }
 )
 NAME_PATTERN = r"^[A-Za-z0-9_.\-]{1,64}\Z"
 """What an event type and an entity type look like."""
 
 _U64_MAX = 2**64 - 1
-_CURSOR = re.compile(r"([a-z0-9]{1,64}):(0|[1-9][0-9]{0,19})-(0|[1-9][0-9]{0,19})\Z")
+_CURSOR = re.compile(r"([a-z0-9]{1,64})\.(0|[1-9][0-9]{0,19})-(0|[1-9][0-9]{0,19})\Z")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -73,7 +76,7 @@ class Cursor(NamedTuple):
     position: Position
 
     def __str__(self) -> str:
-        return f"{self.epoch}:{self.position.major}-{self.position.minor}"
+        return f"{self.epoch}.{self.position.major}-{self.position.minor}"
 
     @classmethod
     def parse(cls, text: str) -> Self | None:

@@ -43,11 +43,6 @@ def encode(
     return ("\n".join(lines) + "\n\n").encode()
 
 
-def retry_field(retry_ms: int) -> bytes:
-    """A block that sets the reconnection time and dispatches nothing."""
-    return b"retry: %d\n\n" % retry_ms
-
-
 def chunk(payload: bytes) -> bytes:
     """`payload` as one HTTP/1.1 chunk. It must not be empty: an empty chunk would end the body."""
     return b"%x\r\n%b\r\n" % (len(payload), payload)

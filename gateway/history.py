@@ -181,7 +181,7 @@ class History:
     def resolve(self, text: str) -> int | ResetReason:
         """The number from which a reader with this cursor continues, or why it can't.
 
-        `text` is whatever the reader sent, at most 256 characters (docs/protocol.md, section 2).
+        `text` is whatever the reader sent, at most MAX_CURSOR_CHARACTERS (docs/protocol.md, section 2).
         """
         if text == EARLIEST:
             return self._ring.floor

@@ -188,7 +188,7 @@ class ServerSettings(_Section):
     """`[server]`. Port 0 takes any free one. `drain_seconds` is the longest that an orderly end may take.
 
     `hosts` are further names by which the gateway may be called; without them, those of loopback where it is
-    bound to loopback, else any.
+    bound to loopback, else any. `ready_needs_upstreams`: an upstream that fails makes the gateway unready.
     """
 
     host: Annotated[str, _text("the name or address of this machine", min_length=1)] = "127.0.0.1"
@@ -196,6 +196,7 @@ class ServerSettings(_Section):
     workers: Annotated[int, _integer("an integer", 1, 1024)] = 1
     drain_seconds: SecondsFromZero = 10.0
     hosts: Annotated[tuple[HostName, ...], Field(description='a list of names such as ["shop.example"]')] = ()
+    ready_needs_upstreams: Annotated[bool, Field(strict=True, description="true or false")] = False
 
     @property
     def names(self) -> tuple[str, ...] | None:

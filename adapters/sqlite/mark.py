@@ -10,7 +10,8 @@ from gateway.errors import LogError
 from gateway.events import Cursor, Position
 
 _LENGTH = 128
-_LINE = re.compile(rb"([a-z0-9]{1,64}):(\d{1,20})-(\d{1,20}) *\n\Z")
+# Before version 2 a colon stood after the epoch.
+_LINE = re.compile(rb"([a-z0-9]{1,64})[.:](\d{1,20})-(\d{1,20}) *\n\Z")
 
 
 class Mark:

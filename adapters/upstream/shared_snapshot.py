@@ -52,7 +52,9 @@ class SharedSnapshot:
         """The one that `json` gave, also that of a version which kept fields that can't be sent."""
         members = orjson.loads(text)
         headers, _ = passed_on((name, value) for name, value in members.pop("headers"))
-        return cls(headers=tuple(headers.items()), **members)
+        # Before version 2 a colon stood after the epoch, and no cursor holds one otherwise.
+        cursor = members.pop("cursor").replace(":", ".")
+        return cls(headers=tuple(headers.items()), cursor=cursor, **members)
 
     def json(self) -> bytes:
         """The members as JSON."""

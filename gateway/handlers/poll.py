@@ -17,7 +17,7 @@ from gateway.handlers.scan import Batch, Scanner
 from gateway.handlers.selection import (
     HISTORY_PATH,
     check_cursor,
-    given_cursor,
+    given_cursors,
     parse_selection,
     whole_number,
 )
@@ -37,6 +37,7 @@ MAX_TAGS = 100
 
 _SECONDS = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?\Z")
 _PREFER_WAIT = re.compile(r"""(?:^|[,;\s])wait\s*=\s*"?([0-9]{1,6})"?\s*(?:$|[,;])""", re.IGNORECASE)
+_CODING = re.compile(r"(?:--?|[;:])(?:x-)?(?:gzip|br|zstd|deflate)\Z", re.IGNORECASE)
 _ENTITY_TAG = re.compile(r'"([^"]*)"')
 
 
@@ -106,20 +107,19 @@ class PollHandler:
 
     async def _start(self, request: web.Request) -> tuple[Place, bool]:
         """Where to start, or why that can't be; and whether it came as a condition, which 304 can answer."""
-        cursor = given_cursor(request)
-        if cursor is not None:
-            return await self._arrivals.place(cursor), False
+        cursors = given_cursors(request)
+        if cursors:
+            return await self._arrivals.place(*cursors), False
         condition = ",".join(request.headers.getall("If-None-Match", [])).strip()
         if not condition or condition == "*":
             return self._history.head, False
-        tags = _ENTITY_TAG.findall(condition) or [condition]
+        tags = [as_given(tag) for tag in _ENTITY_TAG.findall(condition) or [condition]]
         if len(tags) > MAX_TAGS:
             raise BadParameter("If-None-Match", f"a condition has at most {MAX_TAGS} entity tags")
         for tag in tags:
             check_cursor("If-None-Match", tag)
-        # Of several answers that the client holds, the newest is what it would have to be told anew; also
-        # where this node is yet to reach it.
-        return await self._arrivals.place(_newest(tags, self._history.epoch)), True
+        # Of several answers that the client holds, the newest is what it would have to be told anew.
+        return await self._arrivals.place(*tags), True
 
     def _answer(
         self,
@@ -182,11 +182,13 @@ def _is_to_wait(found: Batch | ResetReason) -> bool:
     return isinstance(found, Batch) and not found.events and not found.more
 
 
-def _newest(tags: list[str], epoch: str) -> str:
-    """The tag with the highest position, of `epoch` where any is; the first where none is a cursor."""
-    cursors = [cursor for tag in tags if (cursor := Cursor.parse(tag)) is not None]
-    newest = max(cursors, key=lambda cursor: (cursor.epoch == epoch, cursor.position), default=None)
-    return tags[0] if newest is None else str(newest)
+def as_given(tag: str) -> str:
+    """The cursor of an entity tag to which a server that compressed the answer added its coding.
+
+    Apache makes `C-gzip` of the tag `C`, others `C;gzip` or `C--gzip`. Any other tag is given as it is.
+    """
+    bare = _CODING.sub("", tag)
+    return tag if Cursor.parse(bare) is None else bare
 
 
 def _wait(request: web.Request) -> tuple[float, str | None]:

@@ -1,7 +1,7 @@
 """Query parameters and headers that the stream, the poll and the history share."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -17,6 +17,7 @@ from gateway.selectors import Selector, parse_selector
 HISTORY_PATH = "/api/v1/sync/history"
 MAX_COMPONENTS = 100
 """How many components a caller may name, counted as written: each is decided, and told with its mode."""
+CURSOR_HEADER = "Last-Event-ID"
 CURSOR_PARAMETERS = ("lastEventId", "last_event_id", "cursor")
 
 _WHOLE = re.compile(r"[0-9]{1,18}\Z")
@@ -51,19 +52,20 @@ def parse_selection(request: web.Request, id_aliases: Mapping[str, str]) -> Sele
     return selection
 
 
-def given_cursor(request: web.Request, parameters: Sequence[str] = CURSOR_PARAMETERS) -> str | None:
-    """The cursor that the request carries, or None; the Last-Event-ID header wins over the parameters.
+def given_cursors(request: web.Request) -> list[str]:
+    """The cursors that the request carries, in whatever way; an empty one is none.
 
-    Raises BadParameter for one over 256 characters or with control characters. Any other text is a cursor,
+    Raises BadParameter for one that is too long or has control characters. Any other text is a cursor,
     if perhaps one that can't be honoured (docs/protocol.md, section 2).
     """
-    named = [("Last-Event-ID", request.headers.get("Last-Event-ID"))]
-    named += [(parameter, request.query.get(parameter)) for parameter in parameters]
-    for name, text in named:
-        if text:
-            check_cursor(name, text)
-            return text
-    return None
+    # A proxy may have joined several lines of the header to one (RFC 9110, section 5.3).
+    lines = ",".join(request.headers.getall(CURSOR_HEADER, [])).split(",")
+    named = [(CURSOR_HEADER, line.strip(" \t")) for line in lines]
+    named += [(name, text) for name in CURSOR_PARAMETERS for text in request.query.getall(name, [])]
+    given = [(name, text) for name, text in named if text]
+    for name, text in given:
+        check_cursor(name, text)
+    return [text for _, text in given]
 
 
 def check_cursor(name: str, text: str) -> None:

@@ -21,7 +21,7 @@ from gateway.events import Cursor, Position
 from gateway.group import Delivery, HintsMode
 from gateway.handlers.accept import accepts, accepts_coding
 from gateway.handlers.caller import Callers, software_names
-from gateway.handlers.selection import given_cursor, parse_selection, whole_number
+from gateway.handlers.selection import given_cursors, parse_selection, whole_number
 from gateway.handover import carry
 from gateway.hints import HintTiming
 from gateway.history import History, ResetReason
@@ -38,7 +38,10 @@ MAX_REASONS = 20
 _HINTS: dict[str, HintsMode] = {"off": "off", "with": "with", "only": "only"}
 _FORMATS = {"named": True, "message": False}
 _HEADERS = {
+    "Content-Type": "text/event-stream; charset=utf-8",
     "Cache-Control": "no-store, no-transform",
+    # For proxies that would hold a body back otherwise (draft-ietf-httpbis-incremental).
+    "Incremental": "?1",
     "X-Accel-Buffering": "no",
 }
 
@@ -103,9 +106,9 @@ class StreamHandler:
             raise NotAcceptable("This resource is a text/event-stream, which the Accept header excludes.")
         selection = parse_selection(request, self._id_aliases)
         delivery = self._delivery(request)
-        cursor = given_cursor(request)
+        cursors = given_cursors(request)
         asked = Asked(selection.selector, selection.components, await self._callers.of(request))
-        place = None if cursor is None else await self._arrivals.place_or_reset(cursor)
+        place = await self._arrivals.place_or_reset(*cursors) if cursors else None
         start = self._arrivals.start(place)
         # Not before the wait: the flags may have changed meanwhile.
         footing = self._transfer.footing(asked)

@@ -96,7 +96,7 @@ class Server:
         return event_id
 
     def _cursor(self) -> str:
-        return f"{self._epoch}:{self._position}-0"
+        return f"{self._epoch}.{self._position}-0"
 
     def _connected(self) -> str:
         return orjson.dumps(

@@ -173,13 +173,15 @@ async def scripted(*answers: Answer) -> AsyncIterator[tuple[str, list[web.Reques
         await runner.cleanup()
 
 
-def block(name: str, data: object, cursor: str) -> bytes:
-    return f"event: {name}\nid: {cursor}\ndata: {json.dumps(data)}\n\n".encode()
+def block(name: str, data: object, cursor: str, retry: str = "") -> bytes:
+    return f"{retry}event: {name}\nid: {cursor}\ndata: {json.dumps(data)}\n\n".encode()
 
 
 def stream_of(*blocks: bytes, heartbeat_seconds: float = 15) -> bytes:
-    connected = block("connected", {"cursor": "e:0-0", "heartbeatSeconds": heartbeat_seconds}, "e:0-0")
-    return b"retry: 1\n\n" + connected + b"".join(blocks)
+    connected = block(
+        "connected", {"cursor": "e.0-0", "heartbeatSeconds": heartbeat_seconds}, "e.0-0", "retry: 1\n"
+    )
+    return connected + b"".join(blocks)
 
 
 async def test_a_204_says_that_the_gateway_asks_to_poll() -> None:
@@ -202,7 +204,7 @@ async def test_where_there_is_no_stream_the_stage_and_the_reason_are_said(flagge
 
 
 async def test_a_bye_for_good_is_the_end() -> None:
-    bye = block("bye", {"reason": "disconnected", "reconnect": False}, "e:0-0")
+    bye = block("bye", {"reason": "disconnected", "reconnect": False}, "e.0-0")
     async with scripted(stream_of(bye)) as (url, _):
         code, out, err = await run("tail", "--url", url)
     assert (code, out) == (0, "")
@@ -210,11 +212,11 @@ async def test_a_bye_for_good_is_the_end() -> None:
 
 
 async def test_an_event_that_never_ends_is_refused_and_not_held() -> None:
-    async with scripted(stream_of(b"id: e:1-0\ndata: " + b"x" * (MAX_EVENT_BYTES + 1))) as (url, requests):
+    async with scripted(stream_of(b"id: e.1-0\ndata: " + b"x" * (MAX_EVENT_BYTES + 1))) as (url, requests):
         code, out, err = await run("tail", "--url", url)
     assert (code, out) == (3, "")
     assert "an event of the stream has more than 16777216 bytes" in err
-    assert "to go on from here: --cursor e:0-0\n" in err
+    assert "to go on from here: --cursor e.0-0\n" in err
     assert len(requests) == 1
 
 
@@ -234,26 +236,26 @@ async def test_a_failing_gateway_is_exit_code_4_at_first() -> None:
 
 
 async def test_a_gateway_that_fails_later_is_asked_again_with_the_cursor() -> None:
-    bye = block("bye", {"reason": "drain", "reconnect": True, "retryMs": 1}, "e:1-0")
+    bye = block("bye", {"reason": "drain", "reconnect": True, "retryMs": 1}, "e.1-0")
     # The end of this body is where the stream breaks.
     broken = web.Response(body=stream_of(bye), headers={"Content-Type": "text/event-stream"})
-    after = stream_of(block("hello", {"eventType": "hello"}, "e:2-0"))
+    after = stream_of(block("hello", {"eventType": "hello"}, "e.2-0"))
     async with scripted(broken, web.Response(status=503), after) as (url, requests):
         code, out, err = await run("tail", "--url", url, "--json", "--limit", "1")
     assert (code, out) == (0, '{"eventType": "hello"}\n')
     assert "the gateway answered 503 without a reason" in err
-    assert [request.query.get("lastEventId") for request in requests] == [None, "e:1-0", "e:1-0"]
+    assert [request.query.get("lastEventId") for request in requests] == [None, "e.1-0", "e.1-0"]
 
 
 async def test_a_stream_without_a_heartbeat_is_given_up_and_resumed() -> None:
-    dead = stream_of(block("hello", {"eventType": "hello"}, "e:1-0"), heartbeat_seconds=0.1)
-    alive = stream_of(block("hello", {"eventType": "again"}, "e:2-0"))
+    dead = stream_of(block("hello", {"eventType": "hello"}, "e.1-0"), heartbeat_seconds=0.1)
+    alive = stream_of(block("hello", {"eventType": "again"}, "e.2-0"))
     async with scripted(dead, alive) as (url, requests):
         code, out, err = await run("tail", "--url", url, "--json", "--limit", "2")
     assert code == 0
     assert [json.loads(line)["eventType"] for line in out.splitlines()] == ["hello", "again"]
     assert "no answer in time" in err
-    assert requests[1].query["lastEventId"] == "e:1-0"
+    assert requests[1].query["lastEventId"] == "e.1-0"
 
 
 async def test_a_client_id_says_who_follows_while_callers_are_migrated(flagged, admin) -> None:

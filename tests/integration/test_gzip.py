@@ -10,7 +10,7 @@ from tests.support.gateway import BOTH_WAYS, make_settings
 
 pytestmark = BOTH_WAYS
 
-PAST = [GZIP, ("Last-Event-ID", "another:1-0")]
+PAST = [GZIP, ("Last-Event-ID", "another.1-0")]
 
 
 def settings(**sections):
@@ -39,7 +39,7 @@ async def test_a_client_that_accepts_gzip_gets_it_and_caches_are_told_why(client
 
     assert stream.headers["Content-Encoding"] == "gzip"
     assert stream.headers["Vary"] == "Accept-Encoding"
-    assert stream.headers["Content-Type"] == "text/event-stream"
+    assert stream.headers["Content-Type"] == "text/event-stream; charset=utf-8"
     assert stream.headers["Cache-Control"] == "no-store, no-transform"
     assert stream.headers["Transfer-Encoding"] == "chunked"
 

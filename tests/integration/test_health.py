@@ -8,8 +8,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.version import __version__
-from tests.support.api import event
-from tests.support.gateway import BOTH_WAYS
+from tests.support.api import Client, assert_problem, event, eventually
+from tests.support.gateway import BOTH_WAYS, make_settings
+from tests.support.upstream import upstream
 
 OPERATIONS = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
 
@@ -20,6 +21,58 @@ async def test_a_gateway_that_serves_is_healthy_and_ready(client, path):
 
     assert response.status == 200
     assert response.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize("needed", [False, True])
+async def test_an_upstream_that_fails_is_a_warning_or_on_demand_a_503_for_as_long_as_it_is_asked(
+    start_gateway, needed
+):
+    async with upstream() as backend:
+        backend.says(b"{}", status=500)
+        route = {
+            "component": "orders",
+            "path": "/api/v1/orders",
+            "upstream": backend.url,
+            "entity": "order",
+            "items": "/docs",
+            "key": "orderID",
+            "interval_seconds": 0.1,
+            "shared": True,
+        }
+        settings = make_settings(server={"ready_needs_upstreams": needed}, legacy=[route])
+        client = Client(start_gateway(settings).port)
+        before = await client.get("/readyz")
+        async with client.stream({"entity": "order"}) as stream:
+            await stream.connected()
+            await backend.was_asked(1)
+            failing = await readiness(client, "/api/v1/orders")
+            backend.says(b'{"docs":[]}')
+            await readiness(client)
+            backend.says(b"{}", status=500)
+            await readiness(client, "/api/v1/orders")
+        await readiness(client)
+
+    assert before.json == {"status": "ready", "warnings": []}
+    if needed:
+        assert_problem(failing, 503)
+        [sentence] = failing.json["reasons"]
+    else:
+        assert (failing.status, failing.json["status"]) == (200, "ready")
+        [sentence] = failing.json["warnings"]
+    assert sentence.startswith("The upstream of /api/v1/orders fails: ")
+
+
+async def readiness(client, named=None):
+    """The answer of `/readyz`, once it names that path; with none, once it has nothing to say."""
+    found = []
+
+    async def holds():
+        found.append(await client.get("/readyz"))
+        said = found[-1].json.get("reasons") or found[-1].json.get("warnings")
+        return not said if named is None else bool(said) and named in said[0]
+
+    await eventually(holds, f"/readyz names {named}")
+    return found[-1]
 
 
 async def test_the_metrics_are_prometheus_text_with_help_for_each(client):

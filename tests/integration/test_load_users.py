@@ -28,12 +28,12 @@ def frame(event: str, data: dict[str, Any], cursor: str = "") -> bytes:
 
 
 def connected() -> bytes:
-    return frame("connected", {"heartbeatSeconds": 15, "modes": {}}, "e:0-0")
+    return frame("connected", {"heartbeatSeconds": 15, "modes": {}}, "e.0-0")
 
 
 def note(number: int) -> bytes:
     data = {"eventType": "note_updated", "timestamp": SAID_AT, "data": {"lane": "a", "number": number}}
-    return frame("note_updated", data, f"e:{number}-0")
+    return frame("note_updated", data, f"e.{number}-0")
 
 
 def bye(*, reconnect: bool) -> bytes:
@@ -68,7 +68,7 @@ async def test_stream_users_get_everything_through_a_cut(gateway: GatewayThread)
 
 async def test_a_stream_user_counts_what_a_server_does_wrong() -> None:
     first = STREAM_HEAD + connected() + note(1) + note(2) + bye(reconnect=True)
-    reset = frame("reset", {"reason": "trimmed", "cursor": "e:40-0", "jitterMs": 0}, "e:40-0")
+    reset = frame("reset", {"reason": "trimmed", "cursor": "e.40-0", "jitterMs": 0}, "e.40-0")
     second = STREAM_HEAD + connected() + note(4) + note(4) + note(3) + reset + note(50) + bye(reconnect=False)
     async with raw_upstream(first, second) as (url, heads), swarm(port_of(url), "StreamUser=1") as users:
         await users.until(lambda table: table["SSE bye (drain)"] == 2)
@@ -80,7 +80,7 @@ async def test_a_stream_user_counts_what_a_server_does_wrong() -> None:
     assert last["figures"]["resets"] == 1
     assert len(heads) == 2
     assert b"last-event-id" not in heads[0].lower()
-    assert b"Last-Event-ID: e:2-0\r\n" in heads[1]
+    assert b"Last-Event-ID: e.2-0\r\n" in heads[1]
 
 
 @pytest.mark.parametrize(

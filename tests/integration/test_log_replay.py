@@ -63,14 +63,14 @@ async def test_an_old_cursor_is_served_from_the_log_and_goes_live(gateway, clien
     fill(gateway, log, 1000)
     await caught_up(client, gateway, 1000)
 
-    async with client.stream({"lastEventId": "e:3-0", "format": form}) as stream:
+    async with client.stream({"lastEventId": "e.3-0", "format": form}) as stream:
         connected = await stream.connected()
         seen = await read_to(stream, 1000)
         await client.publish(event(1001))
         seen += await read_to(stream, 1001)
 
     assert connected.data["recovered"] is True
-    assert connected.id == connected.data["cursor"] == "e:3-0"
+    assert connected.id == connected.data["cursor"] == "e.3-0"
     assert seen == list(range(4, 1002))
 
 
@@ -80,7 +80,7 @@ async def test_filters_and_leaves_hold_also_for_what_comes_out_of_the_log(gatewa
     fill(gateway, log, 1000)
     await caught_up(client, gateway, 1001)
 
-    async with client.stream({"lastEventId": "e:0-0", "filter": "branch=eq.7"}) as stream:
+    async with client.stream({"lastEventId": "e.0-0", "filter": "branch=eq.7"}) as stream:
         await stream.connected()
         left = await stream.next()
         seen = await read_to(stream, 1000)
@@ -93,21 +93,21 @@ async def test_hints_alone_are_one_an_entity(gateway, client, log):
     fill(gateway, log, 1000)
     await caught_up(client, gateway, 1000)
 
-    async with client.stream({"lastEventId": "e:0-0", "hints": "only"}) as stream:
+    async with client.stream({"lastEventId": "e.0-0", "hints": "only"}) as stream:
         await stream.connected()
         hints = [await stream.until("refresh") for _ in range(10)]
         beat = await stream.until("heartbeat")
 
     assert sorted(hint.data["entityId"] for hint in hints) == [str(number) for number in range(10)]
     assert all(hint.data["count"] == 100 for hint in hints)
-    assert (hints[-1].id, beat.id) == ("e:1000-0", "e:1000-0")
+    assert (hints[-1].id, beat.id) == ("e.1000-0", "e.1000-0")
 
 
 async def test_hints_come_with_the_events_of_the_log(gateway, client, log):
     fill(gateway, log, 600)
     await caught_up(client, gateway, 600)
 
-    async with client.stream({"lastEventId": "e:0-0", "hints": "with"}) as stream:
+    async with client.stream({"lastEventId": "e.0-0", "hints": "with"}) as stream:
         await stream.connected()
         frames = [frame for _ in range(610) if (frame := await stream.next()).event != "heartbeat"]
 
@@ -123,17 +123,17 @@ async def test_where_the_log_has_trimmed_too_the_answer_is_a_reset(gateway, clie
     await caught_up(client, gateway, 1000)
     gateway.call(lambda: log.trim_to(Position(500, 0)))
 
-    async with client.stream({"lastEventId": "e:499-0"}) as stream:
+    async with client.stream({"lastEventId": "e.499-0"}) as stream:
         connected = await stream.connected()
         reset = await stream.next()
-    async with client.stream({"lastEventId": "e:500-0"}) as stream:
+    async with client.stream({"lastEventId": "e.500-0"}) as stream:
         held = await stream.connected()
         seen = await read_to(stream, 1000)
 
     assert (connected.data["recovered"], held.data["recovered"]) == (False, True)
-    assert (reset.event, reset.data["reason"], reset.id) == ("reset", "trimmed", "e:1000-0")
+    assert (reset.event, reset.data["reason"], reset.id) == ("reset", "trimmed", "e.1000-0")
     assert seen == list(range(501, 1001))
-    assert (await client.poll(cursor="e:499-0"))["reset"] == {"reason": "trimmed"}
+    assert (await client.poll(cursor="e.499-0"))["reset"] == {"reason": "trimmed"}
 
 
 async def test_who_waits_for_the_log_gets_heartbeats_and_then_everything(gateway, client, log):
@@ -141,13 +141,13 @@ async def test_who_waits_for_the_log_gets_heartbeats_and_then_everything(gateway
     await caught_up(client, gateway, 1000)
     gateway.call(log.may_read.clear)
 
-    async with client.stream({"lastEventId": "e:7-0"}) as stream:
+    async with client.stream({"lastEventId": "e.7-0"}) as stream:
         await stream.connected()
         beats = [await stream.next() for _ in range(2)]
         gateway.call(log.may_read.set)
         seen = await read_to(stream, 1000)
 
-    assert [(beat.event, beat.id) for beat in beats] == [("heartbeat", "e:7-0")] * 2
+    assert [(beat.event, beat.id) for beat in beats] == [("heartbeat", "e.7-0")] * 2
     assert seen == list(range(8, 1001))
 
 
@@ -156,7 +156,7 @@ async def test_a_client_that_is_gone_while_it_waits_is_forgotten(gateway, client
     await caught_up(client, gateway, 1000)
     gateway.call(log.may_read.clear)
     for _ in range(8):
-        async with client.stream({"lastEventId": "e:7-0"}) as stream:
+        async with client.stream({"lastEventId": "e.7-0"}) as stream:
             await stream.connected()
 
     await client.metric_becomes("tidegate_streams", 0)
@@ -171,7 +171,7 @@ async def test_a_drain_ends_a_replay_with_a_bye(gateway, client, log):
     await caught_up(client, gateway, 1000)
     gateway.call(log.may_read.clear)
 
-    async with client.stream({"lastEventId": "e:7-0"}) as stream:
+    async with client.stream({"lastEventId": "e.7-0"}) as stream:
         await stream.connected()
         gateway.call(gateway.parts.hub.drain)
         rest = await stream.rest()
@@ -189,7 +189,7 @@ async def test_a_client_that_does_not_read_in_a_replay_is_continued_from_the_log
     gateway.call(lambda: log.put_events(*large))
     await caught_up(client, gateway, 1000)
 
-    async with client.stream({"lastEventId": "e:0-0"}, receive_buffer=4096) as stream:
+    async with client.stream({"lastEventId": "e.0-0"}, receive_buffer=4096) as stream:
         await stream.connected()
         await client.metric_becomes("tidegate_streams_lagging", 1)
         seen = await read_to(stream, 1000)
@@ -219,7 +219,7 @@ async def test_a_poll_pages_through_the_log_into_the_history(gateway, client, lo
     fill(gateway, log, 1000)
     await caught_up(client, gateway, 1000)
 
-    answer = await client.poll(cursor="e:0-0", limit=300)
+    answer = await client.poll(cursor="e.0-0", limit=300)
     seen, mores = [one["data"]["n"] for one in answer["events"]], [answer["more"]]
     while answer["more"]:
         answer = await client.poll(cursor=answer["cursor"], limit=300)
@@ -228,18 +228,18 @@ async def test_a_poll_pages_through_the_log_into_the_history(gateway, client, lo
 
     assert seen == list(range(1, 1001))
     assert mores == [True, True, True, False]
-    assert answer["cursor"] == "e:1000-0"
+    assert answer["cursor"] == "e.1000-0"
 
 
 async def test_a_conditional_poll_with_an_old_tag_is_answered_from_the_log(gateway, client, log):
     fill(gateway, log, 1000)
     await caught_up(client, gateway, 1000)
 
-    some = await client.get("/api/v1/sync/poll", headers=[("If-None-Match", '"e:1-0", "e:4-0"')])
-    none = await client.get("/api/v1/sync/poll", {"entity": "job"}, headers=[("If-None-Match", '"e:4-0"')])
+    some = await client.get("/api/v1/sync/poll", headers=[("If-None-Match", '"e.1-0", "e.4-0"')])
+    none = await client.get("/api/v1/sync/poll", {"entity": "job"}, headers=[("If-None-Match", '"e.4-0"')])
 
     assert some.json["events"][0]["data"]["n"] == 5
-    assert (none.status, none.headers["ETag"]) == (304, '"e:1000-0"')
+    assert (none.status, none.headers["ETag"]) == (304, '"e.1000-0"')
 
 
 async def test_the_history_endpoint_reaches_back_into_the_log(gateway, client, log):
@@ -249,7 +249,7 @@ async def test_the_history_endpoint_reaches_back_into_the_log(gateway, client, l
     answer = await client.get("/api/v1/sync/history", {"filter": "branch=eq.7", "limit": "100"})
 
     assert [one["data"]["n"] for one in answer.json["events"]] == list(range(505, 1001, 5))
-    assert answer.json["cursor"] == "e:1000-0"
+    assert answer.json["cursor"] == "e.1000-0"
 
 
 async def test_a_cursor_that_this_node_has_yet_to_reach_is_waited_for(gateway, client, log):
@@ -260,10 +260,10 @@ async def test_a_cursor_that_this_node_has_yet_to_reach_is_waited_for(gateway, c
         lambda: log.put_events(*(an_event(event_type="stage_change", data={"n": n}) for n in (6, 7)))
     )
 
-    poll = asyncio.create_task(client.poll(cursor="e:6-0"))
-    condition = [("If-None-Match", '"f:9-0", "e:5-0", "e:6-0", "e:4-0"')]
+    poll = asyncio.create_task(client.poll(cursor="e.6-0"))
+    condition = [("If-None-Match", '"f.9-0", "e.5-0", "e.6-0", "e.4-0"')]
     conditional = asyncio.create_task(client.get(POLL, headers=condition))
-    async with client.stream({"lastEventId": "e:4-1"}) as stream:
+    async with client.stream({"lastEventId": "e.4-1"}) as stream:
         await stream.connected()
         unknown = await stream.next()
     assert not poll.done()
@@ -274,7 +274,7 @@ async def test_a_cursor_that_this_node_has_yet_to_reach_is_waited_for(gateway, c
         assert [one["data"]["n"] for one in answer["events"]] == [7]
 
 
-@pytest.mark.parametrize("cursor", ["e:900-1", "e:4-1"], ids=["of-the-history", "of-the-log"])
+@pytest.mark.parametrize("cursor", ["e.900-1", "e.4-1"], ids=["of-the-history", "of-the-log"])
 async def test_a_cursor_that_the_log_never_held_is_unknown_on_every_transport(gateway, client, log, cursor):
     fill(gateway, log, 1000)
     await caught_up(client, gateway, 1000)
@@ -288,13 +288,13 @@ async def test_a_cursor_that_the_log_never_held_is_unknown_on_every_transport(ga
     ]
     for answer in polls:
         assert (answer["reset"], answer["events"]) == ({"reason": "unknown"}, [])
-        assert answer["cursor"] == "e:1000-0"
+        assert answer["cursor"] == "e.1000-0"
     for query, headers in (({"lastEventId": cursor}, []), ({}, [("Last-Event-ID", cursor)])):
         async with client.stream(query, headers=headers) as stream:
             await stream.connected()
             reset = await stream.next()
             assert (reset.event, reset.data["reason"]) == ("reset", "unknown")
-            assert (reset.id, reset.data["cursor"]) == ("e:1000-0", "e:1000-0")
+            assert (reset.id, reset.data["cursor"]) == ("e.1000-0", "e.1000-0")
     assert await client.metric("tidegate_resets_total", reason="unknown") == 7
 
 
@@ -302,12 +302,12 @@ async def test_a_long_poll_that_waited_in_vain_is_given_a_cursor_that_holds(gate
     fill(gateway, log, 5)
     await caught_up(client, gateway, 5)
 
-    poll = asyncio.create_task(client.poll(cursor="e:5-0", entity="job", wait="1"))
+    poll = asyncio.create_task(client.poll(cursor="e.5-0", entity="job", wait="1"))
     fill(gateway, log, 1000)
     answer = await poll
     again = await client.poll(cursor=answer["cursor"], entity="job")
 
-    assert (answer["events"], answer["cursor"]) == ([], "e:1005-0")
+    assert (answer["events"], answer["cursor"]) == ([], "e.1005-0")
     assert "reset" not in again
 
 
@@ -340,15 +340,15 @@ async def test_a_log_that_starts_over_is_told_to_streams_and_to_polls_that_wait(
 
     async with client.stream() as stream:
         await stream.connected()
-        poll = asyncio.create_task(client.poll(cursor="e:5-0", entity="job", wait="15"))
+        poll = asyncio.create_task(client.poll(cursor="e.5-0", entity="job", wait="15"))
         await client.metric_becomes("tidegate_groups", 2)
         gateway.call(lambda: log.start_over("f"))
         reset = await stream.until("reset")
         await client.publish(event(1))
         seen = await read_to(stream, 1)
-        late = await client.poll(cursor="e:5-0")
+        late = await client.poll(cursor="e.5-0")
 
-    assert (reset.data["reason"], reset.id) == ("epoch", "f:0-0")
+    assert (reset.data["reason"], reset.id) == ("epoch", "f.0-0")
     assert seen == [1]
     assert (await poll)["reset"] == late["reset"] == {"reason": "epoch"}
     assert (await client.get("/readyz")).status == 200
@@ -359,7 +359,7 @@ async def test_a_log_that_trimmed_past_the_node_is_told_to_streams_that_are_repl
     await caught_up(client, gateway, 1000)
     gateway.call(log.may_read.clear)
 
-    async with client.stream({"lastEventId": "e:7-0"}) as stream:
+    async with client.stream({"lastEventId": "e.7-0"}) as stream:
         assert (await stream.connected()).data["recovered"] is True
         gateway.call(lambda: log.trim_to(Position(300, 0)))
         gateway.call(log.may_read.set)
@@ -367,7 +367,7 @@ async def test_a_log_that_trimmed_past_the_node_is_told_to_streams_that_are_repl
         await client.publish(event(1001))
         seen = await read_to(stream, 1001)
 
-    assert (reset.data["reason"], reset.id) == ("trimmed", "e:1000-0")
+    assert (reset.data["reason"], reset.id) == ("trimmed", "e.1000-0")
     assert seen == [1001]
 
 

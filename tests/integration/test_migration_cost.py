@@ -24,7 +24,7 @@ from tests.support.upstream import raw_upstream, upstream
 ROOT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 300.0
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
-STREAM = HEAD + b"event: connected\nid: e:0-0\ndata: {}\n\n"
+STREAM = HEAD + b"event: connected\nid: e.0-0\ndata: {}\n\n"
 
 
 def address(url: str) -> Address:

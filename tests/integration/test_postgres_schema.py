@@ -86,6 +86,19 @@ async def test_an_upgrade_keeps_positions_and_goes_on_above_them(empty: Session)
     assert [*old, *new] == sorted({*old, *new})
 
 
+async def test_an_event_of_before_with_a_name_that_is_reserved_now_stays_and_no_other_comes(
+    empty: Session,
+) -> None:
+    insert = "insert into sync_events (event_type, action) values ('open', 'signal')"
+    await empty.fetch(script([step for step in migrations() if step.version < 7]))
+    await empty.fetch(insert)
+    await install(empty)
+
+    assert await empty.fetch("select e.event_type from sync_events e") == [("open",)]
+    with pytest.raises(LogError):
+        await empty.fetch(insert)
+
+
 async def test_two_installations_at_the_same_time_both_end_well() -> None:
     with fresh_database() as url:
         sessions = [await connect(url) for _ in range(2)]

@@ -95,7 +95,7 @@ INVALID = [
         (event(eventType=name), "/eventType")
         for name in ("connected", "reset", "heartbeat", "refresh", "fetch-mode", "token-expiring")
     ),
-    *((event(eventType=name), "/eventType") for name in ("presence", "broadcast", "bye")),
+    *((event(eventType=name), "/eventType") for name in ("presence", "broadcast", "bye", "error", "open")),
     (event(entityType="or der"), "/entityType"),
     (event(entityType="x" * 65), "/entityType"),
     (event(entityId=""), "/entityId"),

@@ -170,8 +170,8 @@ async def test_nothing_that_was_acknowledged_is_lost_by_sudden_ends(
 
     async with opened(path) as log:
         records = await everything(log)
-        held = [f"{log.epoch}:{record.position}" for record in records]
-    assert held == sorted(held, key=lambda cursor: [int(n) for n in cursor.partition(":")[2].split("-")])
+        held = [f"{log.epoch}.{record.position}" for record in records]
+    assert held == sorted(held, key=lambda cursor: [int(n) for n in cursor.partition(".")[2].split("-")])
     place = {cursor: index for index, cursor in enumerate(held)}
     for ids in acknowledged:
         first = place[ids[0]]

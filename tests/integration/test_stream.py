@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.support.api import EVENTS, Client, assert_problem, event, numbers
+from tests.support.api import EVENTS, POLL, Client, assert_problem, event, numbers
 from tests.support.gateway import BOTH_WAYS, make_settings
 
 pytestmark = BOTH_WAYS
@@ -18,8 +18,9 @@ async def test_a_stream_is_announced_as_one_that_nobody_may_store_or_buffer(clie
     async with client.stream() as stream:
         headers = stream.headers
 
-    assert headers["Content-Type"] == "text/event-stream"
+    assert headers["Content-Type"] == "text/event-stream; charset=utf-8"
     assert headers["Cache-Control"] == "no-store, no-transform"
+    assert headers["Incremental"] == "?1"
     assert headers["X-Accel-Buffering"] == "no"
     assert headers["Transfer-Encoding"] == "chunked"
     assert "Content-Encoding" not in headers
@@ -27,11 +28,9 @@ async def test_a_stream_is_announced_as_one_that_nobody_may_store_or_buffer(clie
 
 async def test_a_stream_starts_at_once_with_the_retry_time_and_connected(client):
     async with client.stream() as stream:
-        retry = await stream.next()
         connected = await stream.next()
 
-    assert retry.raw == b"retry: 2000"
-    assert connected.raw.startswith(b"event: connected\nid: ")
+    assert connected.raw.startswith(b"retry: 2000\nevent: connected\nid: ")
     assert connected.data.keys() == {"clientId", "timestamp", "cursor", "heartbeatSeconds", "modes"}
     assert connected.data["cursor"] == connected.id
     assert connected.data["heartbeatSeconds"] == 15
@@ -45,10 +44,9 @@ async def test_the_first_frames_say_what_is_configured(start_gateway, hand_over)
     client = Client(start_gateway(settings, hand_over=hand_over).port)
 
     async with client.stream({"entity": "order"}) as stream:
-        retry = await stream.next()
         connected = await stream.next()
 
-    assert retry.retry == 777
+    assert connected.retry == 777
     assert connected.data["heartbeatSeconds"] == 2.5
     assert connected.data["modes"] == {"dashboard": "streaming"}
 
@@ -175,14 +173,58 @@ async def test_a_client_that_saw_nothing_but_connected_resumes_without_loss(clie
     assert numbers(received) == [2, 3]
 
 
+@pytest.mark.parametrize(
+    ("query", "headers"),
+    [
+        ([("lastEventId", "OLD"), ("lastEventId", "NEW")], []),
+        ([("lastEventId", "NEW"), ("lastEventId", "OLD")], []),
+        ([("lastEventId", "OLD"), ("cursor", "NEW")], []),
+        ([("lastEventId", "OLD"), ("last_event_id", "NEW")], []),
+        ([("cursor", "OLD"), ("lastEventId", "NEW")], []),
+        ([("lastEventId", ""), ("lastEventId", "NEW")], []),
+        ([("lastEventId", "NEW"), ("cursor", "")], []),
+        ([("lastEventId", "NEW")], ["OLD"]),
+        ([("lastEventId", "OLD")], ["NEW"]),
+        ([("lastEventId", "NEW")], [""]),
+        ([], ["OLD", "NEW"]),
+        ([], ["NEW, OLD"]),
+        ([("lastEventId", "elsewhere.9-0"), ("cursor", "NEW")], ["42"]),
+        ([("lastEventId", "NEW"), ("lastEventId", "earliest")], []),
+    ],
+)
+async def test_of_several_cursors_the_newest_that_can_be_honoured_counts(client, query, headers):
+    old, _, new, _ = await client.publish(*(event(n) for n in range(4)))
+
+    def filled(text):
+        return text.replace("OLD", old).replace("NEW", new)
+
+    given = [("Last-Event-ID", filled(text)) for text in headers]
+    async with client.stream([(name, filled(text)) for name, text in query], headers=given) as stream:
+        assert (await stream.connected()).data["recovered"] is True
+        [received] = await stream.take(1)
+    polled = await client.get(POLL, [(name, filled(text)) for name, text in query], headers=given)
+
+    assert numbers([received]) == [3]
+    assert numbers(polled.json["events"]) == [3]
+
+
+async def test_where_none_of_several_cursors_can_be_honoured_the_stream_is_reset(client):
+    query = [("lastEventId", "42"), ("lastEventId", "elsewhere.1-0"), ("cursor", "earliest")]
+    async with client.stream(query) as stream:
+        connected, reset = await stream.connected(), await stream.next()
+
+    assert connected.data["recovered"] is False
+    assert (reset.event, reset.data["reason"]) == ("reset", "epoch")
+
+
 def of_another_epoch(cursor):
-    return "elsewhere:" + cursor.partition(":")[2]
+    return "elsewhere." + cursor.partition(".")[2]
 
 
 def never_held(cursor):
-    epoch, _, position = cursor.partition(":")
+    epoch, _, position = cursor.partition(".")
     major = int(position.partition("-")[0])
-    return f"{epoch}:{major - 1}-99"
+    return f"{epoch}.{major - 1}-99"
 
 
 @pytest.mark.parametrize(
@@ -193,7 +235,9 @@ def never_held(cursor):
         (lambda cursor: "1732125600123", "unknown"),
         (lambda cursor: cursor + " ", "unknown"),
         (lambda cursor: cursor.replace("-0", "-18446744073709551616"), "unknown"),
-        (lambda cursor: "x" * 256, "unknown"),
+        (lambda cursor: cursor.replace(".", ":"), "unknown"),
+        (lambda cursor: cursor + ".c2NvcGU", "unknown"),
+        (lambda cursor: "x" * 128, "unknown"),
         (lambda cursor: "größer", "unknown"),
     ],
 )

@@ -195,7 +195,7 @@ def test_an_event_of_any_text_comes_back_out_of_its_frame(event: Event, named: b
     raw = entry.frame if named else entry.message_frame
     (dispatched_event,), last_id, _ = each_way(raw, cuts)
     assert dispatched_event.event == ("changed" if named else "message")
-    assert last_id == "e:7-1"
+    assert last_id == "e.7-1"
     (frame,) = frames_of(raw)
     assert frame.data["entityId"] == event.entity_id
     for name in ("data", "previous", "metadata"):
@@ -231,7 +231,13 @@ def test_the_tests_own_reader_reads_the_same_however_it_is_fed(
     written: list[Written], cuts: list[int]
 ) -> None:
     stream = b"".join(
-        encode(orjson.dumps(one.data).decode(), event="x", last_event_id="e:1-0") for one in written
+        encode(
+            orjson.dumps(one.data).decode(),
+            event="x",
+            last_event_id="e.1-0",
+            retry_ms=7 if number == 0 else None,
+        )
+        for number, one in enumerate(written)
     )
     for parts in ([stream], [bytes([byte]) for byte in stream], pieces(stream, cuts)):
         reader = FrameReader()

@@ -138,7 +138,7 @@ def test_only_a_position_that_is_held_or_the_floor_has_a_number(
         for minor in range(max(position.minor for position in given_out) + 3):
             position = Position(major, minor)
             number = numbers.get(position)
-            resolved = history.resolve(f"e:{position}")
+            resolved = history.resolve(f"e.{position}")
             assert history.number_at(position) == number
             if number is not None:
                 assert resolved == number

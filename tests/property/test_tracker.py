@@ -120,7 +120,7 @@ def test_what_others_publish_of_the_entity_after_the_question_comes_after_the_cu
 ) -> None:
     async def check() -> None:
         seen, log, _, _ = await follow(steps)
-        everything = await log.read(Cursor.parse("x:0-0").position, 100_000)  # type: ignore[union-attr]
+        everything = await log.read(Cursor.parse("x.0-0").position, 100_000)  # type: ignore[union-attr]
         for one in seen:
             for position, event in everything:
                 if event.event_type == "note" and event.entity_type == "order":

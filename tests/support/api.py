@@ -111,8 +111,7 @@ class Stream:
                     return frame
 
     async def connected(self) -> Frame:
-        """The `connected` frame that every stream starts with, after its `retry`."""
-        assert (await self.next()).retry is not None
+        """The `connected` frame that every stream starts with."""
         frame = await self.next()
         assert frame.event == "connected"
         return frame

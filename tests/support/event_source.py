@@ -44,7 +44,7 @@ class EventSource:
             if answer.status != 200 or answer.content_type != "text/event-stream":
                 raise SourceFailed(f"{answer.status} {answer.content_type}")
             self.opened += 1
-            reader = FrameReader()
+            reader = FrameReader(by_proxy=True)
             async for part in answer.content.iter_any():
                 for frame in reader.feed(part):
                     self._take(frame)

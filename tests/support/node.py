@@ -40,7 +40,7 @@ class Reader:
     def numbers(self) -> list[int]:
         """The numbers of the events that the client has read."""
         events = [frame for frame in self.frames() if frame.event not in _CONTROL]
-        return [int(frame.data["id"].removeprefix("e:").removesuffix("-0")) for frame in events]
+        return [int(frame.data["id"].removeprefix("e.").removesuffix("-0")) for frame in events]
 
     def last_id(self) -> str:
         return [frame.id for frame in self.frames() if frame.id is not None][-1]

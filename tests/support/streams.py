@@ -71,7 +71,7 @@ def payload_of(raw: bytes, *, chunked: bool = False, gzip: bool = False) -> tupl
 
 
 def frames_of(raw: bytes, *, chunked: bool = False, gzip: bool = False) -> list[Frame]:
-    """The blocks of bytes that were written, but for those that only hold `retry`."""
+    """The blocks of bytes that were written. `retry` stands in `connected` and `bye`, and nowhere else."""
     payload, places = payload_of(raw, chunked=chunked, gzip=gzip)
     assert not payload or payload.endswith(b"\n\n"), "a block was not ended"
     frames = []
@@ -84,9 +84,9 @@ def frames_of(raw: bytes, *, chunked: bool = False, gzip: bool = False) -> list[
             assert found is not None, f"not a field: {line!r}"
             assert found[1] not in fields, f"{found[1]} comes twice"
             fields[found[1]] = found[2]
-        if "data" in fields:
-            data = json.loads(fields["data"])
-            frames.append(Frame(fields.get("event"), fields.get("id"), data, places[end - 1] + 1))
+        event = fields.get("event")
+        assert ("retry" in fields) is (event in ("connected", "bye")), f"retry: {block!r}"
+        frames.append(Frame(event, fields.get("id"), json.loads(fields["data"]), places[end - 1] + 1))
     return frames
 
 

@@ -23,7 +23,7 @@ from gateway.refusals import REFUSALS, Refusals
 from gateway.server import GatewayRunner
 from tests.support.legacy import PATH, legacy_route
 
-NOW = "now:7-0"
+NOW = "now.7-0"
 """What the legacy paths of `in_front_of` take for the cursor of now."""
 
 PATIENCE_SECONDS = 60.0

@@ -124,7 +124,7 @@ def test_variables_of_other_programs_are_none_of_ours() -> None:
         (
             "[server]\nprot = 80",
             "server.prot in tidegate.toml is unknown (did you mean server.port?): "
-            "allowed in server are drain_seconds, host, hosts, port, workers.",
+            "allowed in server are drain_seconds, host, hosts, port, ready_needs_upstreams, workers.",
         ),
         (
             "[hints]\ncolour = 1",
@@ -315,7 +315,7 @@ def test_a_long_value_is_cut(file: Path) -> None:
         (
             {"TIDEGATE_SERVER__PROT": "80"},
             "server.prot in the variable TIDEGATE_SERVER__PROT is unknown (did you mean server.port?): "
-            "allowed in server are drain_seconds, host, hosts, port, workers.",
+            "allowed in server are drain_seconds, host, hosts, port, ready_needs_upstreams, workers.",
         ),
         (
             {"TIDEGATE_SERVER__PORT": "80", "TIDEGATE_SERVER__port": "81"},

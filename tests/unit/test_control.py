@@ -5,7 +5,7 @@ import pytest
 from gateway import control
 from tests.support.streams import Frame, frames_of
 
-CURSOR = "k3f9x2:1732125600123-0"
+CURSOR = "k3f9x2.1732125600123-0"
 
 
 def only_frame(raw: bytes) -> Frame:
@@ -26,12 +26,12 @@ def connected(**changed: object) -> bytes:
     return control.connected(**(given | changed))  # type: ignore[arg-type]
 
 
-def test_connected_comes_after_the_reconnection_time_as_the_protocol_writes_it() -> None:
+def test_connected_holds_the_reconnection_time_as_the_protocol_writes_it() -> None:
     assert connected() == (
-        b"retry: 2000\n\n"
+        b"retry: 2000\n"
         b"event: connected\n"
-        b"id: k3f9x2:1732125600123-0\n"
-        b'data: {"clientId":"c1","timestamp":"2026-11-20T10:30:00.123Z","cursor":"k3f9x2:1732125600123-0",'
+        b"id: k3f9x2.1732125600123-0\n"
+        b'data: {"clientId":"c1","timestamp":"2026-11-20T10:30:00.123Z","cursor":"k3f9x2.1732125600123-0",'
         b'"recovered":true,"heartbeatSeconds":15,"modes":{"orders":"streaming"}}\n\n'
     )
 
@@ -99,7 +99,7 @@ def test_a_refresh_carries_any_entity_id(entity_id: str) -> None:
 
 def test_bye_repeats_its_delay_as_reconnection_time_and_has_no_id() -> None:
     raw = control.bye("drain", 1500)
-    assert raw.startswith(b"retry: 1500\n\nevent: bye\n")
+    assert raw.startswith(b"retry: 1500\nevent: bye\n")
     frame = only_frame(raw)
     assert frame.id is None
     assert frame.data == {"reason": "drain", "reconnect": True, "retryMs": 1500}
@@ -107,6 +107,12 @@ def test_bye_repeats_its_delay_as_reconnection_time_and_has_no_id() -> None:
 
 def test_a_bye_for_good_says_so() -> None:
     assert only_frame(control.bye("disconnected", 0, reconnect=False)).data["reconnect"] is False
+
+
+def test_who_is_sent_off_for_good_and_comes_back_all_the_same_waits_half_a_minute_at_least() -> None:
+    raw = control.bye("disconnected", 1500, reconnect=False)
+    assert raw.startswith(b"retry: 31500\nevent: bye\n")
+    assert only_frame(raw).data == {"reason": "disconnected", "reconnect": False, "retryMs": 31500}
 
 
 @pytest.mark.parametrize(

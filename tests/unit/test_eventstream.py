@@ -9,7 +9,6 @@ from gateway.eventstream import (
     ServerSentEvent,
     chunk,
     encode,
-    retry_field,
 )
 from tests.support.effort import is_linear_in_reads
 
@@ -26,8 +25,8 @@ def message(data: str, event: str = "message", last_event_id: str = "") -> Serve
 
 
 def test_an_event_is_its_fields_in_a_fixed_order_and_a_blank_line() -> None:
-    assert encode("a\nb", event="x", last_event_id="e:1-0", retry_ms=5) == (
-        b"retry: 5\nevent: x\nid: e:1-0\ndata: a\ndata: b\n\n"
+    assert encode("a\nb", event="x", last_event_id="e.1-0", retry_ms=5) == (
+        b"retry: 5\nevent: x\nid: e.1-0\ndata: a\ndata: b\n\n"
     )
 
 
@@ -58,7 +57,7 @@ def test_what_the_format_can_not_carry_is_refused(refused: dict[str, str]) -> No
 
 def test_a_retry_field_by_itself_dispatches_nothing() -> None:
     decoder = EventStreamDecoder()
-    assert decoder.feed(retry_field(1500)) == []
+    assert decoder.feed(b"retry: 1500\n\n") == []
     assert decoder.retry_ms == 1500
 
 

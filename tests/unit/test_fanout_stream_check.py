@@ -25,8 +25,8 @@ from loadtests.streams import (
 CHUNKED = Head(200, {"content-type": "text/event-stream", "transfer-encoding": "chunked"})
 PACKED = Head(200, {**CHUNKED.headers, "content-encoding": "gzip"})
 GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
-CONNECTED = b'retry: 2000\n\nevent: connected\nid: e:1-0\ndata: {"cursor":"e:1-0"}\n\n'
-HEARTBEAT = b'event: heartbeat\nid: e:1-0\ndata: {"timestamp":"2026-11-20T10:30:00.123Z"}\n\n'
+CONNECTED = b'retry: 2000\nevent: connected\nid: e.1-0\ndata: {"cursor":"e.1-0"}\n\n'
+HEARTBEAT = b'event: heartbeat\nid: e.1-0\ndata: {"timestamp":"2026-11-20T10:30:00.123Z"}\n\n'
 
 Advance = Callable[[StreamState, bytes], Step]
 
@@ -34,7 +34,7 @@ Advance = Callable[[StreamState, bytes], Step]
 def event(number: int, *, lane: int = 0, position: int | None = None, entity: str = "ORDER-1") -> bytes:
     """An event as the server sends it; its position is its number where none is given."""
     body = {
-        "id": f"e:{number + 10 if position is None else position}-0",
+        "id": f"e.{number + 10 if position is None else position}-0",
         "eventType": "stage_change",
         "entityType": "order",
         "entityId": entity,
@@ -228,7 +228,7 @@ def test_the_checker_parses_equal_bytes_of_equal_streams_once() -> None:
     first = checker.advance(
         checker.advance(start((0,), "", CHUNKED), chunks(CONNECTED)).state, chunks(event(0))
     )
-    other = CONNECTED.replace(b"e:1-0", b"e:2-0")
+    other = CONNECTED.replace(b"e.1-0", b"e.2-0")
     second = checker.advance(checker.advance(start((0,), "", CHUNKED), chunks(other)).state, chunks(event(0)))
 
     assert second is first
@@ -238,7 +238,7 @@ def test_the_checker_parses_equal_bytes_of_equal_streams_once() -> None:
 def test_a_beginning_is_checked_as_any_other_bytes_are(at: int, swap: bool) -> None:
     checker = Checker()
     shared = event(1) + event(0) if swap else event(0) + event(1)
-    for greeting in (CONNECTED, CONNECTED.replace(b"e:1-0", b"e:22-0")):
+    for greeting in (CONNECTED, CONNECTED.replace(b"e.1-0", b"e.22-0")):
         text = chunks(greeting, shared)
         new = start((0,), "", CHUNKED)
         begun, plain = checker.begin(new, text[:at]), advance(new, text[:at])
@@ -251,7 +251,7 @@ def test_what_comes_with_greetings_is_parsed_once() -> None:
     checker = Checker()
     new = start((0,), "", CHUNKED)
     first = checker.begin(new, chunks(CONNECTED, event(0)))
-    second = checker.begin(new, chunks(CONNECTED.replace(b"e:1-0", b"e:2-0"), event(0)))
+    second = checker.begin(new, chunks(CONNECTED.replace(b"e.1-0", b"e.2-0"), event(0)))
 
     assert second.state is first.state
     assert second.sent_ns == first.sent_ns

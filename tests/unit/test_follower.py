@@ -68,7 +68,7 @@ async def test_what_the_log_holds_and_what_comes_is_brought_into_the_history(nod
     positions = await append(node, 2)
     await until(lambda: node.history.head == 5, "the new events came")
     assert node.history.head_position == positions[-1]
-    assert node.history.cursor(5) == f"{node.log.epoch}:{positions[-1]}"
+    assert node.history.cursor(5) == f"{node.log.epoch}.{positions[-1]}"
     await node.log.close()
     await task
 
@@ -183,7 +183,7 @@ async def run_until(node: Node, task: "asyncio.Task[None]", position: Position, 
         history = node.history
         return (history.epoch, history.head_position) == (epoch, position) and node.follower.is_following
 
-    await until(is_there, f"the history has come to {epoch}:{position}")
+    await until(is_there, f"the history has come to {epoch}.{position}")
 
 
 async def end(node: Node, task: "asyncio.Task[None]") -> None:
@@ -233,11 +233,11 @@ async def test_a_log_that_trimmed_what_the_node_had_not_read_resets_every_stream
 
     frames = received(transport)
     resets = [frame for frame in frames if frame.event == "reset"]
-    assert [(frame.id, frame.data["reason"]) for frame in resets] == [("e:32-0", "trimmed")]
+    assert [(frame.id, frame.data["reason"]) for frame in resets] == [("e.32-0", "trimmed")]
     (last,) = [
         frame for frame in frames if frame.event == ("refresh" if delivery.hints == "only" else "after")
     ]
-    assert last.id == "e:33-0"
+    assert last.id == "e.33-0"
     assert lasting.history.floor_position == Position(25, 0), "all is held that the log still holds"
     await end(lasting, task)
 
@@ -265,9 +265,9 @@ async def test_a_log_that_started_over_resets_every_stream_into_the_new_epoch(
     for transport in (reading, asleep):
         frames = received(transport)
         at = next(index for index, frame in enumerate(frames) if frame.event == "reset")
-        assert (frames[at].id, frames[at].data["reason"]) == ("f:5-0", "epoch")
-        assert all(frame.id is None or frame.id.startswith("e:") for frame in frames[:at])
-        assert {frame.id for frame in frames[at:]} == {"f:5-0"}
+        assert (frames[at].id, frames[at].data["reason"]) == ("f.5-0", "epoch")
+        assert all(frame.id is None or frame.id.startswith("e.") for frame in frames[:at])
+        assert {frame.id for frame in frames[at:]} == {"f.5-0"}
     await end(lasting, task)
 
 
@@ -306,7 +306,7 @@ async def test_it_says_that_the_log_is_out_of_reach_and_catches_up_without_loss(
     task = lasting.follow()
     await run_until(lasting, task, Position(6, 0))
     ids = [frame.id for frame in received(transport) if frame.event == "changed"]
-    assert ids == [f"e:{number}-0" for number in range(2, 7)]
+    assert ids == [f"e.{number}-0" for number in range(2, 7)]
     await end(lasting, task)
 
 

@@ -24,7 +24,7 @@ def test_a_quiet_stream_gets_one_each_interval_which_moves_its_cursor(node: Node
     node.scheduler.run_for(HEARTBEAT_SECONDS - 0.1)
     assert reader.frames("heartbeat") == []
     node.scheduler.run_for(0.1)
-    assert [frame.id for frame in reader.frames("heartbeat")] == ["e:1-0"]
+    assert [frame.id for frame in reader.frames("heartbeat")] == ["e.1-0"]
     node.scheduler.run_for(2 * HEARTBEAT_SECONDS)
     assert len(reader.frames("heartbeat")) == 3
     assert node.hub.counters.heartbeats == 3
@@ -104,7 +104,7 @@ def test_a_flush_between_two_heartbeats_of_a_slice_is_in_the_cursor_of_the_secon
         assert node.scheduler.step()
     second = next(reader for reader in readers if not reader.frames("heartbeat"))
     node.publish(an_event("order:1"))
-    assert [frame.id for frame in second.frames("heartbeat")] == ["e:1-0"]
+    assert [frame.id for frame in second.frames("heartbeat")] == ["e.1-0"]
 
 
 @pytest.mark.parametrize("hints", ["with", "only"])
@@ -113,7 +113,7 @@ def test_a_heartbeat_never_sets_the_cursor_back(node: Node, hints: str) -> None:
     first = node.connect(hints=hints, timing=timing)
     node.publish(an_event("order:1"))
     node.pause()
-    late = node.connect(cursor="e:0-0", hints=hints, timing=timing)
+    late = node.connect(cursor="e.0-0", hints=hints, timing=timing)
     node.scheduler.run_for(2 * HEARTBEAT_SECONDS)
     for reader in (first, late):
         ids = [int(frame.id[2:-2]) for frame in reader.frames() if frame.id is not None]

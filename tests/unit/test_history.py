@@ -42,8 +42,8 @@ def test_an_event_becomes_one_frame_with_its_cursor() -> None:
     history = history_of(1)
     (entry,) = entries_of(history)
     (frame,) = frames_of(entry.frame)
-    assert (frame.event, frame.id) == ("changed", "e:1-0")
-    assert frame.data["id"] == "e:1-0"
+    assert (frame.event, frame.id) == ("changed", "e.1-0")
+    assert frame.data["id"] == "e.1-0"
     assert frame.data["orderID"] == frame.data["entityId"] == "1"
 
 
@@ -63,7 +63,7 @@ def test_a_frame_with_other_data_keeps_its_id_and_name(named: bool, event: str |
     history.append(a_record(1, an_event(data={"n": 1}, previous={"n": 2})), 0.0)
     (entry,) = entries_of(history)
     (frame,) = frames_of(entry.frame_with(history.leave_json(entry), named=named))
-    assert (frame.event, frame.id) == (event, "e:1-0")
+    assert (frame.event, frame.id) == (event, "e.1-0")
     assert frame.data["action"] == "leave"
     assert not {"data", "previous"} & set(frame.data)
 
@@ -115,9 +115,9 @@ def test_the_latest_are_given_oldest_first_and_only_what_is_held() -> None:
 def test_the_cursor_of_the_last_trimmed_entry_is_honoured_and_the_one_before_is_trimmed() -> None:
     history = history_of(10, max_events=4)
     history.trim(0.0, 10)
-    assert history.resolve("e:6-0") == 6
-    assert history.resolve("e:5-0") == "trimmed"
-    assert history.resolve("e:0-0") == "trimmed"
+    assert history.resolve("e.6-0") == 6
+    assert history.resolve("e.5-0") == "trimmed"
+    assert history.resolve("e.0-0") == "trimmed"
 
 
 def test_every_cursor_of_the_history_resolves_to_its_number() -> None:
@@ -127,12 +127,12 @@ def test_every_cursor_of_the_history_resolves_to_its_number() -> None:
 
 
 def test_before_anything_was_trimmed_the_origin_is_honoured() -> None:
-    assert history_of(3).resolve("e:0-0") == 0
+    assert history_of(3).resolve("e.0-0") == 0
 
 
 def test_a_cursor_between_two_entries_is_unknown() -> None:
-    assert history_of(3).resolve("e:2-7") == "unknown"
-    assert history_of(3).resolve("e:0-1") == "unknown"
+    assert history_of(3).resolve("e.2-7") == "unknown"
+    assert history_of(3).resolve("e.0-1") == "unknown"
 
 
 def test_an_entry_knows_the_position_before_it() -> None:
@@ -143,12 +143,12 @@ def test_an_entry_knows_the_position_before_it() -> None:
     assert [entry.after for entry in entries_of(history)] == [Position(7, 7), Position(9, 0)]
 
 
-@pytest.mark.parametrize("text", ["f:1-0", "f:99-0", "e2:1-0"])
+@pytest.mark.parametrize("text", ["f.1-0", "f.99-0", "e2.1-0"])
 def test_a_cursor_of_another_epoch_says_epoch(text: str) -> None:
     assert history_of(3).resolve(text) == "epoch"
 
 
-@pytest.mark.parametrize("text", ["e:3-1", "e:4-0", f"e:{2**64 - 1}-{2**64 - 1}"])
+@pytest.mark.parametrize("text", ["e.3-1", "e.4-0", f"e.{2**64 - 1}-{2**64 - 1}"])
 def test_a_cursor_ahead_of_the_head_is_unknown(text: str) -> None:
     assert history_of(3).resolve(text) == "unknown"
 
@@ -156,8 +156,22 @@ def test_a_cursor_ahead_of_the_head_is_unknown(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        *("", "1-0", "e:", "e:1", "e:01-0", "e:1-0 ", "e:1-0\n", "E:1-0", f"e:{2**64}-0", "42", "🙂"),
-        *("a" * 300, "e" * 65 + ":1-0", "e:1-0" * 60, "latest", "Earliest"),
+        *(
+            "",
+            "1-0",
+            "e.",
+            "e.1",
+            "e:1-0",
+            "e.1-0.c2NvcGU",
+            "e.01-0",
+            "e.1-0 ",
+            "e.1-0\n",
+            "E.1-0",
+            f"e.{2**64}-0",
+            "42",
+            "🙂",
+        ),
+        *("a" * 300, "e" * 65 + ".1-0", "e.1-0" * 60, "latest", "Earliest"),
     ],
 )
 def test_what_no_gateway_gives_is_unknown(text: str) -> None:
@@ -176,9 +190,9 @@ def test_a_history_that_opens_within_a_log_holds_nothing_before_its_floor() -> N
     history.open("f", Position(500, 2))
     history.append(a_record(501), 0.0)
     assert history.cursor(0) == str(Cursor("f", Position(500, 2)))
-    assert history.resolve("f:500-2") == 0
-    assert history.resolve("f:500-1") == "trimmed"
-    assert history.resolve("f:501-0") == 1
+    assert history.resolve("f.500-2") == 0
+    assert history.resolve("f.500-1") == "trimmed"
+    assert history.resolve("f.501-0") == 1
 
 
 def test_a_window_starts_after_what_came_longer_before() -> None:

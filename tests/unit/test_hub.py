@@ -105,7 +105,7 @@ def test_a_new_stream_starts_at_now(node: Node) -> None:
 
 def test_what_a_resumed_stream_missed_is_written_before_begin_returns(node: Node) -> None:
     node.publish(*[an_event() for _ in range(10)])
-    reader = node.connect(cursor="e:4-0")
+    reader = node.connect(cursor="e.4-0")
     assert reader.numbers() == [5, 6, 7, 8, 9, 10]
     assert reader.subscriber.state is State.LIVE
     assert len(reader.transport.writes) == 2
@@ -114,7 +114,7 @@ def test_what_a_resumed_stream_missed_is_written_before_begin_returns(node: Node
 def test_a_long_way_back_is_gone_in_turns(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chases_module, "CHASE_ENTRIES", 10)
     node.publish(*[an_event() for _ in range(35)])
-    reader = node.connect(cursor="e:0-0")
+    reader = node.connect(cursor="e.0-0")
     assert reader.numbers() == list(range(1, 11))
     assert reader.subscriber.state is State.CHASING
     node.scheduler.run_ready()
@@ -126,7 +126,7 @@ def test_a_chase_ends_its_turn_after_so_many_bytes(node: Node, monkeypatch: pyte
     node.publish(*[an_event() for _ in range(9)])
     size = len(node.history.latest(1)[0].frame)
     monkeypatch.setattr(chases_module, "CHASE_BYTES", 3 * size)
-    reader = node.connect(cursor="e:0-0")
+    reader = node.connect(cursor="e.0-0")
     assert reader.numbers() == [1, 2, 3]
     node.scheduler.run_ready()
     assert reader.numbers() == list(range(1, 10))
@@ -136,7 +136,7 @@ def test_chases_leave_time_for_others(node: Node, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(chases_module, "CHASE_ENTRIES", 1)
     node.publish(*[an_event() for _ in range(3)])
     node.write_seconds = 2 * chases_module.CHASE_SECONDS_A_TURN
-    readers = [node.connect(cursor="e:0-0") for _ in range(3)]
+    readers = [node.connect(cursor="e.0-0") for _ in range(3)]
     node.scheduler.step()
     assert sum(len(reader.numbers()) for reader in readers) == 4, "one more was served in that turn"
     node.scheduler.run_ready()
@@ -151,7 +151,7 @@ def test_who_catches_up_while_a_flush_runs_gets_nothing_twice_and_misses_nothing
         node.append(an_event(), an_event(), an_event())
         for _ in range(steps):
             node.scheduler.step()
-        late = node.connect(cursor=f"e:{start}-0")
+        late = node.connect(cursor=f"e.{start}-0")
         node.append(an_event())
         node.scheduler.run_for(1.0)
         for reader in (first, second, late):
@@ -182,7 +182,7 @@ def test_a_client_that_clogs_while_it_chases_goes_on_where_it_was(node: Node) ->
     node.publish(*[an_event() for _ in range(10)])
     reader = node.connect()
     node.hub.lost(reader.subscriber)
-    late = node.connect(cursor="e:9-0")
+    late = node.connect(cursor="e.9-0")
     late.transport.stop_reading()
     node.pause()
     node.publish(an_event())
@@ -204,7 +204,7 @@ def test_a_client_that_the_history_was_trimmed_past_is_reset_and_lives_on(schedu
     reader.transport.start_reading()
     node.scheduler.run_ready()
     (reset,) = reader.frames("reset")
-    assert reset.id == reset.data["cursor"] == "e:7-0"
+    assert reset.id == reset.data["cursor"] == "e.7-0"
     assert reset.data["reason"] == "trimmed"
     node.pause()
     node.publish(an_event())
@@ -264,13 +264,13 @@ def test_a_client_at_the_floor_is_not_reset(scheduler: ManualScheduler) -> None:
     node = Node(scheduler, max_events=3)
     node.publish(*[an_event() for _ in range(7)])
     assert node.history.floor == 4
-    reader = node.connect(cursor="e:4-0")
+    reader = node.connect(cursor="e.4-0")
     assert reader.frames("reset") == []
     assert reader.numbers() == [5, 6, 7]
 
 
 @pytest.mark.parametrize(
-    ("cursor", "reason"), [("e:3-0", "trimmed"), ("f:1-0", "epoch"), ("e:99-0", "unknown"), ("42", "unknown")]
+    ("cursor", "reason"), [("e.3-0", "trimmed"), ("f.1-0", "epoch"), ("e.99-0", "unknown"), ("42", "unknown")]
 )
 def test_a_cursor_that_can_not_be_honoured_is_reset_in_band(
     cursor: str, reason: str, scheduler: ManualScheduler
@@ -280,7 +280,7 @@ def test_a_cursor_that_can_not_be_honoured_is_reset_in_band(
     reader = node.connect(cursor=cursor)
     connected, reset = reader.frames()
     assert connected.data["recovered"] is False
-    assert (reset.event, reset.id, reset.data["reason"]) == ("reset", "e:7-0", reason)
+    assert (reset.event, reset.id, reset.data["reason"]) == ("reset", "e.7-0", reason)
     node.pause()
     node.publish(an_event())
     assert reader.numbers() == [8]

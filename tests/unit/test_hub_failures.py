@@ -56,7 +56,7 @@ def test_hints_that_a_failed_flush_left_behind_do_not_hold_the_cursor_for_ever(
     node.publish(an_event("job:1"))
     node.scheduler.run_for(2 * HEARTBEAT_SECONDS)
     assert [frame.data["entityId"] for frame in reader.frames("refresh")] == ["1"]
-    assert reader.last_id() == "e:2-0"
+    assert reader.last_id() == "e.2-0"
 
 
 def test_who_has_the_event_of_a_flush_that_fails_does_not_get_it_again(
@@ -99,10 +99,10 @@ def test_an_event_that_fails_for_a_stream_alone_ends_in_a_reset_and_the_stream_l
 ) -> None:
     node.publish(an_event(), an_event())
     fail_once(monkeypatch, Group, "frame")
-    reader, other = node.connect(cursor="e:0-0"), node.connect(cursor="e:0-0")
+    reader, other = node.connect(cursor="e.0-0"), node.connect(cursor="e.0-0")
     node.pause()
     (reset,) = reader.frames("reset")
-    assert (reset.data["reason"], reset.id) == ("unknown", "e:2-0")
+    assert (reset.data["reason"], reset.id) == ("unknown", "e.2-0")
     assert other.numbers() == [1, 2]
     node.publish(an_event())
     assert reader.numbers() == [3]
@@ -112,7 +112,7 @@ def test_an_event_that_fails_for_a_stream_alone_ends_in_a_reset_and_the_stream_l
 def test_who_can_not_even_be_reset_is_cut_off(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     node.publish(an_event())
     fail_once(monkeypatch, Group, "frame")
-    reader = node.connect(cursor="e:0-0")
+    reader = node.connect(cursor="e.0-0")
     fail_once(monkeypatch, control, "reset")
     node.scheduler.run_ready()
     assert reader.transport.is_aborted

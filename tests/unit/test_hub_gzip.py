@@ -44,7 +44,7 @@ def test_a_flush_is_compressed_once_and_the_same_bytes_go_to_all_members(node: N
 
 def test_who_comes_back_together_for_the_same_events_has_them_compressed_once(node: Node) -> None:
     node.publish(*some_events())
-    one, other = (node.connect(cursor="e:3-0", chunked=False, gzip=True) for _ in range(2))
+    one, other = (node.connect(cursor="e.3-0", chunked=False, gzip=True) for _ in range(2))
     assert one.transport.writes[-1] is other.transport.writes[-1]
     assert one.numbers() == list(range(4, 21))
 
@@ -109,6 +109,6 @@ def test_a_client_whose_place_is_trimmed_is_reset_and_lives_on(scheduler: Manual
     node = Node(scheduler, max_events=3)
     node.publish(*some_events(9))
     node.pause()
-    reader = node.connect(cursor="e:1-0", gzip=True)
+    reader = node.connect(cursor="e.1-0", gzip=True)
     node.publish(*some_events(2))
     assert [frame.event for frame in reader.frames()] == ["connected", "reset", "changed", "changed"]

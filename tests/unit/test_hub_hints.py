@@ -36,7 +36,7 @@ def test_a_heartbeat_comes_every_so_many_seconds_with_the_cursor_of_now(node: No
     node.publish(an_event("order:1"))
     node.scheduler.run_for(HEARTBEAT_SECONDS * 3 + 1)
     heartbeats = reader.frames("heartbeat")
-    assert [frame.id for frame in heartbeats] == ["e:1-0"] * 3
+    assert [frame.id for frame in heartbeats] == ["e.1-0"] * 3
     assert set(heartbeats[0].data) == {"timestamp"}
 
 
@@ -85,7 +85,7 @@ def test_hints_with_events_brings_both(node: Node) -> None:
     assert reader.numbers() == [1]
     assert hinted(reader) == []
     node.scheduler.run_for(1.0)
-    assert ids_and_hints(reader) == [("1", "e:1-0")]
+    assert ids_and_hints(reader) == [("1", "e.1-0")]
 
 
 def test_a_hint_comes_when_it_is_due_and_not_before(node: Node) -> None:
@@ -120,7 +120,7 @@ def test_who_resumes_over_many_missed_events_gets_one_hint_for_each_entity(node:
     for number in range(300):
         node.append(an_event(f"order:{number % 3}"))
     node.scheduler.run_for(1.0)
-    reader = connect(node, "only", cursor="e:0-0")
+    reader = connect(node, "only", cursor="e.0-0")
     node.scheduler.run_ready()
     assert sorted(hinted(reader), key=str) == ["0", "1", "2"]
     assert [frame.data["count"] for frame in reader.frames("refresh")] == [100, 100, 100]
@@ -147,7 +147,7 @@ def test_the_ids_of_hints_only_never_pass_over_a_change_without_a_hint(node: Nod
     node.scheduler.run_for(1.0)
     node.publish(an_event("order:2"))
     node.scheduler.run_for(1.5)
-    assert ids_and_hints(reader) == [("1", "e:1-0")], "order 2 changed with event 2 and has no hint yet"
+    assert ids_and_hints(reader) == [("1", "e.1-0")], "order 2 changed with event 2 and has no hint yet"
 
 
 def test_who_reads_the_first_of_two_hints_and_is_cut_off_gets_the_second_when_it_resumes(node: Node) -> None:
@@ -162,7 +162,7 @@ def test_who_reads_the_first_of_two_hints_and_is_cut_off_gets_the_second_when_it
 
 def test_who_reads_the_first_hint_of_a_chase_and_is_cut_off_gets_the_rest_when_it_resumes(node: Node) -> None:
     node.publish(an_event("order:1"), an_event("order:2"))
-    reader = connect(node, "only", cursor="e:0-0")
+    reader = connect(node, "only", cursor="e.0-0")
     first, second = reader.frames("refresh")
     resumed = connect(node, "only", cursor=first.id)
     node.scheduler.run_ready()
@@ -181,10 +181,10 @@ def test_who_is_cut_off_while_it_catches_up_on_events_still_gets_the_hints_of_ol
     node.scheduler.run_for(60.0)
     node.publish(an_event("order:2"))
     node.scheduler.run_for(60.0)
-    reader = connect(node, "with", cursor="e:0-0")
-    resumed = connect(node, "with", cursor="e:2-0")
+    reader = connect(node, "with", cursor="e.0-0")
+    resumed = connect(node, "with", cursor="e.2-0")
     node.scheduler.run_ready()
-    assert "1" in seen_until(reader, "e:2-0") | set(hinted(resumed))
+    assert "1" in seen_until(reader, "e.2-0") | set(hinted(resumed))
 
 
 def test_a_change_that_was_flushed_late_is_hinted_after_a_resumption(node: Node) -> None:
@@ -194,9 +194,9 @@ def test_a_change_that_was_flushed_late_is_hinted_after_a_resumption(node: Node)
     node.scheduler.run_for(2.003)
     node.publish(an_event("order:3"))
     assert reader.numbers() == [1, 2, 3]
-    resumed = connect(node, "with", cursor="e:3-0", timing=LONG_WAIT)
+    resumed = connect(node, "with", cursor="e.3-0", timing=LONG_WAIT)
     node.scheduler.run_for(5.0)
-    assert {"2", "3"} <= seen_until(reader, "e:3-0") | set(hinted(resumed))
+    assert {"2", "3"} <= seen_until(reader, "e.3-0") | set(hinted(resumed))
 
 
 def test_who_reads_one_of_two_late_hints_of_a_chase_gets_the_other_when_it_resumes(node: Node) -> None:
@@ -204,7 +204,7 @@ def test_who_reads_one_of_two_late_hints_of_a_chase_gets_the_other_when_it_resum
     node.scheduler.run_for(60.0)
     node.publish(an_event("job:3"))
     query, delivery = "entity=order", {"hints": "with", "timing": TIMING}
-    reader = node.connect(query, cursor="e:0-0", **delivery)
+    reader = node.connect(query, cursor="e.0-0", **delivery)
     first, second = reader.frames("refresh")
     resumed = node.connect(query, cursor=first.id, **delivery)
     node.scheduler.run_ready()
@@ -219,7 +219,7 @@ def test_an_event_that_comes_late_does_not_overtake_a_hint(node: Node) -> None:
     node.append(an_event("order:2"))
     while reader.numbers() != [1, 2]:
         assert node.scheduler.step()
-    assert "1" in seen_until(reader, "e:2-0")
+    assert "1" in seen_until(reader, "e.2-0")
 
 
 def test_a_late_hint_does_not_set_back_the_id_of_who_caught_up_meanwhile(node: Node) -> None:
@@ -229,8 +229,8 @@ def test_a_late_hint_does_not_set_back_the_id_of_who_caught_up_meanwhile(node: N
     node.publish(an_event("order:1"), an_event("order:2"))
     node.scheduler.clock.advance(1.0)  # the loop is held up, with two hints due
     node.append(an_event("job:3"))
-    reader = node.connect(query, cursor="e:0-0", **delivery)
-    assert reader.last_id() == "e:3-0"
+    reader = node.connect(query, cursor="e.0-0", **delivery)
+    assert reader.last_id() == "e.3-0"
     node.append(an_event("order:4"))
     node.scheduler.run_for(1.0)
     ids = [frame.id for frame in reader.frames()]
@@ -267,9 +267,9 @@ def test_an_event_that_overtakes_a_hint_does_not_make_it_lost(node: Node) -> Non
     node.append(an_event("order:2"))
     while second.numbers() != [1, 2]:
         assert node.scheduler.step()
-    resumed = connect(node, "with", cursor="e:2-0", timing=timing)
+    resumed = connect(node, "with", cursor="e.2-0", timing=timing)
     node.scheduler.run_for(1.0)
-    assert "1" in set(hinted(resumed)) | seen_until(second, "e:2-0")
+    assert "1" in set(hinted(resumed)) | seen_until(second, "e.2-0")
 
 
 @pytest.mark.parametrize("hints", ["with", "only"])
@@ -347,7 +347,7 @@ def test_the_cursor_of_a_hint_whose_change_was_trimmed_is_a_position_that_the_lo
     for _ in range(300):
         node.publish(an_event("order:1"))
         node.pause()
-    assert {frame.id for frame in reader.frames("heartbeat")} == {"e:2-0"}
+    assert {frame.id for frame in reader.frames("heartbeat")} == {"e.2-0"}
 
 
 def test_who_has_all_its_hints_is_not_reset_for_a_hint_that_others_wait_for(
@@ -358,8 +358,8 @@ def test_who_has_all_its_hints_is_not_reset_for_a_hint_that_others_wait_for(
     connect(node, "only", timing=timing)
     node.publish(an_event("order:1"))
     node.pause()
-    reader = connect(node, "only", cursor="e:0-0", timing=timing)
-    assert ids_and_hints(reader) == [("1", "e:1-0")]
+    reader = connect(node, "only", cursor="e.0-0", timing=timing)
+    assert ids_and_hints(reader) == [("1", "e.1-0")]
     reader.transport.stop_reading()
     node.scheduler.run_for(HEARTBEAT_SECONDS + 1)
     assert reader.subscriber.state is State.LAGGING
@@ -447,7 +447,7 @@ def test_who_leaves_a_group_with_an_older_hint_goes_on_in_the_log_from_where_it_
     connect(node, "only", timing=timing)
     node.publish(an_event("order:1"), an_event("order:2"))
     node.pause()
-    reader = connect(node, "only", cursor="e:0-0", timing=timing)
+    reader = connect(node, "only", cursor="e.0-0", timing=timing)
     assert reader.subscriber.state is State.LIVE
     for _ in range(5):
         node.publish(an_event(None))

@@ -45,7 +45,7 @@ def test_a_live_reader_gets_what_it_is_moved_to_from_the_cursor_it_is_told(node:
     node.pause()
     node.publish(an_event("order:1", "stage_change"), an_event("job:1", "stage_change"))
 
-    assert told == ["e:1-0"]
+    assert told == ["e.1-0"]
     assert numbers(reader) == [1, 3]
     assert numbers(other) == [1, 2, 3]
 
@@ -58,7 +58,7 @@ def test_events_that_are_not_flushed_yet_come_after_the_move(node: Node) -> None
     told = move(node, reader, WITHOUT_ORDERS)
     node.pause()
 
-    assert told == ["e:1-0"]
+    assert told == ["e.1-0"]
     assert numbers(reader) == [1]
 
 
@@ -73,7 +73,7 @@ def test_a_reader_that_sleeps_is_moved_at_its_own_number(node: Node) -> None:
     reader.transport.start_reading()
     node.pause()
 
-    assert told == ["e:1-0"]
+    assert told == ["e.1-0"]
     assert numbers(reader) == [1, 3]
 
 
@@ -102,8 +102,8 @@ def test_a_reader_that_ends_below_the_floor_gets_no_id_that_goes_back(scheduler:
     told = move(node, reader, WITHOUT_ORDERS, ends=True)
     reader.transport.start_reading()
 
-    assert told == [f"e:{newest}-0"]
-    assert reader.last_id() == f"e:{newest}-0"
+    assert told == [f"e.{newest}-0"]
+    assert reader.last_id() == f"e.{newest}-0"
     assert reader.frames("refresh") == []
 
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.eventstream import EventStreamDecoder, encode, retry_field
+from gateway.eventstream import EventStreamDecoder, encode
 from loadtests.decoder import Decoder, Frame
 from tests.support.effort import is_linear_in_reads
 from tests.support.sse import FrameReader
@@ -22,21 +22,21 @@ def read(parts: list[bytes]) -> tuple[list[Frame], Decoder]:
 
 
 def test_a_frame_has_its_event_data_id_and_size() -> None:
-    block = encode("one\ntwo", event="note", last_event_id="e:1-0")
+    block = encode("one\ntwo", event="note", last_event_id="e.1-0", retry_ms=500)
 
-    frames, decoder = read([retry_field(500) + block])
+    frames, decoder = read([block])
 
-    assert frames == [Frame("note", "one\ntwo", "e:1-0", len(block))]
-    assert (decoder.last_event_id, decoder.retry_ms) == ("e:1-0", 500)
+    assert frames == [Frame("note", "one\ntwo", "e.1-0", len(block))]
+    assert (decoder.last_event_id, decoder.retry_ms) == ("e.1-0", 500)
 
 
 def test_the_id_of_an_event_that_was_cut_off_is_not_resumed_from() -> None:
-    whole = encode("1", last_event_id="e:1-0")
-    half = encode("2", last_event_id="e:2-0").removesuffix(b"\n")
+    whole = encode("1", last_event_id="e.1-0")
+    half = encode("2", last_event_id="e.2-0").removesuffix(b"\n")
 
     _, decoder = read([whole + half])
 
-    assert decoder.last_event_id == "e:1-0"
+    assert decoder.last_event_id == "e.1-0"
 
 
 def test_a_long_line_costs_no_more_with_each_read() -> None:

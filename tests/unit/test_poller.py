@@ -47,7 +47,7 @@ class Answers:
             self.has_begun = True
             body = listed(order(len(self.fresh)))
             self.snapshot = Snapshot(
-                body, "", CIMultiDict(), '"e"', True, {}, asked_at, self._clock.monotonic(), "e:1-0"
+                body, "", CIMultiDict(), '"e"', True, {}, asked_at, self._clock.monotonic(), "e.1-0"
             )
         return taken
 

@@ -151,7 +151,7 @@ async def test_a_replay_that_fails_ends_in_a_reset_and_the_next_is_served(
     await until(well.is_live, "the other reader was served")
     bench.node.scheduler.run_ready()
     (reset,) = broken.frames("reset")
-    assert (reset.data["reason"], reset.id) == ("unknown", "e:8-0")
+    assert (reset.data["reason"], reset.id) == ("unknown", "e.8-0")
     assert broken.is_live()
     assert well.numbers() == list(range(3, 9))
     assert bench.node.hub.failures.counts == {"replay": 1}

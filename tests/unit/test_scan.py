@@ -24,7 +24,7 @@ ALL = Selector()
 
 
 class Bench:
-    """A history of events `e:1-0`, `e:2-0`, …; the log behind it holds them all."""
+    """A history of events `e.1-0`, `e.2-0`, …; the log behind it holds them all."""
 
     def __init__(self, max_events: int = 10_000) -> None:
         # What costs time is a look at the clock, of which a scan takes one for each entry.
@@ -70,7 +70,7 @@ async def turns_of(task: "asyncio.Task[Any]") -> int:
 
 
 def positions(batch: Batch) -> list[int]:
-    return [int(event.split(b'"e:', 1)[1].split(b"-", 1)[0]) for event in batch.events]
+    return [int(event.split(b'"e.', 1)[1].split(b"-", 1)[0]) for event in batch.events]
 
 
 @pytest.mark.parametrize("held", [EVENTS, 100])
@@ -164,10 +164,10 @@ async def test_the_newest_are_found_wherever_they_are_and_given_oldest_first(hel
         bench.add(30)
     events, cursor = await bench.latest(RARE, limit)
     found = [31 * number + 1 for number in range(20)][-limit:]
-    assert [event.split(b'"e:', 1)[1].split(b"-", 1)[0] for event in events] == [
+    assert [event.split(b'"e.', 1)[1].split(b"-", 1)[0] for event in events] == [
         str(number).encode() for number in found
     ]
-    assert cursor == "e:620-0"
+    assert cursor == "e.620-0"
 
 
 async def test_no_more_of_the_log_is_read_than_the_newest_take() -> None:

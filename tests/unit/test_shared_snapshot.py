@@ -19,7 +19,7 @@ SNAPSHOT = Snapshot(
     validators={"If-None-Match": '"v1"'},
     asked_at=7.0,
     received_at=7.5,
-    cursor="e:1-0",
+    cursor="e.1-0",
 )
 
 

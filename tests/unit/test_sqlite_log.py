@@ -229,7 +229,7 @@ async def test_a_file_moved_with_its_mark_goes_on_in_its_epoch(open_log: Open, p
         assert len(await everything(again)) == 2
 
 
-@pytest.mark.parametrize("left", [None, b"", b"what is this?\n", b"other00000:1-0".ljust(127) + b"\n"])
+@pytest.mark.parametrize("left", [None, b"", b"what is this?\n", b"other00000.1-0".ljust(127) + b"\n"])
 async def test_a_file_without_its_mark_is_a_new_epoch(open_log: Open, path: Path, left: bytes | None) -> None:
     log = await open_log()
     await log.append(numbered(2))
@@ -243,6 +243,21 @@ async def test_a_file_without_its_mark_is_a_new_epoch(open_log: Open, path: Path
 
     assert log.epoch != epoch
     assert len(await everything(log)) == 2
+
+
+async def test_a_mark_with_a_colon_as_before_version_2_is_read(open_log: Open, path: Path) -> None:
+    log = await open_log()
+    await log.append(numbered(2))
+    epoch = log.epoch
+    await log.close()
+    written = mark_of(path).read_bytes()
+    mark_of(path).write_bytes(written.replace(b".", b":"))
+
+    log = await open_log()
+    await log.close()
+
+    assert log.epoch == epoch
+    assert mark_of(path).read_bytes() == written
 
 
 async def test_a_backup_is_made_while_the_log_is_in_use(open_log: Open, path: Path, tmp_path: Path) -> None:

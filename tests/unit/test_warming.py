@@ -37,8 +37,8 @@ async def test_a_log_that_holds_little_is_held_whole_down_to_its_floor(clock: Ma
     assert history.epoch == "e"
     assert held(history) == [5, 6, 7, 8, 9, 10]
     assert history.floor_position == Position(4, 0)
-    assert history.resolve("e:4-0") == history.floor
-    assert history.resolve("e:3-0") == "trimmed"
+    assert history.resolve("e.4-0") == history.floor
+    assert history.resolve("e.3-0") == "trimmed"
 
 
 async def test_an_empty_log_gives_an_empty_history_at_its_floor(clock: ManualClock) -> None:
@@ -57,7 +57,7 @@ async def test_of_a_longer_log_the_newest_are_held_and_the_floor_is_the_event_be
     await warm(log, history, clock)
     assert held(history) == list(range(1001 - held_events, 1001))
     assert history.floor_position == Position(1000 - held_events, 0)
-    assert history.resolve(f"e:{1000 - held_events}-0") == history.floor
+    assert history.resolve(f"e.{1000 - held_events}-0") == history.floor
 
 
 async def test_a_log_that_holds_exactly_as_many_is_held_whole(clock: ManualClock) -> None:
@@ -88,7 +88,7 @@ async def test_no_more_is_read_of_large_events_than_the_bytes_allow(clock: Manua
     assert sum(log.pages) <= 500_000 + PAGE_BYTES
     assert 400_000 <= history.size_bytes <= 500_000
     assert held(history)[-1] == 500
-    assert history.resolve(f"e:{held(history)[0] - 1}-0") == history.floor
+    assert history.resolve(f"e.{held(history)[0] - 1}-0") == history.floor
 
 
 async def test_where_fewer_were_read_than_there_was_room_for_the_floor_is_the_event_before(
@@ -98,8 +98,8 @@ async def test_where_fewer_were_read_than_there_was_room_for_the_floor_is_the_ev
     log, history = ShakyLog(), history_of(max_bytes=700_000)
     log.put_events(*(an_event(data={"x": "y" * 60_000 * (number % 2)}) for number in range(1, 101)))
     await warm(log, history, clock)
-    assert history.resolve(f"e:{held(history)[0] - 1}-0") == history.floor
-    assert history.resolve(f"e:{held(history)[0] - 2}-0") == "trimmed"
+    assert history.resolve(f"e.{held(history)[0] - 1}-0") == history.floor
+    assert history.resolve(f"e.{held(history)[0] - 2}-0") == "trimmed"
 
 
 @pytest.mark.parametrize("event_bytes", [100, 6000, 60_000])

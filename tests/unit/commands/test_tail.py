@@ -10,7 +10,7 @@ from gateway.commands.tail import FIRST_SILENCE_SECONDS, Follower, Wanted, event
 from gateway.eventstream import ServerSentEvent
 
 EVENT = {
-    "id": "e:1-0",
+    "id": "e.1-0",
     "eventType": "stage_change",
     "entityType": "order",
     "entityId": "O-1",
@@ -21,7 +21,7 @@ EVENT = {
 
 
 def follower(*, limit: int | None = None, as_json: bool = True, jitter: float = 0.0) -> Follower:
-    wanted = Wanted("http://gateway.test", cursor="e:0-0", limit=limit, as_json=as_json)
+    wanted = Wanted("http://gateway.test", cursor="e.0-0", limit=limit, as_json=as_json)
     return Follower(wanted, Backoff(1.0, 30.0, draw=lambda low, high: jitter * high))
 
 
@@ -33,21 +33,21 @@ def test_an_event_moves_the_cursor_and_is_printed_as_it_came(
     capsysbinary: pytest.CaptureFixture[bytes],
 ) -> None:
     tail = follower()
-    assert tail.take(ServerSentEvent("stage_change", '{"n":1.0,\n"s":"\\ud800é"}', "e:1-0")) is None
-    assert tail.cursor == "e:1-0"
+    assert tail.take(ServerSentEvent("stage_change", '{"n":1.0,\n"s":"\\ud800é"}', "e.1-0")) is None
+    assert tail.cursor == "e.1-0"
     assert capsysbinary.readouterr().out == '{"n":1.0, "s":"\\ud800é"}\n'.encode()
 
 
 def test_an_event_without_an_id_leaves_the_cursor(capsys: pytest.CaptureFixture[str]) -> None:
     tail = follower()
     tail.take(sse("stage_change", EVENT))
-    assert tail.cursor == "e:0-0"
+    assert tail.cursor == "e.0-0"
 
 
 def test_a_heartbeat_moves_the_cursor_and_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     tail = follower()
-    tail.take(sse("heartbeat", {"timestamp": "2026-11-20T10:30:00.123Z"}, "e:7-0"))
-    assert tail.cursor == "e:7-0"
+    tail.take(sse("heartbeat", {"timestamp": "2026-11-20T10:30:00.123Z"}, "e.7-0"))
+    assert tail.cursor == "e.7-0"
     assert capsys.readouterr() == ("", "")
 
 
@@ -62,8 +62,8 @@ def test_the_limit_counts_events_and_hints_only(capsys: pytest.CaptureFixture[st
 
 def test_a_reset_is_told_and_the_stream_goes_on_from_its_cursor(capsys: pytest.CaptureFixture[str]) -> None:
     tail = follower()
-    assert tail.take(sse("reset", {"reason": "trimmed", "cursor": "e:9-0", "jitterMs": 0}, "e:9-0")) is None
-    assert tail.cursor == "e:9-0"
+    assert tail.take(sse("reset", {"reason": "trimmed", "cursor": "e.9-0", "jitterMs": 0}, "e.9-0")) is None
+    assert tail.cursor == "e.9-0"
     out, err = capsys.readouterr()
     assert out == ""
     assert "reset (trimmed)" in err
@@ -82,7 +82,7 @@ def test_a_bye_is_resumed_unless_it_is_for_good(capsys: pytest.CaptureFixture[st
 @pytest.mark.parametrize("data", ["", "{", "[]", "1", "[" * 100_000])
 def test_data_that_is_no_object_is_skipped_aloud(data: str, capsys: pytest.CaptureFixture[str]) -> None:
     tail = follower()
-    assert tail.take(ServerSentEvent("x\x1b", data, "e:1-0")) is None
+    assert tail.take(ServerSentEvent("x\x1b", data, "e.1-0")) is None
     out, err = capsys.readouterr()
     assert out == ""
     assert r'skipped: the data of "x\x1b" is no JSON object' in err
