@@ -150,7 +150,7 @@ def test_who_comes_and_goes_while_an_event_is_matched_gets_it_once(
     node.scheduler.step()
     node.scheduler.step()
     assert not any(reader.numbers() for reader in readers), "it is being matched"
-    fresh = [node.connect(f"filter=n=gt.{index}", cursor="e:0-0") for index in (0, 5, 7)]
+    fresh = [node.connect(f"filter=n=gt.{index}", cursor="e.0-0") for index in (0, 5, 7)]
     for gone in (readers[0], readers[5]):
         node.hub.lost(gone.subscriber)
     node.pause()
