@@ -11,7 +11,8 @@ from dataclasses import replace
 
 import pytest
 
-from adapters.redis import RedisLog
+from adapters.redis import Address, RedisConnection, RedisLog
+from adapters.redis.trimmer import Trimmer
 from gateway.errors import EpochChanged, LogError, TrimmedError, UnknownPosition
 from gateway.events import Position, Record
 from gateway.log import ONCE_SECONDS
@@ -354,6 +355,26 @@ async def test_a_full_server_can_be_read_and_followed_also_by_whoever_comes(
                 assert numbers(await reader.read(start, 10)) == [1, 2]
                 assert numbers(await anext(reader.tail(start))) == [1, 2]
         client.config_set("maxmemory", "0")
+
+
+async def test_the_bounds_wait_for_a_server_that_is_away_and_say_nothing(
+    server: RedisServer, log: RedisLog
+) -> None:
+    connection = RedisConnection(Address.parse(server.url), timeout_seconds=SHORT_SECONDS)
+    trimmer = Trimmer(connection, max_events=2, max_age_seconds=1e6)
+    await publish(log, 1, 2, 3)
+    server.kill()
+    running = asyncio.create_task(trimmer.run(lambda: log.epoch, 0.01))
+    done, _ = await asyncio.wait([running], timeout=0.5)
+    server.start()
+    try:
+        assert not done, "it goes on"
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            while numbers(await log.latest(10)) != [2, 3]:
+                await let_others_run()
+    finally:
+        running.cancel()
+        await connection.close()
 
 
 async def test_a_key_is_remembered_for_at_least_as_long_as_the_port_says(
