@@ -15,6 +15,8 @@ _log = logging.getLogger(__name__)
 
 FIRST_DELAY_SECONDS = 0.1
 LONGEST_DELAY_SECONDS = 10.0
+LONGEST_OUT_OF_REACH_SECONDS = 2.0
+"""The same where the log is out of reach: what waits for it holds up every stream of this node."""
 HEALTHY_SECONDS = 60.0
 """A task that ran for that long has got over what made it fail before."""
 AGAIN_SECONDS = 5.0
@@ -44,7 +46,8 @@ class Supervisor:
         self._tasks[name] = asyncio.create_task(self._keep(name, work), name=name)
 
     async def _keep(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
-        backoff = Backoff(FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS)
+        defects = Backoff(FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS)
+        out_of_reach = Backoff(FIRST_DELAY_SECONDS, LONGEST_OUT_OF_REACH_SECONDS)
         told_at = 0.0
         while True:
             began = self._now()
@@ -53,15 +56,18 @@ class Supervisor:
             except Exception as error:  # noqa: BLE001 - whatever it was, the task has to go on
                 now = self._now()
                 if now - began >= HEALTHY_SECONDS:
-                    backoff.reset()
-                if not backoff.failures or (self._outage is not None and self._outage.lasts):
+                    defects.reset()
+                    out_of_reach.reset()
+                is_first = not defects.failures and not out_of_reach.failures
+                if is_first or (self._outage is not None and self._outage.lasts):
                     told_at = now
-                delay = backoff.next()
                 if not isinstance(error, LogError):
                     self.failures[name] += 1
+                    delay = defects.next()
                     log_failure(_log, logging.ERROR, "task_failed", error, task=name, retry_seconds=delay)
                 else:
                     self.retries[name] += 1
+                    delay = out_of_reach.next()
                     if now - told_at >= REMINDER_SECONDS:
                         told_at = now
                         log_event(_log, logging.WARNING, "task_held_up", task=name, error=error)

@@ -27,6 +27,9 @@ TIMEOUT_SECONDS = 5.0
 
 _log = logging.getLogger(__name__)
 
+_KEYLESS = frozenset(("INFO", "TIME"))
+"""The commands, among those that are carried out together, whose first word is no key."""
+
 
 class RedisConnection:
     """A pool of connections to the master at `address`.
@@ -84,11 +87,19 @@ class RedisConnection:
             return await cast("Any", self._client).execute_command(*command)
 
     async def together(self, *commands: Sequence[str | bytes | float]) -> list[Any]:
-        """The answers to several commands, between which nothing else happened."""
-        async with self._call(), self._client.pipeline(transaction=True) as pipeline:
-            for command in commands:
-                pipeline.execute_command(*command)
-            return await pipeline.execute()
+        """The answers to several commands that read, between which nothing else happened.
+
+        They are given although the server's memory is full.
+        """
+        keys = {str(command[1]) for command in commands if command[0] not in _KEYLESS}
+        words = [word for command in commands for word in (len(command), *command)]
+        answers = await self.script("together", sorted(keys), words)
+        # As redis-py gives each of them where it is asked by itself.
+        parsers = cast("Any", self._client).response_callbacks
+        return [
+            parsers[command[0]](answer) if command[0] in parsers else answer
+            for command, answer in zip(commands, answers, strict=True)
+        ]
 
     async def script(
         self, name: str, keys: Sequence[str], arguments: Sequence[str | bytes | float] = ()

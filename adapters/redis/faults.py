@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from redis import exceptions
+from redis.asyncio.sentinel import MasterNotFoundError
 
 from gateway.errors import LogError
 
@@ -76,6 +77,9 @@ def _code(error: Exception) -> str | None:
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, MasterNotFoundError):
+        # Its text is redis-py's own objects.
+        return "no Sentinel answers, or none knows a master of that name; check both in the URL"
     if isinstance(error, exceptions.RedisError) and isinstance(error.__cause__, OSError):
         error = error.__cause__
     if isinstance(error, OSError) and error.strerror:

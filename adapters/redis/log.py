@@ -157,7 +157,8 @@ class RedisLog:
         )
 
     def warnings(self) -> list[str]:
-        return list(self._connection.cautions)
+        trouble = self._sender.trouble
+        return [*self._connection.cautions, *([] if trouble is None else [f"Publishing fails: {trouble}"])]
 
     def tail(self, after: Position) -> AsyncIterator[list[Record]]:
         return self._tail(after, self.epoch)

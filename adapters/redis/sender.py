@@ -49,6 +49,8 @@ class Sender:
         self._append_seconds = append_seconds
         self._name = secrets.token_hex(8)
         self.counts: Counter[str] = Counter()
+        self.trouble: str | None = None
+        """Why Redis, which answered, did not take what came last; None where it did."""
 
     async def send(self, call: int, payloads: Sequence[bytes]) -> Cursor:
         """Appends as this node's call of that number; gives where the first event stands. Raises LogError."""
@@ -78,6 +80,7 @@ class Sender:
                 await asyncio.sleep(backoff.next())
             else:
                 self._outage.over()
+                self.trouble = None
                 return sent
 
     async def _try_to_send(
@@ -123,5 +126,6 @@ class Sender:
             raise
         except LogError as error:
             self._outage.failed(error=error)
+            self.trouble = error.detail
             raise
         return answer

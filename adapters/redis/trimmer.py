@@ -1,9 +1,11 @@
 """The bounds of a log, applied from time to time: also one to which nobody appends grows old."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
 from adapters.redis.connection import RedisConnection
+from adapters.redis.faults import Unreachable
 from adapters.redis.stream import stream_key
 
 TRIM_SECONDS = 10.0
@@ -33,7 +35,11 @@ class Trimmer:
                 return gone
 
     async def run(self, epoch: Callable[[], str], seconds: float = TRIM_SECONDS) -> None:
-        """Trims for ever. Raises LogError; run it again then."""
+        """Trims for ever. Raises LogError where Redis refuses that; run it again then.
+
+        One that is out of reach is for whoever reads the log to tell of.
+        """
         while True:
-            await self.trim(epoch())
+            with contextlib.suppress(Unreachable):
+                await self.trim(epoch())
             await asyncio.sleep(seconds)

@@ -15,6 +15,7 @@ from gateway.errors import LogError, TrimmedError
 from gateway.events import Event, Position, Record
 from gateway.log import Appended, Bounds, Figure, trimmed
 from gateway.logs import log_event
+from gateway.outage import Outage
 from gateway.stored import to_payload
 from gateway.supervisor import Supervisor
 
@@ -93,6 +94,7 @@ class SqliteLog:
         self._closed = False
         self._lost: FileLost | None = None
         self._failure: str | None = None
+        self._outage = Outage(_log, "sqlite_log", level=logging.ERROR, now=clock.monotonic)
         self._failed_commits = 0
         self._file_bytes = self._keys = 0
 
@@ -179,7 +181,7 @@ class SqliteLog:
         self._lost = None
         if self._failure is not None:
             self._failure = None
-            log_event(_log, logging.INFO, "sqlite_log_recovered")
+            self._outage.over()
         for waiting, outcome in zip(group, outcomes, strict=True):
             if waiting.done.done():
                 continue
@@ -193,8 +195,7 @@ class SqliteLog:
         if isinstance(error, FileLost):
             self._lose(error)
         self._failed_commits += 1
-        if self._failure is None:
-            log_event(_log, logging.ERROR, "sqlite_log_failed", error=error, cause=error.__cause__)
+        self._outage.failed(error=error, cause=error.__cause__)
         self._failure = error.detail if isinstance(error, LogError) else f"{type(error).__name__}, a defect."
         for waiting in group:
             if not waiting.done.done():

@@ -11,7 +11,8 @@ from dataclasses import replace
 
 import pytest
 
-from adapters.redis import RedisLog
+from adapters.redis import Address, RedisConnection, RedisLog
+from adapters.redis.trimmer import Trimmer
 from gateway.errors import EpochChanged, LogError, TrimmedError, UnknownPosition
 from gateway.events import Position, Record
 from gateway.log import ONCE_SECONDS
@@ -349,6 +350,45 @@ async def test_a_full_server_keeps_no_key_and_forgets_none(server: RedisServer, 
     assert numbers(await log.latest(10)) == [1, 2]
 
 
+async def test_a_full_server_can_be_read_and_followed_also_by_whoever_comes(
+    server: RedisServer, log: RedisLog
+) -> None:
+    start = (await log.bounds()).head
+    await publish(log, 1)
+    (last,) = await publish(log, 2)
+    with server.client() as client:
+        client.config_set("maxmemory", "1mb")
+        async with opened(server.url) as other:
+            for reader in (log, other):
+                with pytest.raises(LogError, match="out of memory"):
+                    await publish(reader, 3)
+                assert (await reader.bounds()).head == last
+                assert numbers(await reader.latest(10)) == [1, 2]
+                assert numbers(await reader.read(start, 10)) == [1, 2]
+                assert numbers(await anext(reader.tail(start))) == [1, 2]
+        client.config_set("maxmemory", "0")
+
+
+async def test_the_bounds_wait_for_a_server_that_is_away_and_say_nothing(
+    server: RedisServer, log: RedisLog
+) -> None:
+    connection = RedisConnection(Address.parse(server.url), timeout_seconds=SHORT_SECONDS)
+    trimmer = Trimmer(connection, max_events=2, max_age_seconds=1e6)
+    await publish(log, 1, 2, 3)
+    server.kill()
+    running = asyncio.create_task(trimmer.run(lambda: log.epoch, 0.01))
+    done, _ = await asyncio.wait([running], timeout=0.5)
+    server.start()
+    try:
+        assert not done, "it goes on"
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            while numbers(await log.latest(10)) != [2, 3]:
+                await let_others_run()
+    finally:
+        running.cancel()
+        await connection.close()
+
+
 async def test_a_key_is_remembered_for_at_least_as_long_as_the_port_says(
     server: RedisServer, log: RedisLog
 ) -> None:
@@ -375,8 +415,11 @@ async def test_a_server_that_takes_nothing_is_told_of_once_and_at_its_end(
         for number in range(20):
             with pytest.raises(LogError, match="out of memory"):
                 await publish(log, number)
+        (warning,) = log.warnings()
+        assert warning.startswith(f"Publishing fails: Redis at 127.0.0.1:{server.port} is out of memory")
         client.config_set("maxmemory", "0")
         await publish(log, 1)
+        assert log.warnings() == []
     lines = [record.message for record in caplog.records if record.name.startswith("adapters.redis")]
     assert lines == ["redis_append_failed", "redis_append_recovered"]
 

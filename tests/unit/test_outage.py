@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from gateway.outage import Outage
+from gateway.outage import CALM_SECONDS, Outage
 from tests.support.clock import ManualClock
 
 
@@ -81,10 +81,44 @@ def test_the_next_outage_is_one_of_its_own(
     caplog.set_level(logging.INFO)
     outage.failed(error="refused")
     outage.over()
-    clock.advance(1)
+    clock.advance(CALM_SECONDS)
     outage.failed(error="reset")
 
     assert [event for _, event, _ in lines(caplog)] == ["log_failed", "log_recovered", "log_failed"]
+
+
+def test_what_fails_and_succeeds_by_turns_is_told_every_ten_seconds_at_most(
+    outage: Outage, clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    for _ in range(50):
+        outage.failed(error="no room")
+        clock.advance(0.25)
+        outage.over()
+        clock.advance(0.25)
+
+    told = [(event, fields.get("failures")) for _, event, fields in lines(caplog)]
+    assert told == [
+        *[("log_failed", None), ("log_recovered", 1)],
+        *[("log_failed", None), ("log_recovered", 20)],
+        *[("log_failed", None), ("log_recovered", 20)],
+    ]
+
+
+def test_an_outage_that_follows_a_short_one_is_told_once_it_has_lasted(
+    outage: Outage, clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    outage.failed(error="refused")
+    outage.over()
+    for _ in range(15):
+        clock.advance(1)
+        outage.failed(error="refused")
+    assert outage.lasts
+    outage.over()
+
+    told = [(event, fields.get("outage_seconds")) for _, event, fields in lines(caplog)]
+    assert told == [("log_failed", None), ("log_recovered", 0), ("log_failed", None), ("log_recovered", 14)]
 
 
 def test_an_outage_that_several_share_is_over_once_all_of_them_succeeded(

@@ -15,6 +15,7 @@ from adapters.sqlite.file import connect
 from gateway.errors import LogError, NoRoomForKey
 from gateway.events import ORIGIN, Position
 from gateway.log import Appended, Bounds
+from tests.support.clock import ManualClock
 from tests.support.events import an_event
 from tests.support.loop import let_others_run
 from tests.support.sqlite import everything, make_log, mark_of, numbered, opened, refusal
@@ -290,5 +291,19 @@ async def test_a_failure_and_its_end_are_one_log_line_each(
                     await log.append(numbered(1))
         await log.append(numbered(1))
 
-    lines = [record.message for record in caplog.records if record.message.startswith("sqlite_log")]
+    lines = [record.message for record in caplog.records if "fail" in record.message]
     assert lines == ["sqlite_log_opened", "sqlite_log_failed", "sqlite_log_recovered"]
+
+
+async def test_a_failure_that_lasts_is_a_log_line_a_minute(
+    path: Path, clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with opened(path, clock) as log:
+        with _away(path):
+            for _ in range(13):
+                with pytest.raises(LogError):
+                    await log.append(numbered(1))
+                clock.advance(10)
+
+    lines = [record.message for record in caplog.records if record.message.startswith("sqlite_log")]
+    assert lines == ["sqlite_log_failed", "sqlite_log_still_failing", "sqlite_log_still_failing"]

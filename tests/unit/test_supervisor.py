@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import ClassVar
 
 import pytest
@@ -180,6 +181,29 @@ async def test_a_task_that_gets_nowhere_says_so_once_a_minute_unless_the_outage_
     assert [record.getMessage() for record in lines] == ([] if told else ["task_held_up"] * 2)
     for record in lines:
         assert record.__dict__["fields"]["task"] == "replay-1"
+
+
+@pytest.mark.parametrize(
+    ("kind", "longest"), [(LogError, 2.0), (OSError, supervisor_module.LONGEST_DELAY_SECONDS)]
+)
+async def test_a_log_that_is_out_of_reach_is_looked_for_every_two_seconds_at_least(
+    kind: Callable[[str], Exception], longest: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until it is found, this node's streams are quiet, although its server may be there again."""
+    delays: list[float] = []
+
+    class LongestBackoff(Backoff):
+        def next(self) -> float:
+            delays.append(super().next())
+            return 0.0
+
+    monkeypatch.setattr(supervisor_module, "FIRST_DELAY_SECONDS", 0.1)
+    monkeypatch.setattr(supervisor_module, "Backoff", partial(LongestBackoff, draw=max))
+    supervisor, work = Supervisor(), Work(failures=12, kind=kind)
+    supervisor.run("follower", work)
+    await until(lambda: work.starts == 13, "the work was started again each time")
+    await supervisor.close()
+    assert (delays[:4], delays[-1]) == (pytest.approx([0.1, 0.2, 0.4, 0.8]), longest)
 
 
 class CountingBackoff(Backoff):
