@@ -10,6 +10,9 @@ from flags.tell import Tell
 
 Result = TypeVar("Result")
 
+AGAIN_SECONDS = 1.0
+"""How long a look may go on before it is cancelled once more."""
+
 
 class BackgroundThread:
     """Does one job after the other, in the order in which they were given."""
@@ -51,11 +54,14 @@ class Watch:
         self._task = asyncio.create_task(self._run(), name=self._name)
 
     async def close(self) -> None:
-        """Looks no more. Closing twice does nothing."""
+        """Looks no more. Closing twice does nothing.
+
+        A look that goes on is cancelled again: drivers lose a cancellation now and then.
+        """
         task, self._task = self._task, None
-        if task is not None:
+        while task is not None and not task.done():
             task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await asyncio.wait({task}, timeout=AGAIN_SECONDS)
 
     async def _run(self) -> None:
         while True:

@@ -68,7 +68,7 @@ from gateway.server import GatewayRunner, GatewaySite
 from gateway.settings import Settings
 from gateway.shared import SharedStore
 from gateway.slices import Slices
-from gateway.stopping import Closing, stop_on_signals
+from gateway.stopping import STOP_SECONDS, Closing, exit_within, stop_on_signals
 from gateway.store_metrics import StoreCollector
 from gateway.supervisor import Supervisor
 from gateway.transfer import Transfer
@@ -379,8 +379,12 @@ async def serve(
     extend: Callable[[web.Application], None] | None = None,
     stop: asyncio.Event | None = None,
     reuse_port: bool = False,
+    stop_seconds: float = STOP_SECONDS,
 ) -> None:
     """Runs the gateway until SIGTERM, SIGINT or SIGHUP, or until `stop` is set; it has drained then.
+
+    For a process that ends with it: once it is told to stop, or fails to start, the process has the time to
+    drain and `stop_seconds` to be gone (gateway/stopping.py, `exit_within`).
 
     `announce` is called with the address once it serves; `extend` may add routes before that. With
     `reuse_port` other processes may serve the same address. Raises OSError where the address can't be taken,
@@ -392,6 +396,9 @@ async def serve(
     if extend is not None:
         extend(app)
     stop = stop_on_signals(stop)
+    # Also what is told while it starts has to end.
+    stopping = asyncio.ensure_future(stop.wait())
+    stopping.add_done_callback(lambda _: exit_within(settings.server.drain_seconds + stop_seconds))
     runner = GatewayRunner(app)
     try:
         await runner.setup()
@@ -404,6 +411,7 @@ async def serve(
         await stop.wait()
         log_event(_log, logging.INFO, "stopping", streams=app[GATEWAY].hub.connections)
     finally:
+        stop.set()
         await runner.cleanup()
 
 

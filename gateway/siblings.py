@@ -85,7 +85,7 @@ class Siblings:
         own.router.add_get(_METRICS, self._answer)
         own.router.add_get(_KILLS, self._holding)
         own.router.add_post(_KILLS, self._told)
-        runner = web.AppRunner(own, access_log=None)
+        runner = web.AppRunner(own, access_log=None, shutdown_timeout=_ANSWER_SECONDS)
         try:
             await runner.setup()
             socket = self._socket(self._number)

@@ -19,7 +19,7 @@ LONGEST_OUT_OF_REACH_SECONDS = 2.0
 """The same where the log is out of reach: what waits for it holds up every stream of this node."""
 HEALTHY_SECONDS = 60.0
 """A task that ran for that long has got over what made it fail before."""
-AGAIN_SECONDS = 5.0
+AGAIN_SECONDS = 1.0
 """How long a task may take to end before it is cancelled once more."""
 
 

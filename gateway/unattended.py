@@ -6,6 +6,9 @@ from typing import Any, TypeVar
 
 Value = TypeVar("Value")
 
+AGAIN_SECONDS = 1.0
+"""How long what is ended may go on before it is cancelled once more."""
+
 
 async def to_its_end(work: Coroutine[Any, Any, Value], *, unheard: Callable[[BaseException], None]) -> Value:
     """What `work` gives, which is not cancelled with its caller.
@@ -21,14 +24,16 @@ async def to_its_end(work: Coroutine[Any, Any, Value], *, unheard: Callable[[Bas
 
 
 async def end_all(*tasks: "asyncio.Future[Any]") -> None:
-    """Cancels them, and returns once all have ended.
+    """Cancels them, again and again where one loses that (gateway/supervisor.py), and returns once all ended.
 
     What they raised is of no interest any more: whoever needs it has asked before.
     """
-    for task in tasks:
-        task.cancel()
+    going_on = set(tasks)
     try:
-        await asyncio.wait(tasks)
+        while going_on:
+            for task in going_on:
+                task.cancel()
+            _, going_on = await asyncio.wait(going_on, timeout=AGAIN_SECONDS)
     finally:
         for task in tasks:
             if task.done() and not task.cancelled():

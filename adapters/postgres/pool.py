@@ -8,7 +8,7 @@ from typing import Any
 from adapters.postgres.connection import Session
 from gateway.errors import LogError
 
-CLOSE_SECONDS = 5.0
+CLOSE_SECONDS = 1.5
 """How long closing waits for statements that are under way."""
 
 

@@ -1,5 +1,6 @@
 """The upstreams of all legacy routes: their pollers, their proxy, and how they are."""
 
+import asyncio
 import contextlib
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -26,6 +27,8 @@ from gateway.slices import Slices
 from gateway.supervisor import Supervisor
 
 _ITEMS_CACHE_BYTES = 64 * 1024 * 1024
+RELEASE_SECONDS = 1.0
+"""How long closing waits for leases to be given back: a store that hangs must not hold up the stop."""
 
 
 class UpstreamSource:
@@ -94,9 +97,10 @@ class UpstreamSource:
         """
         await self._supervisor.close()
         if self._leases is not None:
-            with contextlib.suppress(LogError):
-                # What can't be given back runs out by itself.
-                await self._leases.release_all()
+            # What can't be given back runs out by itself.
+            with contextlib.suppress(LogError, TimeoutError):
+                async with asyncio.timeout(RELEASE_SECONDS):
+                    await self._leases.release_all()
         for poller in self._pollers.values():
             poller.close()
         await self.proxy.close()

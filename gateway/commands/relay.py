@@ -16,7 +16,7 @@ from gateway.logs import log_event
 from gateway.open_log import needs_extra
 from gateway.process import hear_of_loop_errors
 from gateway.relay import Relay, RelayTarget
-from gateway.stopping import Closing, stop_on_signals
+from gateway.stopping import STOP_SECONDS, Closing, exit_within, stop_on_signals
 from gateway.supervisor import Supervisor
 
 HEALTH_SECONDS = 10.0
@@ -56,6 +56,7 @@ async def run_relay(wanted: Wanted, log_level: str) -> None:
         relay = Relay(source, target, SystemClock(), lock_seconds=wanted.lock_seconds)
         await _relay(relay, tasks, stop)
     finally:
+        exit_within(STOP_SECONDS)
         await closing.close()
 
 

@@ -21,7 +21,7 @@ from gateway.commands import FAILED, CommandError
 from gateway.commands.worker import Answer, Order
 from gateway.logs import log_event
 from gateway.settings import Settings
-from gateway.stopping import stop_on_signals
+from gateway.stopping import STOP_SECONDS, stop_on_signals
 from gateway.unattended import end_all
 
 _log = logging.getLogger(__name__)
@@ -31,8 +31,11 @@ LONGEST_DELAY_SECONDS = 10.0
 STEADY_SECONDS = 30.0
 """A worker that served for so long did not fail at its start: the next delay is short again."""
 START_SECONDS = 60.0
-MARGIN_SECONDS = 5.0
-"""How much longer than `server.drain_seconds` a worker may take to end before it is killed."""
+MARGIN_SECONDS = STOP_SECONDS + 5.0
+"""How much longer than `server.drain_seconds` a worker may take to end before it is killed.
+
+By then it should have ended by itself, and said what held it up.
+"""
 
 
 async def serve_workers(settings: Settings, log_level: str, announce: Callable[[str], None]) -> None:
@@ -137,7 +140,7 @@ class _Worker:
             finally:
                 await end_all(stopping, working)
         finally:
-            await self._end(process)
+            await end(process, self._end_seconds, worker=self._order.number)
 
     async def _watch(self, process: asyncio.subprocess.Process, output: asyncio.StreamReader) -> int:
         """Waits until the process serves, and then for its end."""
@@ -160,19 +163,37 @@ class _Worker:
         log_event(_log, logging.ERROR, "worker_failed", worker=self._order.number, detail=answer.failure)
         return answer.exit_code or FAILED
 
-    async def _end(self, process: asyncio.subprocess.Process) -> None:
-        """Ends the process if it still runs: SIGTERM, and SIGKILL where that is not enough."""
-        if process.returncode is not None:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            process.send_signal(signal.SIGTERM)
+
+async def end(process: asyncio.subprocess.Process, seconds: float, *, worker: int) -> None:
+    """Ends the process of that worker if it still runs: SIGTERM, and SIGKILL where that is not enough.
+
+    It has ended on return, and where this is cancelled too: as when another worker fails meanwhile.
+    """
+    ending = asyncio.ensure_future(_end(process, seconds, worker))
+    cancelled: asyncio.CancelledError | None = None
+    while not ending.done():
         try:
-            async with asyncio.timeout(self._end_seconds):
-                await process.wait()
-        except TimeoutError:
-            log_event(_log, logging.ERROR, "worker_killed", worker=self._order.number, pid=process.pid)
-            process.kill()
+            await asyncio.wait({ending})
+        except asyncio.CancelledError as error:
+            cancelled = error
+    ending.result()
+    if cancelled is not None:
+        raise cancelled
+
+
+async def _end(process: asyncio.subprocess.Process, seconds: float, worker: int) -> None:
+    if process.returncode is not None:
+        return
+    with contextlib.suppress(ProcessLookupError):
+        process.send_signal(signal.SIGTERM)
+    try:
+        async with asyncio.timeout(seconds):
             await process.wait()
+    except TimeoutError:
+        log_event(_log, logging.ERROR, "worker_killed", worker=worker, pid=process.pid)
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from gateway import unattended
 from gateway.unattended import end_all, to_its_end
 from tests.support.loop import let_others_run, until
 
@@ -86,3 +87,22 @@ async def test_tasks_that_are_ended_leave_no_complaint_whether_they_had_failed_o
     gc.collect()
 
     assert complaints == []
+
+
+async def test_what_lost_its_cancellation_is_cancelled_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unattended, "AGAIN_SECONDS", 0.0)
+    lost = 0
+
+    async def deaf() -> None:
+        nonlocal lost
+        while lost < 3:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                lost += 1
+
+    task = asyncio.create_task(deaf())
+    await let_others_run()
+    await end_all(task)
+
+    assert (task.done(), lost) == (True, 3)
