@@ -29,7 +29,7 @@ from loadtests.measure import (
 from loadtests.peer_measure import EVENT_BYTES, NOBODY, connect, warm_up_streams
 from loadtests.progress import Progress
 from loadtests.publisher import Publisher
-from loadtests.server import Server, gateway
+from loadtests.server import QUIET_GATEWAY, Server, gateway
 
 # x, and what was measured there, by column.
 Figures = dict[str, float]
@@ -46,18 +46,6 @@ url = "memory://"
 [history]
 max_events = 1000000
 max_bytes = 4294967296
-"""
-# One heartbeat to 16,000 streams costs more than 100 events for one of them, and as much as an event to all:
-# none falls into the measurement.
-QUIET_CONFIG = """
-[server]
-host = "127.0.0.1"
-
-[log]
-url = "memory://"
-
-[stream]
-heartbeat_seconds = 3600
 """
 SQLITE_CONFIG = """
 [server]
@@ -104,7 +92,7 @@ class Meter:
 
     def _streams(self, count: int) -> Figures:
         self._progress.phase(f"streams: {count:,}")
-        with Server(gateway(QUIET_CONFIG), self._core) as server:
+        with Server(QUIET_GATEWAY, self._core) as server:
             warm_up_streams(server, self._progress.tick)
             before = server.resident_bytes()
             with Crowd(server.address) as crowd:
@@ -127,7 +115,7 @@ class Meter:
         others = self._plan.selectors[-1]
         self._progress.phase(f"selectors: {count:,} of {others:,} streams")
         wanted = [Wanted(f"order:OTHER-{number % count}", (0,)) for number in range(others)]
-        with Server(gateway(QUIET_CONFIG), self._core) as server:
+        with Server(QUIET_GATEWAY, self._core) as server:
             warm_up_streams(server, self._progress.tick)
             before = server.resident_bytes()
             with Crowd(server.address) as crowd:
@@ -158,7 +146,7 @@ class Meter:
     def sizes(self) -> Points:
         """Single events of more and more bytes, to as many streams as ever."""
         points = {}
-        with Server(gateway(QUIET_CONFIG), self._core) as server:
+        with Server(QUIET_GATEWAY, self._core) as server:
             warm_up_streams(server, self._progress.tick)
             with Crowd(server.address) as crowd:
                 crowd.open(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from loadtests.crowd import Crowd, RunFailedError, Wanted
 from loadtests.progress import Progress
 from loadtests.publisher import Publisher
-from loadtests.server import KINDS, Server
+from loadtests.server import KINDS, QUIET_GATEWAY, Server
 
 SINGLE = "single events"
 SINGLES_FULL = "full speed, one event a request"
@@ -226,7 +226,7 @@ def measured(
 
 
 class EntitySide:
-    """A server of which each stream asked for an entity of its own; `targets` are those that get events."""
+    """A gateway of which each stream asked for an entity of its own; `targets` are those that get events."""
 
     def __init__(self, kind: str, streams: int, targets: int, plan: Plan, progress: Progress) -> None:
         self.result = EntityResult(kind, streams, plan.entity_events)
@@ -237,7 +237,7 @@ class EntitySide:
     def start(self, stack: ExitStack, core: int) -> None:
         """Starts the server and opens the streams; the stack ends them."""
         self._progress.phase(f"{self.result.server}: {self._streams:,} streams with an entity each")
-        self._server = stack.enter_context(Server(KINDS[self.result.server], core))
+        self._server = stack.enter_context(Server(QUIET_GATEWAY, core))
         warm_up(self._server, self._progress.tick)
         self._crowd = stack.enter_context(Crowd(self._server.address))
         wanted = [Wanted(_own(index), (0,)) for index in range(self._streams)]

@@ -55,6 +55,20 @@ class Launch(NamedTuple):
     children: int = 0
 
 
+QUIET_CONFIG = """
+[server]
+host = "127.0.0.1"
+
+[log]
+url = "memory://"
+
+[stream]
+heartbeat_seconds = 3600
+"""
+"""Without heartbeats: those to 16,000 streams cost more than 100 events for one of them, and as much as an
+event to all."""
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """A kind of server: `launch` takes the folder for its files, and gives how to start one there."""
@@ -93,6 +107,7 @@ def backend(orders: int, simulate_every_seconds: float) -> Kind:
     return Kind("backend", lambda _: Launch(arguments))
 
 
+QUIET_GATEWAY = gateway(QUIET_CONFIG)
 KINDS = {"gateway": gateway_on("memory://"), "baseline": python_server("baseline", BASELINE)}
 
 
