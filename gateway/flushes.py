@@ -38,8 +38,9 @@ class Flushes:
         self._budget = budget
         self.flushed = history.head
         self._until = self.flushed
-        self.is_cut = False
-        """Whether the last flush left entries to the next one that were there when it began."""
+        self.goes_on = False
+        """Whether the next flush belongs to the last, which was cut off at its bytes."""
+        self._in_a_row = 0
         self._waiters: set[Future[None]] = set()
 
     @property
@@ -76,7 +77,8 @@ class Flushes:
         first = self.flushed
         entries = self._batch()
         self._until = first + len(entries)
-        self.is_cut = self._until < self._history.head
+        self._in_a_row = len(entries) + (self._in_a_row if self.goes_on else 0)
+        self.goes_on = self._until < self._history.head and self._in_a_row < ENTRIES_A_FLUSH
         touched: dict[Group, None] = {}
         for number, entry in enumerate(entries, first + 1):
             # Groups come and go in between. Whoever comes has caught up with the history, and so has this
