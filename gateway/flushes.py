@@ -18,7 +18,7 @@ from gateway.subscriber import State, Subscriber
 from gateway.waiters import resolve
 
 ENTRIES_A_FLUSH = 2048
-BYTES_A_FLUSH = 131_072
+BYTES_A_FLUSH = 196_608
 """The entry with which their frames reach that many is a flush's last. A group's payload is so much at most,
 and a frame: it is put together, and compressed, in one piece."""
 
@@ -38,9 +38,6 @@ class Flushes:
         self._budget = budget
         self.flushed = history.head
         self._until = self.flushed
-        self.goes_on = False
-        """Whether the next flush belongs to the last, which was cut off at its bytes."""
-        self._in_a_row = 0
         self._waiters: set[Future[None]] = set()
 
     @property
@@ -77,8 +74,6 @@ class Flushes:
         first = self.flushed
         entries = self._batch()
         self._until = first + len(entries)
-        self._in_a_row = len(entries) + (self._in_a_row if self.goes_on else 0)
-        self.goes_on = self._until < self._history.head and self._in_a_row < ENTRIES_A_FLUSH
         touched: dict[Group, None] = {}
         for number, entry in enumerate(entries, first + 1):
             # Groups come and go in between. Whoever comes has caught up with the history, and so has this

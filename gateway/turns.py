@@ -31,9 +31,8 @@ class _Work(NamedTuple):
 class Turns:
     """Says what is done next: a flush, hints or a job, of which one ends before the next begins, and chases.
 
-    A flush waits until `coalesce_seconds` have passed since the last one began, and for no less than that one
-    took, so that others get half of the time. Those of which one goes on with the other count as one. With
-    `is_hurried` it waits for nothing.
+    A flush waits until `coalesce_seconds` have passed since the last one began, and for no less than that
+    one took, so that others get half of the time; with `is_hurried` it waits for nothing.
     """
 
     def __init__(
@@ -58,7 +57,6 @@ class Turns:
         self._whole: _Work | None = None
         self._next_flush_at = 0.0
         self._whole_took = 0.0
-        self._took_in_a_row = 0.0
         self._began = 0.0
         self._hints: deque[_Work] = deque()
         self._jobs: deque[_Work] = deque()
@@ -104,22 +102,13 @@ class Turns:
         if self._whole is not None:
             self._whole = self._step(self._whole)
             if self._whole is None:
-                self._rest(now)
+                self._next_flush_at = max(self._next_flush_at, now + self._whole_took)
         elif self._jobs:
             job = self._step(self._jobs.popleft())
             if job is not None:
                 self._jobs.appendleft(job)
         self._chases.run_some()
         self.plan()
-
-    def _rest(self, now: float) -> None:
-        """Plans the next flush, after work that was done whole."""
-        self._took_in_a_row += self._whole_took
-        if self._flushes.goes_on:
-            self._next_flush_at = now
-        else:
-            self._next_flush_at = max(self._next_flush_at, now + self._took_in_a_row)
-            self._took_in_a_row = 0.0
 
     def _step(self, work: _Work) -> _Work | None:
         """Does the next part of `work`; gives what is left of it, None where that was the last."""

@@ -147,6 +147,7 @@ async def test_a_client_that_falls_off_the_history_is_reset_in_band_and_lives_on
         await slow.connected()
         await flood(client, 150)
         await client.metric_becomes("tidegate_streams_lagging", 1)
+        await client.metric_becomes("tidegate_unflushed_events", 0)
         frame = await slow.next()
         received = []
         while frame.event != "reset":
