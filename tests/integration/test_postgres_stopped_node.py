@@ -146,7 +146,7 @@ async def test_a_node_whose_link_is_cut_at_any_answer_leaves_no_transaction_open
 
 async def until_it_comes(tail: AsyncIterator[list[Record]], entity_id: str) -> None:
     async with asyncio.timeout(DEADLINE_SECONDS):
-        while (await anext(tail))[-1].event.entity_id != entity_id:
+        while all(record.event.entity_id != entity_id for record in await anext(tail)):
             pass
 
 
