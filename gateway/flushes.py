@@ -18,9 +18,11 @@ from gateway.subscriber import State, Subscriber
 from gateway.waiters import resolve
 
 ENTRIES_A_FLUSH = 2048
-BYTES_A_FLUSH = 196_608
-"""The entry with which their frames reach that many is a flush's last. A group's payload is so much at most,
-and a frame: it is put together, and compressed, in one piece."""
+BYTES_A_FLUSH = 1_048_576
+"""The entry with which their frames reach that many is a flush's last."""
+BYTES_A_PAYLOAD = 196_608
+"""The entry with which their frames reach that many is a payload's last: what a group's members get of a
+flush at a time. A payload is put together, and compressed, in one piece."""
 
 
 class Flushes:
@@ -36,8 +38,7 @@ class Flushes:
         self._counters = roster.counters
         self._refresher = refresher
         self._budget = budget
-        self.flushed = history.head
-        self._until = self.flushed
+        self.skip()
         self._waiters: set[Future[None]] = set()
 
     @property
@@ -47,14 +48,29 @@ class Flushes:
 
     def skip(self) -> None:
         """Goes on from the history's head: nobody is live who lacks what is before it."""
-        self.flushed = self._until = self._history.head
+        self._until = self._history.head
+        self._reach()
+
+    def _reach(self) -> None:
+        """The flush has come to where it was to end."""
+        self.flushed = self._counted = self._until
+        self._waiting_bytes = 0
 
     async def room(self) -> None:
         """Returns once no more waits to be flushed than one flush takes."""
-        while self.flushed + len(self._batch()) < self._history.head:
+        while self._waits_for_several():
             waiter: Future[None] = Future()
             self._waiters.add(waiter)
             await waiter
+
+    def _waits_for_several(self) -> bool:
+        """Whether one flush may not take all that waits."""
+        head = self._history.head
+        if self._counted < head:
+            new = self._history.after(self._counted, head - self._counted) or ()
+            self._waiting_bytes += sum(len(entry.frame) for entry in new)
+            self._counted = head
+        return head - self.flushed > ENTRIES_A_FLUSH or self._waiting_bytes > BYTES_A_FLUSH
 
     def _batch(self) -> list[HistoryEntry]:
         """The entries of the next flush."""
@@ -99,7 +115,7 @@ class Flushes:
         yield
 
     def _end(self) -> None:
-        self.flushed = self._until
+        self._reach()
         self.trim()
         resolve(self._waiters, None)
 
@@ -113,11 +129,18 @@ class Flushes:
     def _deliver(self, group: Group, first: int) -> Iterator[None]:
         """Writes what the flush of the entries after `first` has for the group's members."""
         outbox, group.outbox = group.outbox, []
-        frames = group.outbox_frames(outbox, self._history)
+        for part in _payloads(outbox):
+            yield from self._write(group, part, first)
+            first = part[-1][0]
+
+    def _write(self, group: Group, part: Outbox, first: int) -> Iterator[None]:
+        """Writes what comes next in a flush to the members, who have all up to `first`."""
+        frames = group.outbox_frames(part, self._history)
         payload = group.framed(frames)
         budget = self._budget
         budget.left -= len(frames) // (COMPRESSED_A_WRITE if group.delivery.gzip else BYTES_A_WRITE)
         writes_each = 1 + len(payload) // BYTES_A_WRITE
+        hints = sum(len(overdue) for _, overdue, _ in part) if group.giving else 0
         members = tuple(group.members)
         at = 0
         while at < len(members):
@@ -126,15 +149,21 @@ class Flushes:
             few = members[at : at + max(1, budget.left // writes_each)]
             at += len(few)
             budget.left -= len(few) * writes_each
-            self._write_to(few, group, outbox, payload, first)
+            self._write_to(few, group, part, payload, first, hints)
+        del group.giving[:hints]
         if budget.left <= 0:
             yield
-        group.giving = []
 
     def _write_to(
-        self, members: Sequence[Subscriber], group: Group, outbox: Outbox, payload: bytes, first: int
+        self,
+        members: Sequence[Subscriber],
+        group: Group,
+        part: Outbox,
+        payload: bytes,
+        first: int,
+        hints: int,
     ) -> None:
-        live, last = State.LIVE, outbox[-1][0]
+        live, last = State.LIVE, part[-1][0]
         written = 0
         try:
             for subscriber in members:
@@ -149,14 +178,14 @@ class Flushes:
                     except Exception as error:  # noqa: BLE001 - `fail` says what becomes of which
                         self._roster.fail(subscriber, error)
                 else:
-                    self._write_rest(subscriber, group, outbox)
+                    self._write_rest(subscriber, group, part)
         finally:
-            self._counters.deliveries += written * len(outbox)
-            self._counters.hints += written * len(group.giving)
+            self._counters.deliveries += written * len(part)
+            self._counters.hints += written * hints
 
-    def _write_rest(self, subscriber: Subscriber, group: Group, outbox: Outbox) -> None:
+    def _write_rest(self, subscriber: Subscriber, group: Group, part: Outbox) -> None:
         """For one that caught up while the flush before this one ran: some of these entries it has."""
-        rest = [item for item in outbox if item[0] > subscriber.number]
+        rest = [item for item in part if item[0] > subscriber.number]
         if rest:
             payload = group.framed(group.outbox_frames(rest, self._history, least=subscriber.told))
             subscriber.number = subscriber.told = rest[-1][0]
@@ -225,3 +254,13 @@ class Flushes:
         if pending is not None:
             after.append(pending)
         return min(after) if after else "trimmed"
+
+
+def _payloads(outbox: Outbox) -> Iterator[Outbox]:
+    """`outbox` in parts, of which each is one payload."""
+    start = size = 0
+    for end, (_, _, frame) in enumerate(outbox, 1):
+        size += len(frame)
+        if size >= BYTES_A_PAYLOAD or end == len(outbox):
+            yield outbox[start:end]
+            start, size = end, 0

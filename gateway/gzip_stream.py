@@ -22,7 +22,7 @@ SMALLEST = 256
 
 LARGEST = 262_144
 """Payloads above that are stored, for compressing one is not interrupted: 3 ms of text that hardly repeats.
-What a flush takes is less (gateway/flushes.py), unless `publish.max_event_bytes` allows larger events."""
+A flush's payloads are smaller (gateway/flushes.py), unless `publish.max_event_bytes` allows larger events."""
 
 # Measured with zlib 1.2.13 on events of 262 bytes, in µs (to about 30 %) and % of the size, for one event /
 # 20 / 100 / 64 KiB:

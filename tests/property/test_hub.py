@@ -116,7 +116,9 @@ def _kinds(draw: st.DrawFn, hints: tuple[HintsMode, ...]) -> Open:
 _paces = st.builds(
     Pace,
     writes_a_turn=st.integers(1, 3),
-    entries_a_flush=st.integers(1, 4),
+    entries_a_flush=st.integers(1, 4) | st.just(64),
+    bytes_a_flush=st.sampled_from((1, 300, 65_536)),
+    bytes_a_payload=st.sampled_from((1, 300, 65_536)),
     chase_entries=st.integers(1, 3),
     chase_bytes=st.sampled_from((1, 300, 65_536)),
     max_events=st.sampled_from((3, 8, 1000)),
@@ -135,6 +137,8 @@ def _paced_with_log(pace: Pace) -> Iterator[LogWorld]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(budget_module, "WRITES_A_TURN", pace.writes_a_turn)
         patch.setattr(flushes_module, "ENTRIES_A_FLUSH", pace.entries_a_flush)
+        patch.setattr(flushes_module, "BYTES_A_FLUSH", pace.bytes_a_flush)
+        patch.setattr(flushes_module, "BYTES_A_PAYLOAD", pace.bytes_a_payload)
         patch.setattr(chases_module, "CHASE_ENTRIES", pace.chase_entries)
         patch.setattr(replays_module, "CHASE_BYTES", pace.chase_bytes)
         patch.setattr(archive_module, "RECORDS_A_READ", pace.chase_entries)
@@ -152,6 +156,8 @@ def _paced(pace: Pace) -> Iterator[World]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(budget_module, "WRITES_A_TURN", pace.writes_a_turn)
         patch.setattr(flushes_module, "ENTRIES_A_FLUSH", pace.entries_a_flush)
+        patch.setattr(flushes_module, "BYTES_A_FLUSH", pace.bytes_a_flush)
+        patch.setattr(flushes_module, "BYTES_A_PAYLOAD", pace.bytes_a_payload)
         patch.setattr(chases_module, "CHASE_ENTRIES", pace.chase_entries)
         patch.setattr(chases_module, "CHASE_BYTES", pace.chase_bytes)
         yield World(pace)
@@ -242,6 +248,8 @@ _CHASED_THEN_TRIMMED: list[Operation] = [
     pace=Pace(
         writes_a_turn=1,
         entries_a_flush=3,
+        bytes_a_flush=65_536,
+        bytes_a_payload=65_536,
         chase_entries=1,
         chase_bytes=1,
         max_events=3,

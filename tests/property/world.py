@@ -68,6 +68,8 @@ class Pace(NamedTuple):
 
     writes_a_turn: int
     entries_a_flush: int
+    bytes_a_flush: int
+    bytes_a_payload: int
     chase_entries: int
     chase_bytes: int
     max_events: int

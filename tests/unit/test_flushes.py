@@ -56,6 +56,37 @@ def test_an_event_that_is_larger_than_a_flush_goes_alone(
     assert node.hub.counters.flushes == 4
 
 
+def test_what_a_group_gets_of_a_flush_comes_in_payloads_of_so_many_bytes(
+    node: Node, frame_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flushes_module, "BYTES_A_PAYLOAD", 3 * frame_bytes)
+    readers = [node.connect() for _ in range(2)]
+    node.pause()
+    flushes = node.hub.counters.flushes
+    node.publish(*events(8))
+    assert node.hub.counters.flushes == flushes + 1
+    for reader in readers:
+        assert reader.numbers() == list(range(2, 10))
+        sizes = [len(write) for write in reader.transport.writes[-3:]]
+        assert [size // frame_bytes for size in sizes] == [3, 3, 2]
+    assert node.hub.counters.deliveries == 16
+
+
+def test_who_does_not_read_gets_no_more_of_a_flush_than_one_payload(
+    node: Node, frame_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flushes_module, "BYTES_A_PAYLOAD", 2 * frame_bytes)
+    slow, other = node.connect(), node.connect()
+    node.pause()
+    slow.transport.stop_reading()
+    node.publish(*events(5))
+    assert other.numbers() == [2, 3, 4, 5, 6]
+    assert len(slow.transport.waiting) < 3 * frame_bytes
+    slow.transport.start_reading()
+    node.pause()
+    assert slow.numbers() == [2, 3, 4, 5, 6]
+
+
 async def test_there_is_room_once_no_more_waits_than_a_flush_takes(
     node: Node, frame_bytes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
