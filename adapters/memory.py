@@ -115,7 +115,7 @@ class MemoryLog:
     async def read(self, after: Position, limit: int) -> list[Record]:
         self._trim()
         number = self._number_at(after)
-        return [Record(entry.position, entry.event) for entry in self._ring.after(number, limit)]
+        return [_record(entry) for entry in self._ring.after(number, limit)]
 
     async def latest(self, limit: int, before: Position | None = None) -> list[Record]:
         self._trim()
@@ -123,7 +123,7 @@ class MemoryLog:
         number = ring.head + 1 if before is None else ring.number_at(before)
         start = max(ring.floor, (number or 0) - 1 - limit)
         entries = ring.after(start, max(0, (number or 0) - 1 - start))
-        return [Record(entry.position, entry.event) for entry in entries]
+        return [_record(entry) for entry in entries]
 
     async def bounds(self) -> Bounds:
         self._trim()
@@ -138,9 +138,7 @@ class MemoryLog:
                 entries = self._ring.after(number, _TAIL_BATCH)
                 if entries:
                     # A position ahead of the head is one that this log may still come to.
-                    records = [
-                        Record(entry.position, entry.event) for entry in entries if entry.position > after
-                    ]
+                    records = [_record(entry) for entry in entries if entry.position > after]
                     if records:
                         yield records
                     number += len(entries)
@@ -167,3 +165,7 @@ class MemoryLog:
 
     def _trim(self) -> None:
         self._ring.trim(self._clock.monotonic(), self._read_by_all())
+
+
+def _record(entry: _Entry) -> Record:
+    return Record(entry.position, entry.event, entry.position.major)

@@ -15,7 +15,8 @@ from gateway.subscriber import Subscriber
 from gateway.transfer import Footing
 
 Written = Callable[[float | None, float], None]
-"""Hears of an event that was written to streams: the seconds since its timestamp, and since it came here."""
+"""Hears of an event that was written to streams: the seconds since its timestamp, and since the log got
+it."""
 
 LAG_SAMPLES = 4
 """How many events of a flush are looked at for their way from the source: a flush costs the same, however
@@ -134,7 +135,8 @@ class Audience(Observer):
             event = entries[index].event
             sent_ms = _wall_ms(event.timestamp)
             lag_ms = None if sent_ms is None else max(0.0, wall_ms - sent_ms)
-            self._written(None if lag_ms is None else lag_ms / 1000, max(0.0, now - entries[index].at))
+            in_log_ms = max(0.0, wall_ms - entries[index].recorded_ms)
+            self._written(None if lag_ms is None else lag_ms / 1000, in_log_ms / 1000)
             if lag_ms is not None:
                 for owner in self._owners.get(event.entity_type or "", ()):
                     if self.streams(owner):

@@ -5,7 +5,7 @@ The contract is docs/protocol.md, sections 1 and 2.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import orjson
@@ -124,11 +124,18 @@ class Event:
     metadata: Mapping[str, Any] | None = None
 
 
-class Record(NamedTuple):
-    """An event at its position in the log."""
+@dataclass(slots=True)
+class Record:
+    """An event at its position in the log; nobody changes it.
+
+    `recorded_ms` is when the log got it, by the log's clock, in milliseconds since 1970-01-01T00:00Z: right
+    before its commit, or as near to that as the log knows. Records are equal whatever it is: a relay's target
+    has the same ones from a later time.
+    """
 
     position: Position
     event: Event
+    recorded_ms: float = field(compare=False)
 
 
 def event_json(event: Event, cursor: str, id_aliases: Mapping[str, str], *, leave: bool = False) -> bytes:

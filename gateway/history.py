@@ -6,7 +6,7 @@ It is every subscriber's queue. A subscriber is a number: the last entry that it
 from collections.abc import Mapping
 from typing import Literal, Self
 
-from gateway.events import EARLIEST, MAX_CURSOR_CHARACTERS, Cursor, Event, Position, Record, event_json
+from gateway.events import EARLIEST, MAX_CURSOR_CHARACTERS, Cursor, Position, Record, event_json
 from gateway.ring import Ring
 
 ResetReason = Literal["trimmed", "epoch", "unknown"]
@@ -18,20 +18,19 @@ _ENTRY_OVERHEAD = 600
 class HistoryEntry:
     """An event and its frame. `at` is the monotonic time at which this node learnt of it.
 
-    `after` is the position that the log holds right before it: whoever resumes from there lacks this event,
-    and nothing before it.
+    `recorded_ms` is the record's: when the log got it, by the log's clock. `after` is the position that the
+    log holds right before it: whoever resumes from there lacks this event, and nothing before it.
     """
 
-    __slots__ = ("_data_start", "_name_end", "after", "at", "event", "frame", "position")
+    __slots__ = ("_data_start", "_name_end", "after", "at", "event", "frame", "position", "recorded_ms")
 
-    def __init__(
-        self, position: Position, event: Event, cursor: str, json: bytes, at: float, after: Position
-    ) -> None:
-        self.position = position
+    def __init__(self, record: Record, cursor: str, json: bytes, at: float, after: Position) -> None:
+        self.position = record.position
         self.after = after
-        self.event = event
+        self.event = record.event
+        self.recorded_ms = record.recorded_ms
         self.at = at
-        name = f"event: {event.event_type}\n".encode()
+        name = f"event: {record.event.event_type}\n".encode()
         head = b"%bid: %b\n" % (name, cursor.encode())
         self.frame = b"%bdata: %b\n\n" % (head, json)
         self._name_end = len(name)
@@ -131,7 +130,7 @@ class History:
         """The entry of a record of this epoch, which the log holds right after `after`; it is not added."""
         cursor = str(Cursor(self.epoch, record.position))
         json = event_json(record.event, cursor, self._id_aliases)
-        return HistoryEntry(record.position, record.event, cursor, json, now, after)
+        return HistoryEntry(record, cursor, json, now, after)
 
     def leave_json(self, entry: HistoryEntry) -> bytes:
         """The event as it goes to a reader whose view the entity has left."""

@@ -23,13 +23,13 @@ class Latencies(Collector):
         )
         self._push_lag = Histogram(
             "tidegate_push_lag_seconds",
-            "From an event's timestamp until it was written to the streams; some of each flush.",
+            "From an event's timestamp until it was written to the streams; up to four of each flush.",
             buckets=_SECONDS,
             registry=None,
         )
         self._delivery = Histogram(
             "tidegate_delivery_seconds",
-            "From when this node got an event out of the log until it was written to the streams.",
+            "From when the log got an event until it was written to the streams; up to four of each flush.",
             buckets=_SECONDS,
             registry=None,
         )
@@ -44,7 +44,10 @@ class Latencies(Collector):
         histogram.observe(seconds)
 
     def written(self, push_lag: float | None, delivery: float) -> None:
-        """An event was written to the streams; `push_lag` is None where its timestamp can't be read."""
+        """An event was written to the streams, so many seconds after its timestamp and after the log got it.
+
+        `push_lag` is None where its timestamp can't be read.
+        """
         if push_lag is not None:
             self._push_lag.observe(push_lag)
         self._delivery.observe(delivery)

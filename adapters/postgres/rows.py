@@ -16,7 +16,7 @@ Row = Sequence[Any]
 """What a statement that reads gives: the history, whether rows are another server's, what else it says of the
 log; then an event or nulls."""
 
-_EVENT_COLUMNS = 12
+_EVENT_COLUMNS = 13
 
 
 Columns = Mapping[str, list[str | None]]
@@ -76,7 +76,7 @@ def record_in(row: Row) -> Record:
     Raises ValueError where it can't be delivered: Postgres' json takes what no JSON text can carry (half a
     surrogate pair), what no double can (1e999), and any depth.
     """
-    kind, entity_type, entity_id, action, data, previous, moment, source, actor, metadata = row[
+    kind, entity_type, entity_id, action, data, previous, moment, source, actor, metadata, recorded_ms = row[
         2 - _EVENT_COLUMNS :
     ]
     event = Event(
@@ -98,7 +98,7 @@ def record_in(row: Row) -> Record:
             raise ValueError(f"the event can't be written as JSON: {error}") from error
     position = position_in(row)
     assert position is not None, "the row has an event"
-    return Record(position, event)
+    return Record(position, event, recorded_ms)
 
 
 def is_readable(row: Row) -> bool:

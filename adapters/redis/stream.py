@@ -61,10 +61,11 @@ class Mark(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """An entry of the stream."""
+    """An entry of the stream. `came_ms`: when it was appended, by the server's clock in milliseconds."""
 
     position: Position
     number: int
+    came_ms: int
     payload: bytes
 
 
@@ -85,7 +86,7 @@ def to_record(entry: Entry) -> Record:
         event = from_payload(entry.payload)
     except (orjson.JSONDecodeError, AttributeError) as error:
         raise LogError(f"The entry {entry.position} of the log's stream is no event.") from error
-    return Record(entry.position, event)
+    return Record(entry.position, event, entry.came_ms)
 
 
 def to_position(text: bytes) -> Position:
@@ -117,8 +118,8 @@ def to_entries(raw: Sequence[Any]) -> list[Entry]:
     entries = []
     for position, fields in raw:
         try:
-            number, _, payload = fields[b"e"].split(b" ", 2)
-            entries.append(Entry(to_position(position), int(number), payload))
+            number, came_ms, payload = fields[b"e"].split(b" ", 2)
+            entries.append(Entry(to_position(position), int(number), int(came_ms), payload))
         except (KeyError, ValueError) as error:
             raise LogError(
                 f"The entry {position.decode()} of the log's stream was not written by Tidegate: "

@@ -310,7 +310,7 @@ class EventFile:
             if number < self.state.floor:
                 return None
             rows = self._db.execute(statement("read"), (number, limit))
-            return [Record(Position(major, minor), from_payload(body)) for major, minor, body in rows]
+            return [Record(Position(major, minor), from_payload(body), major) for major, minor, body in rows]
 
     @property
     def _db(self) -> sqlite3.Connection:

@@ -172,7 +172,7 @@ class SqliteLog:
 
     def _accept(self, group: list[_Waiting], outcomes: list[Outcome], state: State) -> None:
         records = [
-            Record(position, event)
+            Record(position, event, position.major)
             for waiting, outcome in zip(group, outcomes, strict=True)
             if isinstance(outcome, Placed) and not outcome.replayed
             for position, event in zip(outcome.positions, waiting.events, strict=True)

@@ -206,6 +206,19 @@ async def test_reading_twice_gives_the_same(log: EventLog) -> None:
     assert await log.read(start, 3) == await log.read(start, 3)
 
 
+async def test_when_the_log_got_an_event_is_the_same_however_it_is_read(log: EventLog) -> None:
+    start = (await log.bounds()).head
+    reader = asyncio.create_task(follow(log, start, 6))
+    await let_others_run()
+    await log.append(numbered(3))
+    await log.append(numbered(3))
+    tailed = [record.recorded_ms for record in await reader]
+    assert tailed == sorted(tailed)
+    assert tailed[0] > 0
+    assert [record.recorded_ms for record in await log.read(start, 10)] == tailed
+    assert [record.recorded_ms for record in await log.latest(10)] == tailed
+
+
 async def test_the_latest_are_the_newest_oldest_first(log: EventLog) -> None:
     positions = (await log.append(EVENTS)).positions
     records = await log.latest(3)

@@ -17,6 +17,10 @@ from tests.support.upstream import upstream
 
 Start = Callable[..., GatewayThread]
 QUICK = Timing(watch=0.01, patience=0.001)
+WRITTEN_BEFORE = """
+insert into sync_events (event_type, action, "timestamp", recorded_at)
+values ('changed', 'signal', clock_timestamp() - %s::interval, clock_timestamp() - %s::interval)
+"""
 
 
 async def warnings(client: Client) -> list[str]:
@@ -68,6 +72,27 @@ async def test_an_open_transaction_that_holds_delivery_is_a_warning_until_it_end
         await eventually(is_over, "the warning goes")
         await client.metric_becomes("tidegate_log_held_seconds", 0)
         assert await client.metric("tidegate_log_reachable") == 1
+
+
+async def test_delivery_is_from_the_row_to_the_streams_and_push_lag_from_the_events_own_time(
+    start_gateway: Start,
+) -> None:
+    async with log_schema() as url:
+        log = PostgresLog(url, max_events=1000, max_age_seconds=1e6, timing=QUICK)
+        client = Client(start_gateway(log=log).port)
+        async with client.stream() as stream:
+            await stream.connected()
+            with connected(url) as connection:
+                execute(connection, WRITTEN_BEFORE, ("1 hour", "20 s"))
+            await stream.take(1)
+            await client.metric_becomes("tidegate_delivery_seconds_count", 1)
+        async with client.stream({"lastEventId": "earliest"}) as stream:
+            await stream.connected()
+            await stream.take(1)
+
+        assert await client.metric("tidegate_push_lag_seconds_sum") >= 3600
+        assert 20 <= await client.metric("tidegate_delivery_seconds_sum") < 3600
+        assert await client.metric("tidegate_delivery_seconds_count") == 1
 
 
 async def test_a_redis_that_may_lose_events_is_a_warning(start_gateway: Start) -> None:

@@ -1,6 +1,7 @@
 """The log in Postgres beyond what every log promises."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
@@ -19,6 +20,7 @@ from tests.support.postgres import connected, database_of, execute, log_database
 from tests.support.postgres_log import SELDOM, eventually, follow, opened
 
 INSERT = "insert into sync_events (event_type, action, data) values ('changed', 'signal', %s)"
+INSERT_AT = "insert into sync_events (event_type, action, recorded_at) values ('changed', 'signal', %s)"
 AGE = "update sync_events set recorded_at = now() - interval '2 hours' where entity_id = any(%s)"
 LOCK = "select pg_advisory_lock(hashtext('sync_events'), 'sync_events'::regclass::oid::integer)"
 
@@ -260,6 +262,26 @@ async def test_retention_takes_as_many_batches_as_it_needs(url: str) -> None:
         await log.append([an_event(f"order:{number}") for number in range(2510)])
         assert await log.prune() == 2500
         assert log.health().pruned_events == 2500
+
+
+@pytest.mark.parametrize(
+    ("recorded_at", "recorded_ms"),
+    [
+        ("2026-11-20T12:30:00.123999+02:00", 1_795_170_600_123),
+        ("infinity", math.inf),
+        ("-infinity", 0.0),
+        ("1066-10-14T00:00:00Z", 0.0),
+    ],
+)
+async def test_a_record_says_when_its_row_was_written_whatever_another_application_wrote_there(
+    url: str, log: PostgresLog, recorded_at: str, recorded_ms: float
+) -> None:
+    with connected(url) as connection:
+        execute(connection, INSERT_AT, (recorded_at,))
+    tailed = await follow(log, ORIGIN, lambda record: True)
+    for records in (tailed, await log.read(ORIGIN, 9), await log.latest(9)):
+        assert [record.recorded_ms for record in records] == [recorded_ms]
+    assert (await log.bounds()).head == tailed[0].position
 
 
 async def test_age_is_counted_from_when_the_log_got_an_event(url: str) -> None:

@@ -176,10 +176,7 @@ async def test_an_append_elsewhere_than_at_the_end_is_refused_and_changes_nothin
 async def test_positions_of_64_bits_carry_over_exactly() -> None:
     url = redis_url()
     floor, last = Position(2**63, 2**64 - 2), Position(2**64 - 1, 2**64 - 1)
-    records = [
-        Record(position, an_event())
-        for position in (Position(2**63, 2**64 - 1), Position(2**63 + 1, 0), last)
-    ]
+    records = [a_record(position) for position in (Position(2**63, 2**64 - 1), Position(2**63 + 1, 0), last)]
     async with a_target(url) as target:
         await target.begin(None, Cursor("e", floor))
         await target.append_at(records, Cursor("e", floor))
@@ -406,7 +403,7 @@ async def test_a_target_that_ends_with_an_event_that_the_source_has_not_there_is
     source, url = a_source(), redis_url()
     positions = await publish(source, 1, 2, 3)
     start = Cursor(source.epoch, (await source.bounds()).floor)
-    await refill(url, [Record(position, an_event("order:9")) for position in positions], start)
+    await refill(url, [a_record(position, an_event("order:9")) for position in positions], start)
     async with relaying(source, url):
         async with asyncio.timeout(DEADLINE_SECONDS):
             while await held(url, source) != await all_of(source):
@@ -419,7 +416,7 @@ async def test_a_target_whose_newest_event_became_another_is_filled_again_while_
     start = Cursor(source.epoch, (await source.bounds()).floor)
     async with relaying(source, url):
         await filled(url, source)
-        await refill(url, [Record(position, an_event("order:9")) for position in positions], start)
+        await refill(url, [a_record(position, an_event("order:9")) for position in positions], start)
         async with asyncio.timeout(DEADLINE_SECONDS):
             while await held(url, source) != await all_of(source):
                 await let_others_run()
@@ -431,7 +428,7 @@ async def test_a_reader_is_told_where_its_newest_event_became_another() -> None:
     await refill(url, [a_record(2), a_record(3)], start)
     async with opened(url, timeout_seconds=TIMEOUT_SECONDS) as log:
         records = await follow(log, start.position, 2)
-        await refill(url, [a_record(2), Record(records[1].position, an_event("order:9"))], start)
+        await refill(url, [a_record(2), a_record(records[1].position, an_event("order:9"))], start)
         with pytest.raises(UnknownPosition):
             await follow(log, records[1].position, 1)
         assert log.epoch == "e"

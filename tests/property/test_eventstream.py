@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.events import ORIGIN, Event, Position, Record
+from gateway.events import ORIGIN, Event, Position
 from gateway.eventstream import EventStreamDecoder, EventTooLarge, ServerSentEvent, chunk, encode
 from gateway.history import History
-from tests.support.events import an_event
+from tests.support.events import a_record, an_event
 from tests.support.sse import FrameReader
 from tests.support.streams import dechunk, frames_of
 
@@ -190,7 +190,7 @@ _events = st.builds(
 def test_an_event_of_any_text_comes_back_out_of_its_frame(event: Event, named: bool, cuts: list[int]) -> None:
     history = History(max_events=9, max_age_seconds=9.0, max_bytes=10**9, id_aliases={})
     history.open("e", ORIGIN)
-    history.append(Record(Position(7, 1), event), 0.0)
+    history.append(a_record(Position(7, 1), event), 0.0)
     (entry,) = history.latest(1)
     raw = entry.frame if named else entry.message_frame
     (dispatched_event,), last_id, _ = each_way(raw, cuts)

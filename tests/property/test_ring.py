@@ -5,10 +5,10 @@ from typing import NamedTuple
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.events import ORIGIN, Position, Record
+from gateway.events import ORIGIN, Position
 from gateway.history import History
 from gateway.ring import Ring
-from tests.support.events import an_event
+from tests.support.events import a_record
 
 
 class Item(NamedTuple):
@@ -128,7 +128,7 @@ def test_only_a_position_that_is_held_or_the_floor_has_a_number(
         last = history.head_position
         # Sometimes the next minor, sometimes a later major with a lower one.
         position = Position(last.major, last.minor + major) if minor else Position(last.major + major, 0)
-        history.append(Record(position, an_event()), 0.0)
+        history.append(a_record(position), 0.0)
         given_out.append(position)
         if index in trims:
             history.trim(0.0, history.head)

@@ -16,6 +16,7 @@ from gateway.reviews import Change
 from gateway.selectors import Selector, parse_selector
 from gateway.subscriber import State, Subscriber
 from tests.support.clock import ManualClock
+from tests.support.events import a_record
 from tests.support.scheduler import ManualScheduler
 from tests.support.streams import Frame, frames_of, open_stream
 from tests.support.transport import RecordingTransport
@@ -259,7 +260,7 @@ class World:
             # Majors of several lengths, so that text and integers order differently.
             position = Position(8 + len(self.events) // 2, len(self.events) % 2)
             self._positions.append(position)
-            self.take_in(Record(position, event))
+            self.take_in(a_record(position, event))
         self.hub.wake()
 
     def take_in(self, record: Record) -> None:

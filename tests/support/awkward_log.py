@@ -57,7 +57,7 @@ class AwkwardLog:
         # Sometimes the next minor, sometimes a later major with a minor below the last.
         is_jump = len(self._records) % 3 == 0
         self._head = Position(last.major + 7, 2) if is_jump else Position(last.major, last.minor + 5)
-        self._records.append(Record(self._head, event))
+        self._records.append(Record(self._head, event, self._head.major))
         while len(self._records) > self._max_events:
             self._floor = self._records.pop(0).position
         return self._head

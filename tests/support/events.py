@@ -15,9 +15,10 @@ def an_event(entity: str | None = "order:1", event_type: str = "changed", **memb
     return Event(event_type=event_type, entity_type=entity_type, entity_id=entity_id, **members)
 
 
-def a_record(number: int, event: Event | None = None) -> Record:
-    """The record of an event at position `number`-0."""
-    return Record(Position(number, 0), event if event is not None else an_event())
+def a_record(place: int | Position, event: Event | None = None, *, recorded_ms: float = 0.0) -> Record:
+    """The record of an event at `place`; a number N stands for the position N-0."""
+    position = place if isinstance(place, Position) else Position(place, 0)
+    return Record(position, event if event is not None else an_event(), recorded_ms)
 
 
 def large_events(count: int, event_bytes: int = 6000) -> list[Event]:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from gateway.errors import EpochChanged, LogError
 from gateway.events import ORIGIN, Event, Position, Record
 from gateway.log import Appended, Bounds, trimmed, unknown
+from tests.support.events import a_record
 
 
 class ShakyLog:
@@ -40,7 +41,7 @@ class ShakyLog:
 
     def put_events(self, *events: Event) -> None:
         for event in events:
-            self.put(Record(Position(self._head.major + 1, 0), event))
+            self.put(a_record(self._head.major + 1, event))
 
     def trim_to(self, position: Position) -> None:
         """Lets go of everything up to `position`, read or not."""

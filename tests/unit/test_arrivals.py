@@ -8,14 +8,14 @@ import pytest
 from gateway.archive import BOUNDS_SECONDS, Archive
 from gateway.arrivals import Arrivals
 from gateway.errors import LogError, UnknownPosition
-from gateway.events import Cursor, Position, Record
+from gateway.events import Cursor, Position
 from gateway.follower import Follower
 from gateway.history import History
 from gateway.hub import Hub, HubTiming
 from gateway.pages import FIRST_RECORDS
 from gateway.slices import Slices
 from gateway.subscriber import NOWHERE
-from tests.support.events import an_event
+from tests.support.events import a_record, an_event
 from tests.support.loop import let_others_run, until
 from tests.support.scheduler import ManualScheduler
 from tests.support.shaky_log import ShakyLog
@@ -135,7 +135,7 @@ async def test_a_cursor_of_a_history_that_is_over_is_waited_for_no_longer(bench:
 async def test_a_cursor_that_was_waited_for_and_passed_over_is_unknown(bench: Bench) -> None:
     place = asyncio.create_task(bench.arrivals.place("e.31-0"))
     await until(lambda: bench.log.asked > 1, "the log was asked for its head")
-    bench.log.put(Record(Position(32, 0), an_event()))
+    bench.log.put(a_record(32))
     assert await place == "unknown"
 
 

@@ -1,5 +1,6 @@
 """What is known of the open streams: how many carry a component, for how long, how late, how they began."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -13,11 +14,12 @@ from flags.token_bucket import ClientLimits, Rate
 from gateway.audience import Audience
 from gateway.clock import rfc3339
 from gateway.components import Asked, Components
+from gateway.events import Event
 from gateway.group import Delivery
 from gateway.selectors import Selector
-from gateway.subscriber import Subscriber
+from gateway.subscriber import State, Subscriber
 from gateway.transfer import Transfer
-from tests.support.events import an_event
+from tests.support.events import a_record, an_event
 from tests.support.flags import make_flag
 from tests.support.guard import OWNED, guarded
 from tests.support.node import Node
@@ -49,12 +51,28 @@ class House:
     def note(self, push_lag: float | None, delivery: float) -> None:
         self.written.append((push_lag, delivery))
 
-    def open(self, client_id: str = "s1", names: tuple[str, ...] = NAMES, *components: str) -> Subscriber:
+    def append(self, *events: Event, recorded_ms: float) -> None:
+        """The events, which the log has had since then, have come; the hub has done nothing yet."""
+        history = self.node.history
+        for event in events:
+            record = a_record(history.head + 1, event, recorded_ms=recorded_ms)
+            history.append(record, self.clock.monotonic())
+        self.node.hub.wake()
+
+    def open(
+        self,
+        client_id: str = "s1",
+        names: tuple[str, ...] = NAMES,
+        *components: str,
+        since: int | None = None,
+    ) -> Subscriber:
+        """A stream opens, after the entry `since` where that is given, else at the head."""
         asked = Asked(Selector(), components, Caller(client=client_id))
         footing = self.transfer.footing(asked)
         transport = RecordingTransport(self.node.scheduler)
         hub = self.node.hub
-        subscriber = hub.attach(transport, footing.plan.selector, Delivery(), self.node.history.head, footing)
+        number = self.node.history.head if since is None else since
+        subscriber = hub.attach(transport, footing.plan.selector, Delivery(), number, footing)
         self.audience.follow(subscriber, client_id, names)
         hub.begin(subscriber, resumed=False)
         return subscriber
@@ -171,13 +189,49 @@ def test_the_lag_of_push_is_from_the_events_time_to_its_flush(house: House) -> N
     assert lag_ms == pytest.approx(250, rel=0.05)
 
 
-def test_what_is_written_is_told_with_its_way_from_the_source_and_through_here(house: House) -> None:
+def test_what_is_written_is_told_with_its_way_from_the_source_and_from_the_log(house: House) -> None:
     house.open()
-    house.node.append(an_event("order:1", timestamp=rfc3339(house.clock.wall_ms() - 1000)))
+    now_ms = house.clock.wall_ms()
+    event = an_event("order:1", timestamp=rfc3339(now_ms - 1500))
+    house.append(event, recorded_ms=now_ms - 500)
     house.clock.advance(0.25)
     house.node.scheduler.run_ready()
 
-    assert house.written == [(pytest.approx(1.25, abs=0.01), pytest.approx(0.25, abs=0.01))]
+    assert house.written == [(pytest.approx(1.75, abs=0.01), pytest.approx(0.75, abs=0.01))]
+
+
+@pytest.mark.parametrize("ahead_ms", [400, math.inf])
+def test_a_logs_clock_that_is_ahead_is_no_delay(house: House, ahead_ms: float) -> None:
+    house.open()
+    house.append(an_event("order:1"), recorded_ms=house.clock.wall_ms() + ahead_ms)
+    house.clock.advance(0.25)
+    house.node.scheduler.run_ready()
+
+    assert [in_log for _, in_log in house.written] == [0.0]
+
+
+def test_what_was_missed_and_is_caught_up_with_is_not_told(house: House) -> None:
+    house.append(an_event("order:1"), an_event("order:2"), recorded_ms=0)
+    house.node.scheduler.run_ready()
+    subscriber = house.open(since=0)
+    house.node.scheduler.run_ready()
+
+    assert (subscriber.state, subscriber.number) == (State.LIVE, 2)
+    assert house.written == []
+
+
+def test_an_event_is_told_at_its_flush_alone_and_not_once_more_for_who_read_slowly(house: House) -> None:
+    slow, _ = house.open("s1"), house.open("s2")
+    house.node.scheduler.run_ready()
+    house.node.hub.clogged(slow)
+    house.append(an_event("order:1"), recorded_ms=house.clock.wall_ms())
+    house.node.scheduler.run_ready()
+    house.clock.advance(60)
+    house.node.hub.drained(slow)
+    house.node.scheduler.run_ready()
+
+    assert (slow.state, slow.number) == (State.LIVE, 1)
+    assert [in_log for _, in_log in house.written] == [0.0]
 
 
 def test_where_nobody_listens_nothing_is_written(house: House) -> None:

@@ -18,7 +18,7 @@ from gateway.events import (
     has_control_characters,
     parse_events,
 )
-from tests.support.events import an_event
+from tests.support.events import a_record, an_event
 from tests.support.vectors import TIMES_KEPT, TIMES_REFUSED
 
 NOW_MS = 1_732_125_600_123
@@ -270,6 +270,12 @@ def test_cursors_order_as_integers_and_not_as_text() -> None:
     assert len(cursors) == len(texts)
     assert all(earlier < later for earlier, later in pairwise(cursors))
     assert texts != sorted(texts)
+
+
+def test_records_are_equal_whenever_their_logs_got_them() -> None:
+    assert a_record(7, recorded_ms=1.0) == a_record(7, recorded_ms=2.0)
+    assert a_record(7) != a_record(8)
+    assert a_record(7) != a_record(7, an_event("order:2"))
 
 
 def test_a_position_is_written_as_its_two_numbers() -> None:

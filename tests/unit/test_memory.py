@@ -65,6 +65,16 @@ async def test_a_position_is_the_wall_time_and_a_counter(log: MemoryLog, clock: 
     assert (await log.append([an_event()])).positions == [Position(WALL_MS + 1000, 0)]
 
 
+async def test_a_record_says_when_its_event_was_appended(log: MemoryLog, clock: ManualClock) -> None:
+    await log.append([an_event(), an_event()])
+    clock.advance(2.5)
+    await log.append([an_event()])
+    async with aclosing(tail_of(log)) as tail:
+        tailed = await anext(tail)
+    for records in (tailed, await log.read(ORIGIN, 10), await log.latest(10)):
+        assert [record.recorded_ms for record in records] == [WALL_MS, WALL_MS, WALL_MS + 2500]
+
+
 async def test_positions_grow_also_when_the_wall_clock_goes_back(log: MemoryLog, clock: ManualClock) -> None:
     await log.append([an_event()])
     clock.set_wall_ms(WALL_MS - 3_600_000)

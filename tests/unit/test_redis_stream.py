@@ -14,12 +14,16 @@ from adapters.redis.stream import (
     is_inherited,
     number_at,
     to_entries,
+    to_record,
     to_state,
 )
 from gateway.errors import LogError, TrimmedError, UnknownPosition
 from gateway.events import Position
+from gateway.stored import to_payload
+from tests.support.events import a_record, an_event
 
 MAX = 2**64 - 1
+CAME_MS = 1_732_125_600_123
 
 
 def at(number: int) -> Position:
@@ -27,7 +31,7 @@ def at(number: int) -> Position:
 
 
 def entry(number: int) -> Entry:
-    return Entry(at(number), number, b"{}")
+    return Entry(at(number), number, CAME_MS, b"{}")
 
 
 def state(number: int = 9, floor: int = 3) -> State:
@@ -93,9 +97,11 @@ def test_a_log_holds_a_known_event_where_that_stands_or_was_trimmed() -> None:
     [
         pytest.param(state(5), None, id="it ends before"),
         pytest.param(state(20), None, id="it is longer, and lacks it all the same"),
-        pytest.param(state(), Entry(at(6), 5, b"{}"), id="another number"),
+        pytest.param(state(), Entry(at(6), 5, CAME_MS, b"{}"), id="another number"),
         pytest.param(
-            state(), Entry(at(6), 6, b"[]"), id="another event at the same place with the same number"
+            state(),
+            Entry(at(6), 6, CAME_MS, b"[]"),
+            id="another event at the same place with the same number",
         ),
         pytest.param(State("e", at(9), 9, at(7), 5, is_relayed=False), None, id="another was trimmed there"),
     ],
@@ -104,6 +110,14 @@ def test_a_log_without_exactly_the_known_event_lost_it_however_long_it_is(
     now: State, found: Entry | None
 ) -> None:
     assert not holds(now, known(6), found)
+
+
+def test_a_record_says_when_its_entry_was_appended() -> None:
+    payload = to_payload(an_event("order:1"))
+    (found,) = to_entries([(b"7-1", {b"e": b"3 %d %b" % (CAME_MS, payload)})])
+    record = to_record(found)
+    assert record == a_record(Position(7, 1), an_event("order:1"))
+    assert record.recorded_ms == CAME_MS
 
 
 NOBODY = "0" * 40
@@ -134,7 +148,9 @@ def test_a_state_of_a_version_before_is_its_own_origin() -> None:
     assert to_state(list(fields.values())) == state()._replace(origin="e")
 
 
-@pytest.mark.parametrize("fields", [{}, {b"x": b"1 2 {}"}, {b"e": b"{}"}, {b"e": b"x 2 {}"}])
+@pytest.mark.parametrize(
+    "fields", [{}, {b"x": b"1 2 {}"}, {b"e": b"{}"}, {b"e": b"x 2 {}"}, {b"e": b"1 x {}"}]
+)
 def test_an_entry_of_somebody_else_is_refused(fields: dict[bytes, bytes]) -> None:
     with pytest.raises(LogError, match="1-0 of the log's stream was not written by Tidegate"):
         to_entries([(b"1-0", fields)])

@@ -97,6 +97,25 @@ async def test_what_was_appended_is_there_after_a_restart(open_log: Open) -> Non
     assert (log.epoch, await log.bounds(), await everything(log)) == before
 
 
+async def test_a_record_says_when_its_event_was_appended_also_after_a_restart(
+    open_log: Open, clock: ManualClock
+) -> None:
+    log = await open_log()
+    began_ms = clock.wall_ms()
+    await log.append(numbered(1))
+    clock.advance(2.5)
+    async with tailing(log, ORIGIN) as tail:
+        tailed = await anext(tail)
+        await log.append(numbered(1))
+        tailed += await anext(tail)
+    kept = await everything(log)
+    await log.close()
+    log = await open_log()
+
+    for records in (tailed, kept, await everything(log), await log.latest(2)):
+        assert [record.recorded_ms for record in records] == [began_ms, began_ms + 2500]
+
+
 async def test_positions_grow_across_a_restart_and_a_clock_set_back(
     open_log: Open, clock: ManualClock
 ) -> None:
