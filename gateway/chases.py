@@ -101,7 +101,7 @@ class Chases:
         if entries is None:
             if self._falls_behind(subscriber):
                 return
-            frames.append(self._give_up_gap(subscriber))
+            frames.append(self.give_up_gap(subscriber))
         for number, entry in enumerate(entries or (), subscriber.number + 1):
             subscriber.number = number
             match = group.selector.match(entry.event)
@@ -148,8 +148,8 @@ class Chases:
             self.behind.setdefault(subscriber, position)
         return True
 
-    def _give_up_gap(self, subscriber: Subscriber) -> bytes:
-        """The gap can't be filled: it goes on from the head."""
+    def give_up_gap(self, subscriber: Subscriber) -> bytes:
+        """The gap can't be filled: it goes on from the head, which the frame says that it is to be given."""
         reason = "trimmed" if isinstance(subscriber.position, Position) else subscriber.position
         subscriber.number = subscriber.told = self._history.head
         self._refresher.settle(subscriber)

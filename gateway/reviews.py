@@ -81,28 +81,32 @@ class Reviews:
             self._flushes.leave(subscriber)
             subscriber.signal(Signal.MOVED)
         group: Group = subscriber.group
-        hints: list[bytes] = []
+        first: list[bytes] = []
         if subscriber.number >= self._history.floor:
             # The cursor says that it had the hints of all before it: those that it is owed come first. One
             # that fell off the history has no cursor that a hint could carry, and is to refetch everything.
-            hints = self._chases.owed_hints(subscriber)
+            first = self._chases.owed_hints(subscriber)
             subscriber.told = max(subscriber.told, subscriber.number)
             cursor = self._history.cursor(subscriber.number)
         else:
-            cursor = self._cursor_behind(subscriber)
+            position = self._chases.behind.get(subscriber, subscriber.position)
+            if isinstance(position, Position):
+                cursor = self._cursor_behind(subscriber, position)
+            else:
+                # No cursor leads on from where it is: the `reset` that is to come comes before.
+                first = [self._chases.give_up_gap(subscriber)]
+                subscriber.position = self._history.head_position
+                cursor = self._history.cursor(subscriber.number)
         told = change.tell(cursor)
         self._roster.move(subscriber, change.selector)
-        self._roster.write(subscriber, group.framed(b"".join(hints)) + group.framed_apart(told))
+        self._roster.write(subscriber, group.framed(b"".join(first)) + group.framed_apart(told))
         if change.ends:
             self._roster.bye(subscriber, "disconnected", reconnect=False)
         elif was_live and subscriber.state is State.CHASING:
             self._chases.go_on(subscriber)
 
-    def _cursor_behind(self, subscriber: Subscriber) -> str:
+    def _cursor_behind(self, subscriber: Subscriber, position: Position) -> str:
         """The cursor up to which a subscriber that is behind the history has everything, its hints too."""
-        position = self._chases.behind.get(subscriber, subscriber.position)
-        if not isinstance(position, Position):
-            return self._history.cursor(subscriber.number)
         if subscriber.group.delivery.hints == "only":
             # What it is owed was counted by the choice of before: it is counted anew.
             self._refresher.settle(subscriber)
