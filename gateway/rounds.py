@@ -47,11 +47,11 @@ class Rounds:
                 yield from self._recovery.send_back(group)
 
     def _give(self, group: Group) -> Iterator[None]:
+        group.giving_to = lacking = set(group.members)
         refreshes = self._refresher.take(group)
         if refreshes and group.members:
             number = self._flushes.safe_number(group)
             made = self._payload(group, refreshes, number)
-            group.giving_to = lacking = set(group.members)
             for subscriber in tuple(group.members):
                 if subscriber.state is not State.LIVE:
                     continue

@@ -59,6 +59,36 @@ def test_hints_that_a_failed_flush_left_behind_do_not_hold_the_cursor_for_ever(
     assert reader.last_id() == "e.2-0"
 
 
+@pytest.mark.parametrize("hints", ["only", "with"])
+@pytest.mark.parametrize(("owner", "name"), [(Refresher, "plan"), (Group, "hint_frames"), (Group, "framed")])
+def test_hints_that_fail_when_they_are_due_are_given_all_the_same(
+    node: Node, monkeypatch: pytest.MonkeyPatch, hints: str, owner: object, name: str
+) -> None:
+    reader = node.connect("entity=order", hints=hints, timing=HintTiming(50, 100))
+    node.publish(an_event("order:1"))
+    fail_once(monkeypatch, owner, name)
+    node.pause()
+    assert node.hub.failures.counts == {"hints": 1}
+    assert [frame.data["entityId"] for frame in reader.frames("refresh")] == ["1"]
+
+
+def test_a_stream_that_lost_its_place_gets_its_reset_before_it_is_told_of_another_mode(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node.publish(an_event(), an_event())
+    fail_once(monkeypatch, Group, "frame")
+    reader = node.connect(cursor="e.0-0")
+    reader.subscriber.asked = "as before"
+
+    def tell(cursor: str) -> bytes:
+        return b'event: fetch-mode\ndata: {"cursor": "%b"}\n\n' % cursor.encode()
+
+    node.hub.review(lambda asked: Change(reader.subscriber.group.selector, asked, tell, ends=False))
+    node.pause()
+    assert [frame.event for frame in reader.frames()] == ["connected", "reset", "fetch-mode"]
+    assert [frame.data["cursor"] for frame in reader.frames()[1:]] == ["e.2-0", "e.2-0"]
+
+
 def test_who_has_the_event_of_a_flush_that_fails_does_not_get_it_again(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
