@@ -85,6 +85,15 @@ class ExpectationFailed(ClientError):
     title = "Expectation failed"
 
 
+class UnknownTransferCoding(ClientError):
+    """The request came in a transfer coding that is not known here (RFC 9112, section 6.1)."""
+
+    status = 501
+    slug = "unknown-transfer-coding"
+    title = "Unknown transfer coding"
+    ends_connection = True
+
+
 class MalformedBody(ClientError):
     """The body is no JSON, or nested so deeply that nobody means it."""
 

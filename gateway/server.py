@@ -10,7 +10,13 @@ from aiohttp import web
 from aiohttp.http import HttpProcessingError
 from aiohttp.http_exceptions import LineTooLong
 
-from gateway.errors import ExpectationFailed, HeadTooLarge, TargetTooLong, TidegateError
+from gateway.errors import (
+    ExpectationFailed,
+    HeadTooLarge,
+    TargetTooLong,
+    TidegateError,
+    UnknownTransferCoding,
+)
 from gateway.half_close import ENDS_WITH_INPUT, HALF_CLOSED_SECONDS
 from gateway.handlers.problems import problem_response
 from gateway.header_fields import MAX_FIELDS, MAX_HEAD_BYTES, MAX_URL_BYTES
@@ -36,13 +42,14 @@ class _RequestHandler(web.RequestHandler):
     aiohttp's own answer is plain text, and it leaves a request whose caller closes its sending side.
     """
 
-    __slots__ = ("_half_closed_seconds", "_refusals", "is_half_closed")
+    __slots__ = ("_cut_off", "_half_closed_seconds", "_refusals", "is_half_closed")
 
     def __init__(self, server: "_Server", **kwargs: Any) -> None:
         super().__init__(server, **kwargs)
         self._refusals = server.refusals
         self._half_closed_seconds = server.half_closed_seconds
         self.is_half_closed = False
+        self._cut_off: web.RequestPayloadError | None = None
 
     def handle_error(
         self,
@@ -73,31 +80,37 @@ class _RequestHandler(web.RequestHandler):
         return response
 
     def eof_received(self) -> bool | None:  # type: ignore[override]
-        """True, which keeps the connection, where a whole request is still to be answered."""
+        """True, which keeps the connection, where a request is still to be answered.
+
+        One whose body is cut off is answered too: who reads it is told that no more of it will come.
+        """
         # While it answers nobody, aiohttp waits for the next request with `_waiter`.
         is_idle = self._waiter is not None and not self._waiter.done()
         request = self._current_request
         ends = request is not None and request.get(ENDS_WITH_INPUT, False)
-        if is_idle or ends or self._request_count == 0 or not self._is_whole():
+        if is_idle or ends or self._request_count == 0:
             return None
         self.is_half_closed = True
-        self.end_after_last()
-        self._loop.call_later(self._half_closed_seconds, self._leave)
-        return True
-
-    def end_after_last(self) -> None:
-        """Lets the connection end with the answer that is being given, where no other request waits."""
-        if not self._messages:
-            self.close()
-
-    def _is_whole(self) -> bool:
-        """Whether the last request has come to its end."""
         try:
             if self._parser is not None:
                 self._parser.feed_eof()
-        except HttpProcessingError:
-            return False
+        except HttpProcessingError as error:
+            self._cut_off = web.RequestPayloadError(str(error))
+        self.begin(request)
+        self._loop.call_later(self._half_closed_seconds, self._leave)
         return True
+
+    def begin(self, request: web.BaseRequest | None) -> None:
+        """Lets a half-closed connection end with the answer to `request`, where none waits behind it.
+
+        Where that one was cut off, whoever reads its body gets an error. It is None between two requests.
+        """
+        if self._messages:
+            return
+        self.close()
+        if self._cut_off is not None and request is not None:
+            request.content.set_exception(self._cut_off)
+            request.content.feed_eof()
 
     def _leave(self) -> None:
         request = self._current_request
@@ -118,6 +131,21 @@ def _over_limit(error: BaseException | None) -> TidegateError | None:
     return None
 
 
+def _unmet(request: web.BaseRequest) -> TidegateError | None:
+    """What the request asks of the server, and the server does not do; None where there is nothing.
+
+    aiohttp looks at `Expect` before its middlewares, and fails on what is no text. Of transfer codings it
+    takes the chunks off, and would give what is left for the body, in whatever other coding.
+    """
+    expected = request.headers.getall("Expect", ())
+    if any(value.lower() not in ("", "100-continue") for value in expected):
+        return ExpectationFailed("The only expectation that is met is 100-continue.")
+    codings = request.headers.getall("Transfer-Encoding", ())
+    if any(value.strip().lower() != "chunked" for value in codings):
+        return UnknownTransferCoding("The only transfer coding is chunked: send the body without another.")
+    return None
+
+
 class _Server(web.Server):
     refusals: Refusals
     half_closed_seconds: float
@@ -131,16 +159,12 @@ class _Server(web.Server):
         async def answer(request: web.BaseRequest) -> web.StreamResponse:
             protocol = request.protocol
             if isinstance(protocol, _RequestHandler) and protocol.is_half_closed:
-                protocol.end_after_last()
-            # aiohttp looks at this before its middlewares, and fails on what is no text.
-            given = request.headers.getall("Expect", ())
-            if any(value.lower() not in ("", "100-continue") for value in given):
-                refusal = ExpectationFailed("The only expectation that is met is 100-continue.")
-                self.refusals.add(
-                    refusal.slug, method=request.method, path=request.path, detail=refusal.detail
-                )
-                return problem_response(refusal)
-            return await handler(request)
+                protocol.begin(request)
+            refusal = _unmet(request)
+            if refusal is None:
+                return await handler(request)
+            self.refusals.add(refusal.slug, method=request.method, path=request.path, detail=refusal.detail)
+            return problem_response(refusal)
 
         self.request_handler = answer
 

@@ -41,12 +41,16 @@ class NoAnswer(UpstreamError):
 
 
 def check_head(answer: aiohttp.ClientResponse) -> None:
-    """Raises BadAnswer (`head_too_large`) where an answer has more of header fields than may be.
+    """Raises BadAnswer for an answer that is not to be read on.
 
-    aiohttp bounds each of them, and their number.
+    `head_too_large` where it has more of header fields than may be; aiohttp bounds each of them, and their
+    number. `encoding` where it came in another transfer coding than chunks: aiohttp takes off those alone.
     """
     if size_of(answer.raw_headers) > MAX_HEAD_BYTES:
         raise _head_too_large()
+    codings = answer.headers.getall("Transfer-Encoding", ())
+    if any(value.strip().lower() != "chunked" for value in codings):
+        raise BadAnswer("encoding", "The upstream's answer has a transfer coding that was not asked for.")
 
 
 def no_answer(error: BaseException) -> UpstreamError:

@@ -197,6 +197,7 @@ async def test_a_body_that_is_cut_off_publishes_nothing_and_is_counted(client, c
             connection.reset()
         else:
             connection.half_close()
+            assert (await connection.response()).status == 400
             assert await connection.ended() == b""
     # Which problem it is called is the gateway's business; that it is called one is not.
     await client.metric_becomes("tidegate_problems_total", 1)

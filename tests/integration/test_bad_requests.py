@@ -1,5 +1,6 @@
 """What no client should send: it gets a problem, a log line and a counter, and harms nobody else."""
 
+import gzip
 import logging
 from contextlib import asynccontextmanager
 
@@ -127,6 +128,18 @@ async def test_an_expectation_that_can_not_be_met_is_a_problem_everywhere(client
         assert_problem(await client.request(method, path, headers=given, body=b"{}"), 417)
     assert await client.metric("tidegate_problems_total", problem="expectation-failed") == 2
     assert await client.metric("tidegate_problems_total", problem="http") == 0
+
+
+@pytest.mark.parametrize("path", [EVENTS, "/nowhere"])
+async def test_a_body_in_another_transfer_coding_than_chunks_is_refused(client, path):
+    body = gzip.compress(b'{"eventType":"abc"}')
+    chunks = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+    response = await client.request(
+        "POST", path, headers=[JSON, ("Transfer-Encoding", "gzip, chunked")], body=chunks
+    )
+
+    assert_problem(response, 501)
+    assert await client.metric("tidegate_problems_total", problem="unknown-transfer-coding") == 1
 
 
 async def test_a_client_that_asks_before_it_sends_is_told_to_go_on(client):

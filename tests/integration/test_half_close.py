@@ -83,6 +83,28 @@ async def test_an_upstream_s_answer_arrives_whole(start_gateway, loop, method, p
 
 
 @BOTH_LOOPS
+@pytest.mark.parametrize("framing", ["Content-Length: 9\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n9\r\n"])
+@pytest.mark.parametrize("before", [b"", GET % 1], ids=["alone", "behind another"])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("POST", EVENTS), ("PUT", PATH + "/A"), ("PUT", "/api/v1/sync/preference?clientId=a")],
+)
+async def test_a_body_that_is_cut_off_is_a_400(start_gateway, loop, method, path, before, framing):
+    route = {"component": "orders", "path": PATH, "entity": "order", "items": "/docs", "key": "orderID"}
+    async with upstream() as backend:
+        settings = make_settings(legacy=[{**route, "upstream": backend.url, "interval_seconds": 60.0}])
+        async with connect(start_gateway(settings, loop=loop).port) as connection:
+            head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            await connection.send(before + f"{head}{framing}{{}}".encode())
+            connection.half_close()
+
+            if before:
+                assert (await connection.response()).status == 200
+            assert (await connection.response()).status == 400
+            assert await connection.ended() == b""
+
+
+@BOTH_LOOPS
 @pytest.mark.parametrize("sent", [b"", GET % 1], ids=["nothing", "a request"])
 async def test_an_idle_connection_ends_at_once(start_gateway, loop, sent):
     async with connect(start_gateway(loop=loop).port) as connection:

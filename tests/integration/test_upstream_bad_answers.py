@@ -193,6 +193,18 @@ async def test_a_head_over_the_limits_is_a_bad_answer(name: str) -> None:
         assert one.source.counters[PATH].failures == {}
 
 
+@pytest.mark.parametrize("coding", [b"gzip, chunked", b"gzip", b"identity, chunked"])
+async def test_an_answer_in_another_transfer_coding_than_chunks_is_a_bad_one(coding: bytes) -> None:
+    packed = gzip.compress(GOOD)
+    answer = HEAD + b"Transfer-Encoding: %b\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (coding, len(packed), packed)
+    async with (
+        raw_upstream(answer) as (url, _),
+        in_front_of(url, ManualClock(), interval_seconds=3600.0) as one,
+    ):
+        assert [(await one.request("GET", path)).status for path in (PATH, PATH + "/A")] == [502, 502]
+        assert one.source.counters[PATH].bad_answers == {"encoding": 1}
+
+
 @pytest.mark.parametrize("fields", [b"X: " + b"x" * 30_000 + b"\r\n", b"X: x\r\n" * 250])
 async def test_a_head_within_the_limits_is_passed_on(fields: bytes) -> None:
     answer = HEAD + fields + b"Content-Length: %d\r\n\r\n" % len(GOOD) + GOOD
