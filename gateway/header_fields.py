@@ -18,6 +18,8 @@ MAX_FIELDS = 256
 
 # RFC 9110, section 5.5: of the control characters only a tab may stand in a field's value.
 _UNSENDABLE = re.compile("[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
+_VALIDATORS = frozenset({"etag", "last-modified"})
+_CODING = re.compile(r'(?:--?|[;:])(?:x-)?(?:gzip|br|zstd|deflate)("?)\Z', re.IGNORECASE)
 
 
 def text_of(value: str) -> str:
@@ -40,12 +42,16 @@ def is_sendable(value: str) -> bool:
 
 
 def passed_on(fields: Iterable[tuple[str, str]]) -> tuple[CIMultiDict[str], int]:
-    """`fields` with their text, and how many were left out because they can't be sent."""
+    """`fields` with their text, and how many were left out because they can't be sent.
+
+    A validator that would go out as other bytes is left out too: given back it would name something else.
+    """
     taken: CIMultiDict[str] = CIMultiDict()
     left_out = 0
     for name, value in fields:
         text = text_of(value)
-        if is_sendable(name) and is_sendable(text):
+        is_whole = text == value or name.lower() not in _VALIDATORS
+        if is_whole and is_sendable(name) and is_sendable(text):
             taken.add(name, text)
         else:
             left_out += 1
@@ -55,6 +61,14 @@ def passed_on(fields: Iterable[tuple[str, str]]) -> tuple[CIMultiDict[str], int]
 def sendable(fields: Mapping[str, str]) -> dict[str, str]:
     """Those of `fields` that go out as they came in: validators that do not would be others."""
     return {name: value for name, value in fields.items() if is_sendable(value)}
+
+
+def without_coding(tag: str) -> str:
+    """An entity tag, or what stands within its quotes, without the coding that a compressing server added.
+
+    Apache makes `"C-gzip"` of the tag `"C"`, others `"C;gzip"` or `"C--gzip"`.
+    """
+    return _CODING.sub(r"\1", tag)
 
 
 def size_of(raw_fields: Iterable[tuple[bytes, bytes]]) -> int:

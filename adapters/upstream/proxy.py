@@ -189,8 +189,8 @@ def _session(*, force_close: bool) -> aiohttp.ClientSession:
 
 def _authenticates_connection(headers: CIMultiDict[str]) -> bool:
     """Whether the upstream may take everything that follows on the connection for this caller's."""
-    schemes = (value.strip().partition(" ")[0].lower() for value in headers.getall("Authorization", ()))
-    return not _OF_THE_CONNECTION.isdisjoint(schemes)
+    given = (value.split(maxsplit=1) for value in headers.getall("Authorization", ()))
+    return any(words and words[0].lower() in _OF_THE_CONNECTION for words in given)
 
 
 def _end_to_end(headers: Mapping[str, str], left_out: frozenset[str]) -> tuple[CIMultiDict[str], int]:

@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 
 from multidict import CIMultiDict
 
-from gateway.header_fields import passed_on, sendable
+from gateway.header_fields import passed_on, sendable, without_coding
 
 _STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]*"\Z')
 _OPAQUE_TAG = re.compile(r'"[\x21\x23-\x7e\x80-\U0010ffff]*"')
@@ -108,8 +108,14 @@ def is_strong(etag: str) -> bool:
 
 
 def none_match(field: str, etag: str) -> bool:
-    """Whether an If-None-Match field names `etag`, by weak comparison (RFC 9110, section 13.1.2)."""
-    return field == etag or field.strip() == "*" or etag in _OPAQUE_TAG.findall(field)
+    """Whether an If-None-Match field names `etag`, by weak comparison (RFC 9110, section 13.1.2).
+
+    So does the tag that a server which compressed the answer made of it.
+    """
+    if field == etag or field.strip() == "*":
+        return True
+    tags = _OPAQUE_TAG.findall(field)
+    return etag in tags or etag in map(without_coding, tags)
 
 
 def validators_of(headers: Mapping[str, str], received: datetime) -> dict[str, str]:

@@ -22,6 +22,7 @@ from gateway.handlers.selection import (
     whole_number,
 )
 from gateway.handlers.terms import PollingTerms, Retired
+from gateway.header_fields import without_coding
 from gateway.history import History, ResetReason
 from gateway.hub import Hub
 from gateway.interest import Interest
@@ -37,7 +38,6 @@ MAX_TAGS = 100
 
 _SECONDS = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?\Z")
 _PREFER_WAIT = re.compile(r"""(?:^|[,;\s])wait\s*=\s*"?([0-9]{1,6})"?\s*(?:$|[,;])""", re.IGNORECASE)
-_CODING = re.compile(r"(?:--?|[;:])(?:x-)?(?:gzip|br|zstd|deflate)\Z", re.IGNORECASE)
 _ENTITY_TAG = re.compile(r'"([^"]*)"')
 
 
@@ -185,9 +185,9 @@ def _is_to_wait(found: Batch | ResetReason) -> bool:
 def as_given(tag: str) -> str:
     """The cursor of an entity tag to which a server that compressed the answer added its coding.
 
-    Apache makes `C-gzip` of the tag `C`, others `C;gzip` or `C--gzip`. Any other tag is given as it is.
+    Any other tag is given as it is.
     """
-    bare = _CODING.sub("", tag)
+    bare = without_coding(tag)
     return tag if Cursor.parse(bare) is None else bare
 
 

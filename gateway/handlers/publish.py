@@ -137,9 +137,12 @@ def _invalid(detail: str) -> InvalidEvents:
 
 
 def _idempotency_key(request: web.Request) -> str | None:
-    key = request.headers.get("Idempotency-Key")
-    if key is None:
+    keys = request.headers.getall("Idempotency-Key", [])
+    if not keys:
         return None
+    if len(keys) > 1:
+        raise BadParameter("Idempotency-Key", "must be given once: a request has one key")
+    key = keys[0]
     if not 1 <= len(key) <= _MAX_KEY_CHARACTERS or not is_text(key):
         raise BadParameter(
             "Idempotency-Key",

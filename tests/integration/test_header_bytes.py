@@ -90,6 +90,23 @@ async def test_a_route_goes_on_whatever_bytes_the_upstream_s_fields_have(start_g
     assert await client.metric("tidegate_problems_total", problem="internal") == 0
 
 
+@pytest.mark.parametrize(
+    ("tag", "passed"),
+    [
+        (b'"a"', [b'"a"']),
+        ('"café"'.encode(), ['"café"'.encode()]),
+        (b'"caf\xe9"', []),
+        (b'W/"caf\xe9"', []),
+    ],
+)
+async def test_a_validator_goes_through_as_its_very_bytes_or_not_at_all(start_gateway, tag, passed):
+    async with raw_upstream(answer(listed(order("A")), b"ETag: " + tag)) as (url, _):
+        gateway = start_gateway(make_settings(legacy=[legacy(url)]))
+        forwarded = await raw(gateway.port, get(PATH + "/A"))
+
+    assert re.findall(rb"(?i)\r\nETag: ([^\r]*)", forwarded) == passed
+
+
 KEYED = [
     ("GET", POLL, "Tidegate-Client-Id"),
     ("GET", EVENTS, "Tidegate-Client-Id"),

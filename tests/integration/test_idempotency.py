@@ -94,6 +94,14 @@ async def test_a_publisher_that_vanished_before_its_answer_may_ask_again(client)
     assert await published(client) == [1]
 
 
+@pytest.mark.parametrize("second", ["a", "b"])
+async def test_two_keys_are_400(client, second):
+    response = await client.post(event(1), headers=[*key("a"), *key(second)])
+
+    assert_problem(response, 400)
+    assert await published(client) == []
+
+
 @pytest.mark.parametrize("text", ["", "x" * 256, "a\x85b", "a\udcff"])
 async def test_a_key_that_is_empty_too_long_no_text_or_has_control_characters_is_400(client, text):
     response = await client.post(event(1), headers=key(text))
