@@ -94,6 +94,15 @@ class UnknownTransferCoding(ClientError):
     ends_connection = True
 
 
+class UnsupportedVersion(ClientError):
+    """The request is of another version of HTTP (RFC 9110, section 15.6.6)."""
+
+    status = 505
+    slug = "unsupported-version"
+    title = "Unsupported version of HTTP"
+    ends_connection = True
+
+
 class MalformedBody(ClientError):
     """The body is no JSON, or nested so deeply that nobody means it."""
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 from aiohttp import web
-from aiohttp.http import HttpProcessingError
+from aiohttp.http import HttpProcessingError, HttpVersion10, HttpVersion11
 from aiohttp.http_exceptions import LineTooLong
 
 from gateway.errors import (
@@ -16,6 +16,7 @@ from gateway.errors import (
     TargetTooLong,
     TidegateError,
     UnknownTransferCoding,
+    UnsupportedVersion,
 )
 from gateway.half_close import ENDS_WITH_INPUT, HALF_CLOSED_SECONDS
 from gateway.handlers.problems import problem_response
@@ -134,9 +135,15 @@ def _over_limit(error: BaseException | None) -> TidegateError | None:
 def _unmet(request: web.BaseRequest) -> TidegateError | None:
     """What the request asks of the server, and the server does not do; None where there is nothing.
 
+    aiohttp's parser takes HTTP/0.9 and HTTP/2.0 in a request line too, and its answers repeat them.
+
     aiohttp looks at `Expect` before its middlewares, and fails on what is no text. Of transfer codings it
     takes the chunks off, and would give what is left for the body, in whatever other coding.
     """
+    if request._version not in (HttpVersion10, HttpVersion11):
+        # The answer repeats it. aiohttp keeps what `version` gave once.
+        request._version = HttpVersion11
+        return UnsupportedVersion("The gateway speaks HTTP/1.1 and HTTP/1.0.")
     expected = request.headers.getall("Expect", ())
     if any(value.lower() not in ("", "100-continue") for value in expected):
         return ExpectationFailed("The only expectation that is met is 100-continue.")

@@ -130,6 +130,17 @@ async def test_an_expectation_that_can_not_be_met_is_a_problem_everywhere(client
     assert await client.metric("tidegate_problems_total", problem="http") == 0
 
 
+@pytest.mark.parametrize("path", [EVENTS, "/healthz", "/nowhere"])
+@pytest.mark.parametrize("version", ["HTTP/2.0", "HTTP/0.9"])
+async def test_another_version_of_http_is_refused_in_one_that_is_spoken(client, path, version):
+    async with connect(client.port) as connection:
+        await connection.request("GET", path, version=version)
+        response = await connection.response()
+        await connection.ended()
+
+    assert_problem(response, 505)
+
+
 @pytest.mark.parametrize("path", [EVENTS, "/nowhere"])
 async def test_a_body_in_another_transfer_coding_than_chunks_is_refused(client, path):
     body = gzip.compress(b'{"eventType":"abc"}')
