@@ -12,7 +12,7 @@ run: $(INSTALLED)
 test: lint
 	@$(BIN)/python -m pytest
 
-# Every property with 50 times the examples of `make test`, drawn anew each time; the seed repeats a failure.
+# Every property with ten times the examples of `make test`, drawn anew each time; the seed repeats a failure.
 test-thorough: $(INSTALLED)
 	@seed=$${TIDEGATE_HYPOTHESIS_SEED:-$$($(BIN)/python -c 'import secrets; print(secrets.randbits(32))')}; \
 	again="The same examples again: TIDEGATE_HYPOTHESIS_SEED=$$seed make test-thorough"; \

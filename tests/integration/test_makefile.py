@@ -85,3 +85,14 @@ def test_a_thorough_run_draws_anew_each_time_and_says_how_to_repeat_it(thorough:
     assert len(seeds) > 1
     for seed in seeds:
         assert run_thorough(thorough, TIDEGATE_HYPOTHESIS_SEED=seed) == seed
+
+
+def test_a_thorough_run_leaves_no_property_out() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "pytest", "--collect-only", "-q", "-m", "not hypothesis", "tests/property"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == pytest.ExitCode.NO_TESTS_COLLECTED, ended.stdout

@@ -1,10 +1,11 @@
 """However transactions overlap, a reader of the log in Postgres gets all that was committed, in order."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from psycopg2.extensions import connection as Connection  # noqa: N812 - psycopg2's name of the class
@@ -117,16 +118,24 @@ async def play(world: World, taken: Sequence[tuple[str, int]]) -> None:
     await world.finish()
 
 
-def test_every_committed_event_is_read_once_and_in_its_order_however_transactions_overlap() -> None:
+@pytest.fixture(scope="module")
+def runner() -> Iterator[asyncio.Runner]:
     with asyncio.Runner() as runner:
-        stack = AsyncExitStack()
-        world = runner.run(a_world(stack))
+        yield runner
 
-        @given(steps)
-        def examine(taken: Sequence[tuple[str, int]]) -> None:
-            runner.run(play(world, taken))
 
-        try:
-            examine()
-        finally:
-            runner.run(stack.aclose())
+@pytest.fixture(scope="module")
+def world(runner: asyncio.Runner) -> Iterator[World]:
+    """One for all examples: each begins where the log ends."""
+    stack = AsyncExitStack()
+    try:
+        yield runner.run(a_world(stack))
+    finally:
+        runner.run(stack.aclose())
+
+
+@given(taken=steps)
+def test_every_committed_event_is_read_once_and_in_its_order_however_transactions_overlap(
+    runner: asyncio.Runner, world: World, taken: Sequence[tuple[str, int]]
+) -> None:
+    runner.run(play(world, taken))

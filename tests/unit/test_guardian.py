@@ -99,6 +99,19 @@ async def test_good_figures_promote_through_the_steps_each_with_evidence_of_its_
     assert last.why.startswith("promotion from 50 % to 100 %: ")
 
 
+async def test_a_failure_that_does_not_show_yet_is_promoted_into_and_rolled_back_at_the_new_step(
+    orders: Guarded,
+) -> None:
+    await orders.make(guard={"autoPromote": True, "successesToPromote": 1})
+    await orders.judge(WINDOW_SECONDS + WINDOW_SECONDS // 10 - 1, good=20)
+    await orders.judge(1, good=20, bad=10)
+    assert (orders.flag.percentage, orders.flag.latch) == (10, None)
+
+    await orders.judge(LONG_ENOUGH, good=20, bad=10)
+    assert orders.flag.latch is not None
+    assert (orders.flag.latch.metric, orders.flag.percentage) == ("errorRate", 10)
+
+
 async def test_without_automatic_promotion_good_figures_change_nothing(orders: Guarded) -> None:
     await orders.make()
     await orders.judge(5 * WINDOW_SECONDS, good=10)
