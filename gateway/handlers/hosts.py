@@ -18,6 +18,7 @@ OPEN_PATH = "/healthz"
 """What answers whoever asks: it says nothing, and health checks call it by any name."""
 
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
+_OWN_PORTS = {"http": ":80", "https": ":443"}
 _NAME = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_.])?"
 _HOST = re.compile(rf"(?P<name>{_NAME}|\[[0-9A-Fa-f:.]+\])(?::[0-9]{{0,5}})?\Z", re.ASCII)
 _TARGET = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://(?P<authority>[^/?#]*)")
@@ -68,9 +69,12 @@ def name_of(host: str) -> str:
 def is_own_origin(origin: str, host: str) -> bool:
     """Whether a page of `origin` came from this very address (RFC 6454), by http or https.
 
-    Which of the two is for a proxy in front to know.
+    Which of the two is for a proxy in front to know. A scheme's own port is the same as none: browsers leave
+    it out, and a proxy may add it to `Host`.
     """
-    return origin.lower() in (f"http://{host}".lower(), f"https://{host}".lower())
+    scheme, found, at = origin.lower().partition("://")
+    port = _OWN_PORTS.get(scheme)
+    return bool(found) and port is not None and at.removesuffix(port) == host.lower().removesuffix(port)
 
 
 @functools.lru_cache(maxsize=1024)

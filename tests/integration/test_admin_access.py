@@ -79,11 +79,18 @@ async def test_the_gateways_own_page_may_change_flags(admin):
     "header",
     [
         *("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP"),
-        *("X-Client-IP", "CF-Connecting-IP", "True-Client-IP"),
+        *("X-Client-IP", "CF-Connecting-IP", "True-Client-IP", "CF-Visitor", "Incap-Client-IP", "X-Real_IP"),
+        *("X-Forwarded", "Forwarded-For", "X-HTTP-Forwarded-For", "X-Remote-Addr", "X-Originating-IP"),
+        *("WL-Proxy-Client-IP", "X-Nginx-Proxy", "X-Azure-SocketIP", "X-Sucuri-ClientIP", "X-Original-URI"),
     ],
 )
 async def test_what_a_proxy_passes_on_is_refused(admin, header):
     refused(await admin.http.get(FLAGS, headers={header: "127.0.0.1"}), 403)
+
+
+async def test_what_a_program_says_of_itself_is_no_proxy_s(admin):
+    own = {"Tidegate-Client": "app/1", "Tidegate-Client-Id": "c", "Tidegate-Operator": "ann"}
+    assert (await admin.http.get(FLAGS, headers=own)).status_code == 200
 
 
 @pytest.mark.parametrize("name", ["", "x" * 101, "\u00fcmit"])

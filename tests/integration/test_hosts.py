@@ -58,6 +58,23 @@ async def test_the_gateway_s_own_page_can_publish(client, origin):
     assert answer.status == 201
 
 
+@pytest.mark.parametrize(
+    ("host", "origin", "status"),
+    [
+        ("localhost:443", "https://localhost", 201),
+        ("localhost:80", "http://localhost", 201),
+        ("[::1]:443", "https://[::1]", 201),
+        ("localhost:443", "http://localhost", 403),
+        ("localhost:80", "https://localhost", 403),
+        ("localhost", "ftp://localhost", 403),
+        ("localhost", "localhost", 403),
+    ],
+)
+async def test_a_scheme_s_own_port_is_the_same_as_none(client, host, origin, status):
+    headers = [("Host", host), ("Origin", origin), JSON]
+    assert (await client.request("POST", EVENTS, headers=headers, body=BODY)).status == status
+
+
 async def test_a_page_of_another_site_can_not_write_through_a_legacy_route(start_gateway):
     async with upstream() as backend:
         route = {"component": "orders", "path": PATH, "upstream": backend.url, "entity": "order", "key": "id"}
