@@ -42,7 +42,7 @@ class DeliveryName(enum.StrEnum):
 ComponentArgument = Annotated[str, typer.Argument(metavar="COMPONENT", show_default=False)]
 OptionalComponent = Annotated[str | None, typer.Argument(metavar="COMPONENT", show_default=False)]
 ReasonOption = Annotated[
-    str, typer.Option(metavar="WHY", help="Why; kept in the history for ever.", show_default=False)
+    str, typer.Option(metavar="WHY", help="Why; kept in the history.", show_default=False)
 ]
 OperatorOption = Annotated[
     str | None, typer.Option(metavar="NAME", help="Who; kept in the history. Default: the user.")

@@ -23,6 +23,8 @@ _TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=10)
 _NAME = re.compile(NAME_PATTERN)
 _HEADER_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e]{0,98}[\x21-\x7e])?\Z")
 
+_KILL_HERE = "  With --local it holds on this node until the flags' store takes it: say it at each node."
+
 Members = Mapping[str, Any]
 
 
@@ -89,7 +91,12 @@ class Administration:
         """
         url = self._root if component is None else self._flag(component)
         place = {"local": True} if local else {}
-        return self._ask("POST", url / name, {"reason": why, **place}).body
+        try:
+            return self._ask("POST", url / name, {"reason": why, **place}).body
+        except _Refused as refused:
+            if refused.status == 503 and name == "kill" and not local:
+                raise CommandError(refused.exit_code, f"{refused}\n{_KILL_HERE}") from None
+            raise
 
     def history(self, component: str | None, limit: int) -> dict[str, Any]:
         """The last `limit` revisions of a flag; without a component, of the kill switch for everything."""

@@ -51,9 +51,10 @@ class HealthHandler:
 
     async def readyz(self, request: web.Request) -> web.Response:
         reasons = self._reasons()
+        warnings = [warning for warning in self._warnings() if warning not in reasons]
         if reasons:
-            return problem_response(NotReady(" ".join(reasons)), reasons=reasons)
-        return _status("ready", warnings=self._warnings())
+            return problem_response(NotReady(" ".join(reasons)), reasons=reasons, warnings=warnings)
+        return _status("ready", warnings=warnings)
 
     async def metrics(self, request: web.Request) -> web.Response:
         exposition = request.app.get(EXPOSITION)

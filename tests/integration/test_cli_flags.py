@@ -249,6 +249,7 @@ async def test_a_kill_is_held_while_the_store_can_not_be_used_and_that_is_said_a
     code, out, err = await flags("kill", "orders", "--reason", "fire")
     assert (code, out) == (4, "")
     assert "503" in err
+    assert "--local" in err.splitlines()[-1]
 
     code, out, _ = await flags("kill", "orders", "--local", "--reason", "fire")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from adapters.postgres.log import PostgresLog, Timing
+from tests.support.admin import ORDERS, operator
 from tests.support.api import Client, event, eventually
 from tests.support.gateway import GatewayThread, make_settings
 from tests.support.legacy import PATH
@@ -130,6 +131,26 @@ async def test_a_redis_that_is_gone_makes_the_gateway_unready_with_the_reason(st
             return answer.status == 503 and answer.json["reasons"][0].startswith(reason)
 
         await eventually(is_unready, "/readyz is 503, and says why")
+
+
+async def test_what_is_killed_on_this_node_alone_is_said_beside_why_it_is_not_ready(
+    start_gateway: Start,
+) -> None:
+    with redis_server("--appendonly", "yes") as server:
+        settings = make_settings(log={"url": server.url}, flags={"store": "redis"})
+        gateway = start_gateway(settings)
+        async with operator(gateway.port) as admin:
+            await admin.make(stage="live", percentage=100)
+            server.kill()
+            assert (await admin.post(f"{ORDERS}/kill", local=True)).json()["local"] is True
+            client = Client(gateway.port)
+
+            async def is_unready() -> bool:
+                return (await client.get("/readyz")).status == 503
+
+            await eventually(is_unready, "/readyz is 503")
+            said = (await client.get("/readyz")).json["warnings"]
+            assert "Killed on this node alone, until the flags' store takes it: orders." in said
 
 
 async def test_an_outage_of_redis_is_one_line_at_its_beginning_and_one_at_its_end(
