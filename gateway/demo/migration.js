@@ -93,8 +93,12 @@ function showFlag({ stage, percentage, killed, latch, revision }) {
 }
 
 function showSaved({ savedBySnapshot, savedByPush }) {
-  const requests = Math.max(0, Math.round(savedBySnapshot + savedByPush)).toLocaleString("en");
-  show("saved", `Here it has saved the orders application ${requests} requests.`);
+  const count = Math.max(0, Math.round(savedBySnapshot + savedByPush));
+  const requests = count === 1 ? "1 request" : `${count.toLocaleString("en")} requests`;
+  // A single page asks less often than the gateway does.
+  show("saved", count === 0
+    ? "Here it has saved the orders application no request yet: open this page in some more tabs."
+    : `Here it has saved the orders application ${requests}.`);
 }
 
 /** The share is the guard's, of the last seconds; what was counted since the start never gets well again. */

@@ -2,12 +2,14 @@
 
 import asyncio
 import random
+import tomllib
 from collections import Counter
 from itertools import pairwise
 
 import pytest
 
 from gateway.demo import simulator
+from gateway.demo.launcher import CONFIG
 from gateway.demo.orders import STAGES
 from gateway.demo.store import OrderStore
 
@@ -123,3 +125,9 @@ async def test_the_loop_takes_one_step_after_each_pause_until_it_is_cancelled():
     states = [state for _, state in seen]
     assert all(0.75 <= seconds <= 2.25 for seconds in pauses)
     assert all(earlier != later for earlier, later in pairwise(states))
+
+
+def test_the_gateway_before_it_takes_a_list_in_which_all_orders_are_others():
+    """Held back, the list that a page first shows would be as old as the last page's."""
+    [route] = tomllib.loads(CONFIG.read_text())["legacy"]
+    assert route["max_delete_ratio"] == 1.0
