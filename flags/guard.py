@@ -21,6 +21,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from flags.figure_text import limit, measured
 from flags.guard_settings import AtLeast, AtMost, AtMostMs, GuardSettings
 from flags.guard_window import Figure, Figures, GuardWindow, Metric
 
@@ -171,23 +172,23 @@ def judge(settings: GuardSettings, figures: Figures, unmeasured: Collection[Metr
 def _judge_metric(
     metric: Metric, figure: Figure, threshold: AtLeast | AtMost | AtMostMs, min_samples: int
 ) -> Verdict:
-    def verdict(kind: Kind, limit: float | None, sentence: str) -> Verdict:
-        return Verdict(kind, sentence, metric, figure.value, limit, figure.samples)
+    def verdict(kind: Kind, threshold: float | None, sentence: str) -> Verdict:
+        return Verdict(kind, sentence, metric, figure.value, threshold, figure.samples)
 
     if figure.value is None:
         return verdict(Kind.NO_DATA, None, f"{metric} has no samples.")
-    shown = f"{metric} is {_shown(metric, figure.value)} over {_samples(figure.samples)}"
+    shown = f"{metric} is {measured(metric, figure.value)} over {_samples(figure.samples)}"
     if figure.samples < min_samples:
         return verdict(Kind.INCONCLUSIVE, None, f"{shown}: a verdict takes {min_samples}.")
     more_is_better = isinstance(threshold, AtLeast)
     if _past(figure.value, threshold.fail, more_is_better):
-        bound = f"{'below' if more_is_better else 'above'} {_shown(metric, threshold.fail)}"
+        bound = f"{'below' if more_is_better else 'above'} {limit(metric, threshold.fail)}"
         if figure.without_noise is None or not _past(figure.without_noise, threshold.fail, more_is_better):
             detail = f"{shown}, {bound}, but only where polling disagrees with itself."
             return verdict(Kind.INCONCLUSIVE, threshold.fail, detail)
         return verdict(Kind.FAIL, threshold.fail, f"{shown}, {bound}.")
     if _past(figure.value, threshold.promote, more_is_better):
-        wanted = f"{'at least' if more_is_better else 'at most'} {_shown(metric, threshold.promote)}"
+        wanted = f"{'at least' if more_is_better else 'at most'} {limit(metric, threshold.promote)}"
         return verdict(Kind.HOLD, threshold.promote, f"{shown}: going on takes {wanted}.")
     return verdict(Kind.PROMOTE, threshold.promote, f"{shown}.")
 
@@ -268,10 +269,6 @@ def _threshold(settings: GuardSettings, metric: Metric) -> AtLeast | AtMost | At
 
 def _past(value: float, limit: float, more_is_better: bool) -> bool:
     return value < limit if more_is_better else value > limit
-
-
-def _shown(metric: Metric, value: float) -> str:
-    return f"{value:.0f} ms" if metric is Metric.PUSH_LAG else f"{value * 100:.4g} %"
 
 
 def _samples(count: int) -> str:

@@ -49,7 +49,7 @@ def summary(settings: Settings, file: str | None) -> list[str]:
     ]
     rows += [(f"entity {name}", f"id alias {entity.id_alias}") for name, entity in settings.entities.items()]
     rows += [
-        (f"component {name}", f"owns {', '.join(component.entities)}")
+        (f"component {name}", f"owns {', '.join(component.entities) or 'nothing'}")
         for name, component in settings.components.items()
     ]
     lines = table(rows)

@@ -6,9 +6,11 @@ says can steer the terminal.
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from flags.figure_text import limit, measured
+from flags.guard_window import Metric
 from flags.parity_report import WHY
 from gateway.commands.terminal import printable, table
 
@@ -93,8 +95,10 @@ def history_lines(answer: Members) -> list[str]:
     revisions = _objects(answer.get("revisions"))
     if not revisions:
         return ["no revisions"]
-    held = answer.get("heldFrom")
+    held, first = answer.get("heldFrom"), revisions[0].get("revision")
     gone = [f"revisions before {_text(held)} are not held any more"] if held not in (None, 1) else []
+    if _number(first) > _number(held) > 0:
+        gone.append(f"the first that is shown is {_text(first)}: --limit 100 shows all that are held")
     rows: list[tuple[str, ...]] = [("REVISION", "WHEN", "WHO", "WHAT", "WHY")]
     rows += [
         (
@@ -204,9 +208,8 @@ def guard_lines(answer: Members) -> list[str]:
     metrics = answer.get("metrics")
     for name, metric in metrics.items() if isinstance(metrics, Mapping) else ():
         if isinstance(metric, Mapping):
-            value, promote, fail = (
-                _figure(name, metric.get(member)) for member in ("value", "promote", "fail")
-            )
+            value = _figure(name, metric.get("value"), measured)
+            promote, fail = (_figure(name, metric.get(member), limit) for member in ("promote", "fail"))
             note = "" if metric.get("measured") else "not measured"
             rows.append((_text(name), value, _text(metric.get("samples")), promote, fail, note))
     return [*lines, *table(rows), _guard_action(answer), *_whose_lines(answer)]
@@ -298,11 +301,11 @@ def _short(value: object) -> str:
     )
 
 
-def _figure(metric: str, value: object) -> str:
-    """A figure of the guard: milliseconds, or a share in percent, with as many digits as say something."""
-    if not isinstance(value, int | float) or isinstance(value, bool):
+def _figure(name: str, value: object, shown: Callable[[Metric, float], str]) -> str:
+    """A figure of the guard in its unit; of a metric that this version does not know, as it came."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or name not in set(Metric):
         return _text(value)
-    return f"{value:.0f} ms" if metric.endswith("Ms") else f"{value * 100:.4g} %"
+    return shown(Metric(name), value)
 
 
 def _counted(count: object, noun: str) -> str:

@@ -27,7 +27,17 @@ def test_a_history_says_from_which_revision_on_it_knows() -> None:
     assert history_lines({"heldFrom": 9, "revisions": [revision]})[0] == (
         "revisions before 9 are not held any more"
     )
-    assert history_lines({"heldFrom": 1, "revisions": [revision]})[0].startswith("REVISION")
+    first = {**revision, "revision": 1}
+    assert history_lines({"heldFrom": 1, "revisions": [first]})[0].startswith("REVISION")
+
+
+def test_a_history_says_that_there_is_more_than_it_shows() -> None:
+    revision = {"revision": 9, "before": {"percentage": 5}, "after": {"percentage": 7}}
+
+    assert history_lines({"heldFrom": 2, "revisions": [revision]})[:2] == [
+        "revisions before 2 are not held any more",
+        "the first that is shown is 9: --limit 100 shows all that are held",
+    ]
 
 
 def test_the_latch_is_named_and_not_spelt_out() -> None:
@@ -78,7 +88,7 @@ def test_the_guards_figures_have_units_and_are_rounded() -> None:
     lines = [line.split("  ") for line in guard_lines({"component": "orders", "metrics": metrics})]
     cells = [[cell.strip() for cell in line if cell.strip()] for line in lines]
     assert ["pushLagP99Ms", "702 ms", "3", "1000 ms", "5000 ms"] in cells
-    assert ["consistency", "98.77 %", "9", "99.9 %", "99 %"] in cells
+    assert ["consistency", "98.76 %", "9", "99.9 %", "99 %"] in cells
     assert ["fallbackRate", "-", "0", "1 %", "5 %", "not measured"] in cells
 
 
