@@ -47,7 +47,7 @@ _OF_ONE_PROCESS = ("memory://", "sqlite://")
 """The logs that one process keeps for itself."""
 
 _NAME = re.compile(NAME_PATTERN)
-_HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?\Z|\[[0-9a-f:.]+\]\Z")
+_HOST_NAME = re.compile(r"\A([a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?|\[[0-9a-f:.]+\])\Z")
 _PATH = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@/\-]*\Z")
 _POINTER = re.compile(r"(/([^~/]|~[01])*)*\Z")
 _NOT_IN_PATH = re.compile(r"[\x00-\x1f\x7f-\x9f?#%]")
@@ -264,7 +264,7 @@ class FlagsSettings(_Section):
         str,
         _text(
             'a file such as file:flags.json, or "postgres" or "redis" where the log is there',
-            pattern=re.compile(r"(file:[^\0\r\n]+|postgres|redis)\Z"),
+            pattern=re.compile(r"\A(file:[^\0\r\n]+|postgres|redis)\Z"),
         ),
     ] = "file:flags.json"
 

@@ -321,3 +321,20 @@ def test_names_have_the_protocol_s_alphabet(name: str) -> None:
     ]
     for given in wrong:
         assert problem(**given)
+
+
+@pytest.mark.parametrize("host", ["shop.example", "gateway", "[::1]", "127.0.0.1", "a_b.example"])
+def test_a_host_is_a_name_or_an_address(host: str) -> None:
+    assert Settings.model_validate({"server": {"hosts": [host]}}).server.hosts == (host,)
+
+
+@pytest.mark.parametrize(
+    "host", ["Shop.example", "shop.example:443", "http://shop.example", "a b", "*", "", "x.", ".x"]
+)
+def test_what_no_host_field_would_match_is_no_host(host: str) -> None:
+    assert problem(server={"hosts": [host]}).startswith("String should")
+
+
+@pytest.mark.parametrize("store", ["xpostgres", "my redis", "/file:flags.json"])
+def test_what_only_ends_like_a_store_of_flags_is_none(store: str) -> None:
+    assert problem(flags={"store": store}, log={"url": "postgres://h/d"}).startswith("String should")
