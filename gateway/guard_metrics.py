@@ -46,8 +46,9 @@ class GuardCollector(Collector):
             ("refused", "Actions that the store did not take.", counters.refused),
         ):
             family = CounterMetricFamily(f"tidegate_guard_{name}", text, labels=["component"])
-            for component, count in sorted(counts.items()):
-                family.add_metric([component], count)
+            # A component that is judged has them from then on: a series that begins with 1 is no increase.
+            for component in sorted({*counts, *self._guardian.verdicts()}):
+                family.add_metric([component], counts.get(component, 0))
             yield family
 
     def _reports(self) -> Iterator[Metric]:

@@ -25,6 +25,17 @@ class Published(Protocol):
     replayed: int
 
 
+_FROM_ZERO = {
+    "tidegate_resets": ("epoch", "trimmed", "unknown"),
+    "tidegate_delivery_failures": (
+        *("chase", "drain", "flush", "heartbeats", "hints", "observer", "recovery", "replay", "review"),
+        *("start_over", "write"),
+    ),
+    "tidegate_problems": ("internal",),
+}
+"""What is shown before it happens: to Prometheus, a series that begins with 1 has not increased."""
+
+
 class GatewayCollector(Collector):
     """The hub's, the history's and the service's figures, and those of the legacy routes.
 
@@ -104,8 +115,8 @@ class GatewayCollector(Collector):
         ]
         for name, text, label, values in labelled:
             family = CounterMetricFamily(name, text, labels=[label])
-            for key, count in sorted(values.items()):
-                family.add_metric([key], count)
+            for key in sorted({*values, *_FROM_ZERO.get(name, ())}):
+                family.add_metric([key], values[key])
             yield family
 
     def _upstreams(self) -> Iterator[Metric]:

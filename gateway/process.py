@@ -46,6 +46,7 @@ def hear_of_loop_errors(failures: Counter[str]) -> None:
 
     That is a callback that raised, or a task that failed while nobody waited for it.
     """
+    failures[LOOP] += 0
     asyncio.get_running_loop().set_exception_handler(partial(_tell_of_loop_error, failures))
 
 

@@ -43,6 +43,9 @@ class Supervisor:
 
     def run(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         """Starts `work`, and again with backoff whenever it raises; it is over once it returns."""
+        # Shown as 0 from here on: to Prometheus, a series that begins with 1 has not increased.
+        self.failures[name] += 0
+        self.retries[name] += 0
         self._tasks[name] = asyncio.create_task(self._keep(name, work), name=name)
 
     async def _keep(self, name: str, work: Callable[[], Awaitable[None]]) -> None:

@@ -48,3 +48,26 @@ async def shown_by(port: int) -> set[str]:
         ends = {"counter": ["_total"], "histogram": ["_bucket", "_count", "_sum"]}.get(family.type, [""])
         found |= {f"{family.name}{end}" for end in ends}
     return found
+
+
+async def test_what_an_alert_waits_for_is_there_before_it_happens(flagged, admin):
+    """To Prometheus, a series that begins with 1 has not increased."""
+    await admin.make(stage="live", percentage=100)
+    client = Client(flagged.port)
+    await client.metric_becomes("tidegate_guard_verdict", 1, component="orders")
+    text = (await client.get("/metrics")).body.decode()
+    shown = {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+    for series in (
+        ("tidegate_guard_rollbacks_total", "orders"),
+        ("tidegate_guard_refused_total", "orders"),
+        ("tidegate_problems_total", "internal"),
+        ("tidegate_delivery_failures_total", "flush"),
+        ("tidegate_task_failures_total", "follower"),
+        ("tidegate_task_retries_total", "follower"),
+        ("tidegate_resets_total", "trimmed"),
+    ):
+        assert shown.get(series) == 0, series

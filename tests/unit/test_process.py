@@ -78,3 +78,12 @@ def test_what_the_event_loop_complains_of_is_one_line_and_counted(
     assert failures == {"event_loop": 1}
     line = LogfmtFormatter().format(record)
     assert ("ValueError: nobody waits for this" in line) == (how != "without an error")
+
+
+async def test_errors_of_the_loop_are_counted_from_zero() -> None:
+    failures: Counter[str] = Counter()
+    loop = asyncio.get_running_loop()
+    before = loop.get_exception_handler()
+    hear_of_loop_errors(failures)
+    loop.set_exception_handler(before)
+    assert dict(failures) == {"event_loop": 0}
