@@ -38,6 +38,7 @@ def summary(settings: Settings, file: str | None) -> list[str]:
     rows: list[tuple[str, ...]] = [
         ("configuration", file or "defaults, no file"),
         ("address", origin(settings) if settings.server.port else f"{origin(settings)} (any free port)"),
+        *([("hosts", ", ".join(settings.server.hosts))] if settings.server.hosts else []),
         ("log", redacted(settings.log.url)),
         (
             "history",

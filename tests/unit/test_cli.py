@@ -107,6 +107,15 @@ def test_check_config_says_that_a_route_per_caller_gives_no_events(run: CliRunne
     assert "  no      nothing: answers are not shared  http://" in result.stdout
 
 
+def test_check_config_names_the_hosts_and_what_a_component_owns(run: CliRunner) -> None:
+    Path("tidegate.toml").write_text(
+        '[server]\nhosts = ["shop.example", "b.example"]\n[components.empty]\nentities = []\n'
+    )
+    lines = [line.split() for line in run.invoke(app, ["check-config"]).stdout.splitlines()]
+    assert ["hosts", "shop.example,", "b.example"] in lines
+    assert ["component", "empty", "owns", "nothing"] in lines
+
+
 def test_check_config_prints_every_setting_as_json(run: CliRunner) -> None:
     result = run.invoke(app, ["check-config", "--json", "--config", str(EXAMPLE)])
     settings = json.loads(result.stdout)
