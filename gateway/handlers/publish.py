@@ -35,6 +35,7 @@ _BYTES_AT_ONCE = 32_768
 _JSON = "application/json"
 _CLOUDEVENT = "application/cloudevents+json"
 _CLOUDEVENTS_BATCH = "application/cloudevents-batch+json"
+_KINDS = frozenset({_JSON, _CLOUDEVENT, _CLOUDEVENTS_BATCH})
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +72,10 @@ class PublishHandler:
         app.router.add_post(EVENTS_PATH, self.post)
 
     async def post(self, request: web.Request) -> web.Response:
-        kind = request.content_type
-        if kind not in (_JSON, _CLOUDEVENT, _CLOUDEVENTS_BATCH):
+        kind = request.headers.get(hdrs.CONTENT_TYPE, "")
+        if kind not in _KINDS:
+            kind = request.content_type  # without parameters, and in lower case
+        if kind not in _KINDS:
             raise UnsupportedMediaType(f"Publish {_JSON}, {_CLOUDEVENT} or {_CLOUDEVENTS_BATCH}.")
         key = _idempotency_key(request)
         body = await read_body(request, self._limits.max_request_bytes, self._limits.body_seconds)
