@@ -6,10 +6,9 @@ from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple
 
 from gateway.clock import Clock
-from gateway.errors import LogError
 from gateway.events import Event, Position, Record, event_json
 from gateway.log import Appended, Bounds, Figure, trimmed, unknown
-from gateway.once import MAX_KEY_BYTES, Once
+from gateway.once import MAX_KEY_BYTES, Once, closed
 from gateway.ring import Ring
 
 _TAIL_BATCH = 1000
@@ -70,11 +69,16 @@ class MemoryLog:
         self._read.set()
 
     async def append(self, events: Sequence[Event]) -> Appended:
-        while not self._closed and self._is_far_ahead():
+        while (appended := self.append_now(events)) is None:
             self._read.clear()
             await self._read.wait()
+        return appended
+
+    def append_now(self, events: Sequence[Event]) -> Appended | None:
         if self._closed:
-            raise LogError("The log is closed: the gateway is stopping. Publish to another node, or again.")
+            raise closed()
+        if self._is_far_ahead():
+            return None
         now = self._clock.monotonic()
         positions = self._next_positions(len(events))
         for position, event in zip(positions, events, strict=True):
@@ -100,17 +104,17 @@ class MemoryLog:
     def _is_far_ahead(self) -> bool:
         """Whether a tail has more to give out than may wait for it."""
         read = self._read_by_all()
-        unread = self._ring.after(read, 1)
-        return bool(unread) and (
-            self._ring.head - read > _MAX_UNREAD
-            or self._appended_bytes - unread[0].before > _MAX_UNREAD_BYTES
-        )
+        unread = self._ring.head - read
+        if not unread:
+            return False
+        (oldest,) = self._ring.after(read, 1)
+        return unread > _MAX_UNREAD or self._appended_bytes - oldest.before > _MAX_UNREAD_BYTES
 
     def _next_positions(self, count: int) -> list[Position]:
         last = self._ring.head_position
         now_ms = self._clock.wall_ms()
-        first = Position(now_ms, 0) if now_ms > last.major else Position(last.major, last.minor + 1)
-        return [Position(first.major, first.minor + index) for index in range(count)]
+        major, minor = (now_ms, 0) if now_ms > last.major else (last.major, last.minor + 1)
+        return [Position(major, minor + index) for index in range(count)]
 
     async def read(self, after: Position, limit: int) -> list[Record]:
         self._trim()

@@ -31,17 +31,16 @@ from gateway.handlers.admin import LOCAL_KILLS
 from gateway.handlers.administration import add_administration
 from gateway.handlers.caller import Callers
 from gateway.handlers.figures import PROCESS, Process
+from gateway.handlers.front import front_middleware
 from gateway.handlers.health import HealthHandler
-from gateway.handlers.hosts import hosts_middleware
+from gateway.handlers.hosts import Hosts
 from gateway.handlers.legacy import add_legacy_routes
 from gateway.handlers.migration import MigrationHandler
 from gateway.handlers.poll import PollHandler
-from gateway.handlers.problems import problems_middleware
 from gateway.handlers.publish import PublishHandler, PublishLimits
 from gateway.handlers.scan import Scanner
 from gateway.handlers.stream import StreamHandler, StreamOptions
 from gateway.handlers.terms import PollingTerms
-from gateway.handlers.timing import timing_middleware
 from gateway.history import History
 from gateway.hub import Hub
 from gateway.interest import Interest
@@ -207,9 +206,7 @@ def create_app(
     refusals = Refusals()
     app = web.Application(
         middlewares=[
-            timing_middleware(gateway.latencies, clock.monotonic),
-            problems_middleware(refusals),
-            hosts_middleware(settings.server.names),
+            front_middleware(Hosts(settings.server.names), refusals, gateway.latencies, clock.monotonic)
         ]
     )
     app[GATEWAY] = gateway

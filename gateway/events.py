@@ -6,19 +6,20 @@ The contract is docs/protocol.md, sections 1 and 2.
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, NamedTuple, NotRequired, Self
 
 import orjson
 from pydantic import (
     AfterValidator,
-    BaseModel,
     ConfigDict,
-    Field,
+    InstanceOf,
     StringConstraints,
+    TypeAdapter,
     ValidationError,
-    model_validator,
+    with_config,
 )
 from pydantic_core import PydanticCustomError
+from typing_extensions import TypedDict
 
 from gateway.clock import in_utc, rfc3339
 from gateway.errors import BodyTooLarge, InvalidEvents, PublisherError
@@ -103,8 +104,7 @@ def is_text(text: str) -> bool:
     return not has_control_characters(text) and _SURROGATE.search(text) is None
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One change or message, before the log gives it a position.
 
     `entity_type` and `entity_id` are both given or both None. `timestamp` is RFC 3339 in UTC with
@@ -204,57 +204,31 @@ Timestamp = Annotated[str, AfterValidator(_rfc3339_in_utc)]
 Source = Annotated[str, StringConstraints(min_length=1, max_length=256), AfterValidator(_printable)]
 
 
-class EventInput(BaseModel):
+Members = InstanceOf[dict[str, Any]]
+"""A JSON object, taken as it is: what is in it has no rules, and may be large."""
+
+
+@with_config(ConfigDict(strict=True, extra="forbid"))
+class EventInput(TypedDict):
     """An event as a publisher writes it. A member that is not named here is refused, not dropped."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+    eventType: EventType
+    entityType: NotRequired[Name]
+    entityId: NotRequired[EntityId]
+    action: NotRequired[Action]
+    data: NotRequired[Members]
+    previous: NotRequired[Members]
+    timestamp: NotRequired[Timestamp]
+    source: NotRequired[Source]
+    actor: NotRequired[Members]
+    metadata: NotRequired[Members]
 
-    eventType: EventType  # noqa: N815 - the wire's names, so that errors point at them
-    entityType: Name | None = Field(default=None)  # noqa: N815
-    entityId: EntityId | None = Field(default=None)  # noqa: N815
-    action: Action | None = None
-    data: dict[str, Any] | None = None
-    previous: dict[str, Any] | None = None
-    timestamp: Timestamp | None = None
-    source: Source | None = None
-    actor: dict[str, Any] | None = None
-    metadata: dict[str, Any] | None = None
 
-    @model_validator(mode="before")
-    @classmethod
-    def _absent_is_not_null(cls, value: Any) -> Any:
-        if not isinstance(value, dict):
-            raise PydanticCustomError("object", "an event is an object")
-        for name, member in value.items():
-            if member is None:
-                raise PydanticCustomError("null", "{name} is null: leave it out", {"name": name})
-        return value
-
-    @model_validator(mode="after")
-    def _entity_is_whole(self) -> Self:
-        if (self.entityType is None) != (self.entityId is None):
-            raise PydanticCustomError("entity", "entityType and entityId come together, or neither")
-        return self
-
-    def event(self, now_ms: int) -> Event:
-        """The event that this input means; `now_ms` (wall time) is its timestamp where it has none."""
-        default_action = "signal" if self.entityType is None else "update"
-        return Event(
-            event_type=self.eventType,
-            entity_type=self.entityType,
-            entity_id=self.entityId,
-            action=self.action or default_action,
-            timestamp=self.timestamp or rfc3339(now_ms),
-            data=self.data,
-            previous=self.previous,
-            source=self.source,
-            actor=self.actor,
-            metadata=self.metadata,
-        )
-
+_INPUT = TypeAdapter(EventInput).validator
+_ENTITY_TOGETHER = "entityType and entityId come together, or neither"
 
 _WORDS = {
-    "dict_type": "must be an object",
+    "is_instance_of": "must be an object",
     "extra_forbidden": "is not a member that a publisher may give",
     "literal_error": "must be insert, update, delete or signal",
     "missing": "is required",
@@ -288,21 +262,53 @@ def parsing_events(
     for index, value in enumerate(raw):
         base = f"/{index}" if batch else ""
         try:
-            events.append(EventInput.model_validate(value).event(now_ms))
+            given: EventInput = _INPUT.validate_python(value)
         except ValidationError as error:
-            places += [
-                _place(base, detail["loc"], _WORDS.get(detail["type"], detail["msg"]))
-                for detail in error.errors(include_url=False, include_input=False)
-            ]
-            if len(places) >= MAX_ERRORS:
-                break
+            places += _places(base, value, error)
         else:
-            refusal = refusal or _refused_size(events[-1], base, max_event_bytes)
+            if ("entityType" in given) != ("entityId" in given):
+                places.append({"pointer": base, "detail": _ENTITY_TOGETHER})
+            else:
+                event = _event(given, now_ms)
+                refusal = refusal or _refused_size(event, base, max_event_bytes)
+                events.append(event)
+        if len(places) >= MAX_ERRORS:
+            break
         yield
     if places:
         raise _invalid(places[:MAX_ERRORS])
     if refusal is not None:
         raise refusal
+
+
+def _event(given: EventInput, now_ms: int) -> Event:
+    """The event that the input means; `now_ms` (wall time) is its timestamp where it has none."""
+    entity_type = given.get("entityType")
+    return Event(
+        event_type=given["eventType"],
+        entity_type=entity_type,
+        entity_id=given.get("entityId"),
+        action=given.get("action") or ("signal" if entity_type is None else "update"),
+        timestamp=given.get("timestamp") or rfc3339(now_ms),
+        data=given.get("data"),
+        previous=given.get("previous"),
+        source=given.get("source"),
+        actor=given.get("actor"),
+        metadata=given.get("metadata"),
+    )
+
+
+def _places(base: str, value: Any, error: ValidationError) -> list[dict[str, str]]:
+    """What is wrong with `value`, and where."""
+    if not isinstance(value, dict):
+        return [{"pointer": base, "detail": "an event is an object"}]
+    for name, member in value.items():
+        if member is None:
+            return [{"pointer": base, "detail": f"{name} is null: leave it out"}]
+    return [
+        _place(base, detail["loc"], _WORDS.get(detail["type"], detail["msg"]))
+        for detail in error.errors(include_url=False, include_input=False)
+    ]
 
 
 def _invalid(places: list[dict[str, str]]) -> InvalidEvents:

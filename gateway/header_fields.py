@@ -73,4 +73,7 @@ def without_coding(tag: str) -> str:
 
 def size_of(raw_fields: Iterable[tuple[bytes, bytes]]) -> int:
     """How many bytes the names and values of a message's fields have in all."""
-    return sum(len(name) + len(value) for name, value in raw_fields)
+    size = 0
+    for name, value in raw_fields:
+        size += len(name) + len(value)
+    return size

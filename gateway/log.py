@@ -1,7 +1,8 @@
 """The log: one ordered sequence of events, of which everything else is a reader.
 
 `EventLog` is what an adapter implements; tests/conformance/ holds the suite that every one of them passes.
-`WatchedLog` is for those of which an operator has something to watch, and is found by type.
+`WatchedLog` is for those of which an operator has something to watch, `PromptLog` for those that need not
+wait; both are found by type.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -125,6 +126,18 @@ class EventLog(Protocol):
         Raises what `read` does: TrimmedError where the reader fell behind the floor, EpochChanged where the
         log has started over, and LogError where it is lost; the reader then starts again from its last
         position.
+        """
+        ...
+
+
+@runtime_checkable
+class PromptLog(Protocol):
+    """A log that mostly has nothing to wait for. To append without waiting takes no task."""
+
+    def append_now(self, events: Sequence[Event]) -> Appended | None:
+        """Appends as `append` does; None, and nothing was appended, where that would have to wait.
+
+        Raises LogError.
         """
         ...
 

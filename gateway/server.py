@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import orjson
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.http import HttpProcessingError, HttpVersion10, HttpVersion11
 from aiohttp.http_exceptions import LineTooLong
 
@@ -140,16 +140,22 @@ def _unmet(request: web.BaseRequest) -> TidegateError | None:
     aiohttp looks at `Expect` before its middlewares, and fails on what is no text. Of transfer codings it
     takes the chunks off, and would give what is left for the body, in whatever other coding.
     """
-    if request._version not in (HttpVersion10, HttpVersion11):
+    if request._version not in (HttpVersion11, HttpVersion10):
         # The answer repeats it. aiohttp keeps what `version` gave once.
         request._version = HttpVersion11
         return UnsupportedVersion("The gateway speaks HTTP/1.1 and HTTP/1.0.")
-    expected = request.headers.getall("Expect", ())
-    if any(value.lower() not in ("", "100-continue") for value in expected):
-        return ExpectationFailed("The only expectation that is met is 100-continue.")
-    codings = request.headers.getall("Transfer-Encoding", ())
-    if any(value.strip().lower() != "chunked" for value in codings):
-        return UnknownTransferCoding("The only transfer coding is chunked: send the body without another.")
+    headers = request.headers
+    # Hardly any request has one of the two.
+    if hdrs.EXPECT in headers:
+        expected = headers.getall(hdrs.EXPECT)
+        if any(value.lower() not in ("", "100-continue") for value in expected):
+            return ExpectationFailed("The only expectation that is met is 100-continue.")
+    if hdrs.TRANSFER_ENCODING in headers:
+        codings = headers.getall(hdrs.TRANSFER_ENCODING)
+        if any(value.strip().lower() != "chunked" for value in codings):
+            return UnknownTransferCoding(
+                "The only transfer coding is chunked: send the body without another."
+            )
     return None
 
 
@@ -163,17 +169,18 @@ class _Server(web.Server):
     def answer_with(self, handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]) -> None:
         """Answers requests with `handler`, but for those that expect what is not done here."""
 
-        async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        def answer(request: web.BaseRequest) -> Awaitable[web.StreamResponse]:
             protocol = request.protocol
             if isinstance(protocol, _RequestHandler) and protocol.is_half_closed:
                 protocol.begin(request)
             refusal = _unmet(request)
-            if refusal is None:
-                return await handler(request)
-            self.refusals.add(refusal.slug, method=request.method, path=request.path, detail=refusal.detail)
-            return problem_response(refusal)
+            return handler(request) if refusal is None else self._refuse(request, refusal)
 
         self.request_handler = answer
+
+    async def _refuse(self, request: web.BaseRequest, refusal: TidegateError) -> web.StreamResponse:
+        self.refusals.add(refusal.slug, method=request.method, path=request.path, detail=refusal.detail)
+        return problem_response(refusal)
 
 
 class GatewayRunner(web.AppRunner):

@@ -9,7 +9,6 @@ beyond a float's precision are the same value here; an item's key can't be one.
 
 from array import array
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 from adapters.upstream.items import Items
@@ -179,12 +178,12 @@ def _fitted(event: Event, max_bytes: int) -> Told:
     if size is not None and size <= max_bytes:
         return Told(event, size, is_cut=False)
     if event.data is not None and event.previous is not None:
-        shorter = replace(event, previous=None, metadata={"omitted": ["previous"]})
+        shorter = event._replace(previous=None, metadata={"omitted": ["previous"]})
         size = _size(shorter)
         if size is not None and size <= max_bytes:
             return Told(shorter, size, is_cut=True)
     omitted = [name for name in ("data", "previous") if getattr(event, name) is not None]
-    bare = replace(event, data=None, previous=None, metadata={"omitted": omitted})
+    bare = event._replace(data=None, previous=None, metadata={"omitted": omitted})
     return Told(bare, _size(bare) or 0, is_cut=True)
 
 

@@ -10,7 +10,6 @@ import re
 from collections.abc import Collection
 
 from aiohttp import hdrs, web
-from aiohttp.typedefs import Handler, Middleware
 
 from gateway.errors import BadHost, Forbidden, MisdirectedRequest
 
@@ -24,27 +23,30 @@ _HOST = re.compile(rf"(?P<name>{_NAME}|\[[0-9A-Fa-f:.]+\])(?::[0-9]{{0,5}})?\Z",
 _TARGET = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://(?P<authority>[^/?#]*)")
 
 
-def hosts_middleware(hosts: Collection[str] | None) -> Middleware:
-    """Refuses requests by another name, and writes that a page of another site sent.
+class Hosts:
+    """The names that the gateway answers to.
 
-    `hosts` are the names that count beside those of loopback and those without a dot, in lower case; None for
-    any name. The errors are MisdirectedRequest (RFC 9110, section 15.5.20), BadHost and Forbidden.
+    `names` are those that count beside those of loopback and those without a dot, in lower case; None for any
+    name.
     """
-    allowed = None if hosts is None else frozenset(hosts)
 
-    @web.middleware
-    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.path != OPEN_PATH:
-            host = host_of(request)
-            if host is not None and allowed is not None and not _is_allowed(host, allowed):
-                raise MisdirectedRequest(
-                    "The gateway does not answer to this name: call it by another, or add it to server.hosts."
-                )
-            if request.method not in _READS:
-                _check_origin(request, host)
-        return await handler(request)
+    def __init__(self, names: Collection[str] | None) -> None:
+        self._allowed = None if names is None else frozenset(names)
 
-    return check
+    def check(self, request: web.Request) -> None:
+        """Refuses requests by another name, and writes that a page of another site sent.
+
+        Raises MisdirectedRequest (RFC 9110, section 15.5.20), BadHost and Forbidden.
+        """
+        if request.path == OPEN_PATH:
+            return
+        host = host_of(request)
+        if host is not None and self._allowed is not None and not _is_allowed(host, self._allowed):
+            raise MisdirectedRequest(
+                "The gateway does not answer to this name: call it by another, or add it to server.hosts."
+            )
+        if hdrs.ORIGIN in request.headers and request.method not in _READS:
+            _check_origin(request, host)
 
 
 def host_of(request: web.Request) -> str | None:
@@ -54,8 +56,9 @@ def host_of(request: web.Request) -> str | None:
     host. Two fields, or none with HTTP/1.1, are refused by aiohttp (section 3.2).
     """
     given = request.headers.get(hdrs.HOST)
-    target = _TARGET.match(request.raw_path)
     host = None if given is None else _valid(given)
+    raw_path = request.raw_path
+    target = None if raw_path.startswith("/") else _TARGET.match(raw_path)
     return host if target is None else _valid(target["authority"])
 
 

@@ -5,7 +5,6 @@ from typing import Any
 
 import orjson
 from aiohttp import web
-from aiohttp.typedefs import Handler, Middleware
 
 from gateway.errors import HeadTooLarge, TidegateError
 from gateway.header_fields import MAX_HEAD_BYTES, size_of
@@ -25,35 +24,27 @@ def problem_response(error: TidegateError, **members: Any) -> web.Response:
     return response
 
 
-def problems_middleware(refusals: Refusals) -> Middleware:
-    """Turns what handlers raise into problems, and tells `refusals` of each."""
-
-    @web.middleware
-    async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
-        try:
-            _check_head(request)
-            return await handler(request)
-        except TidegateError as error:
-            refuse(refusals, request, error)
-            return problem_response(error)
-        except web.HTTPException as error:
-            if error.status < 400:
-                raise
-            refusals.add("http", method=request.method, path=request.path, status=error.status)
-            return _of_http_exception(error)
-        except ConnectionError:
-            # The client went away while it was answered: nobody is left to tell.
-            raise
-        except Exception as error:  # noqa: BLE001 - nothing of an unexpected failure may reach the caller
-            refuse(refusals, request, error)
-            return problem_response(
-                TidegateError("The gateway failed at this request; its log says why. Try again later.")
-            )
-
-    return problems
+def answer_to(error: Exception, request: web.Request, refusals: Refusals) -> web.Response:
+    """The problem that a handler's error is, which `refusals` is told of; raises what is to be no problem."""
+    if isinstance(error, TidegateError):
+        refuse(refusals, request, error)
+        return problem_response(error)
+    if isinstance(error, web.HTTPException):
+        if error.status < 400:
+            raise error
+        refusals.add("http", method=request.method, path=request.path, status=error.status)
+        return _of_http_exception(error)
+    if isinstance(error, ConnectionError):
+        # The client went away while it was answered: nobody is left to tell.
+        raise error
+    refuse(refusals, request, error)
+    return problem_response(
+        TidegateError("The gateway failed at this request; its log says why. Try again later.")
+    )
 
 
-def _check_head(request: web.Request) -> None:
+def check_head(request: web.Request) -> None:
+    """Raises HeadTooLarge where the header fields have more bytes in all than they may have."""
     # aiohttp bounds each of them, and their number.
     size = size_of(request.raw_headers)
     if size > MAX_HEAD_BYTES:

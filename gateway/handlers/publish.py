@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import orjson
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from gateway.clock import Clock
 from gateway.errors import (
@@ -17,11 +17,11 @@ from gateway.errors import (
     PublisherError,
     UnsupportedMediaType,
 )
-from gateway.events import Cursor, Event, compact_json, is_text, parsing_events
+from gateway.events import Cursor, Event, is_text, parsing_events
 from gateway.handlers.cloudevents import parsing_cloudevents
 from gateway.handlers.problems import refuse
 from gateway.handlers.selection import EVENTS_PATH
-from gateway.log import Appended, EventLog
+from gateway.log import Appended, EventLog, PromptLog
 from gateway.refusals import REFUSALS
 from gateway.slices import Slices
 from gateway.unattended import to_its_end
@@ -35,6 +35,7 @@ _BYTES_AT_ONCE = 32_768
 _JSON = "application/json"
 _CLOUDEVENT = "application/cloudevents+json"
 _CLOUDEVENTS_BATCH = "application/cloudevents-batch+json"
+_KINDS = frozenset({_JSON, _CLOUDEVENT, _CLOUDEVENTS_BATCH})
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,7 @@ class PublishHandler:
 
     def __init__(self, log: EventLog, clock: Clock, limits: PublishLimits) -> None:
         self._log = log
+        self._prompt_log = log if isinstance(log, PromptLog) else None
         self._clock = clock
         self._limits = limits
         self._slices = Slices(clock)
@@ -70,24 +72,36 @@ class PublishHandler:
         app.router.add_post(EVENTS_PATH, self.post)
 
     async def post(self, request: web.Request) -> web.Response:
-        kind = request.content_type
-        if kind not in (_JSON, _CLOUDEVENT, _CLOUDEVENTS_BATCH):
+        kind = request.headers.get(hdrs.CONTENT_TYPE, "")
+        if kind not in _KINDS:
+            kind = request.content_type  # without parameters, and in lower case
+        if kind not in _KINDS:
             raise UnsupportedMediaType(f"Publish {_JSON}, {_CLOUDEVENT} or {_CLOUDEVENTS_BATCH}.")
         key = _idempotency_key(request)
         body = await read_body(request, self._limits.max_request_bytes, self._limits.body_seconds)
         self.counters.requests += 1
         events = await self._events(kind, body)
-        # The client may go away meanwhile; then the log still takes all that it was given, and is counted.
-        appended = await to_its_end(
-            self._append(events, kind, body, key),
-            unheard=lambda error: refuse(request.app[REFUSALS], request, error),
-        )
+        appended = self._append_now(events) if key is None else None
+        if appended is None:
+            # The client may go away meanwhile: the log still takes all that it was given, and is counted.
+            appended = await to_its_end(
+                self._append(events, kind, body, key),
+                unheard=lambda error: refuse(request.app[REFUSALS], request, error),
+            )
         ids = [str(Cursor(appended.epoch, position)) for position in appended.positions]
         return web.Response(
             status=200 if appended.replayed else 201,
-            body=compact_json({"cursor": ids[-1], "ids": ids}),
+            body=orjson.dumps({"cursor": ids[-1], "ids": ids}),
             content_type="application/json",
         )
+
+    def _append_now(self, events: Sequence[Event]) -> Appended | None:
+        if self._prompt_log is None:
+            return None
+        appended = self._prompt_log.append_now(events)
+        if appended is not None:
+            self.counters.events += len(events)
+        return appended
 
     async def _append(self, events: Sequence[Event], kind: str, body: bytes, key: str | None) -> Appended:
         if key is None:
@@ -157,13 +171,9 @@ async def read_body(request: web.Request, max_bytes: int, seconds: float) -> byt
     Raises BodyTooLarge, BodyTimeout where it takes longer than `seconds`, UnsupportedMediaType for a coding
     that can't be taken off, and PublisherError where the body is broken.
     """
-    coding = ",".join(request.headers.getall("Content-Encoding", ())).strip().lower()
-    if coding not in ("", "identity", *CODINGS):
-        raise UnsupportedMediaType(
-            "Send the body as it is, or in gzip or deflate.", headers={"Accept-Encoding": "gzip, deflate"}
-        )
+    coding = _coding(request)
     body = await _read_coded(request, max_bytes, seconds)
-    if coding not in CODINGS:
+    if coding is None:
         return body
     try:
         # In a thread: a megabyte takes some milliseconds.
@@ -174,10 +184,21 @@ async def read_body(request: web.Request, max_bytes: int, seconds: float) -> byt
         raise PublisherError(f"The body is not the {coding} that it says it is.") from None
 
 
+def _coding(request: web.Request) -> str | None:
+    """The coding that is to be taken off the body, if any. Raises UnsupportedMediaType."""
+    if hdrs.CONTENT_ENCODING not in request.headers:
+        return None
+    coding = ",".join(request.headers.getall(hdrs.CONTENT_ENCODING)).strip().lower()
+    if coding in ("", "identity"):
+        return None
+    if coding not in CODINGS:
+        raise UnsupportedMediaType(
+            "Send the body as it is, or in gzip or deflate.", headers={"Accept-Encoding": "gzip, deflate"}
+        )
+    return coding
+
+
 async def _read_coded(request: web.Request, max_bytes: int, seconds: float) -> bytes:
-    too_large = _too_large(max_bytes)
-    if request.content_length is not None and request.content_length > max_bytes:
-        raise too_large
     parts: list[bytes] = []
     size = 0
     try:
@@ -185,13 +206,15 @@ async def _read_coded(request: web.Request, max_bytes: int, seconds: float) -> b
             # It has arrived whole, as small ones do with their headers: no timer is needed.
             whole: bytes = request.content.read_nowait()
             if len(whole) > max_bytes:
-                raise too_large
+                raise _too_large(max_bytes)
             return whole
+        if request.content_length is not None and request.content_length > max_bytes:
+            raise _too_large(max_bytes)
         async with asyncio.timeout(seconds):
             async for part in request.content.iter_any():
                 size += len(part)
                 if size > max_bytes:
-                    raise too_large
+                    raise _too_large(max_bytes)
                 parts.append(part)
     except web.RequestPayloadError:
         raise PublisherError("The body is broken, or ended too early.") from None

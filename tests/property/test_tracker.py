@@ -122,9 +122,10 @@ def test_what_others_publish_of_the_entity_after_the_question_comes_after_the_cu
         seen, log, _, _ = await follow(steps)
         everything = await log.read(Cursor.parse("x.0-0").position, 100_000)  # type: ignore[union-attr]
         for one in seen:
-            for position, event in everything:
+            for record in everything:
+                event = record.event
                 if event.event_type == "note" and event.entity_type == "order":
-                    assert event.entity_id in one.known or position > one.cursor.position
+                    assert event.entity_id in one.known or record.position > one.cursor.position
 
     asyncio.run(check())
 

@@ -28,7 +28,8 @@ select
     null, null, null, null, e.xid::text, e.id, e.event_type, e.entity_type, e.entity_id, e.action,
     e.data::text, e.previous::text,
     to_char(e."timestamp" at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
-    e.source, e.actor::text, e.metadata::text
+    e.source, e.actor::text, e.metadata::text,
+    floor(extract(epoch from greatest(e.recorded_at, 'epoch')) * 1000)::float8
 from sync_events as e
 order by e.xid, e.id
 """

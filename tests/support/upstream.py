@@ -16,9 +16,11 @@ from adapters.upstream import LegacyRoute, UpstreamSource
 from gateway.clock import Clock
 from gateway.events import ORIGIN, Cursor, Event, Position
 from gateway.half_close import HALF_CLOSED_SECONDS
+from gateway.handlers.front import front_middleware
+from gateway.handlers.hosts import Hosts
 from gateway.handlers.legacy import add_legacy_routes
-from gateway.handlers.problems import problems_middleware
 from gateway.handlers.terms import Terms
+from gateway.latencies import Latencies
 from gateway.refusals import REFUSALS, Refusals
 from gateway.server import GatewayRunner
 from tests.support.legacy import PATH, legacy_route
@@ -227,7 +229,7 @@ async def in_front_of(
     route = legacy_route(upstream=upstream_url, **settings)
     source = UpstreamSource([route], log, wanted, clock)
     refusals = Refusals()
-    app = web.Application(middlewares=[problems_middleware(refusals)])
+    app = web.Application(middlewares=[front_middleware(Hosts(None), refusals, Latencies(), clock.monotonic)])
     app[REFUSALS] = refusals
 
     async def terms(request: web.Request, component: str) -> Terms:

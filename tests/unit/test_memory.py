@@ -215,6 +215,26 @@ async def test_append_waits_while_a_tail_is_far_behind(log: MemoryLog) -> None:
 
 
 @pytest.mark.usefixtures("few_unread")
+async def test_what_would_have_to_wait_is_not_appended_now(log: MemoryLog) -> None:
+    reader, append = await stalled(log)
+    assert log.append_now([an_event()]) is None
+    reader.may_read.set()
+    await append
+    await until(lambda: len(reader.records) == 7, "the tail read all")
+    appended = log.append_now([an_event(), an_event()])
+    await until(lambda: len(reader.records) == 9, "the tail read what was appended now")
+    assert appended is not None
+    assert appended.positions == [record.position for record in reader.records[7:]]
+    await reader.stop()
+
+
+async def test_nothing_is_appended_now_once_the_log_is_closed(log: MemoryLog) -> None:
+    await log.close()
+    with pytest.raises(LogError):
+        log.append_now([an_event()])
+
+
+@pytest.mark.usefixtures("few_unread")
 async def test_append_goes_on_once_the_tail_that_it_waits_for_ends(log: MemoryLog) -> None:
     reader, append = await stalled(log)
     await reader.stop()

@@ -2,8 +2,9 @@
 
 import asyncio
 import gc
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import replace
+from typing import Any
 from unittest.mock import Mock
 
 import orjson
@@ -12,7 +13,7 @@ from aiohttp import StreamReader, web
 from aiohttp.test_utils import make_mocked_request
 
 from gateway.errors import InvalidEvents, LogError
-from gateway.events import MAX_ERRORS, Event
+from gateway.events import MAX_ERRORS, Event, Position
 from gateway.handlers.publish import PublishHandler, PublishLimits
 from gateway.log import Appended
 from gateway.refusals import REFUSALS, Refusals
@@ -100,6 +101,38 @@ async def test_a_failure_is_told_to_the_client(clock: ManualClock) -> None:
     log.may_append.set()
     with pytest.raises(LogError):
         await PublishHandler(log, clock, LIMITS).post(request_of({"eventType": "notice"}))
+
+
+class PromptLog(ShakyLog):
+    """Appends at once, but not while it `must_wait`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.must_wait = False
+
+    def append_now(self, events: Sequence[Event]) -> Appended | None:
+        if self.must_wait:
+            return None
+        self.put_events(*events)
+        return Appended(self.epoch, [Position(1, 0)])
+
+
+def finished(answer: Coroutine[Any, Any, web.Response]) -> web.Response:
+    """What it gives, which takes no turn of the loop."""
+    with pytest.raises(StopIteration) as ended:
+        answer.send(None)
+    response: web.Response = ended.value.value
+    return response
+
+
+async def test_a_log_that_need_not_wait_is_asked_at_once(clock: ManualClock) -> None:
+    log = PromptLog()
+    handler = PublishHandler(log, clock, LIMITS)
+    assert finished(handler.post(request_of(NOTICE))).body == b'{"cursor":"e.1-0","ids":["e.1-0"]}'
+    log.must_wait = True
+    response = await handler.post(request_of(NOTICE))
+    assert response.body == b'{"cursor":"e.2-0","ids":["e.2-0"]}'
+    assert handler.counters.events == len(await log.latest(10)) == 2
 
 
 EVENTS_A_SLICE = 10
