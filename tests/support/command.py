@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from tests.support.http import DEADLINE_SECONDS
+from tests.support.tcp_server import accepting
 
 
 class Command:
@@ -126,12 +127,9 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, may:
 async def relay(target_port: int) -> AsyncIterator[Relay]:
     """A relay to 127.0.0.1:`target_port` that ends, with its connections, at the end."""
     running = Relay(target_port)
-    server = await asyncio.start_server(running.carry, "127.0.0.1", 0)
-    running.port = server.sockets[0].getsockname()[1]
-    try:
-        yield running
-    finally:
-        running.cut()
-        running.let_answers_through()
-        server.close()
-        await server.wait_closed()
+    async with accepting(running.carry) as running.port:
+        try:
+            yield running
+        finally:
+            running.cut()
+            running.let_answers_through()

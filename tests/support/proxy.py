@@ -5,6 +5,8 @@ import contextlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+from tests.support.tcp_server import accepting
+
 
 class CuttingProxy:
     """Cuts the n-th request's answer after `cuts[n]` bytes; later ones live.
@@ -56,21 +58,5 @@ async def _close(writer: asyncio.StreamWriter) -> None:
 async def cutting_proxy(gateway_port: int, cuts: Sequence[int]) -> AsyncIterator[CuttingProxy]:
     """A proxy on a free port, which lets go of everything at the end."""
     proxy = CuttingProxy(gateway_port, cuts)
-    connections: set[asyncio.Task[None]] = set()
-
-    def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(proxy.serve(reader, writer))
-        connections.add(task)
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    proxy.port = server.sockets[0].getsockname()[1]
-    try:
+    async with accepting(proxy.serve) as proxy.port:
         yield proxy
-    finally:
-        server.close()
-        for task in connections:
-            task.cancel()
-        for ended in await asyncio.gather(*connections, return_exceptions=True):
-            if not isinstance(ended, OSError | EOFError | asyncio.CancelledError | None):
-                raise ended
-        await server.wait_closed()

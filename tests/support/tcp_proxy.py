@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from tests.support.tcp_server import accepting
+
 _CHUNK = 65_536
 
 
@@ -107,19 +109,8 @@ class TcpProxy:
 async def tcp_proxy(target: Path) -> AsyncIterator[TcpProxy]:
     """A proxy on a free port of 127.0.0.1, which lets go of everything at the end."""
     proxy = TcpProxy(target)
-    tasks: set[asyncio.Task[None]] = set()
-
-    def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        tasks.add(asyncio.create_task(proxy.serve(reader, writer)))
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    proxy.port = server.sockets[0].getsockname()[1]
-    try:
-        yield proxy
-    finally:
-        server.close()
-        proxy.cut()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await server.wait_closed()
+    async with accepting(proxy.serve) as proxy.port:
+        try:
+            yield proxy
+        finally:
+            proxy.cut()

@@ -24,6 +24,7 @@ from gateway.latencies import Latencies
 from gateway.refusals import REFUSALS, Refusals
 from gateway.server import GatewayRunner
 from tests.support.legacy import PATH, legacy_route
+from tests.support.tcp_server import accepting
 
 NOW = "now.7-0"
 """What the legacy paths of `in_front_of` take for the cursor of now."""
@@ -150,12 +151,9 @@ async def raw_upstream(*answers: bytes, silent: bool = False) -> AsyncIterator[t
             await writer.drain()
             if silent:
                 await reader.read()
-        writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        host, port = server.sockets[0].getsockname()
-        yield f"http://{host}:{port}/orders", heads
+    async with accepting(serve) as port:
+        yield f"http://127.0.0.1:{port}/orders", heads
 
 
 class Gateway(NamedTuple):
