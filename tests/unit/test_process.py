@@ -29,7 +29,7 @@ def test_what_is_there_already_is_left_out_of_collections_which_become_rare() ->
     gc.set_threshold(700, 10, 10)
     collect_garbage_rarely()
     assert gc.get_freeze_count() > 0
-    assert gc.get_threshold() == (2_000, 10, 10)
+    assert gc.get_threshold() == (2_000, 3, 300)
 
 
 def test_cycles_are_collected_all_the_same() -> None:
