@@ -60,7 +60,12 @@ from gateway.parts import (
     owned_types,
 )
 from gateway.pollers import Pollers
-from gateway.process import collect_garbage_rarely, hear_of_loop_errors, raise_descriptor_limit
+from gateway.process import (
+    collect_garbage_rarely,
+    give_long_buffers_back,
+    hear_of_loop_errors,
+    raise_descriptor_limit,
+)
 from gateway.refusals import REFUSALS, Refusals
 from gateway.replays import Replays
 from gateway.server import GatewayRunner, GatewaySite
@@ -388,6 +393,7 @@ async def serve(
     ConfigError where the flags or the log can't be used.
     """
     raise_descriptor_limit()
+    give_long_buffers_back()
     app = create_app(settings)
     hear_of_loop_errors(app[GATEWAY].supervisor.failures)
     if extend is not None:

@@ -5,7 +5,8 @@ what it lacks from the log (gateway/replays.py) and comes back to the chase, els
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from gateway import control
 from gateway.clock import Scheduler
@@ -50,12 +51,22 @@ class Chases:
         self.on_behind: Callable[[Subscriber], bool] = lambda subscriber: False
         self.on_gone: Callable[[Subscriber], None] = lambda subscriber: None
         self._waiting: deque[Subscriber] = deque()
+        self._is_held = False
         roster.on_gone = self._drop
 
     @property
     def are_waiting(self) -> bool:
         """Whether there is a batch to be read."""
-        return bool(self._waiting)
+        return bool(self._waiting) and not self._is_held
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Whoever waits goes on waiting for the time of a `with`. A new stream is served its first batch."""
+        self._is_held = True
+        try:
+            yield
+        finally:
+            self._is_held = False
 
     def add(self, subscriber: Subscriber) -> None:
         """It is CHASING, and is served in the turns to come."""
@@ -64,7 +75,7 @@ class Chases:
 
     def run_some(self) -> None:
         """A batch for each that waits, or for as many as there is time for."""
-        if not self._waiting:
+        if not self.are_waiting:
             return
         until = self._scheduler.time() + CHASE_SECONDS_A_TURN
         for _ in range(len(self._waiting)):

@@ -133,3 +133,5 @@ class Follower:
         await warm(self._log, fresh, self._clock)
         await self._hub.start_over(partial(self._history.become, fresh), lost)
         self._tell(starts_over=True)
+        for _ in fresh.emptying():
+            await asyncio.sleep(0)

@@ -3,7 +3,7 @@
 It is every subscriber's queue. A subscriber is a number: the last entry that it has, see gateway.ring.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Literal, Self
 
 from gateway.events import EARLIEST, MAX_CURSOR_CHARACTERS, Cursor, Position, Record, event_json
@@ -90,13 +90,17 @@ class History:
         )
 
     def become(self, other: Self) -> None:
-        """Starts over with what `other` holds, which is not to be used any more.
+        """Starts over with what `other` holds, which is only to be emptied then: it has the old entries.
 
-        Its entries get new numbers: every number given so far is below the floor then.
+        The new ones get new numbers: every number given so far is below the floor then.
         """
         other._ring.start_after(self._ring.head)
-        self._ring = other._ring
+        self._ring, other._ring = other._ring, self._ring
         self.epoch = other.epoch
+
+    def emptying(self) -> Iterator[None]:
+        """Lets go of all entries, in steps of a millisecond or two. Not for one that is in use."""
+        return self._ring.emptying()
 
     @property
     def head(self) -> int:

@@ -35,7 +35,7 @@ from gateway.reviews import Review, Reviews
 from gateway.roster import Roster
 from gateway.rounds import Rounds
 from gateway.selectors import Selector
-from gateway.subscriber import Signal, State, Subscriber, Transport
+from gateway.subscriber import NOWHERE, Signal, State, Subscriber, Transport
 from gateway.turns import Turns
 from gateway.waiters import resolve
 
@@ -215,6 +215,7 @@ class Hub:
         """Makes `change`, after which the history has other entries, and gives every reader a `reset`.
 
         That happens once everything so far is flushed; the future is done then, or has what went wrong.
+        Until then the caller appends nothing to the history.
         """
         done: Future[None] = Future()
 
@@ -232,15 +233,28 @@ class Hub:
         while self._flushes.is_due:
             self._turns.hasten()
             yield
-        change()
-        self._flushes.skip()
-        for group in self.groups:
-            group.give_up()
-            resolve(group.waiters, ORIGIN)
-        for subscriber in tuple(self._roster):
-            self._roster.safely("start_over", lambda lost: self.chases.lose(lost, reason), subscriber)
+        # Until `change` nothing comes any more. So the streams can be sent away from the old entries one by
+        # one before it, and wait; only those that came meanwhile are left for the step in which it is made.
+        with self.chases.held():
+            for group in tuple(self.groups):
+                group.give_up()
+                if self._budget.spend():
+                    yield
+            for subscriber in tuple(self._roster):
+                self._lose(subscriber, reason)
+                if self._budget.spend():
+                    yield
+            change()
+            self._flushes.skip()
+            for group in self.groups:
+                resolve(group.waiters, ORIGIN)
+            for subscriber in [one for one in self._roster if one.number != NOWHERE]:
+                self._lose(subscriber, reason)
         if not done.done():
             done.set_result(None)
+
+    def _lose(self, subscriber: Subscriber, reason: ResetReason) -> None:
+        self._roster.safely("start_over", lambda lost: self.chases.lose(lost, reason), subscriber)
 
     def bye(self, subscriber: Subscriber, reason: control.ByeReason, *, reconnect: bool = True) -> None:
         """Tells the client that its stream ends, and ends it; a client that does not read is cut off."""

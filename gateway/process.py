@@ -1,6 +1,7 @@
 """What a process that serves asks of the system and of its interpreter."""
 
 import asyncio
+import ctypes
 import gc
 import logging
 import resource
@@ -23,6 +24,20 @@ Python's 700 are some hundred events, all of them kept. To look at each of them 
 then at the whole history, took a third of the CPU of a gateway that follows its log at full speed. Beyond
 2,000 little more is to be had, and what requests leave behind takes memory for longer.
 """
+_SECOND_LOOK_AFTER = 3
+"""How many looks at the youngest before those that are left are looked at again, in one piece.
+
+That is 3 ms of CPU; Python's 10 made 8 of it.
+"""
+_LOOK_AT_ALL_AFTER = 300
+"""How many second looks before everything is looked at, the whole history: 27 ms of CPU for 10,000 events.
+
+With 60,000 events, 3,000 polls and 4,500 streams that came and went, a look at everything found no cycle
+that the second looks had left; Python's 10 has one after some 30,000 events.
+"""
+
+_M_MMAP_THRESHOLD = -3
+_LONG_BUFFER_BYTES = 1_048_576
 
 
 def raise_descriptor_limit() -> None:
@@ -32,13 +47,25 @@ def raise_descriptor_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
+def give_long_buffers_back() -> None:
+    """Has buffers of a megabyte and more go back to the system as soon as they are free, where glibc is.
+
+    By itself it does so only until one of them was freed: it takes that one's size, up to 32 MiB, for usual
+    then, and keeps twice as much. A polled list of 16 MB left four times its size behind for good.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, _LONG_BUFFER_BYTES)
+
+
 def collect_garbage_rarely() -> None:
     """Makes collections rare, and leaves what there is now out of them. For a process that is set up.
 
-    Nearly all that a gateway makes and drops is freed by its count of references; only cycles wait.
+    Nearly all that a gateway makes and drops is freed by its count of references; only cycles wait, and those
+    that are found at all are found young.
     """
     gc.freeze()
-    gc.set_threshold(_COLLECT_AFTER, *gc.get_threshold()[1:])
+    gc.set_threshold(_COLLECT_AFTER, _SECOND_LOOK_AFTER, _LOOK_AT_ALL_AFTER)
 
 
 def hear_of_loop_errors(failures: Counter[str]) -> None:

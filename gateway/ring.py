@@ -1,6 +1,7 @@
 """A bounded run of entries in order: by count, by age and by bytes."""
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
 from typing import Any, Generic, Protocol, TypeVar
 
 from gateway.events import ORIGIN, Position
@@ -79,6 +80,12 @@ class Ring(Generic[E]):
         self.head_position = entry.position
         self.size_bytes += entry.size
         return self.head
+
+    def emptying(self) -> Iterator[None]:
+        """Lets go of all entries, in steps of a millisecond or two. Nobody may read it any more."""
+        while self._entries:
+            yield
+            del self._entries[-self._freed_at_once :]
 
     def after(self, number: int, limit: int) -> list[E]:
         """The entries after `number`, at most `limit`. `number` must not be below the floor."""

@@ -81,6 +81,9 @@ class Session:
         try:
             with translated():
                 async with self._connection.cursor() as cursor:
+                    # It refers back to the cursor: that, with the statement's text and values, would stay
+                    # until a collection of garbage.
+                    vars(cursor).pop("_transaction", None)
                     await cursor.execute(sql, parameters)
                     return await cursor.fetchall() if cursor.description is not None else []
         except LogError as error:

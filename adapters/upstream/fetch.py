@@ -9,6 +9,7 @@ from aiohttp.http import HttpProcessingError
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from adapters.upstream.failures import BadAnswer, check_head, no_answer
+from adapters.upstream.joined import joined
 from adapters.upstream.route import LegacyRoute
 from gateway.errors import UpstreamTimeout
 from gateway.header_fields import MAX_FIELDS, MAX_HEAD_BYTES, sendable
@@ -21,9 +22,6 @@ _HEADERS = {
     "Accept-Encoding": "identity",
     "User-Agent": "tidegate",
 }
-
-
-_OFFLOAD_BYTES = 1024 * 1024
 
 
 class Fetched(NamedTuple):
@@ -103,10 +101,7 @@ async def _read(answer: aiohttp.ClientResponse, max_bytes: int) -> bytes:
         # Without this, leaving the request would read the rest of a short body to keep the connection.
         answer.close()
         raise _too_large(max_bytes)
-    if size <= _OFFLOAD_BYTES:
-        return b"".join(parts)
-    # A millisecond for each two megabytes; a thread that joins bytes lets the interpreter go.
-    return await asyncio.to_thread(b"".join, parts)
+    return await joined(parts)
 
 
 def _too_large(max_bytes: int) -> BadAnswer:

@@ -23,6 +23,7 @@ from dataclasses import replace
 
 from adapters.upstream.items import Items
 from adapters.upstream.route import LegacyRoute
+from adapters.upstream.shared_bodies import SharedBodies
 from adapters.upstream.shared_snapshot import SharedSnapshot
 from adapters.upstream.snapshot import Snapshot
 from adapters.upstream.tracker import Change, Publish, Tracker
@@ -44,8 +45,6 @@ _NEARLY = 0.9
 _LATE_INTERVALS = 3
 """An answer that is so many intervals old, and some seconds, is one that its node could not renew."""
 _LATE_SECONDS = 5.0
-BODY_TTL_SECONDS = 86_400.0
-"""How long a body stays that nobody keeps any more; that of the current answer is kept anew before."""
 _UNREAD = -1
 
 
@@ -82,12 +81,9 @@ class SharedTracker:
         # Of the entry that this node's snapshot is: its own, or one that it took over.
         self._version = 0
         self._is_kept = False
-        self._kept_digest: str | None = None
+        self._bodies = SharedBodies(leases.store, route.path, clock)
         # What the entry says, where this node set it, it is not pending, and there is no other node.
         self._final_digest: str | None = None
-        # The version of each body that this node kept or loaded since the entry was last another node's.
-        self._bodies: dict[str, int] = {}
-        self._keep_again_at = -math.inf
         self.counts: Counter[str] = Counter()
 
     @property
@@ -179,7 +175,7 @@ class SharedTracker:
     async def _complete(self, shared: SharedSnapshot, new: Snapshot) -> None:
         """Publishes what leads to `new`, which may have been published before, and lets others serve it."""
         assert shared.previous is not None, "what is pending has something before it"
-        body = await self._body(shared.previous)
+        body = await self._bodies.load(shared.previous)
         if body is None:
             self._lost(shared)
             self._tracker.adopt(None)
@@ -193,7 +189,7 @@ class SharedTracker:
 
     async def _publish(self, change: Change) -> str:
         """What the tracker publishes with: steps 1 and 2."""
-        await self._keep_body(change.new)
+        await self._bodies.keep(change.new.digest, change.new.body)
         shared = SharedSnapshot.of(
             change.new,
             self._asked_at_ms(change.new),
@@ -226,15 +222,13 @@ class SharedTracker:
         """Step 3, for whatever the tracker has now."""
         snapshot = self._tracker.snapshot
         assert snapshot is not None, "a poll that was taken gave one"
-        await self._keep_body(snapshot)
+        await self._bodies.keep(snapshot.digest, snapshot.body)
         # Who comes after a process that is alone needs the body, and not how old it is.
         if self._leases.is_shared or snapshot.digest != self._final_digest:
             await self._set(SharedSnapshot.of(snapshot, self._asked_at_ms(snapshot)))
             self._final_digest = snapshot.digest
         self._is_kept = True
-        for outdated in self._bodies.keys() - {snapshot.digest}:
-            # Of that version only: another node may just have kept such a body anew.
-            await self._store.remove(self._body_key(outdated), expected=self._bodies.pop(outdated))
+        await self._bodies.let_go_but(snapshot.digest)
 
     async def _follow(self) -> bool:
         """Serves what the node that asks has got; False where there is nothing to serve yet.
@@ -262,13 +256,13 @@ class SharedTracker:
         entry = await self._store.get(self._entry_key)
         if entry is None:
             self._version, self._is_kept = 0, False
-            self._kept_digest = self._final_digest = None
+            self._final_digest = None
+            self._bodies.doubt()
             return None
         if entry.version == self._version:
             return None
         # Whoever set it may have let go of what this node kept.
-        self._kept_digest = None
-        self._bodies.clear()
+        self._bodies.forget()
         return SharedSnapshot.parse(entry.value), entry.version
 
     async def _set(self, shared: SharedSnapshot) -> None:
@@ -282,32 +276,11 @@ class SharedTracker:
         known = self._tracker.snapshot
         body = known.body if known is not None and known.digest == shared.digest else None
         if body is None:
-            body = await self._body(shared.digest)
+            body = await self._bodies.load(shared.digest)
         if body is None:
             return None
         age = max(0, self._clock.wall_ms() - shared.asked_at_ms) / 1000
         return shared.snapshot(body, self._clock.monotonic() - age)
-
-    async def _keep_body(self, snapshot: Snapshot) -> None:
-        """Sees to it that the others find the body for a good while."""
-        now = self._clock.monotonic()
-        if snapshot.digest == self._kept_digest and now < self._keep_again_at:
-            return
-        key = self._body_key(snapshot.digest)
-        version = await self._store.put(key, snapshot.body, ttl_seconds=BODY_TTL_SECONDS)
-        assert version is not None, "it is set whatever is there"
-        self._bodies[snapshot.digest] = version
-        self._kept_digest, self._keep_again_at = snapshot.digest, now + BODY_TTL_SECONDS / 4
-
-    async def _body(self, digest: str) -> bytes | None:
-        entry = await self._store.get(self._body_key(digest))
-        if entry is None:
-            return None
-        self._bodies[digest] = entry.version
-        return entry.value
-
-    def _body_key(self, digest: str) -> str:
-        return f"body:{self._route.path}:{digest}"
 
     def _age(self, snapshot: Snapshot) -> float:
         return self._clock.monotonic() - snapshot.asked_at

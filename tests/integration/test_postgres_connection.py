@@ -1,10 +1,12 @@
 """What can be wrong with a Postgres, in one clear sentence; and aiopg's traps, each closed."""
 
 import asyncio
+import gc
 import socket
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 
+import aiopg.connection
 import psycopg2
 import pytest
 import uvloop
@@ -233,6 +235,19 @@ async def test_a_statement_that_the_server_cancels_is_an_error_and_no_cancellati
     task = asyncio.current_task()
     assert task is not None
     assert task.cancelling() == 0
+
+
+async def test_a_statement_is_gone_with_its_values_once_it_has_its_result(session: Session) -> None:
+    """Nothing waits for a collection of garbage, which is rare: some long values would be much memory."""
+    gc.disable()
+    try:
+        before = sum(isinstance(one, aiopg.connection.Cursor) for one in gc.get_objects())
+        assert await session.fetch("select length(%(value)s)", {"value": b"x" * 100_000}) == [(100_000,)]
+        left = sum(isinstance(one, aiopg.connection.Cursor) for one in gc.get_objects()) - before
+    finally:
+        gc.enable()
+
+    assert left == 0
 
 
 async def test_a_task_that_is_cancelled_during_a_statement_ends(session: Session) -> None:

@@ -167,7 +167,7 @@ def test_the_events_lead_from_the_first_answer_to_the_last_without_gap_or_repeti
 
         entry = world.store.first("snapshot:")
         assert entry is not None
-        base = world.store.first(f"body:{ROUTE.path}:{SharedSnapshot.parse(entry).digest}")
+        base = world.store.first(f"body:{ROUTE.path}:{SharedSnapshot.parse(entry).digest}:")
         assert base is not None
         held = items_of(base)
         assert applied(held, await world.events()) == {

@@ -9,12 +9,12 @@ from adapters.upstream.items import Items, extract
 from tests.support.legacy import legacy_route, listed, order
 
 ROUTE = legacy_route()
-MANY = b'{"docs":[%s]}' % b",".join(b'{"orderID":%d}' % (100_000 + number) for number in range(20_000))
-"""Short items: the shorter they are, the more there is to know of each byte."""
+MANY = b'{"docs":[%s]}' % b",".join(b'{"orderID":%d}' % (100_000 + number) for number in range(22_000))
+"""Short items, and so many that the index has just grown: the more there is to know of each byte."""
 
 
 def test_an_item_stands_as_it_stood_in_the_answer() -> None:
-    items = extract(b'{"docs": [ {"orderID" : 1, "x": 1.0} ,{"orderID":"B"}]}', ROUTE)
+    items = extract(b'{"docs": [ {"orderID" : 1, "x": 1.0} \t,\r\n {"orderID":"B"} ] }', ROUTE)
 
     assert items == {"1": b'{"orderID" : 1, "x": 1.0}', "B": b'{"orderID":"B"}'}
     assert list(items.items()) == [(key, items[key]) for key in items]
@@ -34,8 +34,8 @@ def test_keys_that_fall_on_one_place_of_the_index_are_told_apart() -> None:
 
 def test_keys_with_the_same_hash_are_told_apart() -> None:
     items = extract(listed(order("A"), order("B")), ROUTE)
-    # No two texts are known to have one hash: one is put in the place of another here.
-    items.hashes[0] = items.hashes[1] = hash("B")
+    # Which texts have one hash changes from run to run: one is put in the place of another here.
+    items.hashes[0] = items.hashes[1]
     list(items._indexing())
 
     assert items["B"] == b'{"orderID":"B"}'
@@ -49,11 +49,11 @@ def test_two_items_stand_for_one_entity_however_far_apart() -> None:
     assert caught.value.kind == "duplicate_key"
 
 
-def test_old_and_new_items_are_within_eight_times_an_answer_of_the_shortest_ones() -> None:
+def test_old_and_new_items_are_within_five_times_an_answer_of_the_shortest_ones() -> None:
     items = extract(MANY, ROUTE)
 
     # Both with their answers, and what a comparison notes: a number for each new one, a byte for each old.
-    assert 2 * items.size + 5 * len(items) <= 8 * len(MANY)
+    assert 2 * items.size + 5 * len(items) <= 5 * len(MANY)
 
 
 def test_reading_an_answer_takes_little_more_than_what_is_kept_of_it() -> None:

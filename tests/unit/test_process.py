@@ -3,6 +3,9 @@
 import asyncio
 import gc
 import logging
+import platform
+import subprocess
+import sys
 import weakref
 from collections import Counter
 from collections.abc import Iterator
@@ -26,7 +29,7 @@ def test_what_is_there_already_is_left_out_of_collections_which_become_rare() ->
     gc.set_threshold(700, 10, 10)
     collect_garbage_rarely()
     assert gc.get_freeze_count() > 0
-    assert gc.get_threshold() == (2_000, 10, 10)
+    assert gc.get_threshold() == (2_000, 3, 300)
 
 
 def test_cycles_are_collected_all_the_same() -> None:
@@ -38,6 +41,33 @@ def test_cycles_are_collected_all_the_same() -> None:
     gone = weakref.ref(Cycle())
     kept: list[list[int]] = [[] for _ in range(3 * gc.get_threshold()[0])]
     assert gone() is None, f"outlived {len(kept)} containers"
+
+
+BUFFERS = """
+from pathlib import Path
+from gateway.process import give_long_buffers_back
+
+def held():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+give_long_buffers_back()
+usual = b"x" * (8 << 20)
+del usual
+before = held()
+long, short = [], []
+for _ in range(16):
+    long.append(b"x" * (4 << 20))
+    short.append(b"x" * (64 << 10))
+del long
+print(held() - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc, whose threshold it is")
+def test_long_buffers_go_back_to_the_system_whatever_was_freed_before() -> None:
+    done = subprocess.run([sys.executable, "-c", BUFFERS], capture_output=True, text=True, check=True)
+
+    assert int(done.stdout) < 4 << 20
 
 
 async def forgotten() -> None:

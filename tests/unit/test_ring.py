@@ -255,3 +255,10 @@ def test_numbers_hold_over_many_cuts_of_the_list() -> None:
         assert held(ring) == list(range(ring.floor + 1, number + 1))
         assert ring.position_of(ring.floor).major == ring.floor * 10
     assert ring.size_bytes == 5
+
+
+def test_a_ring_is_emptied_some_entries_at_a_time() -> None:
+    ring = ring_of(25, freed_at_once=10)
+    held = [len(ring.latest(100)) for _ in ring.emptying()]
+    assert held == [25, 15, 5]
+    assert ring.latest(100) == []

@@ -9,8 +9,9 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from adapters.memory import MemoryLog
 from adapters.upstream.counters import RouteCounters
 from adapters.upstream.fetch import Fetched
+from adapters.upstream.shared_bodies import BODY_TTL_SECONDS
 from adapters.upstream.shared_snapshot import SharedSnapshot
-from adapters.upstream.shared_tracker import BODY_TTL_SECONDS, SharedTracker
+from adapters.upstream.shared_tracker import SharedTracker
 from adapters.upstream.tracker import Tracker
 from gateway.errors import LogError, UpstreamError
 from gateway.events import ORIGIN, Cursor, Event
@@ -368,7 +369,7 @@ async def test_a_body_that_another_node_has_just_kept_anew_is_not_removed(cluste
 async def test_a_lost_base_is_counted_and_begun_anew(cluster: Cluster) -> None:
     await cluster.one.poll()
     entry = await cluster.entry()
-    await cluster.store.remove(f"body:{PATH}:{entry.digest}")
+    await cluster.store.remove(f"body:{PATH}:{entry.digest}:0")
     cluster.passes()
     cluster.body = listed(order("Z"))
     await cluster.other.poll()
