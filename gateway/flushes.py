@@ -64,8 +64,10 @@ class Flushes:
             await waiter
 
     def _waits_for_several(self) -> bool:
-        """Whether one flush may not take all that waits."""
+        """Whether one flush may not take all that waits. It takes one entry, however large."""
         head = self._history.head
+        if head - self.flushed <= 1:
+            return False
         if self._counted < head:
             new = self._history.after(self._counted, head - self._counted) or ()
             self._waiting_bytes += sum(len(entry.frame) for entry in new)
