@@ -17,7 +17,7 @@ _LEAP_DAYS = frozenset({(6, 30), (12, 31)})
 
 
 class Clock(Protocol):
-    """Three clocks: one for durations, one for people, and one for work."""
+    """Two clocks: one for durations, one for people."""
 
     def monotonic(self) -> float:
         """Seconds since some fixed instant; never goes back."""
@@ -25,10 +25,6 @@ class Clock(Protocol):
 
     def wall_ms(self) -> int:
         """Milliseconds since 1970-01-01T00:00Z; may jump either way when the machine's clock is set."""
-        ...
-
-    def worked(self) -> float:
-        """Seconds that this thread has worked; it stands still while the thread waits."""
         ...
 
 
@@ -40,9 +36,6 @@ class SystemClock:
 
     def wall_ms(self) -> int:
         return time.time_ns() // 1_000_000
-
-    def worked(self) -> float:
-        return time.thread_time()
 
 
 class Handle(Protocol):

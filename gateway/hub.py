@@ -88,7 +88,7 @@ class Hub:
         self._rounds = Rounds(history, roster, refresher, flushes, recovery, budget)
         self._reviews = Reviews(history, roster, refresher, flushes, chases, budget)
         turns = self._turns = Turns(
-            scheduler, clock, failures, flushes, chases, recovery, budget, timing.coalesce_seconds
+            scheduler, failures, flushes, chases, recovery, budget, timing.coalesce_seconds
         )
         self._heartbeats = Heartbeats(
             history,

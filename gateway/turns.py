@@ -10,12 +10,13 @@ from typing import NamedTuple
 from gateway.alarm import Alarm
 from gateway.budget import Budget
 from gateway.chases import Chases
-from gateway.clock import Clock, Scheduler
+from gateway.clock import Scheduler
 from gateway.failures import Failures
 from gateway.flushes import Flushes
 from gateway.recovery import Recovery
-from gateway.rest import Rest
 
+LONGEST_REST_SECONDS = 0.05
+"""Longer than that others need no rest at once: it would hold up readers more than it helps."""
 TURN_SECONDS = 0.004
 """The most that a turn counts as in what a flush took; the rest of the time went to others already."""
 
@@ -32,14 +33,13 @@ class _Work(NamedTuple):
 class Turns:
     """Says what is done next: a flush, hints or a job, of which one ends before the next begins, and chases.
 
-    A flush waits until `coalesce_seconds` have passed since the last one began, and rests for as long as that
-    one took where others work meanwhile: they get half of the time. With `is_hurried` it waits for nothing.
+    A flush waits until `coalesce_seconds` have passed since the last one began, and for no less than that
+    one took, so that others get half of the time, 50 ms of it at once. With `is_hurried` it waits for none.
     """
 
     def __init__(
         self,
         scheduler: Scheduler,
-        clock: Clock,
         failures: Failures,
         flushes: Flushes,
         chases: Chases,
@@ -58,7 +58,6 @@ class Turns:
         self._alarm = Alarm(scheduler, self._run)
         self._whole: _Work | None = None
         self._next_flush_at = 0.0
-        self._rest = Rest(clock)
         self._whole_took = 0.0
         self._began = 0.0
         self._hints: deque[_Work] = deque()
@@ -77,7 +76,6 @@ class Turns:
     def hasten(self) -> None:
         """The next flush need not wait any more."""
         self._next_flush_at = self._scheduler.time()
-        self._rest.end()
 
     def stop(self) -> None:
         """No turn comes any more."""
@@ -96,7 +94,7 @@ class Turns:
         if self._whole is not None:
             # The loop has written what the last turn queued, and done other things as well.
             self._whole_took += min(now - self._began, TURN_SECONDS)
-        elif self._flushes.is_due and self._may_flush(now):
+        elif self._flushes.is_due and (now >= self._next_flush_at or self.is_hurried):
             self._whole = _Work("flush", self._flushes.run(), lambda error: self._recovery.give_up_flush())
             self._whole_took = 0.0
             self._next_flush_at = now + self._coalesce_seconds
@@ -106,21 +104,14 @@ class Turns:
         if self._whole is not None:
             self._whole = self._step(self._whole)
             if self._whole is None:
-                self._rest.begin(now, self._whole_took)
-                self._next_flush_at = max(self._next_flush_at, self._rest.over_at(now))
+                rest = min(self._whole_took, LONGEST_REST_SECONDS)
+                self._next_flush_at = max(self._next_flush_at, now + rest)
         elif self._jobs:
             job = self._step(self._jobs.popleft())
             if job is not None:
                 self._jobs.appendleft(job)
         self._chases.run_some()
         self.plan()
-
-    def _may_flush(self, now: float) -> bool:
-        if self.is_hurried:
-            return True
-        if now >= self._next_flush_at:
-            self._next_flush_at = self._rest.over_at(now)
-        return now >= self._next_flush_at
 
     def _step(self, work: _Work) -> _Work | None:
         """Does the next part of `work`; gives what is left of it, None where that was the last."""

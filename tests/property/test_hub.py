@@ -125,7 +125,6 @@ _paces = st.builds(
     max_age_seconds=st.sampled_from((1.0, 1000.0)),
     high_water=st.sampled_from((0, 64, 1000)),
     write_seconds=st.sampled_from((0.0, 0.0011)),
-    is_idle=st.booleans(),
 )
 
 

@@ -65,10 +65,7 @@ class Choice(NamedTuple):
 
 
 class Pace(NamedTuple):
-    """How finely the hub cuts its work, what the history and a connection hold, how long a write takes.
-
-    `is_idle` says that nobody else works, so that a flush need not rest.
-    """
+    """How finely the hub cuts its work, what the history and a connection hold, how long a write takes."""
 
     writes_a_turn: int
     entries_a_flush: int
@@ -80,7 +77,6 @@ class Pace(NamedTuple):
     max_age_seconds: float
     high_water: int
     write_seconds: float
-    is_idle: bool = False
 
 
 class Note(NamedTuple):
@@ -213,7 +209,6 @@ class World:
     def __init__(self, pace: Pace) -> None:
         self.pace = pace
         self.clock = ManualClock()
-        self.clock.is_idle = pace.is_idle
         self.scheduler = ManualScheduler(self.clock)
         self.history = History(
             max_events=pace.max_events,

@@ -2,16 +2,11 @@
 
 
 class ManualClock:
-    """A gateway.clock.Clock that stands still until it is told to go on.
-
-    All the time that passes is worked, but what passes while it `is_idle`.
-    """
+    """A gateway.clock.Clock that stands still until it is told to go on."""
 
     def __init__(self, monotonic: float = 1000.0, wall_ms: int = 1_732_125_600_123) -> None:
         self._monotonic = monotonic
         self._wall_ms = wall_ms
-        self._worked = 0.0
-        self.is_idle = False
 
     def monotonic(self) -> float:
         return self._monotonic
@@ -19,14 +14,10 @@ class ManualClock:
     def wall_ms(self) -> int:
         return self._wall_ms
 
-    def worked(self) -> float:
-        return self._worked
-
     def advance(self, seconds: float) -> None:
         """Lets that much time pass on both clocks."""
         assert seconds >= 0, "monotonic time does not go back"
         self._monotonic += seconds
-        self._worked += 0.0 if self.is_idle else seconds
         self._wall_ms += round(seconds * 1000)
 
     def advance_to(self, monotonic: float) -> None:
