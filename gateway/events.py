@@ -21,8 +21,8 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
-from gateway.clock import in_utc, rfc3339
 from gateway.errors import BodyTooLarge, InvalidEvents, PublisherError
+from gateway.times import in_utc, rfc3339
 
 MAX_CURSOR_CHARACTERS = 128
 EARLIEST = "earliest"

@@ -15,11 +15,12 @@ from flags.guard_window import Figures, Metric
 from flags.stages import Stage
 from flags.store import FlagStore
 from gateway.audience import Audience
-from gateway.clock import Clock, rfc3339
+from gateway.clock import Clock
 from gateway.guard_windows import GuardWindows
 from gateway.logs import log_event
 from gateway.outage import REMINDER_SECONDS
 from gateway.pollers import Pollers
+from gateway.times import rfc3339
 
 _log = logging.getLogger(__name__)
 

@@ -19,7 +19,6 @@ MAX_FIELDS = 256
 # RFC 9110, section 5.5: of the control characters only a tab may stand in a field's value.
 _UNSENDABLE = re.compile("[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
 _VALIDATORS = frozenset({"etag", "last-modified"})
-_CODING = re.compile(r'(?:--?|[;:])(?:x-)?(?:gzip|br|zstd|deflate)("?)\Z', re.IGNORECASE)
 
 
 def text_of(value: str) -> str:
@@ -61,14 +60,6 @@ def passed_on(fields: Iterable[tuple[str, str]]) -> tuple[CIMultiDict[str], int]
 def sendable(fields: Mapping[str, str]) -> dict[str, str]:
     """Those of `fields` that go out as they came in: validators that do not would be others."""
     return {name: value for name, value in fields.items() if is_sendable(value)}
-
-
-def without_coding(tag: str) -> str:
-    """An entity tag, or what stands within its quotes, without the coding that a compressing server added.
-
-    Apache makes `"C-gzip"` of the tag `"C"`, others `"C;gzip"` or `"C--gzip"`.
-    """
-    return _CODING.sub(r"\1", tag)
 
 
 def size_of(raw_fields: Iterable[tuple[bytes, bytes]]) -> int:

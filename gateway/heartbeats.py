@@ -12,12 +12,13 @@ from gateway import control
 from gateway.alarm import Alarm
 from gateway.budget import Budget
 from gateway.chases import Chases
-from gateway.clock import Clock, Scheduler, rfc3339
+from gateway.clock import Clock, Scheduler
 from gateway.flushes import Flushes
 from gateway.group import Group
 from gateway.history import History
 from gateway.roster import ROUNDS_A_BEAT, Roster
 from gateway.subscriber import State, Subscriber
+from gateway.times import rfc3339
 
 STREAMS_A_SLICE = 128
 """Half a turn, should all of them be due."""

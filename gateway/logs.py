@@ -5,7 +5,7 @@ import logging
 import sys
 from typing import Any
 
-from gateway.clock import rfc3339
+from gateway.times import rfc3339
 
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:+-@%*[],()")
 

@@ -3,11 +3,10 @@
 flags/parity.py compares; gateway/parity_sampler.py runs it.
 """
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import NamedTuple
 
-from adapters.upstream import LegacyRoute, Snapshot
-from adapters.upstream.items import Items
+from adapters.upstream.route import LegacyRoute
 from flags.flag import Flag
 from flags.fold import PushedEvent
 from flags.parity import Parity, PolledAnswer
@@ -16,6 +15,7 @@ from flags.sampling import BoundedQueue, EveryNth
 from flags.stages import Stage
 from gateway.events import Cursor, Position
 from gateway.history import HistoryEntry
+from gateway.upstreams import Snapshot
 
 COMPARED_STAGES = frozenset({Stage.SHADOW, Stage.LIVE, Stage.RAMPDOWN})
 """Before these nothing is pushed that anybody relies on, and after them nothing is polled."""
@@ -43,7 +43,7 @@ class ParityLane:
     def __init__(
         self,
         route: LegacyRoute,
-        items_of: Callable[[Snapshot], Awaitable[Items]],
+        items_of: Callable[[Snapshot], Awaitable[Mapping[str, bytes]]],
         parity: Parity,
         settle_seconds: float,
         flag: Callable[[], Flag | None],

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from adapters.upstream import LegacyRoute, Poller, UpstreamSource, derived_members
+from adapters.upstream import Poller, UpstreamSource, derived_members
+from adapters.upstream.route import LegacyRoute
 from flags.canonical import ComparisonRules
 from flags.parity import Parity
 from flags.store import FlagStore

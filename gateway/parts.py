@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from adapters.upstream import LegacyRoute, UpstreamSource
+from adapters.upstream import UpstreamSource
+from adapters.upstream.route import LegacyRoute
 from flags.store import FlagStore
 from flags.telemetry import Telemetry
 from flags.token_bucket import ClientLimits, Rate

@@ -6,25 +6,15 @@ caller gets; `proxy` takes through what no snapshot can answer; `source` holds t
 """
 
 from adapters.upstream.comparison import derived_members
-from adapters.upstream.counters import RouteCounters, RouteHealth
 from adapters.upstream.failures import BadAnswer
-from adapters.upstream.poller import AnswerListener, Freshness, Poller, Served
+from adapters.upstream.poller import Poller
 from adapters.upstream.proxy import Proxy
-from adapters.upstream.route import LegacyRoute
-from adapters.upstream.snapshot import Snapshot
 from adapters.upstream.source import UpstreamSource
 
 __all__ = [
-    "AnswerListener",
     "BadAnswer",
-    "Freshness",
-    "LegacyRoute",
     "Poller",
     "Proxy",
-    "RouteCounters",
-    "RouteHealth",
-    "Served",
-    "Snapshot",
     "UpstreamSource",
     "derived_members",
 ]

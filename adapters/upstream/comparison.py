@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 from adapters.upstream.items import Items
 from adapters.upstream.route import LegacyRoute
 from gateway.changes import member_suffix
-from gateway.clock import rfc3339
 from gateway.events import Event, event_json
+from gateway.times import rfc3339
 
 _CREATED, _SAME = -1, -2
 _ABSENT = object()

@@ -11,19 +11,20 @@ import logging
 import math
 import random
 from collections.abc import Callable
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, Protocol
 
 from adapters.upstream.counters import RouteCounters, RouteHealth
 from adapters.upstream.failures import BadAnswer, kind_of
 from adapters.upstream.items import Items
 from adapters.upstream.outages import RouteOutages
 from adapters.upstream.route import LegacyRoute
-from adapters.upstream.snapshot import Snapshot
 from gateway.backoff import Backoff
-from gateway.clock import Clock, rfc3339
+from gateway.clock import Clock
 from gateway.errors import LogError, TidegateError, UpstreamError, UpstreamTimeout
 from gateway.logs import log_event
 from gateway.outage import REMINDER_SECONDS, Outage
+from gateway.times import rfc3339
+from gateway.upstreams import AnswerListener, Freshness, Served, Snapshot
 
 _log = logging.getLogger(__name__)
 
@@ -32,22 +33,6 @@ _POLLER_INTERVALS = 3
 _BACKOFF_CAP_SECONDS = 30.0
 # The most that backing off adds, in intervals: an upstream that is back is seen within so many.
 _BACKOFF_CAP_INTERVALS = 10
-
-
-class Freshness(enum.Enum):
-    """How an answer came about: from the snapshot, after asking, or from a snapshot that is out of date."""
-
-    HIT = "hit"
-    MISS = "miss"
-    STALE = "stale"
-
-
-class Served(NamedTuple):
-    """What a caller gets: the snapshot, how it came about, and its age in whole seconds."""
-
-    snapshot: Snapshot
-    freshness: Freshness
-    age_seconds: int
 
 
 class Follows(Protocol):
@@ -81,18 +66,6 @@ class Follows(Protocol):
 
     async def rest(self) -> None:
         """Says that nobody wants the result for now. Raises LogError."""
-        ...
-
-
-class AnswerListener(Protocol):
-    """Is told of every answer that callers see, in the event loop. It must neither wait nor raise."""
-
-    def polled(self, snapshot: Snapshot) -> None:
-        """The upstream was asked, and this is what it said."""
-        ...
-
-    def served(self, snapshot: Snapshot) -> None:
-        """A caller was answered from this."""
         ...
 
 

@@ -16,11 +16,9 @@ from adapters.upstream.counters import RouteCounters
 from adapters.upstream.failures import BadAnswer, check_head, no_answer
 from adapters.upstream.route import LegacyRoute
 from adapters.upstream.snapshot import connection_options
-from gateway.errors import ClientError, TidegateError, UpstreamError, UpstreamTimeout
+from gateway.errors import ClientError, UpstreamError, UpstreamTimeout
 from gateway.header_fields import MAX_FIELDS, MAX_HEAD_BYTES, passed_on, text_of
-
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
-"""Methods that change nothing (RFC 9110, section 9.2.1)."""
+from gateway.upstreams import SAFE_METHODS, Outgoing, RequestBody
 
 _HOP_BY_HOP = frozenset(
     {
@@ -44,24 +42,8 @@ _OF_THE_CONNECTION = frozenset({"ntlm", "negotiate"})
 """Schemes by which a connection, and not a request, is authenticated (RFC 4559, section 6)."""
 
 
-class RequestBody:
-    """A caller's body on its way to the upstream.
-
-    A subclass yields the bytes. `error` is what it raised, since aiohttp wraps what a body raises in an error
-    of its own, which would read as if the upstream had failed.
-    """
-
-    error: TidegateError | None = None
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        raise NotImplementedError
-
-
-class Answer:
-    """An upstream's answer: its status and end-to-end header fields at once, its body as it comes.
-
-    `fields_left_out` says how many fields are missing because they can't be sent.
-    """
+class _Answer:
+    """gateway.upstreams.Answer, of aiohttp's client."""
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._response = response
@@ -93,15 +75,32 @@ class Proxy:
             if session is not None:
                 await session.close()
 
+    def outgoing(
+        self,
+        route: LegacyRoute,
+        tail: str,
+        query: str,
+        headers: Mapping[str, str],
+        *,
+        remote: str | None,
+        scheme: str,
+        host: str,
+        counters: RouteCounters,
+    ) -> Outgoing:
+        """A caller's request as the upstream is to get it: see `upstream_url` and `forwarded_headers`."""
+        return Outgoing(
+            upstream_url(route, tail, query),
+            forwarded_headers(headers, remote=remote, scheme=scheme, host=host, counters=counters),
+        )
+
     @contextlib.asynccontextmanager
     async def request(
         self,
         route: LegacyRoute,
         method: str,
-        url: URL,
-        headers: CIMultiDict[str],
+        outgoing: Outgoing,
         body: RequestBody | None,
-    ) -> AsyncIterator[Answer]:
+    ) -> AsyncIterator[_Answer]:
         """Sends one request and gives the answer, for as long as the context lasts.
 
         Raises UpstreamTimeout where the upstream is silent for `timeout_seconds`, NoAnswer where it gives no
@@ -110,8 +109,8 @@ class Proxy:
         """
         # A connection that the upstream is just closing can't be told from one that broke after the request
         # was carried out, and a write must not be sent again (RFC 9110, section 9.2.2): each gets its own.
-        is_lone = body is not None or method not in SAFE_METHODS or _authenticates_connection(headers)
-        session = self._fresh if is_lone else self._kept
+        shares = body is None and method in SAFE_METHODS and not _authenticates_connection(outgoing.headers)
+        session = self._kept if shares else self._fresh
         if session is None:
             raise UpstreamError("The gateway does not forward requests yet.")
         timeout = aiohttp.ClientTimeout(
@@ -120,8 +119,8 @@ class Proxy:
         with _translated(body):
             response = await session.request(
                 method,
-                url,
-                headers=headers,
+                outgoing.url,
+                headers=outgoing.headers,
                 data=body,
                 timeout=timeout,
                 allow_redirects=False,
@@ -131,7 +130,7 @@ class Proxy:
             if response.status < 200:
                 raise BadAnswer("status", "The upstream switched to a protocol that nobody asked for.")
             check_head(response)
-            yield Answer(response)
+            yield _Answer(response)
         finally:
             # Gives the connection back where the answer was read to its end, closes it otherwise.
             response.release()

@@ -25,7 +25,6 @@ from adapters.upstream.items import Items
 from adapters.upstream.route import LegacyRoute
 from adapters.upstream.shared_bodies import SharedBodies
 from adapters.upstream.shared_snapshot import SharedSnapshot
-from adapters.upstream.snapshot import Snapshot
 from adapters.upstream.tracker import Change, Publish, Tracker
 from gateway.clock import Clock
 from gateway.errors import UpstreamError
@@ -33,6 +32,7 @@ from gateway.events import Cursor
 from gateway.leases import Leases
 from gateway.log import EventLog
 from gateway.logs import log_event
+from gateway.upstreams import Snapshot
 
 _log = logging.getLogger(__name__)
 

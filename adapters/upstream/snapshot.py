@@ -1,18 +1,13 @@
 """The last good answer of an upstream, as every caller gets it."""
 
 import hashlib
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 from multidict import CIMultiDict
 
-from gateway.header_fields import passed_on, sendable, without_coding
-
-_STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]*"\Z')
-_OPAQUE_TAG = re.compile(r'"[\x21\x23-\x7e\x80-\U0010ffff]*"')
+from gateway.header_fields import passed_on, sendable
 
 NOT_SHARED = frozenset(
     {
@@ -57,27 +52,6 @@ NOT_SHARED = frozenset(
 """Fields of the upstream's answer that a snapshot does not repeat; all others are."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Snapshot:
-    """One answer of the upstream and where it stands in the log.
-
-    `headers` are the upstream's own, less NOT_SHARED; `etag` is strong and quoted; `validators` are the
-    header fields of the next conditional request; `asked_at` (monotonic seconds) is when the upstream was
-    asked for what it last confirmed, and `received_at` when it did; `cursor` is the position that the body
-    corresponds to. `etags_trusted` is False once the upstream gave two bodies one ETag.
-    """
-
-    body: bytes
-    digest: str
-    headers: CIMultiDict[str]
-    etag: str
-    etags_trusted: bool
-    validators: Mapping[str, str]
-    asked_at: float
-    received_at: float
-    cursor: str
-
-
 def digest_of(body: bytes) -> str:
     """128 bits that stand for `body`, in hexadecimal."""
     return hashlib.blake2b(body, digest_size=16).hexdigest()
@@ -100,22 +74,6 @@ def connection_options(headers: Mapping[str, str]) -> frozenset[str]:
     """The field names that Connection fields name, in lower case (RFC 9110, section 7.6.1)."""
     lines = [value for name, value in headers.items() if name.lower() == "connection"]
     return frozenset(option.strip().lower() for line in lines for option in line.split(","))
-
-
-def is_strong(etag: str) -> bool:
-    """Whether `etag` is a strong entity tag that can be sent on as it is (RFC 9110, section 8.8.3)."""
-    return _STRONG_ETAG.match(etag) is not None
-
-
-def none_match(field: str, etag: str) -> bool:
-    """Whether an If-None-Match field names `etag`, by weak comparison (RFC 9110, section 13.1.2).
-
-    So does the tag that a server which compressed the answer made of it.
-    """
-    if field == etag or field.strip() == "*":
-        return True
-    tags = _OPAQUE_TAG.findall(field)
-    return etag in tags or etag in map(without_coding, tags)
 
 
 def validators_of(headers: Mapping[str, str], received: datetime) -> dict[str, str]:

@@ -14,12 +14,14 @@ from adapters.upstream.fetch import Fetched
 from adapters.upstream.items import Items
 from adapters.upstream.route import LegacyRoute
 from adapters.upstream.shown import Shown
-from adapters.upstream.snapshot import Snapshot, digest_of, is_strong, shared_headers, validators_of
+from adapters.upstream.snapshot import digest_of, shared_headers, validators_of
 from gateway.clock import Clock
+from gateway.entity_tags import is_strong
 from gateway.events import Cursor, Event
 from gateway.log import EventLog
 from gateway.logs import log_event
 from gateway.slices import Slices
+from gateway.upstreams import Snapshot
 
 _log = logging.getLogger(__name__)
 

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gateway.clock import Clock, rfc3339
+from gateway.clock import Clock
 from gateway.demo.changes import Change
 from gateway.demo.orders import Order, OrderError, moved, parse_new, parse_part, parse_whole
+from gateway.times import rfc3339
 
 MAX_ORDERS = 1000
 

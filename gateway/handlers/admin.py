@@ -9,10 +9,10 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from adapters.upstream.snapshot import none_match
 from flags.flag import Flag
 from flags.local_kills import LocalKills
 from flags.wire import pointer
+from gateway.entity_tags import none_match
 from gateway.errors import InvalidInput, NoSuchFlag, RevisionStale
 from gateway.handlers.admin_access import Handler, local_only, operator
 from gateway.handlers.flag_problems import entity_tag, flag_problems

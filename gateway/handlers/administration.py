@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from aiohttp import web
 
-from adapters.upstream import LegacyRoute
+from adapters.upstream.route import LegacyRoute
 from flags.local_kills import LocalKills
 from flags.preferences import Preferences
 from flags.telemetry import Telemetry

@@ -12,12 +12,12 @@ from urllib.parse import quote, urlencode
 from aiohttp import web
 from multidict import CIMultiDict
 
-from adapters.upstream import Freshness, LegacyRoute, Served, UpstreamSource
-from adapters.upstream.proxy import SAFE_METHODS, Answer, RequestBody, forwarded_headers, upstream_url
-from adapters.upstream.snapshot import Snapshot, none_match
+from adapters.upstream.route import LegacyRoute
+from gateway.entity_tags import none_match
 from gateway.errors import BodyTimeout, BodyTooLarge, ClientError, UpstreamError
 from gateway.handlers.terms import Terms
 from gateway.links import EVENTS_PATH
+from gateway.upstreams import SAFE_METHODS, Answer, Freshness, RequestBody, Served, Snapshot, Upstreams
 
 _CACHE_STATUS = {
     Freshness.HIT: "tidegate; hit",
@@ -37,7 +37,7 @@ TermsOf = Callable[[web.Request, str], Awaitable[Terms]]
 
 
 def add_legacy_routes(
-    app: web.Application, source: UpstreamSource, terms_of: TermsOf, now: Callable[[], str]
+    app: web.Application, source: Upstreams, terms_of: TermsOf, now: Callable[[], str]
 ) -> None:
     """Registers every route of `source`, and what lies below its path.
 
@@ -56,7 +56,7 @@ class _Path:
     """The handlers of one route."""
 
     def __init__(
-        self, route: LegacyRoute, source: UpstreamSource, terms_of: TermsOf, now: Callable[[], str]
+        self, route: LegacyRoute, source: Upstreams, terms_of: TermsOf, now: Callable[[], str]
     ) -> None:
         self._route = route
         self._proxy = source.proxy
@@ -130,8 +130,10 @@ class _Path:
         `said` are fields that the answer carries beside the upstream's own.
         """
         route, counters = self._route, self._counters
-        url = upstream_url(route, tail, request.rel_url.raw_query_string)
-        headers = forwarded_headers(
+        outgoing = self._proxy.outgoing(
+            route,
+            tail,
+            request.rel_url.raw_query_string,
             request.headers,
             remote=request.remote,
             scheme=request.scheme,
@@ -143,7 +145,7 @@ class _Path:
         writes = request.method not in SAFE_METHODS
         answered = False
         try:
-            async with self._proxy.request(route, request.method, url, headers, body) as answer:
+            async with self._proxy.request(route, request.method, outgoing, body) as answer:
                 answered = True
                 counters.fields_left_out += answer.fields_left_out
                 self._server.forwarded()

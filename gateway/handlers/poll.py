@@ -10,6 +10,7 @@ from aiohttp import web
 from gateway.arrivals import Arrivals, Place
 from gateway.clock import Scheduler
 from gateway.components import Asked, Components, Plan
+from gateway.entity_tags import opaque_tags, without_coding
 from gateway.errors import BadParameter
 from gateway.events import Cursor
 from gateway.handlers.caller import Callers
@@ -22,7 +23,6 @@ from gateway.handlers.selection import (
     whole_number,
 )
 from gateway.handlers.terms import PollingTerms, Retired
-from gateway.header_fields import without_coding
 from gateway.history import History, ResetReason
 from gateway.hub import Hub
 from gateway.interest import Interest
@@ -38,7 +38,6 @@ MAX_TAGS = 100
 
 _SECONDS = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?\Z")
 _PREFER_WAIT = re.compile(r"""(?:^|[,;\s])wait\s*=\s*"?([0-9]{1,6})"?\s*(?:$|[,;])""", re.IGNORECASE)
-_ENTITY_TAG = re.compile(r'"([^"]*)"')
 
 
 class PollHandler:
@@ -113,7 +112,7 @@ class PollHandler:
         condition = ",".join(request.headers.getall("If-None-Match", [])).strip()
         if not condition or condition == "*":
             return self._history.head, False
-        tags = [as_given(tag) for tag in _ENTITY_TAG.findall(condition) or [condition]]
+        tags = [as_given(tag) for tag in opaque_tags(condition) or [condition]]
         if len(tags) > MAX_TAGS:
             raise BadParameter("If-None-Match", f"a condition has at most {MAX_TAGS} entity tags")
         for tag in tags:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from aiohttp import web
 
-from adapters.upstream import LegacyRoute
+from adapters.upstream.route import LegacyRoute
 from flags.client_label import client_label
 from flags.guard_window import GuardWindow
 from gateway.clock import Clock

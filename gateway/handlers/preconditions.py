@@ -5,11 +5,10 @@ import re
 from aiohttp import web
 
 from flags.flag import Flag
+from gateway.entity_tags import strong_tags
 from gateway.errors import BadParameter, PreconditionRequired, RevisionStale
 from gateway.handlers.flag_problems import entity_tag
 
-_TAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\U0010ffff]*)"')
-_TAGS = re.compile(rf"\s*{_TAG.pattern}(\s*,\s*{_TAG.pattern})*\s*\Z")
 _REVISION = re.compile(r"[1-9][0-9]{0,17}\Z")
 
 
@@ -27,11 +26,11 @@ def expected_revision(request: web.Request, component: str, current: Flag | None
         if current is None:
             raise RevisionStale(f"{component} has no flag, so no revision of it matches.")
         return None
-    if not _TAGS.match(condition):
-        raise BadParameter("If-Match", f"must be the flag's ETag, such as {entity_tag(max(1, revision))}")
     # If-Match compares strongly: a weak tag never matches.
-    strong = [tag for weak, tag in _TAG.findall(condition) if not weak and _REVISION.match(tag)]
-    numbers = [int(tag) for tag in strong]
+    strong = strong_tags(condition)
+    if strong is None:
+        raise BadParameter("If-Match", f"must be the flag's ETag, such as {entity_tag(max(1, revision))}")
+    numbers = [int(tag) for tag in strong if _REVISION.match(tag)]
     if revision in numbers:
         return revision
     if numbers:

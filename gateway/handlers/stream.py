@@ -14,7 +14,7 @@ from flags.decision import Decision
 from gateway import control, gzip_stream
 from gateway.arrivals import Arrivals, Start
 from gateway.audience import Audience
-from gateway.clock import Clock, rfc3339
+from gateway.clock import Clock
 from gateway.components import Asked, Plan
 from gateway.errors import BadParameter, NotAcceptable
 from gateway.events import Cursor, Position
@@ -28,6 +28,7 @@ from gateway.history import History, ResetReason
 from gateway.hub import Hub
 from gateway.links import EVENTS_PATH
 from gateway.subscriber import NOWHERE, Subscriber, Transport
+from gateway.times import rfc3339
 from gateway.transfer import Footing, Transfer
 
 Value = TypeVar("Value")

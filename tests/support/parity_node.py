@@ -9,7 +9,6 @@ from typing import Any
 import orjson
 from multidict import CIMultiDict
 
-from adapters.upstream import Snapshot
 from flags.canonical import STRICT
 from flags.flag import Flag
 from flags.parity import Parity
@@ -20,6 +19,7 @@ from gateway.history import History
 from gateway.parity_lane import ParityLane
 from gateway.parity_sampler import ParitySampler
 from gateway.slices import Slices
+from gateway.upstreams import Snapshot
 from tests.support.clock import ManualClock
 from tests.support.events import a_record, an_event
 from tests.support.legacy import legacy_route, order

@@ -12,7 +12,8 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from adapters.memory import MemoryLog
-from adapters.upstream import LegacyRoute, UpstreamSource
+from adapters.upstream import UpstreamSource
+from adapters.upstream.route import LegacyRoute
 from gateway.clock import Clock
 from gateway.events import ORIGIN, Cursor, Event, Position
 from gateway.half_close import HALF_CLOSED_SECONDS

@@ -12,12 +12,12 @@ from flags.modes import Mode
 from flags.telemetry import ClientReport, Telemetry
 from flags.token_bucket import ClientLimits, Rate
 from gateway.audience import Audience
-from gateway.clock import rfc3339
 from gateway.components import Asked, Components
 from gateway.events import Event
 from gateway.group import Delivery
 from gateway.selectors import Selector
 from gateway.subscriber import State, Subscriber
+from gateway.times import rfc3339
 from gateway.transfer import Transfer
 from tests.support.events import a_record, an_event
 from tests.support.flags import make_flag

@@ -2,7 +2,8 @@
 
 import pytest
 
-from gateway.clock import SystemClock, rfc3339
+from gateway.clock import SystemClock
+from gateway.times import rfc3339
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from itertools import pairwise
 import orjson
 import pytest
 
-from adapters.upstream import LegacyRoute
 from adapters.upstream.items import extract
+from adapters.upstream.route import LegacyRoute
 from gateway.config import load_settings
 from gateway.demo import simulator
 from gateway.demo.changes import Change, correction_of, events_of, stale_events_of

@@ -4,13 +4,13 @@ import asyncio
 
 import pytest
 
-from adapters.upstream import Snapshot
 from flags.flag import Flags, Latch
 from flags.parity_report import Tally
 from flags.stages import Stage
 from gateway.events import ORIGIN, Position
 from gateway.parity_lane import MOST_ANSWERS
 from gateway.slices import SLICE_SECONDS
+from gateway.upstreams import Snapshot
 from tests.support.clock import BusyClock, ManualClock
 from tests.support.events import an_event
 from tests.support.loop import let_others_run, until

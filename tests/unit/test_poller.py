@@ -11,10 +11,10 @@ from adapters.upstream.counters import RouteCounters
 from adapters.upstream.failures import NoAnswer
 from adapters.upstream.items import Items, extract
 from adapters.upstream.outages import RouteOutages, Server
-from adapters.upstream.poller import Freshness, Poller
+from adapters.upstream.poller import Poller
 from adapters.upstream.route import LegacyRoute
-from adapters.upstream.snapshot import Snapshot
 from gateway.errors import UpstreamError
+from gateway.upstreams import Freshness, Snapshot
 from tests.support.clock import ManualClock
 from tests.support.legacy import legacy_route, listed, order
 from tests.support.loop import let_others_run, until

@@ -5,7 +5,7 @@ from multidict import CIMultiDict
 
 from adapters.upstream.fetch import fetch, poll_session
 from adapters.upstream.shared_snapshot import SharedSnapshot
-from adapters.upstream.snapshot import Snapshot
+from gateway.upstreams import Snapshot
 from tests.support.legacy import legacy_route, listed, order
 from tests.support.upstream import raw_upstream
 

@@ -1,57 +1,15 @@
-"""Validators, entity tags and header fields of an upstream's answer."""
+"""Validators and header fields of an upstream's answer."""
 
 from datetime import UTC, datetime
 
 import pytest
 from multidict import CIMultiDict
 
-from adapters.upstream.snapshot import is_strong, none_match, shared_headers, validators_of
+from adapters.upstream.snapshot import shared_headers, validators_of
 
 RECEIVED = datetime(2026, 11, 20, 10, 30, 5, tzinfo=UTC)
 FIVE_PAST = "Fri, 20 Nov 2026 10:30:05 GMT"
 FOUR_PAST = "Fri, 20 Nov 2026 10:30:04 GMT"
-
-
-@pytest.mark.parametrize(
-    ("field", "matches"),
-    [
-        ('"v1"', True),
-        ('W/"v1"', True),
-        ("*", True),
-        (" * ", True),
-        ('"v0", W/"v1"', True),
-        ('"a,b","v1"', True),
-        ('"v0"', False),
-        ('W/"v0", "v10"', False),
-        ('"v1-gzip"', True),
-        ('W/"v1;br"', True),
-        ('"v0", "v1--gzip"', True),
-        ('"v1-v2"', False),
-        ('"v0-gzip"', False),
-        ("v1-gzip", False),
-        ("v1", False),
-        ("", False),
-        ('"v1', False),
-    ],
-)
-def test_if_none_match_is_compared_weakly_and_may_be_a_list(field: str, matches: bool) -> None:
-    assert none_match(field, '"v1"') is matches
-
-
-@pytest.mark.parametrize(
-    ("etag", "strong"),
-    [
-        ('"a"', True),
-        ('""', True),
-        ('W/"a"', False),
-        ("a", False),
-        ('"a b"', False),
-        ('"é"', False),
-        ("", False),
-    ],
-)
-def test_only_a_strong_tag_of_plain_characters_is_sent_on(etag: str, strong: bool) -> None:
-    assert is_strong(etag) is strong
 
 
 def test_the_next_request_repeats_the_upstreams_tag_also_a_weak_one() -> None:

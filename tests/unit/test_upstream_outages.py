@@ -6,9 +6,9 @@ import pytest
 from aiohttp import ClientError
 from yarl import URL
 
-from adapters.upstream import LegacyRoute
 from adapters.upstream.failures import BadAnswer, NoAnswer
 from adapters.upstream.outages import CALM_SECONDS, RouteOutages, Server, address_of, servers_of
+from adapters.upstream.route import LegacyRoute
 from gateway.errors import UpstreamError, UpstreamTimeout
 from tests.support.clock import ManualClock
 from tests.support.legacy import legacy_route
