@@ -4,11 +4,7 @@ A `detail` is written for whoever asked: it never holds a file path. Log lines m
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from flags.revisions import Revision
-
+from typing import Any
 
 MOST_SUMMARIES = 5
 """How many changes the sentence of a StaleRevision names at most, the newest."""
@@ -52,16 +48,24 @@ class StaleRevision(FlagError):
     """The change was meant for another revision than the current one; nothing was changed.
 
     `expected` is the revision it was meant for and `current` the one that is (0: there is no flag);
-    `since` are the revisions after the expected one, oldest first, as far as they are held.
+    `since` are the revisions after the expected one as the wire carries them, oldest first, as far as they
+    are held, and `summaries` a sentence for each.
     """
 
-    def __init__(self, component: str, expected: int, current: int, since: Sequence["Revision"]) -> None:
+    def __init__(
+        self,
+        component: str,
+        expected: int,
+        current: int,
+        since: Sequence[Mapping[str, Any]],
+        summaries: Sequence[str],
+    ) -> None:
         self.component = component
         self.expected = expected
         self.current = current
         self.since = tuple(since)
-        changes = [revision.summary() for revision in self.since[-MOST_SUMMARIES:]]
-        more = len(self.since) - len(changes)
+        changes = list(summaries[-MOST_SUMMARIES:])
+        more = len(summaries) - len(changes)
         if more:
             changes.insert(0, f"{more} more changes, then:")
         super().__init__(

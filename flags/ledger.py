@@ -179,7 +179,13 @@ def _current(ledger: Ledger, component: str, expected: int | None) -> Flag | Non
     revision = 0 if current is None else current.revision
     if expected is not None and expected != revision:
         since = _history(ledger, component).since(expected)
-        raise StaleRevision(component, expected, revision, since)
+        raise StaleRevision(
+            component,
+            expected,
+            revision,
+            [entry.wire() for entry in since],
+            [entry.summary() for entry in since],
+        )
     if current is None and expected is None:
         raise NotFound(f"{component} has no flag.")
     return current

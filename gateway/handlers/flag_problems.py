@@ -50,6 +50,6 @@ def stale(error: refused.StaleRevision) -> RevisionStale:
         members={
             "expected": error.expected,
             "current": error.current,
-            "changes": [revision.wire() for revision in error.since],
+            "changes": list(error.since),
         },
     )

@@ -94,7 +94,7 @@ class FlagStoreConformance:
         (stale,) = (outcome for outcome in outcomes if isinstance(outcome, StaleRevision))
         (flag,) = (outcome for outcome in outcomes if isinstance(outcome, Flag))
         assert store.snapshot().get("orders") == flag
-        assert [entry.after for entry in stale.since] == [{"percentage": flag.percentage}]
+        assert [entry["after"] for entry in stale.since] == [{"percentage": flag.percentage}]
 
     async def test_many_changes_at_once_are_all_made(self, store: FlagStore) -> None:
         await make(store)

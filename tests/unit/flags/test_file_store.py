@@ -398,7 +398,7 @@ async def test_a_change_is_made_of_what_the_file_says_now(path: Path) -> None:
         with pytest.raises(StaleRevision) as caught:
             await change(one, 1, percentage=50)
 
-        assert [entry.after for entry in caught.value.since] == [{"percentage": 25}]
+        assert [entry["after"] for entry in caught.value.since] == [{"percentage": 25}]
         assert orders(one) == flag
         await look_twice(one)
         await look_twice(other)

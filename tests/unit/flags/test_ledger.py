@@ -132,7 +132,7 @@ def test_a_change_meant_for_another_revision_says_what_changed_since(live: Ledge
         change(ledger, expected=expected, percentage=50)
 
     assert (caught.value.expected, caught.value.current) == (expected, 2)
-    assert [entry.revision for entry in caught.value.since] == list(range(expected + 1, 3))
+    assert [entry["revision"] for entry in caught.value.since] == list(range(expected + 1, 3))
 
 
 def test_a_stale_change_names_who_was_quicker(live: Ledger) -> None:
@@ -230,7 +230,7 @@ def test_a_stale_change_gets_what_is_held_of_the_changes_since_and_a_short_sente
     with pytest.raises(StaleRevision) as caught:
         change(much_changed, expected=1, percentage=50)
 
-    assert caught.value.since == much_changed.revisions("orders").entries
+    assert caught.value.since == tuple(entry.wire() for entry in much_changed.revisions("orders").entries)
     assert f"{KEPT_REVISIONS - MOST_SUMMARIES} more changes, then: Revision" in caught.value.detail
     assert caught.value.detail.count(" by ann ") == MOST_SUMMARIES
 
