@@ -5,11 +5,11 @@ import secrets
 from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple
 
-from gateway.clock import Clock
-from gateway.events import Event, Position, Record, event_json
-from gateway.log import Appended, Bounds, Figure, trimmed, unknown
-from gateway.once import MAX_KEY_BYTES, Once, closed
-from gateway.ring import Ring
+from gateway.core.events import Event, Position, Record, event_json
+from gateway.core.ring import Ring
+from gateway.ports.clock import Clock
+from gateway.ports.log import Appended, Bounds, Figure, trimmed, unknown
+from gateway.runtime.idempotency import MAX_KEY_BYTES, Once, closed
 
 _TAIL_BATCH = 1000
 _MAX_UNREAD = 10_000

@@ -27,7 +27,7 @@ def in_utc(text: str) -> str | None:
     """The same instant in UTC with milliseconds; None where `text` is no time of RFC 3339, section 5.6.
 
     A leap second is a time where one may occur (section 5.7), and is kept as the second after it, which is
-    the same by POSIX. Years go from 0001 to 9999. The like rule for events is in gateway/times.py.
+    the same by POSIX. Years go from 0001 to 9999. The like rule for events is in gateway/core/times.py.
     """
     found = _RFC3339.match(text)
     if found is None:

@@ -105,7 +105,7 @@ Percentage = Annotated[
     AfterValidator(_three_decimals),
     PlainSerializer(_shortest),
 ]
-"""0 to 100 in steps of 0.001: as fine as the buckets are (flags/rollout.py)."""
+"""0 to 100 in steps of 0.001: as fine as the buckets are (flags/decide/rollout.py)."""
 
 Ratio = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False), PlainSerializer(_shortest)]
 """A share of a whole, 0 to 1."""

@@ -18,12 +18,12 @@ import uvloop
 # `python loadtests/log_writer.py` puts loadtests itself on the path, not the directory above it.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from gateway.clock import SystemClock
-from gateway.events import Event
-from gateway.log import EventLog
-from gateway.open_log import open_log
-from gateway.settings import LogSettings, Settings
-from gateway.times import rfc3339
+from gateway.core.events import Event
+from gateway.core.times import rfc3339
+from gateway.ports.clock import SystemClock
+from gateway.ports.log import EventLog
+from gateway.service.settings import LogSettings, Settings
+from gateway.service.wiring.logs import open_log
 from loadtests.pacing import Pace, entity_name
 from loadtests.publisher import numbered
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import psycopg2
 from psycopg2.extensions import parse_dsn
 
-from gateway.errors import LogError
+from gateway.core.errors import LogError
 
 _DEFAULT_PORT = "5432"
 _PORT = re.compile(r"([1-9][0-9]{0,4})?\Z", re.ASCII)

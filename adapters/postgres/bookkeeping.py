@@ -12,8 +12,8 @@ from adapters.postgres.pool import Pool
 from adapters.postgres.rows import key
 from adapters.postgres.statements import statement
 from adapters.postgres.troubles import Troubles
-from gateway.errors import LogError
-from gateway.events import Position
+from gateway.core.errors import LogError
+from gateway.core.events import Position
 
 BATCH = 1000
 """Delivery waits while a batch is being marked: its transaction has to be a matter of milliseconds."""

@@ -14,9 +14,9 @@ from psycopg2 import errorcodes
 
 from adapters.postgres.connection import Session
 from adapters.postgres.statements import statement
-from gateway.changes import member_suffix
-from gateway.errors import ConfigError, LogError
-from gateway.events import NAME_PATTERN, RESERVED_EVENT_TYPES, has_control_characters
+from gateway.core.changes import member_suffix
+from gateway.core.errors import ConfigError, LogError
+from gateway.core.events import NAME_PATTERN, RESERVED_EVENT_TYPES, has_control_characters
 
 MAX_EVENT_BYTES = 65_536
 LEAST_EVENT_BYTES = 2048

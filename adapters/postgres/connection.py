@@ -12,7 +12,7 @@ from adapters.postgres.address import Address, resolve
 from adapters.postgres.faults import cancellations, first_line, raise_if_cancelled_since, translated
 from adapters.postgres.select_patch import check_descriptors_without_select
 from adapters.postgres.statements import statement
-from gateway.errors import LogError
+from gateway.core.errors import LogError
 
 OLDEST_VERSION = 13
 """xid8 and pg_current_xact_id() are Postgres 13's."""

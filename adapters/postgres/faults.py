@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import psycopg2
 from psycopg2 import errorcodes
 
-from gateway.errors import LogError
+from gateway.core.errors import LogError
 
 _PREFIX = re.compile(r"^.*? failed: ", re.DOTALL)
 """libpq begins with the address, which is a file's path where the server listens on a socket."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from gateway.log import Figure
+from gateway.ports.log import Figure
 
 
 class PostgresHealth(NamedTuple):

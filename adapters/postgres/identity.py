@@ -5,8 +5,8 @@ from typing import NamedTuple
 from weakref import WeakSet
 
 from adapters.postgres.connection import Server, Session
-from gateway.errors import LogError
-from gateway.events import ORIGIN, Position
+from gateway.core.errors import LogError
+from gateway.core.events import ORIGIN, Position
 
 _EPOCH_CHARACTERS = 12
 

@@ -8,8 +8,8 @@ from adapters.postgres.connection import Session
 from adapters.postgres.faults import translated
 from adapters.postgres.statements import statement
 from adapters.postgres.troubles import Troubles
-from gateway.backoff import Backoff
-from gateway.errors import LogError
+from gateway.core.backoff import Backoff
+from gateway.core.errors import LogError
 
 FIRST_DELAY_SECONDS = 0.1
 LONGEST_DELAY_SECONDS = 10.0

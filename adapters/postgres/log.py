@@ -21,13 +21,13 @@ from adapters.postgres.rows import Columns, Row, columns, position_of
 from adapters.postgres.statements import statement
 from adapters.postgres.troubles import Troubles
 from adapters.postgres.writer import Writer
-from gateway.errors import LogError
-from gateway.events import ORIGIN, Event, Position, Record
-from gateway.log import ONCE_SECONDS, Appended, Bounds, Figure
-from gateway.once import closed, conflict
-from gateway.outage import Outage
-from gateway.pages import TailSize
-from gateway.supervisor import Supervisor
+from gateway.core.errors import LogError
+from gateway.core.events import ORIGIN, Event, Position, Record
+from gateway.ports.log import ONCE_SECONDS, Appended, Bounds, Figure
+from gateway.runtime.idempotency import closed, conflict
+from gateway.runtime.outage import Outage
+from gateway.runtime.pages import TailSize
+from gateway.runtime.supervisor import Supervisor
 
 _log = logging.getLogger(__name__)
 

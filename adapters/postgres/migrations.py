@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from adapters.postgres.connection import Session
 from adapters.postgres.statements import statement
-from gateway.errors import LogError
+from gateway.core.errors import LogError
 
 
 class Migration(NamedTuple):

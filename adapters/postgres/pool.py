@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from adapters.postgres.connection import Session
-from gateway.errors import LogError
+from gateway.core.errors import LogError
 
 CLOSE_SECONDS = 1.5
 """How long closing waits for statements that are under way."""

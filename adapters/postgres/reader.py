@@ -10,10 +10,10 @@ from adapters.postgres.identity import Newest, epoch_of
 from adapters.postgres.pool import Pool
 from adapters.postgres.rows import Row, is_readable, key, position_in, position_of, record_in
 from adapters.postgres.statements import statement
-from gateway.errors import EpochChanged, LogError
-from gateway.events import ORIGIN, Position, Record
-from gateway.log import Bounds, trimmed, unknown
-from gateway.logs import log_event
+from gateway.core.errors import EpochChanged, LogError
+from gateway.core.events import ORIGIN, Position, Record
+from gateway.ports.log import Bounds, trimmed, unknown
+from gateway.runtime.logs import log_event
 
 _log = logging.getLogger(__name__)
 

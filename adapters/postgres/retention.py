@@ -7,9 +7,9 @@ from adapters.postgres.pool import Pool
 from adapters.postgres.rows import key, position_of
 from adapters.postgres.statements import statement
 from adapters.postgres.troubles import Troubles
-from gateway.errors import LogError
-from gateway.events import ORIGIN, Position
-from gateway.log import ONCE_SECONDS
+from gateway.core.errors import LogError
+from gateway.core.events import ORIGIN, Position
+from gateway.ports.log import ONCE_SECONDS
 
 BATCH = 1000
 """Delivery waits while a batch is being deleted: its transaction has to be a matter of milliseconds."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from gateway.events import Event, Position, Record, event_json
+from gateway.core.events import Event, Position, Record, event_json
 
 _MAX_ID = 2**63 - 1
 _SHALLOW = 200

@@ -8,8 +8,8 @@ from adapters.postgres.identity import Servers
 from adapters.postgres.migrations import require_schema
 from adapters.postgres.pool import Pool
 from adapters.postgres.statements import statement
-from gateway.errors import LogError
-from gateway.shared import Entry
+from gateway.core.errors import LogError
+from gateway.ports.shared import Entry
 
 SWEEP_EVERY = 1000
 """After so many writes of this node, what has expired is deleted."""

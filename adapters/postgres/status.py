@@ -10,7 +10,7 @@ from adapters.postgres.capture import Column, table_columns
 from adapters.postgres.connection import Session
 from adapters.postgres.migrations import installed_version
 from adapters.postgres.statements import statement
-from gateway.changes import member_suffix
+from gateway.core.changes import member_suffix
 
 _TRIGGERS = frozenset({"tidegate_insert", "tidegate_update", "tidegate_delete", "tidegate_truncate"})
 

@@ -4,8 +4,8 @@ import logging
 import time
 from collections.abc import Callable
 
-from gateway.errors import LogError
-from gateway.outage import Outage
+from gateway.core.errors import LogError
+from gateway.runtime.outage import Outage
 
 _log = logging.getLogger(__name__)
 
@@ -14,7 +14,8 @@ class Troubles:
     """The failures of the log's own tasks: its listener, its watch, retention and bookkeeping.
 
     A server that is out of reach is told by whoever reads the log, so a task that fails for that says
-    nothing. It tells of itself (`TASK_failed`, and so on: gateway/outage.py) where the server refused what it
+    nothing. It tells of itself (`TASK_failed`, and so on: gateway/runtime/outage.py) where the server
+    refused what it
     asked, or where the watch has seen the server since it began to fail. `now` gives monotonic seconds.
     """
 

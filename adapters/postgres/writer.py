@@ -9,9 +9,9 @@ from typing import NamedTuple
 from adapters.postgres.connection import SessionLost
 from adapters.postgres.faults import is_refusal
 from adapters.postgres.rows import Columns, joined, size_of
-from gateway.errors import LogError
-from gateway.events import Position
-from gateway.once import closed
+from gateway.core.errors import LogError
+from gateway.core.events import Position
+from gateway.runtime.idempotency import closed
 
 MAX_GROUP_EVENTS = 1000
 MAX_GROUP_BYTES = 1 << 20

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Self
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from gateway.errors import LogError
+from gateway.core.errors import LogError
 
 DEFAULT_PORT = 6379
 DEFAULT_SENTINEL_PORT = 26379

@@ -19,8 +19,8 @@ from redis.exceptions import NoScriptError, ReadOnlyError
 
 from adapters.redis.address import Address
 from adapters.redis.faults import NoMaster, translated
-from gateway.errors import LogError
-from gateway.logs import log_event
+from gateway.core.errors import LogError
+from gateway.runtime.logs import log_event
 
 OLDEST_VERSION = (6, 2)
 TIMEOUT_SECONDS = 5.0

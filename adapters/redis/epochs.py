@@ -11,11 +11,11 @@ from adapters.redis import stream
 from adapters.redis.connection import RedisConnection
 from adapters.redis.faults import Unreachable
 from adapters.redis.stream import Entry, Mark, State
-from gateway.clock import Clock
-from gateway.errors import EpochChanged, LogError
-from gateway.events import Position
-from gateway.log import unknown
-from gateway.logs import log_event
+from gateway.core.errors import EpochChanged, LogError
+from gateway.core.events import Position
+from gateway.ports.clock import Clock
+from gateway.ports.log import unknown
+from gateway.runtime.logs import log_event
 
 Why = Literal["inherited", "lost"]
 """Why a history is named anew: its server took another's place, or it lacks an event that was seen."""

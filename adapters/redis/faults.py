@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from redis import exceptions
 from redis.asyncio.sentinel import MasterNotFoundError
 
-from gateway.errors import LogError
+from gateway.core.errors import LogError
 
 
 class Unreachable(LogError):

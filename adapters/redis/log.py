@@ -12,15 +12,15 @@ from adapters.redis.sender import Sender
 from adapters.redis.stream import Entry, Hole
 from adapters.redis.trimmer import Trimmer
 from adapters.redis.writer import Writer
-from gateway.clock import Clock
-from gateway.errors import LogError
-from gateway.events import Event, Position, Record
-from gateway.log import Appended, Bounds, Figure, trimmed, unknown
-from gateway.logs import log_event
-from gateway.outage import Outage
-from gateway.pages import TailSize
-from gateway.stored import to_payload
-from gateway.supervisor import Supervisor
+from gateway.core.errors import LogError
+from gateway.core.events import Event, Position, Record
+from gateway.core.log_payload import to_payload
+from gateway.ports.clock import Clock
+from gateway.ports.log import Appended, Bounds, Figure, trimmed, unknown
+from gateway.runtime.logs import log_event
+from gateway.runtime.outage import Outage
+from gateway.runtime.pages import TailSize
+from gateway.runtime.supervisor import Supervisor
 
 BLOCK_SECONDS = 2.0
 """How long a tail waits in Redis. After that it looks whether the epoch is still the same."""

@@ -11,13 +11,13 @@ from adapters.redis.connection import RedisConnection
 from adapters.redis.epochs import Epochs
 from adapters.redis.faults import Unreachable
 from adapters.redis.writer import appended
-from gateway.backoff import Backoff
-from gateway.clock import Clock
-from gateway.errors import LogError
-from gateway.events import ORIGIN, Cursor, Position
-from gateway.log import ONCE_SECONDS, Appended
-from gateway.once import conflict
-from gateway.outage import Outage
+from gateway.core.backoff import Backoff
+from gateway.core.errors import LogError
+from gateway.core.events import ORIGIN, Cursor, Position
+from gateway.ports.clock import Clock
+from gateway.ports.log import ONCE_SECONDS, Appended
+from gateway.runtime.idempotency import conflict
+from gateway.runtime.outage import Outage
 
 REMEMBERED_SECONDS = round(ONCE_SECONDS) + 60
 """How long Redis remembers a call: as long as a key holds, and a minute for servers whose clocks differ."""

@@ -1,7 +1,7 @@
 """The values that all nodes share, in Redis: a hash each, changed by scripts."""
 
 from adapters.redis.connection import RedisConnection
-from gateway.shared import Entry
+from gateway.ports.shared import Entry
 
 
 class RedisShared:

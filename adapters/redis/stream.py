@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from gateway.errors import LogError
-from gateway.events import ORIGIN, Position, Record
-from gateway.log import trimmed, unknown
-from gateway.stored import from_payload
+from gateway.core.errors import LogError
+from gateway.core.events import ORIGIN, Position, Record
+from gateway.core.log_payload import from_payload
+from gateway.ports.log import trimmed, unknown
 
 _MINOR_MAX = 2**64 - 1
 

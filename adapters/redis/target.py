@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from adapters.redis import stream
 from adapters.redis.connection import RedisConnection
 from adapters.redis.trimmer import Trimmer
-from gateway.errors import LogError, TargetMoved
-from gateway.events import Cursor, Record
-from gateway.stored import to_payload
-from gateway.supervisor import Supervisor
+from gateway.core.errors import LogError, TargetMoved
+from gateway.core.events import Cursor, Record
+from gateway.core.log_payload import to_payload
+from gateway.runtime.supervisor import Supervisor
 
 
 class RedisTarget:
-    """A RelayTarget (gateway/relay.py) in the Redis behind `connection`, which it starts and closes.
+    """A RelayTarget (gateway/service/relay.py) in the Redis behind `connection`, which it starts and closes.
 
     Gateways read it as a RedisLog with the same address. Nobody but relays can append to it then.
     """

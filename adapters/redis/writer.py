@@ -5,9 +5,9 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
-from gateway.errors import LogError
-from gateway.events import Cursor, Position
-from gateway.log import Appended
+from gateway.core.errors import LogError
+from gateway.core.events import Cursor, Position
+from gateway.ports.log import Appended
 
 MAX_GROUP_EVENTS = 1000
 MAX_GROUP_BYTES = 1 << 20

@@ -12,11 +12,11 @@ from adapters.sqlite.keys import Key, Keys, run_of
 from adapters.sqlite.mark import Mark, is_at
 from adapters.sqlite.problems import translated
 from adapters.sqlite.statements import statement
-from gateway.clock import Clock
-from gateway.errors import IdempotencyConflict, LogError, NoRoomForKey
-from gateway.events import ORIGIN, Cursor, Position, Record
-from gateway.log import trimmed, unknown
-from gateway.stored import from_payload
+from gateway.core.errors import IdempotencyConflict, LogError, NoRoomForKey
+from gateway.core.events import ORIGIN, Cursor, Position, Record
+from gateway.core.log_payload import from_payload
+from gateway.ports.clock import Clock
+from gateway.ports.log import trimmed, unknown
 
 SCHEMA_VERSION = 1
 TRIM_BATCH = 1000

@@ -4,11 +4,11 @@ import sqlite3
 from typing import NamedTuple
 
 from adapters.sqlite.statements import statement
-from gateway.clock import Clock
-from gateway.errors import NoRoomForKey
-from gateway.events import Position
-from gateway.log import ONCE_SECONDS
-from gateway.once import conflict
+from gateway.core.errors import NoRoomForKey
+from gateway.core.events import Position
+from gateway.ports.clock import Clock
+from gateway.ports.log import ONCE_SECONDS
+from gateway.runtime.idempotency import conflict
 
 MAX_KEYS = 500_000
 """How many keys the file keeps: some 100 MB, or 830 a second."""

@@ -10,14 +10,14 @@ from typing import NamedTuple, TypeVar
 
 from adapters.sqlite.file import Batch, Connect, EventFile, FileLost, Outcome, Placed, State, connect
 from adapters.sqlite.keys import MAX_KEYS, Key, Keys
-from gateway.clock import Clock
-from gateway.errors import LogError, TrimmedError
-from gateway.events import Event, Position, Record
-from gateway.log import Appended, Bounds, Figure, trimmed
-from gateway.logs import log_event
-from gateway.outage import Outage
-from gateway.stored import to_payload
-from gateway.supervisor import Supervisor
+from gateway.core.errors import LogError, TrimmedError
+from gateway.core.events import Event, Position, Record
+from gateway.core.log_payload import to_payload
+from gateway.ports.clock import Clock
+from gateway.ports.log import Appended, Bounds, Figure, trimmed
+from gateway.runtime.logs import log_event
+from gateway.runtime.outage import Outage
+from gateway.runtime.supervisor import Supervisor
 
 TRIM_SECONDS = 30.0
 """How often a log to which nobody appends lets go of what is too old, and sees whether its file is there."""

@@ -6,8 +6,8 @@ import os
 import re
 from pathlib import Path
 
-from gateway.errors import LogError
-from gateway.events import Cursor, Position
+from gateway.core.errors import LogError
+from gateway.core.events import Cursor, Position
 
 _LENGTH = 128
 # Before version 2 a colon stood after the epoch.

@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from gateway.errors import LogError
+from gateway.core.errors import LogError
 
 _FULL = "The disk is full, or the log's file may not grow: free some space, and publishing works again."
 _UNWRITABLE = "The log's file can't be written: this user may not, or the file system is read-only."

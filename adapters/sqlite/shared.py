@@ -13,9 +13,9 @@ from typing import TypeVar
 
 from adapters.sqlite.problems import translated
 from adapters.sqlite.statements import statement
-from gateway.clock import Clock
-from gateway.errors import LogError
-from gateway.shared import Entry
+from gateway.core.errors import LogError
+from gateway.ports.clock import Clock
+from gateway.ports.shared import Entry
 
 _BUSY_SECONDS = 5.0
 

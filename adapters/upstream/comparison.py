@@ -12,10 +12,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from adapters.upstream.items import Items
-from adapters.upstream.route import LegacyRoute
-from gateway.changes import member_suffix
-from gateway.events import Event, event_json
-from gateway.times import rfc3339
+from gateway.core.changes import member_suffix
+from gateway.core.events import Event, event_json
+from gateway.core.times import rfc3339
+from gateway.ports.legacy_route import LegacyRoute
 
 _CREATED, _SAME = -1, -2
 _ABSENT = object()

@@ -6,8 +6,8 @@ import ssl
 import aiohttp
 from aiohttp.http_exceptions import LineTooLong
 
-from gateway.errors import LogError, TidegateError, UpstreamError, UpstreamTimeout
-from gateway.header_fields import MAX_FIELDS, MAX_HEAD_BYTES, size_of
+from gateway.core.errors import LogError, TidegateError, UpstreamError, UpstreamTimeout
+from gateway.core.header_fields import MAX_FIELDS, MAX_HEAD_BYTES, size_of
 
 _WORDS = {
     "refused": "The upstream refused the connection.",

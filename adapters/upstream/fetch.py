@@ -10,10 +10,10 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from adapters.upstream.failures import BadAnswer, check_head, no_answer
 from adapters.upstream.joined import joined
-from adapters.upstream.route import LegacyRoute
-from gateway.errors import UpstreamTimeout
-from gateway.header_fields import MAX_FIELDS, MAX_HEAD_BYTES, sendable
-from gateway.unpacking import CODINGS, Broken, TooLong, unpack
+from gateway.core.errors import UpstreamTimeout
+from gateway.core.header_fields import MAX_FIELDS, MAX_HEAD_BYTES, sendable
+from gateway.core.unpacking import CODINGS, Broken, TooLong, unpack
+from gateway.ports.legacy_route import LegacyRoute
 
 # Not coded: an upstream's strong ETag then names the very bytes that callers get, and so holds for the
 # If-Match of their writes too (RFC 9110, section 8.8.3.3).

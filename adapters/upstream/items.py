@@ -8,8 +8,8 @@ import orjson
 
 from adapters.upstream.failures import BadAnswer
 from adapters.upstream.json_list import items_in
-from adapters.upstream.route import LegacyRoute
-from gateway.events import has_control_characters
+from gateway.core.events import has_control_characters
+from gateway.ports.legacy_route import LegacyRoute
 
 _MAX_ID_CHARACTERS = 256
 _SHALLOW = 250

@@ -1,4 +1,4 @@
-"""What log lines say of upstreams that fail, and how seldom (gateway/outage.py).
+"""What log lines say of upstreams that fail, and how seldom (gateway/runtime/outage.py).
 
 A server that is out of reach is one outage, however many routes lead there. An answer that can't be used is
 the route's own.
@@ -12,9 +12,9 @@ from typing import Any
 from yarl import URL
 
 from adapters.upstream.failures import BadAnswer, is_out_of_reach, kind_of
-from adapters.upstream.route import LegacyRoute
-from gateway.errors import TidegateError
-from gateway.outage import Outage
+from gateway.core.errors import TidegateError
+from gateway.ports.legacy_route import LegacyRoute
+from gateway.runtime.outage import Outage
 
 _log = logging.getLogger(__name__)
 

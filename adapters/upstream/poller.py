@@ -13,18 +13,18 @@ import random
 from collections.abc import Callable
 from typing import Literal, Protocol
 
-from adapters.upstream.counters import RouteCounters, RouteHealth
 from adapters.upstream.failures import BadAnswer, kind_of
 from adapters.upstream.items import Items
 from adapters.upstream.outages import RouteOutages
-from adapters.upstream.route import LegacyRoute
-from gateway.backoff import Backoff
-from gateway.clock import Clock
-from gateway.errors import LogError, TidegateError, UpstreamError, UpstreamTimeout
-from gateway.logs import log_event
-from gateway.outage import REMINDER_SECONDS, Outage
-from gateway.times import rfc3339
-from gateway.upstreams import AnswerListener, Freshness, Served, Snapshot
+from gateway.core.backoff import Backoff
+from gateway.core.errors import LogError, TidegateError, UpstreamError, UpstreamTimeout
+from gateway.core.times import rfc3339
+from gateway.ports.clock import Clock
+from gateway.ports.legacy_route import LegacyRoute
+from gateway.ports.route_counters import RouteCounters, RouteHealth
+from gateway.ports.upstreams import AnswerListener, Freshness, Served, Snapshot
+from gateway.runtime.logs import log_event
+from gateway.runtime.outage import REMINDER_SECONDS, Outage
 
 _log = logging.getLogger(__name__)
 

@@ -12,13 +12,13 @@ from aiohttp.http import HttpProcessingError
 from multidict import CIMultiDict
 from yarl import URL
 
-from adapters.upstream.counters import RouteCounters
 from adapters.upstream.failures import BadAnswer, check_head, no_answer
-from adapters.upstream.route import LegacyRoute
 from adapters.upstream.snapshot import connection_options
-from gateway.errors import ClientError, UpstreamError, UpstreamTimeout
-from gateway.header_fields import MAX_FIELDS, MAX_HEAD_BYTES, passed_on, text_of
-from gateway.upstreams import SAFE_METHODS, Outgoing, RequestBody
+from gateway.core.errors import ClientError, UpstreamError, UpstreamTimeout
+from gateway.core.header_fields import MAX_FIELDS, MAX_HEAD_BYTES, passed_on, text_of
+from gateway.ports.legacy_route import LegacyRoute
+from gateway.ports.route_counters import RouteCounters
+from gateway.ports.upstreams import SAFE_METHODS, Outgoing, RequestBody
 
 _HOP_BY_HOP = frozenset(
     {
@@ -43,7 +43,7 @@ _OF_THE_CONNECTION = frozenset({"ntlm", "negotiate"})
 
 
 class _Answer:
-    """gateway.upstreams.Answer, of aiohttp's client."""
+    """gateway.ports.upstreams.Answer, of aiohttp's client."""
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._response = response

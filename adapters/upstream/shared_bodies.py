@@ -3,8 +3,8 @@
 import math
 
 from adapters.upstream.joined import joined
-from gateway.clock import Clock
-from gateway.shared import SharedStore
+from gateway.ports.clock import Clock
+from gateway.ports.shared import SharedStore
 
 BODY_TTL_SECONDS = 86_400.0
 """How long a body stays that nobody keeps any more; that of the current answer is kept anew before."""

@@ -6,8 +6,8 @@ from typing import Any
 import orjson
 from multidict import CIMultiDict
 
-from gateway.header_fields import passed_on
-from gateway.upstreams import Snapshot
+from gateway.core.header_fields import passed_on
+from gateway.ports.upstreams import Snapshot
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,17 +22,17 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from adapters.upstream.items import Items
-from adapters.upstream.route import LegacyRoute
 from adapters.upstream.shared_bodies import SharedBodies
 from adapters.upstream.shared_snapshot import SharedSnapshot
 from adapters.upstream.tracker import Change, Publish, Tracker
-from gateway.clock import Clock
-from gateway.errors import UpstreamError
-from gateway.events import Cursor
-from gateway.leases import Leases
-from gateway.log import EventLog
-from gateway.logs import log_event
-from gateway.upstreams import Snapshot
+from gateway.core.errors import UpstreamError
+from gateway.core.events import Cursor
+from gateway.ports.clock import Clock
+from gateway.ports.legacy_route import LegacyRoute
+from gateway.ports.log import EventLog
+from gateway.ports.upstreams import Snapshot
+from gateway.runtime.leases import Leases
+from gateway.runtime.logs import log_event
 
 _log = logging.getLogger(__name__)
 

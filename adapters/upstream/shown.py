@@ -2,10 +2,10 @@
 
 import logging
 
-from gateway.errors import LogError
-from gateway.events import Cursor, Position
-from gateway.log import Appended, EventLog
-from gateway.logs import log_event
+from gateway.core.errors import LogError
+from gateway.core.events import Cursor, Position
+from gateway.ports.log import Appended, EventLog
+from gateway.runtime.logs import log_event
 
 _log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from email.utils import parsedate_to_datetime
 
 from multidict import CIMultiDict
 
-from gateway.header_fields import passed_on, sendable
+from gateway.core.header_fields import passed_on, sendable
 
 NOT_SHARED = frozenset(
     {

@@ -9,22 +9,22 @@ from functools import partial
 import aiohttp
 from cachetools import LRUCache
 
-from adapters.upstream.counters import RouteCounters, RouteHealth
 from adapters.upstream.fetch import Fetched, fetch, poll_session
 from adapters.upstream.items import Items
 from adapters.upstream.outages import RouteOutages, Server, address_of, servers_of
 from adapters.upstream.poller import Follows, Poller
 from adapters.upstream.proxy import Proxy
-from adapters.upstream.route import LegacyRoute
 from adapters.upstream.shared_tracker import SharedTracker
 from adapters.upstream.tracker import Fetch, Tracker
-from gateway.clock import Clock
-from gateway.errors import LogError, UpstreamError
-from gateway.leases import Leases
-from gateway.log import EventLog
-from gateway.outage import Outage
-from gateway.slices import Slices
-from gateway.supervisor import Supervisor
+from gateway.core.errors import LogError, UpstreamError
+from gateway.ports.clock import Clock
+from gateway.ports.legacy_route import LegacyRoute
+from gateway.ports.log import EventLog
+from gateway.ports.route_counters import RouteCounters, RouteHealth
+from gateway.runtime.leases import Leases
+from gateway.runtime.outage import Outage
+from gateway.runtime.slices import Slices
+from gateway.runtime.supervisor import Supervisor
 
 _ITEMS_CACHE_BYTES = 64 * 1024 * 1024
 RELEASE_SECONDS = 1.0

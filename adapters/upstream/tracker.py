@@ -9,19 +9,19 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from adapters.upstream.comparison import Comparison, Told, too_many_missing
-from adapters.upstream.counters import RouteCounters
 from adapters.upstream.fetch import Fetched
 from adapters.upstream.items import Items
-from adapters.upstream.route import LegacyRoute
 from adapters.upstream.shown import Shown
 from adapters.upstream.snapshot import digest_of, shared_headers, validators_of
-from gateway.clock import Clock
-from gateway.entity_tags import is_strong
-from gateway.events import Cursor, Event
-from gateway.log import EventLog
-from gateway.logs import log_event
-from gateway.slices import Slices
-from gateway.upstreams import Snapshot
+from gateway.core.entity_tags import is_strong
+from gateway.core.events import Cursor, Event
+from gateway.ports.clock import Clock
+from gateway.ports.legacy_route import LegacyRoute
+from gateway.ports.log import EventLog
+from gateway.ports.route_counters import RouteCounters
+from gateway.ports.upstreams import Snapshot
+from gateway.runtime.logs import log_event
+from gateway.runtime.slices import Slices
 
 _log = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ from typing import Any
 import aiohttp
 import orjson
 
+from gateway.core.errors import UpstreamError
 from gateway.demo.publishing import PUBLISHING_PATH
-from gateway.errors import UpstreamError
 
 _SECONDS = 5.0
 

@@ -20,15 +20,15 @@ import orjson
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from gateway.backoff import Backoff
-from gateway.clock import SystemClock
+from gateway.core.backoff import Backoff
 from gateway.demo import simulator
 from gateway.demo.orders import ForbiddenMove, InvalidOrder, OrderError, StaleOrder
 from gateway.demo.outbox import Outbox, OutboxFull
 from gateway.demo.publisher import FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS, Publisher
 from gateway.demo.publishing import PublishingHandler
 from gateway.demo.store import MAX_ORDERS, OrderStore, StoreFull, UnknownOrder
-from gateway.stopping import stop_on_signals
+from gateway.ports.clock import SystemClock
+from gateway.runtime.stopping import stop_on_signals
 
 ADDRESS_LINE = "demo backend on "
 """What the one line on standard output begins with; the rest of it is the address."""

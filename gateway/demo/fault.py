@@ -3,7 +3,7 @@
 import aiohttp
 import orjson
 
-from gateway.commands import UNREACHABLE, WRONG_INPUT, CommandError
+from gateway.cli import UNREACHABLE, WRONG_INPUT, CommandError
 from gateway.demo.page import FAULT_PATH
 from gateway.demo.publisher import Fault
 

@@ -9,16 +9,16 @@ import tempfile
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
-from gateway import logs
-from gateway.app import serve
-from gateway.config import load_settings
+from gateway.core.errors import UpstreamError
 from gateway.demo.application import OrdersApplication
 from gateway.demo.backend import ADDRESS_LINE
 from gateway.demo.page import add_page
 from gateway.demo.publisher import Fault
-from gateway.errors import UpstreamError
-from gateway.settings import FlagsSettings, Settings
-from gateway.unattended import end_all
+from gateway.runtime import logs
+from gateway.runtime.unattended import end_all
+from gateway.service.app import serve
+from gateway.service.config import load_settings
+from gateway.service.settings import FlagsSettings, Settings
 
 CONFIG = Path(__file__).with_name("tidegate.toml")
 FLAGS = Path(__file__).with_name("flags.json")

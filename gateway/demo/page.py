@@ -8,11 +8,11 @@ import orjson
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from gateway.core.errors import InvalidInput
 from gateway.demo.application import OrdersApplication
 from gateway.demo.publisher import Fault
-from gateway.errors import InvalidInput
-from gateway.handlers.admin_access import local_only
-from gateway.handlers.json_body import read_object
+from gateway.http.admin.access import local_only
+from gateway.http.json_body import read_object
 
 STATS_PATH = "/demo/stats"
 FAULT_PATH = "/demo/fault"

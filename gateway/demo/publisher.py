@@ -14,11 +14,11 @@ from enum import StrEnum
 import aiohttp
 import orjson
 
-from gateway.backoff import Backoff
+from gateway.core.backoff import Backoff
 from gateway.demo.changes import Change, correction_of, events_of, stale_events_of
 from gateway.demo.orders import Order
 from gateway.demo.outbox import Event, Outbox
-from gateway.logs import log_event
+from gateway.runtime.logs import log_event
 
 _log = logging.getLogger(__name__)
 

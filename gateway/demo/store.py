@@ -3,10 +3,10 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gateway.clock import Clock
+from gateway.core.times import rfc3339
 from gateway.demo.changes import Change
 from gateway.demo.orders import Order, OrderError, moved, parse_new, parse_part, parse_whole
-from gateway.times import rfc3339
+from gateway.ports.clock import Clock
 
 MAX_ORDERS = 1000
 

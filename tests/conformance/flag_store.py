@@ -1,4 +1,4 @@
-"""What every FlagStore promises (flags/store.py). A store's own test module inherits these tests.
+"""What every FlagStore promises (flags/store/port.py). A store's own test module inherits these tests.
 
 The module has a fixture `store`: a started store without flags.
 """
@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from flags.decide.flag import Flag, Flags
 from flags.errors import ForbiddenMove, InvalidFlag, NotFound, StaleRevision
-from flags.flag import Flag, Flags
-from flags.retention import KEPT_REVISIONS
-from flags.store import FlagStore, kill, rearm, unkill
+from flags.store.port import FlagStore, kill, rearm, unkill
+from flags.store.retention import KEPT_REVISIONS
 from tests.support.flags import LATCH, make_flag
 
 

@@ -9,8 +9,8 @@ from tempfile import TemporaryDirectory
 from adapters.memory import MemoryLog
 from adapters.postgres.log import PostgresLog, Timing
 from adapters.sqlite import SqliteLog
-from gateway.events import Event, Position
-from gateway.log import EventLog
+from gateway.core.events import Event, Position
+from gateway.ports.log import EventLog
 from tests.support.awkward_log import AwkwardLog
 from tests.support.clock import ManualClock
 from tests.support.postgres import log_schema

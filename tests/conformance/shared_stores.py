@@ -10,7 +10,7 @@ from adapters.postgres.connection import connect
 from adapters.postgres.shared import PostgresShared
 from adapters.redis import Address, RedisConnection, RedisShared
 from adapters.sqlite import SqliteShared
-from gateway.shared import SharedStore
+from gateway.ports.shared import SharedStore
 from tests.support.clock import ManualClock
 from tests.support.postgres import log_database
 from tests.support.redis import redis_url

@@ -1,4 +1,4 @@
-"""What every EventLog promises (gateway/log.py), whatever it keeps its events in."""
+"""What every EventLog promises (gateway/ports/log.py), whatever it keeps its events in."""
 
 import asyncio
 import re
@@ -8,9 +8,9 @@ from itertools import pairwise
 
 import pytest
 
-from gateway.errors import IdempotencyConflict, LogError, TrimmedError, UnknownPosition
-from gateway.events import Event, Position, Record
-from gateway.log import Appended, EventLog
+from gateway.core.errors import IdempotencyConflict, LogError, TrimmedError, UnknownPosition
+from gateway.core.events import Event, Position, Record
+from gateway.ports.log import Appended, EventLog
 from tests.conformance.logs import LOGS, LogFactory
 from tests.support.events import an_event
 from tests.support.loop import let_others_run

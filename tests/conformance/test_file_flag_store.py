@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from flags.store import FlagStore
+from flags.store.port import FlagStore
 from tests.conformance.flag_store import FlagStoreConformance
 from tests.support.flags import open_store
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from flags.file_store import FileFlagStore
-from flags.local_kills import LocalKills
-from flags.store import FlagStore
+from flags.store.file_store import FileFlagStore
+from flags.store.local_kills import LocalKills
+from flags.store.port import FlagStore
 from tests.conformance.flag_store import FlagStoreConformance
 from tests.support.flags import NEVER_SECONDS, NOW_MS, Told
 

@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from flags.shared_store import SharedFlagStore
-from flags.store import FlagStore
-from gateway.shared_values import FlagValues
+from flags.store.port import FlagStore
+from flags.store.shared_store import SharedFlagStore
+from gateway.service.wiring.shared_values import FlagValues
 from tests.conformance.flag_store import FlagStoreConformance
 from tests.support.clock import ManualClock
 from tests.support.flags import Told

@@ -1,11 +1,11 @@
-"""What every SharedStore promises (gateway/shared.py), whatever server it is in."""
+"""What every SharedStore promises (gateway/ports/shared.py), whatever server it is in."""
 
 import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 
-from gateway.shared import Entry, SharedStore
+from gateway.ports.shared import Entry, SharedStore
 from tests.conformance.shared_stores import SHARED_STORES, Shared, SharedFactory
 
 LARGE = bytes(range(256)) * 16_384

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.settings import Settings
+from gateway.service.settings import Settings
 from tests.support.admin import Operator, operator
 from tests.support.api import Client
 from tests.support.cluster import shared_log

@@ -141,7 +141,7 @@ async def test_gzip_with_a_tail_or_without_its_end_is_400(client, body):
 @pytest.fixture
 def hurried(start_gateway, monkeypatch):
     """A client of a gateway that waits a tenth of a second for a body; by default it is ten seconds."""
-    monkeypatch.setattr("gateway.app.BODY_SECONDS", 0.1)
+    monkeypatch.setattr("gateway.service.app.BODY_SECONDS", 0.1)
     return Client(start_gateway(make_settings(publish={"max_request_bytes": 1000})).port)
 
 

@@ -44,8 +44,8 @@ time.sleep(3600)
 @pytest.fixture
 def quick_eviction(monkeypatch):
     """Looks for stalled clients, and gives them up after their `bye`, sooner than every 1 and 5 seconds."""
-    monkeypatch.setattr("gateway.sweeper.SWEEP_SECONDS", 0.05)
-    monkeypatch.setattr("gateway.sweeper.BYE_SECONDS", 0.2)
+    monkeypatch.setattr("gateway.delivery.slow_clients.SWEEP_SECONDS", 0.05)
+    monkeypatch.setattr("gateway.delivery.slow_clients.BYE_SECONDS", 0.2)
 
 
 @pytest.fixture
@@ -102,9 +102,9 @@ async def test_a_client_that_never_reads_is_cut_off_and_the_others_get_everythin
 async def test_a_client_that_is_given_up_and_reads_at_last_finds_out_why(
     start_gateway, hand_over, monkeypatch
 ):
-    monkeypatch.setattr("gateway.sweeper.SWEEP_SECONDS", 0.05)
+    monkeypatch.setattr("gateway.delivery.slow_clients.SWEEP_SECONDS", 0.05)
     # It reads only once all is published, which may take a while.
-    monkeypatch.setattr("gateway.sweeper.BYE_SECONDS", 60.0)
+    monkeypatch.setattr("gateway.delivery.slow_clients.BYE_SECONDS", 60.0)
     client = Client(start_gateway(IMPATIENT, hand_over=hand_over).port)
     async with client.stream(receive_buffer=SMALL) as slow:
         await flood(client, 150)

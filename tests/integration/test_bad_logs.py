@@ -9,7 +9,7 @@ import pytest
 
 from adapters.postgres.migrations import newest_version
 from adapters.redis.connection import require_usable
-from gateway.errors import LogError
+from gateway.core.errors import LogError
 from tests.support.api import Client, event, eventually
 from tests.support.command import command
 from tests.support.gateway import GatewayThread, make_settings

@@ -9,8 +9,8 @@ import psycopg2
 import pytest
 
 from adapters.postgres.log import PostgresLog, Timing
-from gateway.errors import LogError
-from gateway.events import ORIGIN
+from gateway.core.errors import LogError
+from gateway.core.events import ORIGIN
 from tests.support.capture import ORDERS, Shop, shop
 from tests.support.postgres import DEADLINE_SECONDS, connected, execute
 

@@ -6,7 +6,7 @@ import orjson
 import pytest
 from multidict import MultiDict
 
-from gateway.selectors import Match, event_keys, parse_selector
+from gateway.core.selectors import Match, event_keys, parse_selector
 from tests.support.capture import ORDERS, Shop, shop
 
 WAYWARD = """

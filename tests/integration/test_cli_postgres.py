@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from typer.testing import CliRunner, Result
 
-from gateway.cli import app
+from gateway.cli.main import app
 from tests.support.capture import ORDERS, Shop
 from tests.support.postgres import connected, execute, fresh_database
 

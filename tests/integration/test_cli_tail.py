@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 
-from gateway.eventstream import MAX_EVENT_BYTES
+from gateway.core.eventstream import MAX_EVENT_BYTES
 from tests.support.admin import ORDERS
 from tests.support.api import Client, event
 from tests.support.command import command, relay, run

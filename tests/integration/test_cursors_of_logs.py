@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pytest
 
-from gateway.events import Cursor, Position
+from gateway.core.events import Cursor, Position
 from tests.support.api import HISTORY, POLL, Client, assert_problem, event, eventually, numbers
 from tests.support.cluster import breakable
 from tests.support.gateway import GatewayThread, make_settings

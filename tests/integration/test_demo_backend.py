@@ -12,10 +12,10 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from yarl import URL
 
-from gateway.clock import SystemClock
 from gateway.demo import simulator
 from gateway.demo.backend import ADDRESS_LINE, MAX_BODY_BYTES, create_app
 from gateway.demo.store import OrderStore
+from gateway.ports.clock import SystemClock
 
 DEADLINE_SECONDS = 60
 """When a test that waits for another process gives up; nothing here takes that long unless it is broken."""

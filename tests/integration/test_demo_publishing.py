@@ -8,13 +8,13 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from gateway.backoff import Backoff
-from gateway.clock import SystemClock
+from gateway.core.backoff import Backoff
 from gateway.demo import simulator
 from gateway.demo.backend import create_app
 from gateway.demo.outbox import Outbox
 from gateway.demo.publisher import Fault, Publisher
 from gateway.demo.store import OrderStore
+from gateway.ports.clock import SystemClock
 from tests.support.api import Client
 from tests.support.command import relay
 from tests.support.gateway import make_settings

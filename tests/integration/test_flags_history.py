@@ -10,13 +10,13 @@ from pathlib import Path
 import orjson
 import pytest
 
-from flags.choice_days import DAY_SECONDS, MOST_A_DAY
-from flags.document import render
-from flags.ledger import Ledger, changed
-from flags.preferences import FilePreferences
-from flags.retention import KEPT_REVISIONS
-from flags.revisions import attribution
-from flags.shared_store import KEY
+from flags.store.choice_days import DAY_SECONDS, MOST_A_DAY
+from flags.store.document import render
+from flags.store.ledger import Ledger, changed
+from flags.store.preferences import FilePreferences
+from flags.store.retention import KEPT_REVISIONS
+from flags.store.revisions import attribution
+from flags.store.shared_store import KEY
 from tests.integration.test_cluster_flags import flags_in
 from tests.support.admin import FLAGS, KILL_ALL, ORDERS, operator, refused
 from tests.support.api import Client, eventually

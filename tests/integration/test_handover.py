@@ -1,7 +1,8 @@
 """The hand-over of a stream's connection: what aiohttp held is gone, and the socket is the hub's.
 
-These fail when aiohttp changes how it ends a connection. Then read gateway/handover.py: either `take_over` is
-brought in line with the new version, or `can_hand_over` refuses it and streams fall back to waiting beside.
+These fail when aiohttp changes how it ends a connection. Then read gateway/delivery/handover.py: either
+`take_over` is brought in line with the new version, or `can_hand_over` refuses it and streams fall back to
+waiting beside.
 """
 
 import asyncio
@@ -12,14 +13,16 @@ import psutil
 import pytest
 from aiohttp import web
 
-from gateway.handover import StreamProtocol
-from gateway.replays import REPLAYS_AT_ONCE
+from gateway.delivery.handover import StreamProtocol
+from gateway.delivery.replay.from_log import REPLAYS_AT_ONCE
 from tests.support.api import EVENTS, Client, Stream, event, eventually, numbers
 from tests.support.gateway import BOTH_WAYS, LOOPS, make_settings
 from tests.support.http import connect
 
 BOTH_LOOPS = pytest.mark.parametrize("loop", sorted(LOOPS))
-CHANGED = "aiohttp no longer lets go of a connection that it is told is lost: see gateway/handover.py; "
+CHANGED = (
+    "aiohttp no longer lets go of a connection that it is told is lost: see gateway/delivery/handover.py; "
+)
 
 
 class Watched:
@@ -187,4 +190,4 @@ async def test_two_thousand_streams_that_come_and_go_leave_nothing(start_gateway
 
 
 def test_aiohttp_still_sends_headers_with_what_follows_where_it_is_told_to():
-    assert web.StreamResponse._send_headers_immediately, "gateway/handlers/stream.py overrides this name"
+    assert web.StreamResponse._send_headers_immediately, "gateway/http/stream.py overrides this name"

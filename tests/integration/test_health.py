@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway.version import __version__
+from gateway.core.version import __version__
 from tests.support.api import Client, assert_problem, event, eventually
 from tests.support.gateway import BOTH_WAYS, make_settings
 from tests.support.upstream import upstream

@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from adapters.memory import MemoryLog
-from gateway.clock import SystemClock
+from gateway.ports.clock import SystemClock
 from tests.support.api import EVENTS, JSON, Client, assert_problem, event, eventually, numbers
 from tests.support.http import connect
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import web
 
-from gateway.clock import SystemClock
+from gateway.ports.clock import SystemClock
 from tests.support.clock import ManualClock
 from tests.support.legacy import PATH, listed, order
 from tests.support.upstream import (

@@ -10,8 +10,8 @@ import pytest
 from aiohttp import web
 from yarl import URL
 
-from gateway.clock import SystemClock
-from gateway.errors import UpstreamError
+from gateway.core.errors import UpstreamError
+from gateway.ports.clock import SystemClock
 from tests.support.clock import ManualClock
 from tests.support.legacy import PATH, listed, order
 from tests.support.loop import let_others_run

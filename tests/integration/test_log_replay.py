@@ -6,8 +6,8 @@ import random
 import pytest
 
 from adapters.memory import MemoryLog
-from gateway.clock import SystemClock
-from gateway.events import Position
+from gateway.core.events import Position
+from gateway.ports.clock import SystemClock
 from tests.support.api import POLL, Client, Stream, event, eventually
 from tests.support.events import an_event
 from tests.support.gateway import BOTH_WAYS, GatewayThread, make_settings

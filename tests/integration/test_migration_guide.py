@@ -4,7 +4,7 @@ import re
 import shlex
 from pathlib import Path
 
-from flags.stages import Stage
+from flags.decide.stages import Stage
 from tests.support.admin import ORDERS
 from tests.support.command import run
 from tests.support.walk import steps

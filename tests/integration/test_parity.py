@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from flags.guard_window import Metric
+from flags.guard.window import Metric
 from tests.support.admin import FLAGS, ORDERS, operator, refused
 from tests.support.api import eventually
 from tests.support.command import run

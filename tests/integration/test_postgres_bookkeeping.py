@@ -9,8 +9,8 @@ from adapters.postgres.bookkeeping import Bookkeeper
 from adapters.postgres.connection import connect
 from adapters.postgres.log import PostgresLog
 from adapters.postgres.pool import Pool
-from gateway.errors import LogError
-from gateway.events import ORIGIN, Position
+from gateway.core.errors import LogError
+from gateway.core.events import ORIGIN, Position
 from tests.support.capture import ORDERS, Shop, shop
 from tests.support.postgres import DEADLINE_SECONDS
 

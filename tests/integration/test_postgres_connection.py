@@ -15,8 +15,8 @@ from adapters.postgres.address import Address, Host
 from adapters.postgres.connection import Session, connect, require_version
 from adapters.postgres.listener import Listener
 from adapters.postgres.migrations import install
-from gateway.backoff import Backoff
-from gateway.errors import LogError
+from gateway.core.backoff import Backoff
+from gateway.core.errors import LogError
 from tests.support.events import an_event
 from tests.support.postgres import (
     PASSWORD_USER,

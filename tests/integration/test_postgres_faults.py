@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import pytest
 
 from adapters.postgres.log import PostgresLog, Timing
-from gateway.errors import EpochChanged, LogError, TrimmedError
-from gateway.events import ORIGIN
+from gateway.core.errors import EpochChanged, LogError, TrimmedError
+from gateway.core.events import ORIGIN
 from tests.support.events import an_event
 from tests.support.postgres import (
     PostgresServer,

@@ -8,13 +8,13 @@ import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - psycopg2's name of the class
 
 from adapters.postgres.log import PostgresLog, Timing
-from gateway.clock import SystemClock
-from gateway.errors import LogError, UnknownPosition
-from gateway.events import ORIGIN, Position, Record
-from gateway.history import History
-from gateway.log import ONCE_SECONDS, Appended
-from gateway.pages import PAGE_BYTES
-from gateway.warming import warm
+from gateway.core.errors import LogError, UnknownPosition
+from gateway.core.events import ORIGIN, Position, Record
+from gateway.core.history import History
+from gateway.delivery.replay.preload import warm
+from gateway.ports.clock import SystemClock
+from gateway.ports.log import ONCE_SECONDS, Appended
+from gateway.runtime.pages import PAGE_BYTES
 from tests.support.events import an_event, large_events
 from tests.support.postgres import connected, database_of, execute, log_database, log_schema, server_url
 from tests.support.postgres_log import SELDOM, eventually, follow, opened

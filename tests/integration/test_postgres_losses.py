@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.errors import EpochChanged, UnknownPosition
-from gateway.events import ORIGIN
+from gateway.core.errors import EpochChanged, UnknownPosition
+from gateway.core.events import ORIGIN
 from tests.support.api import Client, event, numbers
 from tests.support.api import eventually as until
 from tests.support.capture import Shop

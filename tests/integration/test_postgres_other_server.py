@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 from adapters.postgres.log import PostgresLog
-from gateway.errors import EpochChanged, LogError
-from gateway.events import ORIGIN
+from gateway.core.errors import EpochChanged, LogError
+from gateway.core.events import ORIGIN
 from tests.support.postgres import (
     PostgresServer,
     connected,

@@ -11,7 +11,7 @@ import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - psycopg2's name of the class
 from typer.testing import CliRunner, Result
 
-from gateway.cli import app
+from gateway.cli.main import app
 from tests.support.api import Client, event, eventually
 from tests.support.gateway import GatewayThread, make_settings
 from tests.support.postgres import connected, execute, fresh_database

@@ -15,8 +15,8 @@ from adapters.postgres.migrations import (
     pending,
     script,
 )
-from gateway.errors import LogError
-from gateway.events import RESERVED_EVENT_TYPES
+from gateway.core.errors import LogError
+from gateway.core.events import RESERVED_EVENT_TYPES
 from tests.support.postgres import connected, execute, fresh_database, log_database
 
 TABLES = "select count(*) from pg_tables t where t.schemaname not in ('pg_catalog', 'information_schema')"

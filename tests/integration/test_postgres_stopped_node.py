@@ -15,8 +15,8 @@ from adapters.postgres.log import Timing
 from adapters.postgres.migrations import install
 from adapters.postgres.pool import Pool
 from adapters.postgres.shared import PostgresShared
-from gateway.errors import LogError
-from gateway.events import ORIGIN, Record
+from gateway.core.errors import LogError
+from gateway.core.events import ORIGIN, Record
 from tests.support.api import Client, Stream, event
 from tests.support.cluster import publish_once, toml
 from tests.support.events import an_event

@@ -9,8 +9,8 @@ import orjson
 import pytest
 
 from adapters.memory import MemoryLog
-from gateway.clock import SystemClock
-from gateway.errors import LogError
+from gateway.core.errors import LogError
+from gateway.ports.clock import SystemClock
 from tests.support.api import EVENTS, JSON, Client, assert_problem, event, eventually, numbers
 from tests.support.gateway import make_settings
 from tests.support.http import connect

@@ -11,7 +11,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from gateway.config import load_settings
+from gateway.service.config import load_settings
 from tests.support.command import command
 from tests.support.http import DEADLINE_SECONDS
 from tests.support.walk import Step, steps

@@ -11,8 +11,8 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 import pytest
 
 from adapters.redis import RedisLog
-from gateway.errors import EpochChanged, LogError, UnknownPosition
-from gateway.events import Position
+from gateway.core.errors import EpochChanged, LogError, UnknownPosition
+from gateway.core.events import Position
 from tests.support.command import relay
 from tests.support.events import an_event
 from tests.support.loop import let_others_run

@@ -12,10 +12,10 @@ import pytest
 
 from adapters.redis import Address, RedisConnection, RedisLog
 from adapters.redis.trimmer import Trimmer
-from gateway.errors import EpochChanged, LogError, TrimmedError, UnknownPosition
-from gateway.events import Position, Record
-from gateway.log import ONCE_SECONDS
-from gateway.pages import PAGE_BYTES
+from gateway.core.errors import EpochChanged, LogError, TrimmedError, UnknownPosition
+from gateway.core.events import Position, Record
+from gateway.ports.log import ONCE_SECONDS
+from gateway.runtime.pages import PAGE_BYTES
 from tests.support.command import Relay, relay
 from tests.support.events import an_event, large_events
 from tests.support.loop import let_others_run, until

@@ -14,7 +14,7 @@ import pytest
 from redis import Redis
 
 from adapters.redis import RedisLog
-from gateway.errors import LogError
+from gateway.core.errors import LogError
 from tests.support.debian import install, missing
 from tests.support.events import an_event
 from tests.support.loop import until

@@ -9,11 +9,11 @@ import pytest
 
 from adapters.memory import MemoryLog
 from adapters.redis import Address, RedisConnection, RedisTarget
-from gateway.clock import SystemClock
-from gateway.errors import EpochChanged, LogError, TargetMoved, TrimmedError, UnknownPosition
-from gateway.events import Cursor, Position, Record
-from gateway.log import EventLog
-from gateway.relay import Relay
+from gateway.core.errors import EpochChanged, LogError, TargetMoved, TrimmedError, UnknownPosition
+from gateway.core.events import Cursor, Position, Record
+from gateway.ports.clock import SystemClock
+from gateway.ports.log import EventLog
+from gateway.service.relay import Relay
 from tests.support.clock import ManualClock
 from tests.support.events import a_record, an_event
 from tests.support.loop import let_others_run

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from adapters.postgres.log import PostgresLog
-from gateway.events import Position, Record
+from gateway.core.events import Position, Record
 from tests.support.command import command, relay, run
 from tests.support.events import an_event
 from tests.support.loop import let_others_run, until

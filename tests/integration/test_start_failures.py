@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from gateway.app import GATEWAY, create_app
-from gateway.errors import ConfigError, LogError
-from gateway.server import GatewayRunner, GatewaySite
-from gateway.siblings import Siblings
+from gateway.core.errors import ConfigError, LogError
+from gateway.http.server import GatewayRunner, GatewaySite
+from gateway.service.app import GATEWAY, create_app
+from gateway.service.worker_metrics import Siblings
 from tests.support.gateway import make_settings
 
 STEPS = (

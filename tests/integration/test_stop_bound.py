@@ -9,8 +9,8 @@ import pytest
 from adapters.memory import MemoryLog
 from adapters.upstream import UpstreamSource
 from adapters.upstream import source as source_module
-from gateway.leases import Leases
-from gateway.stopping import CUT_OFF
+from gateway.runtime.leases import Leases
+from gateway.runtime.stopping import CUT_OFF
 from tests.support.clock import ManualClock
 from tests.support.http import DEADLINE_SECONDS
 from tests.support.legacy import legacy_route
@@ -19,8 +19,8 @@ from tests.support.shared_store import MemorySharedStore
 SERVE = """
 import asyncio, threading
 from gateway import logs
-from gateway.app import GATEWAY, serve
-from gateway.settings import Settings
+from gateway.service.app import GATEWAY, serve
+from gateway.service.settings import Settings
 
 async def deaf():
     print("deaf", flush=True)

@@ -91,7 +91,7 @@ async def test_each_of_them_drains_and_ends_with_0(number: signal.Signals) -> No
 async def test_a_hangup_that_is_ignored_stays_so() -> None:
     code = (
         "import signal, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN);"
-        "from gateway.cli import main; sys.argv[0] = 'tidegate'; main()"
+        "from gateway.cli.main import main; sys.argv[0] = 'tidegate'; main()"
     )
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", code, "serve", "--port", "0"), stdout=asyncio.subprocess.PIPE

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from gateway.clock import SystemClock
+from gateway.ports.clock import SystemClock
 from tests.support.clock import ManualClock
 from tests.support.legacy import PATH, listed, order
 from tests.support.upstream import Gateway, Upstream, in_front_of, raw_upstream, upstream

@@ -9,11 +9,11 @@ import pytest
 
 from adapters.memory import MemoryLog
 from adapters.upstream import Poller, UpstreamSource
-from gateway.clock import SystemClock
-from gateway.errors import LogError
-from gateway.events import Event
-from gateway.log import Appended
-from gateway.outage import REMINDER_SECONDS, Outage
+from gateway.core.errors import LogError
+from gateway.core.events import Event
+from gateway.ports.clock import SystemClock
+from gateway.ports.log import Appended
+from gateway.runtime.outage import REMINDER_SECONDS, Outage
 from tests.support.clock import ManualClock
 from tests.support.legacy import PATH, legacy_route, listed, order
 from tests.support.upstream import in_front_of, raw_upstream, upstream

@@ -9,9 +9,9 @@ from aiohttp import web
 
 from adapters.memory import MemoryLog
 from adapters.upstream import UpstreamSource
-from gateway.clock import SystemClock
-from gateway.errors import LogError
-from gateway.events import Event, Position
+from gateway.core.errors import LogError
+from gateway.core.events import Event, Position
+from gateway.ports.clock import SystemClock
 from tests.support.clock import ManualClock
 from tests.support.legacy import PATH, legacy_route, listed, order
 from tests.support.upstream import (

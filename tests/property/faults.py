@@ -6,17 +6,17 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from gateway import control
-from gateway.archive import Archive
-from gateway.flushes import Flushes
-from gateway.group import Group
-from gateway.hints import Debouncer
-from gateway.history import History
-from gateway.hub import Hub
-from gateway.observer import Observer
-from gateway.refresher import Refresher
-from gateway.roster import Roster
-from gateway.selectors import Selector
+from gateway.core import control_frames
+from gateway.core.hints import Debouncer
+from gateway.core.history import History
+from gateway.core.selectors import Selector
+from gateway.delivery.group import Group
+from gateway.delivery.hint_schedule import Refresher
+from gateway.delivery.hub import Hub
+from gateway.delivery.live import Flushes
+from gateway.delivery.observer import Observer
+from gateway.delivery.replay.log_archive import Archive
+from gateway.delivery.streams import Roster
 from tests.property.log_world import LogWorld
 from tests.property.world import NotingTransport, World
 
@@ -26,7 +26,7 @@ PLACES: tuple[tuple[Any, str], ...] = (
     *((Debouncer, name) for name in ("observe", "copy", "due")),
     *((Flushes, name) for name in ("leave", "safe_number", "trim")),
     *((History, name) for name in ("after", "cursor", "number_before_time", "entry", "leave_json")),
-    *((control, name) for name in ("heartbeat", "refresh", "reset", "bye")),
+    *((control_frames, name) for name in ("heartbeat", "refresh", "reset", "bye")),
     (Archive, "after"),
     (Roster, "move"),
     (Observer, "flushed"),

@@ -3,10 +3,10 @@
 import asyncio
 from typing import NamedTuple
 
-from gateway.archive import Archive
-from gateway.events import Position, Record
-from gateway.replays import Replays
-from gateway.slices import Slices
+from gateway.core.events import Position, Record
+from gateway.delivery.replay.from_log import Replays
+from gateway.delivery.replay.log_archive import Archive
+from gateway.runtime.slices import Slices
 from tests.property.world import EPOCH, Pace, World
 from tests.support.shaky_log import ShakyLog
 

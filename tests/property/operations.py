@@ -2,8 +2,8 @@
 
 from typing import NamedTuple, Protocol
 
-from gateway.events import Event
-from gateway.group import Delivery
+from gateway.core.events import Event
+from gateway.delivery.group import Delivery
 from tests.property.world import Choice, Client, World
 
 

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import orjson
 from hypothesis import strategies as st
 
-from flags.canonical import STRICT
-from flags.fold import PushedEvent
-from flags.parity import Parity, PolledAnswer
+from flags.parity.canonical import STRICT
+from flags.parity.comparison import Parity, PolledAnswer
+from flags.parity.fold import PushedEvent
 
 SETTLE = 2.0
 FIRST_CHANGE = 3 * SETTLE

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.upstream.items import extract
-from gateway.changes import member_suffix
+from gateway.core.changes import member_suffix
 from tests.support.capture import Shop, captured_shop
 from tests.support.comparing import compare
 from tests.support.legacy import legacy_route, listed, order

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.events import Cursor, Position
+from gateway.core.events import Cursor, Position
 
 U64 = 2**64 - 1
 # Small ones, and those around a change of length, where text and integers order differently.

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.events import ORIGIN, Event, Position
-from gateway.eventstream import EventStreamDecoder, EventTooLarge, ServerSentEvent, chunk, encode
-from gateway.history import History
+from gateway.core.events import ORIGIN, Event, Position
+from gateway.core.eventstream import EventStreamDecoder, EventTooLarge, ServerSentEvent, chunk, encode
+from gateway.core.history import History
 from tests.support.events import a_record, an_event
 from tests.support.sse import FrameReader
 from tests.support.streams import dechunk, frames_of

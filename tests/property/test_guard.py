@@ -6,9 +6,9 @@ from typing import NamedTuple
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from flags.guard import Action, Evaluation, GuardState, Kind, Promote, RollBack, Rollout, evaluate
-from flags.guard_settings import GuardSettings
-from flags.guard_window import GuardWindow, Metric
+from flags.decide.guard_settings import GuardSettings
+from flags.guard.verdict import Action, Evaluation, GuardState, Kind, Promote, RollBack, Rollout, evaluate
+from flags.guard.window import GuardWindow, Metric
 
 WINDOW = 60
 SUCCESSES = 2

@@ -5,7 +5,7 @@ import zlib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.gzip_stream import HEADER, Blocks, block, stored
+from gateway.core.gzip_stream import HEADER, Blocks, block, stored
 from tests.support.clock import ManualClock
 from tests.support.events import an_event
 from tests.support.node import Node

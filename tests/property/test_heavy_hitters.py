@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flags.heavy_hitters import SpaceSaving
+from flags.guard.heavy_hitters import SpaceSaving
 
 STREAMS = st.lists(st.sampled_from("abcdefghij"), max_size=200)
 CAPACITIES = st.integers(1, 12)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.hints import Debouncer, HintTiming, Refresh
+from gateway.core.hints import Debouncer, HintTiming, Refresh
 
 
 class Change(NamedTuple):

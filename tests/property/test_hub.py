@@ -7,13 +7,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gateway import archive as archive_module
-from gateway import budget as budget_module
-from gateway import chases as chases_module
-from gateway import flushes as flushes_module
-from gateway import replays as replays_module
-from gateway.group import Delivery, HintsMode
-from gateway.hints import HintTiming
+from gateway.core.hints import HintTiming
+from gateway.delivery import budget as budget_module
+from gateway.delivery import live as flushes_module
+from gateway.delivery.group import Delivery, HintsMode
+from gateway.delivery.replay import from_history as chases_module
+from gateway.delivery.replay import from_log as replays_module
+from gateway.delivery.replay import log_archive as archive_module
 from tests.property.faults import Fault, failing
 from tests.property.log_world import LogWorld, TrimLog, Turn
 from tests.property.operations import (

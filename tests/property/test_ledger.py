@@ -8,13 +8,13 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flags.document import parse, render
+from flags.decide.flag import Flag
+from flags.decide.stages import Stage
 from flags.errors import FlagError
-from flags.flag import Flag
-from flags.ledger import Ledger, changed, reconciled, rolled_back, state, switched
-from flags.retention import kept
-from flags.revisions import attribution, rollback_target
-from flags.stages import Stage
+from flags.store.document import parse, render
+from flags.store.ledger import Ledger, changed, reconciled, rolled_back, state, switched
+from flags.store.retention import kept
+from flags.store.revisions import attribution, rollback_target
 from tests.support.flags import NOW
 
 ANN = attribution("ann", "because", NOW)

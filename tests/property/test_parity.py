@@ -5,7 +5,7 @@ from dataclasses import replace
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from flags.parity_report import AGREEMENTS, Outcome
+from flags.parity.report import AGREEMENTS, Outcome
 from tests.property.pushing import World, worlds
 
 AGAINST = set(Outcome) - AGREEMENTS - {Outcome.INCOMPARABLE}

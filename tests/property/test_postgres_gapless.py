@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from psycopg2.extensions import connection as Connection  # noqa: N812 - psycopg2's name of the class
 
 from adapters.postgres.log import PostgresLog
-from gateway.events import ORIGIN, Position, Record
+from gateway.core.events import ORIGIN, Position, Record
 from tests.support.events import an_event
 from tests.support.postgres import connected, execute, log_schema
 from tests.support.postgres_log import opened

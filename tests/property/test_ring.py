@@ -5,9 +5,9 @@ from typing import NamedTuple
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.events import ORIGIN, Position
-from gateway.history import History
-from gateway.ring import Ring
+from gateway.core.events import ORIGIN, Position
+from gateway.core.history import History
+from gateway.core.ring import Ring
 from tests.support.events import a_record
 
 

@@ -3,10 +3,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flags.caller import Caller
-from flags.decision import decide
-from flags.modes import Mode
-from flags.rollout import bucket, in_cohort
+from flags.decide.caller import Caller
+from flags.decide.decision import decide
+from flags.decide.modes import Mode
+from flags.decide.rollout import bucket, in_cohort
 from tests.support.flags import make_flag
 
 GROUPS = st.from_regex(r"[A-Za-z0-9_.\-]{1,64}", fullmatch=True)

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import MultiDict
 
-from gateway.errors import BadParameter
-from gateway.events import Event
-from gateway.filters import Filter
-from gateway.index import SelectorIndex
-from gateway.links import stream_url
-from gateway.selectors import Match, Selector, event_keys, parse_selector
+from gateway.core.errors import BadParameter
+from gateway.core.events import Event
+from gateway.core.filters import Filter
+from gateway.core.index import SelectorIndex
+from gateway.core.selectors import Match, Selector, event_keys, parse_selector
+from gateway.migration.links import stream_url
 from tests.support.events import an_event
 
 ALIASES = {"order": "orderID"}

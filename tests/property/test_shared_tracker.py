@@ -12,17 +12,17 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from adapters.memory import MemoryLog
-from adapters.upstream.counters import RouteCounters
 from adapters.upstream.fetch import Fetched
 from adapters.upstream.items import extract
 from adapters.upstream.shared_snapshot import SharedSnapshot
 from adapters.upstream.shared_tracker import SharedTracker
 from adapters.upstream.tracker import Tracker
-from gateway.errors import LogError, UpstreamError
-from gateway.events import ORIGIN, Event
-from gateway.leases import TTL_SECONDS, Leases
-from gateway.log import Appended
-from gateway.slices import Slices
+from gateway.core.errors import LogError, UpstreamError
+from gateway.core.events import ORIGIN, Event
+from gateway.ports.log import Appended
+from gateway.ports.route_counters import RouteCounters
+from gateway.runtime.leases import TTL_SECONDS, Leases
+from gateway.runtime.slices import Slices
 from tests.support.clock import ManualClock
 from tests.support.legacy import legacy_route, listed, order
 from tests.support.shared_store import Failure, MemorySharedStore

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from adapters.memory import MemoryLog
-from adapters.upstream.counters import RouteCounters
 from adapters.upstream.fetch import Fetched
 from adapters.upstream.items import extract
 from adapters.upstream.tracker import Tracker
-from gateway.errors import UpstreamError
-from gateway.events import Cursor, Event
-from gateway.slices import Slices
+from gateway.core.errors import UpstreamError
+from gateway.core.events import Cursor, Event
+from gateway.ports.route_counters import RouteCounters
+from gateway.runtime.slices import Slices
 from tests.support.clock import ManualClock
 from tests.support.legacy import legacy_route, listed, order
 

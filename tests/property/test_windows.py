@@ -5,7 +5,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flags.windows import SLOTS, Durations, Share, SlidingWindow
+from flags.guard.windows import SLOTS, Durations, Share, SlidingWindow
 
 SECONDS = 60.0
 SLOT = SECONDS / SLOTS

@@ -6,15 +6,15 @@ from typing import Literal, NamedTuple
 
 from multidict import MultiDict
 
-from gateway import eventstream
-from gateway.clock import Clock
-from gateway.events import ORIGIN, Cursor, Event, Position, Record
-from gateway.group import Delivery
-from gateway.history import History
-from gateway.hub import Hub, HubTiming
-from gateway.reviews import Change
-from gateway.selectors import Selector, parse_selector
-from gateway.subscriber import State, Subscriber
+from gateway.core import eventstream
+from gateway.core.events import ORIGIN, Cursor, Event, Position, Record
+from gateway.core.history import History
+from gateway.core.selectors import Selector, parse_selector
+from gateway.delivery.group import Delivery
+from gateway.delivery.hub import Hub, HubTiming
+from gateway.delivery.reassign import Change
+from gateway.delivery.subscriber import State, Subscriber
+from gateway.ports.clock import Clock
 from tests.support.clock import ManualClock
 from tests.support.events import a_record
 from tests.support.scheduler import ManualScheduler

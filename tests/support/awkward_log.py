@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 
-from gateway.errors import LogError
-from gateway.events import ORIGIN, Event, Position, Record
-from gateway.log import Appended, Bounds, trimmed, unknown
-from gateway.once import Once
+from gateway.core.errors import LogError
+from gateway.core.events import ORIGIN, Event, Position, Record
+from gateway.ports.log import Appended, Bounds, trimmed, unknown
+from gateway.runtime.idempotency import Once
 from tests.support.clock import ManualClock
 
 

@@ -12,7 +12,7 @@ from adapters.postgres.connection import connect
 from adapters.postgres.migrations import install
 from adapters.postgres.rows import record_in
 from adapters.postgres.status import Status, status
-from gateway.events import Event, event_json
+from gateway.core.events import Event, event_json
 from tests.support.postgres import connected, execute, fresh_database, log_database
 
 ORDERS = """

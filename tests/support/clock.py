@@ -2,7 +2,7 @@
 
 
 class ManualClock:
-    """A gateway.clock.Clock that stands still until it is told to go on."""
+    """A gateway.ports.clock.Clock that stands still until it is told to go on."""
 
     def __init__(self, monotonic: float = 1000.0, wall_ms: int = 1_732_125_600_123) -> None:
         self._monotonic = monotonic

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from gateway.events import Cursor
+from gateway.core.events import Cursor
 from tests.support.api import JSON, Client, event
 from tests.support.http import Response
 from tests.support.postgres import PostgresServer, log_database, log_schema, own_server

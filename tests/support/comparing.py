@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 from adapters.upstream.comparison import Comparison
 from adapters.upstream.items import Items
-from adapters.upstream.route import LegacyRoute
-from gateway.events import Event
+from gateway.core.events import Event
+from gateway.ports.legacy_route import LegacyRoute
 
 
 class Compared(NamedTuple):

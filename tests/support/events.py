@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from gateway.events import Event, Position, Record
+from gateway.core.events import Event, Position, Record
 
 TIMESTAMP = "2026-11-20T10:30:00.123Z"
 

@@ -19,9 +19,9 @@ from typing import Any
 
 import orjson
 
-from flags import flags_file
 from flags.errors import StaleRevision
-from flags.file_store import FileFlagStore
+from flags.store import flags_file
+from flags.store.file_store import FileFlagStore
 from tests.support.flags import Told, stored
 
 

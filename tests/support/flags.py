@@ -8,11 +8,11 @@ from typing import Any
 
 import orjson
 
-from flags import document
-from flags.caller import Caller
-from flags.file_store import FileFlagStore
-from flags.flag import Flag
-from flags.ledger import Ledger
+from flags.decide.caller import Caller
+from flags.decide.flag import Flag
+from flags.store import document
+from flags.store.file_store import FileFlagStore
+from flags.store.ledger import Ledger
 
 NOW_MS = 1_732_098_600_123
 NEVER_SECONDS = 86_400.0

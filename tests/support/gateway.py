@@ -15,18 +15,18 @@ import pytest
 import uvloop
 from aiohttp import web
 
-from gateway.app import GATEWAY, create_app
-from gateway.clock import Clock
-from gateway.half_close import HALF_CLOSED_SECONDS
-from gateway.log import EventLog
-from gateway.server import GatewayRunner, GatewaySite
-from gateway.settings import Settings
+from gateway.http.server import GatewayRunner, GatewaySite
+from gateway.ports.clock import Clock
+from gateway.ports.log import EventLog
+from gateway.runtime.half_close import HALF_CLOSED_SECONDS
+from gateway.service.app import GATEWAY, create_app
+from gateway.service.settings import Settings
 from tests.support.http import DEADLINE_SECONDS
 
 ADDRESS_LINE = "tidegate serving on http://127.0.0.1:"
 
 BOTH_WAYS = pytest.mark.parametrize("hand_over", [True, False], ids=["handed-over", "beside"])
-"""For modules whose tests have to hold however a stream is carried (gateway/handover.py)."""
+"""For modules whose tests have to hold however a stream is carried (gateway/delivery/handover.py)."""
 
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 Value = TypeVar("Value")

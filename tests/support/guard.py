@@ -5,14 +5,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from flags.file_store import FileFlagStore
-from flags.flag import Flag
-from flags.telemetry import ClientReport, Telemetry
-from flags.token_bucket import ClientLimits, Rate
-from gateway.audience import Audience
-from gateway.guard_windows import GuardWindows, window_seconds
-from gateway.guardian import Guardian
-from gateway.pollers import Pollers
+from flags.decide.flag import Flag
+from flags.guard.telemetry import ClientReport, Telemetry
+from flags.guard.token_bucket import ClientLimits, Rate
+from flags.store.file_store import FileFlagStore
+from gateway.migration.guard_loop import Guardian
+from gateway.migration.guard_windows import GuardWindows, window_seconds
+from gateway.migration.poll_inventory import Pollers
+from gateway.migration.stream_evidence import Audience
 from tests.support.clock import ManualClock
 from tests.support.flags import NOW_MS, open_store
 

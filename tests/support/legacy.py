@@ -4,7 +4,7 @@ from typing import Any
 
 import orjson
 
-from adapters.upstream.route import LegacyRoute
+from gateway.ports.legacy_route import LegacyRoute
 
 PATH = "/api/v1/orders"
 

@@ -6,11 +6,11 @@ from urllib.parse import parse_qsl
 
 from multidict import MultiDict
 
-from gateway.events import ORIGIN, Event
-from gateway.group import Delivery
-from gateway.history import History
-from gateway.hub import Hub, HubTiming
-from gateway.selectors import parse_selector
+from gateway.core.events import ORIGIN, Event
+from gateway.core.history import History
+from gateway.core.selectors import parse_selector
+from gateway.delivery.group import Delivery
+from gateway.delivery.hub import Hub, HubTiming
 from tests.support.events import a_record
 from tests.support.scheduler import ManualScheduler
 from tests.support.streams import Frame, open_stream, received

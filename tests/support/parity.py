@@ -5,8 +5,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from flags.parity_report import ParityReport
-from gateway.parity_lane import MOST_ANSWERS
+from flags.parity.report import ParityReport
+from gateway.migration.parity_lane import MOST_ANSWERS
 from tests.support.admin import ORDERS
 from tests.support.api import Client, eventually
 from tests.support.clock import ManualClock

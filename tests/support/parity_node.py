@@ -9,17 +9,17 @@ from typing import Any
 import orjson
 from multidict import CIMultiDict
 
-from flags.canonical import STRICT
-from flags.flag import Flag
-from flags.parity import Parity
-from flags.parity_report import ParityReport, Tally
-from flags.stages import Stage
-from gateway.events import ORIGIN, Cursor, Event, Position
-from gateway.history import History
-from gateway.parity_lane import ParityLane
-from gateway.parity_sampler import ParitySampler
-from gateway.slices import Slices
-from gateway.upstreams import Snapshot
+from flags.decide.flag import Flag
+from flags.decide.stages import Stage
+from flags.parity.canonical import STRICT
+from flags.parity.comparison import Parity
+from flags.parity.report import ParityReport, Tally
+from gateway.core.events import ORIGIN, Cursor, Event, Position
+from gateway.core.history import History
+from gateway.migration.parity_lane import ParityLane
+from gateway.migration.parity_sampler import ParitySampler
+from gateway.ports.upstreams import Snapshot
+from gateway.runtime.slices import Slices
 from tests.support.clock import ManualClock
 from tests.support.events import a_record, an_event
 from tests.support.legacy import legacy_route, order

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from adapters.postgres.log import PostgresLog, Timing
-from gateway.errors import LogError, TrimmedError
-from gateway.events import Event, Position, Record
+from gateway.core.errors import LogError, TrimmedError
+from gateway.core.events import Event, Position, Record
 from tests.support.events import an_event
 
 DEADLINE_SECONDS = 60.0

@@ -21,7 +21,7 @@ from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from adapters.redis import Address, RedisConnection, RedisLog
-from gateway.clock import SystemClock
+from gateway.ports.clock import SystemClock
 from tests.support.debian import install, missing
 
 DEADLINE_SECONDS = 60.0

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import NamedTuple
 
 from adapters.redis import RedisLog
-from gateway.errors import EpochChanged, LogError, TrimmedError, UnknownPosition
-from gateway.events import Cursor, Position
+from gateway.core.errors import EpochChanged, LogError, TrimmedError, UnknownPosition
+from gateway.core.events import Cursor, Position
 from tests.support.command import Relay, relay
 from tests.support.events import an_event
 from tests.support.loop import let_others_run

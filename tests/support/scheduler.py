@@ -27,7 +27,7 @@ class ManualHandle:
 
 
 class ManualScheduler:
-    """A gateway.clock.Scheduler: callbacks run in asyncio's order, when the test says so."""
+    """A gateway.ports.clock.Scheduler: callbacks run in asyncio's order, when the test says so."""
 
     def __init__(self, clock: ManualClock) -> None:
         self.clock = clock

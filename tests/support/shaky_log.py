@@ -4,9 +4,9 @@ import asyncio
 from bisect import bisect_left, bisect_right
 from collections.abc import AsyncIterator, Sequence
 
-from gateway.errors import EpochChanged, LogError
-from gateway.events import ORIGIN, Event, Position, Record
-from gateway.log import Appended, Bounds, trimmed, unknown
+from gateway.core.errors import EpochChanged, LogError
+from gateway.core.events import ORIGIN, Event, Position, Record
+from gateway.ports.log import Appended, Bounds, trimmed, unknown
 from tests.support.events import a_record
 
 

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Literal
 
-from gateway.clock import Clock
-from gateway.errors import LogError
-from gateway.shared import Entry
+from gateway.core.errors import LogError
+from gateway.ports.clock import Clock
+from gateway.ports.shared import Entry
 
 Failure = Literal["before", "after", "refused"]
 """Whether a call fails before or after it was carried out; or the server says no."""

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from adapters.sqlite import SqliteLog
-from gateway.errors import LogError
-from gateway.events import Event, Record
+from gateway.core.errors import LogError
+from gateway.core.events import Event, Record
 from tests.support.clock import ManualClock
 from tests.support.events import an_event
 

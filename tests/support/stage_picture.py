@@ -1,9 +1,9 @@
-"""The picture of the stages in docs/migration.md, drawn from the table of moves (flags/stages.py)."""
+"""The picture of the stages in docs/migration.md, drawn from the table of moves (flags/decide/stages.py)."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-from flags.stages import Stage
+from flags.decide.stages import Stage
 
 _GAP = 8
 

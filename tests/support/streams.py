@@ -5,14 +5,14 @@ import re
 import zlib
 from typing import Any, NamedTuple
 
-from gateway import control, gzip_stream
-from gateway.events import ORIGIN, Cursor, Position
-from gateway.group import Delivery
-from gateway.handover import StreamProtocol
-from gateway.history import History
-from gateway.hub import Hub
-from gateway.selectors import Selector
-from gateway.subscriber import NOWHERE, Subscriber
+from gateway.core import control_frames, gzip_stream
+from gateway.core.events import ORIGIN, Cursor, Position
+from gateway.core.history import History
+from gateway.core.selectors import Selector
+from gateway.delivery.group import Delivery
+from gateway.delivery.handover import StreamProtocol
+from gateway.delivery.hub import Hub
+from gateway.delivery.subscriber import NOWHERE, Subscriber
 from tests.support.transport import RecordingTransport
 
 _FIELD = re.compile(r"(event|id|data|retry): (.*)\Z", re.DOTALL)
@@ -115,7 +115,7 @@ def open_stream(
     old = None if cursor is None or log_floor is None else Cursor.parse(cursor)
     if old is not None and resolved == "trimmed" and old.position >= log_floor:
         number, position, resolved = NOWHERE, old.position, NOWHERE
-    first = control.connected(
+    first = control_frames.connected(
         client_id="c",
         timestamp="2026-11-20T10:30:00.123Z",
         cursor=history.cursor_at(position),

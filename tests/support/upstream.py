@@ -13,17 +13,17 @@ from yarl import URL
 
 from adapters.memory import MemoryLog
 from adapters.upstream import UpstreamSource
-from adapters.upstream.route import LegacyRoute
-from gateway.clock import Clock
-from gateway.events import ORIGIN, Cursor, Event, Position
-from gateway.half_close import HALF_CLOSED_SECONDS
-from gateway.handlers.front import front_middleware
-from gateway.handlers.hosts import Hosts
-from gateway.handlers.legacy import add_legacy_routes
-from gateway.handlers.terms import Terms
-from gateway.latencies import Latencies
-from gateway.refusals import REFUSALS, Refusals
-from gateway.server import GatewayRunner
+from gateway.core.events import ORIGIN, Cursor, Event, Position
+from gateway.http.front import front_middleware
+from gateway.http.hosts import Hosts
+from gateway.http.legacy import add_legacy_routes
+from gateway.http.server import GatewayRunner
+from gateway.http.terms import Terms
+from gateway.ports.clock import Clock
+from gateway.ports.legacy_route import LegacyRoute
+from gateway.runtime.half_close import HALF_CLOSED_SECONDS
+from gateway.runtime.latencies import Latencies
+from gateway.runtime.refusals import REFUSALS, Refusals
 from tests.support.legacy import PATH, legacy_route
 from tests.support.tcp_server import accepting
 

@@ -10,8 +10,8 @@ import pytest
 
 from adapters.postgres.health import PostgresHealth
 from adapters.sqlite import SqliteLog
-from gateway.log import Figure
-from gateway.settings import Settings
+from gateway.ports.log import Figure
+from gateway.service.settings import Settings
 from tests.support.clock import ManualClock
 from tests.support.redis import make_log
 

@@ -24,7 +24,7 @@ as $$
 $$;
 
 -- What follows `previous` and `new` in the members that tell of a change: words in snake case become one in camel
--- case, as in gateway/changes.py. Captures that an earlier release made hold names with their underscores.
+-- case, as in gateway/core/changes.py. Captures that an earlier release made hold names with their underscores.
 create function tidegate_suffix(suffix text)
 returns text
 language sql immutable

@@ -1,0 +1,1 @@
+"""Who polls and who streams: stages, rollout, targeting, and the decision they make."""

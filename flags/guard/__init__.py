@@ -1,0 +1,1 @@
+"""What clients' telemetry says of a component, and the verdict on it."""

@@ -1,0 +1,1 @@
+"""Whether push says what polling says."""

@@ -1,0 +1,1 @@
+"""Where flags and callers' choices are kept."""

@@ -1,0 +1,85 @@
+"""`tidegate check-config`: what would run with a configuration."""
+
+import json
+from typing import Any
+
+from gateway.cli.terminal import table
+from gateway.core.redaction import redacted
+from gateway.service.settings import LegacySettings, Settings
+from gateway.service.wiring.logs import check_url
+
+
+def origin(settings: Settings) -> str:
+    """`http://127.0.0.1:8080`, with brackets around an IPv6 address."""
+    host = settings.server.host
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.server.port}"
+
+
+def as_json_text(settings: Settings) -> str:
+    """Every setting as JSON, passwords as `***`. Raises ConfigError where `log.url` is of no use."""
+    check_url(settings)
+    return json.dumps(_without_secrets(settings.model_dump(mode="json")), indent=2, ensure_ascii=False)
+
+
+def _without_secrets(value: Any) -> Any:
+    if isinstance(value, str):
+        return redacted(value)
+    if isinstance(value, dict):
+        return {name: _without_secrets(member) for name, member in value.items()}
+    if isinstance(value, list):
+        return [_without_secrets(item) for item in value]
+    return value
+
+
+def summary(settings: Settings, file: str | None) -> list[str]:
+    """A few lines for people about `settings`, which came from `file`. Raises as `as_json_text` does."""
+    check_url(settings)
+    history = settings.history
+    rows: list[tuple[str, ...]] = [
+        ("configuration", file or "defaults, no file"),
+        ("address", origin(settings) if settings.server.port else f"{origin(settings)} (any free port)"),
+        *([("hosts", ", ".join(settings.server.hosts))] if settings.server.hosts else []),
+        ("log", redacted(settings.log.url)),
+        (
+            "history",
+            f"{history.max_events} events, {history.max_age_seconds:g} s, {history.max_bytes} bytes",
+        ),
+        ("authentication", settings.auth.mode),
+        ("workers", str(settings.server.workers)),
+        ("flags", _flags(settings)),
+    ]
+    rows += [(f"entity {name}", f"id alias {entity.id_alias}") for name, entity in settings.entities.items()]
+    rows += [
+        (f"component {name}", f"owns {', '.join(component.entities) or 'nothing'}")
+        for name, component in settings.components.items()
+    ]
+    lines = table(rows)
+    if not settings.legacy:
+        return [*lines, "no legacy routes"]
+    head = ("PATH", "COMPONENT", "ENTITY", "EVERY", "SHARED", "EVENTS FROM", "UPSTREAM")
+    return [*lines, "", "legacy routes", *table([head, *map(_route, settings.legacy)], "  ")]
+
+
+def _route(route: LegacySettings) -> tuple[str, ...]:
+    return (
+        route.path,
+        route.component,
+        route.entity,
+        f"{route.interval_seconds:g} s",
+        "yes" if route.shared else "no",
+        _source(route),
+        redacted(route.upstream),
+    )
+
+
+def _source(route: LegacySettings) -> str:
+    """What makes the events of the route's entities."""
+    if route.events == "external":
+        return "outside: publish, capture"
+    # What one caller sees is nobody else's event (docs/protocol.md, section 7).
+    return "polls compared" if route.shared else "nothing: answers are not shared"
+
+
+def _flags(settings: Settings) -> str:
+    store = settings.flags.store
+    return store if store.startswith("file:") else f"{store}: in the log's server, shared by all nodes"

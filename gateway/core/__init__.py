@@ -1,0 +1,1 @@
+"""The rules of events, cursors, selection and frames: no asyncio, no sockets, no clock."""

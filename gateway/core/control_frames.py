@@ -1,0 +1,100 @@
+"""The frames of control events (docs/protocol.md, section 4), without chunked framing."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import orjson
+
+from gateway.core import eventstream
+from gateway.core.history import ResetReason
+
+ByeReason = Literal["drain", "slow_consumer", "token_expired", "limit", "disconnected"]
+
+
+MAX_SPREAD_MS = 30_000
+_GONE_MS = 30_000
+"""How long a client that is not to come back, and does so all the same, waits at least."""
+
+
+def spread_ms(readers: int) -> int:
+    """Over how long that many clients are to spread what they do next: a millisecond for each."""
+    return min(MAX_SPREAD_MS, readers)
+
+
+def _frame(
+    event: str, data: Mapping[str, Any], cursor: str | None = None, retry_ms: int | None = None
+) -> bytes:
+    # Some parsers hand out a block of `retry:` alone as an empty message, others drop it.
+    text = orjson.dumps(data).decode()
+    return eventstream.encode(text, event=event, last_event_id=cursor, retry_ms=retry_ms)
+
+
+def connected(
+    *,
+    client_id: str,
+    timestamp: str,
+    cursor: str,
+    recovered: bool | None,
+    heartbeat_seconds: float,
+    modes: Mapping[str, str],
+    retry_ms: int,
+) -> bytes:
+    """The first frame of a stream, with the reconnection time.
+
+    `recovered` is None where no cursor was given.
+    """
+    data: dict[str, Any] = {"clientId": client_id, "timestamp": timestamp, "cursor": cursor}
+    if recovered is not None:
+        data["recovered"] = recovered
+    whole = heartbeat_seconds == int(heartbeat_seconds)
+    data["heartbeatSeconds"] = int(heartbeat_seconds) if whole else heartbeat_seconds
+    data["modes"] = modes
+    return _frame("connected", data, cursor, retry_ms)
+
+
+def reset(reason: ResetReason, cursor: str, jitter_ms: int) -> bytes:
+    """The gap before `cursor` can't be filled."""
+    return _frame("reset", {"reason": reason, "cursor": cursor, "jitterMs": jitter_ms}, cursor)
+
+
+def heartbeat(timestamp: str, cursor: str) -> bytes:
+    """Nothing else happened up to `cursor`."""
+    return _frame("heartbeat", {"timestamp": timestamp}, cursor)
+
+
+def refresh(
+    *,
+    entity_type: str,
+    entity_id: str | None,
+    event_types: Sequence[str],
+    count: int,
+    cursor: str,
+    jitter_ms: int,
+) -> bytes:
+    """A hint that an entity changed, or where `entity_id` is None that many of the type did."""
+    data: dict[str, Any] = {"entityType": entity_type}
+    if entity_id is not None:
+        data["entityId"] = entity_id
+    data |= {"eventTypes": event_types, "count": count, "cursor": cursor, "jitterMs": jitter_ms}
+    return _frame("refresh", data, cursor)
+
+
+def fetch_mode(*, component: str, mode: str, reason: str, delay_ms: int, cursor: str, poll_url: str) -> bytes:
+    """A component changed its mode; the stream, or a poll of `poll_url`, goes on from `cursor`."""
+    data = {
+        "component": component,
+        "mode": mode,
+        "reason": reason,
+        "delayMs": delay_ms,
+        "cursor": cursor,
+        "pollUrl": poll_url,
+    }
+    return _frame("fetch-mode", data)
+
+
+def bye(reason: ByeReason, retry_ms: int, *, reconnect: bool = True) -> bytes:
+    """The last frame of a stream, with the reconnection time: half a minute more where it ends for good."""
+    if not reconnect:
+        retry_ms += _GONE_MS
+    data = {"reason": reason, "reconnect": reconnect, "retryMs": retry_ms}
+    return _frame("bye", data, retry_ms=retry_ms)

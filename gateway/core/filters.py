@@ -1,0 +1,198 @@
+"""A member of an event's data compared with what a reader asked for (docs/protocol.md, section 3). Pure."""
+
+import re
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from operator import ge, gt, le, lt
+from typing import Any
+
+import orjson
+
+from gateway.core.errors import BadParameter
+from gateway.core.events import has_control_characters
+from gateway.core.quoted import Value, read_quoted, read_value
+
+_HEAD = re.compile(r"([^=,]*)=([^.,]*)\.")
+_LIST_MARK = re.compile(r"[(),]")
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?\Z")
+_MAX_MEMBER_CHARACTERS = 256
+_FILTER = re.compile(r"[^=]+=(?:eq|neq|gte?|lte?|in|is)\.")
+_QUOTE_IT = 'an operand with a comma or a parenthesis in it stands in quotes, as in.("a,b",c)'
+_ORDERS: Mapping[str, Callable[[Any, Any], Any]] = {"gt": gt, "gte": ge, "lt": lt, "lte": le}
+_IS_OPERANDS: dict[str, object] = {"null": None, "true": True, "false": False}
+
+
+class _Absent:
+    """Stands for a member that is not there; no JSON value is equal to it."""
+
+
+_ABSENT = _Absent()
+_NONE: Mapping[type, Container[Any]] = {}
+_IS_NULL: Mapping[type, Container[Any]] = {type(None): (None,), _Absent: (_ABSENT,)}
+
+
+def member(data: Mapping[str, Any] | None, path: tuple[str, ...]) -> Any:
+    """The value at `path` within nested JSON objects, or a marker that equals no JSON value."""
+    value: Any = data
+    for name in path:
+        if not isinstance(value, dict) or name not in value:
+            return _ABSENT
+        value = value[name]
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """A member of `data` compared: `path` within it, an operator, and what it is compared with.
+
+    A member that is not there satisfies `is.null` and nothing else. Values of different JSON types are
+    never equal and have no order. `equals` are the values that are equal to an operand, by their type: to
+    look a value up costs the same however many operands there are, and objects and lists have no place in it.
+    """
+
+    text: str
+    path: tuple[str, ...] = field(compare=False)
+    operator: str = field(compare=False)
+    operands: tuple[Any, ...] = field(compare=False)
+    equals: Mapping[type, Container[Any]] = field(compare=False, repr=False)
+
+    def matches(self, data: Mapping[str, Any]) -> bool:
+        value = member(data, self.path)
+        operator = self.operator
+        if operator in _ORDERS:
+            return _ordered(value, operator, self.operands[0])
+        equal = self.equals.get(type(value))
+        is_equal = equal is not None and value in equal
+        return is_equal if operator != "neq" else not is_equal and value is not _ABSENT
+
+
+def _equals(operator: str, operands: Iterable[Any]) -> Mapping[type, Container[Any]]:
+    if operator in _ORDERS:
+        return _NONE
+    if operator == "is" and None in operands:
+        return _IS_NULL
+    by_type: dict[type, set[Any]] = {}
+    for operand in operands:
+        # Numbers are one type for JSON, whole or not; and True, which equals 1 for Python, is of another.
+        kind = float if _is_number(operand) else type(operand)
+        by_type.setdefault(kind, set()).add(operand)
+    # Most filters have one operand, for which a set would be four times as large.
+    equals: dict[type, Container[Any]] = {
+        kind: frozenset(values) if len(values) > 1 else tuple(values) for kind, values in by_type.items()
+    }
+    if float in equals:
+        equals[int] = equals[float]
+    return equals
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _ordered(value: Any, operator: str, operand: Any) -> bool:
+    comparable = (_is_number(value) and _is_number(operand)) or (
+        isinstance(value, str) and isinstance(operand, str)
+    )
+    if not comparable:
+        return False
+    return bool(_ORDERS[operator](value, operand))
+
+
+def parse_filters(joined: str) -> Iterator[Filter]:
+    """The filters that one value of `filter` writes, with commas between them. Raises BadParameter."""
+    if has_control_characters(joined):
+        raise BadParameter("filter", "control characters are not allowed")
+    start = 0
+    while start <= len(joined):
+        given, end = _filter_at(joined, start)
+        yield given
+        start = end + 1
+
+
+def _filter_at(joined: str, start: int) -> tuple[Filter, int]:
+    """The filter that begins at `start`, and where it ends: at a comma, or the end of `joined`."""
+    head = _HEAD.match(joined, start)
+    path = tuple(head[1].split(".")) if head is not None else ()
+    if head is None or not all(path) or len(head[1]) > _MAX_MEMBER_CHARACTERS:
+        raise BadParameter(
+            "filter", 'a filter looks like branch_id=eq.7, and text with a comma in it like name=eq."a,b"'
+        )
+    operator = head[2]
+    if operator == "in":
+        operands, end = _list(joined, head.end())
+    else:
+        value = read_value("filter", joined, head.end())
+        operands, end = (_operand(operator, value),), value.end
+    return Filter(joined[start:end], path, operator, operands, _equals(operator, operands)), end
+
+
+def _operand(operator: str, value: Value) -> Any:
+    if operator in ("eq", "neq"):
+        return _scalar(value)
+    if operator in _ORDERS:
+        operand = _scalar(value)
+        if operand is None or isinstance(operand, bool):
+            raise BadParameter("filter", f"{operator} compares numbers or text, not {value.text}")
+        return operand
+    if operator == "is":
+        if value.is_quoted or value.text not in _IS_OPERANDS:
+            raise BadParameter("filter", "is takes null, true or false")
+        return _IS_OPERANDS[value.text]
+    raise BadParameter("filter", "the operators are eq neq gt gte lt lte in is")
+
+
+def _list(joined: str, start: int) -> tuple[tuple[Any, ...], int]:
+    """The operands of the list that begins at `start`, and where what follows the list begins."""
+    if not joined.startswith("(", start) or joined.startswith("()", start):
+        raise BadParameter("filter", "in takes a list such as in.(7,8)")
+    operands = []
+    end = start
+    while not joined.startswith(")", end):
+        value = _listed(joined, end + 1)
+        operands.append(_scalar(value))
+        end = value.end
+    if joined[end + 1 : end + 2] not in ",":
+        raise BadParameter("filter", f"text stands after the list of in: {_QUOTE_IT}")
+    return tuple(operands), end + 1
+
+
+def _listed(joined: str, start: int) -> Value:
+    """The operand of a list that begins at `start`; a comma or a closing parenthesis follows it.
+
+    Parentheses within one that is not quoted come in pairs, else the list could end anywhere. For the same
+    reason it is nothing that could be a filter of its own, which would be lost without a word.
+    """
+    if joined.startswith('"', start):
+        value = read_quoted("filter", joined, start, ",)")
+        if value.end == len(joined):
+            raise BadParameter("filter", "the list of in has no closing parenthesis")
+        return value
+    depth = 0
+    for mark in _LIST_MARK.finditer(joined, start):
+        if mark[0] == "(":
+            depth += 1
+        elif depth == 0:
+            if _FILTER.match(joined, start, mark.start()):
+                raise BadParameter("filter", f"a filter stands within the list of another one: {_QUOTE_IT}")
+            return Value(joined[start : mark.start()], False, mark.start())
+        elif mark[0] == ")":
+            depth -= 1
+        else:
+            break
+    raise BadParameter("filter", f"the list of in has no closing parenthesis: {_QUOTE_IT}")
+
+
+def _scalar(value: Value) -> Any:
+    """The JSON number, boolean or null that `value` writes, read as an event's are, else the text itself."""
+    text = value.text
+    if value.is_quoted:
+        return text
+    if text in _IS_OPERANDS:
+        return _IS_OPERANDS[text]
+    if not _NUMBER.match(text):
+        return text
+    try:
+        # The reader of all events: what it makes of an integer beyond 64 bits is what theirs became.
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        raise BadParameter("filter", "a number is too large") from None

@@ -1,0 +1,199 @@
+"""This node's bounded history: the newest events of the log, each with its frame encoded once.
+
+It is every subscriber's queue. A subscriber is a number: the last entry that it has, see gateway.core.ring.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Literal, Self
+
+from gateway.core.events import EARLIEST, MAX_CURSOR_CHARACTERS, Cursor, Position, Record, event_json
+from gateway.core.ring import Ring
+
+ResetReason = Literal["trimmed", "epoch", "unknown"]
+
+_ENTRY_OVERHEAD = 600
+"""Bytes that an entry costs beside its frame: the objects around it, measured for an event of 100 bytes."""
+
+
+class HistoryEntry:
+    """An event and its frame. `at` is the monotonic time at which this node learnt of it.
+
+    `recorded_ms` is the record's: when the log got it, by the log's clock. `after` is the position that the
+    log holds right before it: whoever resumes from there lacks this event, and nothing before it.
+    """
+
+    __slots__ = ("_data_start", "_name_end", "after", "at", "event", "frame", "position", "recorded_ms")
+
+    def __init__(self, record: Record, cursor: str, json: bytes, at: float, after: Position) -> None:
+        self.position = record.position
+        self.after = after
+        self.event = record.event
+        self.recorded_ms = record.recorded_ms
+        self.at = at
+        name = f"event: {record.event.event_type}\n".encode()
+        head = b"%bid: %b\n" % (name, cursor.encode())
+        self.frame = b"%bdata: %b\n\n" % (head, json)
+        self._name_end = len(name)
+        self._data_start = len(head)
+
+    @property
+    def size(self) -> int:
+        return len(self.frame) + _ENTRY_OVERHEAD
+
+    @property
+    def message_frame(self) -> bytes:
+        """The frame without its `event:` line, for EventSource's `onmessage`."""
+        return self.frame[self._name_end :]
+
+    def frame_with(self, json: bytes, *, named: bool) -> bytes:
+        """A frame of the same event with other data."""
+        return b"%bdata: %b\n\n" % (self.frame[0 if named else self._name_end : self._data_start], json)
+
+    @property
+    def json(self) -> bytes:
+        """The event's JSON, its cursor in it."""
+        return self.frame[self._data_start + len(b"data: ") : -2]
+
+
+class History:
+    """The ring of entries, and what cursors mean in it."""
+
+    def __init__(
+        self,
+        *,
+        max_events: int,
+        max_age_seconds: float,
+        max_bytes: int,
+        id_aliases: Mapping[str, str],
+    ) -> None:
+        self.max_events = max_events
+        self.max_age_seconds = max_age_seconds
+        self.max_bytes = max_bytes
+        self._ring: Ring[HistoryEntry] = Ring(
+            max_entries=max_events, max_age_seconds=max_age_seconds, max_bytes=max_bytes
+        )
+        self._id_aliases = id_aliases
+        self.epoch = ""
+
+    def open(self, epoch: str, floor: Position) -> None:
+        """Starts the history of `epoch`, of which everything up to `floor` is not held here."""
+        self.epoch = epoch
+        self._ring.start_at(floor)
+
+    def blank(self) -> Self:
+        """Another history with these bounds, that is not open yet."""
+        return type(self)(
+            max_events=self.max_events,
+            max_age_seconds=self.max_age_seconds,
+            max_bytes=self.max_bytes,
+            id_aliases=self._id_aliases,
+        )
+
+    def become(self, other: Self) -> None:
+        """Starts over with what `other` holds, which is only to be emptied then: it has the old entries.
+
+        The new ones get new numbers: every number given so far is below the floor then.
+        """
+        other._ring.start_after(self._ring.head)
+        self._ring, other._ring = other._ring, self._ring
+        self.epoch = other.epoch
+
+    def emptying(self) -> Iterator[None]:
+        """Lets go of all entries, in steps of a millisecond or two. Not for one that is in use."""
+        return self._ring.emptying()
+
+    @property
+    def head(self) -> int:
+        """The number of the newest entry."""
+        return self._ring.head
+
+    @property
+    def floor(self) -> int:
+        """The number of the newest entry that is no longer held."""
+        return self._ring.floor
+
+    @property
+    def head_position(self) -> Position:
+        return self._ring.head_position
+
+    @property
+    def floor_position(self) -> Position:
+        """Every event of the log after it, up to the head, is held."""
+        return self._ring.floor_position
+
+    @property
+    def size_bytes(self) -> int:
+        """What the entries take, estimated from their frames."""
+        return self._ring.size_bytes
+
+    def append(self, record: Record, now: float) -> None:
+        """Adds the log's next record. Raises ValueError where it does not come after the last."""
+        self._ring.append(self.entry(record, now, self._ring.head_position))
+
+    def entry(self, record: Record, now: float, after: Position) -> HistoryEntry:
+        """The entry of a record of this epoch, which the log holds right after `after`; it is not added."""
+        cursor = str(Cursor(self.epoch, record.position))
+        json = event_json(record.event, cursor, self._id_aliases)
+        return HistoryEntry(record, cursor, json, now, after)
+
+    def leave_json(self, entry: HistoryEntry) -> bytes:
+        """The event as it goes to a reader whose view the entity has left."""
+        return event_json(entry.event, self.cursor_at(entry.position), self._id_aliases, leave=True)
+
+    def after(self, number: int, limit: int) -> list[HistoryEntry] | None:
+        """The entries after `number`, at most `limit`; None where some of them were trimmed."""
+        return None if number < self._ring.floor else self._ring.after(number, limit)
+
+    def number_before_time(self, at: float) -> int:
+        """The last entry that came before `at` (monotonic seconds), or the floor."""
+        return self._ring.number_before_time(at)
+
+    def window_start(self, number: int, seconds: float) -> int:
+        """The last number that came more than `seconds` before entry `number` did.
+
+        `number` itself where that entry is trimmed.
+        """
+        if number <= self._ring.floor:
+            return number
+        came = self._ring.after(number - 1, 1)[0].at
+        return self._ring.number_at_time(came - seconds)
+
+    def latest(self, count: int) -> list[HistoryEntry]:
+        """The newest `count` entries, oldest first."""
+        return self._ring.latest(count)
+
+    def trim(self, now: float, keep_after: int) -> None:
+        """Applies the bounds, but keeps every entry after `keep_after`."""
+        self._ring.trim(now, keep_after)
+
+    def cursor(self, number: int) -> str:
+        """The cursor of a number up to the head; below the floor, one that is answered with a reset."""
+        return self.cursor_at(self._ring.position_of(number))
+
+    def position(self, number: int) -> Position | None:
+        """The position of a number up to the head; None below the floor."""
+        return self._ring.position_of(number) if number >= self._ring.floor else None
+
+    def number_at(self, position: Position) -> int | None:
+        """The number of the entry at `position`, or of the floor; None where this holds neither there."""
+        return self._ring.number_at(position)
+
+    def cursor_at(self, position: Position) -> str:
+        return str(Cursor(self.epoch, position))
+
+    def resolve(self, text: str) -> int | ResetReason:
+        """The number from which a reader with this cursor continues, or why it can't.
+
+        `text` is whatever the reader sent, at most MAX_CURSOR_CHARACTERS (docs/protocol.md, section 2).
+        """
+        if text == EARLIEST:
+            return self._ring.floor
+        cursor = Cursor.parse(text) if len(text) <= MAX_CURSOR_CHARACTERS else None
+        if cursor is None:
+            return "unknown"
+        if cursor.epoch != self.epoch:
+            return "epoch"
+        number = self._ring.number_at(cursor.position)
+        if number is not None:
+            return number
+        return "trimmed" if cursor.position < self._ring.floor_position else "unknown"

@@ -1,0 +1,36 @@
+"""An event as a log keeps it: the JSON of docs/protocol.md, section 1, without its id."""
+
+import orjson
+
+from gateway.core.events import Event
+
+_MEMBERS = {
+    "event_type": "eventType",
+    "entity_type": "entityType",
+    "entity_id": "entityId",
+    "action": "action",
+    "timestamp": "timestamp",
+    "data": "data",
+    "previous": "previous",
+    "source": "source",
+    "actor": "actor",
+    "metadata": "metadata",
+}
+
+
+def to_payload(event: Event) -> bytes:
+    """The event as JSON; members that it does not have are left out.
+
+    Raises TypeError where it can't be written as JSON; the border has checked that it can.
+    """
+    given = ((name, getattr(event, attribute)) for attribute, name in _MEMBERS.items())
+    return orjson.dumps({name: value for name, value in given if value is not None})
+
+
+def from_payload(payload: bytes | str) -> Event:
+    """The event that `to_payload` wrote.
+
+    Raises orjson.JSONDecodeError or AttributeError where something else wrote it.
+    """
+    members = orjson.loads(payload)
+    return Event(**{attribute: members.get(name) for attribute, name in _MEMBERS.items()})

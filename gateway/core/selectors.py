@@ -1,0 +1,297 @@
+"""What a reader asked for, and whether an event is part of it (docs/protocol.md, section 3).
+
+Pure: query parameters in, decisions out. Two readers that asked for the same have equal selectors, however
+they wrote it.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from functools import lru_cache
+from typing import Any, Protocol
+
+from gateway.core.errors import BadParameter
+from gateway.core.events import NAME_PATTERN, Event, has_control_characters
+from gateway.core.filters import Filter, member, parse_filters
+from gateway.core.quoted import read_value, written
+
+_NAME = re.compile(NAME_PATTERN)
+_EVENT_TYPE_PARAMETERS = ("eventTypes", "event_type", "types")
+_TYPE_BEFORE_ID = re.compile(r"[^,:]*:")
+
+MAX_VALUES = 1000
+"""How many entities, ids, event types and operands of filters a selection may have, counted as written."""
+MAX_FILTERS = 32
+
+
+class MultiMapping(Protocol):
+    """Query parameters, each with all its values in order; multidict's classes are one."""
+
+    def getall(self, key: str, default: list[str], /) -> list[str]: ...
+
+
+class Match(Enum):
+    """What becomes of an event for one selector."""
+
+    SKIP = 0
+    DELIVER = 1
+    LEAVE = 2
+
+
+Key = tuple[Any, ...]
+"""Where the index files a selector; `Selector.index_keys` and `event_keys` make equal ones."""
+
+EVERYTHING: Key = ("all",)
+
+
+def entity_key(entity_type: str, entity_id: str) -> Key:
+    return ("entity", entity_type, entity_id)
+
+
+def type_key(entity_type: str) -> Key:
+    return ("type", entity_type)
+
+
+def member_key(path: tuple[str, ...], value: Any) -> Key | None:
+    """The key of "this member equals this value", or None for a value that is not a scalar."""
+    if value is None or isinstance(value, bool | str):
+        # The type belongs to the key: for Python True equals 1, for JSON it does not.
+        return ("member", path, type(value).__name__, value)
+    if isinstance(value, int | float):
+        return ("member", path, "number", value)
+    return None
+
+
+@lru_cache(maxsize=1024)
+def _one(entity_type: str) -> frozenset[str]:
+    """What most selections are about: one type, and often each of them one id of it."""
+    return frozenset({entity_type})
+
+
+@dataclass(frozen=True, slots=True)
+class Selector:
+    """A reader's selection. The kinds are ANDed, the values of one kind ORed; an empty kind asks nothing.
+
+    `entities` holds `(type, id)`, with None for every id of the type. `withheld` are entity types that the
+    reader is not to get, whatever it asked for (docs/protocol.md, section 8).
+    """
+
+    entities: frozenset[tuple[str, str | None]] = frozenset()
+    event_types: frozenset[str] = frozenset()
+    filters: tuple[Filter, ...] = ()
+    withheld: frozenset[str] = frozenset()
+    _types: frozenset[str] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        types = frozenset(named for named, _ in self.entities)
+        object.__setattr__(self, "_types", _one(*types) if len(types) == 1 else types)
+
+    def index_keys(self) -> tuple[Key, ...]:
+        """Where to file this selector: an event that it matches has at least one of these keys.
+
+        The most selective kind alone: entities by id, else an equality on a member, else types.
+        """
+        types_only = any(entity_id is None for _, entity_id in self.entities)
+        if not self.entities or types_only:
+            for given in self.filters:
+                keys = _equality_keys(given)
+                if keys:
+                    return keys
+        if not self.entities:
+            return (EVERYTHING,)
+        return tuple(
+            type_key(entity_type) if entity_id is None else entity_key(entity_type, entity_id)
+            for entity_type, entity_id in self.entities
+        )
+
+    def may_receive(self, entity_type: str) -> bool:
+        """Whether an event of that entity type could match at all."""
+        if entity_type in self.withheld:
+            return False
+        return not self.entities or entity_type in self._types
+
+    @property
+    def is_barren(self) -> bool:
+        """Whether nothing can match: the reader asked for certain types, and all of them are withheld."""
+        return bool(self.entities) and self._types <= self.withheld
+
+    @property
+    def size(self) -> int:
+        """How many values it has, which is what it costs to keep."""
+        operands = sum(len(given.operands) for given in self.filters)
+        return len(self.entities) + len(self.event_types) + operands
+
+    def narrowed(self, entity_types: frozenset[str]) -> "Selector":
+        """What of this selection is about these types, withheld or not; all of it where they are none."""
+        if not entity_types:
+            return replace(self, withheld=frozenset())
+        entities = frozenset(named for named in self.entities if named[0] in entity_types)
+        if not self.entities:
+            entities = frozenset((entity_type, None) for entity_type in entity_types)
+        return replace(self, entities=entities, withheld=frozenset())
+
+    def match(self, event: Event) -> Match:
+        """What becomes of `event` for this selector."""
+        if event.entity_type in self.withheld:
+            return Match.SKIP
+        if self.event_types and event.event_type not in self.event_types:
+            return Match.SKIP
+        if self.entities and not self._names(event):
+            return Match.SKIP
+        if not self.filters:
+            return Match.DELIVER
+        data = event.data or {}
+        previous = event.previous
+        if event.action == "delete":
+            # What was deleted is described by what it was last.
+            matches = self._filters_match(data) if previous is None else self._filters_matched(data, previous)
+            return Match.DELIVER if matches else Match.SKIP
+        if self._filters_match(data):
+            return Match.DELIVER
+        if event.action == "update" and previous is not None and self._matched_before(data, previous):
+            return Match.LEAVE
+        return Match.SKIP
+
+    def _names(self, event: Event) -> bool:
+        entity_type = event.entity_type
+        if entity_type is None:
+            return False
+        return (entity_type, event.entity_id) in self.entities or (entity_type, None) in self.entities
+
+    def _filters_match(self, data: Mapping[str, Any]) -> bool:
+        return all(given.matches(data) for given in self.filters)
+
+    def _matched_before(self, data: Mapping[str, Any], previous: Mapping[str, Any]) -> bool:
+        # `previous` may be the whole old state or only its changed members: what it leaves out is then as
+        # it is now. A leave too many is harmless, one too few leaves a stale row on somebody's screen.
+        return self._filters_match(previous) or self._filters_matched(data, previous)
+
+    def _filters_matched(self, data: Mapping[str, Any], previous: Mapping[str, Any]) -> bool:
+        # The members of `previous` over those of `data`, without a copy of both for every reader.
+        return all(given.matches(previous if given.path[0] in previous else data) for given in self.filters)
+
+    def query(self) -> list[tuple[str, str]]:
+        """Query parameters that parse to this selector, in a fixed order; none says what is withheld."""
+        entities = sorted((kind, entity_id or "") for kind, entity_id in self.entities)
+        return [
+            *(
+                ("entity", f"{kind}:{written(entity_id)}" if entity_id else kind)
+                for kind, entity_id in entities
+            ),
+            *(("eventTypes", event_type) for event_type in sorted(self.event_types)),
+            *(("filter", given.text) for given in self.filters),
+        ]
+
+
+def _equality_keys(given: Filter) -> tuple[Key, ...]:
+    is_boolean = given.operator == "is" and given.operands[0] is not None
+    if given.operator not in ("eq", "in") and not is_boolean:
+        return ()
+    keys = (member_key(given.path, operand) for operand in given.operands)
+    return tuple(dict.fromkeys(key for key in keys if key is not None))
+
+
+def event_keys(event: Event, indexed_paths: Iterable[tuple[str, ...]]) -> Iterator[Key]:
+    """Every key under which a selector that matches `event` could be filed; some may come twice.
+
+    `indexed_paths` are the members that any filed selector is filed under. The old state counts too: the
+    selector that it matched is told that the entity left.
+    """
+    yield EVERYTHING
+    if event.entity_type is not None and event.entity_id is not None:
+        yield type_key(event.entity_type)
+        yield entity_key(event.entity_type, event.entity_id)
+    for path in indexed_paths:
+        for state in (event.data, event.previous):
+            key = member_key(path, member(state, path))
+            if key is not None:
+                yield key
+
+
+def parse_selector(query: MultiMapping, id_aliases: Mapping[str, str]) -> Selector:
+    """The selection that query parameters write.
+
+    `id_aliases` gives the parameter that selects entities of a type by id, by entity type. Raises
+    BadParameter naming the parameter: that of a malformed value, or with which the selection has more than
+    MAX_VALUES values or MAX_FILTERS filters. Parameters of other names are left alone.
+    """
+    room = _Room()
+    entities = set(_entities(query, room))
+    for entity_type, alias in id_aliases.items():
+        entities |= {(entity_type, _entity_id(alias, value)) for value in _values(query, alias, room)}
+    event_types = {
+        _name(parameter, value)
+        for parameter in _EVENT_TYPE_PARAMETERS
+        for value in _values(query, parameter, room)
+    }
+    filters = set(_filters(query, room))
+    return Selector(
+        frozenset(entities), frozenset(event_types), tuple(sorted(filters, key=lambda given: given.text))
+    )
+
+
+class _Room:
+    """How many values a selection may still have. Whoever selects by more asks for what nobody reads."""
+
+    def __init__(self) -> None:
+        self._left = MAX_VALUES
+
+    def take(self, parameter: str, count: int) -> None:
+        """Counts values of `parameter`. Raises BadParameter where they are too many."""
+        self._left -= count
+        if self._left < 0:
+            raise BadParameter(
+                parameter,
+                f"a selection has at most {MAX_VALUES} entities, event types and operands of filters in all: "
+                "select by less, or open several streams",
+            )
+
+
+def _values(query: MultiMapping, parameter: str, room: _Room) -> Iterator[str]:
+    for joined in query.getall(parameter, []):
+        start = 0
+        while start <= len(joined):
+            value = read_value(parameter, joined, start)
+            room.take(parameter, 1)
+            if not value.text:
+                raise BadParameter(parameter, "a value is empty")
+            yield value.text
+            start = value.end + 1
+
+
+def _entities(query: MultiMapping, room: _Room) -> Iterator[tuple[str, str | None]]:
+    for joined in query.getall("entity", []):
+        start = 0
+        while start <= len(joined):
+            kind = _TYPE_BEFORE_ID.match(joined, start)
+            value = read_value("entity", joined, start if kind is None else kind.end())
+            room.take("entity", 1)
+            if kind is None:
+                yield _name("entity", value.text), None
+            else:
+                yield _name("entity", kind[0].removesuffix(":")), _entity_id("entity", value.text)
+            start = value.end + 1
+
+
+def _filters(query: MultiMapping, room: _Room) -> Iterator[Filter]:
+    filters = (given for joined in query.getall("filter", []) for given in parse_filters(joined))
+    for count, given in enumerate(filters, 1):
+        if count > MAX_FILTERS:
+            raise BadParameter("filter", f"a selection has at most {MAX_FILTERS} filters")
+        room.take("filter", len(given.operands))
+        yield given
+
+
+def _name(parameter: str, value: str) -> str:
+    if not _NAME.match(value):
+        raise BadParameter(parameter, "a name is 1 to 64 of A-Z a-z 0-9 _ . -")
+    return value
+
+
+def _entity_id(parameter: str, value: str) -> str:
+    if not 1 <= len(value) <= 256 or has_control_characters(value):
+        raise BadParameter(
+            parameter, "an entity's id is 1 to 256 characters, none of them a control character"
+        )
+    return value

@@ -1,0 +1,73 @@
+"""Gives the live members of groups the hints that are due, all of a group alike, between two flushes.
+
+Between flushes what they have is one number, so the cursors hold. What comes after is written by a flush: no
+event may overtake a hint that is older than the longest wait, or a client that is cut off between the two
+would never get it.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from gateway.core.hints import Refresh
+from gateway.core.history import History
+from gateway.delivery.budget import Budget
+from gateway.delivery.group import Group
+from gateway.delivery.hint_schedule import Refresher
+from gateway.delivery.live import Flushes
+from gateway.delivery.replay.recovery import Recovery
+from gateway.delivery.streams import Roster
+from gateway.delivery.subscriber import State
+
+
+class Rounds:
+    """Makes the work of one round; who runs it does so whole, between two flushes."""
+
+    def __init__(
+        self,
+        history: History,
+        roster: Roster,
+        refresher: Refresher,
+        flushes: Flushes,
+        recovery: Recovery,
+        budget: Budget,
+    ) -> None:
+        self._history = history
+        self._roster = roster
+        self._refresher = refresher
+        self._flushes = flushes
+        self._recovery = recovery
+        self._budget = budget
+
+    def hints(self, groups: Iterable[Group]) -> Iterator[None]:
+        """Gives the members of these groups the hints that are due."""
+        for group in groups:
+            try:
+                yield from self._give(group)
+            except Exception as error:  # noqa: BLE001 - whatever it was, the other groups get theirs
+                self._roster.failures.report("hints", error)
+                yield from self._recovery.send_back(group)
+
+    def _give(self, group: Group) -> Iterator[None]:
+        group.giving_to = lacking = set(group.members)
+        refreshes = self._refresher.take(group)
+        if refreshes and group.members:
+            number = self._flushes.safe_number(group)
+            made = self._payload(group, refreshes, number)
+            for subscriber in tuple(group.members):
+                if subscriber.state is not State.LIVE:
+                    continue
+                if subscriber.told <= number:
+                    subscriber.told = number
+                    payload = made
+                else:
+                    # The group's cursor would set it back.
+                    payload = self._payload(group, refreshes, subscriber.told, least=subscriber.told)
+                lacking.discard(subscriber)
+                if self._roster.write(subscriber, payload):
+                    self._roster.counters.hints += len(refreshes)
+                if self._budget.spend():
+                    yield
+        group.giving, group.giving_to = [], frozenset()
+
+    def _payload(self, group: Group, refreshes: list[Refresh], number: int, least: int = 0) -> bytes:
+        frames = group.hint_frames(refreshes, number, self._history, len(group.members), least)
+        return group.framed(b"".join(frames))

@@ -1,0 +1,248 @@
+"""Subscribers that get the same bytes: one selector, one format, one framing."""
+
+from asyncio import Future
+from collections.abc import Callable, Iterator, Sequence, Set
+from typing import Literal, NamedTuple
+
+from gateway.core import control_frames, eventstream, gzip_stream
+from gateway.core.events import Event, Position
+from gateway.core.hints import Debouncer, HintTiming, Refresh
+from gateway.core.history import History, HistoryEntry
+from gateway.core.index import SelectorIndex
+from gateway.core.selectors import Match, Selector
+from gateway.delivery.subscriber import Subscriber
+
+HintsMode = Literal["off", "with", "only"]
+
+
+class Delivery(NamedTuple):
+    """How a subscriber wants its events; part of what makes a group.
+
+    `named` is the `event:` line; `chunked` is HTTP/1.1's framing, which HTTP/1.0 does not have;
+    `timing` is given where `hints` is not "off"; `gzip` is a compressed stream (gateway/core/gzip_stream.py).
+    """
+
+    named: bool = True
+    hints: HintsMode = "off"
+    timing: HintTiming | None = None
+    chunked: bool = True
+    gzip: bool = False
+
+
+Outbox = list[tuple[int, list[Refresh], bytes]]
+"""Entries by number, each with the hints that go before it, and its frame."""
+
+
+class Group:
+    """The live members, what the running flush has for them, and their pending hints.
+
+    `readers` counts the subscribers of every state, or the long polls: their groups have the delivery None.
+    `waiters` are the long polls that wait at the moment. `giving` are hints on their way to the members, and
+    `giving_to` are those that lack them still, of hints alone. `block` is gzip_stream's, or gives what that
+    would.
+    """
+
+    __slots__ = (
+        "_block",
+        "debouncer",
+        "delivery",
+        "giving",
+        "giving_to",
+        "hint_is_planned",
+        "key",
+        "members",
+        "offered",
+        "outbox",
+        "readers",
+        "selector",
+        "waiters",
+    )
+
+    def __init__(
+        self,
+        selector: Selector,
+        delivery: Delivery | None,
+        fan_in: int,
+        block: Callable[[bytes], bytes] = gzip_stream.block,
+    ) -> None:
+        self._block = block
+        self.key = (selector, delivery)
+        self.selector = selector
+        self.delivery = delivery if delivery is not None else Delivery()
+        self.members: dict[Subscriber, None] = {}
+        self.waiters: set[Future[Position]] = set()
+        self.readers = 0
+        self.outbox: Outbox = []
+        self.offered = 0
+        timing = self.delivery.timing
+        self.debouncer = Debouncer(timing, fan_in) if timing is not None else None
+        self.hint_is_planned = False
+        self.giving: list[Refresh] = []
+        self.giving_to: Set[Subscriber] = frozenset()
+
+    def offer(self, number: int, entry: HistoryEntry, history: History) -> bool:
+        """Takes entry `number` into the running flush where it matches; says whether it does."""
+        if number == self.offered:
+            return False  # the index named this group twice
+        self.offered = number
+        match = self.selector.match(entry.event)
+        if match is Match.SKIP:
+            return False
+        if not self.members:
+            return True
+        overdue: list[Refresh] = []
+        if self.debouncer is not None:
+            if self.delivery.hints == "with":
+                overdue = self.debouncer.due(entry.at)
+                self.giving += overdue
+            observe(self.debouncer, number, entry)
+        if self.delivery.hints != "only":
+            self.outbox.append((number, overdue, self.frame(entry, match, history)))
+        return True
+
+    def outbox_frames(self, outbox: Outbox, history: History, least: int = 0) -> bytes:
+        """What the running flush has: each event after the hints that must not come after it."""
+        readers = len(self.members)
+        frames: list[bytes] = []
+        for number, overdue, frame in outbox:
+            if overdue:
+                frames += self.hint_frames(overdue, number - 1, history, readers, least)
+            frames.append(frame)
+        return b"".join(frames)
+
+    def hint_frames(
+        self,
+        refreshes: Sequence[Refresh],
+        number: int,
+        history: History,
+        readers: int,
+        least: int = 0,
+        below: str | None = None,
+    ) -> list[bytes]:
+        """The frames of hints, the oldest first, for that many readers who have all up to entry `number`.
+
+        No cursor is before entry `least`, for whoever had everything and all hints up to there.
+
+        The cursor of each leaves room for all that come after it: a reader that got only the first of them,
+        and resumes, gets the others. `below` is the cursor for a number below the history's floor, for a
+        reader that reads the log; else it is the one right before what the reader lacks.
+        """
+        frames = []
+        lacks = self.lacking_after()
+        for refresh in reversed(refreshes):
+            cursor = history.cursor(number)
+            if number < history.floor:
+                cursor = below or (cursor if lacks is None else history.cursor_at(lacks))
+            frames.append(
+                control_frames.refresh(
+                    entity_type=refresh.entity_type,
+                    entity_id=refresh.entity_id,
+                    event_types=refresh.event_types,
+                    count=refresh.count,
+                    cursor=cursor,
+                    jitter_ms=control_frames.spread_ms(readers),
+                )
+            )
+            if self.delivery.hints == "only":
+                room = refresh.first_number - 1
+            else:
+                room = history.number_before_time(refresh.deadline)
+            number = max(least, min(number, room))
+            lacks = min(lacks or refresh.after, refresh.after)
+        frames.reverse()
+        return frames
+
+    def frame(self, entry: HistoryEntry, match: Match, history: History) -> bytes:
+        """The frame of an entry that matched, in this group's format."""
+        named = self.delivery.named
+        if match is Match.LEAVE:
+            return entry.frame_with(history.leave_json(entry), named=named)
+        return entry.frame if named else entry.message_frame
+
+    def framed(self, payload: bytes) -> bytes:
+        """`payload` in this group's coding and HTTP framing; the same bytes for every member.
+
+        For events, hints and what else all readers of a selection are told alike. Nothing gives nothing.
+        """
+        return self._in_http(self._block(payload) if self.delivery.gzip else payload)
+
+    def framed_apart(self, payload: bytes) -> bytes:
+        """`payload` framed, and not compressed: for what is of one reader alone, such as its own words.
+
+        Compressed in one block with events, its length would tell what they have in common
+        (docs/security.md).
+        """
+        return self._in_http(gzip_stream.stored(payload) if self.delivery.gzip else payload)
+
+    def _in_http(self, coded: bytes) -> bytes:
+        # An empty chunk would end the body.
+        return eventstream.chunk(coded) if coded and self.delivery.chunked else coded
+
+    def lacking_after(self) -> Position | None:
+        """The position right before the first entry that the members lack the hint for; None where none."""
+        return self.debouncer.oldest_after() if self.debouncer is not None else None
+
+    def give_up(self) -> None:
+        """Forgets what is on its way to the members and the hints that are pending: no member lacks them.
+
+        They have been sent back to where they miss nothing, or told to refetch all they have.
+        """
+        self.outbox, self.giving, self.giving_to = [], [], frozenset()
+        if self.debouncer is not None:
+            self.debouncer.take_all()
+
+    def ended(self, payload: bytes) -> bytes:
+        """`payload` as the last of the response's body."""
+        framed = self.framed_apart(payload)
+        return framed + eventstream.LAST_CHUNK if self.delivery.chunked else framed
+
+
+def observe(debouncer: Debouncer, number: int, entry: HistoryEntry) -> None:
+    """Counts an entry towards the hints; an event without an entity has none."""
+    event = entry.event
+    if event.entity_type is not None and event.entity_id is not None:
+        debouncer.observe(event.entity_type, event.entity_id, event.event_type, number, entry.at, entry.after)
+
+
+class Groups:
+    """The groups that somebody reads, filed so that an event finds those it may concern.
+
+    `on_interest` is called whenever a selector gets its first reader.
+    """
+
+    def __init__(self, fan_in: int) -> None:
+        self._fan_in = fan_in
+        self._groups: dict[tuple[Selector, Delivery | None], Group] = {}
+        self._block = gzip_stream.Blocks().of
+        self._index: SelectorIndex[Group] = SelectorIndex()
+        self.on_interest: Callable[[], None] = lambda: None
+
+    def __len__(self) -> int:
+        return len(self._groups)
+
+    def __iter__(self) -> Iterator[Group]:
+        return iter(self._groups.values())
+
+    def get(self, selector: Selector, delivery: Delivery | None) -> Group:
+        """The group of these readers, made where there is none; `release` it when a reader goes."""
+        group = self._groups.get((selector, delivery))
+        if group is None:
+            group = Group(selector, delivery, self._fan_in, self._block)
+            self._groups[selector, delivery] = group
+            self._index.add(group)
+            self.on_interest()
+        return group
+
+    def release(self, group: Group) -> None:
+        """Lets go of a group that has no reader any more; any other stays."""
+        if not group.readers and self._groups.get(group.key) is group:
+            del self._groups[group.key]
+            self._index.remove(group)
+
+    def candidates(self, event: Event) -> list[Group]:
+        """The groups that `event` may match, as they are now; a group may come more than once."""
+        return self._index.candidates(event)
+
+    def wants(self, entity_type: str) -> bool:
+        """Whether a reader could receive events of that type."""
+        return self._index.wants(entity_type)

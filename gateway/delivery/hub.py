@@ -1,0 +1,287 @@
+"""Brings every subscriber up to the head of the history.
+
+No subscriber has a queue, a task or a timer. The hub does its work in turns (gateway/delivery/schedule.py):
+
+- a *flush* (live.py) takes the entries since the last one, and writes to each group what it matches, once
+  framed;
+- *hints* that are due go out whole before the next flush (broadcasts.py);
+- *jobs* run between flushes, so that the cursors they carry hold: heartbeats (heartbeats.py), reviews
+  (reassign.py), a drain, starting over;
+- *chases* (from_history.py) bring single subscribers, resuming or fallen behind, from their number to the
+  head.
+
+Work that raises is reported (failures.py), and leaves every reader whole, reset, or cut off, so that it
+resumes from its cursor (recovery.py).
+"""
+
+import random
+from asyncio import Future
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from gateway.core import control_frames
+from gateway.core.events import ORIGIN, Position
+from gateway.core.history import History, ResetReason
+from gateway.core.selectors import Selector
+from gateway.delivery.broadcasts import Rounds
+from gateway.delivery.budget import Budget
+from gateway.delivery.group import Delivery
+from gateway.delivery.heartbeats import Heartbeats
+from gateway.delivery.hint_schedule import Refresher
+from gateway.delivery.live import Flushes
+from gateway.delivery.observer import Observer
+from gateway.delivery.reassign import Review, Reviews
+from gateway.delivery.replay.from_history import Chases
+from gateway.delivery.replay.recovery import Recovery
+from gateway.delivery.schedule import Turns
+from gateway.delivery.streams import Roster
+from gateway.delivery.subscriber import NOWHERE, Signal, State, Subscriber, Transport
+from gateway.ports.clock import Clock, Scheduler
+from gateway.runtime.failures import Failures
+from gateway.runtime.waiters import resolve
+
+
+@dataclass(frozen=True, slots=True)
+class HubTiming:
+    """The hub's settings, in seconds but for `retry_ms`."""
+
+    heartbeat_seconds: float
+    coalesce_seconds: float
+    stall_seconds: float
+    retry_ms: int
+
+
+class Hub:
+    """What handlers, transports and the log's follower say to the parts that keep the streams up to date.
+
+    Belongs to one event loop. `draw(low, high)` is where chance comes in. Methods never raise for what a
+    transport does: a connection that fails is counted and closed. `observer` is told of the streams; those
+    that read the log are in `chases.behind`; `failures` counts the work that raised.
+    """
+
+    def __init__(
+        self,
+        history: History,
+        scheduler: Scheduler,
+        clock: Clock,
+        timing: HubTiming,
+        *,
+        fan_in: int,
+        draw: Callable[[float, float], float] = random.uniform,
+    ) -> None:
+        self.is_draining = False
+        failures = self.failures = Failures(clock.monotonic)
+        roster = self._roster = Roster(
+            scheduler,
+            failures,
+            fan_in=fan_in,
+            stall_seconds=timing.stall_seconds,
+            retry_ms=timing.retry_ms,
+            draw=draw,
+        )
+        self.counters = roster.counters
+        self.groups = roster.groups
+        budget = self._budget = Budget()
+        refresher = self.refresher = Refresher(history, scheduler, clock, fan_in, self._begin_hints)
+        flushes = self._flushes = Flushes(history, clock, roster, refresher, budget)
+        chases = self.chases = Chases(history, scheduler, roster, refresher, self.wake)
+        recovery = Recovery(roster, flushes, chases, budget)
+        self._rounds = Rounds(history, roster, refresher, flushes, recovery, budget)
+        self._reviews = Reviews(history, roster, refresher, flushes, chases, budget)
+        turns = self._turns = Turns(
+            scheduler, failures, flushes, chases, recovery, budget, timing.coalesce_seconds
+        )
+        self._heartbeats = Heartbeats(
+            history,
+            scheduler,
+            clock,
+            roster,
+            flushes,
+            chases,
+            budget,
+            timing.heartbeat_seconds,
+            turns.add_job,
+        )
+
+    def start(self) -> None:
+        """Starts at the history's present head; call it once the history is open."""
+        self._flushes.skip()
+        self._heartbeats.start()
+
+    def stop(self) -> None:
+        """Ends every timer, and aborts what is still connected."""
+        self._turns.stop()
+        self._heartbeats.stop()
+        self.refresher.alarm.cancel()
+        self._roster.stop()
+
+    @property
+    def observer(self) -> Observer:
+        """Who is told of the streams."""
+        return self._roster.observer
+
+    @observer.setter
+    def observer(self, observer: Observer) -> None:
+        self._roster.observer = observer
+
+    @property
+    def flushed(self) -> int:
+        """The entry up to which every live member has all that matches."""
+        return self._flushes.flushed
+
+    @property
+    def connections(self) -> int:
+        """Streams that are open, those that are being ended included."""
+        return len(self._roster)
+
+    @property
+    def lagging(self) -> int:
+        """Streams whose client does not read as fast as events come."""
+        return self._roster.lagging
+
+    def attach(
+        self,
+        transport: Transport,
+        selector: Selector,
+        delivery: Delivery,
+        number: int,
+        asked: object = None,
+        position: Position | ResetReason = "trimmed",
+    ) -> Subscriber:
+        """A new stream, which has been told that it continues from entry `number`. Nothing is written yet.
+
+        `asked` is what a review is given; one that is None is never reviewed. `position` is that of the
+        entry, for a stream that may find it below the history's floor.
+        """
+        return self._roster.attach(transport, selector, delivery, number, asked, position)
+
+    def begin(self, subscriber: Subscriber, *, resumed: bool) -> None:
+        """Writes what the new stream missed, at once where that is little, else in turns.
+
+        `resumed` says that the client was here before, and may be owed a hint from then.
+        """
+        if resumed:
+            self._roster.safely("resume", self.refresher.owe_recent, subscriber)
+        if subscriber.state is State.CHASING:
+            self.chases.go_on(subscriber)
+        if self.is_draining:
+            self._send_away(subscriber)
+
+    def clogged(self, subscriber: Subscriber) -> None:
+        """The transport's buffer passed its high-water mark."""
+        if subscriber.state is State.LIVE:
+            self._roster.safely("leave", self._flushes.leave, subscriber)
+        subscriber.signal(Signal.CLOGGED)
+        if subscriber.state is State.LAGGING:
+            self._roster.lags(subscriber)
+
+    def drained(self, subscriber: Subscriber) -> None:
+        """The transport's buffer fell below its low-water mark."""
+        subscriber.signal(Signal.DRAINED)
+        if subscriber.state is State.CHASING:
+            self._roster.reads_again(subscriber)
+            self.chases.add(subscriber)
+
+    def lost(self, subscriber: Subscriber) -> None:
+        """The connection is gone, whoever ended it. Saying so twice does nothing."""
+        self._roster.forget(subscriber)
+
+    def write(self, subscriber: Subscriber, payload: bytes) -> bool:
+        """Gives the transport bytes in the group's framing; says whether it took them.
+
+        A connection that fails is counted and gone.
+        """
+        return self._roster.write(subscriber, payload)
+
+    def wake(self) -> None:
+        """The history has grown, or a chase has more to do."""
+        self._turns.plan()
+
+    async def room(self) -> None:
+        """Returns once what waits to be flushed is little enough for the history to grow further."""
+        await self._flushes.room()
+
+    def reset_frame(self, reason: ResetReason) -> bytes:
+        """A `reset` for a reader that goes on from the head; counted."""
+        return self.chases.reset_frame(reason)
+
+    def review(self, review: Review) -> None:
+        """Asks of every stream that is open now whether it is to receive something else, and sees to it."""
+        self._turns.add_job("review", self._reviews.run(review))
+
+    def _begin_hints(self) -> None:
+        self._turns.give_hints(self._rounds.hints(self.refresher.due_groups()))
+
+    def start_over(self, change: Callable[[], None], reason: ResetReason) -> "Future[None]":
+        """Makes `change`, after which the history has other entries, and gives every reader a `reset`.
+
+        That happens once everything so far is flushed; the future is done then, or has what went wrong.
+        Until then the caller appends nothing to the history.
+        """
+        done: Future[None] = Future()
+
+        def fail(error: Exception) -> Iterator[None]:
+            if not done.done():
+                done.set_exception(error)
+            return iter(())
+
+        self._turns.add_job("start_over", self._start_over(change, reason, done), fail)
+        return done
+
+    def _start_over(
+        self, change: Callable[[], None], reason: ResetReason, done: "Future[None]"
+    ) -> Iterator[None]:
+        while self._flushes.is_due:
+            self._turns.hasten()
+            yield
+        # Until `change` nothing comes any more. So the streams can be sent away from the old entries one by
+        # one before it, and wait; only those that came meanwhile are left for the step in which it is made.
+        with self.chases.held():
+            for group in tuple(self.groups):
+                group.give_up()
+                if self._budget.spend():
+                    yield
+            for subscriber in tuple(self._roster):
+                self._lose(subscriber, reason)
+                if self._budget.spend():
+                    yield
+            change()
+            self._flushes.skip()
+            for group in self.groups:
+                resolve(group.waiters, ORIGIN)
+            for subscriber in [one for one in self._roster if one.number != NOWHERE]:
+                self._lose(subscriber, reason)
+        if not done.done():
+            done.set_result(None)
+
+    def _lose(self, subscriber: Subscriber, reason: ResetReason) -> None:
+        self._roster.safely("start_over", lambda lost: self.chases.lose(lost, reason), subscriber)
+
+    def bye(
+        self, subscriber: Subscriber, reason: control_frames.ByeReason, *, reconnect: bool = True
+    ) -> None:
+        """Tells the client that its stream ends, and ends it; a client that does not read is cut off."""
+        self._roster.bye(subscriber, reason, reconnect=reconnect)
+
+    def retry_ms(self) -> int:
+        """A reconnection time, jittered so that the clients of this node do not come back as one wave."""
+        return self._roster.retry_ms()
+
+    def drain(self) -> "Future[None]":
+        """Says `bye` to everybody and ends the long polls; done when the last stream is gone."""
+        self.is_draining = self._turns.is_hurried = True
+        self._turns.add_job("drain", self._drain())
+        return self._roster.emptied()
+
+    def _send_away(self, subscriber: Subscriber) -> None:
+        self._roster.safely("bye", lambda reader: self.bye(reader, "drain"), subscriber)
+
+    def _drain(self) -> Iterator[None]:
+        while self._flushes.is_due:
+            yield  # what was published before the end is delivered before the bye
+        for group in tuple(self.groups):
+            resolve(group.waiters, ORIGIN)
+        for subscriber in tuple(self._roster):
+            self._send_away(subscriber)
+            if self._budget.spend():
+                yield

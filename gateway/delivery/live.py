@@ -1,0 +1,268 @@
+"""Brings the live members of the groups up to the head, and says how far they have come.
+
+Invariant: a LIVE subscriber was sent all matching entries up to `max(subscriber.number, flushed)`.
+"""
+
+from asyncio import Future
+from collections.abc import Iterator, Sequence
+
+from gateway.core.events import ORIGIN, Position
+from gateway.core.hints import Refresh
+from gateway.core.history import History, HistoryEntry, ResetReason
+from gateway.delivery.budget import BYTES_A_WRITE, COMPRESSED_A_WRITE, Budget
+from gateway.delivery.group import Group, Outbox
+from gateway.delivery.hint_schedule import Refresher
+from gateway.delivery.streams import Roster
+from gateway.delivery.subscriber import State, Subscriber
+from gateway.ports.clock import Clock
+from gateway.runtime.waiters import resolve
+
+ENTRIES_A_FLUSH = 2048
+BYTES_A_FLUSH = 1_048_576
+"""The entry with which their frames reach that many is a flush's last."""
+BYTES_A_PAYLOAD = 196_608
+"""The entry with which their frames reach that many is a payload's last: what a group's members get of a
+flush at a time. A payload is put together, and compressed, in one piece."""
+
+
+class Flushes:
+    """One flush after the other. `flushed` is the last entry that every live member has, if it matches."""
+
+    def __init__(
+        self, history: History, clock: Clock, roster: Roster, refresher: Refresher, budget: Budget
+    ) -> None:
+        self._history = history
+        self._clock = clock
+        self._roster = roster
+        self._groups = roster.groups
+        self._counters = roster.counters
+        self._refresher = refresher
+        self._budget = budget
+        self.skip()
+        self._waiters: set[Future[None]] = set()
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the history has entries that are not flushed."""
+        return self.flushed < self._history.head
+
+    def skip(self) -> None:
+        """Goes on from the history's head: nobody is live who lacks what is before it."""
+        self._until = self._history.head
+        self._reach()
+
+    def _reach(self) -> None:
+        """The flush has come to where it was to end."""
+        self.flushed = self._counted = self._until
+        self._waiting_bytes = 0
+
+    async def room(self) -> None:
+        """Returns once no more waits to be flushed than one flush takes."""
+        while self._waits_for_several():
+            waiter: Future[None] = Future()
+            self._waiters.add(waiter)
+            await waiter
+
+    def _waits_for_several(self) -> bool:
+        """Whether one flush may not take all that waits. It takes one entry, however large."""
+        head = self._history.head
+        if head - self.flushed <= 1:
+            return False
+        if self._counted < head:
+            new = self._history.after(self._counted, head - self._counted) or ()
+            self._waiting_bytes += sum(len(entry.frame) for entry in new)
+            self._counted = head
+        return head - self.flushed > ENTRIES_A_FLUSH or self._waiting_bytes > BYTES_A_FLUSH
+
+    def _batch(self) -> list[HistoryEntry]:
+        """The entries of the next flush."""
+        entries = self._history.after(self.flushed, ENTRIES_A_FLUSH)
+        if entries is None:
+            raise RuntimeError("the history let go of entries before they were flushed")
+        size = 0
+        for count, entry in enumerate(entries, 1):
+            size += len(entry.frame)
+            if size >= BYTES_A_FLUSH:
+                return entries[:count]
+        return entries
+
+    def run(self) -> Iterator[None]:
+        """One flush, in as many parts as the budget makes of it. It must have ended before the next."""
+        budget = self._budget
+        first = self.flushed
+        entries = self._batch()
+        self._until = first + len(entries)
+        touched: dict[Group, None] = {}
+        for number, entry in enumerate(entries, first + 1):
+            # Groups come and go in between. Whoever comes has caught up with the history, and so has this
+            # entry; whoever goes is where this flush began.
+            for group in self._groups.candidates(entry.event):
+                if group.offer(number, entry, self._history):
+                    touched[group] = None
+                budget.left -= 1
+                if budget.left <= 0:
+                    yield
+        unmatched = self._history.position(first) or ORIGIN
+        for group in touched:
+            resolve(group.waiters, unmatched)
+            self._refresher.plan(group)
+            if group.outbox:
+                yield from self._deliver(group, first)
+            elif budget.spend():
+                yield
+        self._counters.flushes += 1
+        self._end()
+        self._roster.observer.flushed(entries)
+        # The loop writes what was queued before the next turn comes: that belongs to what the flush takes.
+        yield
+
+    def _end(self) -> None:
+        self._reach()
+        self.trim()
+        resolve(self._waiters, None)
+
+    def give_up(self) -> None:
+        """Ends a flush that failed. No member is live who lacks what it was to bring."""
+        unmatched = self._history.position(self.flushed) or ORIGIN
+        for group in self._groups:
+            resolve(group.waiters, unmatched)
+        self._end()
+
+    def _deliver(self, group: Group, first: int) -> Iterator[None]:
+        """Writes what the flush of the entries after `first` has for the group's members."""
+        outbox, group.outbox = group.outbox, []
+        for part in _payloads(outbox):
+            yield from self._write(group, part, first)
+            first = part[-1][0]
+
+    def _write(self, group: Group, part: Outbox, first: int) -> Iterator[None]:
+        """Writes what comes next in a flush to the members, who have all up to `first`."""
+        frames = group.outbox_frames(part, self._history)
+        payload = group.framed(frames)
+        budget = self._budget
+        budget.left -= len(frames) // (COMPRESSED_A_WRITE if group.delivery.gzip else BYTES_A_WRITE)
+        writes_each = 1 + len(payload) // BYTES_A_WRITE
+        hints = sum(len(overdue) for _, overdue, _ in part) if group.giving else 0
+        members = tuple(group.members)
+        at = 0
+        while at < len(members):
+            if budget.left <= 0:
+                yield
+            few = members[at : at + max(1, budget.left // writes_each)]
+            at += len(few)
+            budget.left -= len(few) * writes_each
+            self._write_to(few, group, part, payload, first, hints)
+        del group.giving[:hints]
+        if budget.left <= 0:
+            yield
+
+    def _write_to(
+        self,
+        members: Sequence[Subscriber],
+        group: Group,
+        part: Outbox,
+        payload: bytes,
+        first: int,
+        hints: int,
+    ) -> None:
+        live, last = State.LIVE, part[-1][0]
+        written = 0
+        try:
+            for subscriber in members:
+                if subscriber.state is not live:
+                    continue
+                if subscriber.number <= first:
+                    subscriber.number = subscriber.told = last
+                    # `Roster.write`, written out: this runs once for each delivery there is.
+                    try:
+                        subscriber.transport.write(payload)
+                        written += 1
+                    except Exception as error:  # noqa: BLE001 - `fail` says what becomes of which
+                        self._roster.fail(subscriber, error)
+                else:
+                    self._write_rest(subscriber, group, part)
+        finally:
+            self._counters.deliveries += written * len(part)
+            self._counters.hints += written * hints
+
+    def _write_rest(self, subscriber: Subscriber, group: Group, part: Outbox) -> None:
+        """For one that caught up while the flush before this one ran: some of these entries it has."""
+        rest = [item for item in part if item[0] > subscriber.number]
+        if rest:
+            payload = group.framed(group.outbox_frames(rest, self._history, least=subscriber.told))
+            subscriber.number = subscriber.told = rest[-1][0]
+            if self._roster.write(subscriber, payload):
+                self._counters.deliveries += len(rest)
+                self._counters.hints += sum(len(overdue) for _, overdue, _ in rest)
+
+    def trim(self) -> None:
+        """The history lets go of what is over its bounds, but for what is not flushed."""
+        self._history.trim(self._clock.monotonic(), self.flushed)
+
+    def leave(self, subscriber: Subscriber) -> None:
+        """Takes a live member out of its group, with the number from which it goes on by itself.
+
+        Its state is for the caller to change.
+        """
+        group: Group = subscriber.group
+        del group.members[subscriber]
+        lacks: Sequence[Refresh] = ()
+        if group.delivery.hints != "only":
+            subscriber.number = max(subscriber.number, self.flushed)
+            self._refresher.owe_pending(subscriber)
+        else:
+            if subscriber in group.giving_to:
+                lacks = group.giving
+            number = min([self.safe_number(group), *(refresh.first_number - 1 for refresh in lacks)])
+            # Its own number is where it went live: it had the hints for all up to there.
+            subscriber.number = max(subscriber.number, number)
+        position = self._history.position(subscriber.number) or self._lacking(group, lacks)
+        went_live_at = subscriber.position
+        if isinstance(position, Position) and isinstance(went_live_at, Position):
+            position = max(position, went_live_at)
+        subscriber.position = position
+
+    def safe_number(self, group: Group) -> int:
+        """The number from which a live member of `group` that reconnects misses no event and no hint.
+
+        Hints alone: before the first entry of any hint that is pending. Hints beside events: whoever resumes
+        gets those of the longest wait again, so before the first of their deadlines.
+        """
+        debouncer = group.debouncer
+        if debouncer is None:
+            return self.flushed
+        if group.delivery.hints == "only":
+            oldest = debouncer.oldest_number()
+            return self.flushed if oldest is None else min(self.flushed, oldest - 1)
+        deadline = debouncer.next_deadline()
+        if deadline is None:
+            return self.flushed
+        return min(self.flushed, self._history.number_before_time(deadline))
+
+    def cursor(self, group: Group, number: int) -> str:
+        """The cursor of a live member of `group` that misses nothing from entry `number` on."""
+        position = self._history.position(number) or self._lacking(group)
+        if isinstance(position, Position):
+            return self._history.cursor_at(position)
+        return self._history.cursor(number)
+
+    def _lacking(self, group: Group, lacks: Sequence[Refresh] = ()) -> Position | ResetReason:
+        """The position up to which a member had all hints, where the history's floor is later.
+
+        Beside those that are pending it `lacks` some.
+        """
+        after = [refresh.after for refresh in lacks]
+        pending = group.lacking_after()
+        if pending is not None:
+            after.append(pending)
+        return min(after) if after else "trimmed"
+
+
+def _payloads(outbox: Outbox) -> Iterator[Outbox]:
+    """`outbox` in parts, of which each is one payload."""
+    start = size = 0
+    for end, (_, _, frame) in enumerate(outbox, 1):
+        size += len(frame)
+        if size >= BYTES_A_PAYLOAD or end == len(outbox):
+            yield outbox[start:end]
+            start, size = end, 0

@@ -1,0 +1,228 @@
+"""Brings single subscribers, new, resuming or fallen behind, from their number to the head.
+
+A subscriber whose number is below the history's floor is *behind*: `on_behind` may see to it that it gets
+what it lacks from the log (from_log.py) and comes back to the chase, else it gets a `reset`.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from gateway.core import control_frames
+from gateway.core.events import Position
+from gateway.core.hints import Refresh
+from gateway.core.history import History, ResetReason
+from gateway.core.selectors import Match
+from gateway.delivery.group import Group
+from gateway.delivery.hint_schedule import Refresher
+from gateway.delivery.streams import Roster
+from gateway.delivery.subscriber import NOWHERE, Signal, State, Subscriber
+from gateway.ports.clock import Scheduler
+
+CHASE_ENTRIES = 256
+CHASE_BYTES = 65_536
+CHASE_SECONDS_A_TURN = 0.002
+
+
+class Chases:
+    """The subscribers that are CHASING, each served a batch at a time. `plan` is called when one waits.
+
+    `behind` has the subscribers that read the log, or have hints to come from that, each with the position
+    from which it misses nothing should it reconnect. `on_behind` says whether it takes over a subscriber
+    that starts to read the log, in which it goes on at its `position`; `on_gone` is told of one that is
+    gone before it has caught up.
+    """
+
+    def __init__(
+        self,
+        history: History,
+        scheduler: Scheduler,
+        roster: Roster,
+        refresher: Refresher,
+        plan: Callable[[], None],
+    ) -> None:
+        self._history = history
+        self._scheduler = scheduler
+        self._roster = roster
+        self._counters = roster.counters
+        self._refresher = refresher
+        self._plan = plan
+        self.behind: dict[Subscriber, Position] = {}
+        self.on_behind: Callable[[Subscriber], bool] = lambda subscriber: False
+        self.on_gone: Callable[[Subscriber], None] = lambda subscriber: None
+        self._waiting: deque[Subscriber] = deque()
+        self._is_held = False
+        roster.on_gone = self._drop
+
+    @property
+    def are_waiting(self) -> bool:
+        """Whether there is a batch to be read."""
+        return bool(self._waiting) and not self._is_held
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Whoever waits goes on waiting for the time of a `with`. A new stream is served its first batch."""
+        self._is_held = True
+        try:
+            yield
+        finally:
+            self._is_held = False
+
+    def add(self, subscriber: Subscriber) -> None:
+        """It is CHASING, and is served in the turns to come."""
+        self._waiting.append(subscriber)
+        self._plan()
+
+    def run_some(self) -> None:
+        """A batch for each that waits, or for as many as there is time for."""
+        if not self.are_waiting:
+            return
+        until = self._scheduler.time() + CHASE_SECONDS_A_TURN
+        for _ in range(len(self._waiting)):
+            subscriber = self._waiting.popleft()
+            if subscriber.state is State.CHASING:
+                self.go_on(subscriber)
+            if self._scheduler.time() >= until:
+                return
+
+    def go_on(self, subscriber: Subscriber) -> None:
+        """One batch for a CHASING subscriber; it goes live in the step in which it has caught up."""
+        try:
+            self._serve(subscriber)
+        except Exception as error:  # noqa: BLE001 - whatever it was, the others go on
+            self.failed("chase", subscriber, error)
+
+    def failed(self, work: str, subscriber: Subscriber, error: Exception) -> None:
+        """What a subscriber lacks can't be written to it: it gets a `reset`, and goes on behind that.
+
+        Were it cut off, it would come back for the same entry again and again. One for which even the
+        `reset` fails is: it comes back with the cursor that it had.
+        """
+        self._roster.failures.report(work, error)
+        if isinstance(subscriber.position, Position):
+            self._roster.safely(work, lambda lost: self.lose(lost, "unknown"), subscriber)
+        else:
+            self._roster.cut(subscriber)
+
+    def _serve(self, subscriber: Subscriber) -> None:
+        group: Group = subscriber.group
+        frames: list[bytes] = []
+        size = events = 0
+        entries = self._history.after(subscriber.number, CHASE_ENTRIES)
+        if entries is None:
+            if self._falls_behind(subscriber):
+                return
+            frames.append(self.give_up_gap(subscriber))
+        for number, entry in enumerate(entries or (), subscriber.number + 1):
+            subscriber.number = number
+            match = group.selector.match(entry.event)
+            if match is Match.SKIP:
+                continue
+            if group.debouncer is not None:
+                if group.delivery.hints == "with":
+                    overdue = self._refresher.overdue(subscriber, entry.at)
+                    hints = self._hint_frames(subscriber, overdue, number - 1)
+                    frames += hints
+                    size += sum(map(len, hints))
+                self._refresher.owe(subscriber, number, entry)
+            if group.delivery.hints != "only":
+                frames.append(group.frame(entry, match, self._history))
+                subscriber.told = number
+                events += 1
+                size += len(frames[-1])
+                if size >= CHASE_BYTES:
+                    break
+        caught_up = subscriber.number == self._history.head
+        if caught_up:
+            frames += self.owed_hints(subscriber)
+        if frames and self._roster.write(subscriber, group.framed(b"".join(frames))):
+            self._counters.deliveries += events
+        if subscriber.state is State.CHASING and caught_up:
+            subscriber.signal(Signal.CAUGHT_UP)
+            subscriber.position = self._history.head_position
+            group.members[subscriber] = None
+            return
+        subscriber.position = self._history.position(subscriber.number) or "trimmed"
+        if subscriber.state is State.CHASING:
+            self.add(subscriber)
+
+    def _falls_behind(self, subscriber: Subscriber) -> bool:
+        """The history has not what comes after its number; says whether the log is read for it."""
+        position = subscriber.position
+        if not isinstance(position, Position) or not self.on_behind(subscriber):
+            return False
+        owed = self._refresher.owed_after(subscriber)
+        if owed is not None and subscriber.group.delivery.hints == "only":
+            # It may have come further in the history than the hints that it has been given.
+            self.behind.setdefault(subscriber, min(position, owed))
+        else:
+            self.behind.setdefault(subscriber, position)
+        return True
+
+    def give_up_gap(self, subscriber: Subscriber) -> bytes:
+        """The gap can't be filled: it goes on from the head, which the frame says that it is to be given."""
+        reason = "trimmed" if isinstance(subscriber.position, Position) else subscriber.position
+        subscriber.number = subscriber.told = self._history.head
+        self._refresher.settle(subscriber)
+        self.behind.pop(subscriber, None)
+        return self.reset_frame(reason)
+
+    def rejoin(self, subscriber: Subscriber, number: int) -> None:
+        """A subscriber that read the log has come to entry `number`, which the history holds."""
+        subscriber.number = number
+        if subscriber.group.delivery.hints != "only":
+            subscriber.told = number
+            self.behind.pop(subscriber, None)
+        if subscriber.state is State.CHASING:
+            self.go_on(subscriber)
+
+    def lose(self, subscriber: Subscriber, reason: ResetReason) -> None:
+        """Nothing has any more what the subscriber lacks: it gets a `reset` and goes on from the head."""
+        if subscriber.state is State.CLOSED:
+            return
+        group: Group = subscriber.group
+        group.members.pop(subscriber, None)
+        self.behind.pop(subscriber, None)
+        subscriber.number = subscriber.told = NOWHERE
+        subscriber.position = reason
+        if subscriber.state is State.LIVE:
+            subscriber.signal(Signal.MOVED)
+        self.add(subscriber)
+
+    def reset_frame(self, reason: ResetReason) -> bytes:
+        """A `reset` for a reader that goes on from the head; counted."""
+        self._counters.resets[reason] += 1
+        return control_frames.reset(
+            reason, self._history.cursor(self._history.head), control_frames.spread_ms(len(self._roster))
+        )
+
+    def owed_hints(self, subscriber: Subscriber) -> list[bytes]:
+        """The hints that the subscriber is owed, with the cursor of its number; it is owed none any more."""
+        return self._hint_frames(subscriber, self._refresher.settle(subscriber), subscriber.number)
+
+    def replayed_hints(self, subscriber: Subscriber, position: Position) -> list[bytes]:
+        """The hints that a reader of the log is owed, with the cursor of `position`."""
+        self.behind[subscriber] = position
+        return self.owed_hints(subscriber)
+
+    def _hint_frames(self, subscriber: Subscriber, refreshes: list[Refresh], number: int) -> list[bytes]:
+        self._counters.hints += len(refreshes)
+        group: Group = subscriber.group
+        start = self.behind.pop(subscriber, None)
+        frames = group.hint_frames(
+            refreshes,
+            number,
+            self._history,
+            readers=1,
+            least=subscriber.told,
+            below=None if start is None else self._history.cursor_at(start),
+        )
+        if frames:
+            subscriber.told = max(subscriber.told, number)
+        return frames
+
+    def _drop(self, subscriber: Subscriber) -> None:
+        """Its connection is over."""
+        self._refresher.settle(subscriber)
+        if self.behind.pop(subscriber, None) is not None:
+            self.on_gone(subscriber)

@@ -1,0 +1,125 @@
+"""Turns: short callbacks of the event loop, between which accepting, publishing and answering go on.
+
+Work is an iterator: each step is what it does in one turn. Work that raises is over, and reported.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from gateway.delivery.budget import Budget
+from gateway.delivery.live import Flushes
+from gateway.delivery.replay.from_history import Chases
+from gateway.delivery.replay.recovery import Recovery
+from gateway.ports.clock import Scheduler
+from gateway.runtime.alarm import Alarm
+from gateway.runtime.failures import Failures
+
+LONGEST_REST_SECONDS = 0.05
+"""Longer than that others need no rest at once: it would hold up readers more than it helps."""
+TURN_SECONDS = 0.004
+"""The most that a turn counts as in what a flush took; the rest of the time went to others already."""
+
+OnFailure = Callable[[Exception], Iterator[None]]
+"""Makes the work that is done in place of the rest of work that raised, so that no reader is left behind."""
+
+
+class _Work(NamedTuple):
+    name: str
+    steps: Iterator[None]
+    on_failure: OnFailure | None = None
+
+
+class Turns:
+    """Says what is done next: a flush, hints or a job, of which one ends before the next begins, and chases.
+
+    A flush waits until `coalesce_seconds` have passed since the last one began, and for no less than that
+    one took, so that others get half of the time, 50 ms of it at once. With `is_hurried` it waits for none.
+    """
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        failures: Failures,
+        flushes: Flushes,
+        chases: Chases,
+        recovery: Recovery,
+        budget: Budget,
+        coalesce_seconds: float,
+    ) -> None:
+        self._scheduler = scheduler
+        self._failures = failures
+        self._flushes = flushes
+        self._chases = chases
+        self._recovery = recovery
+        self._budget = budget
+        self._coalesce_seconds = coalesce_seconds
+        self.is_hurried = False
+        self._alarm = Alarm(scheduler, self._run)
+        self._whole: _Work | None = None
+        self._next_flush_at = 0.0
+        self._whole_took = 0.0
+        self._began = 0.0
+        self._hints: deque[_Work] = deque()
+        self._jobs: deque[_Work] = deque()
+
+    def give_hints(self, work: Iterator[None]) -> None:
+        """`work` is done whole, between two flushes."""
+        self._hints.append(_Work("hints", work))
+        self.plan()
+
+    def add_job(self, name: str, work: Iterator[None], on_failure: OnFailure | None = None) -> None:
+        """`work` is done step by step, never within a flush; there may be flushes between its steps."""
+        self._jobs.append(_Work(name, work, on_failure))
+        self.plan()
+
+    def hasten(self) -> None:
+        """The next flush need not wait any more."""
+        self._next_flush_at = self._scheduler.time()
+
+    def stop(self) -> None:
+        """No turn comes any more."""
+        self._alarm.cancel()
+
+    def plan(self) -> None:
+        """Sees to it that a turn comes where there is something to do."""
+        if self._whole is not None or self._hints or self._jobs or self._chases.are_waiting:
+            self._alarm.set(0.0)
+        elif self._flushes.is_due:
+            self._alarm.set(0.0 if self.is_hurried else self._next_flush_at)
+
+    def _run(self) -> None:
+        self._budget.renew()
+        now = self._scheduler.time()
+        if self._whole is not None:
+            # The loop has written what the last turn queued, and done other things as well.
+            self._whole_took += min(now - self._began, TURN_SECONDS)
+        elif self._flushes.is_due and (now >= self._next_flush_at or self.is_hurried):
+            self._whole = _Work("flush", self._flushes.run(), lambda error: self._recovery.give_up_flush())
+            self._whole_took = 0.0
+            self._next_flush_at = now + self._coalesce_seconds
+        elif self._hints:
+            self._whole, self._whole_took = self._hints.popleft(), 0.0
+        self._began = now
+        if self._whole is not None:
+            self._whole = self._step(self._whole)
+            if self._whole is None:
+                rest = min(self._whole_took, LONGEST_REST_SECONDS)
+                self._next_flush_at = max(self._next_flush_at, now + rest)
+        elif self._jobs:
+            job = self._step(self._jobs.popleft())
+            if job is not None:
+                self._jobs.appendleft(job)
+        self._chases.run_some()
+        self.plan()
+
+    def _step(self, work: _Work) -> _Work | None:
+        """Does the next part of `work`; gives what is left of it, None where that was the last."""
+        try:
+            return None if next(work.steps, _OVER) is _OVER else work
+        except Exception as error:  # noqa: BLE001 - whatever it was, the turns go on
+            self._failures.report(work.name, error)
+            return None if work.on_failure is None else _Work(work.name, work.on_failure(error))
+
+
+_OVER = object()

@@ -1,0 +1,103 @@
+"""One stream's state. The transitions are a table; docs/architecture.md draws its diagram from it."""
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any, Protocol
+
+from gateway.core.events import Position
+from gateway.core.history import ResetReason
+
+
+class State(Enum):
+    """How a subscriber gets its events."""
+
+    CHASING = "chasing"
+    """Behind the head: reads the history batch by batch, or the log where it is behind the history."""
+    LIVE = "live"
+    """At the head: gets each flush of its group."""
+    LAGGING = "lagging"
+    """Its transport's buffer is full: gets nothing until that drains."""
+    CLOSED = "closed"
+    """Over. Nothing is written any more."""
+
+
+class Signal(Enum):
+    """What happens to a subscriber."""
+
+    CAUGHT_UP = "caught up"
+    CLOGGED = "clogged"
+    DRAINED = "drained"
+    CLOSED = "closed"
+    MOVED = "moved"
+
+
+TRANSITIONS: Mapping[tuple[State, Signal], State] = {
+    (State.CHASING, Signal.CAUGHT_UP): State.LIVE,
+    (State.CHASING, Signal.CLOGGED): State.LAGGING,
+    (State.CHASING, Signal.CLOSED): State.CLOSED,
+    (State.LIVE, Signal.CLOGGED): State.LAGGING,
+    (State.LIVE, Signal.MOVED): State.CHASING,
+    (State.LIVE, Signal.CLOSED): State.CLOSED,
+    (State.LAGGING, Signal.DRAINED): State.CHASING,
+    (State.LAGGING, Signal.CLOSED): State.CLOSED,
+    (State.CLOSED, Signal.CLOGGED): State.CLOSED,
+    (State.CLOSED, Signal.DRAINED): State.CLOSED,
+    (State.CLOSED, Signal.CLOSED): State.CLOSED,
+}
+"""Every pair that may happen; any other is an error in the caller."""
+
+
+class Transport(Protocol):
+    """Where a subscriber's bytes go; asyncio's transports are one as they are."""
+
+    def write(self, data: bytes, /) -> None: ...
+
+    def close(self) -> None: ...
+
+    def abort(self) -> None: ...
+
+    def get_write_buffer_size(self) -> int: ...
+
+
+NOWHERE = -1
+"""A number below the floor of every history."""
+
+
+class Subscriber:
+    """A reader of the history: a number and a transport.
+
+    All matching entries up to `number` were written to `transport`; while it is LIVE the same holds up to
+    the hub's last flush. `told` is the newest entry whose cursor the client was given: it may resume from
+    there at any time, and is never given an older one. `position` is where it goes on in the log should
+    `number` be below the history's floor, or the reason why it can't; while LIVE it is where that began.
+    `beaten` is the round in which it got its last heartbeat (gateway/delivery/heartbeats.py).
+    `group` is the hub's; `asked` is whatever decides which group it belongs to, shared with others, and
+    nothing that is looked into here.
+    """
+
+    __slots__ = ("asked", "beaten", "group", "number", "position", "state", "told", "transport")
+
+    def __init__(
+        self,
+        group: Any,
+        number: int,
+        transport: Transport,
+        asked: object = None,
+        position: Position | ResetReason = "trimmed",
+    ) -> None:
+        self.asked = asked
+        self.beaten = 0
+        self.group = group
+        self.number = self.told = number
+        self.position = position
+        self.transport = transport
+        self.state = State.CHASING
+
+    def signal(self, signal: Signal) -> None:
+        """Moves to the state that the table gives. Raises RuntimeError for a pair that it does not have."""
+        try:
+            self.state = TRANSITIONS[self.state, signal]
+        except KeyError:
+            raise RuntimeError(
+                f"a subscriber that is {self.state.value} can't become {signal.value}"
+            ) from None

@@ -1,0 +1,106 @@
+"""What a component's parity came to, as JSON (docs/protocol.md, section 8)."""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from flags.decide.flag import Flag
+from flags.parity.report import WHY, DifferingPlace, NoiseFloor, Outcome, ParityReport, Reason
+from gateway.migration.parity_lane import COMPARED_STAGES
+from gateway.migration.parity_sampler import ParitySampler
+
+
+class Unknown(NamedTuple):
+    """Why there is no consistency: in a word or two for programs, and in a sentence for people."""
+
+    reason: str
+    why: str
+
+
+def parity_members(component: str, flag: Flag | None, parity: ParitySampler) -> dict[str, Any]:
+    """The answer for one component: the figures since the process began.
+
+    `consistency` is null where nothing was compared that proves anything; `reason` and `why` are there then.
+    """
+    report = parity.report(component)
+    consistency = None if report is None else report.consistency
+    members = {
+        "component": component,
+        "stage": None if flag is None else flag.stage.value,
+        "checkRatio": None if flag is None else flag.check_ratio,
+        "consistency": consistency,
+    }
+    if consistency is None:
+        members |= _unknown(component, flag, report, parity.is_same_source(component))._asdict()
+    return members | _figures(report or ParityReport())
+
+
+def _unknown(component: str, flag: Flag | None, report: ParityReport | None, same_source: bool) -> Unknown:
+    if report is None:
+        return Unknown(
+            "no shared route", f"{component} has no legacy route with shared = true: nothing polled is known."
+        )
+    if same_source:
+        return Unknown(
+            f"incomparable: {Reason.SAME_SOURCE}",
+            'Push is made from the very poll: comparing the two proves nothing. Set events = "external", '
+            "and publish the changes from where they are made.",
+        )
+    if flag is None:
+        return Unknown("no flag", f"{component} has no flag: nothing is compared before stage shadow.")
+    if flag.stage not in COMPARED_STAGES:
+        return Unknown(
+            f"stage {flag.stage}",
+            f"Nothing is compared in stage {flag.stage}: it is in shadow, live and rampdown.",
+        )
+    return _not_yet(report)
+
+
+def _not_yet(report: ParityReport) -> Unknown:
+    if not report.samples:
+        return Unknown(
+            "no samples", "No polled answer has been compared yet: somebody has to poll or stream."
+        )
+    if not report.incomparable:
+        return Unknown("no changes", "Nothing has changed since comparing began, so nothing is proven.")
+    reason = max(report.incomparable, key=lambda given: report.incomparable[given])
+    return Unknown(f"incomparable: {reason}", WHY[reason])
+
+
+def _figures(report: ParityReport) -> dict[str, Any]:
+    return {
+        "outcomes": {outcome.value: report.outcomes.get(outcome, 0) for outcome in Outcome},
+        "incomparable": {reason.value: count for reason, count in report.incomparable.items()},
+        "samples": report.samples,
+        "dropped": report.dropped,
+        "unchanged": report.unchanged,
+        "pending": report.pending,
+        "standing": report.standing,
+        "noisy": report.noisy,
+        "brokenChains": report.broken_chains,
+        "trackedShare": report.tracked_share,
+        "noiseFloor": _noise(report.noise_floor),
+        "places": {entity_type: _places(found) for entity_type, found in report.places.items()},
+        "examples": [
+            {
+                "entityType": example.entity_type,
+                "entityId": example.entity_id,
+                "pointer": example.pointer,
+                "pushed": example.pushed,
+                "polled": example.polled,
+            }
+            for example in report.examples
+        ],
+    }
+
+
+def _noise(floor: NoiseFloor) -> dict[str, Any]:
+    return {
+        "compared": floor.compared,
+        "differing": floor.differing,
+        "ratio": floor.ratio,
+        "places": _places(floor.places),
+    }
+
+
+def _places(places: Iterable[DifferingPlace]) -> list[dict[str, Any]]:
+    return [{"pointer": place.pointer, "count": place.count} for place in places]

@@ -1,0 +1,121 @@
+"""Who asks: a request as the flags' caller (docs/protocol.md, section 8)."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from aiohttp import web
+from cachetools import LRUCache
+
+from flags.decide.caller import Caller
+from flags.decide.modes import Delivery
+from flags.guard.client_label import client_label
+from flags.store.preferences import Preferences, preference_key
+from gateway.core.errors import BadParameter
+from gateway.core.events import is_text
+from gateway.migration.links import CAPABLE_PARAMETER, CLIENT_ID_PARAMETER, CLIENT_VERSION_PARAMETER
+
+CLIENT_ID_HEADER = "Tidegate-Client-Id"
+CLIENT_HEADER = "Tidegate-Client"
+SESSION_COOKIE = "tidegate_session"
+
+MAX_CHARACTERS = 256
+_MAX_KEPT = 65_536
+
+
+class Callers:
+    """Makes callers of requests. Equal ones are one object, as long as they are among the latest.
+
+    Without authentication nobody has a user.
+    """
+
+    def __init__(self, preferences: Preferences) -> None:
+        self._preferences = preferences
+        self._kept: LRUCache[Caller, Caller] = LRUCache(_MAX_KEPT)
+        self._chosen: LRUCache[str, Delivery] = LRUCache(_MAX_KEPT)
+
+    async def of(self, request: web.Request) -> Caller:
+        """The request's caller with its own choice. Raises BadParameter."""
+        caller = self.identity(request)
+        key = preference_key(caller)
+        if key is None:
+            return caller
+        return self._preferring(caller, await self._preferences.get(key))
+
+    def identity(self, request: web.Request) -> Caller:
+        """The request's caller without its choice. Raises BadParameter."""
+        query, headers = request.query, request.headers
+        client = _checked(CLIENT_ID_PARAMETER, query.get(CLIENT_ID_PARAMETER))
+        client = client or _checked(CLIENT_ID_HEADER, headers.get(CLIENT_ID_HEADER))
+        version = _client_version(request)
+        session = None
+        if "Cookie" in headers:
+            session = _checked(SESSION_COOKIE, _cookie(headers.getall("Cookie"), SESSION_COOKIE))
+        capable = query.get(CAPABLE_PARAMETER, "true")
+        if capable not in ("true", "false"):
+            raise BadParameter(CAPABLE_PARAMETER, "must be true or false")
+        return self._one(
+            Caller(session=session, client=client, client_version=version, capable=capable == "true")
+        )
+
+    async def choose(self, caller: Caller, key: str, delivery: Delivery) -> Caller:
+        """Keeps the caller's choice. Raises flags.errors.StoreUnwritable."""
+        await self._preferences.put(key, delivery)
+        self._chosen[key] = delivery
+        return self._preferring(caller, delivery)
+
+    def current(self, caller: Caller) -> Caller:
+        """The caller with what it has chosen since, where that was here; the same object where it did not."""
+        key = preference_key(caller)
+        return caller if key is None else self._preferring(caller, self._chosen.get(key, caller.preference))
+
+    def _preferring(self, caller: Caller, delivery: Delivery) -> Caller:
+        if caller.preference == delivery:
+            return caller
+        return self._one(replace(caller, preference=delivery))
+
+    def _one(self, caller: Caller) -> Caller:
+        return self._kept.setdefault(caller, caller)
+
+
+def software_names(request: web.Request) -> tuple[str, ...]:
+    """What the client's software calls itself: its version, and `name/version`, as far as it says them.
+
+    A report and the stream that it is about share one of them, also where an EventSource could send only the
+    parameter. Raises BadParameter.
+    """
+    names = [_client_version(request)]
+    if CLIENT_HEADER in request.headers:
+        names.append(client_label(request.headers[CLIENT_HEADER], None))
+    return tuple(name for name in names if name)
+
+
+def _client_version(request: web.Request) -> str | None:
+    version = _checked(CLIENT_VERSION_PARAMETER, request.query.get(CLIENT_VERSION_PARAMETER))
+    if version is None and CLIENT_HEADER in request.headers:
+        version = _version(_checked(CLIENT_HEADER, request.headers[CLIENT_HEADER]) or "")
+    return version
+
+
+def _cookie(lines: Iterable[str], name: str) -> str | None:
+    """The last cookie of that name; there may be several lines (RFC 9113, section 8.2.3)."""
+    value = None
+    for pair in ";".join(lines).split(";"):
+        given, equals, text = pair.partition("=")
+        if equals and given.strip() == name:
+            value = text.strip().removeprefix('"').removesuffix('"')
+    return value
+
+
+def _checked(name: str, value: str | None) -> str | None:
+    """`value`, or None where there is none. Raises BadParameter."""
+    if value is not None and (len(value) > MAX_CHARACTERS or not is_text(value)):
+        raise BadParameter(
+            name,
+            f"must be at most {MAX_CHARACTERS} characters in UTF-8, none of them a control character",
+        )
+    return value or None
+
+
+def _version(client: str) -> str | None:
+    """The version of `name/version`; what has no slash is no version of anything."""
+    return client.split(maxsplit=1)[0].partition("/")[2] or None if client.strip() else None

@@ -1,0 +1,35 @@
+"""What stands in front of every handler."""
+
+from collections.abc import Callable
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from gateway.http.hosts import Hosts
+from gateway.http.problems import answer_to, check_head
+from gateway.http.timing import tell
+from gateway.runtime.latencies import Latencies
+from gateway.runtime.refusals import Refusals
+
+
+def front_middleware(
+    hosts: Hosts, refusals: Refusals, latencies: Latencies, now: Callable[[], float]
+) -> Middleware:
+    """Checks each request, makes problems of what is raised, and tells how long the answer took.
+
+    `now` gives monotonic seconds. It is one middleware: each of them costs a request as much as its checks.
+    """
+
+    @web.middleware
+    async def front(request: web.Request, handler: Handler) -> web.StreamResponse:
+        began = now()
+        try:
+            check_head(request)
+            hosts.check(request)
+            response = await handler(request)
+        except Exception as error:  # noqa: BLE001 - nothing of an unexpected failure may reach the caller
+            response = answer_to(error, request, refusals)
+        tell(latencies, request, response, now() - began)
+        return response
+
+    return front

@@ -1,0 +1,82 @@
+"""Notes who polls, and what came of it, from the answers that go out."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from aiohttp import web
+
+from flags.guard.client_label import client_label
+from flags.guard.window import GuardWindow
+from gateway.core.errors import BadParameter
+from gateway.http.selection import EVENTS_PATH, POLL_PATH, parse_selection
+from gateway.migration.poll_inventory import Pollers
+from gateway.ports.clock import Clock
+from gateway.ports.legacy_route import LegacyRoute
+
+_POLLED = frozenset({200, 304, 410})
+"""Answers to a poll. Whoever gets 410 still polls, and is whom the inventory is for."""
+_READS = frozenset({"GET", "HEAD"})
+_FAILED = 500
+
+
+class PollRecorder:
+    """Watches the poll, the opening of streams and the legacy paths.
+
+    Polls go to the inventory (flags/guard/inventory.py), and how many of all these answers failed, with a
+    status of 500 or more, to the guard: to the window of the component, where there is one. `owned` are the
+    entity types of each component.
+    """
+
+    def __init__(
+        self,
+        pollers: Pollers,
+        window_of: Callable[[str], GuardWindow | None],
+        clock: Clock,
+        routes: Sequence[LegacyRoute],
+        owned: Mapping[str, frozenset[str]],
+        id_aliases: Mapping[str, str],
+    ) -> None:
+        self._pollers = pollers
+        self._window_of = window_of
+        self._clock = clock
+        self._routes = {route.path: route for route in routes}
+        self._owned = owned
+        self._id_aliases = id_aliases
+
+    async def note(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Counts the answer to a read of these paths. For `Application.on_response_prepare`."""
+        if request.method not in _READS:
+            return
+        route = self._routes.get(request.path)
+        if route is not None:
+            components: Iterable[str] = (route.component,)
+            from_snapshot = route.shared and not request.rel_url.raw_query_string
+        elif request.path in (POLL_PATH, EVENTS_PATH):
+            components, from_snapshot = self._components(request), True
+        else:
+            return
+        now = self._clock.monotonic()
+        failed = int(response.status >= _FAILED)
+        for component in components:
+            window = self._window_of(component)
+            if window is not None:
+                window.served(1 - failed, failed, now)
+        if response.status in _POLLED and request.path != EVENTS_PATH:
+            headers = request.headers
+            label = client_label(headers.get("Tidegate-Client"), headers.get("User-Agent"))
+            for component in components:
+                self._pollers.polled(component, label, now, from_snapshot=from_snapshot)
+
+    def _components(self, request: web.Request) -> Iterable[str]:
+        """Those that the caller names; else every one that owns a type it could receive.
+
+        None where the selection is what the request was refused for.
+        """
+        try:
+            selection = parse_selection(request, self._id_aliases)
+        except BadParameter:
+            return ()
+        return selection.components or [
+            component
+            for component, entity_types in self._owned.items()
+            if any(selection.selector.may_receive(entity_type) for entity_type in entity_types)
+        ]

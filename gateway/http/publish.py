@@ -1,0 +1,232 @@
+"""`POST /api/v1/sync/events`: publish (docs/protocol.md, section 6)."""
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import orjson
+from aiohttp import hdrs, web
+
+from gateway.core.errors import (
+    BadParameter,
+    BodyTimeout,
+    BodyTooLarge,
+    InvalidEvents,
+    PublisherError,
+    UnsupportedMediaType,
+)
+from gateway.core.events import Cursor, Event, is_text, parsing_events
+from gateway.core.unpacking import CODINGS, Broken, TooLong, unpack
+from gateway.http.cloudevents import parsing_cloudevents
+from gateway.http.problems import refuse
+from gateway.http.selection import EVENTS_PATH
+from gateway.ports.clock import Clock
+from gateway.ports.log import Appended, EventLog, PromptLog
+from gateway.runtime.refusals import REFUSALS
+from gateway.runtime.slices import Slices
+from gateway.runtime.unattended import to_its_end
+
+_MAX_KEY_CHARACTERS = 255
+_EVENTS_AT_ONCE = 32
+_BYTES_AT_ONCE = 32_768
+"""So many events in so many bytes are parsed sooner than the loop has its next turn."""
+
+_JSON = "application/json"
+_CLOUDEVENT = "application/cloudevents+json"
+_CLOUDEVENTS_BATCH = "application/cloudevents-batch+json"
+_KINDS = frozenset({_JSON, _CLOUDEVENT, _CLOUDEVENTS_BATCH})
+
+
+@dataclass(frozen=True, slots=True)
+class PublishLimits:
+    """Sizes in bytes; `body_seconds` is how long a request body may take to arrive."""
+
+    max_event_bytes: int
+    max_request_bytes: int
+    max_batch: int
+    body_seconds: float
+
+
+@dataclass(slots=True)
+class PublishCounters:
+    """What was published since the start."""
+
+    events: int = 0
+    requests: int = 0
+    replayed: int = 0
+
+
+class PublishHandler:
+    """Takes events in: all of a request, or none."""
+
+    def __init__(self, log: EventLog, clock: Clock, limits: PublishLimits) -> None:
+        self._log = log
+        self._prompt_log = log if isinstance(log, PromptLog) else None
+        self._clock = clock
+        self._limits = limits
+        self._slices = Slices(clock)
+        self.counters = PublishCounters()
+
+    def add_routes(self, app: web.Application) -> None:
+        app.router.add_post(EVENTS_PATH, self.post)
+
+    async def post(self, request: web.Request) -> web.Response:
+        kind = request.headers.get(hdrs.CONTENT_TYPE, "")
+        if kind not in _KINDS:
+            kind = request.content_type  # without parameters, and in lower case
+        if kind not in _KINDS:
+            raise UnsupportedMediaType(f"Publish {_JSON}, {_CLOUDEVENT} or {_CLOUDEVENTS_BATCH}.")
+        key = _idempotency_key(request)
+        body = await read_body(request, self._limits.max_request_bytes, self._limits.body_seconds)
+        self.counters.requests += 1
+        events = await self._events(kind, body)
+        appended = self._append_now(events) if key is None else None
+        if appended is None:
+            # The client may go away meanwhile: the log still takes all that it was given, and is counted.
+            appended = await to_its_end(
+                self._append(events, kind, body, key),
+                unheard=lambda error: refuse(request.app[REFUSALS], request, error),
+            )
+        ids = [str(Cursor(appended.epoch, position)) for position in appended.positions]
+        return web.Response(
+            status=200 if appended.replayed else 201,
+            body=orjson.dumps({"cursor": ids[-1], "ids": ids}),
+            content_type="application/json",
+        )
+
+    def _append_now(self, events: Sequence[Event]) -> Appended | None:
+        if self._prompt_log is None:
+            return None
+        appended = self._prompt_log.append_now(events)
+        if appended is not None:
+            self.counters.events += len(events)
+        return appended
+
+    async def _append(self, events: Sequence[Event], kind: str, body: bytes, key: str | None) -> Appended:
+        if key is None:
+            appended = await self._log.append(events)
+        else:
+            digest = hashlib.sha256(kind.encode() + b"\0" + body).digest()
+            appended = await self._log.append_once(events, f"http:{key}", digest)
+        if appended.replayed:
+            self.counters.replayed += 1
+        else:
+            self.counters.events += len(events)
+        return appended
+
+    async def _events(self, kind: str, body: bytes) -> list[Event]:
+        try:
+            decoded = orjson.loads(body)
+        except orjson.JSONDecodeError as error:
+            raise PublisherError(f"The body is not JSON: {error}.") from None
+        is_batch = isinstance(decoded, list)
+        if (kind == _CLOUDEVENT and is_batch) or (kind == _CLOUDEVENTS_BATCH and not is_batch):
+            expected = "one event, an object" if kind == _CLOUDEVENT else "a list of events"
+            raise _invalid(f"{kind} holds {expected}")
+        raw = decoded if is_batch else [decoded]
+        if not raw:
+            raise _invalid("the list is empty")
+        if len(raw) > self._limits.max_batch:
+            raise _invalid(f"{len(raw)} events; a request may hold {self._limits.max_batch}")
+        parsing = parsing_events if kind == _JSON else parsing_cloudevents
+        events: list[Event] = []
+        steps = parsing(
+            raw,
+            events,
+            now_ms=self._clock.wall_ms(),
+            max_event_bytes=self._limits.max_event_bytes,
+            batch=is_batch,
+        )
+        if len(raw) > _EVENTS_AT_ONCE or len(body) > _BYTES_AT_ONCE:
+            await self._slices.run(steps)
+        else:
+            for _ in steps:
+                pass
+        return events
+
+
+def _invalid(detail: str) -> InvalidEvents:
+    return InvalidEvents("Nothing was published.", errors=[{"pointer": "", "detail": detail}])
+
+
+def _idempotency_key(request: web.Request) -> str | None:
+    keys = request.headers.getall("Idempotency-Key", [])
+    if not keys:
+        return None
+    if len(keys) > 1:
+        raise BadParameter("Idempotency-Key", "must be given once: a request has one key")
+    key = keys[0]
+    if not 1 <= len(key) <= _MAX_KEY_CHARACTERS or not is_text(key):
+        raise BadParameter(
+            "Idempotency-Key",
+            f"must be 1 to {_MAX_KEY_CHARACTERS} characters in UTF-8, none of them a control character",
+        )
+    return key
+
+
+async def read_body(request: web.Request, max_bytes: int, seconds: float) -> bytes:
+    """The request's body without its content coding; as it comes and unpacked it may have `max_bytes`.
+
+    Raises BodyTooLarge, BodyTimeout where it takes longer than `seconds`, UnsupportedMediaType for a coding
+    that can't be taken off, and PublisherError where the body is broken.
+    """
+    coding = _coding(request)
+    body = await _read_coded(request, max_bytes, seconds)
+    if coding is None:
+        return body
+    try:
+        # In a thread: a megabyte takes some milliseconds.
+        return await asyncio.to_thread(unpack, body, coding, max_bytes)
+    except TooLong:
+        raise _too_large(max_bytes) from None
+    except Broken:
+        raise PublisherError(f"The body is not the {coding} that it says it is.") from None
+
+
+def _coding(request: web.Request) -> str | None:
+    """The coding that is to be taken off the body, if any. Raises UnsupportedMediaType."""
+    if hdrs.CONTENT_ENCODING not in request.headers:
+        return None
+    coding = ",".join(request.headers.getall(hdrs.CONTENT_ENCODING)).strip().lower()
+    if coding in ("", "identity"):
+        return None
+    if coding not in CODINGS:
+        raise UnsupportedMediaType(
+            "Send the body as it is, or in gzip or deflate.", headers={"Accept-Encoding": "gzip, deflate"}
+        )
+    return coding
+
+
+async def _read_coded(request: web.Request, max_bytes: int, seconds: float) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    try:
+        if request.content.is_eof():
+            # It has arrived whole, as small ones do with their headers: no timer is needed.
+            whole: bytes = request.content.read_nowait()
+            if len(whole) > max_bytes:
+                raise _too_large(max_bytes)
+            return whole
+        if request.content_length is not None and request.content_length > max_bytes:
+            raise _too_large(max_bytes)
+        async with asyncio.timeout(seconds):
+            async for part in request.content.iter_any():
+                size += len(part)
+                if size > max_bytes:
+                    raise _too_large(max_bytes)
+                parts.append(part)
+    except web.RequestPayloadError:
+        raise PublisherError("The body is broken, or ended too early.") from None
+    except TimeoutError:
+        raise BodyTimeout(f"The body did not arrive within {seconds:g} seconds.") from None
+    except asyncio.CancelledError:
+        if request.transport is not None:
+            raise
+        # The client has gone, which cancels its handler: nobody hears this, but it is counted and logged.
+        raise PublisherError("The body was cut off.") from None
+    return b"".join(parts)
+
+
+def _too_large(max_bytes: int) -> BodyTooLarge:
+    return BodyTooLarge(f"A request may have {max_bytes} bytes.")

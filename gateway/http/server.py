@@ -1,0 +1,253 @@
+"""aiohttp's server, set up for this gateway: what is not HTTP is answered with a problem too (RFC 9457)."""
+
+import logging
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import orjson
+from aiohttp import hdrs, web
+from aiohttp.http import HttpProcessingError, HttpVersion10, HttpVersion11
+from aiohttp.http_exceptions import LineTooLong
+
+from gateway.core.errors import (
+    ExpectationFailed,
+    HeadTooLarge,
+    TargetTooLong,
+    TidegateError,
+    UnknownTransferCoding,
+    UnsupportedVersion,
+)
+from gateway.core.header_fields import MAX_FIELDS, MAX_HEAD_BYTES, MAX_URL_BYTES
+from gateway.http.problems import problem_response
+from gateway.runtime.half_close import ENDS_WITH_INPUT, HALF_CLOSED_SECONDS
+from gateway.runtime.refusals import REFUSALS, Refusals
+
+KEEPALIVE_SECONDS = 75.0
+"""How long a connection may stay without a whole request: idle, or sending its headers slowly."""
+SHUTDOWN_SECONDS = 2.0
+"""How long requests other than streams and long polls may take to end while the server stops."""
+
+
+BACKLOG = 4096
+"""How many clients may wait to be accepted, as after a restart when all come back."""
+DEAD_PEER_SECONDS = 30.0
+"""How much longer than a client that does not read a peer may acknowledge nothing."""
+LINGERING_SECONDS = 2.0
+"""How long the rest of a refused request is read, so that the client gets to see the answer."""
+
+
+class _RequestHandler(web.RequestHandler):
+    """Answers what can't be parsed as HTTP with a problem, and callers that have said all that they will.
+
+    aiohttp's own answer is plain text, and it leaves a request whose caller closes its sending side.
+    """
+
+    __slots__ = ("_cut_off", "_half_closed_seconds", "_refusals", "is_half_closed")
+
+    def __init__(self, server: "_Server", **kwargs: Any) -> None:
+        super().__init__(server, **kwargs)
+        self._refusals = server.refusals
+        self._half_closed_seconds = server.half_closed_seconds
+        self.is_half_closed = False
+        self._cut_off: web.RequestPayloadError | None = None
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        if request.writer is not None and request.writer.output_size > 0:
+            raise ConnectionError("the answer has begun: there is no way to say what is wrong")
+        over = _over_limit(exc) if status < 500 else None
+        if over is not None:
+            self._refusals.add(over.slug, detail=over.detail, peer=self.peername)
+            response = problem_response(over)
+            response.force_close()
+            return response
+        if status >= 500:
+            self._refusals.add("http", level=logging.ERROR, error=exc, path=request.path)
+            title, detail = "The gateway failed", "Try again later."
+        else:
+            self._refusals.add("http", reason=type(exc).__name__, peer=self.peername)
+            title, detail = "Bad request", "The request is not valid HTTP."
+        body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+        response = web.Response(
+            status=status, body=orjson.dumps(body), content_type="application/problem+json"
+        )
+        response.force_close()
+        return response
+
+    def eof_received(self) -> bool | None:  # type: ignore[override]
+        """True, which keeps the connection, where a request is still to be answered.
+
+        One whose body is cut off is answered too: who reads it is told that no more of it will come.
+        """
+        # While it answers nobody, aiohttp waits for the next request with `_waiter`.
+        is_idle = self._waiter is not None and not self._waiter.done()
+        request = self._current_request
+        ends = request is not None and request.get(ENDS_WITH_INPUT, False)
+        if is_idle or ends or self._request_count == 0:
+            return None
+        self.is_half_closed = True
+        try:
+            if self._parser is not None:
+                self._parser.feed_eof()
+        except HttpProcessingError as error:
+            self._cut_off = web.RequestPayloadError(str(error))
+        self.begin(request)
+        self._loop.call_later(self._half_closed_seconds, self._leave)
+        return True
+
+    def begin(self, request: web.BaseRequest | None) -> None:
+        """Lets a half-closed connection end with the answer to `request`, where none waits behind it.
+
+        Where that one was cut off, whoever reads its body gets an error. It is None between two requests.
+        """
+        if self._messages:
+            return
+        self.close()
+        if self._cut_off is not None and request is not None:
+            request.content.set_exception(self._cut_off)
+            request.content.feed_eof()
+
+    def _leave(self) -> None:
+        request = self._current_request
+        has_begun = request is not None and request.writer.output_size > 0
+        if self.transport is not None and not has_begun:
+            self.transport.close()
+
+
+def _over_limit(error: BaseException | None) -> TidegateError | None:
+    """The limit on a request's head for which the parser gave up; None where it was for something else."""
+    if isinstance(error, LineTooLong) and error.args[1] == MAX_URL_BYTES:
+        return TargetTooLong(f"A request's URL may have {MAX_URL_BYTES} bytes: send a shorter one.")
+    if isinstance(error, LineTooLong) or "Too many headers" in str(error):
+        return HeadTooLarge(
+            f"A request may have {MAX_FIELDS} header fields, with {MAX_HEAD_BYTES} bytes in all: "
+            "send fewer or shorter ones."
+        )
+    return None
+
+
+def _unmet(request: web.BaseRequest) -> TidegateError | None:
+    """What the request asks of the server, and the server does not do; None where there is nothing.
+
+    aiohttp's parser takes HTTP/0.9 and HTTP/2.0 in a request line too, and its answers repeat them.
+
+    aiohttp looks at `Expect` before its middlewares, and fails on what is no text. Of transfer codings it
+    takes the chunks off, and would give what is left for the body, in whatever other coding.
+    """
+    if request._version not in (HttpVersion11, HttpVersion10):
+        # The answer repeats it. aiohttp keeps what `version` gave once.
+        request._version = HttpVersion11
+        return UnsupportedVersion("The gateway speaks HTTP/1.1 and HTTP/1.0.")
+    headers = request.headers
+    # Hardly any request has one of the two.
+    if hdrs.EXPECT in headers:
+        expected = headers.getall(hdrs.EXPECT)
+        if any(value.lower() not in ("", "100-continue") for value in expected):
+            return ExpectationFailed("The only expectation that is met is 100-continue.")
+    if hdrs.TRANSFER_ENCODING in headers:
+        codings = headers.getall(hdrs.TRANSFER_ENCODING)
+        if any(value.strip().lower() != "chunked" for value in codings):
+            return UnknownTransferCoding(
+                "The only transfer coding is chunked: send the body without another."
+            )
+    return None
+
+
+class _Server(web.Server):
+    refusals: Refusals
+    half_closed_seconds: float
+
+    def __call__(self) -> web.RequestHandler:
+        return _RequestHandler(self, loop=self._loop, **self._kwargs)
+
+    def answer_with(self, handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]) -> None:
+        """Answers requests with `handler`, but for those that expect what is not done here."""
+
+        def answer(request: web.BaseRequest) -> Awaitable[web.StreamResponse]:
+            protocol = request.protocol
+            if isinstance(protocol, _RequestHandler) and protocol.is_half_closed:
+                protocol.begin(request)
+            refusal = _unmet(request)
+            return handler(request) if refusal is None else self._refuse(request, refusal)
+
+        self.request_handler = answer
+
+    async def _refuse(self, request: web.BaseRequest, refusal: TidegateError) -> web.StreamResponse:
+        self.refusals.add(refusal.slug, method=request.method, path=request.path, detail=refusal.detail)
+        return problem_response(refusal)
+
+
+class GatewayRunner(web.AppRunner):
+    """Runs the application. A client that goes away cancels what is done for it.
+
+    One that only closes its sending side gets its answer, where that begins within `half_closed_seconds`.
+    Bodies come as they were sent, in whatever coding. What is refused before it reaches a handler is one of
+    the application's REFUSALS: as "http", but for what has a problem of its own.
+    """
+
+    def __init__(
+        self,
+        app: web.Application,
+        *,
+        half_closed_seconds: float = HALF_CLOSED_SECONDS,
+        **kwargs: Any,
+    ) -> None:
+        self._refusals = app.get(REFUSALS) or Refusals()
+        self._half_closed_seconds = half_closed_seconds
+        super().__init__(
+            app,
+            access_log=None,
+            handler_cancellation=True,
+            keepalive_timeout=KEEPALIVE_SECONDS,
+            lingering_time=LINGERING_SECONDS,
+            tcp_keepalive=False,  # the listening socket has it, and all that it accepts
+            shutdown_timeout=SHUTDOWN_SECONDS,
+            auto_decompress=False,
+            max_line_size=MAX_URL_BYTES,
+            max_field_size=MAX_HEAD_BYTES,
+            max_headers=MAX_FIELDS,
+            **kwargs,
+        )
+
+    async def _make_server(self) -> web.Server:
+        server = await super()._make_server()
+        # aiohttp has no other way to bring in a RequestHandler of one's own.
+        server.__class__ = _Server
+        assert isinstance(server, _Server)
+        server.refusals = self._refusals
+        server.half_closed_seconds = self._half_closed_seconds
+        server.answer_with(server.request_handler)
+        return server
+
+
+class GatewaySite(web.TCPSite):
+    """Where a runner listens. What it accepts inherits its socket's options (Linux, tcp(7)).
+
+    So a connection costs no system calls for them. The kernel asks silent peers whether they are there, and
+    ends a connection whose peer has acknowledged nothing for `stall_seconds` and DEAD_PEER_SECONDS.
+    """
+
+    def __init__(
+        self,
+        runner: GatewayRunner,
+        host: str,
+        port: int,
+        stall_seconds: float,
+        *,
+        reuse_port: bool | None = None,
+    ) -> None:
+        super().__init__(runner, host, port, backlog=BACKLOG, reuse_port=reuse_port)
+        self._dead_peer_ms = round((stall_seconds + DEAD_PEER_SECONDS) * 1000)
+
+    async def start(self) -> None:
+        await super().start()
+        for listener in getattr(self._server, "sockets", ()):
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            if hasattr(socket, "TCP_USER_TIMEOUT"):
+                listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, self._dead_peer_ms)

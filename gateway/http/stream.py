@@ -1,0 +1,229 @@
+"""`GET /api/v1/sync/events`: the stream (docs/protocol.md, section 4)."""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp_sse import EventSourceResponse
+
+from flags.decide.decision import Decision
+from gateway.core import control_frames, gzip_stream
+from gateway.core.errors import BadParameter, NotAcceptable
+from gateway.core.events import Cursor, Position
+from gateway.core.hints import HintTiming
+from gateway.core.history import History, ResetReason
+from gateway.core.times import rfc3339
+from gateway.delivery.group import Delivery, HintsMode
+from gateway.delivery.handover import carry
+from gateway.delivery.hub import Hub
+from gateway.delivery.replay.resume import Arrivals, Start
+from gateway.delivery.subscriber import NOWHERE, Subscriber, Transport
+from gateway.http.accept import accepts, accepts_coding
+from gateway.http.caller import Callers, software_names
+from gateway.http.selection import given_cursors, parse_selection, whole_number
+from gateway.migration.components import Asked, Plan
+from gateway.migration.links import EVENTS_PATH
+from gateway.migration.stream_evidence import Audience
+from gateway.migration.stream_plan import Footing, Transfer
+from gateway.ports.clock import Clock
+
+Value = TypeVar("Value")
+
+_ANY_DELAY_MS = 10**18
+MAX_REASONS = 20
+"""Of how many components a 204 says why: a header field has to stay short."""
+_HINTS: dict[str, HintsMode] = {"off": "off", "with": "with", "only": "only"}
+_FORMATS = {"named": True, "message": False}
+_HEADERS = {
+    "Content-Type": "text/event-stream; charset=utf-8",
+    "Cache-Control": "no-store, no-transform",
+    # For proxies that would hold a body back otherwise (draft-ietf-httpbis-incremental).
+    "Incremental": "?1",
+    "X-Accel-Buffering": "no",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StreamOptions:
+    """The stream's settings: durations in the unit that their name says; `gzip` where clients may have it."""
+
+    heartbeat_seconds: float
+    retry_ms: int
+    debounce_ms: int
+    max_wait_ms: int
+    write_buffer_bytes: int
+    gzip: bool
+    hand_over: bool
+
+
+class _SharedStreamResponse(EventSourceResponse):
+    """aiohttp-sse's response without what the gateway does once for all streams.
+
+    Its pings are the hub's heartbeats, and its limit on what a peer leaves unacknowledged is the listening
+    socket's (gateway/http/server.py). A task and four system calls a stream were a tenth of opening one.
+    """
+
+    # aiohttp then sends the headers with the first frames. Should it forget this name, they go before them.
+    _send_headers_immediately = False
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        return await web.StreamResponse.prepare(self, request)
+
+
+class StreamHandler:
+    """Opens streams and gives them to the hub."""
+
+    def __init__(
+        self,
+        history: History,
+        hub: Hub,
+        arrivals: Arrivals,
+        clock: Clock,
+        transfer: Transfer,
+        callers: Callers,
+        audience: Audience,
+        id_aliases: Mapping[str, str],
+        options: StreamOptions,
+    ) -> None:
+        self._history = history
+        self._hub = hub
+        self._arrivals = arrivals
+        self._clock = clock
+        self._transfer = transfer
+        self._callers = callers
+        self._audience = audience
+        self._id_aliases = id_aliases
+        self._options = options
+
+    def add_routes(self, app: web.Application) -> None:
+        app.router.add_get(EVENTS_PATH, self.get, allow_head=False)
+
+    async def get(self, request: web.Request) -> web.StreamResponse:
+        if not accepts(",".join(request.headers.getall("Accept", [])), "text/event-stream"):
+            raise NotAcceptable("This resource is a text/event-stream, which the Accept header excludes.")
+        selection = parse_selection(request, self._id_aliases)
+        delivery = self._delivery(request)
+        cursors = given_cursors(request)
+        asked = Asked(selection.selector, selection.components, await self._callers.of(request))
+        place = await self._arrivals.place_or_reset(*cursors) if cursors else None
+        start = self._arrivals.start(place)
+        # Not before the wait: the flags may have changed meanwhile.
+        footing = self._transfer.footing(asked)
+        if footing.plan.is_polling:
+            # An EventSource stops for good at a 204, as it is to (HTML, section 9.2.3).
+            return _nothing_to_carry(footing.plan)
+        response = self._response(request)
+        if self._hub.is_draining:
+            return await self._refuse(request, response)
+        if delivery.gzip:
+            response.headers["Content-Encoding"] = "gzip"
+        writer = await response.prepare(request)
+        assert writer is not None
+        if place is None or start.lost is not None:
+            # The head is that of now; the headers took their time.
+            start = self._arrivals.start(place)
+        resumed = None if place is None else start.lost is None
+        client_id = secrets.token_hex(8)
+        frames = self._first_frames(client_id, start, resumed, footing.plan)
+        # They are this client's alone, and stored (docs/security.md).
+        await response.write(gzip_stream.HEADER + gzip_stream.stored(frames) if delivery.gzip else frames)
+        if request.transport is not None:
+            request.transport.set_write_buffer_limits(high=self._options.write_buffer_bytes)
+        attach = partial(self._attach, request, client_id, delivery, footing, start)
+        await carry(
+            request, writer, self._hub, attach, resumed=resumed is True, hand_over=self._options.hand_over
+        )
+        return response
+
+    def _first_frames(self, client_id: str, start: Start, recovered: bool | None, plan: Plan) -> bytes:
+        frames = control_frames.connected(
+            client_id=client_id,
+            timestamp=rfc3339(self._clock.wall_ms()),
+            cursor=str(Cursor(start.epoch, start.position)),
+            recovered=recovered,
+            heartbeat_seconds=self._options.heartbeat_seconds,
+            modes=plan.modes,
+            retry_ms=self._options.retry_ms,
+        )
+        return frames if start.lost is None else frames + self._hub.reset_frame(start.lost)
+
+    def _attach(
+        self,
+        request: web.Request,
+        client_id: str,
+        delivery: Delivery,
+        footing: Footing,
+        start: Start,
+        transport: Transport,
+    ) -> Subscriber:
+        # Where the history has started over since `connected` was made, the stream is told in band.
+        is_known = start.epoch == self._history.epoch
+        number = start.number if is_known else NOWHERE
+        position: Position | ResetReason = start.position if is_known else "epoch"
+        selector = footing.plan.selector
+        subscriber = self._hub.attach(transport, selector, delivery, number, footing, position)
+        self._audience.follow(subscriber, client_id, software_names(request))
+        if self._transfer.review(footing) is not None:
+            # The flags have changed since `connected` was made, and that review has passed it by.
+            self._hub.review(self._transfer.review)
+        return subscriber
+
+    def _delivery(self, request: web.Request) -> Delivery:
+        hints = _choice(request, "hints", _HINTS, "off")
+        timing = HintTiming.clamped(
+            whole_number(request, "debounceMs", self._options.debounce_ms, 0, _ANY_DELAY_MS),
+            whole_number(request, "maxWaitMs", self._options.max_wait_ms, 0, _ANY_DELAY_MS),
+        )
+        return Delivery(
+            named=_choice(request, "format", _FORMATS, "named"),
+            hints=hints,
+            timing=None if hints == "off" else timing,
+            chunked=request.version >= (1, 1),
+            gzip=self._options.gzip
+            and accepts_coding(",".join(request.headers.getall("Accept-Encoding", [])), "gzip"),
+        )
+
+    def _response(self, request: web.Request) -> "_SharedStreamResponse":
+        response = _SharedStreamResponse()
+        response.headers.update(_HEADERS)
+        if self._options.gzip:
+            response.headers["Vary"] = "Accept-Encoding"
+        if request.version < (1, 1):
+            # Without chunks only the end of the connection ends the stream.
+            response.headers["Connection"] = "close"
+        return response
+
+    async def _refuse(self, request: web.Request, response: EventSourceResponse) -> web.StreamResponse:
+        """A stream that only says `bye`: any error status would stop an EventSource for ever."""
+        await response.prepare(request)
+        await response.write(control_frames.bye("drain", self._hub.retry_ms()))
+        return response
+
+
+def _nothing_to_carry(plan: Plan) -> web.Response:
+    reasons = [_told(component, decision) for component, decision in plan.decisions.items()]
+    headers = {
+        "Fetch-Mode": plan.mode,
+        "Fetch-Mode-Reason": ", ".join(reasons[:MAX_REASONS]),
+        "Cache-Control": "no-store",
+    }
+    return web.Response(status=204, headers=headers)
+
+
+def _told(component: str, decision: Decision) -> str:
+    """A member of a structured list (RFC 9651, section 3.1): the component, and why it is to be polled."""
+    known = {"stage": decision.stage, "reason": decision.reason, "cause": decision.cause}
+    return f'"{component}"' + "".join(
+        f";{name}={value}" for name, value in known.items() if value is not None
+    )
+
+
+def _choice(request: web.Request, name: str, choices: Mapping[str, Value], default: str) -> Value:
+    text = request.query.get(name, default)
+    if text not in choices:
+        raise BadParameter(name, f"must be one of {', '.join(choices)}")
+    return choices[text]

@@ -1,0 +1,101 @@
+"""What a polled answer says of the polling itself: its mode, its end, what comes after it.
+
+Deprecation is RFC 9745's, Sunset RFC 8594's, `successor-version` RFC 5829's.
+"""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from email.utils import format_datetime
+from typing import NamedTuple
+
+from aiohttp import web
+
+from flags.decide.flag import Flag
+from flags.decide.stages import Stage
+from flags.errors import NotFound
+from flags.store.revisions import History
+from gateway.core.errors import ClientError
+from gateway.core.selectors import Selector
+from gateway.http.caller import Callers
+from gateway.migration.components import STREAMING, Components
+from gateway.migration.links import identity, stream_url
+
+Revisions = Callable[[str], History]
+"""A component's history. Raises flags.errors.NotFound."""
+
+
+class Retired(ClientError):
+    """Polling this is over (docs/protocol.md, section 8, stage `complete`)."""
+
+    status = 410
+    slug = "retired"
+    title = "No longer polled"
+
+    def __init__(self, successor: str) -> None:
+        super().__init__(
+            "This is not polled any more: open the stream that the Link header names.",
+            headers={"Link": f'<{successor}>; rel="successor-version"', "Fetch-Mode": STREAMING},
+        )
+
+
+class Terms(NamedTuple):
+    """How a caller gets a component's events, and the header fields that say when polling ends.
+
+    `identity` are the caller's own parameters of the stream that it may open instead.
+    """
+
+    mode: str
+    fields: tuple[tuple[str, str], ...] = ()
+    identity: tuple[tuple[str, str], ...] = ()
+
+
+_FREE = Terms(STREAMING)
+
+
+class PollingTerms:
+    """The terms of polling, as the flags are when it is asked."""
+
+    def __init__(self, components: Components, callers: Callers, revisions: Revisions) -> None:
+        self._components = components
+        self._callers = callers
+        self._revisions = revisions
+        self._began: dict[str, tuple[Flag, datetime | None]] = {}
+
+    async def legacy(self, request: web.Request, component: str) -> Terms:
+        """The terms of one component for the caller of a legacy route. Raises Retired, and BadParameter."""
+        components = self._components
+        if components.is_free(component):
+            return _FREE
+        if components.is_retired(component):
+            selector = Selector().narrowed(components.owned(component))
+            raise Retired(stream_url(selector, (component,), self._callers.identity(request)))
+        caller = await self._callers.of(request)
+        decision = components.decision(component, caller)
+        return Terms(decision.mode.value, self.fields((component,)), tuple(identity(caller)))
+
+    def fields(self, belongs: Iterable[str]) -> tuple[tuple[str, str], ...]:
+        """Deprecation and Sunset where one of the components is in `rampdown`: the earliest of each."""
+        flags = self._components.in_rampdown(belongs)
+        if not flags:
+            return ()
+        fields = []
+        since = [began for flag in flags if (began := self._rampdown_began(flag)) is not None]
+        if since:
+            fields.append(("Deprecation", f"@{int(min(since).timestamp())}"))
+        sunsets = [datetime.fromisoformat(flag.sunset) for flag in flags if flag.sunset is not None]
+        if sunsets:
+            fields.append(("Sunset", format_datetime(min(sunsets), usegmt=True)))
+        return tuple(fields)
+
+    def _rampdown_began(self, flag: Flag) -> datetime | None:
+        known = self._began.get(flag.component)
+        if known is None or known[0] is not flag:
+            known = self._began[flag.component] = (flag, self._look_up(flag.component))
+        return known[1]
+
+    def _look_up(self, component: str) -> datetime | None:
+        try:
+            began = self._revisions(component).came_into(Stage.RAMPDOWN)
+        except NotFound:
+            return None
+        return None if began is None else datetime.fromisoformat(began)

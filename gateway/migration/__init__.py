@@ -1,0 +1,1 @@
+"""From flags to plans for streams, and from what happens to verdicts."""

@@ -1,0 +1,181 @@
+"""Migration components: which entity types each owns, and how a caller gets its events.
+
+The rules are docs/protocol.md's, section 8; `flags` decides for one caller of one component.
+"""
+
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from cachetools import LRUCache
+
+from flags.decide.caller import Caller
+from flags.decide.decision import Decision, decide, is_retired
+from flags.decide.flag import Flag, Flags
+from flags.decide.modes import Mode
+from flags.decide.stages import Stage
+from gateway.core.selectors import Selector
+
+STREAMING = Mode.STREAMING.value
+POLLING = Mode.POLLING.value
+
+POLL_INTERVAL_MS = 5000
+"""What pollers are told where no flag says anything else."""
+_MAX_PLANS = 4096
+_ORDINARY_SIZE = 16
+"""Of a plan, with its selection. A larger one takes the room of several, for callers select as they like."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What decides how a caller gets its events: its selection, the components it names, and who it is."""
+
+    selector: Selector
+    named: tuple[str, ...]
+    caller: Caller
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """How a caller gets its events now. Those who get them alike share a plan.
+
+    `decisions` are those of the components that it belongs to; `selector` is what a stream of it carries.
+    `is_polling` says that a stream has nothing to carry for it, `is_retired` that a poll has not.
+    """
+
+    decisions: Mapping[str, Decision]
+    selector: Selector
+    is_polling: bool
+    is_retired: bool
+    poll_interval_ms: int
+
+    @property
+    def modes(self) -> dict[str, str]:
+        """The mode of each component that the caller belongs to."""
+        return {component: decision.mode.value for component, decision in self.decisions.items()}
+
+    @property
+    def mode(self) -> str:
+        """One mode for a caller of several components."""
+        return POLLING if self.is_polling else STREAMING
+
+
+class Components:
+    """The configured components, and the flags as they are when it is asked.
+
+    `owned` are the entity types of each. One without a flag streams and polls freely.
+    """
+
+    def __init__(self, owned: Mapping[str, frozenset[str]], flags: Callable[[], Flags]) -> None:
+        self._owned = owned
+        self._flags = flags
+        self._plans: LRUCache[Hashable, Plan] = LRUCache(_MAX_PLANS * _ORDINARY_SIZE, _size_of)
+        self._recent: LRUCache[Asked, Plan] = LRUCache(_MAX_PLANS * _ORDINARY_SIZE, _size_of)
+        self._recent_flags = Flags()
+        self._owners: dict[str, list[str]] = {}
+        for component, entity_types in sorted(owned.items()):
+            for entity_type in entity_types:
+                self._owners.setdefault(entity_type, []).append(component)
+
+    def owned(self, component: str) -> frozenset[str]:
+        """The entity types that the component owns; none where it is not configured."""
+        return self._owned.get(component, frozenset())
+
+    def flag(self, component: str) -> Flag | None:
+        """The component's flag as it is now."""
+        return self._flags().get(component)
+
+    def is_free(self, component: str) -> bool:
+        """Whether every caller of the component gets the same answer, since no flag says anything of it."""
+        flags = self._flags()
+        return not flags.kill_all and flags.get(component) is None
+
+    def decision(self, component: str, caller: Caller) -> Decision:
+        """How the caller gets the component's events, and why."""
+        flags = self._flags()
+        return decide(flags.get(component), caller, kill_all=flags.kill_all, stale=flags.stale)
+
+    def is_retired(self, component: str) -> bool:
+        """Whether polling the component is over for everybody."""
+        flags = self._flags()
+        return is_retired(flags.get(component), kill_all=flags.kill_all)
+
+    def plan(self, asked: Asked) -> Plan:
+        """How this caller gets its events now."""
+        flags = self._flags()
+        if flags is not self._recent_flags:
+            # Nobody changes flags: as long as these are in force, the same is asked with the same result.
+            self._recent_flags = flags
+            self._recent.clear()
+        plan = self._recent.get(asked)
+        if plan is None:
+            plan = self._recent[asked] = self._decide(asked)
+        return plan
+
+    def _decide(self, asked: Asked) -> Plan:
+        belongs = self._belongs(asked)
+        decisions = {component: self.decision(component, asked.caller) for component in belongs}
+        retired = frozenset(component for component in belongs if self.is_retired(component))
+        interval_ms = self._poll_interval_ms(belongs)
+        key = (asked.selector, asked.named, tuple(decisions.items()), retired, interval_ms)
+        plan = self._plans.get(key)
+        if plan is None:
+            plan = self._plans[key] = self._make_plan(asked, decisions, retired, interval_ms)
+        return plan
+
+    def _make_plan(
+        self, asked: Asked, decisions: Mapping[str, Decision], retired: frozenset[str], interval_ms: int
+    ) -> Plan:
+        streaming = {
+            component for component, decision in decisions.items() if decision.mode is Mode.STREAMING
+        }
+        selector = self._without(asked.selector, streaming)
+        left = self._without(asked.selector, decisions.keys() - retired)
+        return Plan(
+            decisions,
+            selector,
+            is_polling=bool(decisions) and not streaming and self._is_all(asked, selector),
+            is_retired=bool(decisions) and retired == decisions.keys() and self._is_all(asked, left),
+            poll_interval_ms=interval_ms,
+        )
+
+    def _belongs(self, asked: Asked) -> tuple[str, ...]:
+        """The components that the caller names; else every one that owns a type it could receive."""
+        if asked.named:
+            return asked.named
+        return tuple(
+            component
+            for component, entity_types in sorted(self._owned.items())
+            if any(asked.selector.may_receive(entity_type) for entity_type in entity_types)
+        )
+
+    def _without(self, selector: Selector, carrying: Iterable[str]) -> Selector:
+        """`selector` without the types that are owned, and by none of the components in `carrying`."""
+        carried = frozenset(carrying)
+        withheld = frozenset(
+            entity_type
+            for entity_type, owners in self._owners.items()
+            if carried.isdisjoint(owners) and selector.may_receive(entity_type)
+        )
+        return replace(selector, withheld=withheld) if withheld else selector
+
+    @staticmethod
+    def _is_all(asked: Asked, left: Selector) -> bool:
+        """Whether its components are all that the caller is about: it names them, or it asked for no type.
+
+        Else it is where nothing is left of the types that it asked for.
+        """
+        return bool(asked.named) or not asked.selector.entities or left.is_barren
+
+    def _poll_interval_ms(self, belongs: Iterable[str]) -> int:
+        flags = self._flags()
+        known = [flag.poll_interval_ms for flag in map(flags.get, belongs) if flag is not None]
+        return min(known, default=POLL_INTERVAL_MS)
+
+    def in_rampdown(self, belongs: Iterable[str]) -> list[Flag]:
+        """The flags of those components that are in `rampdown`."""
+        flags = map(self._flags().get, belongs)
+        return [flag for flag in flags if flag is not None and flag.stage is Stage.RAMPDOWN]
+
+
+def _size_of(plan: Plan) -> int:
+    return max(_ORDINARY_SIZE, plan.selector.size + len(plan.decisions))

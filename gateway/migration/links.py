@@ -1,0 +1,58 @@
+"""The addresses of the stream and the poll, with a selection in them (docs/protocol.md, sections 3 to 5)."""
+
+from collections.abc import Iterable
+from urllib.parse import urlencode
+
+from flags.decide.caller import Caller
+from gateway.core.selectors import Selector
+
+EVENTS_PATH = "/api/v1/sync/events"
+POLL_PATH = "/api/v1/sync/poll"
+
+CLIENT_ID_PARAMETER = "clientId"
+CLIENT_VERSION_PARAMETER = "clientVersion"
+CAPABLE_PARAMETER = "capable"
+
+
+def stream_url(
+    selector: Selector, components: Iterable[str], caller: Caller | None = None, cursor: str | None = None
+) -> str:
+    """The stream of this selection for `caller`, after `cursor` where one is given."""
+    return _url(EVENTS_PATH, selector, components, caller, ("lastEventId", cursor))
+
+
+def poll_url(
+    selector: Selector, components: Iterable[str], caller: Caller | None = None, cursor: str | None = None
+) -> str:
+    """The poll of this selection for `caller`, after `cursor` where one is given."""
+    return _url(POLL_PATH, selector, components, caller, ("cursor", cursor))
+
+
+def identity(caller: Caller) -> list[tuple[str, str]]:
+    """Query parameters by which the caller is known again: an EventSource can't send it in header fields.
+
+    Without them a stream might be decided otherwise than the poll that led to it. A session is not among
+    them: its cookie comes by itself, and has no place in an address.
+    """
+    known = (
+        (CLIENT_ID_PARAMETER, caller.client),
+        (CLIENT_VERSION_PARAMETER, caller.client_version),
+        (CAPABLE_PARAMETER, None if caller.capable else "false"),
+    )
+    return [(name, value) for name, value in known if value]
+
+
+def _url(
+    path: str,
+    selector: Selector,
+    components: Iterable[str],
+    caller: Caller | None,
+    position: tuple[str, str | None],
+) -> str:
+    query = [*selector.query(), *(("component", component) for component in components)]
+    if caller is not None:
+        query += identity(caller)
+    name, cursor = position
+    if cursor is not None:
+        query.append((name, cursor))
+    return f"{path}?{urlencode(query, errors='surrogatepass')}" if query else path

@@ -1,0 +1,210 @@
+"""One polled list beside what is pushed of it: which of its answers are compared, and when.
+
+flags/parity/comparison.py compares; gateway/migration/parity_sampler.py runs it.
+"""
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from typing import NamedTuple
+
+from flags.decide.flag import Flag
+from flags.decide.stages import Stage
+from flags.parity.comparison import Parity, PolledAnswer
+from flags.parity.fold import PushedEvent
+from flags.parity.report import ParityReport
+from flags.parity.sampling import BoundedQueue, EveryNth
+from gateway.core.events import Cursor, Position
+from gateway.core.history import HistoryEntry
+from gateway.ports.legacy_route import LegacyRoute
+from gateway.ports.upstreams import Snapshot
+
+COMPARED_STAGES = frozenset({Stage.SHADOW, Stage.LIVE, Stage.RAMPDOWN})
+"""Before these nothing is pushed that anybody relies on, and after them nothing is polled."""
+
+MOST_ANSWERS = 8
+"""Answers that may wait to be compared: an upstream gives one an interval, and comparing takes less."""
+
+
+class Sample(NamedTuple):
+    """A polled answer that is to be compared, and the upstream's answer before it, where that is known."""
+
+    snapshot: Snapshot
+    previous: Snapshot | None
+
+
+class ParityLane:
+    """The comparison of one shared route. It is its poller's listener; what it does for that is O(1).
+
+    `items_of` reads a snapshot; `flag` gives the component's flag as it is now; `wake` is called when there
+    is something to compare. Of the polled answers, the upstream's and those that callers get, one in
+    `check_ratio` is compared, and each that settles something (`Parity.next_sample_at`); one and the same
+    answer only once. The upstream is never asked for it.
+    """
+
+    def __init__(
+        self,
+        route: LegacyRoute,
+        items_of: Callable[[Snapshot], Awaitable[Mapping[str, bytes]]],
+        parity: Parity,
+        settle_seconds: float,
+        flag: Callable[[], Flag | None],
+        wake: Callable[[], None],
+    ) -> None:
+        self.route = route
+        self.parity = parity
+        self.is_active = False
+        self._items_of = items_of
+        self._settle = settle_seconds
+        self._flag = flag
+        self._wake = wake
+        self._every = EveryNth()
+        self._queue: BoundedQueue[Sample] = BoundedQueue(MOST_ANSWERS, 2 * route.max_body_bytes)
+        self._waiting: Sample | None = None
+        self._comparing = False
+        self._close_polls: Sample | None = None
+        self._lost = 0
+        self._latest: Snapshot | None = None
+        self._before_latest: Snapshot | None = None
+        self._taken: Snapshot | None = None
+        self._wanted_from: float | None = None
+        self._begin_again = False
+
+    @property
+    def is_same_source(self) -> bool:
+        """Whether push is made from the very poll, so that comparing the two would prove nothing."""
+        return self.route.events == "poll"
+
+    @property
+    def backlog(self) -> int:
+        """Answers that were taken and are not compared yet, or are just being compared."""
+        return len(self._queue) + (self._waiting is not None) + self._comparing
+
+    def polled(self, snapshot: Snapshot) -> None:
+        """The upstream has answered: the poller's listener."""
+        if self._compared_flag() is not None:
+            self._before_latest, self._latest = self._latest, snapshot
+            self._offer(snapshot)
+
+    def served(self, snapshot: Snapshot) -> None:
+        """A caller was answered: the poller's listener."""
+        self._offer(snapshot)
+
+    def _compared_flag(self) -> Flag | None:
+        """The component's flag, where its stage is one in which push is compared."""
+        flag = self._flag()
+        return flag if flag is not None and flag.stage in COMPARED_STAGES else None
+
+    def _offer(self, snapshot: Snapshot) -> None:
+        flag = self._compared_flag()
+        if flag is None:
+            return
+        has_its_turn = self._every.take(flag.check_ratio)
+        settles = self._wanted_from is not None and snapshot.asked_at >= self._wanted_from
+        if snapshot is self._taken or not (has_its_turn or settles):
+            return
+        self._taken = snapshot
+        if settles:
+            # One is enough; what is to settle then, comparing it will say.
+            self._wanted_from = None
+        previous = self._before_latest if snapshot is self._latest else None
+        size = len(snapshot.body)
+        if previous is not None and previous.body is not snapshot.body:
+            size += len(previous.body)
+        self._queue.put(Sample(snapshot, previous), size)
+        self._wake()
+
+    def begin_again(self) -> None:
+        """Push was mended, or events were missed: what was pushed until now is not to count on."""
+        self._begin_again = True
+
+    def following_flag(self, position: Position, now: float) -> Iterator[None]:
+        """Begins, ends or begins again, as the flag and `begin_again` say; the log is read up to there.
+
+        In steps that take some microseconds each.
+        """
+        active = self._compared_flag() is not None
+        if active is self.is_active and not self._begin_again:
+            return
+        self.is_active, self._begin_again = active, False
+        self._comparing = False
+        self._close_polls = self._latest = self._before_latest = self._wanted_from = None
+        if not active:
+            self._lost += self._waiting is not None
+            self._waiting = self._taken = None
+            while self._queue.take() is not None:
+                self._lost += 1
+        yield from self.parity.restarting(position, now)
+        self._wanted_from = self.parity.next_sample_at
+
+    def applying(self, entry: HistoryEntry) -> Iterator[None]:
+        """Takes the next event of the route's entity type, in steps that take some microseconds each."""
+        event = entry.event
+        assert event.entity_id is not None, "an entity type comes with an id"
+        pushed = PushedEvent(
+            entry.position, event.event_type, event.entity_id, event.action, event.data, event.previous
+        )
+        yield from self.parity.applying(pushed, entry.at)
+
+    def next_sample(self, epoch: str) -> Sample | None:
+        """The next answer to compare; None where there is none, or the log is not read that far yet."""
+        while (sample := self._waiting or self._queue.take()) is not None:
+            self._waiting = None
+            cursor = _cursor(sample.snapshot)
+            if cursor.epoch != epoch:
+                self._lost += 1
+            elif cursor.position > self.parity.position:
+                self._waiting = sample
+                return None
+            else:
+                return sample
+        return None
+
+    async def steps(self, sample: Sample, now: float) -> Iterator[None]:
+        """What is to be done to compare `sample`, in steps that take some microseconds each."""
+        self._comparing = True
+        polls = self._settled_polls(now)
+        if polls is None and self._close_polls is None and not self.is_same_source:
+            self._close_polls = self._as_close(sample)
+        answer = await self._answer(sample.snapshot)
+        if polls is None or polls.previous is None:
+            return self._compare(None, answer, now)
+        first, second = await self._answer(polls.previous), await self._answer(polls.snapshot)
+        return self._compare((first, second), answer, now)
+
+    def report(self) -> ParityReport:
+        """The figures since the process began."""
+        return self.parity.report(self._queue.dropped + self._lost)
+
+    def _compare(
+        self, polls: tuple[PolledAnswer, PolledAnswer] | None, answer: PolledAnswer, now: float
+    ) -> Iterator[None]:
+        if polls is not None:
+            yield from self.parity.comparing_polls(*polls)
+        yield from self.parity.comparing(answer, now)
+        if not self._queue:
+            self._wanted_from = self.parity.next_sample_at
+        self._comparing = False
+
+    def _as_close(self, sample: Sample) -> Sample | None:
+        """The sample where its two answers were asked for within one settle window."""
+        if sample.previous is None:
+            return None
+        apart = sample.snapshot.asked_at - sample.previous.asked_at
+        return sample if apart <= self._settle else None
+
+    def _settled_polls(self, now: float) -> Sample | None:
+        """The close polls, once push has had its time to tell of a change between them."""
+        polls = self._close_polls
+        if polls is None or now < polls.snapshot.received_at + self._settle:
+            return None
+        self._close_polls = None
+        return polls
+
+    async def _answer(self, snapshot: Snapshot) -> PolledAnswer:
+        items = await self._items_of(snapshot)
+        return PolledAnswer(_cursor(snapshot).position, snapshot.asked_at, snapshot.received_at, items)
+
+
+def _cursor(snapshot: Snapshot) -> Cursor:
+    cursor = Cursor.parse(snapshot.cursor)
+    assert cursor is not None, "the gateway's own cursors can be read"
+    return cursor

@@ -1,0 +1,115 @@
+"""What a change of the flags means for the streams that are open (docs/protocol.md, section 8).
+
+The hub asks for each of them; it knows nothing of flags itself.
+"""
+
+import random
+from collections.abc import Callable, Sized
+from dataclasses import dataclass
+from functools import partial
+
+from cachetools import LRUCache
+
+from flags.decide.caller import Caller
+from gateway.core import control_frames
+from gateway.core.selectors import Selector
+from gateway.delivery.reassign import Change
+from gateway.migration.components import Asked, Components, Plan
+from gateway.migration.links import poll_url
+
+Selection = tuple[Selector, tuple[str, ...]]
+
+_MAX_SHARED = 4096
+_ORDINARY_SIZE = 16
+"""Of a selection. A larger one takes the room of several, for callers select as they like."""
+
+
+@dataclass(frozen=True, slots=True)
+class Footing:
+    """What a stream was opened with, and what it was last told."""
+
+    asked: Asked
+    plan: Plan
+
+
+class Transfer:
+    """Answers the hub's reviews.
+
+    `current` gives the caller as it is now: its own choice may have changed. `draw(low, high)` is where
+    chance comes in.
+    """
+
+    def __init__(
+        self,
+        components: Components,
+        current: Callable[[Caller], Caller],
+        draw: Callable[[float, float], float] = random.uniform,
+    ) -> None:
+        self._components = components
+        self._current = current
+        self._draw = draw
+        self._selections: LRUCache[Selection, Selection] = LRUCache(
+            _MAX_SHARED * _ORDINARY_SIZE, lambda selection: _size_of(*selection)
+        )
+        self._footings: LRUCache[Asked, Footing] = LRUCache(
+            _MAX_SHARED * _ORDINARY_SIZE,
+            lambda footing: _size_of(footing.asked.selector, footing.asked.named),
+        )
+
+    def footing(self, asked: Asked) -> Footing:
+        """What a stream that asks for this stands on now. Equal ones are one object while they are new.
+
+        It is kept as long as the stream is open, and of a stream nothing else is.
+        """
+        return self._shared(asked, self._components.plan(asked))
+
+    def _shared(self, asked: Asked, plan: Plan) -> Footing:
+        footing = self._footings.get(asked)
+        if footing is None or footing.plan is not plan:
+            selection = (asked.selector, asked.named)
+            selector, named = self._selections.setdefault(selection, selection)
+            asked = Asked(selector, named, asked.caller)
+            footing = self._footings[asked] = Footing(asked, plan)
+        return footing
+
+    def review(self, footing: Footing) -> Change | None:
+        """See gateway.delivery.reassign.Review."""
+        asked = footing.asked
+        caller = self._current(asked.caller)
+        if caller is not asked.caller:
+            asked = Asked(asked.selector, asked.named, caller)
+        plan = self._components.plan(asked)
+        known = footing.plan
+        if plan is known or (plan.modes == known.modes and plan.selector == known.selector):
+            return None
+        after = self._shared(asked, plan)
+        return Change(plan.selector, after, partial(self._tell, footing, after), ends=plan.is_polling)
+
+    def _tell(self, before: Footing, after: Footing, cursor: str) -> bytes:
+        modes = before.plan.modes
+        asked, plan = after.asked, after.plan
+        frames = []
+        for component, decision in plan.decisions.items():
+            if modes.get(component) != decision.mode:
+                flag = self._components.flag(component)
+                interval_ms = plan.poll_interval_ms if flag is None else flag.poll_interval_ms
+                frames.append(
+                    control_frames.fetch_mode(
+                        component=component,
+                        mode=decision.mode,
+                        reason=decision.reason,
+                        delay_ms=round(self._draw(0, interval_ms)),
+                        cursor=cursor,
+                        poll_url=poll_url(
+                            asked.selector.narrowed(self._components.owned(component)),
+                            (component,),
+                            asked.caller,
+                            cursor,
+                        ),
+                    )
+                )
+        return b"".join(frames)
+
+
+def _size_of(selector: Selector, named: Sized) -> int:
+    return max(_ORDINARY_SIZE, selector.size + len(named))

@@ -1,0 +1,191 @@
+"""Upstreams, as those see them who answer callers: lists that are polled for all, and what goes through.
+
+docs/protocol.md, section 7. adapters/upstream is what there is of it.
+"""
+
+import enum
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from multidict import CIMultiDict
+from yarl import URL
+
+from gateway.core.errors import TidegateError, UpstreamError
+from gateway.ports.legacy_route import LegacyRoute
+from gateway.ports.route_counters import RouteCounters
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+"""Methods that change nothing (RFC 9110, section 9.2.1)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Snapshot:
+    """One answer of the upstream and where it stands in the log.
+
+    `headers` are the upstream's own that every caller may see; `etag` is strong and quoted; `validators` are
+    the header fields of the next conditional request; `asked_at` (monotonic seconds) is when the upstream was
+    asked for what it last confirmed, and `received_at` when it did; `cursor` is the position that the body
+    corresponds to. `etags_trusted` is False once the upstream gave two bodies one ETag.
+    """
+
+    body: bytes
+    digest: str
+    headers: CIMultiDict[str]
+    etag: str
+    etags_trusted: bool
+    validators: Mapping[str, str]
+    asked_at: float
+    received_at: float
+    cursor: str
+
+
+class Freshness(enum.Enum):
+    """How an answer came about: from the snapshot, after asking, or from a snapshot that is out of date."""
+
+    HIT = "hit"
+    MISS = "miss"
+    STALE = "stale"
+
+
+class Served(NamedTuple):
+    """What a caller gets: the snapshot, how it came about, and its age in whole seconds."""
+
+    snapshot: Snapshot
+    freshness: Freshness
+    age_seconds: int
+
+
+class AnswerListener(Protocol):
+    """Is told of every answer that callers see, in the event loop. It must neither wait nor raise."""
+
+    def polled(self, snapshot: Snapshot) -> None:
+        """The upstream was asked, and this is what it said."""
+        ...
+
+    def served(self, snapshot: Snapshot) -> None:
+        """A caller was answered from this."""
+        ...
+
+
+class SharedList(Protocol):
+    """A list that is polled for everybody. `listener`, where there is one, is told of its answers."""
+
+    listener: AnswerListener | None
+
+    def at_once(self) -> Served | None:
+        """The answer to a caller, where there is one without waiting. Counts the caller as a poller."""
+        ...
+
+    async def answer(self) -> Served:
+        """The answer to a caller, after asking the upstream where there is none without.
+
+        Raises UpstreamError or LogError where there is none that is good enough.
+        """
+        ...
+
+    def written(self) -> None:
+        """Something was, or may have been, written: asks the upstream at once."""
+        ...
+
+
+class RequestBody:
+    """A caller's body on its way to the upstream.
+
+    A subclass yields the bytes. `error` is what it raised, since aiohttp wraps what a body raises in an error
+    of its own, which would read as if the upstream had failed.
+    """
+
+    error: TidegateError | None = None
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        raise NotImplementedError
+
+
+class Outgoing(NamedTuple):
+    """A caller's request as the upstream is to get it."""
+
+    url: URL
+    headers: CIMultiDict[str]
+
+
+class Answer(Protocol):
+    """An upstream's answer: its status and end-to-end header fields at once, its body as it comes.
+
+    `fields_left_out` says how many fields are missing because they can't be sent.
+    """
+
+    status: int
+    headers: CIMultiDict[str]
+    fields_left_out: int
+
+    def chunks(self) -> AsyncGenerator[bytes, None]:
+        """The body. Raises UpstreamError where it ends before its end, or falls silent."""
+        ...
+
+
+class Forwarder(Protocol):
+    """Takes through what no snapshot can answer."""
+
+    def outgoing(
+        self,
+        route: LegacyRoute,
+        tail: str,
+        query: str,
+        headers: Mapping[str, str],
+        *,
+        remote: str | None,
+        scheme: str,
+        host: str,
+        counters: RouteCounters,
+    ) -> Outgoing:
+        """A request for `tail` below the route's path; that and `query` as they came, percent-encoded.
+
+        `counters` learn of fields that can't be sent. `remote` is the caller's address. Raises ClientError
+        where the tail would leave what is below the upstream's path.
+        """
+        ...
+
+    def request(
+        self, route: LegacyRoute, method: str, outgoing: Outgoing, body: RequestBody | None
+    ) -> AbstractAsyncContextManager[Answer]:
+        """Sends one request and gives the answer, for as long as the context lasts.
+
+        Raises UpstreamError where there is none to pass on, and what `body` raised where that was the reason.
+        Leaving early breaks off the answer.
+        """
+        ...
+
+
+class Reachability(Protocol):
+    """What is known of reaching the server of a route."""
+
+    def forwarded(self) -> None:
+        """A request that went through was answered, whatever the answer is."""
+        ...
+
+    def forward_failed(self, route: LegacyRoute, error: UpstreamError) -> None:
+        """A request that went through got no answer, or none to its end."""
+        ...
+
+
+class Upstreams(Protocol):
+    """The upstreams of all legacy routes. `counters` are by the route's path."""
+
+    @property
+    def routes(self) -> Sequence[LegacyRoute]: ...
+
+    @property
+    def proxy(self) -> Forwarder: ...
+
+    @property
+    def counters(self) -> Mapping[str, RouteCounters]: ...
+
+    def poller(self, route: LegacyRoute) -> SharedList | None:
+        """The list of a shared route; None for any other."""
+        ...
+
+    def server(self, route: LegacyRoute) -> Reachability:
+        """What is known of reaching a route's upstream."""
+        ...

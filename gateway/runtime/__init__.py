@@ -1,0 +1,1 @@
+"""Tasks, timers and process matters that know nothing of streams."""

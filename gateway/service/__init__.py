@@ -1,0 +1,1 @@
+"""Settings and the wiring: what is built from what, started and stopped in which order."""

@@ -1,0 +1,1 @@
+"""Builds the parts out of the settings."""

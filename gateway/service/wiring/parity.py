@@ -1,0 +1,66 @@
+"""Builds the parity sampler out of the settings of the legacy routes."""
+
+from collections.abc import Callable
+
+from adapters.upstream import Poller, UpstreamSource, derived_members
+from flags.parity.canonical import ComparisonRules
+from flags.parity.comparison import Parity
+from flags.store.port import FlagStore
+from gateway.core.events import ORIGIN
+from gateway.core.history import History
+from gateway.migration.guard_windows import GuardWindows
+from gateway.migration.parity_lane import ParityLane
+from gateway.migration.parity_sampler import ParitySampler
+from gateway.ports.clock import Clock
+from gateway.ports.legacy_route import LegacyRoute
+from gateway.runtime.slices import Slices
+from gateway.service.settings import ParitySettings, Settings
+
+
+def make_parity(
+    settings: Settings,
+    upstreams: UpstreamSource,
+    history: History,
+    flags: FlagStore,
+    windows: GuardWindows,
+    clock: Clock,
+    slices: Slices,
+) -> ParitySampler:
+    """The sampler with a lane for every shared route, which listens to the route's poller."""
+    given = {route.path: route.parity for route in settings.legacy}
+    sampler = ParitySampler(
+        history, clock, slices, lambda component, tally, now: windows[component].compared(tally, now)
+    )
+    for route in upstreams.routes:
+        poller = upstreams.poller(route)
+        if poller is not None:
+            lane = _lane(route, given[route.path], poller, flags, clock, sampler.wake)
+            poller.listener = lane
+            sampler.add(lane)
+    flags.subscribe(sampler.flags_changed)
+    return sampler
+
+
+def _lane(
+    route: LegacyRoute,
+    given: ParitySettings,
+    poller: Poller,
+    flags: FlagStore,
+    clock: Clock,
+    wake: Callable[[], None],
+) -> ParityLane:
+    rules = ComparisonRules.of(given.ignore, given.unordered, given.numeric_tolerance, derived_members(route))
+    settle_seconds = given.settle_of(route.interval_seconds)
+    parity = Parity(
+        route.entity,
+        rules,
+        settle_seconds,
+        ORIGIN,
+        clock.monotonic(),
+        merge=given.merge,
+        same_source=route.events == "poll",
+        keep_values=given.keep_values,
+    )
+    return ParityLane(
+        route, poller.items_of, parity, settle_seconds, lambda: flags.snapshot().get(route.component), wake
+    )

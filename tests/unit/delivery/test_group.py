@@ -1,0 +1,170 @@
+"""Subscribers that get the same bytes, and when their group goes."""
+
+import pytest
+from multidict import MultiDict
+
+from gateway.core.eventstream import LAST_CHUNK, chunk
+from gateway.core.gzip_stream import block, stored
+from gateway.core.hints import HintTiming
+from gateway.core.history import HistoryEntry
+from gateway.core.selectors import Match, Selector, parse_selector
+from gateway.delivery.group import Delivery, Group, Groups
+from gateway.delivery.subscriber import Subscriber
+from tests.support.events import an_event
+from tests.support.node import Node
+from tests.support.scheduler import ManualScheduler
+from tests.support.streams import frames_of
+from tests.support.transport import RecordingTransport
+
+TIMING = HintTiming(500, 2000)
+ORDERS = parse_selector(MultiDict({"entity": "order"}), {})
+
+
+@pytest.fixture
+def node(scheduler: ManualScheduler) -> Node:
+    """A history of one event of an order and a global one."""
+    node = Node(scheduler)
+    node.publish(an_event("order:1", data={"n": 1}), an_event(None))
+    return node
+
+
+def entries(node: Node) -> list[HistoryEntry]:
+    return node.history.latest(2)
+
+
+def group_with_a_member(node: Node, delivery: Delivery, selector: Selector = ORDERS) -> Group:
+    group = Group(selector, delivery, fan_in=50)
+    group.members[Subscriber(group, 0, RecordingTransport(node.scheduler))] = None
+    return group
+
+
+def test_what_matches_is_taken_into_the_flush_with_its_number(node: Node) -> None:
+    group = group_with_a_member(node, Delivery())
+    order, other = entries(node)
+    assert group.offer(1, order, node.history)
+    assert not group.offer(2, other, node.history)
+    assert group.outbox == [(1, [], order.frame)]
+
+
+def test_an_entry_that_is_offered_twice_is_taken_once(node: Node) -> None:
+    group = group_with_a_member(node, Delivery())
+    order, _ = entries(node)
+    assert group.offer(1, order, node.history)
+    assert not group.offer(1, order, node.history)
+    assert len(group.outbox) == 1
+
+
+def test_a_group_without_live_members_keeps_nothing_and_still_says_that_it_matches(node: Node) -> None:
+    group = Group(ORDERS, Delivery(hints="with", timing=TIMING), fan_in=50)
+    order, _ = entries(node)
+    assert group.offer(1, order, node.history)
+    assert group.outbox == []
+    assert group.debouncer is not None
+    assert group.debouncer.next_deadline() is None
+
+
+@pytest.mark.parametrize(("hints", "frames", "pending"), [("off", 1, 0), ("with", 1, 1), ("only", 0, 1)])
+def test_hints_decide_what_is_kept(node: Node, hints: str, frames: int, pending: int) -> None:
+    timing = None if hints == "off" else TIMING
+    group = group_with_a_member(node, Delivery(hints=hints, timing=timing))  # type: ignore[arg-type]
+    group.offer(1, entries(node)[0], node.history)
+    assert len(group.outbox) == frames
+    taken = group.debouncer.take_all() if group.debouncer is not None else []
+    assert len(taken) == pending
+
+
+def test_a_global_event_gives_no_hint(node: Node) -> None:
+    group = group_with_a_member(node, Delivery(hints="only", timing=TIMING), Selector())
+    assert group.offer(2, entries(node)[1], node.history)
+    assert group.debouncer is not None
+    assert group.debouncer.take_all() == []
+
+
+@pytest.mark.parametrize(("named", "event"), [(True, "changed"), (False, None)])
+@pytest.mark.parametrize("match", [Match.DELIVER, Match.LEAVE])
+def test_a_frame_is_in_the_groups_format(node: Node, named: bool, event: str | None, match: Match) -> None:
+    group = Group(ORDERS, Delivery(named=named), fan_in=50)
+    (frame,) = frames_of(group.frame(entries(node)[0], match, node.history))
+    assert frame.event == event
+    assert frame.data["action"] == ("leave" if match is Match.LEAVE else "update")
+    assert ("data" in frame.data) is (match is Match.DELIVER)
+
+
+def test_framing_is_that_of_the_http_version() -> None:
+    chunked, plain = Group(ORDERS, Delivery(), 50), Group(ORDERS, Delivery(chunked=False), 50)
+    assert chunked.framed(b"x") == chunk(b"x")
+    assert chunked.ended(b"x") == chunk(b"x") + LAST_CHUNK
+    assert plain.framed(b"x") == plain.ended(b"x") == b"x"
+
+
+LONG = b"event: changed\ndata: {}\n\n" * 20
+
+
+@pytest.mark.parametrize("chunked", [True, False])
+def test_a_compressed_group_codes_before_it_frames(chunked: bool) -> None:
+    group = Group(ORDERS, Delivery(chunked=chunked, gzip=True), 50)
+    coded, apart = block(LONG), stored(LONG)
+    assert len(coded) < len(LONG)
+    assert group.framed(LONG) == (chunk(coded) if chunked else coded)
+    assert group.framed_apart(LONG) == (chunk(apart) if chunked else apart)
+    assert group.ended(LONG) == (chunk(apart) + LAST_CHUNK if chunked else apart)
+
+
+def test_without_compression_nothing_differs_for_what_is_of_one_reader() -> None:
+    group = Group(ORDERS, Delivery(), 50)
+    assert group.framed_apart(LONG) == group.framed(LONG) == chunk(LONG)
+
+
+@pytest.mark.parametrize("gzip", [True, False])
+def test_nothing_to_say_is_no_chunk_for_an_empty_one_would_end_the_body(gzip: bool) -> None:
+    group = Group(ORDERS, Delivery(gzip=gzip), 50)
+    assert group.framed(b"") == group.framed_apart(b"") == b""
+
+
+def test_groups_that_have_the_same_to_say_have_it_compressed_once() -> None:
+    groups = Groups(fan_in=50)
+    one = groups.get(ORDERS, Delivery(chunked=False, gzip=True))
+    other = groups.get(Selector(), Delivery(chunked=False, gzip=True))
+    assert one.framed(LONG) is other.framed(bytes(bytearray(LONG)))
+
+
+def test_the_same_selection_and_delivery_is_one_group() -> None:
+    groups = Groups(fan_in=50)
+    one = groups.get(ORDERS, Delivery())
+    assert groups.get(parse_selector(MultiDict({"entity": "order,order"}), {}), Delivery()) is one
+    assert groups.get(ORDERS, Delivery(named=False)) is not one
+    assert groups.get(ORDERS, Delivery(gzip=True)) is not one
+    assert groups.get(ORDERS, None) is not one
+    assert groups.get(Selector(), Delivery()) is not one
+    assert len(groups) == len(list(groups)) == 5
+
+
+def test_a_group_goes_with_its_last_reader_and_not_before() -> None:
+    groups = Groups(fan_in=50)
+    group = groups.get(ORDERS, Delivery())
+    group.readers = 2
+    groups.release(group)
+    assert list(groups) == [group]
+    group.readers = 0
+    groups.release(group)
+    assert list(groups) == []
+    assert list(groups.candidates(an_event("order:1"))) == []
+
+
+def test_releasing_a_group_whose_place_another_took_does_nothing() -> None:
+    groups = Groups(fan_in=50)
+    old = groups.get(ORDERS, Delivery())
+    groups.release(old)
+    new = groups.get(ORDERS, Delivery())
+    groups.release(old)
+    assert list(groups) == [new]
+
+
+def test_interest_is_told_for_the_first_reader_of_a_selection_only() -> None:
+    groups = Groups(fan_in=50)
+    told: list[bool] = []
+    groups.on_interest = lambda: told.append(groups.wants("order"))
+    groups.get(ORDERS, None)
+    groups.get(ORDERS, None)
+    assert told == [True], "the group is filed before anybody is told"
+    assert not groups.wants("job")

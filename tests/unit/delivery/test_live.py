@@ -1,0 +1,202 @@
+"""What one flush takes, and what it costs of a turn."""
+
+import asyncio
+
+import pytest
+
+from gateway.core.hints import HintTiming
+from gateway.delivery import budget as budget_module
+from gateway.delivery import live as flushes_module
+from tests.support.effort import calls_of
+from tests.support.events import an_event
+from tests.support.loop import let_others_run
+from tests.support.node import COALESCE_SECONDS, Node
+from tests.support.scheduler import ManualScheduler
+
+
+@pytest.fixture
+def node(scheduler: ManualScheduler) -> Node:
+    return Node(scheduler)
+
+
+@pytest.fixture
+def frame_bytes(node: Node) -> int:
+    """What an event of these tests takes."""
+    node.publish(an_event(data={"n": "x" * 1000}))
+    return len(node.history.latest(1)[0].frame)
+
+
+def events(count: int) -> list[object]:
+    return [an_event(data={"n": "x" * 1000}) for _ in range(count)]
+
+
+def test_a_flush_takes_entries_until_their_bytes_are_enough(
+    node: Node, frame_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flushes_module, "BYTES_A_FLUSH", 3 * frame_bytes)
+    reader = node.connect()
+    node.pause()
+    node.publish(*events(8))
+    assert len(reader.numbers()) == 3
+    node.scheduler.run_for(COALESCE_SECONDS)
+    assert len(reader.numbers()) == 6
+    node.pause()
+    assert reader.numbers() == list(range(2, 10))
+    assert max(map(len, reader.transport.writes)) < 4 * frame_bytes
+
+
+def test_an_event_that_is_larger_than_a_flush_goes_alone(
+    node: Node, frame_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flushes_module, "BYTES_A_FLUSH", 10)
+    reader = node.connect()
+    node.publish(*events(3))
+    node.pause()
+    assert reader.numbers() == [2, 3, 4]
+    assert node.hub.counters.flushes == 4
+
+
+def test_what_a_group_gets_of_a_flush_comes_in_payloads_of_so_many_bytes(
+    node: Node, frame_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flushes_module, "BYTES_A_PAYLOAD", 3 * frame_bytes)
+    readers = [node.connect() for _ in range(2)]
+    node.pause()
+    flushes = node.hub.counters.flushes
+    node.publish(*events(8))
+    assert node.hub.counters.flushes == flushes + 1
+    for reader in readers:
+        assert reader.numbers() == list(range(2, 10))
+        sizes = [len(write) for write in reader.transport.writes[-3:]]
+        assert [size // frame_bytes for size in sizes] == [3, 3, 2]
+    assert node.hub.counters.deliveries == 16
+
+
+def test_who_does_not_read_gets_no_more_of_a_flush_than_one_payload(
+    node: Node, frame_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flushes_module, "BYTES_A_PAYLOAD", 2 * frame_bytes)
+    slow, other = node.connect(), node.connect()
+    node.pause()
+    slow.transport.stop_reading()
+    node.publish(*events(5))
+    assert other.numbers() == [2, 3, 4, 5, 6]
+    assert len(slow.transport.waiting) < 3 * frame_bytes
+    slow.transport.start_reading()
+    node.pause()
+    assert slow.numbers() == [2, 3, 4, 5, 6]
+
+
+async def test_there_is_room_once_no_more_waits_than_a_flush_takes(
+    node: Node, frame_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flushes_module, "BYTES_A_FLUSH", 3 * frame_bytes)
+    node.pause()
+    node.append(*events(7))
+    room = asyncio.create_task(node.hub.room())
+    await let_others_run()
+    assert not room.done()
+    node.scheduler.run_ready()
+    await let_others_run()
+    assert (node.hub.flushed, room.done()) == (4, False)
+    node.scheduler.run_for(COALESCE_SECONDS)
+    await let_others_run()
+    assert (node.hub.flushed, room.done()) == (7, True)
+
+
+@pytest.mark.parametrize(("writes", "rest"), [(10, 0.030), (40, 0.050)])
+def test_a_flush_rests_as_long_as_the_last_one_took_but_not_for_ever(
+    node: Node, monkeypatch: pytest.MonkeyPatch, writes: int, rest: float
+) -> None:
+    monkeypatch.setattr(budget_module, "WRITES_A_TURN", 1)
+    readers = [node.connect() for _ in range(writes)]
+    node.pause()
+    for reader in readers:
+        reader.transport.write_seconds = 0.003
+    node.publish(an_event())
+    node.append(an_event())
+    node.scheduler.run_for(rest - 0.001)
+    assert readers[0].numbers() == [1]
+    node.scheduler.run_for(0.002)
+    assert readers[0].numbers() == [1, 2]
+
+
+def test_large_writes_take_more_of_a_turn(
+    node: Node, frame_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(budget_module, "WRITES_A_TURN", 8)
+    monkeypatch.setattr(flushes_module, "BYTES_A_WRITE", frame_bytes // 3)
+    readers = [node.connect() for _ in range(10)]
+    node.pause()
+    node.append(*events(1))
+    written = []
+    for _ in range(20):
+        before = sum(len(reader.numbers()) for reader in readers)
+        node.scheduler.step()
+        written.append(sum(len(reader.numbers()) for reader in readers) - before)
+    assert sum(written) == 10
+    assert max(written) == 2, "each counts as four"
+
+
+def test_compressing_takes_more_of_a_turn(
+    node: Node, frame_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flushes_module, "COMPRESSED_A_WRITE", 1)
+    readers = [node.connect(f"entity=order,x{number}", gzip=True) for number in range(3)]
+    node.pause()
+    node.append(*events(1))
+    steps = 0
+    while any(not reader.numbers() for reader in readers):
+        assert node.scheduler.step()
+        steps += 1
+    assert steps >= 3, "one group a turn"
+
+
+GROUPS = 2000
+CALLS_A_GROUP = 60
+"""More than it takes to match a filter, and to write to one reader what matches."""
+
+
+@pytest.mark.parametrize("bound", [5, 50], ids=["to all of them", "to none of them"])
+def test_one_event_against_many_groups_is_matched_and_delivered_in_pieces(node: Node, bound: int) -> None:
+    readers = [node.connect(f"filter=n=gt.{bound - index / GROUPS}") for index in range(GROUPS)]
+    node.pause()
+    node.append(an_event(data={"n": 10}))
+    assert max(efforts(node)) < CALLS_A_GROUP * budget_module.WRITES_A_TURN
+    assert {len(reader.numbers()) for reader in readers} == {1 if bound == 5 else 0}
+
+
+def test_hints_for_many_groups_are_planned_in_pieces(node: Node) -> None:
+    timing = HintTiming(50, 100)
+    for index in range(GROUPS):
+        node.connect(f"filter=n=gt.{index / GROUPS}", hints="only", timing=timing)
+    node.pause()
+    node.append(an_event("order:1", data={"n": 10}))
+    assert max(efforts(node)) < CALLS_A_GROUP * budget_module.WRITES_A_TURN
+
+
+def test_who_comes_and_goes_while_an_event_is_matched_gets_it_once(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(budget_module, "WRITES_A_TURN", 1)
+    readers = [node.connect(f"filter=n=gt.{index}") for index in range(6)]
+    node.pause()
+    node.append(an_event(data={"n": 10}))
+    node.scheduler.step()
+    node.scheduler.step()
+    assert not any(reader.numbers() for reader in readers), "it is being matched"
+    fresh = [node.connect(f"filter=n=gt.{index}", cursor="e.0-0") for index in (0, 5, 7)]
+    for gone in (readers[0], readers[5]):
+        node.hub.lost(gone.subscriber)
+    node.pause()
+    assert [reader.numbers() for reader in readers] == [[], [1], [1], [1], [1], []]
+    assert [reader.numbers() for reader in fresh] == [[1], [1], [1]]
+
+
+def efforts(node: Node) -> list[int]:
+    """How many calls each callback of the loop makes, until none is ready."""
+    found = []
+    took: list[bool] = [True]
+    while took[-1]:
+        found.append(calls_of(lambda: took.append(node.scheduler.step())))
+    return found

@@ -1,0 +1,98 @@
+"""worker_metrics.py: the metrics of all workers, whichever is asked, and what all are to hold."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry, Counter
+
+from flags.store.file_store import FileFlagStore
+from flags.store.local_kills import LocalKills
+from gateway.http.admin.flags import LOCAL_KILLS
+from gateway.http.figures import PROCESS, Process
+from gateway.http.health import REGISTRY
+from gateway.service.worker_metrics import Siblings
+from tests.support.flags import Told
+
+
+@asynccontextmanager
+async def worker(
+    directory: Path, number: int, count: int, events: int = 0, kills: LocalKills | None = None
+) -> AsyncIterator[Siblings]:
+    """Worker `number`, which has counted so many events."""
+    app = web.Application()
+    app[PROCESS] = Process("here", shares_log=True)
+    app[LOCAL_KILLS] = kills or make_kills(directory)
+    app[REGISTRY] = CollectorRegistry()
+    Counter("demo_events", "Events.", ["kind"], registry=app[REGISTRY]).labels("any").inc(events)
+    siblings = Siblings(directory, number, count)
+    siblings.join(app)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    yield siblings
+    await runner.cleanup()
+
+
+def make_kills(directory: Path) -> LocalKills:
+    """Over a store that was not started, and takes nothing."""
+    return LocalKills(FileFlagStore(directory / "flags.json", tell=Told()), tell=Told(), write_seconds=0.001)
+
+
+def values(text: bytes) -> list[str]:
+    lines = text.decode().splitlines()
+    return [line for line in lines if not line.startswith("#") and "_created" not in line]
+
+
+async def test_each_worker_answers_for_all(tmp_path: Path) -> None:
+    async with AsyncExitStack() as stack:
+        first, second = [
+            await stack.enter_async_context(worker(tmp_path, number, 2, events=10 * number))
+            for number in (1, 2)
+        ]
+
+        answers = [await first.expose(), await second.expose()]
+
+    assert answers[0] == answers[1] != b""
+    assert values(answers[0]) == [
+        'tidegate_worker_up{worker="1"} 1.0',
+        'tidegate_worker_up{worker="2"} 1.0',
+        'demo_events_total{kind="any",worker="1"} 10.0',
+        'demo_events_total{kind="any",worker="2"} 20.0',
+    ]
+
+
+async def test_a_worker_that_does_not_answer_is_down_and_the_others_are_shown(tmp_path: Path) -> None:
+    async with worker(tmp_path, 2, 3, events=5) as second:
+        (tmp_path / "worker-3.sock").touch()
+
+        answer = await second.expose()
+
+    assert values(answer) == [
+        'tidegate_worker_up{worker="1"} 0.0',
+        'tidegate_worker_up{worker="2"} 1.0',
+        'tidegate_worker_up{worker="3"} 0.0',
+        'demo_events_total{kind="any",worker="2"} 5.0',
+    ]
+
+
+async def test_a_worker_takes_the_place_of_one_that_was_killed(tmp_path: Path) -> None:
+    (tmp_path / "worker-1.sock").touch()
+    async with worker(tmp_path, 1, 2, events=1), worker(tmp_path, 2, 2, events=2) as second:
+        answer = await second.expose()
+
+    assert 'tidegate_worker_up{worker="1"} 1.0' in values(answer)
+
+
+async def test_what_one_worker_is_told_to_kill_all_hold_and_lift(tmp_path: Path) -> None:
+    first, second, late = (make_kills(tmp_path) for _ in range(3))
+    async with worker(tmp_path, 1, 3, kills=first), worker(tmp_path, 2, 3, kills=second):
+        assert await first.kill_here(None, who="ann", reason="fire") == [3], "worker 3 has not begun"
+        assert second.snapshot().kill_all
+        assert (second.held[None].who, second.held[None].reason) == ("ann", "fire")
+
+        async with worker(tmp_path, 3, 3, kills=late):
+            assert late.snapshot().kill_all, "who begins asks the others"
+            assert await second.lift_here(None) == []
+
+        assert not any(kills.held for kills in (first, second, late))
