@@ -1,1 +1,1 @@
-"""Tidegate's domain and service: the log's readers, the hub, and the HTTP handlers around them."""
+"""The gateway, by rooms: docs/architecture.md says which is for what, and which may import which."""

@@ -1,1 +1,1 @@
-"""One module per HTTP resource."""
+"""One module for each HTTP resource, the server, and its front door."""

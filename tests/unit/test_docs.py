@@ -12,6 +12,7 @@ from adapters.postgres.health import PostgresHealth
 from adapters.sqlite import SqliteLog
 from gateway.ports.log import Figure
 from gateway.service.settings import Settings
+from tests.support import module_map
 from tests.support.clock import ManualClock
 from tests.support.redis import make_log
 
@@ -94,3 +95,15 @@ def test_the_pictures_of_the_measurements_are_there() -> None:
 
     assert named
     assert [name for name in named if not (docs / name).is_file()] == []
+
+
+def test_the_page_of_modules_is_what_the_docstrings_say() -> None:
+    assert module_map.PAGE.read_text() == module_map.page(), (
+        "python -m tests.support.module_map writes it anew"
+    )
+
+
+def test_every_module_says_what_it_is_for() -> None:
+    lines = [line for line in module_map.page().splitlines() if line.startswith("- `")]
+    assert len(lines) > 200
+    assert [line for line in lines if not line.partition("`: ")[2]] == []
