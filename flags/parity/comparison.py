@@ -162,11 +162,6 @@ class Parity:
             since = self._fold.started_at if since is None else min(since, self._fold.started_at)
         return None if since is None else since + self._settle
 
-    def wants_sample(self, now: float) -> bool:
-        """Whether an answer asked for at `now` would settle something, and is to be taken for that."""
-        at = self.next_sample_at
-        return at is not None and at <= now
-
     def compare(self, answer: PolledAnswer, now: float) -> None:
         """Compares one polled answer.
 

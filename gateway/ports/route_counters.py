@@ -40,11 +40,6 @@ class RouteCounters:
     fields_left_out: int = 0
     """Header fields, of polled answers and of what goes through in either direction, that can't be sent."""
 
-    @property
-    def requests_saved(self) -> int:
-        """Requests that the upstream would have had without the gateway, and did not have."""
-        return max(0, self.served - self.polls)
-
 
 @dataclass(frozen=True, slots=True)
 class RouteHealth:

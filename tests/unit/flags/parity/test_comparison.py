@@ -523,12 +523,13 @@ def test_an_answer_ahead_of_the_fold_is_refused() -> None:
 def test_a_sample_is_wanted_when_a_difference_can_be_settled_by_it() -> None:
     orders = Orders().based(A=OPEN)
 
-    assert not orders.parity.wants_sample(LATER)
+    assert orders.parity.next_sample_at is None
     orders.poll(LATER, A=PAID)
-    assert not orders.parity.wants_sample(LATER + 1)
-    assert orders.parity.wants_sample(LATER + SETTLED)
+    at = orders.parity.next_sample_at
+    assert at is not None
+    assert LATER + 1 < at <= LATER + SETTLED
     orders.poll(LATER + SETTLED, A=PAID)
-    assert not orders.parity.wants_sample(LATER + 2 * SETTLED)
+    assert orders.parity.next_sample_at is None
 
 
 def test_restarting_forgets_states_and_differences_and_keeps_the_counts() -> None:
