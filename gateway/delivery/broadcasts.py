@@ -51,16 +51,16 @@ class Rounds:
         refreshes = self._refresher.take(group)
         if refreshes and group.members:
             number = self._flushes.safe_number(group)
-            made = self._payload(group, refreshes, number)
+            made: dict[int, bytes] = {}
             for subscriber in tuple(group.members):
                 if subscriber.state is not State.LIVE:
                     continue
-                if subscriber.told <= number:
-                    subscriber.told = number
-                    payload = made
-                else:
-                    # The group's cursor would set it back.
-                    payload = self._payload(group, refreshes, subscriber.told, least=subscriber.told)
+                # A cursor before what it was told would set it back. Most were told alike.
+                told = subscriber.told
+                payload = made.get(told)
+                if payload is None:
+                    payload = made[told] = self._payload(group, refreshes, max(number, told), least=told)
+                subscriber.told = max(number, told)
                 lacking.discard(subscriber)
                 if self._roster.write(subscriber, payload):
                     self._roster.counters.hints += len(refreshes)
@@ -68,6 +68,6 @@ class Rounds:
                     yield
         group.giving, group.giving_to = [], frozenset()
 
-    def _payload(self, group: Group, refreshes: list[Refresh], number: int, least: int = 0) -> bytes:
+    def _payload(self, group: Group, refreshes: list[Refresh], number: int, least: int) -> bytes:
         frames = group.hint_frames(refreshes, number, self._history, len(group.members), least)
         return group.framed(b"".join(frames))

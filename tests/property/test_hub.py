@@ -169,8 +169,39 @@ def _run(world: World, operations: list[Operation]) -> None:
     world.finish()
 
 
+_WITH_HINTS = Open(
+    Choice(entities=("order:1", "job")),
+    Delivery(named=False, hints="with", timing=HintTiming(50, 100), chunked=False),
+)
+_JOINED_WHILE_HINTS_ARE_DUE: list[Operation] = [
+    Open(Choice(), Delivery(named=False, chunked=False)),
+    Open(Choice(), Delivery(named=False, chunked=False)),
+    _WITH_HINTS,
+    Append([an_event("order:1", "a"), an_event("job:1", "a")]),
+    Wait(120, True),
+    Append([an_event("order:2", "a")]),
+    _WITH_HINTS,
+]
+"""A reader joins a group at the head, before a flush that brings the others less far than hints are due."""
+
+
 @settings(max_examples=3 * settings.default.max_examples)
 @given(pace=_paces, operations=_operations(("off", "off", "with", "only"), clogs=True))
+@example(
+    pace=Pace(
+        writes_a_turn=1,
+        entries_a_flush=64,
+        bytes_a_flush=300,
+        bytes_a_payload=1,
+        chase_entries=1,
+        chase_bytes=1,
+        max_events=3,
+        max_age_seconds=1.0,
+        high_water=0,
+        write_seconds=0.0,
+    ),
+    operations=_JOINED_WHILE_HINTS_ARE_DUE,
+)
 def test_every_client_sees_each_matching_event_once_and_in_order_or_a_reset_and_can_resume_anywhere(
     pace: Pace, operations: list[Operation]
 ) -> None:
