@@ -4,6 +4,7 @@ import re
 
 _ANY = r'(W/)?"([\x21\x23-\x7e\x80-\U0010ffff]*)"'
 _TAG = re.compile(_ANY)
+_QUOTED = re.compile(r'"([^"]*)"')
 _TAGS = re.compile(rf"\s*{_ANY}(\s*,\s*{_ANY})*\s*\Z")
 _STRONG = re.compile(r'"[\x21\x23-\x7e]*"\Z')
 _CODING = re.compile(r'(?:--?|[;:])(?:x-)?(?:gzip|br|zstd|deflate)("?)\Z', re.IGNORECASE)
@@ -14,9 +15,9 @@ def is_strong(tag: str) -> bool:
     return _STRONG.match(tag) is not None
 
 
-def opaque_tags(condition: str) -> list[str]:
-    """What stands within the quotes of each tag that a condition names, weak or strong."""
-    return [opaque for _, opaque in _TAG.findall(condition)]
+def quoted(condition: str) -> list[str]:
+    """What stands within quotes in a condition, also where no tag may hold it."""
+    return _QUOTED.findall(condition)
 
 
 def strong_tags(condition: str) -> list[str] | None:
@@ -34,7 +35,7 @@ def none_match(condition: str, tag: str) -> bool:
     if condition == tag or condition.strip() == "*":
         return True
     opaque = tag.removeprefix("W/")[1:-1]
-    named = opaque_tags(condition)
+    named = [opaque for _, opaque in _TAG.findall(condition)]
     return opaque in named or opaque in map(without_coding, named)
 
 

@@ -7,7 +7,7 @@ from functools import partial
 import orjson
 from aiohttp import web
 
-from gateway.core.entity_tags import opaque_tags, without_coding
+from gateway.core.entity_tags import quoted, without_coding
 from gateway.core.errors import BadParameter
 from gateway.core.events import Cursor
 from gateway.core.history import History, ResetReason
@@ -106,7 +106,7 @@ class PollHandler:
         condition = ",".join(request.headers.getall("If-None-Match", [])).strip()
         if not condition or condition == "*":
             return self._history.head, False
-        tags = [as_given(tag) for tag in opaque_tags(condition) or [condition]]
+        tags = [as_given(tag) for tag in quoted(condition) or [condition]]
         if len(tags) > MAX_TAGS:
             raise BadParameter("If-None-Match", f"a condition has at most {MAX_TAGS} entity tags")
         for tag in tags:

@@ -18,7 +18,7 @@ from tests.support.shared_store import MemorySharedStore
 
 SERVE = """
 import asyncio, threading
-from gateway import logs
+from gateway.runtime import logs
 from gateway.service.app import GATEWAY, serve
 from gateway.service.settings import Settings
 
