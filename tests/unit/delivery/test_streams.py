@@ -1,0 +1,116 @@
+"""The streams that are open: how each comes, is written to, and ends."""
+
+import pytest
+
+from gateway.core.selectors import Selector
+from gateway.delivery.group import Delivery
+from gateway.delivery.observer import Observer
+from gateway.delivery.streams import Roster
+from gateway.delivery.subscriber import State, Subscriber
+from gateway.runtime.failures import Failures
+from tests.support.scheduler import ManualScheduler
+from tests.support.transport import RecordingTransport
+
+ORDERS = Selector(withheld=frozenset({"order"}))
+
+
+class Told(Observer):
+    """Notes what a roster tells."""
+
+    def __init__(self) -> None:
+        self.attached_to: list[Subscriber] = []
+        self.ended_of: list[Subscriber] = []
+
+    def attached(self, subscriber: Subscriber) -> None:
+        self.attached_to.append(subscriber)
+
+    def ended(self, subscriber: Subscriber) -> None:
+        self.ended_of.append(subscriber)
+
+
+@pytest.fixture
+def failures(scheduler: ManualScheduler) -> Failures:
+    return Failures(scheduler.clock.monotonic)
+
+
+@pytest.fixture
+def roster(scheduler: ManualScheduler, failures: Failures) -> Roster:
+    return Roster(
+        scheduler, failures, fan_in=50, stall_seconds=30.0, retry_ms=2000, draw=lambda low, high: high
+    )
+
+
+def attach(
+    roster: Roster, scheduler: ManualScheduler, selector: Selector = ORDERS
+) -> tuple[Subscriber, RecordingTransport]:
+    transport = RecordingTransport(scheduler)
+    return roster.attach(transport, selector, Delivery(), 0, None, "trimmed"), transport
+
+
+def test_streams_of_one_selection_and_form_are_one_group(roster: Roster, scheduler: ManualScheduler) -> None:
+    (one, _), (other, _), (alone, _) = (
+        attach(roster, scheduler, selector) for selector in (ORDERS, ORDERS, Selector())
+    )
+    assert one.group is other.group is not alone.group
+    assert (len(roster), len(roster.groups), one.group.readers) == (3, 2, 2)
+
+
+def test_the_last_reader_takes_its_group_with_it_and_is_told_of_once(
+    roster: Roster, scheduler: ManualScheduler
+) -> None:
+    roster.observer = told = Told()
+    subscriber, _ = attach(roster, scheduler)
+    roster.forget(subscriber)
+    roster.forget(subscriber)
+    assert (len(roster), len(roster.groups), subscriber.state) == (0, 0, State.CLOSED)
+    assert (told.attached_to, told.ended_of) == ([subscriber], [subscriber])
+
+
+def test_a_moved_stream_leaves_its_group_to_the_others(roster: Roster, scheduler: ManualScheduler) -> None:
+    (one, _), (other, _) = attach(roster, scheduler), attach(roster, scheduler)
+    roster.move(one, Selector())
+    assert (one.group.readers, other.group.readers) == (1, 1)
+    assert one.group.selector == Selector()
+
+
+@pytest.mark.parametrize(
+    ("error", "reported"), [(BrokenPipeError(), 0), (RuntimeError("closed"), 0), (MemoryError(), 1)]
+)
+def test_a_write_that_fails_ends_that_stream_and_is_a_defect_only_where_nobody_foresaw_it(
+    roster: Roster, scheduler: ManualScheduler, failures: Failures, error: Exception, reported: int
+) -> None:
+    (broken, transport), (well, reader) = attach(roster, scheduler), attach(roster, scheduler)
+    transport.fail_writes(error)
+    assert [roster.write(subscriber, b"x") for subscriber in (broken, well)] == [False, True]
+    assert (transport.is_aborted, broken.state, bytes(reader.received)) == (True, State.CLOSED, b"x")
+    assert (roster.counters.failed_writes, failures.counts["write"]) == (1, reported)
+
+
+def test_what_raises_for_one_stream_cuts_that_one_off(
+    roster: Roster, scheduler: ManualScheduler, failures: Failures
+) -> None:
+    def fail(subscriber: Subscriber) -> None:
+        raise MemoryError
+
+    subscriber, transport = attach(roster, scheduler)
+    roster.safely("leave", fail, subscriber)
+    assert (transport.is_aborted, len(roster), failures.counts) == (True, 0, {"leave": 1})
+
+
+def test_a_bye_is_counted_and_said_once(roster: Roster, scheduler: ManualScheduler) -> None:
+    subscriber, transport = attach(roster, scheduler)
+    for _ in range(2):
+        roster.bye(subscriber, "drain")
+    assert transport.received.count(b"event: bye") == 1
+    assert roster.counters.byes == {"drain": 1}
+    assert transport.is_closing
+
+
+async def test_it_says_when_the_last_stream_is_gone(roster: Roster, scheduler: ManualScheduler) -> None:
+    assert roster.emptied().done(), "there is none"
+    (one, _), (other, _) = attach(roster, scheduler), attach(roster, scheduler)
+    emptied = roster.emptied()
+    roster.forget(one)
+    assert not emptied.done()
+    roster.forget(other)
+    assert emptied.done()
