@@ -4,6 +4,7 @@ docs/protocol.md, section 7. adapters/upstream is what there is of it.
 """
 
 import enum
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -90,7 +91,7 @@ class SharedList(Protocol):
         ...
 
 
-class RequestBody:
+class RequestBody(ABC):
     """A caller's body on its way to the upstream.
 
     A subclass yields the bytes. `error` is what it raised, since aiohttp wraps what a body raises in an error
@@ -99,8 +100,8 @@ class RequestBody:
 
     error: TidegateError | None = None
 
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        raise NotImplementedError
+    @abstractmethod
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
 
 
 class Outgoing(NamedTuple):
