@@ -177,8 +177,9 @@ async def test_a_port_in_use_is_one_clear_sentence_and_leaves_nothing_behind():
 
 async def test_ctrl_c_before_it_serves_is_an_end_as_asked() -> None:
     async with running("--port", "0") as demo:
-        while not psutil.Process(demo.pid).children():  # noqa: ASYNC110 - another process makes it true
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            while not psutil.Process(demo.pid).children():  # noqa: ASYNC110 - another process makes it true
+                await asyncio.sleep(0.01)
         demo.send_signal(signal.SIGINT)
         _, err = await demo.communicate()
     assert (demo.returncode, err) == (0, b"")
