@@ -21,6 +21,7 @@ from gateway.core.errors import (
 from gateway.core.header_fields import MAX_FIELDS, MAX_HEAD_BYTES, MAX_URL_BYTES
 from gateway.http.problems import problem_response
 from gateway.runtime.half_close import ENDS_WITH_INPUT, HALF_CLOSED_SECONDS
+from gateway.runtime.listening import stop_accepting
 from gateway.runtime.refusals import REFUSALS, Refusals
 
 KEEPALIVE_SECONDS = 75.0
@@ -235,7 +236,7 @@ class GatewaySite(web.TCPSite):
 
     def __init__(
         self,
-        runner: GatewayRunner,
+        runner: web.AppRunner,
         host: str,
         port: int,
         stall_seconds: float,
@@ -244,6 +245,11 @@ class GatewaySite(web.TCPSite):
     ) -> None:
         super().__init__(runner, host, port, backlog=BACKLOG, reuse_port=reuse_port)
         self._dead_peer_ms = round((stall_seconds + DEAD_PEER_SECONDS) * 1000)
+
+    async def stop(self) -> None:
+        """Listens no more; what was accepted by then is the runner's to end."""
+        await stop_accepting(self._server)
+        await super().stop()
 
     async def start(self) -> None:
         await super().start()

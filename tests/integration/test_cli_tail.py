@@ -11,10 +11,12 @@ import pytest
 from aiohttp import web
 
 from gateway.core.eventstream import MAX_EVENT_BYTES
+from gateway.http.server import GatewaySite
 from tests.support.admin import ORDERS
 from tests.support.api import Client, event
 from tests.support.command import command, relay, run
 from tests.support.gateway import GatewayThread, make_settings
+from tests.support.upstream import STALL_SECONDS
 
 EVENTS = "/api/v1/sync/events"
 QUICK = make_settings(stream={"retry_ms": 1})
@@ -167,7 +169,7 @@ async def scripted(*answers: Answer) -> AsyncIterator[tuple[str, list[web.Reques
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
     await runner.setup()
     try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        await GatewaySite(runner, "127.0.0.1", 0, STALL_SECONDS).start()
         yield address(runner.addresses[0][1]), requests
     finally:
         await runner.cleanup()

@@ -17,7 +17,7 @@ from gateway.core.events import ORIGIN, Cursor, Event, Position
 from gateway.http.front import front_middleware
 from gateway.http.hosts import Hosts
 from gateway.http.legacy import add_legacy_routes
-from gateway.http.server import GatewayRunner
+from gateway.http.server import GatewayRunner, GatewaySite
 from gateway.http.terms import Terms
 from gateway.ports.clock import Clock
 from gateway.ports.legacy_route import LegacyRoute
@@ -32,6 +32,8 @@ NOW = "now.7-0"
 
 PATIENCE_SECONDS = 60.0
 """How long a test waits for something that has to happen, before it fails."""
+STALL_SECONDS = 30.0
+"""How long a client of these servers may not read."""
 
 
 class Asked(NamedTuple):
@@ -125,8 +127,7 @@ async def listening(
     runner = GatewayRunner(app, half_closed_seconds=half_closed_seconds)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
+        await GatewaySite(runner, "127.0.0.1", 0, STALL_SECONDS).start()
         yield site_url(runner)
     finally:
         await runner.cleanup()
