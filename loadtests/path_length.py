@@ -2,18 +2,26 @@
 """Counts what one thing costs in code: calls, files, and how often the path goes from one file to another.
 
 A gateway is served in this process; one event goes from its POST to an open stream, one changed item of a
-polled list to one, and one change of a flag to one. What of the product runs meanwhile is counted
-(sys.setprofile), in every thread. The counts do not depend on the machine's speed. Of several rounds the
-shortest counts, for a timer of the gateway's own may ring within one.
+polled list to one, and one change of a flag to one. Counted is every call of a function of the product
+(sys.setprofile), in every thread, from the beginning of a round until all has come to rest after its frame.
+
+No timer is counted that was set before the round began: it rings when the round is over. So looks at files,
+the guard's ticks and rounds of heartbeats are no part of a path; what the path itself puts off, such as the
+flush that waits for more events, is. The one exception is the poller's own timer, with which the path of a
+changed item begins. The counts do not depend on the machine's speed. Of several rounds the shortest counts:
+threads may take turns in another order.
 """
 
 import argparse
 import asyncio
+import contextvars
 import sys
 import tempfile
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from itertools import pairwise
 from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
@@ -32,6 +40,8 @@ PRODUCT = tuple(f"{ROOT / package}/" for package in ("gateway", "adapters", "fla
 DEADLINE_SECONDS = 30.0
 QUIET_SECONDS = 0.3
 """Longer than anything that follows an event, or waits for another one."""
+OF_THE_PATH = "poller of "
+"""How the name of a task begins whose timer begins a path."""
 EVENTS = "/api/v1/sync/events"
 ROUTE: dict[str, Any] = {
     "component": "orders",
@@ -45,38 +55,106 @@ ROUTE: dict[str, Any] = {
 FLAG = "/api/v1/admin/flags/orders"
 
 
+class Call(NamedTuple):
+    """Of a function; each step of a coroutine or generator is one."""
+
+    file: str
+    function: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.function}"
+
+
 class Length(NamedTuple):
-    """`calls` of the product's functions, each step of a coroutine or generator one; its `files` in order."""
+    """How often the path `changes` from one file to another, and its `calls` in order."""
 
-    calls: int
     changes: int
-    files: tuple[str, ...]
+    calls: tuple[Call, ...]
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """In the order in which the path comes to them."""
+        return tuple(dict.fromkeys(call.file for call in self.calls))
 
 
-class Counter:
-    """Sees every call of every thread that was started after it; counts them while it is on."""
+class Loop(asyncio.SelectorEventLoop):
+    """While it holds back, the timers that were set before ring late; but not those of a task of the path."""
 
     def __init__(self) -> None:
-        self._is_on = False
-        self.names: list[str] = []
+        super().__init__()
+        self._period = 0
+        self._holds = False
+        self._held: list[Callable[[], None]] = []
+
+    def call_at(  # type: ignore[override]
+        self,
+        when: float,
+        callback: Callable[..., object],
+        *args: Any,
+        context: contextvars.Context | None = None,
+    ) -> asyncio.TimerHandle:
+        period = self._period
+        task = asyncio.current_task(self)
+        own = task is not None and task.get_name().startswith(OF_THE_PATH)
+
+        def ring() -> None:
+            if handle.cancelled():  # while it was held back
+                return
+            if self._holds and period != self._period and not own:
+                self._held.append(ring)
+            else:
+                callback(*args)
+
+        handle = super().call_at(when, ring, context=context)
+        return handle
+
+    @contextmanager
+    def holding(self) -> Iterator[None]:
+        """What is set within rings in time."""
+        self._period += 1
+        self._holds = True
+        try:
+            yield
+        finally:
+            self._holds = False
+            held, self._held = self._held, []
+            for ring in held:
+                self.call_soon(ring)
+
+
+class Profile:
+    """Sees every call of every thread that was started after it."""
+
+    def __init__(self, loop: Loop) -> None:
+        self._loop = loop
+        self._calls: list[Call] = []
         threading.setprofile(self._seen)
         sys.setprofile(self._seen)
 
     def _seen(self, frame: FrameType, event: str, argument: Any) -> None:
-        if self._is_on and event == "call" and frame.f_code.co_filename.startswith(PRODUCT):
-            self.names.append(frame.f_code.co_filename)
+        code = frame.f_code
+        if event == "call" and code.co_filename.startswith(PRODUCT):
+            self._calls.append(Call(code.co_filename.removeprefix(f"{ROOT}/"), code.co_qualname))
 
     async def length(self, action: Callable[[], Awaitable[None]]) -> Length:
-        """Of what runs from the beginning of `action` until all has come to rest."""
-        self.names.clear()
-        self._is_on = True
+        """Of what runs from the beginning of `action`, at rest, until all has come to rest again."""
         async with asyncio.timeout(DEADLINE_SECONDS):
-            await action()
-        await asyncio.sleep(QUIET_SECONDS)
-        self._is_on = False
-        pairs = zip(self.names, self.names[1:], strict=False)
-        files = tuple(name.removeprefix(f"{ROOT}/") for name in dict.fromkeys(self.names))
-        return Length(len(self.names), sum(one != other for one, other in pairs), files)
+            with self._loop.holding():
+                await self._rest()
+                self._calls.clear()
+                await action()
+                await self._rest()
+                calls = tuple(self._calls)
+            # What was held back has its turn.
+            await asyncio.sleep(QUIET_SECONDS)
+        changes = sum(one.file != other.file for one, other in pairwise(calls))
+        return Length(changes, calls)
+
+    async def _rest(self) -> None:
+        seen = -1
+        while seen != len(self._calls):
+            seen = len(self._calls)
+            await asyncio.sleep(QUIET_SECONDS)
 
 
 class Client:
@@ -144,14 +222,20 @@ async def client_of(**sections: Any) -> AsyncIterator[Client]:
             yield client
 
 
-async def post(counter: Counter, rounds: int) -> Length:
+async def shortest(profile: Profile, action: Callable[[], Awaitable[None]], rounds: int) -> Length:
+    """The length of the round with the fewest calls, and of those with the fewest changes of file."""
+    lengths = [await profile.length(action) for _ in range(rounds)]
+    return min(lengths, key=lambda length: (len(length.calls), length.changes))
+
+
+async def post(profile: Profile, rounds: int) -> Length:
     """From the POST of one event to one stream."""
     async with client_of() as client:
         await client.publish()
-        return min([await counter.length(client.publish) for _ in range(rounds)])
+        return await shortest(profile, client.publish, rounds)
 
 
-async def item(counter: Counter, rounds: int) -> Length:
+async def item(profile: Profile, rounds: int) -> Length:
     """From the poll that finds one item of an upstream changed to one stream."""
     order = {"id": 1, "status": 0}
 
@@ -170,26 +254,28 @@ async def item(counter: Counter, rounds: int) -> Length:
 
             await asyncio.sleep(2 * ROUTE["interval_seconds"])
             await change()
-            return min([await counter.length(change) for _ in range(rounds)])
+            return await shortest(profile, change, rounds)
 
 
-async def flag(counter: Counter, rounds: int) -> Length:
+async def flag(profile: Profile, rounds: int) -> Length:
     """From the change of a flag to one stream, which gets less, or more, from then on."""
     components = {"orders": {"entities": ["order"]}, "jobs": {"entities": ["job"]}}
     with tempfile.TemporaryDirectory() as folder:
         store = {"store": f"file:{Path(folder) / 'flags.json'}"}
         async with client_of(flags=store, components=components) as client:
             await client.make_flag()
-            return min([await counter.length(client.switch) for _ in range(rounds)])
+            return await shortest(profile, client.switch, rounds)
 
 
 async def measure(rounds: int) -> dict[str, Length]:
     """The shortest of so many rounds of each path."""
-    counter = Counter()
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, Loop)
+    profile = Profile(loop)
     return {
-        "one POST to one stream": await post(counter, rounds),
-        "one changed item of an upstream to one stream": await item(counter, rounds),
-        "one change of a flag to one stream": await flag(counter, rounds),
+        "one POST to one stream": await post(profile, rounds),
+        "one changed item of an upstream to one stream": await item(profile, rounds),
+        "one change of a flag to one stream": await flag(profile, rounds),
     }
 
 
@@ -197,15 +283,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=5, help="of each path; the shortest counts (5)")
     parser.add_argument("--files", action="store_true", help="list the files as well, in order")
+    parser.add_argument(
+        "--calls", action="store_true", help="list what is called, how often, in order of the first"
+    )
     options = parser.parse_args()
-    lengths = asyncio.run(measure(options.rounds))
+    with asyncio.Runner(loop_factory=Loop) as runner:
+        lengths = runner.run(measure(options.rounds))
     print("| path | calls | files | changes of file |\n| --- | ---: | ---: | ---: |")
     for what, length in lengths.items():
-        print(f"| {what} | {length.calls} | {len(length.files)} | {length.changes} |")
-    if options.files:
-        for what, length in lengths.items():
+        print(f"| {what} | {len(length.calls)} | {len(length.files)} | {length.changes} |")
+    for what, length in lengths.items():
+        if options.files:
             print(f"\n{what}:\n")
             print("\n".join(f"- `{file}`" for file in length.files))
+        if options.calls:
+            print(f"\n{what}:\n")
+            print("\n".join(f"- {count} `{call}`" for call, count in Counter(length.calls).items()))
 
 
 if __name__ == "__main__":
