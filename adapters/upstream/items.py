@@ -123,14 +123,6 @@ class _InOrder(ItemsView[str, bytes]):
         return ((items.key(number), items.raw(number)) for number in range(len(items)))
 
 
-def extract(body: bytes, route: LegacyRoute) -> Items:
-    """The items of an answer, read in one piece; see `Items.reading`."""
-    items = Items(body, route)
-    for _ in items.reading():
-        pass
-    return items
-
-
 def _hash_of(key: str) -> int:
     return hash(key) & _HASH_BITS
 

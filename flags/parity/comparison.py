@@ -72,7 +72,7 @@ class _Open:
 class Parity:
     """Compares the events of `entity_type` with the polled list of the same.
 
-    `now` and `position` are where the fold begins: every later event is handed to `apply`, in the log's
+    `now` and `position` are where the fold begins: every later event is handed to `applying`, in the log's
     order. `merge` is for publishers whose updates hold only what changed (`Fold`). `keep_values`
     keeps a few differences with their entity and values; else only pointers are kept. `same_source` says
     that push is made from this poll. Memory is bounded by about `max_bytes`: beyond it only a share of the
@@ -110,13 +110,11 @@ class Parity:
         """Up to where the log has been handed in."""
         return self._fold.position
 
-    def restart(self, position: Position, now: float) -> None:
-        """Begins the fold anew: events were missed, or push was mended and its past is not to count on."""
-        for _ in self.restarting(position, now):
-            pass
-
     def restarting(self, position: Position, now: float) -> Iterator[None]:
-        """`restart` in steps, as `comparing`."""
+        """Begins the fold anew, in steps as `comparing`.
+
+        Events were missed, or push was mended and its past is not to count on.
+        """
         self._earlier_broken_chains += self._fold.broken_chains
         ended, self._fold = self._fold, Fold(self._rules, self._settle, position, now, merge=self._merge)
         yield from ended.ending()
@@ -128,13 +126,11 @@ class Parity:
         """Says that the log has been read up to `position`: what came in between was of other entities."""
         self._fold.advance(position)
 
-    def apply(self, event: PushedEvent, now: float) -> None:
-        """Takes the next event of the log. Raises TypeError where its data can't be written as JSON."""
-        for _ in self.applying(event, now):
-            pass
-
     def applying(self, event: PushedEvent, now: float) -> Iterator[None]:
-        """`apply` in steps, as `comparing`; hardly ever more than one."""
+        """Takes the next event of the log, in steps as `comparing`; hardly ever more than one.
+
+        Raises TypeError where its data can't be written as JSON.
+        """
         if self._same_source:
             self._fold.advance(event.position)
             return
@@ -162,20 +158,12 @@ class Parity:
             since = self._fold.started_at if since is None else min(since, self._fold.started_at)
         return None if since is None else since + self._settle
 
-    def compare(self, answer: PolledAnswer, now: float) -> None:
-        """Compares one polled answer.
+    def comparing(self, answer: PolledAnswer, now: float) -> Iterator[None]:
+        """Compares one polled answer, in steps, one an entity, so that the caller can let others run between.
 
         Answers come in the order in which they were asked for. The fold must have reached the answer's cursor
         (`position`), else push would be blamed for the reader's own lag: ValueError. ValueError also where an
-        item is no JSON.
-        """
-        for _ in self.comparing(answer, now):
-            pass
-
-    def comparing(self, answer: PolledAnswer, now: float) -> Iterator[None]:
-        """`compare` in steps, one an entity, so that the caller can let others run in between.
-
-        To be run to its end before anything but `report` is called.
+        item is no JSON. To be run to its end before anything but `report` is called.
         """
         if self._fold.position < answer.cursor:
             raise ValueError("the fold has not reached the answer's cursor")
@@ -189,18 +177,12 @@ class Parity:
             yield from self._fold.forgetting_old(now)
             yield from self._fitting()
 
-    def compare_polls(self, first: PolledAnswer, second: PolledAnswer) -> bool:
-        """Compares two answers with one another, for the noise floor.
-
-        False, and nothing is compared, where they were asked for more than a settle window apart. Entities
-        that push touched from a settle window before the first on are left out.
-        """
-        for _ in self.comparing_polls(first, second):
-            pass
-        return self._are_close(first, second)
-
     def comparing_polls(self, first: PolledAnswer, second: PolledAnswer) -> Iterator[None]:
-        """`compare_polls` in steps, as `comparing`."""
+        """Compares two answers with one another, for the noise floor, in steps as `comparing`.
+
+        Nothing is compared where they were asked for more than a settle window apart. Entities that push
+        touched from a settle window before the first on are left out.
+        """
         if not self._are_close(first, second):
             return
         horizon = first.asked_at - self._settle

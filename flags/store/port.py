@@ -118,13 +118,3 @@ class FlagStore(Protocol):
 async def kill(store: FlagStore, component: str, *, who: str, reason: str) -> Flag:
     """Sends all callers of the component to polling, whatever else its flag says."""
     return await store.change(component, {"killed": True}, expected_revision=None, who=who, reason=reason)
-
-
-async def unkill(store: FlagStore, component: str, *, who: str, reason: str) -> Flag:
-    """Takes the component's kill switch back."""
-    return await store.change(component, {"killed": False}, expected_revision=None, who=who, reason=reason)
-
-
-async def rearm(store: FlagStore, component: str, *, who: str, reason: str) -> Flag:
-    """Clears the latch of an automatic rollback, so that the flag's stage counts again."""
-    return await store.change(component, {"latch": None}, expected_revision=None, who=who, reason=reason)

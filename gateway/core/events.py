@@ -168,14 +168,6 @@ def event_json(event: Event, cursor: str, id_aliases: Mapping[str, str], *, leav
     return orjson.dumps(members)
 
 
-def compact_json(value: Any) -> bytes:
-    """`value` as JSON in no more memory than it needs, for what is kept.
-
-    The bytes that orjson 3.13 returns hold on to a buffer of 4 KiB, however short they are.
-    """
-    return bytes(memoryview(orjson.dumps(value)))
-
-
 def _not_reserved(value: str) -> str:
     if value in RESERVED_EVENT_TYPES:
         raise PydanticCustomError(
@@ -238,14 +230,6 @@ _WORDS = {
     "string_too_short": "must be 1 to 256 characters",
 }
 """What a refusal says in JSON's words, by pydantic's name of the error."""
-
-
-def parse_events(raw: Sequence[Any], *, now_ms: int, max_event_bytes: int, batch: bool = True) -> list[Event]:
-    """Events out of decoded JSON: all of them, or none; see `parsing_events`."""
-    events: list[Event] = []
-    for _ in parsing_events(raw, events, now_ms=now_ms, max_event_bytes=max_event_bytes, batch=batch):
-        pass
-    return events
 
 
 def parsing_events(

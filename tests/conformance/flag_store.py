@@ -10,7 +10,7 @@ import pytest
 
 from flags.decide.flag import Flag, Flags
 from flags.errors import ForbiddenMove, InvalidFlag, NotFound, StaleRevision
-from flags.store.port import FlagStore, kill, rearm, unkill
+from flags.store.port import FlagStore, kill
 from flags.store.retention import KEPT_REVISIONS
 from tests.support.flags import LATCH, make_flag
 
@@ -140,7 +140,7 @@ class FlagStoreConformance:
 
         assert (await kill(store, "orders", who="ann", reason="fire")).killed
         assert (await kill(store, "orders", who="bob", reason="fire!")).revision == 2
-        assert not (await unkill(store, "orders", who="ann", reason="out")).killed
+        assert not (await change(store, killed=False)).killed
 
     async def test_a_latch_holds_until_it_is_rearmed(self, store: FlagStore) -> None:
         await make(store, stage="live")
@@ -150,7 +150,7 @@ class FlagStoreConformance:
         flag = store.snapshot().get("orders")
         assert flag is not None
         assert flag.latch is not None
-        assert (await rearm(store, "orders", who="ann", reason="fixed")).latch is None
+        assert (await change(store, latch=None)).latch is None
 
     async def test_everything_is_killed_at_once(self, store: FlagStore) -> None:
         await store.kill_all(True, who="ann", reason="fire")

@@ -8,9 +8,8 @@ import pytest
 
 from adapters.postgres.connection import connect
 from adapters.postgres.migrations import install, migrations, script
-from adapters.upstream.items import extract
 from tests.support.capture import Shop, shop
-from tests.support.comparing import compare
+from tests.support.comparing import compare, extract
 from tests.support.legacy import legacy_route, listed, order
 from tests.support.postgres import connected, fresh_database
 from tests.support.vectors import MEMBER_SUFFIXES

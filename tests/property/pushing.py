@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from flags.parity.canonical import STRICT
 from flags.parity.comparison import Parity, PolledAnswer
 from flags.parity.fold import PushedEvent
+from tests.support.steps import finish
 
 SETTLE = 2.0
 FIRST_CHANGE = 3 * SETTLE
@@ -89,9 +90,9 @@ class World:
         steps += [(poll.compared_at, 1, poll) for poll in self.polls if poll.asked_at >= self.begins_at]
         for at, _, step in sorted(steps, key=lambda step: step[:2]):
             if isinstance(step, PushedEvent):
-                parity.apply(step, at)
+                finish(parity.applying(step, at))
             else:
-                parity.compare(self._answer(step), at)
+                finish(parity.comparing(self._answer(step), at))
 
     def parity(self) -> Parity:
         """A comparison that begins where this world says."""

@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.upstream.items import extract
 from gateway.core.changes import member_suffix
 from tests.support.capture import Shop, captured_shop
-from tests.support.comparing import compare
+from tests.support.comparing import compare, extract
 from tests.support.legacy import legacy_route, listed, order
 
 TABLE = "create table orders (id int primary key deferrable, order_stage text, total int, card_token text)"

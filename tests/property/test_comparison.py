@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from adapters.upstream.comparison import same
 from adapters.upstream.failures import BadAnswer
-from adapters.upstream.items import Items, extract
-from tests.support.comparing import compare
+from adapters.upstream.items import Items
+from tests.support.comparing import compare, extract
 from tests.support.legacy import legacy_route, listed, order
 
 NOW_MS = 1_732_098_600_123

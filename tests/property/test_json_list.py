@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.upstream.failures import BadAnswer
-from adapters.upstream.items import extract
+from tests.support.comparing import extract
 from tests.support.legacy import legacy_route
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=6) | st.sampled_from(

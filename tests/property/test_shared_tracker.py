@@ -13,7 +13,6 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from adapters.memory import MemoryLog
 from adapters.upstream.fetch import Fetched
-from adapters.upstream.items import extract
 from adapters.upstream.shared_snapshot import SharedSnapshot
 from adapters.upstream.shared_tracker import SharedTracker
 from adapters.upstream.tracker import Tracker
@@ -24,6 +23,7 @@ from gateway.ports.route_counters import RouteCounters
 from gateway.runtime.leases import TTL_SECONDS, Leases
 from gateway.runtime.slices import Slices
 from tests.support.clock import ManualClock
+from tests.support.comparing import extract
 from tests.support.legacy import legacy_route, listed, order
 from tests.support.shared_store import Failure, MemorySharedStore
 

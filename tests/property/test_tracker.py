@@ -12,13 +12,13 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from adapters.memory import MemoryLog
 from adapters.upstream.fetch import Fetched
-from adapters.upstream.items import extract
 from adapters.upstream.tracker import Tracker
 from gateway.core.errors import UpstreamError
 from gateway.core.events import Cursor, Event
 from gateway.ports.route_counters import RouteCounters
 from gateway.runtime.slices import Slices
 from tests.support.clock import ManualClock
+from tests.support.comparing import extract
 from tests.support.legacy import legacy_route, listed, order
 
 ROUTE = legacy_route()

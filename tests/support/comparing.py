@@ -1,4 +1,4 @@
-"""Two answers compared in one go."""
+"""Answers read, and two compared, in one go."""
 
 from typing import NamedTuple
 
@@ -6,6 +6,7 @@ from adapters.upstream.comparison import Comparison
 from adapters.upstream.items import Items
 from gateway.core.events import Event
 from gateway.ports.legacy_route import LegacyRoute
+from tests.support.steps import finish
 
 
 class Compared(NamedTuple):
@@ -16,11 +17,17 @@ class Compared(NamedTuple):
     oversized: tuple[str, ...]
 
 
+def extract(body: bytes, route: LegacyRoute) -> Items:
+    """The items of an answer."""
+    items = Items(body, route)
+    finish(items.reading())
+    return items
+
+
 def matched(old: Items, new: Items, route: LegacyRoute, now_ms: int) -> Comparison:
     """A comparison that knows what leads from `old` to `new`."""
     comparison = Comparison(old, new, route, now_ms)
-    for _ in comparison.matching():
-        pass
+    finish(comparison.matching())
     return comparison
 
 

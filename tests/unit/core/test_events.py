@@ -16,9 +16,10 @@ from gateway.core.events import (
     escape_pointer,
     event_json,
     has_control_characters,
-    parse_events,
+    parsing_events,
 )
 from tests.support.events import a_record, an_event
+from tests.support.steps import finish
 from tests.support.vectors import TIMES_KEPT, TIMES_REFUSED
 
 NOW_MS = 1_732_125_600_123
@@ -27,7 +28,9 @@ U64 = 2**64 - 1
 
 
 def parse(*raw: Any, batch: bool = True, max_event_bytes: int = 65_536) -> list[Event]:
-    return parse_events(raw, now_ms=NOW_MS, max_event_bytes=max_event_bytes, batch=batch)
+    events: list[Event] = []
+    finish(parsing_events(raw, events, now_ms=NOW_MS, max_event_bytes=max_event_bytes, batch=batch))
+    return events
 
 
 def parse_one(**members: Any) -> Event:

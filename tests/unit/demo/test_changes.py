@@ -7,8 +7,7 @@ from itertools import pairwise
 import orjson
 import pytest
 
-from adapters.upstream.items import extract
-from gateway.core.events import event_json, parse_events
+from gateway.core.events import Event, event_json, parsing_events
 from gateway.demo import simulator
 from gateway.demo.changes import Change, correction_of, events_of, stale_events_of
 from gateway.demo.launcher import CONFIG
@@ -17,7 +16,8 @@ from gateway.demo.store import OrderStore
 from gateway.ports.legacy_route import LegacyRoute
 from gateway.service.config import load_settings
 from tests.support.clock import ManualClock
-from tests.support.comparing import compare
+from tests.support.comparing import compare, extract
+from tests.support.steps import finish
 
 BILLED = Order("ORDER-001", "Ada Berg", 12.5, "2026-11-20T10:30:00.000Z", "billed", "pending", "active")
 PAID = replace(
@@ -72,7 +72,9 @@ def test_the_events_are_those_that_the_gateway_makes_of_polling(recorded, route)
 
 def test_every_event_is_one_that_may_be_published(recorded):
     events = [event for change in recorded for event in events_of(change) + stale_events_of(change)]
-    assert len(parse_events(events, now_ms=0, max_event_bytes=65536)) == len(events)
+    parsed: list[Event] = []
+    finish(parsing_events(events, parsed, now_ms=0, max_event_bytes=65536, batch=True))
+    assert len(parsed) == len(events)
 
 
 def test_a_change_that_no_rule_names_is_an_update():

@@ -10,7 +10,6 @@ import pytest
 from flags.guard.verdict import Kind, Promote, RollBack
 from flags.guard.window import Metric
 from flags.parity.report import Tally
-from flags.store.port import kill, rearm, unkill
 from gateway.migration.guard_loop import TICK_SECONDS
 from tests.support.flags import LATCH, edit, write_flags
 from tests.support.guard import WINDOW_SECONDS, Guarded, guarded
@@ -47,7 +46,7 @@ async def test_a_component_that_is_latched_is_not_judged_until_it_is_re_armed(or
     await orders.judge(WINDOW_SECONDS, bad=10)
     assert orders.flag.revision == revision
 
-    await rearm(orders.store, "orders", who="test", reason="repaired")
+    await orders.change(latch=None)
     await orders.judge(LONG_ENOUGH, good=10)
     assert orders.flag.latch is None, "what happened before is no evidence any more"
     await orders.judge(2 * LONG_ENOUGH, bad=10)
@@ -146,11 +145,11 @@ async def test_where_nobody_streams_a_failure_has_nothing_to_take_back(orders: G
 
 async def test_while_it_is_killed_a_component_is_neither_rolled_back_nor_promoted(orders: Guarded) -> None:
     await orders.make(guard={"autoPromote": True, "successesToPromote": 1})
-    await kill(orders.store, "orders", who="test", reason="an incident")
+    await orders.change(killed=True)
     await orders.judge(2 * WINDOW_SECONDS, good=10)
     await orders.judge(WINDOW_SECONDS, bad=10)
     assert (orders.flag.revision, orders.flag.latch) == (2, None)
-    await unkill(orders.store, "orders", who="test", reason="it is over")
+    await orders.change(killed=False)
     assert orders.guardian.verdicts() == {}, "the guard starts over"
 
 

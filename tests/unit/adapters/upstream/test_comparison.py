@@ -7,9 +7,8 @@ import pytest
 
 from adapters.upstream.comparison import derived_members, same, too_many_missing
 from adapters.upstream.failures import BadAnswer
-from adapters.upstream.items import extract
 from gateway.core.changes import member_suffix
-from tests.support.comparing import Compared, compare, matched
+from tests.support.comparing import Compared, compare, extract, matched
 from tests.support.legacy import legacy_route, listed, order
 from tests.support.vectors import MEMBER_SUFFIXES
 

@@ -5,8 +5,10 @@ import tracemalloc
 import pytest
 
 from adapters.upstream.failures import BadAnswer
-from adapters.upstream.items import Items, extract
+from adapters.upstream.items import Items
+from tests.support.comparing import extract
 from tests.support.legacy import legacy_route, listed, order
+from tests.support.steps import finish
 
 ROUTE = legacy_route()
 MANY = b'{"docs":[%s]}' % b",".join(b'{"orderID":%d}' % (100_000 + number) for number in range(22_000))
@@ -60,8 +62,7 @@ def test_reading_an_answer_takes_little_more_than_what_is_kept_of_it() -> None:
     items = Items(MANY, ROUTE)
     tracemalloc.start()
     try:
-        for _ in items.reading():
-            pass
+        finish(items.reading())
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

@@ -8,7 +8,7 @@ import pytest
 from multidict import CIMultiDict
 
 from adapters.upstream.failures import NoAnswer
-from adapters.upstream.items import Items, extract
+from adapters.upstream.items import Items
 from adapters.upstream.outages import RouteOutages, Server
 from adapters.upstream.poller import Poller
 from gateway.core.errors import UpstreamError
@@ -16,6 +16,7 @@ from gateway.ports.legacy_route import LegacyRoute
 from gateway.ports.route_counters import RouteCounters
 from gateway.ports.upstreams import Freshness, Snapshot
 from tests.support.clock import ManualClock
+from tests.support.comparing import extract
 from tests.support.legacy import legacy_route, listed, order
 from tests.support.loop import let_others_run, until
 

@@ -8,6 +8,7 @@ from flags.parity.canonical import STRICT, ComparisonRules
 from flags.parity.comparison import Parity, PolledAnswer
 from flags.parity.fold import PushedEvent
 from flags.parity.report import ParityReport
+from tests.support.steps import finish
 
 SETTLE = 2.0
 BASE_AT = 10.0
@@ -39,14 +40,15 @@ class Orders:
             self._number += 1
             position = self._number
         action = action or ("delete" if data is None else "update")
-        self.parity.apply(PushedEvent((position,), f"order_{action}", key, action, data, previous), at)
+        event = PushedEvent((position,), f"order_{action}", key, action, data, previous)
+        finish(self.parity.applying(event, at))
 
     def poll(self, at: float, /, **items: dict[str, Any]) -> None:
         """An answer that was asked for, came and is compared at one moment."""
         self.compare(at, at, at, **items)
 
     def compare(self, asked_at: float, received_at: float, now: float, /, **items: dict[str, Any]) -> None:
-        self.parity.compare(answer((self._number,), asked_at, received_at, **items), now)
+        finish(self.parity.comparing(answer((self._number,), asked_at, received_at, **items), now))
 
     @property
     def report(self) -> ParityReport:

@@ -8,6 +8,7 @@ from flags.parity.canonical import ComparisonRules
 from flags.parity.fold import PushedEvent
 from flags.parity.report import Outcome
 from tests.support.effort import calls_of
+from tests.support.steps import finish
 from tests.unit.flags.parity.orders import BASE_AT, SETTLE, Orders, answer
 
 OPEN, BILLED, PAID = {"stage": "open"}, {"stage": "billed"}, {"stage": "paid"}
@@ -101,7 +102,7 @@ def test_an_event_that_came_between_the_answer_and_its_comparison_was_behind() -
 
     polled = answer((0,), LATER, LATER, A=PAID)
     orders.push(LATER + 1, "A", PAID)
-    orders.parity.compare(polled, LATER + 2)
+    finish(orders.parity.comparing(polled, LATER + 2))
 
     assert orders.counts == {"push_behind": 1}
 
@@ -123,7 +124,7 @@ def test_what_push_said_when_the_upstream_was_asked_is_a_match_although_it_said_
     orders.push(LATER, "A", BILLED)
     polled = answer((1,), LATER + 1, LATER + 1, A=BILLED)
     orders.push(LATER + 1.5, "A", PAID)
-    orders.parity.compare(polled, LATER + 2)
+    finish(orders.parity.comparing(polled, LATER + 2))
 
     assert orders.counts == {"match": 1}
 
@@ -513,10 +514,10 @@ def test_an_answer_ahead_of_the_fold_is_refused() -> None:
     orders = Orders()
 
     with pytest.raises(ValueError, match="cursor"):
-        orders.parity.compare(answer((9,), 1.0, 1.0, A=OPEN), 1.0)
+        finish(orders.parity.comparing(answer((9,), 1.0, 1.0, A=OPEN), 1.0))
 
     orders.parity.advance((9,))
-    orders.parity.compare(answer((9,), 1.0, 1.0, A=OPEN), 1.0)
+    finish(orders.parity.comparing(answer((9,), 1.0, 1.0, A=OPEN), 1.0))
     assert orders.report.samples == 1
 
 
@@ -536,7 +537,7 @@ def test_restarting_forgets_states_and_differences_and_keeps_the_counts() -> Non
     orders = Orders().based(A=OPEN)
     orders.poll(LATER, A=PAID)
 
-    orders.parity.restart((0,), LATER + 1)
+    finish(orders.parity.restarting((0,), LATER + 1))
     orders.poll(LATER + 5, A=PAID)
     orders.poll(LATER + 10, A=PAID)
 
@@ -650,7 +651,7 @@ def test_polls_close_together_give_the_noise_floor() -> None:
     first = answer((1,), LATER + 1, LATER + 1, A={"n": 1, "servedAt": 5}, B=OPEN, C=OPEN)
     second = answer((1,), LATER + 2, LATER + 2, A={"n": 1, "servedAt": 6}, B=PAID, C=OPEN, D=OPEN)
 
-    assert orders.parity.compare_polls(first, second)
+    finish(orders.parity.comparing_polls(first, second))
 
     floor = orders.report.noise_floor
     assert (floor.compared, floor.differing) == (3, 2)
@@ -661,7 +662,7 @@ def test_polls_far_apart_say_nothing_of_noise() -> None:
     orders = Orders().based(A=OPEN)
     first, second = (answer((0,), at, at, A={"n": at}) for at in (LATER, LATER + SETTLED))
 
-    assert not orders.parity.compare_polls(first, second)
+    finish(orders.parity.comparing_polls(first, second))
     assert orders.report.noise_floor.ratio is None
 
 
