@@ -27,20 +27,28 @@ class Follower:
 
     `trouble` is why the history does not follow the log now, in one sentence; None where it does.
 
-    `outage` tells of a log that is out of reach, for everybody who needs it: what else of this process fails
-    meanwhile says nothing of that.
+    It tells `outage` of a log that is out of reach, for everybody who needs it: what else of this process
+    fails meanwhile says nothing of that.
 
     `on_grown` is called when the history has grown, or started over; the hub is woken before that.
     """
 
-    def __init__(self, log: EventLog, history: History, hub: Hub, clock: Clock) -> None:
+    def __init__(
+        self,
+        log: EventLog,
+        history: History,
+        hub: Hub,
+        clock: Clock,
+        outage: Outage,
+        on_grown: Callable[[], None],
+    ) -> None:
         self._log = log
         self._history = history
         self._hub = hub
         self._clock = clock
         self.trouble: str | None = WARMING
-        self.outage = Outage(_log, "log", now=clock.monotonic)
-        self.on_grown: Callable[[], None] = lambda: None
+        self._outage = outage
+        self._on_grown = on_grown
         self._waiters: dict[asyncio.Future[None], Cursor] = {}
 
     @property
@@ -75,7 +83,7 @@ class Follower:
         return cursor.epoch == self._history.epoch and cursor.position <= self._history.head_position
 
     def _tell(self, *, starts_over: bool = False) -> None:
-        self.on_grown()
+        self._on_grown()
         for waiter, cursor in self._waiters.items():
             if not waiter.done() and (starts_over or self._has_reached(cursor)):
                 waiter.set_result(None)
@@ -92,7 +100,7 @@ class Follower:
             self.trouble = STOPPED
         except LogError as error:
             self.trouble = f"The log is out of reach: {error.detail}"
-            self.outage.failed(error=error)
+            self._outage.failed(error=error)
             raise
         except BaseException:
             self.trouble = STOPPED
@@ -106,7 +114,7 @@ class Follower:
             if self._log.epoch != self._history.epoch:
                 return "epoch"
             self.trouble = None
-            self.outage.over()
+            self._outage.over()
             async for records in self._log.tail(self._history.head_position):
                 await self._take_in(records)
                 self._tell()

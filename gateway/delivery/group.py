@@ -207,15 +207,16 @@ def observe(debouncer: Debouncer, number: int, entry: HistoryEntry) -> None:
 class Groups:
     """The groups that somebody reads, filed so that an event finds those it may concern.
 
-    `on_interest` is called whenever a selector gets its first reader.
+    `on_interest` is called whenever a selector gets its first reader. `fan_in` is that of
+    their hints (gateway/core/hints.py).
     """
 
-    def __init__(self, fan_in: int) -> None:
-        self._fan_in = fan_in
+    def __init__(self, fan_in: int, on_interest: Callable[[], None]) -> None:
+        self.fan_in = fan_in
+        self._on_interest = on_interest
         self._groups: dict[tuple[Selector, Delivery | None], Group] = {}
         self._block = gzip_stream.Blocks().of
         self._index: SelectorIndex[Group] = SelectorIndex()
-        self.on_interest: Callable[[], None] = lambda: None
 
     def __len__(self) -> int:
         return len(self._groups)
@@ -227,10 +228,10 @@ class Groups:
         """The group of these readers, made where there is none; `release` it when a reader goes."""
         group = self._groups.get((selector, delivery))
         if group is None:
-            group = Group(selector, delivery, self._fan_in, self._block)
+            group = Group(selector, delivery, self.fan_in, self._block)
             self._groups[selector, delivery] = group
             self._index.add(group)
-            self.on_interest()
+            self._on_interest()
         return group
 
     def release(self, group: Group) -> None:

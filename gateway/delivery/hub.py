@@ -25,13 +25,14 @@ from gateway.core.history import History, ResetReason
 from gateway.core.selectors import Selector
 from gateway.delivery.broadcasts import Rounds
 from gateway.delivery.budget import Budget
-from gateway.delivery.group import Delivery
+from gateway.delivery.group import Delivery, Groups
 from gateway.delivery.heartbeats import Heartbeats
 from gateway.delivery.hint_schedule import Refresher
 from gateway.delivery.live import Flushes
 from gateway.delivery.observer import Observer
 from gateway.delivery.reassign import Review, Reviews
 from gateway.delivery.replay.from_history import Chases
+from gateway.delivery.replay.queue import ReplayQueue
 from gateway.delivery.replay.recovery import Recovery
 from gateway.delivery.schedule import Turns
 from gateway.delivery.streams import Roster
@@ -56,7 +57,8 @@ class Hub:
 
     Belongs to one event loop. `draw(low, high)` is where chance comes in. Methods never raise for what a
     transport does: a connection that fails is counted and closed. `observer` is told of the streams; those
-    that read the log are in `chases.behind`; `failures` counts the work that raised.
+    that are to read the log are put into `replays`, and get a `reset` where that is None; `failures` counts
+    the work that raised. What the parts tell each other is tied together here.
     """
 
     def __init__(
@@ -65,8 +67,10 @@ class Hub:
         scheduler: Scheduler,
         clock: Clock,
         timing: HubTiming,
+        groups: Groups,
         *,
-        fan_in: int,
+        observer: Observer,
+        replays: ReplayQueue | None,
         draw: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self.is_draining = False
@@ -74,17 +78,19 @@ class Hub:
         roster = self._roster = Roster(
             scheduler,
             failures,
-            fan_in=fan_in,
+            groups,
+            observer,
+            self._gone,
             stall_seconds=timing.stall_seconds,
             retry_ms=timing.retry_ms,
             draw=draw,
         )
         self.counters = roster.counters
-        self.groups = roster.groups
+        self.groups = groups
         budget = self._budget = Budget()
-        refresher = self.refresher = Refresher(history, scheduler, clock, fan_in, self._begin_hints)
+        refresher = self.refresher = Refresher(history, scheduler, clock, groups.fan_in, self._begin_hints)
         flushes = self._flushes = Flushes(history, clock, roster, refresher, budget)
-        chases = self.chases = Chases(history, scheduler, roster, refresher, self.wake)
+        chases = self.chases = Chases(history, scheduler, roster, refresher, self.wake, replays)
         recovery = Recovery(roster, flushes, chases, budget)
         self._rounds = Rounds(history, roster, refresher, flushes, recovery, budget)
         self._reviews = Reviews(history, roster, refresher, flushes, chases, budget)
@@ -114,15 +120,6 @@ class Hub:
         self._heartbeats.stop()
         self.refresher.alarm.cancel()
         self._roster.stop()
-
-    @property
-    def observer(self) -> Observer:
-        """Who is told of the streams."""
-        return self._roster.observer
-
-    @observer.setter
-    def observer(self, observer: Observer) -> None:
-        self._roster.observer = observer
 
     @property
     def flushed(self) -> int:
@@ -185,6 +182,9 @@ class Hub:
     def lost(self, subscriber: Subscriber) -> None:
         """The connection is gone, whoever ended it. Saying so twice does nothing."""
         self._roster.forget(subscriber)
+
+    def _gone(self, subscriber: Subscriber) -> None:
+        self.chases.drop(subscriber)
 
     def write(self, subscriber: Subscriber, payload: bytes) -> bool:
         """Gives the transport bytes in the group's framing; says whether it took them.

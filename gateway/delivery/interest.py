@@ -14,15 +14,16 @@ class Interest:
     """The streams and long polls that are open, and the polls of the last seconds.
 
     `entity_types` are those of which it is ever asked; of a poll it is kept which of them it could receive.
-    `on_new` is called when there may be more interest than before.
+    `on_new` is called when a poll is interest that was not there before; the groups tell of their own.
     """
 
-    def __init__(self, groups: Groups, clock: Clock, entity_types: Iterable[str]) -> None:
+    def __init__(
+        self, groups: Groups, clock: Clock, entity_types: Iterable[str], on_new: Callable[[], None]
+    ) -> None:
         self._groups = groups
         self._clock = clock
         self._until = dict.fromkeys(entity_types, 0.0)
-        self.on_new: Callable[[], None] = lambda: None
-        groups.on_interest = self._tell
+        self._on_new = on_new
 
     def note(self, selector: Selector) -> None:
         """Somebody polled with this selector."""
@@ -33,11 +34,8 @@ class Interest:
                 self._until[entity_type] = now + RECENT_SECONDS
                 is_new |= until <= now
         if is_new:
-            self._tell()
+            self._on_new()
 
     def wants(self, entity_type: str) -> bool:
         """Whether somebody could receive events of that type."""
         return self._clock.monotonic() < self._until[entity_type] or self._groups.wants(entity_type)
-
-    def _tell(self) -> None:
-        self.on_new()

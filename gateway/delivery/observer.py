@@ -1,20 +1,20 @@
-"""What a hub tells of its streams, for whoever keeps figures of them."""
+"""What a hub tells of its streams, to whoever keeps figures of them."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from gateway.core.history import HistoryEntry
 from gateway.delivery.subscriber import Subscriber
 
 
-class Observer:
-    """Takes no notice of anything; figures are kept by those who override this.
+class Observer(Protocol):
+    """The hub calls within its turns: no method may wait, or touch the hub. One that raises is reported.
 
-    The hub calls within its turns: no method may wait, raise, or touch the hub. Nothing is told of single
-    deliveries.
+    Nothing is told of single deliveries.
     """
 
     def attached(self, subscriber: Subscriber) -> None:
-        """A stream was opened."""
+        """A stream was opened. Nothing has been written to it by the hub."""
 
     def moved(self, subscriber: Subscriber, before: object) -> None:
         """A review has changed what a stream gets; `before` is what it was attached or last moved with."""
@@ -24,3 +24,19 @@ class Observer:
 
     def flushed(self, entries: Sequence[HistoryEntry]) -> None:
         """A flush of these entries, the oldest first, has been written to the streams."""
+
+
+class Unobserved:
+    """An Observer for a hub of whose streams nobody keeps figures."""
+
+    def attached(self, subscriber: Subscriber) -> None:
+        pass
+
+    def moved(self, subscriber: Subscriber, before: object) -> None:
+        pass
+
+    def ended(self, subscriber: Subscriber) -> None:
+        pass
+
+    def flushed(self, entries: Sequence[HistoryEntry]) -> None:
+        pass

@@ -32,8 +32,10 @@ class Roster:
         self,
         scheduler: Scheduler,
         failures: Failures,
+        groups: Groups,
+        observer: Observer,
+        on_gone: Callable[[Subscriber], None],
         *,
-        fan_in: int,
         stall_seconds: float,
         retry_ms: int,
         draw: Callable[[float, float], float],
@@ -42,9 +44,9 @@ class Roster:
         self._retry_ms = retry_ms
         self._draw = draw
         self.counters = HubCounters()
-        self.groups = Groups(fan_in)
-        self.observer = Observer()
-        self.on_gone: Callable[[Subscriber], None] = lambda subscriber: None
+        self.groups = groups
+        self.observer = observer
+        self._on_gone = on_gone
         self._sweeper = Sweeper(scheduler, stall_seconds, self._give_up, self._abort)
         self._subscribers: dict[Subscriber, None] = {}
         self._empty_waiters: set[Future[None]] = set()
@@ -140,7 +142,7 @@ class Roster:
         if subscriber not in self._subscribers:
             return
         del self._subscribers[subscriber]
-        self.on_gone(subscriber)
+        self._on_gone(subscriber)
         subscriber.signal(Signal.CLOSED)
         group: Group = subscriber.group
         group.members.pop(subscriber, None)

@@ -9,7 +9,6 @@ from flags.guard.reporters import Reporters
 from flags.guard.telemetry import Telemetry
 from flags.guard.window import GuardWindow
 from gateway.core.history import HistoryEntry
-from gateway.delivery.observer import Observer
 from gateway.delivery.subscriber import Subscriber
 from gateway.migration.stream_plan import Footing
 from gateway.ports.clock import Clock
@@ -32,8 +31,8 @@ class _Carried:
     at: float
 
 
-class Audience(Observer):
-    """Counts the streams of each component, and gives the guard its evidence on them.
+class Audience:
+    """The hub's observer. Counts the streams of each component, and gives the guard its evidence on them.
 
     `owned` are the entity types of each component. What is remembered of a single stream is its client's id,
     only of software that is known to report, and only until it is known how the stream began.

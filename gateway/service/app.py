@@ -237,11 +237,11 @@ def create_app(
 
 def _build(settings: Settings, clock: Clock, log: EventLog | None) -> Gateway:
     stored = make_stored(settings, clock, log)
-    delivery = make_delivery(settings, clock, stored)
-    interest, upstreams = make_upstreams(settings, clock, stored, delivery)
-    store, preferences = open_flags(settings, stored.shared, clock, delivery.follower.outage)
+    groups, interest, upstreams = make_upstreams(settings, clock, stored)
+    store, preferences = open_flags(settings, stored.shared, clock, stored.outage)
     flags = with_local_kills(store, clock)
-    evidence = make_evidence(settings, clock, flags, stored, delivery, upstreams)
+    evidence = make_evidence(settings, clock, flags, stored, upstreams)
+    delivery = make_delivery(settings, clock, stored, groups, evidence.audience, evidence.parity.wake)
     return Gateway(
         settings=settings,
         clock=clock,
@@ -254,7 +254,7 @@ def _build(settings: Settings, clock: Clock, log: EventLog | None) -> Gateway:
         replays=delivery.replays,
         interest=interest,
         upstreams=upstreams,
-        supervisor=Supervisor(clock.monotonic, delivery.follower.outage),
+        supervisor=Supervisor(clock.monotonic, stored.outage),
         flags=flags,
         preferences=preferences,
         windows=evidence.windows,

@@ -14,7 +14,7 @@ from gateway.delivery.group import Group
 from gateway.delivery.hint_schedule import Refresher
 from gateway.delivery.hub import Hub
 from gateway.delivery.live import Flushes
-from gateway.delivery.observer import Observer
+from gateway.delivery.observer import Unobserved
 from gateway.delivery.replay.log_archive import Archive
 from gateway.delivery.streams import Roster
 from tests.property.log_world import LogWorld
@@ -29,8 +29,8 @@ PLACES: tuple[tuple[Any, str], ...] = (
     *((control_frames, name) for name in ("heartbeat", "refresh", "reset", "bye")),
     (Archive, "after"),
     (Roster, "move"),
-    (Observer, "flushed"),
-    (Observer, "ended"),
+    (Unobserved, "flushed"),
+    (Unobserved, "ended"),
     (Selector, "match"),
     (NotingTransport, "write"),
 )

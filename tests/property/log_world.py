@@ -6,6 +6,7 @@ from typing import NamedTuple
 from gateway.core.events import Position, Record
 from gateway.delivery.replay.from_log import Replays
 from gateway.delivery.replay.log_archive import Archive
+from gateway.delivery.replay.queue import ReplayQueue
 from gateway.runtime.slices import Slices
 from tests.property.world import EPOCH, Pace, World
 from tests.support.shaky_log import ShakyLog
@@ -19,12 +20,13 @@ class LogWorld(World):
     """A world with an event loop of its own, on which replays run when they are let."""
 
     def __init__(self, pace: Pace) -> None:
-        super().__init__(pace)
+        queue = ReplayQueue()
+        super().__init__(pace, queue)
         self.loop = asyncio.new_event_loop()
         self.log = ShakyLog()
         self.log.start_over(EPOCH)
         archive = Archive(self.log, self.history, self.clock, Slices(self.clock))
-        self.replays = Replays(self.history, archive, self.hub)
+        self.replays = Replays(self.history, archive, self.hub, queue)
         self._tasks = [self.loop.create_task(self.replays.run()) for _ in range(2)]
         self._floor = 0
 

@@ -10,9 +10,11 @@ from gateway.core import eventstream
 from gateway.core.events import ORIGIN, Cursor, Event, Position, Record
 from gateway.core.history import History
 from gateway.core.selectors import Selector, parse_selector
-from gateway.delivery.group import Delivery
+from gateway.delivery.group import Delivery, Groups
 from gateway.delivery.hub import Hub, HubTiming
+from gateway.delivery.observer import Unobserved
 from gateway.delivery.reassign import Change
+from gateway.delivery.replay.queue import ReplayQueue
 from gateway.delivery.subscriber import State, Subscriber
 from gateway.ports.clock import Clock
 from tests.support.clock import ManualClock
@@ -206,7 +208,7 @@ def last_id(seen: list[Sent]) -> str | None:
 class World:
     """Everything that the property is about. `events` are all that were ever appended, in order."""
 
-    def __init__(self, pace: Pace) -> None:
+    def __init__(self, pace: Pace, replays: ReplayQueue | None = None) -> None:
         self.pace = pace
         self.clock = ManualClock()
         self.scheduler = ManualScheduler(self.clock)
@@ -218,7 +220,16 @@ class World:
         )
         self.history.open(EPOCH, ORIGIN)
         clock: Clock = self.clock
-        self.hub = Hub(self.history, self.scheduler, clock, TIMING, fan_in=FAN_IN, draw=lambda low, high: low)
+        self.hub = Hub(
+            self.history,
+            self.scheduler,
+            clock,
+            TIMING,
+            Groups(FAN_IN, lambda: None),
+            observer=Unobserved(),
+            replays=replays,
+            draw=lambda low, high: low,
+        )
         self.hub.start()
         self.events: list[Event] = []
         self.sessions: list[Session] = []

@@ -9,8 +9,10 @@ from multidict import MultiDict
 from gateway.core.events import ORIGIN, Event
 from gateway.core.history import History
 from gateway.core.selectors import parse_selector
-from gateway.delivery.group import Delivery
+from gateway.delivery.group import Delivery, Groups
 from gateway.delivery.hub import Hub, HubTiming
+from gateway.delivery.observer import Observer, Unobserved
+from gateway.delivery.replay.queue import ReplayQueue
 from tests.support.events import a_record
 from tests.support.scheduler import ManualScheduler
 from tests.support.streams import Frame, open_stream, received
@@ -57,6 +59,9 @@ class Node:
         max_age_seconds: float = 1e9,
         fan_in: int = 50,
         draw: Callable[[float, float], float] = lambda low, high: high,
+        observer: Observer | None = None,
+        on_interest: Callable[[], None] = lambda: None,
+        replays: ReplayQueue | None = None,
     ) -> None:
         self.scheduler = scheduler
         self.write_seconds = 0.0
@@ -65,7 +70,16 @@ class Node:
         )
         self.history.open("e", ORIGIN)
         timing = HubTiming(HEARTBEAT_SECONDS, COALESCE_SECONDS, STALL_SECONDS, RETRY_MS)
-        self.hub = Hub(self.history, scheduler, scheduler.clock, timing, fan_in=fan_in, draw=draw)
+        self.hub = Hub(
+            self.history,
+            scheduler,
+            scheduler.clock,
+            timing,
+            Groups(fan_in, on_interest),
+            observer=observer or Unobserved(),
+            replays=replays,
+            draw=draw,
+        )
         self.hub.start()
 
     def append(self, *events: Event) -> None:

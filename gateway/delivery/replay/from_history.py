@@ -1,7 +1,7 @@
 """Brings single subscribers, new, resuming or fallen behind, from their number to the head.
 
-A subscriber whose number is below the history's floor is *behind*: `on_behind` may see to it that it gets
-what it lacks from the log (from_log.py) and comes back to the chase, else it gets a `reset`.
+A subscriber whose number is below the history's floor is *behind*: where there is a log to read, it gets what
+it lacks from that (from_log.py) and comes back to the chase, else it gets a `reset`.
 """
 
 from collections import deque
@@ -15,6 +15,7 @@ from gateway.core.history import History, ResetReason
 from gateway.core.selectors import Match
 from gateway.delivery.group import Group
 from gateway.delivery.hint_schedule import Refresher
+from gateway.delivery.replay.queue import ReplayQueue
 from gateway.delivery.streams import Roster
 from gateway.delivery.subscriber import NOWHERE, Signal, State, Subscriber
 from gateway.ports.clock import Scheduler
@@ -28,9 +29,8 @@ class Chases:
     """The subscribers that are CHASING, each served a batch at a time. `plan` is called when one waits.
 
     `behind` has the subscribers that read the log, or have hints to come from that, each with the position
-    from which it misses nothing should it reconnect. `on_behind` says whether it takes over a subscriber
-    that starts to read the log, in which it goes on at its `position`; `on_gone` is told of one that is
-    gone before it has caught up.
+    from which it misses nothing should it reconnect. One that starts to read the log, in which it goes on at
+    its `position`, is put into `replays`; None where there is no log to read.
     """
 
     def __init__(
@@ -40,6 +40,7 @@ class Chases:
         roster: Roster,
         refresher: Refresher,
         plan: Callable[[], None],
+        replays: ReplayQueue | None,
     ) -> None:
         self._history = history
         self._scheduler = scheduler
@@ -48,11 +49,9 @@ class Chases:
         self._refresher = refresher
         self._plan = plan
         self.behind: dict[Subscriber, Position] = {}
-        self.on_behind: Callable[[Subscriber], bool] = lambda subscriber: False
-        self.on_gone: Callable[[Subscriber], None] = lambda subscriber: None
+        self._replays = replays
         self._waiting: deque[Subscriber] = deque()
         self._is_held = False
-        roster.on_gone = self._drop
 
     @property
     def are_waiting(self) -> bool:
@@ -149,8 +148,9 @@ class Chases:
     def _falls_behind(self, subscriber: Subscriber) -> bool:
         """The history has not what comes after its number; says whether the log is read for it."""
         position = subscriber.position
-        if not isinstance(position, Position) or not self.on_behind(subscriber):
+        if not isinstance(position, Position) or self._replays is None:
             return False
+        self._replays.add(subscriber)
         owed = self._refresher.owed_after(subscriber)
         if owed is not None and subscriber.group.delivery.hints == "only":
             # It may have come further in the history than the hints that it has been given.
@@ -221,8 +221,8 @@ class Chases:
             subscriber.told = max(subscriber.told, number)
         return frames
 
-    def _drop(self, subscriber: Subscriber) -> None:
+    def drop(self, subscriber: Subscriber) -> None:
         """Its connection is over."""
         self._refresher.settle(subscriber)
-        if self.behind.pop(subscriber, None) is not None:
-            self.on_gone(subscriber)
+        if self.behind.pop(subscriber, None) is not None and self._replays is not None:
+            self._replays.drop(subscriber)

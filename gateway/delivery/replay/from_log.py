@@ -5,7 +5,6 @@ takes more. Nothing is awaited between "the history has what follows" and the ch
 """
 
 import asyncio
-from collections import OrderedDict
 
 from gateway.core.errors import LogError, TrimmedError, UnknownPosition
 from gateway.core.events import Position
@@ -15,6 +14,7 @@ from gateway.delivery.group import Group
 from gateway.delivery.hub import Hub
 from gateway.delivery.replay.from_history import CHASE_BYTES
 from gateway.delivery.replay.log_archive import Archive
+from gateway.delivery.replay.queue import ReplayQueue
 from gateway.delivery.subscriber import State, Subscriber
 from gateway.runtime.supervisor import Supervisor
 
@@ -23,50 +23,33 @@ REPLAYS_AT_ONCE = 4
 
 
 class Replays:
-    """Serves the streams for which `hub.chases.on_behind` is called, in the order in which they come.
+    """Serves the streams of `queue`, which is that of the hub, in the order in which they come.
 
     Each is served until it has caught up with the history, does not read, or is gone. One that reads again
     is put at the end of those that wait. The hub's heartbeats reach also those that wait.
     """
 
-    def __init__(self, history: History, archive: Archive, hub: Hub) -> None:
+    def __init__(self, history: History, archive: Archive, hub: Hub, queue: ReplayQueue) -> None:
         self._history = history
         self._archive = archive
         self._hub = hub
         self._chases = hub.chases
-        self._waiting: OrderedDict[Subscriber, None] = OrderedDict()
-        self._served: set[Subscriber] = set()
-        self._wanted = asyncio.Event()
-        hub.chases.on_behind = self._take
-        hub.chases.on_gone = self._drop
+        self._queue = queue
 
     @property
     def waiting(self) -> int:
         """Streams that wait for their turn."""
-        return len(self._waiting)
+        return len(self._queue)
 
     def start(self, supervisor: Supervisor) -> None:
         """Begins to serve. Where the log is out of reach the supervisor starts again, with backoff."""
         for number in range(1, REPLAYS_AT_ONCE + 1):
             supervisor.run(f"replay-{number}", self.run)
 
-    def _take(self, subscriber: Subscriber) -> bool:
-        if subscriber not in self._served:
-            self._waiting[subscriber] = None
-            self._wanted.set()
-        return True
-
-    def _drop(self, subscriber: Subscriber) -> None:
-        self._waiting.pop(subscriber, None)
-
     async def run(self) -> None:
         """Serves one stream after the other, for ever. Raises LogError where the log is out of reach."""
         while True:
-            while not self._waiting:
-                self._wanted.clear()
-                await self._wanted.wait()
-            subscriber, _ = self._waiting.popitem(last=False)
-            self._served.add(subscriber)
+            subscriber = await self._queue.take()
             is_done = False
             try:
                 await self._serve(subscriber)
@@ -77,9 +60,7 @@ class Replays:
                 self._chases.failed("replay", subscriber, error)
                 is_done = True
             finally:
-                self._served.discard(subscriber)
-                if not is_done and self._is_behind(subscriber):
-                    self._waiting[subscriber] = None
+                self._queue.done(subscriber, again=not is_done and self._is_behind(subscriber))
 
     def _is_behind(self, subscriber: Subscriber) -> bool:
         return (

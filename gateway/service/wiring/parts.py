@@ -1,7 +1,8 @@
 """Builds the parts of a gateway out of its settings, noun by noun; service/app.py puts them together."""
 
 import asyncio
-from collections.abc import Iterable
+import logging
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from adapters.upstream import UpstreamSource
@@ -10,10 +11,13 @@ from flags.guard.token_bucket import ClientLimits, Rate
 from flags.store.port import FlagStore
 from gateway.core.history import History
 from gateway.delivery.follower import Follower
+from gateway.delivery.group import Groups
 from gateway.delivery.hub import Hub, HubTiming
 from gateway.delivery.interest import Interest
+from gateway.delivery.observer import Observer
 from gateway.delivery.replay.from_log import Replays
 from gateway.delivery.replay.log_archive import Archive
+from gateway.delivery.replay.queue import ReplayQueue
 from gateway.migration.guard_loop import Guardian
 from gateway.migration.guard_windows import GuardWindows, window_seconds
 from gateway.migration.parity_sampler import ParitySampler
@@ -25,10 +29,13 @@ from gateway.ports.log import EventLog
 from gateway.ports.shared import SharedStore
 from gateway.runtime.latencies import Latencies
 from gateway.runtime.leases import Leases
+from gateway.runtime.outage import Outage
 from gateway.runtime.slices import Slices
 from gateway.service.settings import Settings
 from gateway.service.wiring.logs import open_leases, open_log
 from gateway.service.wiring.parity import make_parity
+
+_log = logging.getLogger(__name__)
 
 REPORTS_EACH = Rate(per_second=20, burst=100)
 """What one address may report: one report a stream, but many clients may share an address."""
@@ -37,11 +44,17 @@ MOST_REPORTERS = 10_000
 
 
 class Stored(NamedTuple):
-    """Where the events are: the log, who does what for all nodes of it, and this node's history of it."""
+    """Where the events are: the log, who does what for all nodes of it, and this node's history of it.
+
+    `outage` tells of the log's outages, `slices` are those of what the gateway does by itself. Callers' scans
+    have slices of their own: however many there are, they don't hold that up.
+    """
 
     log: EventLog
     leases: Leases | None
     history: History
+    outage: Outage
+    slices: Slices
 
     @property
     def is_alone(self) -> bool:
@@ -55,21 +68,18 @@ class Stored(NamedTuple):
 
 
 class Delivery(NamedTuple):
-    """What brings events from the log to the streams, and the slices of what the gateway does by itself.
-
-    Callers' scans have slices of their own: however many there are, they don't hold that up.
-    """
+    """What brings events from the log to the streams."""
 
     hub: Hub
     archive: Archive
     follower: Follower
     replays: Replays
-    slices: Slices
 
 
 class Upstreams(NamedTuple):
     """The legacy endpoints, and who wants to hear of them."""
 
+    groups: Groups
     interest: Interest
     source: UpstreamSource
 
@@ -89,10 +99,20 @@ class Evidence(NamedTuple):
 def make_stored(settings: Settings, clock: Clock, log: EventLog | None) -> Stored:
     """The log of `log.url`, or `log` in its place. Raises ConfigError where the URL is of no use."""
     history = History(**settings.history.model_dump(), id_aliases=id_aliases(settings))
-    return Stored(log or open_log(settings, clock), open_leases(settings, clock), history)
+    outage = Outage(_log, "log", now=clock.monotonic)
+    return Stored(
+        log or open_log(settings, clock), open_leases(settings, clock), history, outage, Slices(clock)
+    )
 
 
-def make_delivery(settings: Settings, clock: Clock, stored: Stored) -> Delivery:
+def make_delivery(
+    settings: Settings,
+    clock: Clock,
+    stored: Stored,
+    groups: Groups,
+    observer: Observer,
+    on_grown: Callable[[], None],
+) -> Delivery:
     """The hub of this event loop over the history, and what fills the history from the log."""
     timing = HubTiming(
         heartbeat_seconds=settings.stream.heartbeat_seconds,
@@ -100,28 +120,32 @@ def make_delivery(settings: Settings, clock: Clock, stored: Stored) -> Delivery:
         stall_seconds=settings.stream.stall_seconds,
         retry_ms=settings.stream.retry_ms,
     )
-    log, _, history = stored
-    hub = Hub(history, asyncio.get_running_loop(), clock, timing, fan_in=settings.hints.fan_in)
-    slices = Slices(clock)
-    archive = Archive(log, history, clock, slices)
-    return Delivery(hub, archive, Follower(log, history, hub, clock), Replays(history, archive, hub), slices)
+    log, history, queue = stored.log, stored.history, ReplayQueue()
+    loop = asyncio.get_running_loop()
+    hub = Hub(history, loop, clock, timing, groups, observer=observer, replays=queue)
+    archive = Archive(log, history, clock, stored.slices)
+    follower = Follower(log, history, hub, clock, stored.outage, on_grown)
+    return Delivery(hub, archive, follower, Replays(history, archive, hub, queue))
 
 
-def make_upstreams(settings: Settings, clock: Clock, stored: Stored, delivery: Delivery) -> Upstreams:
-    """The pollers of the legacy routes; of the nodes that share a store, one asks each upstream."""
+def make_upstreams(settings: Settings, clock: Clock, stored: Stored) -> Upstreams:
+    """The pollers of the legacy routes; of the nodes that share a store, one asks each upstream.
+
+    Here is tied who asks for interest and who wakes those that ask: streams and polls wake the pollers.
+    """
     routes = _routes(settings)
-    interest = Interest(delivery.hub.groups, clock, {route.entity for route in routes})
     source = UpstreamSource(
         routes,
         stored.log,
-        interest.wants,
+        lambda entity_type: interest.wants(entity_type),
         clock,
         leases=stored.leases,
-        log_outage=delivery.follower.outage,
-        slices=delivery.slices,
+        log_outage=stored.outage,
+        slices=stored.slices,
     )
-    interest.on_new = source.wake
-    return Upstreams(interest, source)
+    groups = Groups(settings.hints.fan_in, source.wake)
+    interest = Interest(groups, clock, {route.entity for route in routes}, source.wake)
+    return Upstreams(groups, interest, source)
 
 
 def make_evidence(
@@ -129,22 +153,20 @@ def make_evidence(
     clock: Clock,
     flags: FlagStore,
     stored: Stored,
-    delivery: Delivery,
     upstreams: UpstreamSource,
 ) -> Evidence:
-    """The guard and what it judges by, listening to the flags, the hub and the history."""
+    """The guard and what it judges by, listening to the flags; `audience` is to hear the hub, `parity` of the
+    history's growth."""
     owned = owned_types(settings)
     windows = GuardWindows(window_seconds(flags.snapshot, owned))
     limits = ClientLimits(REPORTS_EACH, REPORTS_TOTAL, MOST_REPORTERS, clock.monotonic())
     telemetry = Telemetry(windows, limits)
     latencies = Latencies()
     audience = Audience(windows, telemetry, owned, clock, latencies.written, hears_all=stored.is_alone)
-    delivery.hub.observer = audience
     pollers = Pollers(windows.knows, upstreams.requests_of)
     guardian = Guardian(flags, windows, audience, pollers, clock, _compared(upstreams.routes))
     flags.subscribe(guardian.changed)
-    parity = make_parity(settings, upstreams, stored.history, flags, windows, clock, delivery.slices)
-    delivery.follower.on_grown = parity.wake
+    parity = make_parity(settings, upstreams, stored.history, flags, windows, clock, stored.slices)
     return Evidence(windows, telemetry, audience, latencies, pollers, guardian, parity)
 
 

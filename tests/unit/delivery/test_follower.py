@@ -14,9 +14,12 @@ from gateway.core.history import History
 from gateway.core.selectors import Selector
 from gateway.delivery import live as flushes_module
 from gateway.delivery.follower import WARMING, Follower
-from gateway.delivery.group import Delivery
+from gateway.delivery.group import Delivery, Groups
 from gateway.delivery.hub import Hub, HubTiming
+from gateway.delivery.observer import Unobserved
+from gateway.ports.clock import Clock
 from gateway.ports.log import EventLog
+from gateway.runtime.outage import Outage
 from gateway.runtime.slices import SLICE_SECONDS
 from tests.support.clock import BusyClock, ManualClock
 from tests.support.events import an_event
@@ -36,8 +39,25 @@ class Node:
         self.scheduler = scheduler
         self.history = History(max_events=max_events, max_age_seconds=1e9, max_bytes=10**9, id_aliases={})
         timing = HubTiming(heartbeat_seconds=15.0, coalesce_seconds=0.0, stall_seconds=30.0, retry_ms=2000)
-        self.hub = Hub(self.history, scheduler, clock, timing, fan_in=50)
-        self.follower = Follower(log, self.history, self.hub, clock)
+        self.hub = Hub(
+            self.history,
+            scheduler,
+            clock,
+            timing,
+            Groups(50, lambda: None),
+            observer=Unobserved(),
+            replays=None,
+        )
+        self.outage = Outage(logging.getLogger("gateway"), "log", now=clock.monotonic)
+        self.heads: list[int] = []
+        """Of the history, each time that it was told to have grown."""
+        self.follower = self.make_follower(clock)
+
+    def make_follower(self, clock: Clock) -> Follower:
+        return Follower(self.log, self.history, self.hub, clock, self.outage, self._note_head)
+
+    def _note_head(self) -> None:
+        self.heads.append(self.history.head)
 
     async def start(self) -> "asyncio.Task[None]":
         await self.follower.start()
@@ -84,11 +104,9 @@ async def test_the_hub_is_woken_by_what_came(node: Node) -> None:
 
 
 async def test_whoever_listens_is_told_that_the_history_has_grown(node: Node) -> None:
-    heads: list[int] = []
-    node.follower.on_grown = lambda: heads.append(node.history.head)
     task = await node.start()
     await append(node, 3)
-    await until(lambda: heads == [3], "it was told once the events were there")
+    await until(lambda: node.heads == [3], "it was told once the events were there")
     await node.log.close()
     await task
 
@@ -323,7 +341,7 @@ async def test_an_outage_of_the_log_is_a_line_when_it_begins_one_a_minute_and_on
         clock.advance(5.0)
         with pytest.raises(LogError):
             await lasting.follow()
-    assert lasting.follower.outage.lasts
+    assert lasting.outage.lasts
     shaky.find()
     shaky.put_events(an_event())
     task = lasting.follow()
@@ -333,7 +351,7 @@ async def test_an_outage_of_the_log_is_a_line_when_it_begins_one_a_minute_and_on
         (record.getMessage(), record.__dict__["fields"].get("outage_seconds")) for record in caplog.records
     ]
     assert told == [("log_failed", None), ("log_still_failing", 60), ("log_recovered", 90)]
-    assert not lasting.follower.outage.lasts
+    assert not lasting.outage.lasts
     await end(lasting, task)
 
 
@@ -379,7 +397,7 @@ async def test_others_have_their_turns_while_a_large_batch_comes_in(
 ) -> None:
     # Each look at the clock takes a tenth of a slice, and there is one look for each event.
     node = Node(log, scheduler)
-    node.follower = Follower(log, node.history, node.hub, BusyClock(SLICE_SECONDS / 10))
+    node.follower = node.make_follower(BusyClock(SLICE_SECONDS / 10))
     await log.start()
     task = await node.start()
     await let_others_run()

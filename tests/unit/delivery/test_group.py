@@ -122,14 +122,14 @@ def test_nothing_to_say_is_no_chunk_for_an_empty_one_would_end_the_body(gzip: bo
 
 
 def test_groups_that_have_the_same_to_say_have_it_compressed_once() -> None:
-    groups = Groups(fan_in=50)
+    groups = Groups(50, lambda: None)
     one = groups.get(ORDERS, Delivery(chunked=False, gzip=True))
     other = groups.get(Selector(), Delivery(chunked=False, gzip=True))
     assert one.framed(LONG) is other.framed(bytes(bytearray(LONG)))
 
 
 def test_the_same_selection_and_delivery_is_one_group() -> None:
-    groups = Groups(fan_in=50)
+    groups = Groups(50, lambda: None)
     one = groups.get(ORDERS, Delivery())
     assert groups.get(parse_selector(MultiDict({"entity": "order,order"}), {}), Delivery()) is one
     assert groups.get(ORDERS, Delivery(named=False)) is not one
@@ -140,7 +140,7 @@ def test_the_same_selection_and_delivery_is_one_group() -> None:
 
 
 def test_a_group_goes_with_its_last_reader_and_not_before() -> None:
-    groups = Groups(fan_in=50)
+    groups = Groups(50, lambda: None)
     group = groups.get(ORDERS, Delivery())
     group.readers = 2
     groups.release(group)
@@ -152,7 +152,7 @@ def test_a_group_goes_with_its_last_reader_and_not_before() -> None:
 
 
 def test_releasing_a_group_whose_place_another_took_does_nothing() -> None:
-    groups = Groups(fan_in=50)
+    groups = Groups(50, lambda: None)
     old = groups.get(ORDERS, Delivery())
     groups.release(old)
     new = groups.get(ORDERS, Delivery())
@@ -161,9 +161,8 @@ def test_releasing_a_group_whose_place_another_took_does_nothing() -> None:
 
 
 def test_interest_is_told_for_the_first_reader_of_a_selection_only() -> None:
-    groups = Groups(fan_in=50)
     told: list[bool] = []
-    groups.on_interest = lambda: told.append(groups.wants("order"))
+    groups = Groups(50, lambda: told.append(groups.wants("order")))
     groups.get(ORDERS, None)
     groups.get(ORDERS, None)
     assert told == [True], "the group is filed before anybody is told"

@@ -21,10 +21,9 @@ class Bench:
 
     def __init__(self, clock: ManualClock) -> None:
         self.clock = clock
-        self.groups = Groups(50)
-        self.interest = Interest(self.groups, clock, ("order", "job"))
+        self.groups = Groups(50, self._tell)
+        self.interest = Interest(self.groups, clock, ("order", "job"), self._tell)
         self.told = 0
-        self.interest.on_new = self._tell
 
     def _tell(self) -> None:
         self.told += 1

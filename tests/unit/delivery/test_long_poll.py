@@ -78,9 +78,9 @@ async def test_a_drain_wakes_it(node: Node) -> None:
         assert await task is not None
 
 
-async def test_it_tells_the_gateway_that_somebody_is_interested(node: Node) -> None:
+async def test_it_tells_the_gateway_that_somebody_is_interested(scheduler: ManualScheduler) -> None:
     asked: list[bool] = []
-    node.hub.groups.on_interest = lambda: asked.append(True)
+    node = Node(scheduler, on_interest=lambda: asked.append(True))
     with Watch(node.hub.groups, ORDERS):
         assert node.hub.groups.wants("order")
         assert not node.hub.groups.wants("job")

@@ -3,29 +3,20 @@
 import pytest
 
 from gateway.core.selectors import Selector
-from gateway.delivery.group import Delivery
-from gateway.delivery.observer import Observer
+from gateway.delivery.group import Delivery, Groups
 from gateway.delivery.streams import Roster
 from gateway.delivery.subscriber import State, Subscriber
 from gateway.runtime.failures import Failures
+from tests.support.observer import NotingObserver
 from tests.support.scheduler import ManualScheduler
 from tests.support.transport import RecordingTransport
 
 ORDERS = Selector(withheld=frozenset({"order"}))
 
 
-class Told(Observer):
-    """Notes what a roster tells."""
-
-    def __init__(self) -> None:
-        self.attached_to: list[Subscriber] = []
-        self.ended_of: list[Subscriber] = []
-
-    def attached(self, subscriber: Subscriber) -> None:
-        self.attached_to.append(subscriber)
-
-    def ended(self, subscriber: Subscriber) -> None:
-        self.ended_of.append(subscriber)
+@pytest.fixture
+def told() -> NotingObserver:
+    return NotingObserver()
 
 
 @pytest.fixture
@@ -34,9 +25,16 @@ def failures(scheduler: ManualScheduler) -> Failures:
 
 
 @pytest.fixture
-def roster(scheduler: ManualScheduler, failures: Failures) -> Roster:
+def roster(scheduler: ManualScheduler, failures: Failures, told: NotingObserver) -> Roster:
     return Roster(
-        scheduler, failures, fan_in=50, stall_seconds=30.0, retry_ms=2000, draw=lambda low, high: high
+        scheduler,
+        failures,
+        Groups(50, lambda: None),
+        told,
+        lambda subscriber: None,
+        stall_seconds=30.0,
+        retry_ms=2000,
+        draw=lambda low, high: high,
     )
 
 
@@ -56,14 +54,13 @@ def test_streams_of_one_selection_and_form_are_one_group(roster: Roster, schedul
 
 
 def test_the_last_reader_takes_its_group_with_it_and_is_told_of_once(
-    roster: Roster, scheduler: ManualScheduler
+    roster: Roster, scheduler: ManualScheduler, told: NotingObserver
 ) -> None:
-    roster.observer = told = Told()
     subscriber, _ = attach(roster, scheduler)
     roster.forget(subscriber)
     roster.forget(subscriber)
     assert (len(roster), len(roster.groups), subscriber.state) == (0, 0, State.CLOSED)
-    assert (told.attached_to, told.ended_of) == ([subscriber], [subscriber])
+    assert told.told == [("attached", subscriber), ("ended", subscriber)]
 
 
 def test_a_moved_stream_leaves_its_group_to_the_others(roster: Roster, scheduler: ManualScheduler) -> None:

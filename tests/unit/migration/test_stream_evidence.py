@@ -36,7 +36,6 @@ class House:
     def __init__(self, scheduler: ManualScheduler, *, hears_all: bool = True) -> None:
         self.clock = scheduler.clock
         self.written: list[tuple[float | None, float]] = []
-        self.node = Node(scheduler)
         self.flags = Flags({"orders": make_flag(stage="rampdown"), "billing": make_flag(component="billing")})
         self.windows = {component: GuardWindow(600.0) for component in OWNED}
         limits = ClientLimits(Rate(1000, 1000), Rate(1000, 1000), 100, 0.0)
@@ -45,7 +44,7 @@ class House:
             self.windows, self.telemetry, OWNED, self.clock, self.note, hears_all=hears_all
         )
         self.audience.reporters.add(NAMES)
-        self.node.hub.observer = self.audience
+        self.node = Node(scheduler, observer=self.audience)
         self.transfer = Transfer(Components(OWNED, lambda: self.flags), lambda caller: caller)
 
     def note(self, push_lag: float | None, delivery: float) -> None:

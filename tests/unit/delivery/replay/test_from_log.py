@@ -15,6 +15,7 @@ from gateway.delivery.replay import from_log as replays_module
 from gateway.delivery.replay import log_archive as archive_module
 from gateway.delivery.replay.from_log import Replays
 from gateway.delivery.replay.log_archive import Archive
+from gateway.delivery.replay.queue import ReplayQueue
 from gateway.delivery.subscriber import NOWHERE, State, Subscriber
 from gateway.runtime.slices import Slices
 from tests.support.events import an_event
@@ -32,10 +33,11 @@ class Bench:
     """A node with a history of three events, in front of a log that holds all of them."""
 
     def __init__(self, scheduler: ManualScheduler) -> None:
-        self.node = Node(scheduler, max_events=HELD)
+        queue = ReplayQueue()
+        self.node = Node(scheduler, max_events=HELD, replays=queue)
         self.log = ShakyLog()
         self.archive = Archive(self.log, self.node.history, scheduler.clock, Slices(scheduler.clock))
-        self.replays = Replays(self.node.history, self.archive, self.node.hub)
+        self.replays = Replays(self.node.history, self.archive, self.node.hub, queue)
 
     @property
     def history(self) -> History:

@@ -1,7 +1,9 @@
 """Where a cursor goes on."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
+from typing import TypeVar
 
 import pytest
 
@@ -9,16 +11,21 @@ from gateway.core.errors import LogError, UnknownPosition
 from gateway.core.events import Cursor, Position
 from gateway.core.history import History
 from gateway.delivery.follower import Follower
+from gateway.delivery.group import Groups
 from gateway.delivery.hub import Hub, HubTiming
+from gateway.delivery.observer import Unobserved
 from gateway.delivery.replay.log_archive import BOUNDS_SECONDS, Archive
 from gateway.delivery.replay.resume import Arrivals
 from gateway.delivery.subscriber import NOWHERE
+from gateway.runtime.outage import Outage
 from gateway.runtime.pages import FIRST_RECORDS
 from gateway.runtime.slices import Slices
 from tests.support.events import a_record, an_event
 from tests.support.loop import let_others_run, until
 from tests.support.scheduler import ManualScheduler
 from tests.support.shaky_log import ShakyLog
+
+Kind = TypeVar("Kind", bound=Follower)
 
 
 class Bench:
@@ -31,10 +38,16 @@ class Bench:
         self.log.trim_to(Position(5, 0))
         self.history = History(max_events=10, max_age_seconds=1e9, max_bytes=10**9, id_aliases={})
         timing = HubTiming(heartbeat_seconds=15.0, coalesce_seconds=0.0, stall_seconds=30.0, retry_ms=2000)
-        self.hub = Hub(self.history, scheduler, scheduler.clock, timing, fan_in=50)
-        self.archive = Archive(self.log, self.history, scheduler.clock, Slices(scheduler.clock))
-        self.follower = Follower(self.log, self.history, self.hub, scheduler.clock)
+        clock, groups = scheduler.clock, Groups(50, lambda: None)
+        self.hub = Hub(self.history, scheduler, clock, timing, groups, observer=Unobserved(), replays=None)
+        self.archive = Archive(self.log, self.history, clock, Slices(clock))
+        self.follower = self.follow(Follower)
         self.arrivals = Arrivals(self.history, self.archive, self.follower)
+
+    def follow(self, kind: type[Kind]) -> Kind:
+        clock = self.scheduler.clock
+        outage = Outage(logging.getLogger("gateway"), "log", now=clock.monotonic)
+        return kind(self.log, self.history, self.hub, clock, outage, lambda: None)
 
 
 @pytest.fixture
@@ -197,7 +210,7 @@ def impatient(bench: Bench) -> Arrivals:
 
 
 def _impatient_follower(bench: Bench) -> _Impatient:
-    follower = _Impatient(bench.log, bench.history, bench.hub, bench.scheduler.clock)
+    follower = bench.follow(_Impatient)
     follower.trouble = bench.follower.trouble
     return follower
 
