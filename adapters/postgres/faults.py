@@ -50,12 +50,6 @@ def translated() -> Iterator[None]:
         raise LogError(_SENTENCES[errorcodes.QUERY_CANCELED]) from error
 
 
-def is_refusal(error: LogError) -> bool:
-    """Whether the server itself said no to a statement, as to a row that a constraint forbids."""
-    cause = error.__cause__
-    return isinstance(cause, psycopg2.Error) and cause.pgcode is not None
-
-
 def cancellations() -> int:
     """How often the running task was asked to end."""
     task = asyncio.current_task()

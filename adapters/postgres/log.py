@@ -5,6 +5,7 @@ import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import islice
 from typing import Any, NamedTuple
 
 from adapters.postgres.address import Address
@@ -17,13 +18,13 @@ from adapters.postgres.migrations import require_schema
 from adapters.postgres.pool import CLOSE_SECONDS, Pool
 from adapters.postgres.reader import Reader, without_bounds
 from adapters.postgres.retention import Retention
-from adapters.postgres.rows import Columns, Row, columns, position_of
+from adapters.postgres.rows import Columns, Row, columns, joined, position_of, size_of
 from adapters.postgres.statements import statement
 from adapters.postgres.troubles import Troubles
-from adapters.postgres.writer import Writer
 from gateway.core.errors import LogError
 from gateway.core.events import ORIGIN, Event, Position, Record
 from gateway.ports.log import ONCE_SECONDS, Appended, Bounds, Figure
+from gateway.runtime.batcher import Batcher
 from gateway.runtime.idempotency import closed, conflict
 from gateway.runtime.outage import Outage
 from gateway.runtime.pages import TailSize
@@ -90,7 +91,7 @@ class PostgresLog:
         self._reader = Reader(self._pool)
         self._append_sql = statement("log_append")
         self._once_sql = "".join(map(statement, ("once_claim", "log_append", "once_keep", "once_known")))
-        self._writer = Writer(self._send)
+        self._batcher = Batcher(self._write, splits_refused=True)
         self._listener: Listener | None = None
         if notify:
             # One query string is one transaction: see the manual's "Multiple Statements in a Simple Query".
@@ -136,7 +137,7 @@ class PostgresLog:
         if self._listener is not None:
             self._supervisor.run("log_listener", self._listener.run)
         for number in range(1, _WRITERS + 1):
-            self._supervisor.run(f"log_writer_{number}", self._writer.run)
+            self._supervisor.run(f"log_writer_{number}", self._batcher.run)
         self._supervisor.run("log_retention", self._retention.run)
         self._supervisor.run("log_watch", self._watch)
         if self._bookkeeper is not None:
@@ -148,7 +149,7 @@ class PostgresLog:
     async def close(self) -> None:
         self._is_closed = True
         self._wake()
-        await self._writer.close(CLOSE_SECONDS)
+        await self._batcher.close(CLOSE_SECONDS)
         await self._supervisor.close()
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_SECONDS):
@@ -162,12 +163,14 @@ class PostgresLog:
             raise closed()
         if not events:
             return Appended(self.epoch, [])
-        epoch, positions = await self._writer.append(columns(events), len(events))
-        return Appended(epoch, positions)
+        rows = columns(events)
+        return await self._batcher.append(rows, len(events), size_of(rows))
 
-    async def _send(self, parameters: Columns) -> tuple[str, list[Position]]:
-        (_, major, ids), epoch = await self._append(self._append_sql, {**parameters, "key": None})
-        return epoch, self._appended(epoch, major, ids)
+    async def _write(self, batch: Sequence[Columns]) -> list[Appended]:
+        """Appends all of `batch` in one transaction, or none."""
+        (_, major, ids), epoch = await self._append(self._append_sql, {**joined(batch), "key": None})
+        positions = iter(self._appended(epoch, major, ids))
+        return [Appended(epoch, list(islice(positions, len(rows["event_type"])))) for rows in batch]
 
     async def append_once(self, events: Sequence[Event], key: str, digest: bytes) -> Appended:
         if self._is_closed:

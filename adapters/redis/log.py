@@ -11,12 +11,12 @@ from adapters.redis.faults import Unreachable
 from adapters.redis.sender import Sender
 from adapters.redis.stream import Entry, Hole
 from adapters.redis.trimmer import Trimmer
-from adapters.redis.writer import Writer
 from gateway.core.errors import LogError
 from gateway.core.events import Event, Position, Record
 from gateway.core.log_payload import to_payload
 from gateway.ports.clock import Clock
 from gateway.ports.log import Appended, Bounds, Figure, trimmed, unknown
+from gateway.runtime.batcher import Batcher
 from gateway.runtime.logs import log_event
 from gateway.runtime.outage import Outage
 from gateway.runtime.pages import TailSize
@@ -67,7 +67,7 @@ class RedisLog:
             max_events=max_events,
             append_seconds=append_seconds,
         )
-        self._writer = Writer(self._sender.send)
+        self._batcher = Batcher(self._sender.send)
         self._tasks = Supervisor()
         self._closing = asyncio.Event()
         self.reconnects = 0
@@ -85,19 +85,20 @@ class RedisLog:
         except BaseException:
             await self.close()
             raise
-        self._tasks.run("redis_writer", self._writer.run)
+        self._tasks.run("redis_writer", self._batcher.run)
         self._tasks.run("redis_trimmer", lambda: self._trimmer.run(lambda: self.epoch))
 
     async def close(self) -> None:
         self._closing.set()
         await self._tasks.close()
-        self._writer.close()
+        await self._batcher.close(0.0)
         await self._connection.close()
 
     async def append(self, events: Sequence[Event]) -> Appended:
         if not events:
             return Appended(self.epoch, [])
-        return await self._writer.append([to_payload(event) for event in events])
+        payloads = [to_payload(event) for event in events]
+        return await self._batcher.append(payloads, len(payloads), sum(map(len, payloads)))
 
     async def append_once(self, events: Sequence[Event], key: str, digest: bytes) -> Appended:
         if not events:

@@ -5,12 +5,12 @@ import hashlib
 import secrets
 from collections import Counter
 from collections.abc import Sequence
+from itertools import accumulate
 
 from adapters.redis import stream
 from adapters.redis.connection import RedisConnection
 from adapters.redis.epochs import Epochs
 from adapters.redis.faults import Unreachable
-from adapters.redis.writer import appended
 from gateway.core.backoff import Backoff
 from gateway.core.errors import LogError
 from gateway.core.events import ORIGIN, Cursor, Position
@@ -48,13 +48,22 @@ class Sender:
         self._max_events = max_events
         self._append_seconds = append_seconds
         self._name = secrets.token_hex(8)
+        self._calls = 0
         self.counts: Counter[str] = Counter()
         self.trouble: str | None = None
         """Why Redis, which answered, did not take what came last; None where it did."""
 
-    async def send(self, call: int, payloads: Sequence[bytes]) -> Cursor:
-        """Appends as this node's call of that number; gives where the first event stands. Raises LogError."""
-        return (await self._send(str(call), payloads, ("writer", self._name)))[0]
+    async def send(self, batch: Sequence[Sequence[bytes]]) -> list[Appended]:
+        """Appends all payloads of `batch` or none; one call at a time. Raises LogError."""
+        # Numbered, so that a call that is made again is known.
+        self._calls += 1
+        payloads = [payload for each in batch for payload in each]
+        (epoch, (major, minor)), _ = await self._send(str(self._calls), payloads, ("writer", self._name))
+        starts = accumulate(map(len, batch), initial=minor)
+        return [
+            _appended(Cursor(epoch, Position(major, start)), len(each))
+            for start, each in zip(starts, batch, strict=False)
+        ]
 
     async def send_once(self, payloads: Sequence[bytes], key: str, digest: bytes) -> Appended:
         """Appends under an idempotency key, as EventLog says. Raises IdempotencyConflict and LogError."""
@@ -62,7 +71,7 @@ class Sender:
         call = f"{digest.hex()}/{secrets.token_hex(8)}"
         name = hashlib.sha256(key.encode()).hexdigest()
         first, is_own = await self._send(call, payloads, ("once", name))
-        return appended(first, len(payloads), replayed=not is_own)
+        return _appended(first, len(payloads), replayed=not is_own)
 
     async def _send(
         self, call: str, payloads: Sequence[bytes], record: tuple[str, str]
@@ -129,3 +138,9 @@ class Sender:
             self.trouble = error.detail
             raise
         return answer
+
+
+def _appended(first: Cursor, count: int, *, replayed: bool = False) -> Appended:
+    """So many events that stand one after the other."""
+    major, minor = first.position
+    return Appended(first.epoch, [Position(major, minor + index) for index in range(count)], replayed)

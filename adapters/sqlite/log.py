@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +14,8 @@ from gateway.core.events import Event, Position, Record
 from gateway.core.log_payload import to_payload
 from gateway.ports.clock import Clock
 from gateway.ports.log import Appended, Bounds, Figure, trimmed
+from gateway.runtime.batcher import Batcher
+from gateway.runtime.idempotency import closed
 from gateway.runtime.logs import log_event
 from gateway.runtime.outage import Outage
 from gateway.runtime.supervisor import Supervisor
@@ -22,10 +23,14 @@ from gateway.runtime.supervisor import Supervisor
 TRIM_SECONDS = 30.0
 """How often a log to which nobody appends lets go of what is too old, and sees whether its file is there."""
 
+_CLOSE_SECONDS = 10.0
+"""How long the appends that have come may take once the log is closed."""
+
 _TAIL_BATCH = 1000
 _MAX_UNREAD = 10_000
 _MAX_COMMIT = 5000
-"""How many events share one commit, so that none waits for a very long one."""
+_MAX_COMMIT_BYTES = 8 << 20
+"""How much shares one commit, so that none waits for a very long one."""
 _RECENT = 1000
 _EVERYTHING = 2**63 - 1
 
@@ -34,10 +39,9 @@ _log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 
-class _Waiting(NamedTuple):
+class _Append(NamedTuple):
     events: Sequence[Event]
     batch: Batch
-    done: asyncio.Future[Placed]
 
 
 class _Tail:
@@ -83,7 +87,7 @@ class SqliteLog:
         )
         self._thread: ThreadPoolExecutor | None = None
         self._tasks = Supervisor()
-        self._waiting: deque[_Waiting] = deque()
+        self._batcher = Batcher(self._write, max_events=_MAX_COMMIT, max_bytes=_MAX_COMMIT_BYTES)
         self._state = State()
         self._recent: list[Record] = []
         self._tails: set[_Tail] = set()
@@ -119,12 +123,14 @@ class SqliteLog:
         log_event(_log, logging.INFO, "sqlite_log_opened", epoch=self.epoch, events=held)
         if self._file.epoch_reason is not None:
             log_event(_log, logging.WARNING, "sqlite_log_new_epoch", reason=self._file.epoch_reason)
+        self._tasks.run("sqlite_log_writer", self._batcher.run)
         self._tasks.run("sqlite_log_trim", self._trim_for_ever)
 
     async def close(self) -> None:
         self._closed = True
         self._grown.set()
         self._read.set()
+        await self._batcher.close(_CLOSE_SECONDS)
         await self._tasks.close()
         thread, self._thread = self._thread, None
         if thread is not None:
@@ -143,63 +149,46 @@ class SqliteLog:
             self._read.clear()
             await self._read.wait()
         if self._thread is None or self._closed:
-            raise LogError("The log is closed: the gateway is stopping. Publish to another node, or again.")
+            raise closed()
         if not events:
             return Appended(self.epoch, [])
-        done: asyncio.Future[Placed] = self._loop.create_future()
-        batch = Batch([to_payload(event).decode() for event in events], key)
-        self._waiting.append(_Waiting(events, batch, done))
-        # One job each: the first takes all that wait, and the others find nothing left.
-        self._thread.submit(self._commit)
-        positions, replayed = await done
-        return Appended(self.epoch, positions, replayed)
+        bodies = [to_payload(event).decode() for event in events]
+        append = _Append(events, Batch(bodies, key))
+        outcome = await self._batcher.append(append, len(bodies), sum(map(len, bodies)))
+        if not isinstance(outcome, Placed):
+            raise outcome
+        return Appended(self.epoch, outcome.positions, outcome.replayed)
 
-    def _commit(self) -> None:
-        """In the thread: appends what waits."""
-        group: list[_Waiting] = []
-        room = _MAX_COMMIT
-        while self._waiting and room > 0:
-            group.append(self._waiting.popleft())
-            room -= len(group[-1].events)
-        if not group:
-            return
+    async def _write(self, appends: list[_Append]) -> list[Outcome]:
+        return await self._run(lambda: self._commit(appends))
+
+    def _commit(self, appends: list[_Append]) -> list[Outcome]:
+        """In the thread: what it comes to is noted in the loop's order of its jobs, whoever waits for it."""
         try:
-            outcomes = self._file.append([waiting.batch for waiting in group], self._keep_after)
-        except Exception as error:  # noqa: BLE001 - whoever waits has to hear of it, whatever it was
-            self._loop.call_soon_threadsafe(self._refuse, group, error, self._file.state)
-        else:
-            self._loop.call_soon_threadsafe(self._accept, group, outcomes, self._file.state)
+            outcomes = self._file.append([append.batch for append in appends], self._keep_after)
+        except Exception as error:
+            self._loop.call_soon_threadsafe(self._refused, error, self._file.state)
+            raise
+        self._loop.call_soon_threadsafe(self._accepted, appends, outcomes, self._file.state)
+        return outcomes
 
-    def _accept(self, group: list[_Waiting], outcomes: list[Outcome], state: State) -> None:
+    def _accepted(self, appends: list[_Append], outcomes: list[Outcome], state: State) -> None:
         records = [
             Record(position, event, position.major)
-            for waiting, outcome in zip(group, outcomes, strict=True)
+            for append, outcome in zip(appends, outcomes, strict=True)
             if isinstance(outcome, Placed) and not outcome.replayed
-            for position, event in zip(outcome.positions, waiting.events, strict=True)
+            for position, event in zip(outcome.positions, append.events, strict=True)
         ]
         self._move(state, records)
-        self._lost = None
         if self._failure is not None:
             self._failure = None
             self._outage.over()
-        for waiting, outcome in zip(group, outcomes, strict=True):
-            if waiting.done.done():
-                continue
-            if isinstance(outcome, Placed):
-                waiting.done.set_result(outcome)
-            else:
-                waiting.done.set_exception(outcome)
 
-    def _refuse(self, group: list[_Waiting], error: Exception, state: State) -> None:
+    def _refused(self, error: Exception, state: State) -> None:
         self._move(state)
-        if isinstance(error, FileLost):
-            self._lose(error)
         self._failed_commits += 1
         self._outage.failed(error=error, cause=error.__cause__)
         self._failure = error.detail if isinstance(error, LogError) else f"{type(error).__name__}, a defect."
-        for waiting in group:
-            if not waiting.done.done():
-                waiting.done.set_exception(error)
 
     def _move(self, state: State, records: Sequence[Record] = ()) -> None:
         """Goes on to `state`; called in the order in which the thread came to its states.

@@ -307,6 +307,17 @@ async def test_appends_that_wait_together_share_a_commit(open_log: Open) -> None
     assert 1 <= len(commits) <= 10
 
 
+async def test_what_has_come_before_the_log_is_closed_is_kept(open_log: Open, path: Path) -> None:
+    log = await open_log()
+    appends = [asyncio.create_task(log.append(numbered(2000))) for _ in range(4)]
+    await let_others_run(1)
+    await log.close()
+
+    given = [position for append in appends for position in (await append).positions]
+    async with opened(path) as again:
+        assert [record.position for record in await everything(again)] == given
+
+
 async def test_too_many_events_are_let_go_of_in_batches_and_the_bounds_stay_exact(open_log: Open) -> None:
     log = await open_log()
     positions = (await log.append(numbered(3 * TRIM_BATCH))).positions
