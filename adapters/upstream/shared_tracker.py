@@ -28,10 +28,10 @@ from adapters.upstream.tracker import Change, Publish, Tracker
 from gateway.core.errors import UpstreamError
 from gateway.core.events import Cursor
 from gateway.ports.clock import Clock
+from gateway.ports.leases import Leases
 from gateway.ports.legacy_route import LegacyRoute
 from gateway.ports.log import EventLog
 from gateway.ports.upstreams import Snapshot
-from gateway.runtime.leases import Leases
 from gateway.runtime.logs import log_event
 
 _log = logging.getLogger(__name__)

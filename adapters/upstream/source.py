@@ -18,10 +18,10 @@ from adapters.upstream.shared_tracker import SharedTracker
 from adapters.upstream.tracker import Fetch, Tracker
 from gateway.core.errors import LogError, UpstreamError
 from gateway.ports.clock import Clock
+from gateway.ports.leases import Leases
 from gateway.ports.legacy_route import LegacyRoute
 from gateway.ports.log import EventLog
 from gateway.ports.route_counters import RouteCounters, RouteHealth
-from gateway.runtime.leases import Leases
 from gateway.runtime.outage import Outage
 from gateway.runtime.slices import Slices
 from gateway.runtime.supervisor import Supervisor

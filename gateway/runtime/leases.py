@@ -1,4 +1,4 @@
-"""Which node does what only one is to do: leases in the store that all nodes share.
+"""Which node does what only one is to do: leases in the store that all nodes share (gateway/ports/leases.py).
 
 A lease runs out by the server's clock some seconds after its holder stops renewing it. It saves work; it
 proves nothing: a node that was asleep may believe in one that another has by now (Kleppmann, "How to do
@@ -17,14 +17,10 @@ _RENEWALS = 3
 """How often a lease is renewed while it would last."""
 
 
-class Leases:
-    """The leases of this node, `node`, which no other node is called.
-
-    `run` renews them; every other method may be called meanwhile. Methods raise LogError.
-    """
+class SharedLeases:
+    """Leases of which each node has some: those of `node`, which no other node is called."""
 
     is_shared = True
-    """Whether other nodes look at what this one keeps."""
 
     def __init__(self, store: SharedStore, node: str, clock: Clock, ttl_seconds: float = TTL_SECONDS) -> None:
         self.store = store
@@ -34,12 +30,10 @@ class Leases:
         self._held: dict[str, _Held] = {}
 
     def holds(self, name: str) -> bool:
-        """Whether this node has the lease, as far as it knows."""
         held = self._held.get(name)
         return held is not None and self._clock.monotonic() < held.until
 
     async def acquire(self, name: str, *, steal: bool = False) -> bool:
-        """Takes the lease where nobody has it, or with `steal` where another node does. True: it is ours."""
         if self.holds(name):
             return True
         asked_at = self._clock.monotonic()
@@ -55,13 +49,11 @@ class Leases:
         return True
 
     async def release(self, name: str) -> None:
-        """Gives the lease back, where this node has it: another may have it at once."""
         held = self._held.pop(name, None)
         if held is not None:
             await self.store.remove(_key(name), expected=held.version)
 
     async def release_all(self) -> None:
-        """Gives everything back."""
         for name in list(self._held):
             await self.release(name)
 
@@ -91,13 +83,13 @@ class Leases:
             del self._held[name]
 
 
-class Alone(Leases):
-    """The leases of a node that shares its store with nobody: it has every one of them, and renews none."""
-
-    def __init__(self, store: SharedStore, clock: Clock) -> None:
-        super().__init__(store, "alone", clock)
+class EveryLease:
+    """The leases of a node that shares `store` with nobody: each is its own, always."""
 
     is_shared = False
+
+    def __init__(self, store: SharedStore) -> None:
+        self.store = store
 
     def holds(self, name: str) -> bool:
         return True
@@ -105,8 +97,14 @@ class Alone(Leases):
     async def acquire(self, name: str, *, steal: bool = False) -> bool:
         return True
 
+    async def release(self, name: str) -> None:
+        """Nobody else could have it."""
+
+    async def release_all(self) -> None:
+        """Nobody else could have them."""
+
     async def run(self) -> None:
-        """Returns at once."""
+        """Returns at once: there is nothing to renew."""
 
 
 class _Held:

@@ -20,7 +20,7 @@ from gateway.core.errors import LogError, UpstreamError
 from gateway.core.events import ORIGIN, Event
 from gateway.ports.log import Appended
 from gateway.ports.route_counters import RouteCounters
-from gateway.runtime.leases import TTL_SECONDS, Leases
+from gateway.runtime.leases import TTL_SECONDS, SharedLeases
 from gateway.runtime.slices import Slices
 from tests.support.clock import ManualClock
 from tests.support.comparing import extract
@@ -95,7 +95,7 @@ class World:
         self.nodes = [self._node() for _ in range(NODES)]
 
     def _node(self) -> SharedTracker:
-        leases = Leases(self.store, f"node-{next(self._names)}", self.clock)
+        leases = SharedLeases(self.store, f"node-{next(self._names)}", self.clock)
         slices = Slices(self.clock)
         make = partial(
             Tracker, ROUTE, self.log, self._ask, self.clock, {}, RouteCounters(), slices, batch_events=2

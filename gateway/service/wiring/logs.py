@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from adapters.memory import MemoryLog
 from gateway.core.errors import ConfigError, LogError
 from gateway.ports.clock import Clock
+from gateway.ports.leases import Leases
 from gateway.ports.log import EventLog
 from gateway.ports.shared import SharedStore
-from gateway.runtime.leases import Alone, Leases
+from gateway.runtime.leases import EveryLease, SharedLeases
 from gateway.service.settings import POSTGRES, REDIS, SQLITE, Settings
 
 if TYPE_CHECKING:
@@ -67,9 +68,9 @@ def open_leases(settings: Settings, clock: Clock) -> Leases | None:
         from adapters.sqlite import SqliteShared
 
         path = _path(settings)
-        return Alone(SqliteShared(path.with_name(f"{path.name}.upstreams"), clock), clock)
+        return EveryLease(SqliteShared(path.with_name(f"{path.name}.upstreams"), clock))
     store = _shared(settings)
-    return None if store is None else Leases(store, _node_name(), clock)
+    return None if store is None else SharedLeases(store, _node_name(), clock)
 
 
 def _node_name() -> str:

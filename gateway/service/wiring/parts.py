@@ -24,11 +24,11 @@ from gateway.migration.parity_sampler import ParitySampler
 from gateway.migration.poll_inventory import Pollers
 from gateway.migration.stream_evidence import Audience
 from gateway.ports.clock import Clock
+from gateway.ports.leases import Leases
 from gateway.ports.legacy_route import LegacyRoute
 from gateway.ports.log import EventLog
 from gateway.ports.shared import SharedStore
 from gateway.runtime.latencies import Latencies
-from gateway.runtime.leases import Leases
 from gateway.runtime.outage import Outage
 from gateway.runtime.slices import Slices
 from gateway.service.settings import Settings

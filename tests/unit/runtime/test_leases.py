@@ -6,7 +6,8 @@ import logging
 import pytest
 
 from gateway.core.errors import LogError
-from gateway.runtime.leases import TTL_SECONDS, Leases
+from gateway.ports.leases import Leases
+from gateway.runtime.leases import TTL_SECONDS, EveryLease, SharedLeases
 from tests.support.clock import ManualClock
 from tests.support.shared_store import Failure, MemorySharedStore
 
@@ -19,16 +20,16 @@ def store(clock: ManualClock) -> MemorySharedStore:
 
 
 @pytest.fixture
-def one(store: MemorySharedStore, clock: ManualClock) -> Leases:
-    return Leases(store, "one", clock)
+def one(store: MemorySharedStore, clock: ManualClock) -> SharedLeases:
+    return SharedLeases(store, "one", clock)
 
 
 @pytest.fixture
-def other(store: MemorySharedStore, clock: ManualClock) -> Leases:
-    return Leases(store, "other", clock)
+def other(store: MemorySharedStore, clock: ManualClock) -> SharedLeases:
+    return SharedLeases(store, "other", clock)
 
 
-async def test_of_two_nodes_one_gets_the_lease(one: Leases, other: Leases) -> None:
+async def test_of_two_nodes_one_gets_the_lease(one: SharedLeases, other: SharedLeases) -> None:
     got = await asyncio.gather(one.acquire(NAME), other.acquire(NAME))
 
     assert sorted(got) == [False, True]
@@ -36,7 +37,7 @@ async def test_of_two_nodes_one_gets_the_lease(one: Leases, other: Leases) -> No
 
 
 async def test_a_lease_that_nobody_renews_goes_to_another_node(
-    one: Leases, other: Leases, clock: ManualClock
+    one: SharedLeases, other: SharedLeases, clock: ManualClock
 ) -> None:
     await one.acquire(NAME)
 
@@ -47,7 +48,9 @@ async def test_a_lease_that_nobody_renews_goes_to_another_node(
     assert not await one.acquire(NAME)
 
 
-async def test_a_lease_that_is_renewed_stays(one: Leases, other: Leases, clock: ManualClock) -> None:
+async def test_a_lease_that_is_renewed_stays(
+    one: SharedLeases, other: SharedLeases, clock: ManualClock
+) -> None:
     await one.acquire(NAME)
     for _ in range(5):
         clock.advance(TTL_SECONDS / 2)
@@ -57,7 +60,7 @@ async def test_a_lease_that_is_renewed_stays(one: Leases, other: Leases, clock: 
     assert not await other.acquire(NAME)
 
 
-async def test_what_is_given_back_can_be_had_at_once(one: Leases, other: Leases) -> None:
+async def test_what_is_given_back_can_be_had_at_once(one: SharedLeases, other: SharedLeases) -> None:
     await one.acquire(NAME)
     await one.release_all()
 
@@ -65,14 +68,16 @@ async def test_what_is_given_back_can_be_had_at_once(one: Leases, other: Leases)
     assert await other.acquire(NAME)
 
 
-async def test_giving_back_what_one_does_not_have_takes_it_from_nobody(one: Leases, other: Leases) -> None:
+async def test_giving_back_what_one_does_not_have_takes_it_from_nobody(
+    one: SharedLeases, other: SharedLeases
+) -> None:
     await one.acquire(NAME)
     await other.release(NAME)
 
     assert not await other.acquire(NAME)
 
 
-async def test_a_stolen_lease_is_not_renewed(one: Leases, other: Leases) -> None:
+async def test_a_stolen_lease_is_not_renewed(one: SharedLeases, other: SharedLeases) -> None:
     await one.acquire(NAME)
 
     assert await other.acquire(NAME, steal=True)
@@ -83,7 +88,7 @@ async def test_a_stolen_lease_is_not_renewed(one: Leases, other: Leases) -> None
 
 
 async def test_a_lease_that_is_given_back_while_it_is_renewed_is_given_back(
-    one: Leases, other: Leases
+    one: SharedLeases, other: SharedLeases
 ) -> None:
     await one.acquire(NAME)
     await asyncio.gather(one.renew(NAME), one.release(NAME))
@@ -96,7 +101,7 @@ async def test_a_lease_that_is_given_back_while_it_is_renewed_is_given_back(
 async def test_a_node_that_could_not_renew_gets_its_lease_again(failure: Failure, clock: ManualClock) -> None:
     failures: list[Failure | None] = [None, None, failure]
     store = MemorySharedStore(clock, lambda: failures.pop(0) if failures else None)
-    one = Leases(store, "one", clock)
+    one = SharedLeases(store, "one", clock)
     await one.acquire(NAME)
 
     with pytest.raises(LogError):
@@ -109,7 +114,7 @@ async def test_a_node_that_could_not_renew_gets_its_lease_again(failure: Failure
 async def test_leases_are_renewed_until_that_is_cancelled(
     store: MemorySharedStore, clock: ManualClock
 ) -> None:
-    one = Leases(store, "one", clock, ttl_seconds=0.003)
+    one = SharedLeases(store, "one", clock, ttl_seconds=0.003)
     await one.acquire(NAME)
     version = (await store.get(f"lease:{NAME}")).version  # type: ignore[union-attr]
     task = asyncio.ensure_future(one.run())
@@ -136,7 +141,7 @@ async def test_a_store_that_is_out_of_reach_gets_no_line_from_the_leases(
             has_failed_often.set()
         return failures[-1]
 
-    one = Leases(MemorySharedStore(clock, fail), "one", clock, ttl_seconds=0.003)
+    one = SharedLeases(MemorySharedStore(clock, fail), "one", clock, ttl_seconds=0.003)
     await one.acquire(NAME)
     is_lost = True
     task = asyncio.ensure_future(one.run())
@@ -169,7 +174,7 @@ async def test_a_lease_lasts_from_before_it_was_asked_for_however_long_the_answe
     taken: str, clock: ManualClock
 ) -> None:
     store = SlowStore(clock, 0.0)
-    one, other = Leases(store, "one", clock), Leases(store, "other", clock)
+    one, other = SharedLeases(store, "one", clock), SharedLeases(store, "other", clock)
     if taken == "renewed":
         await one.acquire(NAME)
     store.seconds = TTL_SECONDS
@@ -178,3 +183,23 @@ async def test_a_lease_lasts_from_before_it_was_asked_for_however_long_the_answe
     assert not one.holds(NAME), "to the server it has run out by now"
     store.seconds = 0.0
     assert await other.acquire(NAME)
+
+
+async def test_a_node_that_is_alone_has_every_lease_and_keeps_nothing_for_it(
+    store: MemorySharedStore,
+) -> None:
+    leases: Leases = EveryLease(store)
+
+    await leases.run()
+    assert leases.holds(NAME)
+    assert await leases.acquire(NAME)
+    await leases.release(NAME)
+    await leases.release_all()
+
+    assert leases.holds(NAME)
+    assert store.keys() == []
+
+
+def test_only_leases_that_other_nodes_see_are_shared(store: MemorySharedStore, one: SharedLeases) -> None:
+    assert one.is_shared
+    assert not EveryLease(store).is_shared

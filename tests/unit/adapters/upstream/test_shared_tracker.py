@@ -14,9 +14,10 @@ from adapters.upstream.shared_tracker import SharedTracker
 from adapters.upstream.tracker import Tracker
 from gateway.core.errors import LogError, UpstreamError
 from gateway.core.events import ORIGIN, Cursor, Event
+from gateway.ports.leases import Leases
 from gateway.ports.log import ONCE_SECONDS, Appended
 from gateway.ports.route_counters import RouteCounters
-from gateway.runtime.leases import TTL_SECONDS, Alone, Leases
+from gateway.runtime.leases import TTL_SECONDS, EveryLease, SharedLeases
 from gateway.runtime.slices import Slices
 from tests.support.clock import ManualClock
 from tests.support.legacy import PATH, legacy_route, listed, order
@@ -90,8 +91,8 @@ class Cluster:
         self.body = listed()
         self.asked = 0
         self.pauses: list[float] = []
-        self.leases = Leases(self.store, "one", clock)
-        self.one, self.other = self.node(self.leases), self.node(Leases(self.store, "other", clock))
+        self.leases = SharedLeases(self.store, "one", clock)
+        self.one, self.other = self.node(self.leases), self.node(SharedLeases(self.store, "other", clock))
 
     def node(self, leases: Leases) -> SharedTracker:
         """A node that knows nothing yet."""
@@ -110,11 +111,11 @@ class Cluster:
 
     def fresh(self) -> SharedTracker:
         """One more node of the cluster."""
-        return self.node(Leases(self.store, "fresh", self.clock))
+        return self.node(SharedLeases(self.store, "fresh", self.clock))
 
     def alone(self) -> SharedTracker:
         """A node that shares the store with those before and after it, and with nobody else."""
-        return self.node(Alone(self.store, self.clock))
+        return self.node(EveryLease(self.store))
 
     async def _fetch(self, validators: Mapping[str, str]) -> Fetched:
         self.asked += 1
