@@ -32,14 +32,12 @@ class Retention:
         max_events: int,
         max_age_seconds: float,
         interval_seconds: float,
-        batch: int = BATCH,
         troubles: Troubles | None = None,
     ) -> None:
         self._pool = pool
         self._max_events = max_events
         self._max_age_seconds = max_age_seconds
         self._interval_seconds = interval_seconds
-        self._batch = batch
         self._troubles = troubles or Troubles()
         self._counted_id = -1
         self.pruned = 0
@@ -65,7 +63,7 @@ class Retention:
         """
         await self._pool.fetch(statement("once_sweep"), {"seconds": ONCE_SECONDS})
         counted_id, boundary = await self._boundary()
-        parameters = {**key(boundary), "max_age_seconds": self._max_age_seconds, "batch": self._batch}
+        parameters = {**key(boundary), "max_age_seconds": self._max_age_seconds, "batch": BATCH}
         total = 0
         while True:
             count: int
@@ -74,7 +72,7 @@ class Retention:
             self.pruned += count
             if not is_ours:
                 return total
-            if count < self._batch:
+            if count < BATCH:
                 self._counted_id = counted_id
                 return total
 

@@ -11,6 +11,7 @@ from adapters.postgres.statements import statement
 from gateway.core.errors import LogError
 from gateway.ports.shared import Entry
 
+CONNECTIONS = 4
 SWEEP_EVERY = 1000
 """After so many writes of this node, what has expired is deleted."""
 
@@ -18,10 +19,10 @@ SWEEP_EVERY = 1000
 class PostgresShared:
     """A SharedStore in the table `tidegate_shared` of the database at `url`."""
 
-    def __init__(self, url: str, connections: int = 4) -> None:
+    def __init__(self, url: str) -> None:
         Address.parse(url)
         servers = Servers()
-        self._pool = Pool(lambda: connect(url, admit=servers.admit), connections)
+        self._pool = Pool(lambda: connect(url, admit=servers.admit), CONNECTIONS)
         self._writes = 0
 
     async def start(self) -> None:

@@ -353,7 +353,7 @@ def demo(
         wanted = Fault.NONE if fault is None else parse_fault(fault)
         changed = None if fault is None or port == 0 else run(change_fault(port, wanted))
         if changed is None:
-            raise typer.Exit(run(run_demo(port, every, fault=wanted)))
+            raise typer.Exit(run(run_demo(port, every, wanted)))
         typer.echo(changed)
 
 

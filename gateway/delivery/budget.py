@@ -20,7 +20,7 @@ class Budget:
         """A turn begins."""
         self.left = WRITES_A_TURN
 
-    def spend(self, writes: int = 1) -> bool:
-        """Counts a write, or what takes as long as several; says whether the turn has had its share."""
-        self.left -= writes
+    def spend(self) -> bool:
+        """Counts a write; says whether the turn has had its share."""
+        self.left -= 1
         return self.left <= 0

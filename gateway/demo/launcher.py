@@ -6,7 +6,7 @@ import errno
 import shutil
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 from gateway.core.errors import UpstreamError
@@ -23,6 +23,7 @@ from gateway.service.settings import FlagsSettings, Settings
 CONFIG = Path(__file__).with_name("tidegate.toml")
 FLAGS = Path(__file__).with_name("flags.json")
 
+ORDERS = 12
 START_SECONDS = 20.0
 """How long the orders application may take to serve."""
 STOP_SECONDS = 5.0
@@ -35,50 +36,34 @@ class BackendError(Exception):
     """The orders application did not start, or ended by itself; the message is for people."""
 
 
-async def run_demo(
-    port: int,
-    simulate_every_seconds: float,
-    *,
-    orders: int = 12,
-    fault: Fault = Fault.NONE,
-    say: Callable[[str], None] | None = None,
-    complain: Callable[[str], None] | None = None,
-) -> int:
+async def run_demo(port: int, simulate_every_seconds: float, fault: Fault) -> int:
     """Runs the demo on 127.0.0.1 until SIGTERM, SIGINT or SIGHUP. Gives the exit code.
 
     `port` is the page's, 0 for any free one; `simulate_every_seconds` the pause between two changes to the
-    `orders`, 0 for none; `fault` what is wrong with what is published of them. `say` gets the line with the
-    page's address once it serves, `complain` the one that says why the demo ends; without them they are
-    standard output and error. 0: stopped as asked, after the gateway has drained and the orders application
-    has ended; 1: the orders application failed; 2: the port is taken. Raises ConfigError where a TIDEGATE_
-    variable is wrong.
+    orders, 0 for none; `fault` what is wrong with what is published of them. Standard output gets the line
+    with the page's address once it serves, standard error the one that says why the demo ends. 0: stopped as
+    asked, after the gateway has drained and the orders application has ended; 1: the orders application
+    failed; 2: the port is taken. Raises ConfigError where a TIDEGATE_ variable is wrong.
     """
-    say = say or _line_to_stdout
-    complain = complain or _line_to_stderr
     logs.configure("warning")
     settings = load_settings(CONFIG, {"server": {"host": "127.0.0.1", "port": port}})
     try:
-        async with _backend(orders, simulate_every_seconds) as (process, address):
+        async with _backend(simulate_every_seconds) as (process, address):
             with tempfile.TemporaryDirectory(prefix="tidegate-demo-") as directory:
                 settings = _before(settings, address, Path(directory))
-                await _serve_while_alive(settings, address, process, fault, say)
+                await _serve_while_alive(settings, address, process, fault)
     except BackendError as error:
-        complain(str(error))
+        _complain(str(error))
         return FAILED
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise
-        complain(f"Port {port} is in use by another program: choose another with --port (0: any free one).")
+        _complain(f"Port {port} is in use by another program: choose another with --port (0: any free one).")
         return PORT_TAKEN
     return STOPPED
 
 
-def _line_to_stdout(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
-
-
-def _line_to_stderr(line: str) -> None:
+def _complain(line: str) -> None:
     sys.stderr.write(f"{line}\n")
 
 
@@ -93,11 +78,7 @@ def _before(settings: Settings, backend: str, directory: Path) -> Settings:
 
 
 async def _serve_while_alive(
-    settings: Settings,
-    backend: str,
-    process: asyncio.subprocess.Process,
-    fault: Fault,
-    say: Callable[[str], None],
+    settings: Settings, backend: str, process: asyncio.subprocess.Process, fault: Fault
 ) -> None:
     """Serves until told to stop. Raises BackendError where the orders application ends first."""
     served: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -105,7 +86,7 @@ async def _serve_while_alive(
         serve(settings, announce=served.set_result, extend=lambda app: add_page(app, backend))
     )
     ended = asyncio.ensure_future(process.wait())
-    introduction = asyncio.ensure_future(_introduce(served, backend, fault, say))
+    introduction = asyncio.ensure_future(_introduce(served, backend, fault))
     try:
         await asyncio.wait({gateway, ended, introduction}, return_when=asyncio.FIRST_COMPLETED)
         if introduction.done():
@@ -119,9 +100,7 @@ async def _serve_while_alive(
         await end_all(gateway, ended, introduction)
 
 
-async def _introduce(
-    served: asyncio.Future[str], backend: str, fault: Fault, say: Callable[[str], None]
-) -> None:
+async def _introduce(served: asyncio.Future[str], backend: str, fault: Fault) -> None:
     """Tells the orders application where the gateway serves, and then people."""
     address = await served
     try:
@@ -129,17 +108,16 @@ async def _introduce(
             await application.publish(gateway=address, fault=fault)
     except UpstreamError as error:
         raise BackendError(error.detail) from error
-    say(f"The demo is at {address}/ (open it in a browser; stop with Ctrl-C)")
+    sys.stdout.write(f"The demo is at {address}/ (open it in a browser; stop with Ctrl-C)\n")
+    sys.stdout.flush()
 
 
 @contextlib.asynccontextmanager
-async def _backend(
-    orders: int, simulate_every_seconds: float
-) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+async def _backend(simulate_every_seconds: float) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
     """The orders application while it runs, and its address. Raises BackendError where it does not start."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "gateway.demo.backend", "--port", "0", "--stop-with-stdin"),
-        *("--publish", "--orders", str(orders), "--simulate-every", str(simulate_every_seconds)),
+        *("--publish", "--orders", str(ORDERS), "--simulate-every", str(simulate_every_seconds)),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         # A terminal's Ctrl-C is for the gateway alone: it drains first, and the application ends after it.

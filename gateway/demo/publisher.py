@@ -8,7 +8,7 @@ none (docs/protocol.md, section 6).
 import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 
 import aiohttp
@@ -46,12 +46,9 @@ class Publisher:
     ever follow them.
     """
 
-    def __init__(
-        self, outbox: Outbox, backoff: Backoff, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
-    ) -> None:
+    def __init__(self, outbox: Outbox, backoff: Backoff) -> None:
         self._outbox = outbox
         self._backoff = backoff
-        self._sleep = sleep
         self._run = secrets.token_hex(8)
         self._gateway: str | None = None
         self._known = asyncio.Event()
@@ -113,7 +110,7 @@ class Publisher:
         key = f"{self._run}-{self._outbox.dropped}"
         while (status := await self._send(session, body, key)) is None:
             self.retries += 1
-            await self._sleep(self._backoff.next())
+            await asyncio.sleep(self._backoff.next())
         self._backoff.reset()
         if status in (200, 201):
             self.published += len(batch)

@@ -35,19 +35,12 @@ class Footing:
 class Transfer:
     """Answers the hub's reviews.
 
-    `current` gives the caller as it is now: its own choice may have changed. `draw(low, high)` is where
-    chance comes in.
+    `current` gives the caller as it is now: its own choice may have changed.
     """
 
-    def __init__(
-        self,
-        components: Components,
-        current: Callable[[Caller], Caller],
-        draw: Callable[[float, float], float] = random.uniform,
-    ) -> None:
+    def __init__(self, components: Components, current: Callable[[Caller], Caller]) -> None:
         self._components = components
         self._current = current
-        self._draw = draw
         self._selections: LRUCache[Selection, Selection] = LRUCache(
             _MAX_SHARED * _ORDINARY_SIZE, lambda selection: _size_of(*selection)
         )
@@ -98,7 +91,7 @@ class Transfer:
                         component=component,
                         mode=decision.mode,
                         reason=decision.reason,
-                        delay_ms=round(self._draw(0, interval_ms)),
+                        delay_ms=round(random.uniform(0, interval_ms)),
                         cursor=cursor,
                         poll_url=poll_url(
                             asked.selector.narrowed(self._components.owned(component)),

@@ -6,7 +6,7 @@ started over, the target's floor or epoch says so, and whoever reads it is told.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -26,8 +26,6 @@ _FIRST_DELAY_SECONDS = 0.1
 _LONGEST_DELAY_SECONDS = 5.0
 
 _log = logging.getLogger(__name__)
-
-Pause = Callable[[float], Awaitable[None]]
 
 
 class RelayTarget(Protocol):
@@ -99,13 +97,11 @@ class Relay:
         clock: Clock,
         *,
         lock_seconds: float = LOCK_SECONDS,
-        pause: Pause = asyncio.sleep,
     ) -> None:
         self._source = source
         self._target = target
         self._clock = clock
         self._lock_seconds = lock_seconds
-        self._pause = pause
         self._backoff = Backoff(_FIRST_DELAY_SECONDS, _LONGEST_DELAY_SECONDS)
         self._whole_at = clock.monotonic()
         self._health = RelayHealth()
@@ -127,14 +123,14 @@ class Relay:
                     await self._follow(start)
                 else:
                     self._outage.over()
-                    await self._pause(self._lock_seconds / _CHECKS)
+                    await asyncio.sleep(self._lock_seconds / _CHECKS)
             except (TargetMoved, PlaceLost) as moved:
                 self._health.restarts += 1
                 log_event(_log, logging.INFO, "relay_realigns", reason=moved)
             except LogError as error:
                 self._health.failures += 1
                 self._outage.failed(error=error)
-                await self._pause(self._backoff.next())
+                await asyncio.sleep(self._backoff.next())
 
     async def stop(self) -> None:
         """Lets another relay take over at once. Once `run` has ended; raises LogError."""
@@ -217,7 +213,7 @@ class Relay:
                     f"The target has another event than the one that was carried to {position}."
                 )
             await self._measure()
-            await self._pause(self._lock_seconds / _CHECKS)
+            await asyncio.sleep(self._lock_seconds / _CHECKS)
             if not await self._target.lead(self._lock_seconds):
                 raise TargetMoved("Another relay leads now.")
 
