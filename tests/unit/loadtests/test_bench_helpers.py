@@ -5,8 +5,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from loadtests.bench import UsageError, descriptors_for, number_list
-from loadtests.peer_servers import nchan
+from loadtests.bench import UsageError, number_list
 from loadtests.peer_servers.peer import MissingError, run
 from loadtests.publisher import sized_event
 from loadtests.streams import Head, advance, start, unfinished
@@ -22,10 +21,6 @@ def test_numbers_of_streams_ascend_and_come_once() -> None:
 def test_a_list_that_is_none_is_refused_with_the_options_name(text: str) -> None:
     with pytest.raises(UsageError, match="--streams"):
         number_list(text, "--streams")
-
-
-def test_more_descriptors_are_needed_than_streams() -> None:
-    assert descriptors_for(8_000) > 8_000
 
 
 @pytest.mark.parametrize("size", [100, 1_000, 60_000])
@@ -80,20 +75,3 @@ def test_a_tool_that_is_absent_makes_a_peer_missing(tmp_path: Path) -> None:
 def test_a_tool_that_fails_makes_a_peer_missing_with_its_last_words(tmp_path: Path) -> None:
     with pytest.raises(MissingError, match=r"sh -c failed: no such package"):
         run(["sh", "-c", "echo first >&2; echo no such package >&2; exit 3"], tmp_path)
-
-
-def test_what_a_tool_prints_is_given(tmp_path: Path) -> None:
-    assert run(["echo", "v20"], tmp_path) == "v20\n"
-
-
-def test_nginx_is_told_of_the_socket_that_it_inherits(tmp_path: Path) -> None:
-    started = nchan.launch(Path("/usr/sbin/nginx"), Path("/modules/nchan.so"), tmp_path)
-
-    assert started.listener is not None
-    with started.listener as listener:
-        host, port = listener.getsockname()
-        assert started.environment == {"NGINX": f"{listener.fileno()};"}
-    config = (tmp_path / "nginx.conf").read_text()
-    assert f"listen {host}:{port};" in config
-    assert "load_module /modules/nchan.so;" in config
-    assert "@" not in config

@@ -1,7 +1,4 @@
-"""The growths' page: medians, a table, a plot and a sentence for each, and the storm's target."""
-
-from pathlib import Path
-from xml.etree import ElementTree
+"""The growths' page: its medians, what it claims of a curve, and the storm's target."""
 
 import pytest
 
@@ -11,10 +8,8 @@ from loadtests.growth_report import (
     GrowthReport,
     as_markdown,
     medians,
-    plot,
     sentence,
     verdicts,
-    write_plots,
 )
 
 SIZES = next(subject for subject in SUBJECTS if subject.name == "sizes")
@@ -46,28 +41,8 @@ def test_figures_are_medians_over_the_passes() -> None:
     assert found[100]["CPU µs/delivery"] == 10.0
 
 
-def test_each_subject_has_a_table_a_plot_and_a_sentence() -> None:
-    page = as_markdown(report(sizes=[{100: delivery(10.0), 1_000: delivery(100.0)}]))
-
-    assert "### Size of an event" in page
-    assert "| 1,000 | 100 | 99.00 | 1.00 |" in page
-    assert "![Size of an event](growth-sizes.svg)" in page
-    assert "CPU µs/delivery is proportional to the bytes of an event" in page
-
-
-def test_what_was_not_measured_is_not_on_the_page(tmp_path: Path) -> None:
-    made = report(sizes=[{100: delivery(10.0)}])
-
-    assert "Distinct selectors" not in as_markdown(made)
-    assert [path.name for path in write_plots(made, tmp_path)] == ["growth-sizes.svg"]
-
-
-def test_a_kernel_part_below_what_can_be_measured_is_left_out_of_the_plot() -> None:
-    points = {100: delivery(10.0, kernel=0.0), 1_000: delivery(11.0)}
-
-    root = ElementTree.fromstring(plot(SIZES, points))
-
-    assert len(root.findall("{http://www.w3.org/2000/svg}circle")) == 5
+def test_what_was_not_measured_is_not_on_the_page() -> None:
+    assert "Distinct selectors" not in as_markdown(report(sizes=[{100: delivery(10.0)}]))
 
 
 def test_one_point_has_no_shape() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from loadtests.bench import UsageError
 from loadtests.log_loads import Result
-from loadtests.log_report import LogReport, as_markdown, disturbances, verdicts
+from loadtests.log_report import LogReport, disturbances, verdicts
 from loadtests.logs import parse, wanted_logs
 from loadtests.pacing import TIMER_NS, Pace
 
@@ -83,12 +83,6 @@ def test_a_busy_core_is_said_to_be_one() -> None:
     assert disturbances(report(PACED)) == []
     (line,) = disturbances(report(replace(PACED, server_wait_share=0.5)))
     assert line.startswith("redis, commit, paced: ")
-
-
-def test_the_table_has_what_was_measured_and_no_table_of_what_was_not() -> None:
-    text = as_markdown(report(FULL))
-    assert "| redis | commit | 100 | 40,000 | 20,000 | 20.0 |" in text
-    assert "Catching up" not in text
 
 
 def test_a_log_that_there_is_not_can_not_be_asked_for() -> None:

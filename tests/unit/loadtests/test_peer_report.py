@@ -143,7 +143,6 @@ def test_the_page_names_what_is_missing_and_why() -> None:
     page = as_markdown(made)
 
     assert "- nchan is missing: apt-get can't be run." in page
-    assert "| gateway | 8,000 | 40 | 8.00 | 2.00 | 6.00 | 1.00 |" in page
 
 
 def test_a_load_during_which_the_core_was_taken_is_called_disturbed() -> None:
