@@ -14,14 +14,12 @@ from gateway.core.times import rfc3339
 from gateway.delivery.budget import Budget
 from gateway.delivery.group import Group
 from gateway.delivery.live import Flushes
+from gateway.delivery.pace import Pace
 from gateway.delivery.replay.from_history import Chases
 from gateway.delivery.streams import ROUNDS_A_BEAT, Roster
 from gateway.delivery.subscriber import State, Subscriber
 from gateway.ports.clock import Clock, Scheduler
 from gateway.runtime.alarm import Alarm
-
-STREAMS_A_SLICE = 128
-"""Half a turn, should all of them be due."""
 
 
 class Heartbeats:
@@ -41,6 +39,7 @@ class Heartbeats:
         flushes: Flushes,
         chases: Chases,
         budget: Budget,
+        pace: Pace,
         heartbeat_seconds: float,
         add_job: Callable[[str, Iterator[None]], None],
     ) -> None:
@@ -51,6 +50,7 @@ class Heartbeats:
         self._flushes = flushes
         self._chases = chases
         self._budget = budget
+        self._streams_a_slice = pace.streams_a_slice
         self._round_seconds = heartbeat_seconds / ROUNDS_A_BEAT
         self._add_job = add_job
         self._alarm = Alarm(scheduler, lambda: self._add_job("heartbeats", self._slice()))
@@ -76,8 +76,8 @@ class Heartbeats:
                 self._begin_round()
         finally:
             self._plan_next()
-        streams = self._streams[self._at : self._at + STREAMS_A_SLICE]
-        self._at += STREAMS_A_SLICE
+        start, self._at = self._at, self._at + self._streams_a_slice
+        streams = self._streams[start : self._at]
         number = self._roster.round
         timestamp = rfc3339(self._clock.wall_ms())
         made: dict[Group, tuple[int, bytes]] = {}
@@ -99,7 +99,7 @@ class Heartbeats:
         self._roster.round += 1
         self._flushed.append(self._flushes.flushed)
         self._streams, self._at = tuple(self._roster), 0
-        self._pause = self._round_seconds / max(1, ceil(len(self._streams) / STREAMS_A_SLICE))
+        self._pause = self._round_seconds / max(1, ceil(len(self._streams) / self._streams_a_slice))
         # The history's age bound holds also where nothing is published.
         self._flushes.trim()
 

@@ -30,6 +30,7 @@ from gateway.delivery.heartbeats import Heartbeats
 from gateway.delivery.hint_schedule import Refresher
 from gateway.delivery.live import Flushes
 from gateway.delivery.observer import Observer
+from gateway.delivery.pace import USUAL, Pace
 from gateway.delivery.reassign import Review, Reviews
 from gateway.delivery.replay.from_history import Chases
 from gateway.delivery.replay.queue import ReplayQueue
@@ -71,6 +72,7 @@ class Hub:
         *,
         observer: Observer,
         replays: ReplayQueue | None,
+        pace: Pace = USUAL,
         draw: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self.is_draining = False
@@ -81,21 +83,22 @@ class Hub:
             groups,
             observer,
             self._gone,
+            pace,
             stall_seconds=timing.stall_seconds,
             retry_ms=timing.retry_ms,
             draw=draw,
         )
         self.counters = roster.counters
         self.groups = groups
-        budget = self._budget = Budget()
+        budget = self._budget = Budget(pace.writes_a_turn)
         refresher = self.refresher = Refresher(history, scheduler, clock, groups.fan_in, self._begin_hints)
-        flushes = self._flushes = Flushes(history, clock, roster, refresher, budget)
-        chases = self.chases = Chases(history, scheduler, roster, refresher, self.wake, replays)
+        flushes = self._flushes = Flushes(history, clock, roster, refresher, budget, pace)
+        chases = self.chases = Chases(history, scheduler, roster, refresher, self.wake, replays, pace)
         recovery = Recovery(roster, flushes, chases, budget)
         self._rounds = Rounds(history, roster, refresher, flushes, recovery, budget)
         self._reviews = Reviews(history, roster, refresher, flushes, chases, budget)
         turns = self._turns = Turns(
-            scheduler, failures, flushes, chases, recovery, budget, timing.coalesce_seconds
+            scheduler, failures, flushes, chases, recovery, budget, pace, timing.coalesce_seconds
         )
         self._heartbeats = Heartbeats(
             history,
@@ -105,6 +108,7 @@ class Hub:
             flushes,
             chases,
             budget,
+            pace,
             timing.heartbeat_seconds,
             turns.add_job,
         )

@@ -9,27 +9,27 @@ from collections.abc import Iterator, Sequence
 from gateway.core.events import ORIGIN, Position
 from gateway.core.hints import Refresh
 from gateway.core.history import History, HistoryEntry, ResetReason
-from gateway.delivery.budget import BYTES_A_WRITE, COMPRESSED_A_WRITE, Budget
+from gateway.delivery.budget import Budget
 from gateway.delivery.group import Group, Outbox
 from gateway.delivery.hint_schedule import Refresher
+from gateway.delivery.pace import Pace
 from gateway.delivery.streams import Roster
 from gateway.delivery.subscriber import State, Subscriber
 from gateway.ports.clock import Clock
 from gateway.runtime.waiters import resolve
-
-ENTRIES_A_FLUSH = 2048
-BYTES_A_FLUSH = 1_048_576
-"""The entry with which their frames reach that many is a flush's last."""
-BYTES_A_PAYLOAD = 196_608
-"""The entry with which their frames reach that many is a payload's last: what a group's members get of a
-flush at a time. A payload is put together, and compressed, in one piece."""
 
 
 class Flushes:
     """One flush after the other. `flushed` is the last entry that every live member has, if it matches."""
 
     def __init__(
-        self, history: History, clock: Clock, roster: Roster, refresher: Refresher, budget: Budget
+        self,
+        history: History,
+        clock: Clock,
+        roster: Roster,
+        refresher: Refresher,
+        budget: Budget,
+        pace: Pace,
     ) -> None:
         self._history = history
         self._clock = clock
@@ -38,6 +38,7 @@ class Flushes:
         self._counters = roster.counters
         self._refresher = refresher
         self._budget = budget
+        self._pace = pace
         self.skip()
         self._waiters: set[Future[None]] = set()
 
@@ -72,17 +73,18 @@ class Flushes:
             new = self._history.after(self._counted, head - self._counted) or ()
             self._waiting_bytes += sum(len(entry.frame) for entry in new)
             self._counted = head
-        return head - self.flushed > ENTRIES_A_FLUSH or self._waiting_bytes > BYTES_A_FLUSH
+        pace = self._pace
+        return head - self.flushed > pace.entries_a_flush or self._waiting_bytes > pace.bytes_a_flush
 
     def _batch(self) -> list[HistoryEntry]:
         """The entries of the next flush."""
-        entries = self._history.after(self.flushed, ENTRIES_A_FLUSH)
+        entries = self._history.after(self.flushed, self._pace.entries_a_flush)
         if entries is None:
             raise RuntimeError("the history let go of entries before they were flushed")
-        size = 0
+        size, enough = 0, self._pace.bytes_a_flush
         for count, entry in enumerate(entries, 1):
             size += len(entry.frame)
-            if size >= BYTES_A_FLUSH:
+            if size >= enough:
                 return entries[:count]
         return entries
 
@@ -131,7 +133,7 @@ class Flushes:
     def _deliver(self, group: Group, first: int) -> Iterator[None]:
         """Writes what the flush of the entries after `first` has for the group's members."""
         outbox, group.outbox = group.outbox, []
-        for part in _payloads(outbox):
+        for part in _payloads(outbox, self._pace.bytes_a_payload):
             yield from self._write(group, part, first)
             first = part[-1][0]
 
@@ -139,9 +141,9 @@ class Flushes:
         """Writes what comes next in a flush to the members, who have all up to `first`."""
         frames = group.outbox_frames(part, self._history)
         payload = group.framed(frames)
-        budget = self._budget
-        budget.left -= len(frames) // (COMPRESSED_A_WRITE if group.delivery.gzip else BYTES_A_WRITE)
-        writes_each = 1 + len(payload) // BYTES_A_WRITE
+        budget, pace = self._budget, self._pace
+        budget.left -= len(frames) // (pace.compressed_a_write if group.delivery.gzip else pace.bytes_a_write)
+        writes_each = 1 + len(payload) // pace.bytes_a_write
         hints = sum(len(overdue) for _, overdue, _ in part) if group.giving else 0
         members = tuple(group.members)
         at = 0
@@ -258,11 +260,11 @@ class Flushes:
         return min(after) if after else "trimmed"
 
 
-def _payloads(outbox: Outbox) -> Iterator[Outbox]:
-    """`outbox` in parts, of which each is one payload."""
+def _payloads(outbox: Outbox, enough: int) -> Iterator[Outbox]:
+    """`outbox` in parts, of which each is one payload: the entry that makes it `enough` bytes is its last."""
     start = size = 0
     for end, (_, _, frame) in enumerate(outbox, 1):
         size += len(frame)
-        if size >= BYTES_A_PAYLOAD or end == len(outbox):
+        if size >= enough or end == len(outbox):
             yield outbox[start:end]
             start, size = end, 0

@@ -9,16 +9,12 @@ from typing import NamedTuple
 
 from gateway.delivery.budget import Budget
 from gateway.delivery.live import Flushes
+from gateway.delivery.pace import Pace
 from gateway.delivery.replay.from_history import Chases
 from gateway.delivery.replay.recovery import Recovery
 from gateway.ports.clock import Scheduler
 from gateway.runtime.alarm import Alarm
 from gateway.runtime.failures import Failures
-
-LONGEST_REST_SECONDS = 0.05
-"""Longer than that others need no rest at once: it would hold up readers more than it helps."""
-TURN_SECONDS = 0.004
-"""The most that a turn counts as in what a flush took; the rest of the time went to others already."""
 
 OnFailure = Callable[[Exception], Iterator[None]]
 """Makes the work that is done in place of the rest of work that raised, so that no reader is left behind."""
@@ -34,7 +30,8 @@ class Turns:
     """Says what is done next: a flush, hints or a job, of which one ends before the next begins, and chases.
 
     A flush waits until `coalesce_seconds` have passed since the last one began, and for no less than that
-    one took, so that others get half of the time, 50 ms of it at once. With `is_hurried` it waits for none.
+    one took, so that others get half of the time, `longest_rest_seconds` of it at once. With
+    `is_hurried` it waits for none.
     """
 
     def __init__(
@@ -45,6 +42,7 @@ class Turns:
         chases: Chases,
         recovery: Recovery,
         budget: Budget,
+        pace: Pace,
         coalesce_seconds: float,
     ) -> None:
         self._scheduler = scheduler
@@ -53,6 +51,7 @@ class Turns:
         self._chases = chases
         self._recovery = recovery
         self._budget = budget
+        self._pace = pace
         self._coalesce_seconds = coalesce_seconds
         self.is_hurried = False
         self._alarm = Alarm(scheduler, self._run)
@@ -93,7 +92,7 @@ class Turns:
         now = self._scheduler.time()
         if self._whole is not None:
             # The loop has written what the last turn queued, and done other things as well.
-            self._whole_took += min(now - self._began, TURN_SECONDS)
+            self._whole_took += min(now - self._began, self._pace.turn_seconds)
         elif self._flushes.is_due and (now >= self._next_flush_at or self.is_hurried):
             self._whole = _Work("flush", self._flushes.run(), lambda error: self._recovery.give_up_flush())
             self._whole_took = 0.0
@@ -104,7 +103,7 @@ class Turns:
         if self._whole is not None:
             self._whole = self._step(self._whole)
             if self._whole is None:
-                rest = min(self._whole_took, LONGEST_REST_SECONDS)
+                rest = min(self._whole_took, self._pace.longest_rest_seconds)
                 self._next_flush_at = max(self._next_flush_at, now + rest)
         elif self._jobs:
             job = self._step(self._jobs.popleft())

@@ -2,20 +2,17 @@
 
 from collections.abc import Callable
 
+from gateway.delivery.pace import Pace
 from gateway.delivery.subscriber import Subscriber
 from gateway.ports.clock import Scheduler
 from gateway.runtime.alarm import Alarm
 
-SWEEP_SECONDS = 1.0
-BYE_SECONDS = 5.0
-"""How long a client may take to read the last frames it was sent."""
-
 
 class Sweeper:
-    """Looks at the transports' buffers once a second, while there is one to look at.
+    """Looks at the transports' buffers every `sweep_seconds`, while there is one to look at.
 
     `on_stalled` is called for a lagging subscriber whose buffer has not shrunk for `stall_seconds`,
-    `on_overdue` for an ending one that is still connected after `BYE_SECONDS`.
+    `on_overdue` for an ending one that is still connected after `bye_seconds`.
     """
 
     def __init__(
@@ -24,11 +21,13 @@ class Sweeper:
         stall_seconds: float,
         on_stalled: Callable[[Subscriber], None],
         on_overdue: Callable[[Subscriber], None],
+        pace: Pace,
     ) -> None:
         self._scheduler = scheduler
         self._stall_seconds = stall_seconds
         self._on_stalled = on_stalled
         self._on_overdue = on_overdue
+        self._pace = pace
         self.alarm = Alarm(scheduler, self._sweep)
         self._lagging: dict[Subscriber, tuple[float, int]] = {}
         self._ending: dict[Subscriber, float] = {}
@@ -41,13 +40,13 @@ class Sweeper:
     def lags(self, subscriber: Subscriber) -> None:
         """The subscriber's buffer is full."""
         self._note(subscriber, self._scheduler.time())
-        self.alarm.set(self._scheduler.time() + SWEEP_SECONDS)
+        self.alarm.set(self._scheduler.time() + self._pace.sweep_seconds)
 
     def ends(self, subscriber: Subscriber) -> None:
         """The subscriber was sent its last frames."""
         self._lagging.pop(subscriber, None)
-        self._ending[subscriber] = self._scheduler.time() + BYE_SECONDS
-        self.alarm.set(self._scheduler.time() + SWEEP_SECONDS)
+        self._ending[subscriber] = self._scheduler.time() + self._pace.bye_seconds
+        self.alarm.set(self._scheduler.time() + self._pace.sweep_seconds)
 
     def forget(self, subscriber: Subscriber) -> None:
         """The subscriber reads again, or is gone."""
@@ -69,4 +68,4 @@ class Sweeper:
             if now >= deadline:
                 self._on_overdue(subscriber)
         if self._lagging or self._ending:
-            self.alarm.set(now + SWEEP_SECONDS)
+            self.alarm.set(now + self._pace.sweep_seconds)

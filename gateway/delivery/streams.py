@@ -10,6 +10,7 @@ from gateway.core.selectors import Selector
 from gateway.delivery.counters import HubCounters
 from gateway.delivery.group import Delivery, Group, Groups
 from gateway.delivery.observer import Observer
+from gateway.delivery.pace import Pace
 from gateway.delivery.slow_clients import Sweeper
 from gateway.delivery.subscriber import Signal, State, Subscriber, Transport
 from gateway.ports.clock import Scheduler
@@ -35,6 +36,7 @@ class Roster:
         groups: Groups,
         observer: Observer,
         on_gone: Callable[[Subscriber], None],
+        pace: Pace,
         *,
         stall_seconds: float,
         retry_ms: int,
@@ -47,7 +49,7 @@ class Roster:
         self.groups = groups
         self.observer = observer
         self._on_gone = on_gone
-        self._sweeper = Sweeper(scheduler, stall_seconds, self._give_up, self._abort)
+        self._sweeper = Sweeper(scheduler, stall_seconds, self._give_up, self._abort, pace)
         self._subscribers: dict[Subscriber, None] = {}
         self._empty_waiters: set[Future[None]] = set()
         self.round = 0

@@ -22,6 +22,7 @@ from gateway.core.history import History
 from gateway.delivery.follower import Follower
 from gateway.delivery.hub import Hub
 from gateway.delivery.interest import Interest
+from gateway.delivery.pace import USUAL, Pace
 from gateway.delivery.replay.from_log import Replays
 from gateway.delivery.replay.log_archive import Archive
 from gateway.delivery.replay.resume import Arrivals
@@ -200,14 +201,16 @@ def create_app(
     clock: Clock | None = None,
     hand_over: bool = True,
     log: EventLog | None = None,
+    pace: Pace = USUAL,
 ) -> web.Application:
     """The gateway as an application of the running event loop.
 
     `log` is one that is not started yet, in place of that of `log.url`. `hand_over` says whether streams'
-    connections are taken over from aiohttp (gateway/delivery/handover.py).
+    connections are taken over from aiohttp (gateway/delivery/handover.py), `pace` how finely the work for
+    them is cut.
     """
     clock = clock or SystemClock()
-    gateway = _build(settings, clock, log)
+    gateway = _build(settings, clock, log, pace)
     refusals = Refusals()
     app = web.Application(
         middlewares=[
@@ -235,13 +238,13 @@ def create_app(
     return app
 
 
-def _build(settings: Settings, clock: Clock, log: EventLog | None) -> Gateway:
+def _build(settings: Settings, clock: Clock, log: EventLog | None, pace: Pace) -> Gateway:
     stored = make_stored(settings, clock, log)
     groups, interest, upstreams = make_upstreams(settings, clock, stored)
     store, preferences = open_flags(settings, stored.shared, clock, stored.outage)
     flags = with_local_kills(store, clock)
     evidence = make_evidence(settings, clock, flags, stored, upstreams)
-    delivery = make_delivery(settings, clock, stored, groups, evidence.audience, evidence.parity.wake)
+    delivery = make_delivery(settings, clock, stored, groups, evidence.audience, evidence.parity.wake, pace)
     return Gateway(
         settings=settings,
         clock=clock,

@@ -14,6 +14,7 @@ from contextlib import AsyncExitStack
 import psutil
 import pytest
 
+from gateway.delivery.pace import Pace
 from tests.support.api import EVENTS, HISTORY, POLL, Client, Stream, event, eventually, numbers, target
 from tests.support.gateway import BOTH_WAYS, make_settings
 from tests.support.http import Connection, connect
@@ -41,11 +42,10 @@ time.sleep(3600)
 """
 
 
-@pytest.fixture
-def quick_eviction(monkeypatch):
-    """Looks for stalled clients, and gives them up after their `bye`, sooner than every 1 and 5 seconds."""
-    monkeypatch.setattr("gateway.delivery.slow_clients.SWEEP_SECONDS", 0.05)
-    monkeypatch.setattr("gateway.delivery.slow_clients.BYE_SECONDS", 0.2)
+QUICK = Pace(sweep_seconds=0.05, bye_seconds=0.2)
+"""Looks for stalled clients, and gives them up after their `bye`, sooner than every 1 and 5 seconds."""
+PATIENT = Pace(sweep_seconds=0.05, bye_seconds=60.0)
+"""For one that reads only once all is published, which may take a while."""
 
 
 @pytest.fixture
@@ -74,9 +74,9 @@ async def flood(client, count):
 
 @BOTH_WAYS
 async def test_a_client_that_never_reads_is_cut_off_and_the_others_get_everything(
-    start_gateway, hand_over, quick_eviction, deaf
+    start_gateway, hand_over, deaf
 ):
-    client = Client(start_gateway(IMPATIENT, hand_over=hand_over).port)
+    client = Client(start_gateway(IMPATIENT, hand_over=hand_over, pace=QUICK).port)
     async with client.stream() as bystander:
         await bystander.connected()
         silent = deaf(client.port)
@@ -99,13 +99,8 @@ async def test_a_client_that_never_reads_is_cut_off_and_the_others_get_everythin
 
 
 @BOTH_WAYS
-async def test_a_client_that_is_given_up_and_reads_at_last_finds_out_why(
-    start_gateway, hand_over, monkeypatch
-):
-    monkeypatch.setattr("gateway.delivery.slow_clients.SWEEP_SECONDS", 0.05)
-    # It reads only once all is published, which may take a while.
-    monkeypatch.setattr("gateway.delivery.slow_clients.BYE_SECONDS", 60.0)
-    client = Client(start_gateway(IMPATIENT, hand_over=hand_over).port)
+async def test_a_client_that_is_given_up_and_reads_at_last_finds_out_why(start_gateway, hand_over):
+    client = Client(start_gateway(IMPATIENT, hand_over=hand_over, pace=PATIENT).port)
     async with client.stream(receive_buffer=SMALL) as slow:
         await flood(client, 150)
         await client.metric_becomes("tidegate_byes_total", 1, reason="slow_consumer")

@@ -14,7 +14,7 @@ import pytest
 from aiohttp import web
 
 from gateway.delivery.handover import StreamProtocol
-from gateway.delivery.replay.from_log import REPLAYS_AT_ONCE
+from gateway.delivery.pace import USUAL
 from tests.support.api import EVENTS, Client, Stream, event, eventually, numbers
 from tests.support.gateway import BOTH_WAYS, LOOPS, make_settings
 from tests.support.http import connect
@@ -87,7 +87,7 @@ async def test_after_the_hand_over_nothing_of_the_request_is_left(start_watched,
         await eventually(is_collected, CHANGED + "the request and its task are gone")
         await eventually(is_freed, CHANGED + "the RequestHandler is gone")
         watches = ("the watch of the flags file", "the watch of kills that are held here")
-        lasting = len(("the server", "follower", "the guard", *watches)) + REPLAYS_AT_ONCE
+        lasting = len(("the server", "follower", "the guard", *watches)) + USUAL.replays_at_once
         assert gateway.task_count() == lasting
 
 

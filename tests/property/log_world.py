@@ -25,8 +25,8 @@ class LogWorld(World):
         self.loop = asyncio.new_event_loop()
         self.log = ShakyLog()
         self.log.start_over(EPOCH)
-        archive = Archive(self.log, self.history, self.clock, Slices(self.clock))
-        self.replays = Replays(self.history, archive, self.hub, queue)
+        archive = Archive(self.log, self.history, self.clock, Slices(self.clock), pace.of_hub())
+        self.replays = Replays(self.history, archive, self.hub, queue, pace.of_hub())
         self._tasks = [self.loop.create_task(self.replays.run()) for _ in range(2)]
         self._floor = 0
 

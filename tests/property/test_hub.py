@@ -3,17 +3,11 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gateway.core.hints import HintTiming
-from gateway.delivery import budget as budget_module
-from gateway.delivery import live as flushes_module
 from gateway.delivery.group import Delivery, HintsMode
-from gateway.delivery.replay import from_history as chases_module
-from gateway.delivery.replay import from_log as replays_module
-from gateway.delivery.replay import log_archive as archive_module
 from tests.property.faults import Fault, failing
 from tests.property.log_world import LogWorld, TrimLog, Turn
 from tests.property.operations import (
@@ -134,33 +128,11 @@ _short_paces = _paces.map(lambda pace: pace._replace(max_events=3))
 @contextmanager
 def _paced_with_log(pace: Pace) -> Iterator[LogWorld]:
     """A world with a log that holds more than the history."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(budget_module, "WRITES_A_TURN", pace.writes_a_turn)
-        patch.setattr(flushes_module, "ENTRIES_A_FLUSH", pace.entries_a_flush)
-        patch.setattr(flushes_module, "BYTES_A_FLUSH", pace.bytes_a_flush)
-        patch.setattr(flushes_module, "BYTES_A_PAYLOAD", pace.bytes_a_payload)
-        patch.setattr(chases_module, "CHASE_ENTRIES", pace.chase_entries)
-        patch.setattr(replays_module, "CHASE_BYTES", pace.chase_bytes)
-        patch.setattr(archive_module, "RECORDS_A_READ", pace.chase_entries)
-        patch.setattr(archive_module, "KEPT_BYTES", 2000)
-        world = LogWorld(pace)
-        try:
-            yield world
-        finally:
-            world.close()
-
-
-@contextmanager
-def _paced(pace: Pace) -> Iterator[World]:
-    """A world whose hub interrupts its work as often as `pace` says."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(budget_module, "WRITES_A_TURN", pace.writes_a_turn)
-        patch.setattr(flushes_module, "ENTRIES_A_FLUSH", pace.entries_a_flush)
-        patch.setattr(flushes_module, "BYTES_A_FLUSH", pace.bytes_a_flush)
-        patch.setattr(flushes_module, "BYTES_A_PAYLOAD", pace.bytes_a_payload)
-        patch.setattr(chases_module, "CHASE_ENTRIES", pace.chase_entries)
-        patch.setattr(chases_module, "CHASE_BYTES", pace.chase_bytes)
-        yield World(pace)
+    world = LogWorld(pace)
+    try:
+        yield world
+    finally:
+        world.close()
 
 
 def _run(world: World, operations: list[Operation]) -> None:
@@ -205,12 +177,12 @@ _JOINED_WHILE_HINTS_ARE_DUE: list[Operation] = [
 def test_every_client_sees_each_matching_event_once_and_in_order_or_a_reset_and_can_resume_anywhere(
     pace: Pace, operations: list[Operation]
 ) -> None:
-    with _paced(pace) as world:
-        _run(world, operations)
-        for client in world.clients:
-            check_order(world, client)
-            check_complete(world, client)
-            check_resumption(world, client, hints=False)
+    world = World(pace)
+    _run(world, operations)
+    for client in world.clients:
+        check_order(world, client)
+        check_complete(world, client)
+        check_resumption(world, client, hints=False)
 
 
 @settings(max_examples=2 * settings.default.max_examples)
@@ -218,11 +190,11 @@ def test_every_client_sees_each_matching_event_once_and_in_order_or_a_reset_and_
 def test_a_client_that_is_moved_goes_on_at_the_cursor_it_was_told_without_loss_or_double(
     pace: Pace, operations: list[Operation]
 ) -> None:
-    with _paced(pace) as world:
-        _run(world, operations)
-        for client in world.clients:
-            check_order(world, client)
-            check_complete(world, client)
+    world = World(pace)
+    _run(world, operations)
+    for client in world.clients:
+        check_order(world, client)
+        check_complete(world, client)
 
 
 @settings(max_examples=3 * settings.default.max_examples)
@@ -230,12 +202,12 @@ def test_a_client_that_is_moved_goes_on_at_the_cursor_it_was_told_without_loss_o
 def test_every_change_is_followed_by_a_hint_wherever_a_client_of_hints_is_cut_off(
     pace: Pace, operations: list[Operation]
 ) -> None:
-    with _paced(pace) as world:
-        _run(world, operations)
-        for client in world.clients:
-            if client.delivery.hints != "off":
-                check_hints(world, client)
-                check_resumption(world, client, hints=True)
+    world = World(pace)
+    _run(world, operations)
+    for client in world.clients:
+        if client.delivery.hints != "off":
+            check_hints(world, client)
+            check_resumption(world, client, hints=True)
 
 
 @settings(max_examples=2 * settings.default.max_examples)
@@ -309,7 +281,8 @@ def test_every_change_that_came_out_of_the_log_is_followed_by_a_hint(
 def test_wherever_the_work_fails_every_reader_is_whole_or_told_and_the_failure_is_seen(
     pace: Pace, operations: list[Operation]
 ) -> None:
-    with _paced(pace) as world, failing(world):
+    world = World(pace)
+    with failing(world):
         _run(world, operations)
         for client in world.clients:
             check_order(world, client)
@@ -323,7 +296,8 @@ def test_wherever_the_work_fails_every_reader_is_whole_or_told_and_the_failure_i
 def test_wherever_the_work_fails_every_change_is_followed_by_a_hint(
     pace: Pace, operations: list[Operation]
 ) -> None:
-    with _paced(pace) as world, failing(world):
+    world = World(pace)
+    with failing(world):
         _run(world, operations)
         for client in world.clients:
             check_hints(world, client)

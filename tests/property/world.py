@@ -10,6 +10,7 @@ from gateway.core import eventstream
 from gateway.core.events import ORIGIN, Cursor, Event, Position, Record
 from gateway.core.history import History
 from gateway.core.selectors import Selector, parse_selector
+from gateway.delivery import pace as hub_pace
 from gateway.delivery.group import Delivery, Groups
 from gateway.delivery.hub import Hub, HubTiming
 from gateway.delivery.observer import Unobserved
@@ -79,6 +80,19 @@ class Pace(NamedTuple):
     max_age_seconds: float
     high_water: int
     write_seconds: float
+
+    def of_hub(self) -> hub_pace.Pace:
+        """What of it is the hub's; the log is read as finely as the history, and little of it is kept."""
+        return hub_pace.Pace(
+            writes_a_turn=self.writes_a_turn,
+            entries_a_flush=self.entries_a_flush,
+            bytes_a_flush=self.bytes_a_flush,
+            bytes_a_payload=self.bytes_a_payload,
+            chase_entries=self.chase_entries,
+            chase_bytes=self.chase_bytes,
+            records_a_read=self.chase_entries,
+            kept_bytes=2000,
+        )
 
 
 class Note(NamedTuple):
@@ -228,6 +242,7 @@ class World:
             Groups(FAN_IN, lambda: None),
             observer=Unobserved(),
             replays=replays,
+            pace=pace.of_hub(),
             draw=lambda low, high: low,
         )
         self.hub.start()

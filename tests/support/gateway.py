@@ -15,6 +15,7 @@ import pytest
 import uvloop
 from aiohttp import web
 
+from gateway.delivery.pace import USUAL, Pace
 from gateway.http.server import GatewayRunner, GatewaySite
 from gateway.ports.clock import Clock
 from gateway.ports.log import EventLog
@@ -56,9 +57,11 @@ class GatewayThread:
         extend: Callable[[web.Application], None] = lambda app: None,
         log: EventLog | None = None,
         half_closed_seconds: float = HALF_CLOSED_SECONDS,
+        pace: Pace = USUAL,
     ) -> None:
         self._settings = settings
         self._log = log
+        self._pace = pace
         self._half_closed_seconds = half_closed_seconds
         self._extend = extend
         self._hand_over = hand_over
@@ -112,7 +115,9 @@ class GatewayThread:
         self.loop = asyncio.get_running_loop()
         self.loop.set_exception_handler(lambda _, context: self.errors.append(context))
         self._stop = asyncio.Event()
-        self.app = create_app(self._settings, clock=self._clock, hand_over=self._hand_over, log=self._log)
+        self.app = create_app(
+            self._settings, clock=self._clock, hand_over=self._hand_over, log=self._log, pace=self._pace
+        )
         self._extend(self.app)
         self.parts = self.app[GATEWAY]
         runner = GatewayRunner(self.app, half_closed_seconds=self._half_closed_seconds)

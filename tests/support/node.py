@@ -12,6 +12,7 @@ from gateway.core.selectors import parse_selector
 from gateway.delivery.group import Delivery, Groups
 from gateway.delivery.hub import Hub, HubTiming
 from gateway.delivery.observer import Observer, Unobserved
+from gateway.delivery.pace import USUAL, Pace
 from gateway.delivery.replay.queue import ReplayQueue
 from tests.support.events import a_record
 from tests.support.scheduler import ManualScheduler
@@ -62,6 +63,7 @@ class Node:
         observer: Observer | None = None,
         on_interest: Callable[[], None] = lambda: None,
         replays: ReplayQueue | None = None,
+        pace: Pace = USUAL,
     ) -> None:
         self.scheduler = scheduler
         self.write_seconds = 0.0
@@ -78,6 +80,7 @@ class Node:
             Groups(fan_in, on_interest),
             observer=observer or Unobserved(),
             replays=replays,
+            pace=pace,
             draw=draw,
         )
         self.hub.start()

@@ -15,14 +15,11 @@ from gateway.core.history import History, ResetReason
 from gateway.core.selectors import Match
 from gateway.delivery.group import Group
 from gateway.delivery.hint_schedule import Refresher
+from gateway.delivery.pace import Pace
 from gateway.delivery.replay.queue import ReplayQueue
 from gateway.delivery.streams import Roster
 from gateway.delivery.subscriber import NOWHERE, Signal, State, Subscriber
 from gateway.ports.clock import Scheduler
-
-CHASE_ENTRIES = 256
-CHASE_BYTES = 65_536
-CHASE_SECONDS_A_TURN = 0.002
 
 
 class Chases:
@@ -41,6 +38,7 @@ class Chases:
         refresher: Refresher,
         plan: Callable[[], None],
         replays: ReplayQueue | None,
+        pace: Pace,
     ) -> None:
         self._history = history
         self._scheduler = scheduler
@@ -50,6 +48,7 @@ class Chases:
         self._plan = plan
         self.behind: dict[Subscriber, Position] = {}
         self._replays = replays
+        self._pace = pace
         self._waiting: deque[Subscriber] = deque()
         self._is_held = False
 
@@ -76,7 +75,7 @@ class Chases:
         """A batch for each that waits, or for as many as there is time for."""
         if not self.are_waiting:
             return
-        until = self._scheduler.time() + CHASE_SECONDS_A_TURN
+        until = self._scheduler.time() + self._pace.chase_seconds_a_turn
         for _ in range(len(self._waiting)):
             subscriber = self._waiting.popleft()
             if subscriber.state is State.CHASING:
@@ -106,8 +105,8 @@ class Chases:
     def _serve(self, subscriber: Subscriber) -> None:
         group: Group = subscriber.group
         frames: list[bytes] = []
-        size = events = 0
-        entries = self._history.after(subscriber.number, CHASE_ENTRIES)
+        size, enough, events = 0, self._pace.chase_bytes, 0
+        entries = self._history.after(subscriber.number, self._pace.chase_entries)
         if entries is None:
             if self._falls_behind(subscriber):
                 return
@@ -129,7 +128,7 @@ class Chases:
                 subscriber.told = number
                 events += 1
                 size += len(frames[-1])
-                if size >= CHASE_BYTES:
+                if size >= enough:
                     break
         caught_up = subscriber.number == self._history.head
         if caught_up:

@@ -12,14 +12,11 @@ from gateway.core.history import History, HistoryEntry
 from gateway.core.selectors import Match
 from gateway.delivery.group import Group
 from gateway.delivery.hub import Hub
-from gateway.delivery.replay.from_history import CHASE_BYTES
+from gateway.delivery.pace import USUAL, Pace
 from gateway.delivery.replay.log_archive import Archive
 from gateway.delivery.replay.queue import ReplayQueue
 from gateway.delivery.subscriber import State, Subscriber
 from gateway.runtime.supervisor import Supervisor
-
-REPLAYS_AT_ONCE = 4
-"""Each takes a few milliseconds of a step of the event loop; the others wait for their turn."""
 
 
 class Replays:
@@ -29,12 +26,15 @@ class Replays:
     is put at the end of those that wait. The hub's heartbeats reach also those that wait.
     """
 
-    def __init__(self, history: History, archive: Archive, hub: Hub, queue: ReplayQueue) -> None:
+    def __init__(
+        self, history: History, archive: Archive, hub: Hub, queue: ReplayQueue, pace: Pace = USUAL
+    ) -> None:
         self._history = history
         self._archive = archive
         self._hub = hub
         self._chases = hub.chases
         self._queue = queue
+        self._pace = pace
 
     @property
     def waiting(self) -> int:
@@ -43,7 +43,7 @@ class Replays:
 
     def start(self, supervisor: Supervisor) -> None:
         """Begins to serve. Where the log is out of reach the supervisor starts again, with backoff."""
-        for number in range(1, REPLAYS_AT_ONCE + 1):
+        for number in range(1, self._pace.replays_at_once + 1):
             supervisor.run(f"replay-{number}", self.run)
 
     async def run(self) -> None:
@@ -113,7 +113,7 @@ class Replays:
         return True
 
     def _write_some(self, subscriber: Subscriber, before: Position, entries: list[HistoryEntry]) -> int:
-        """Writes once, at most about CHASE_BYTES, to a subscriber that has all up to `before`.
+        """Writes once, at most about `chase_bytes`, to a subscriber that has all up to `before`.
 
         Gives how many entries that did for.
         """
@@ -131,7 +131,7 @@ class Replays:
             if hints != "only":
                 frames.append(group.frame(entry, match, self._history))
                 size += len(frames[-1])
-                if size >= CHASE_BYTES:
+                if size >= self._pace.chase_bytes:
                     break
         events = len(frames)
         subscriber.position = entries[count - 1].position

@@ -15,16 +15,11 @@ from typing import NamedTuple
 from gateway.core.errors import EpochChanged
 from gateway.core.events import ORIGIN, Position, Record
 from gateway.core.history import History, HistoryEntry
+from gateway.delivery.pace import USUAL, Pace
 from gateway.ports.clock import Clock
 from gateway.ports.log import Bounds, EventLog, unknown
 from gateway.runtime.pages import PageSize, newest_first
 from gateway.runtime.slices import Slices
-
-RECORDS_A_READ = 256
-READS_AT_ONCE = 4
-KEPT_BYTES = 16_777_216
-BOUNDS_SECONDS = 1.0
-"""For how long the log's bounds are taken to hold. A floor that has risen since is found out by reading."""
 
 
 class _Segment(NamedTuple):
@@ -36,16 +31,18 @@ class _Segment(NamedTuple):
 
 
 class Archive:
-    """The log as older entries of the history. At most READS_AT_ONCE reads run at a time.
+    """The log as older entries of the history. At most `reads_at_once` reads run at a time.
 
     What was read becomes entries in `slices`.
     """
 
-    def __init__(self, log: EventLog, history: History, clock: Clock, slices: Slices) -> None:
+    def __init__(
+        self, log: EventLog, history: History, clock: Clock, slices: Slices, pace: Pace = USUAL
+    ) -> None:
         self._log = log
         self._history = history
         self._clock = clock
-        self._turn = asyncio.Semaphore(READS_AT_ONCE)
+        self._turn = asyncio.Semaphore(pace.reads_at_once)
         self._asking = asyncio.Lock()
         self._bounds = Bounds(ORIGIN, ORIGIN)
         self._bounds_epoch = ""
@@ -55,6 +52,7 @@ class Archive:
         self._kept_bytes = 0
         self._page = PageSize()
         self._slices = slices
+        self._pace = pace
 
     @property
     def epoch(self) -> str:
@@ -73,7 +71,7 @@ class Archive:
                 epoch = self._log.epoch
                 self._bounds = await self._log.bounds()
                 self._bounds_epoch = epoch
-                self._bounds_until = self._clock.monotonic() + BOUNDS_SECONDS
+                self._bounds_until = self._clock.monotonic() + self._pace.bounds_seconds
             return self._bounds
 
     async def after(self, position: Position) -> list[HistoryEntry]:
@@ -91,7 +89,7 @@ class Archive:
             if entries is not None and self._epoch() == epoch:
                 return entries
             self._check(epoch)
-            records = await self._log.read(position, min(RECORDS_A_READ, self._page.records))
+            records = await self._log.read(position, min(self._pace.records_a_read, self._page.records))
             self._page.learn(records)
             entries = await self._entries(records, position, epoch)
             self._keep(position, entries)
@@ -148,6 +146,6 @@ class Archive:
         before = self._segments.pop(position, None)
         self._kept_bytes += size - (before.size if before is not None else 0)
         self._segments[position] = _Segment(position, entries, size)
-        while self._kept_bytes > KEPT_BYTES:
+        while self._kept_bytes > self._pace.kept_bytes:
             _, oldest = self._segments.popitem(last=False)
             self._kept_bytes -= oldest.size

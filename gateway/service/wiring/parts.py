@@ -15,6 +15,7 @@ from gateway.delivery.group import Groups
 from gateway.delivery.hub import Hub, HubTiming
 from gateway.delivery.interest import Interest
 from gateway.delivery.observer import Observer
+from gateway.delivery.pace import Pace
 from gateway.delivery.replay.from_log import Replays
 from gateway.delivery.replay.log_archive import Archive
 from gateway.delivery.replay.queue import ReplayQueue
@@ -112,6 +113,7 @@ def make_delivery(
     groups: Groups,
     observer: Observer,
     on_grown: Callable[[], None],
+    pace: Pace,
 ) -> Delivery:
     """The hub of this event loop over the history, and what fills the history from the log."""
     timing = HubTiming(
@@ -122,10 +124,10 @@ def make_delivery(
     )
     log, history, queue = stored.log, stored.history, ReplayQueue()
     loop = asyncio.get_running_loop()
-    hub = Hub(history, loop, clock, timing, groups, observer=observer, replays=queue)
-    archive = Archive(log, history, clock, stored.slices)
+    hub = Hub(history, loop, clock, timing, groups, observer=observer, replays=queue, pace=pace)
+    archive = Archive(log, history, clock, stored.slices, pace)
     follower = Follower(log, history, hub, clock, stored.outage, on_grown)
-    return Delivery(hub, archive, follower, Replays(history, archive, hub, queue))
+    return Delivery(hub, archive, follower, Replays(history, archive, hub, queue, pace))
 
 
 def make_upstreams(settings: Settings, clock: Clock, stored: Stored) -> Upstreams:

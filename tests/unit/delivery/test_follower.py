@@ -12,11 +12,11 @@ from gateway.core.events import Cursor, Position, Record
 from gateway.core.hints import HintTiming
 from gateway.core.history import History
 from gateway.core.selectors import Selector
-from gateway.delivery import live as flushes_module
 from gateway.delivery.follower import WARMING, Follower
 from gateway.delivery.group import Delivery, Groups
 from gateway.delivery.hub import Hub, HubTiming
 from gateway.delivery.observer import Unobserved
+from gateway.delivery.pace import USUAL, Pace
 from gateway.ports.clock import Clock
 from gateway.ports.log import EventLog
 from gateway.runtime.outage import Outage
@@ -33,7 +33,9 @@ from tests.support.transport import RecordingTransport
 class Node:
     """A log, and what of a node reads it."""
 
-    def __init__(self, log: EventLog, scheduler: ManualScheduler, *, max_events: int = 1000) -> None:
+    def __init__(
+        self, log: EventLog, scheduler: ManualScheduler, *, max_events: int = 1000, pace: Pace = USUAL
+    ) -> None:
         clock = scheduler.clock
         self.log = log
         self.scheduler = scheduler
@@ -47,6 +49,7 @@ class Node:
             Groups(50, lambda: None),
             observer=Unobserved(),
             replays=None,
+            pace=pace,
         )
         self.outage = Outage(logging.getLogger("gateway"), "log", now=clock.monotonic)
         self.heads: list[int] = []
@@ -167,10 +170,8 @@ async def test_a_log_that_is_lost_raises_and_keeps_what_came(scheduler: ManualSc
     assert node.history.head == 2
 
 
-async def test_it_reads_no_further_than_the_hub_can_flush(
-    node: Node, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(flushes_module, "ENTRIES_A_FLUSH", 4)
+async def test_it_reads_no_further_than_the_hub_can_flush(log: MemoryLog, scheduler: ManualScheduler) -> None:
+    node = Node(log, scheduler, pace=Pace(entries_a_flush=4))
     task = await node.start()
     await append(node, 5)
     await until(lambda: node.history.head == 5, "the first batch came")

@@ -3,8 +3,7 @@
 import pytest
 
 from gateway.core.hints import HintTiming
-from gateway.delivery import budget as budget_module
-from gateway.delivery import heartbeats as heartbeats_module
+from gateway.delivery.pace import Pace
 from gateway.delivery.streams import ROUNDS_A_BEAT
 from tests.support.events import an_event
 from tests.support.node import HEARTBEAT_SECONDS, Node
@@ -61,9 +60,9 @@ def test_streams_that_come_together_are_not_due_together(node: Node) -> None:
 
 
 def test_what_is_published_meanwhile_goes_between_the_slices(
-    node: Node, monkeypatch: pytest.MonkeyPatch
+    scheduler: ManualScheduler,
 ) -> None:
-    monkeypatch.setattr(heartbeats_module, "STREAMS_A_SLICE", 10)
+    node = Node(scheduler, pace=Pace(streams_a_slice=10))
     readers = [node.connect("entity=job") for _ in range(40)]
     for reader in readers:
         reader.subscriber.beaten = 0  # all are due in the same round
@@ -92,9 +91,9 @@ def test_a_hub_that_has_stopped_gives_none(node: Node) -> None:
 
 
 def test_a_flush_between_two_heartbeats_of_a_slice_is_in_the_cursor_of_the_second(
-    node: Node, monkeypatch: pytest.MonkeyPatch
+    scheduler: ManualScheduler,
 ) -> None:
-    monkeypatch.setattr(budget_module, "WRITES_A_TURN", 1)
+    node = Node(scheduler, pace=Pace(writes_a_turn=1))
     readers = [node.connect("entity=job") for _ in range(2)]
     for reader in readers:
         reader.subscriber.beaten = 0

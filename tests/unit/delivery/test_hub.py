@@ -4,10 +4,9 @@ import asyncio
 
 import pytest
 
-from gateway.delivery import budget as budget_module
-from gateway.delivery import live as flushes_module
-from gateway.delivery.replay import from_history as chases_module
+from gateway.delivery.pace import USUAL, Pace
 from gateway.delivery.subscriber import State
+from tests.support.clock import ManualClock
 from tests.support.events import an_event
 from tests.support.loop import let_others_run
 from tests.support.node import COALESCE_SECONDS, Node
@@ -19,13 +18,8 @@ def node(scheduler: ManualScheduler) -> Node:
     return Node(scheduler)
 
 
-@pytest.fixture
-def small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One write a turn, one entry a flush or a chase."""
-    monkeypatch.setattr(budget_module, "WRITES_A_TURN", 1)
-    monkeypatch.setattr(flushes_module, "ENTRIES_A_FLUSH", 1)
-    monkeypatch.setattr(chases_module, "CHASE_ENTRIES", 1)
-    monkeypatch.setattr(chases_module, "CHASE_BYTES", 1)
+SMALL_SLICES = Pace(writes_a_turn=1, entries_a_flush=1, chase_entries=1, chase_bytes=1)
+ONE_WRITE = Pace(writes_a_turn=1)
 
 
 def test_the_first_event_after_a_quiet_spell_leaves_at_once(node: Node) -> None:
@@ -50,9 +44,9 @@ def test_events_within_the_coalescing_time_are_one_write(node: Node) -> None:
 
 
 def test_a_flush_waits_at_least_as_long_as_the_one_before_took(
-    node: Node, monkeypatch: pytest.MonkeyPatch
+    scheduler: ManualScheduler,
 ) -> None:
-    monkeypatch.setattr(budget_module, "WRITES_A_TURN", 1)
+    node = Node(scheduler, pace=ONE_WRITE)
     readers = [node.connect() for _ in range(5)]
     node.pause()
     for reader in readers:
@@ -111,8 +105,8 @@ def test_what_a_resumed_stream_missed_is_written_before_begin_returns(node: Node
     assert len(reader.transport.writes) == 2
 
 
-def test_a_long_way_back_is_gone_in_turns(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chases_module, "CHASE_ENTRIES", 10)
+def test_a_long_way_back_is_gone_in_turns(scheduler: ManualScheduler) -> None:
+    node = Node(scheduler, pace=Pace(chase_entries=10))
     node.publish(*[an_event() for _ in range(35)])
     reader = node.connect(cursor="e.0-0")
     assert reader.numbers() == list(range(1, 11))
@@ -122,20 +116,22 @@ def test_a_long_way_back_is_gone_in_turns(node: Node, monkeypatch: pytest.Monkey
     assert reader.subscriber.state is State.LIVE
 
 
-def test_a_chase_ends_its_turn_after_so_many_bytes(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_chase_ends_its_turn_after_so_many_bytes(scheduler: ManualScheduler) -> None:
+    other = Node(ManualScheduler(ManualClock()))
+    other.publish(an_event())
+    size = len(other.history.latest(1)[0].frame)
+    node = Node(scheduler, pace=Pace(chase_bytes=3 * size))
     node.publish(*[an_event() for _ in range(9)])
-    size = len(node.history.latest(1)[0].frame)
-    monkeypatch.setattr(chases_module, "CHASE_BYTES", 3 * size)
     reader = node.connect(cursor="e.0-0")
     assert reader.numbers() == [1, 2, 3]
     node.scheduler.run_ready()
     assert reader.numbers() == list(range(1, 10))
 
 
-def test_chases_leave_time_for_others(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chases_module, "CHASE_ENTRIES", 1)
+def test_chases_leave_time_for_others(scheduler: ManualScheduler) -> None:
+    node = Node(scheduler, pace=Pace(chase_entries=1))
     node.publish(*[an_event() for _ in range(3)])
-    node.write_seconds = 2 * chases_module.CHASE_SECONDS_A_TURN
+    node.write_seconds = 2 * USUAL.chase_seconds_a_turn
     readers = [node.connect(cursor="e.0-0") for _ in range(3)]
     node.scheduler.step()
     assert sum(len(reader.numbers()) for reader in readers) == 4, "one more was served in that turn"
@@ -143,8 +139,10 @@ def test_chases_leave_time_for_others(node: Node, monkeypatch: pytest.MonkeyPatc
     assert all(reader.numbers() == [1, 2, 3] for reader in readers)
 
 
-@pytest.mark.usefixtures("small_slices")
-def test_who_catches_up_while_a_flush_runs_gets_nothing_twice_and_misses_nothing(node: Node) -> None:
+def test_who_catches_up_while_a_flush_runs_gets_nothing_twice_and_misses_nothing(
+    scheduler: ManualScheduler,
+) -> None:
+    node = Node(scheduler, pace=SMALL_SLICES)
     for steps in range(12):
         first, second = node.connect(), node.connect()
         start = node.history.head
@@ -228,9 +226,9 @@ def test_a_client_that_clogs_is_not_reset_for_what_it_did_not_ask_for(scheduler:
 
 
 def test_a_client_that_clogs_while_a_flush_runs_gets_that_flush_once(
-    node: Node, monkeypatch: pytest.MonkeyPatch
+    scheduler: ManualScheduler,
 ) -> None:
-    monkeypatch.setattr(budget_module, "WRITES_A_TURN", 1)
+    node = Node(scheduler, pace=ONE_WRITE)
     readers = [node.connect() for _ in range(3)]
     node.append(an_event())
     while not any(reader.numbers() for reader in readers):
@@ -244,9 +242,9 @@ def test_a_client_that_clogs_while_a_flush_runs_gets_that_flush_once(
 
 
 def test_who_is_sent_away_while_a_flush_runs_gets_nothing_after_its_bye(
-    node: Node, monkeypatch: pytest.MonkeyPatch
+    scheduler: ManualScheduler,
 ) -> None:
-    monkeypatch.setattr(budget_module, "WRITES_A_TURN", 1)
+    node = Node(scheduler, pace=ONE_WRITE)
     readers = [node.connect() for _ in range(3)]
     node.append(an_event())
     while not any(reader.numbers() for reader in readers):
@@ -324,8 +322,8 @@ def test_a_stream_that_names_a_value_twice_ends_like_any_other(node: Node, query
     assert len(node.hub.groups) == 0
 
 
-def test_a_flush_of_many_streams_pauses_for_others(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(budget_module, "WRITES_A_TURN", 4)
+def test_a_flush_of_many_streams_pauses_for_others(scheduler: ManualScheduler) -> None:
+    node = Node(scheduler, pace=Pace(writes_a_turn=4))
     readers = [node.connect() for _ in range(10)]
     node.append(an_event())
     reached = []
@@ -340,8 +338,8 @@ async def test_room_returns_at_once_where_there_is_little_to_flush(node: Node) -
     await node.hub.room()
 
 
-async def test_room_waits_until_enough_is_flushed(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flushes_module, "ENTRIES_A_FLUSH", 3)
+async def test_room_waits_until_enough_is_flushed(scheduler: ManualScheduler) -> None:
+    node = Node(scheduler, pace=Pace(entries_a_flush=3))
     returned: list[bool] = []
 
     async def wait() -> None:

@@ -6,9 +6,9 @@ import pytest
 
 from gateway.core import control_frames
 from gateway.core.hints import HintTiming
-from gateway.delivery import budget as budget_module
 from gateway.delivery.group import Group
 from gateway.delivery.hint_schedule import Refresher
+from gateway.delivery.pace import Pace
 from gateway.delivery.reassign import Change
 from gateway.delivery.subscriber import State
 from tests.support.events import an_event
@@ -90,9 +90,9 @@ def test_a_stream_that_lost_its_place_gets_its_reset_before_it_is_told_of_anothe
 
 
 def test_who_has_the_event_of_a_flush_that_fails_does_not_get_it_again(
-    node: Node, monkeypatch: pytest.MonkeyPatch
+    scheduler: ManualScheduler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(budget_module, "WRITES_A_TURN", 1)
+    node = Node(scheduler, pace=Pace(writes_a_turn=1))
     readers = [node.connect(), node.connect(), node.connect("entity=order")]
     node.append(an_event("order:1"))
     while not readers[0].numbers():

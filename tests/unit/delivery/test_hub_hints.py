@@ -4,7 +4,7 @@ import pytest
 
 from gateway.core.events import ORIGIN, Position
 from gateway.core.hints import HintTiming
-from gateway.delivery import budget as budget_module
+from gateway.delivery.pace import Pace
 from gateway.delivery.subscriber import State
 from tests.support.events import an_event
 from tests.support.node import HEARTBEAT_SECONDS, Node, Reader
@@ -251,40 +251,39 @@ def test_a_client_of_hints_that_clogs_on_a_heartbeat_gets_what_was_pending(node:
 
 
 @pytest.fixture
-def one_write_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(budget_module, "WRITES_A_TURN", 1)
+def hasty(scheduler: ManualScheduler) -> Node:
+    """It writes once a turn."""
+    return Node(scheduler, pace=Pace(writes_a_turn=1))
 
 
-@pytest.mark.usefixtures("one_write_a_turn")
-def test_an_event_that_overtakes_a_hint_does_not_make_it_lost(node: Node) -> None:
+def test_an_event_that_overtakes_a_hint_does_not_make_it_lost(hasty: Node) -> None:
     timing = HintTiming(debounce_ms=50, max_wait_ms=50)
-    readers = [connect(node, "with", timing=timing) for _ in range(2)]
-    node.publish(an_event("order:1"))
-    node.scheduler.clock.advance(0.06)
+    readers = [connect(hasty, "with", timing=timing) for _ in range(2)]
+    hasty.publish(an_event("order:1"))
+    hasty.scheduler.clock.advance(0.06)
     while not any(reader.frames("refresh") for reader in readers):
-        assert node.scheduler.step()
+        assert hasty.scheduler.step()
     second = next(reader for reader in readers if not reader.frames("refresh"))
-    node.append(an_event("order:2"))
+    hasty.append(an_event("order:2"))
     while second.numbers() != [1, 2]:
-        assert node.scheduler.step()
-    resumed = connect(node, "with", cursor="e.2-0", timing=timing)
-    node.scheduler.run_for(1.0)
+        assert hasty.scheduler.step()
+    resumed = connect(hasty, "with", cursor="e.2-0", timing=timing)
+    hasty.scheduler.run_for(1.0)
     assert "1" in set(hinted(resumed)) | seen_until(second, "e.2-0")
 
 
 @pytest.mark.parametrize("hints", ["with", "only"])
-@pytest.mark.usefixtures("one_write_a_turn")
-def test_a_client_that_clogs_while_its_group_is_given_a_hint_gets_it_later(node: Node, hints: str) -> None:
-    readers = [connect(node, hints) for _ in range(2)]
-    node.publish(an_event("order:1"))
-    node.scheduler.clock.advance(0.6)
+def test_a_client_that_clogs_while_its_group_is_given_a_hint_gets_it_later(hasty: Node, hints: str) -> None:
+    readers = [connect(hasty, hints) for _ in range(2)]
+    hasty.publish(an_event("order:1"))
+    hasty.scheduler.clock.advance(0.6)
     while not any(reader.frames("refresh") for reader in readers):
-        assert node.scheduler.step()
+        assert hasty.scheduler.step()
     second = next(reader for reader in readers if not reader.frames("refresh"))
     second.transport.clog()
-    node.scheduler.run_for(5.0)
+    hasty.scheduler.run_for(5.0)
     second.transport.start_reading()
-    node.scheduler.run_ready()
+    hasty.scheduler.run_ready()
     assert hinted(second) == ["1"]
 
 

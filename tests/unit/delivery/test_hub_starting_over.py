@@ -6,7 +6,7 @@ import pytest
 
 from gateway.core.events import Position
 from gateway.core.history import History
-from gateway.delivery import budget as budget_module
+from gateway.delivery.pace import Pace
 from tests.support.events import a_record, an_event
 from tests.support.node import Node, Reader
 from tests.support.scheduler import ManualScheduler
@@ -15,9 +15,8 @@ ANEW = [("f.7-0", "epoch")]
 
 
 @pytest.fixture
-def node(scheduler: ManualScheduler, monkeypatch: pytest.MonkeyPatch) -> Node:
-    monkeypatch.setattr(budget_module, "WRITES_A_TURN", 4)
-    return Node(scheduler)
+def node(scheduler: ManualScheduler) -> Node:
+    return Node(scheduler, pace=Pace(writes_a_turn=4))
 
 
 def start_over(node: Node) -> Any:

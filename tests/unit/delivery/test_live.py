@@ -4,9 +4,10 @@ import asyncio
 
 import pytest
 
+from gateway.core.events import Event
 from gateway.core.hints import HintTiming
-from gateway.delivery import budget as budget_module
-from gateway.delivery import live as flushes_module
+from gateway.delivery.pace import USUAL, Pace
+from tests.support.clock import ManualClock
 from tests.support.effort import calls_of
 from tests.support.events import an_event
 from tests.support.loop import let_others_run
@@ -19,21 +20,27 @@ def node(scheduler: ManualScheduler) -> Node:
     return Node(scheduler)
 
 
-@pytest.fixture
-def frame_bytes(node: Node) -> int:
-    """What an event of these tests takes."""
-    node.publish(an_event(data={"n": "x" * 1000}))
-    return len(node.history.latest(1)[0].frame)
-
-
-def events(count: int) -> list[object]:
+def events(count: int) -> list[Event]:
     return [an_event(data={"n": "x" * 1000}) for _ in range(count)]
 
 
+def begun(scheduler: ManualScheduler, **pace: int) -> Node:
+    """A node at such a pace, with an event behind it."""
+    node = Node(scheduler, pace=Pace(**pace))
+    node.publish(*events(1))
+    return node
+
+
+@pytest.fixture
+def frame_bytes() -> int:
+    """What an event of these tests takes."""
+    return len(begun(ManualScheduler(ManualClock())).history.latest(1)[0].frame)
+
+
 def test_a_flush_takes_entries_until_their_bytes_are_enough(
-    node: Node, frame_bytes: int, monkeypatch: pytest.MonkeyPatch
+    scheduler: ManualScheduler, frame_bytes: int
 ) -> None:
-    monkeypatch.setattr(flushes_module, "BYTES_A_FLUSH", 3 * frame_bytes)
+    node = begun(scheduler, bytes_a_flush=3 * frame_bytes)
     reader = node.connect()
     node.pause()
     node.publish(*events(8))
@@ -46,9 +53,9 @@ def test_a_flush_takes_entries_until_their_bytes_are_enough(
 
 
 def test_an_event_that_is_larger_than_a_flush_goes_alone(
-    node: Node, frame_bytes: int, monkeypatch: pytest.MonkeyPatch
+    scheduler: ManualScheduler, frame_bytes: int
 ) -> None:
-    monkeypatch.setattr(flushes_module, "BYTES_A_FLUSH", 10)
+    node = begun(scheduler, bytes_a_flush=10)
     reader = node.connect()
     node.publish(*events(3))
     node.pause()
@@ -57,9 +64,9 @@ def test_an_event_that_is_larger_than_a_flush_goes_alone(
 
 
 def test_what_a_group_gets_of_a_flush_comes_in_payloads_of_so_many_bytes(
-    node: Node, frame_bytes: int, monkeypatch: pytest.MonkeyPatch
+    scheduler: ManualScheduler, frame_bytes: int
 ) -> None:
-    monkeypatch.setattr(flushes_module, "BYTES_A_PAYLOAD", 3 * frame_bytes)
+    node = begun(scheduler, bytes_a_payload=3 * frame_bytes)
     readers = [node.connect() for _ in range(2)]
     node.pause()
     flushes = node.hub.counters.flushes
@@ -73,9 +80,9 @@ def test_what_a_group_gets_of_a_flush_comes_in_payloads_of_so_many_bytes(
 
 
 def test_who_does_not_read_gets_no_more_of_a_flush_than_one_payload(
-    node: Node, frame_bytes: int, monkeypatch: pytest.MonkeyPatch
+    scheduler: ManualScheduler, frame_bytes: int
 ) -> None:
-    monkeypatch.setattr(flushes_module, "BYTES_A_PAYLOAD", 2 * frame_bytes)
+    node = begun(scheduler, bytes_a_payload=2 * frame_bytes)
     slow, other = node.connect(), node.connect()
     node.pause()
     slow.transport.stop_reading()
@@ -88,9 +95,9 @@ def test_who_does_not_read_gets_no_more_of_a_flush_than_one_payload(
 
 
 async def test_there_is_room_once_no_more_waits_than_a_flush_takes(
-    node: Node, frame_bytes: int, monkeypatch: pytest.MonkeyPatch
+    scheduler: ManualScheduler, frame_bytes: int
 ) -> None:
-    monkeypatch.setattr(flushes_module, "BYTES_A_FLUSH", 3 * frame_bytes)
+    node = begun(scheduler, bytes_a_flush=3 * frame_bytes)
     node.pause()
     node.append(*events(7))
     room = asyncio.create_task(node.hub.room())
@@ -106,9 +113,9 @@ async def test_there_is_room_once_no_more_waits_than_a_flush_takes(
 
 @pytest.mark.parametrize(("writes", "rest"), [(10, 0.030), (40, 0.050)])
 def test_a_flush_rests_as_long_as_the_last_one_took_but_not_for_ever(
-    node: Node, monkeypatch: pytest.MonkeyPatch, writes: int, rest: float
+    scheduler: ManualScheduler, writes: int, rest: float
 ) -> None:
-    monkeypatch.setattr(budget_module, "WRITES_A_TURN", 1)
+    node = Node(scheduler, pace=Pace(writes_a_turn=1))
     readers = [node.connect() for _ in range(writes)]
     node.pause()
     for reader in readers:
@@ -121,11 +128,8 @@ def test_a_flush_rests_as_long_as_the_last_one_took_but_not_for_ever(
     assert readers[0].numbers() == [1, 2]
 
 
-def test_large_writes_take_more_of_a_turn(
-    node: Node, frame_bytes: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(budget_module, "WRITES_A_TURN", 8)
-    monkeypatch.setattr(flushes_module, "BYTES_A_WRITE", frame_bytes // 3)
+def test_large_writes_take_more_of_a_turn(scheduler: ManualScheduler, frame_bytes: int) -> None:
+    node = begun(scheduler, writes_a_turn=8, bytes_a_write=frame_bytes // 3)
     readers = [node.connect() for _ in range(10)]
     node.pause()
     node.append(*events(1))
@@ -138,10 +142,8 @@ def test_large_writes_take_more_of_a_turn(
     assert max(written) == 2, "each counts as four"
 
 
-def test_compressing_takes_more_of_a_turn(
-    node: Node, frame_bytes: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(flushes_module, "COMPRESSED_A_WRITE", 1)
+def test_compressing_takes_more_of_a_turn(scheduler: ManualScheduler, frame_bytes: int) -> None:
+    node = begun(scheduler, compressed_a_write=1)
     readers = [node.connect(f"entity=order,x{number}", gzip=True) for number in range(3)]
     node.pause()
     node.append(*events(1))
@@ -162,7 +164,7 @@ def test_one_event_against_many_groups_is_matched_and_delivered_in_pieces(node: 
     readers = [node.connect(f"filter=n=gt.{bound - index / GROUPS}") for index in range(GROUPS)]
     node.pause()
     node.append(an_event(data={"n": 10}))
-    assert max(efforts(node)) < CALLS_A_GROUP * budget_module.WRITES_A_TURN
+    assert max(efforts(node)) < CALLS_A_GROUP * USUAL.writes_a_turn
     assert {len(reader.numbers()) for reader in readers} == {1 if bound == 5 else 0}
 
 
@@ -172,13 +174,11 @@ def test_hints_for_many_groups_are_planned_in_pieces(node: Node) -> None:
         node.connect(f"filter=n=gt.{index / GROUPS}", hints="only", timing=timing)
     node.pause()
     node.append(an_event("order:1", data={"n": 10}))
-    assert max(efforts(node)) < CALLS_A_GROUP * budget_module.WRITES_A_TURN
+    assert max(efforts(node)) < CALLS_A_GROUP * USUAL.writes_a_turn
 
 
-def test_who_comes_and_goes_while_an_event_is_matched_gets_it_once(
-    node: Node, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(budget_module, "WRITES_A_TURN", 1)
+def test_who_comes_and_goes_while_an_event_is_matched_gets_it_once(scheduler: ManualScheduler) -> None:
+    node = Node(scheduler, pace=Pace(writes_a_turn=1))
     readers = [node.connect(f"filter=n=gt.{index}") for index in range(6)]
     node.pause()
     node.append(an_event(data={"n": 10}))

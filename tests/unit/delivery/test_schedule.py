@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from gateway.delivery.budget import Budget
+from gateway.delivery.pace import USUAL
 from gateway.delivery.schedule import Turns
 from gateway.runtime.failures import Failures
 from tests.support.scheduler import ManualScheduler
@@ -58,7 +59,8 @@ def failures(scheduler: ManualScheduler) -> Failures:
 
 @pytest.fixture
 def turns(scheduler: ManualScheduler, failures: Failures, work: Work) -> Turns:
-    return Turns(scheduler, failures, work, work, work, Budget(), COALESCE_SECONDS)  # type: ignore[arg-type]
+    budget = Budget(USUAL.writes_a_turn)
+    return Turns(scheduler, failures, work, work, work, budget, USUAL, COALESCE_SECONDS)  # type: ignore[arg-type]
 
 
 def test_a_flush_runs_a_step_a_turn_and_others_have_theirs_between(

@@ -2,7 +2,8 @@
 
 import pytest
 
-from gateway.delivery.slow_clients import BYE_SECONDS, SWEEP_SECONDS, Sweeper
+from gateway.delivery.pace import USUAL
+from gateway.delivery.slow_clients import Sweeper
 from gateway.delivery.subscriber import Subscriber
 from tests.support.scheduler import ManualScheduler
 from tests.support.transport import RecordingTransport
@@ -17,7 +18,7 @@ class Bench:
         self.scheduler = scheduler
         self.stalled: list[Subscriber] = []
         self.overdue: list[Subscriber] = []
-        self.sweeper = Sweeper(scheduler, STALL_SECONDS, self._on_stalled, self._on_overdue)
+        self.sweeper = Sweeper(scheduler, STALL_SECONDS, self._on_stalled, self._on_overdue, USUAL)
 
     def _on_stalled(self, subscriber: Subscriber) -> None:
         self.stalled.append(subscriber)
@@ -44,7 +45,7 @@ def test_without_anybody_to_look_at_there_is_no_timer(bench: Bench) -> None:
     subscriber, _ = bench.subscriber()
     bench.sweeper.lags(subscriber)
     bench.sweeper.forget(subscriber)
-    bench.scheduler.run_for(SWEEP_SECONDS * 2)
+    bench.scheduler.run_for(USUAL.sweep_seconds * 2)
     assert bench.scheduler.next_timer() is None
 
 
@@ -54,7 +55,7 @@ def test_who_takes_nothing_for_the_stall_time_is_stalled_once(bench: Bench) -> N
     assert bench.sweeper.lagging == 1
     bench.scheduler.run_for(STALL_SECONDS - 0.5)
     assert bench.stalled == []
-    bench.scheduler.run_for(SWEEP_SECONDS)
+    bench.scheduler.run_for(USUAL.sweep_seconds)
     assert bench.stalled == [subscriber]
     assert bench.sweeper.lagging == 0
     bench.scheduler.run_for(100.0)
@@ -82,17 +83,17 @@ def test_who_reads_again_is_left_alone(bench: Bench) -> None:
 def test_who_does_not_take_the_last_frames_is_overdue(bench: Bench) -> None:
     subscriber, transport = bench.subscriber()
     bench.sweeper.ends(subscriber)
-    bench.scheduler.run_for(BYE_SECONDS - 0.5)
+    bench.scheduler.run_for(USUAL.bye_seconds - 0.5)
     transport.read(1)  # a byte now and then does not put the end off
     assert bench.overdue == []
-    bench.scheduler.run_for(SWEEP_SECONDS)
+    bench.scheduler.run_for(USUAL.sweep_seconds)
     assert bench.overdue == [subscriber]
 
 
 def test_who_is_stalled_gets_the_time_of_a_bye_and_no_more(bench: Bench) -> None:
     subscriber, _ = bench.subscriber()
     bench.sweeper.lags(subscriber)
-    bench.scheduler.run_for(STALL_SECONDS + BYE_SECONDS + 2 * SWEEP_SECONDS)
+    bench.scheduler.run_for(STALL_SECONDS + USUAL.bye_seconds + 2 * USUAL.sweep_seconds)
     assert bench.overdue == [subscriber]
     assert bench.scheduler.next_timer() is None
 
@@ -103,7 +104,7 @@ def test_one_that_lags_does_not_put_off_another(bench: Bench) -> None:
     bench.scheduler.run_for(STALL_SECONDS / 2)
     second, _ = bench.subscriber()
     bench.sweeper.lags(second)
-    bench.scheduler.run_for(STALL_SECONDS / 2 + SWEEP_SECONDS)
+    bench.scheduler.run_for(STALL_SECONDS / 2 + USUAL.sweep_seconds)
     assert bench.stalled == [first]
     bench.scheduler.run_for(STALL_SECONDS)
     assert bench.stalled == [first, second]

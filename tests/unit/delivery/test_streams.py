@@ -4,6 +4,7 @@ import pytest
 
 from gateway.core.selectors import Selector
 from gateway.delivery.group import Delivery, Groups
+from gateway.delivery.pace import USUAL
 from gateway.delivery.streams import Roster
 from gateway.delivery.subscriber import State, Subscriber
 from gateway.runtime.failures import Failures
@@ -32,6 +33,7 @@ def roster(scheduler: ManualScheduler, failures: Failures, told: NotingObserver)
         Groups(50, lambda: None),
         told,
         lambda subscriber: None,
+        USUAL,
         stall_seconds=30.0,
         retry_ms=2000,
         draw=lambda low, high: high,

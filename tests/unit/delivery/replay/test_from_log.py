@@ -10,9 +10,8 @@ from gateway.core.hints import HintTiming
 from gateway.core.history import History
 from gateway.core.selectors import Selector
 from gateway.delivery.group import Delivery, Group
+from gateway.delivery.pace import USUAL, Pace
 from gateway.delivery.reassign import Change
-from gateway.delivery.replay import from_log as replays_module
-from gateway.delivery.replay import log_archive as archive_module
 from gateway.delivery.replay.from_log import Replays
 from gateway.delivery.replay.log_archive import Archive
 from gateway.delivery.replay.queue import ReplayQueue
@@ -32,12 +31,12 @@ HELD = 3
 class Bench:
     """A node with a history of three events, in front of a log that holds all of them."""
 
-    def __init__(self, scheduler: ManualScheduler) -> None:
+    def __init__(self, scheduler: ManualScheduler, pace: Pace = USUAL) -> None:
         queue = ReplayQueue()
-        self.node = Node(scheduler, max_events=HELD, replays=queue)
+        self.node = Node(scheduler, max_events=HELD, replays=queue, pace=pace)
         self.log = ShakyLog()
-        self.archive = Archive(self.log, self.node.history, scheduler.clock, Slices(scheduler.clock))
-        self.replays = Replays(self.node.history, self.archive, self.node.hub, queue)
+        self.archive = Archive(self.log, self.node.history, scheduler.clock, Slices(scheduler.clock), pace)
+        self.replays = Replays(self.node.history, self.archive, self.node.hub, queue, pace)
 
     @property
     def history(self) -> History:
@@ -82,8 +81,14 @@ class Reader:
 
 
 @pytest.fixture
-async def bench(scheduler: ManualScheduler) -> AsyncIterator[Bench]:
-    bench = Bench(scheduler)
+def pace() -> Pace:
+    """The usual one, where a test gives none."""
+    return USUAL
+
+
+@pytest.fixture
+async def bench(scheduler: ManualScheduler, pace: Pace) -> AsyncIterator[Bench]:
+    bench = Bench(scheduler, pace)
     task = asyncio.create_task(bench.replays.run())
     yield bench
     task.cancel()
@@ -110,10 +115,8 @@ async def test_what_this_node_has_yet_to_hear_of_comes_once(bench: Bench) -> Non
     assert reader.numbers() == list(range(3, 13))
 
 
-async def test_who_is_moved_while_the_log_is_read_is_given_the_hints_of_its_new_choice(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(archive_module, "RECORDS_A_READ", 2)
+@pytest.mark.parametrize("pace", [Pace(records_a_read=2)])
+async def test_who_is_moved_while_the_log_is_read_is_given_the_hints_of_its_new_choice(bench: Bench) -> None:
     bench.publish(*[an_event(f"order:{number}") for number in range(1, 12)])
     reader = bench.connect(2, hints="only", timing=HintTiming(50, 100))
     await until(lambda: bench.log.reads == 1, "the first read has begun")
@@ -127,10 +130,8 @@ async def test_who_is_moved_while_the_log_is_read_is_given_the_hints_of_its_new_
     assert hinted == {str(number) for number in range(3, 12)}
 
 
-async def test_a_batch_is_written_a_turn_so_that_others_get_theirs(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(replays_module, "CHASE_BYTES", 1)
+@pytest.mark.parametrize("pace", [Pace(chase_bytes=1)])
+async def test_a_batch_is_written_a_turn_so_that_others_get_theirs(bench: Bench) -> None:
     bench.publish(*[an_event() for _ in range(12)])
     reader = bench.connect(0)
     written = []

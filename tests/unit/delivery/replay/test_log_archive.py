@@ -1,12 +1,13 @@
 """The log as older entries of the history: what is read, how often, and what is kept."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from gateway.core.events import ORIGIN, Position
 from gateway.core.history import History
-from gateway.delivery.replay import log_archive as archive_module
+from gateway.delivery.pace import Pace
 from gateway.delivery.replay.log_archive import Archive
 from gateway.runtime.slices import Slices
 from tests.support.clock import ManualClock
@@ -31,11 +32,23 @@ def history() -> History:
     return history
 
 
+PACE = Pace(records_a_read=2)
+
+
 @pytest.fixture
-def archive(log: ShakyLog, history: History, clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> Archive:
+def archive(log: ShakyLog, history: History, clock: ManualClock) -> Archive:
     """Reads two records at a time."""
-    monkeypatch.setattr(archive_module, "RECORDS_A_READ", 2)
-    return Archive(log, history, clock, Slices(clock))
+    return Archive(log, history, clock, Slices(clock), PACE)
+
+
+@pytest.fixture
+async def narrow(archive: Archive, log: ShakyLog, history: History, clock: ManualClock) -> Archive:
+    """The same, which keeps two reads and a half; it has read what follows the floor."""
+    size = sum(entry.size for entry in await archive.after(ORIGIN))
+    narrow = Archive(log, history, clock, Slices(clock), replace(PACE, kept_bytes=2 * size + size // 2))
+    await narrow.after(ORIGIN)
+    log.reads = 1
+    return narrow
 
 
 async def numbers(archive: Archive, after: int) -> list[int]:
@@ -53,39 +66,33 @@ async def test_what_was_read_is_given_again_without_the_log(archive: Archive, lo
 async def test_many_who_come_for_the_same_at_once_are_read_for_once(archive: Archive, log: ShakyLog) -> None:
     log.may_read.clear()
     # More than may read at a time: those that had to wait look again before they read themselves.
-    readers = [asyncio.create_task(numbers(archive, 4)) for _ in range(3 * archive_module.READS_AT_ONCE)]
+    readers = [asyncio.create_task(numbers(archive, 4)) for _ in range(3 * PACE.reads_at_once)]
     await let_others_run()
     log.may_read.set()
     assert await asyncio.gather(*readers) == [[5, 6]] * len(readers)
-    assert log.reads == archive_module.READS_AT_ONCE
+    assert log.reads == PACE.reads_at_once
 
 
 async def test_no_more_is_kept_than_so_many_bytes_the_least_used_goes_first(
-    archive: Archive, log: ShakyLog, monkeypatch: pytest.MonkeyPatch
+    narrow: Archive, log: ShakyLog
 ) -> None:
-    size = sum(entry.size for entry in await archive.after(ORIGIN))
-    monkeypatch.setattr(archive_module, "KEPT_BYTES", 2 * size + size // 2)
-    await numbers(archive, 2)
-    await numbers(archive, 0)
+    await numbers(narrow, 2)
+    await numbers(narrow, 0)
     assert log.reads == 2
-    await numbers(archive, 4)  # in the place of what follows 2
+    await numbers(narrow, 4)  # in the place of what follows 2
     assert log.reads == 3
-    await numbers(archive, 0)
+    await numbers(narrow, 0)
     assert log.reads == 3
-    await numbers(archive, 2)
+    await numbers(narrow, 2)
     assert log.reads == 4
 
 
-async def test_a_segment_that_is_read_again_counts_once(
-    archive: Archive, log: ShakyLog, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    size = sum(entry.size for entry in await archive.after(ORIGIN))
-    monkeypatch.setattr(archive_module, "KEPT_BYTES", 2 * size + size // 2)
+async def test_a_segment_that_is_read_again_counts_once(narrow: Archive, log: ShakyLog) -> None:
     log.may_read.clear()
-    readers = [asyncio.create_task(numbers(archive, 2)) for _ in range(4)]
+    readers = [asyncio.create_task(numbers(narrow, 2)) for _ in range(4)]
     await let_others_run()
     log.may_read.set()
     await asyncio.gather(*readers)
     reads = log.reads
-    assert [await numbers(archive, 0), await numbers(archive, 2)] == [[1, 2], [3, 4]]
+    assert [await numbers(narrow, 0), await numbers(narrow, 2)] == [[1, 2], [3, 4]]
     assert log.reads == reads

@@ -14,7 +14,8 @@ from gateway.delivery.follower import Follower
 from gateway.delivery.group import Groups
 from gateway.delivery.hub import Hub, HubTiming
 from gateway.delivery.observer import Unobserved
-from gateway.delivery.replay.log_archive import BOUNDS_SECONDS, Archive
+from gateway.delivery.pace import USUAL
+from gateway.delivery.replay.log_archive import Archive
 from gateway.delivery.replay.resume import Arrivals
 from gateway.delivery.subscriber import NOWHERE
 from gateway.runtime.outage import Outage
@@ -281,7 +282,7 @@ async def test_the_logs_bounds_are_asked_for_once_a_second(bench: Bench) -> None
     assert await bench.arrivals.place("e.19-0") == Position(19, 0)
     bench.log.trim_to(Position(19, 0))
     assert await bench.arrivals.place("e.18-0") == Position(18, 0), "reading finds out that it is trimmed"
-    bench.scheduler.clock.advance(BOUNDS_SECONDS)
+    bench.scheduler.clock.advance(USUAL.bounds_seconds)
     assert await bench.arrivals.place("e.18-0") == "trimmed"
 
 

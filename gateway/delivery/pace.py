@@ -1,0 +1,55 @@
+"""How finely the work of delivery is cut, and how often it looks at what it waits for."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Budgets, batches and delays. The defaults are what gateways run with: no setting reaches them."""
+
+    writes_a_turn: int = 256
+    """Of a turn of the hub: about two milliseconds of writes, the kernel's part included."""
+    bytes_a_write: int = 32_768
+    """To write so many bytes, or to put them together, takes about as long as a write of few."""
+    compressed_a_write: int = 2_048
+    """As long as that takes it to compress so many bytes (gateway/core/gzip_stream.py)."""
+    turn_seconds: float = 0.004
+    """The most that a turn counts as in what a flush took; the rest of the time went to others already."""
+    longest_rest_seconds: float = 0.05
+    """After a flush. Longer than that others need no rest at once: it would hold up readers more than it
+    helps."""
+
+    entries_a_flush: int = 2048
+    bytes_a_flush: int = 1_048_576
+    """The entry with which their frames reach that many is a flush's last."""
+    bytes_a_payload: int = 196_608
+    """The entry with which their frames reach that many is a payload's last: what a group's members get of a
+    flush at a time. A payload is put together, and compressed, in one piece."""
+
+    chase_entries: int = 256
+    """How many entries of the history a batch for one subscriber looks at."""
+    chase_bytes: int = 65_536
+    """The entry with which their frames reach that many is a batch's last, also of one that reads the log."""
+    chase_seconds_a_turn: float = 0.002
+    """After so long no further batch is begun in a turn."""
+
+    replays_at_once: int = 4
+    """Each takes a few milliseconds of a step of the event loop; the others wait for their turn."""
+    records_a_read: int = 256
+    """The most that is read of the log at once; fewer where they are large (gateway/runtime/pages.py)."""
+    reads_at_once: int = 4
+    kept_bytes: int = 16_777_216
+    """Of what was read of the log, for who comes with a cursor close to that."""
+    bounds_seconds: float = 1.0
+    """For how long the log's bounds are taken to hold. A floor that has risen since is found out by
+    reading."""
+
+    streams_a_slice: int = 128
+    """That heartbeats look at in one go: half a turn, should all of them be due."""
+    sweep_seconds: float = 1.0
+    """How often the buffers of clients that don't read are looked at."""
+    bye_seconds: float = 5.0
+    """How long a client may take to read the last frames it was sent."""
+
+
+USUAL = Pace()
