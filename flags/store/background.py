@@ -10,9 +10,6 @@ from flags.tell import Tell
 
 Result = TypeVar("Result")
 
-AGAIN_SECONDS = 1.0
-"""How long a look may go on before it is cancelled once more."""
-
 
 class BackgroundThread:
     """Does one job after the other, in the order in which they were given."""
@@ -41,12 +38,24 @@ class BackgroundThread:
 
 
 class Watch:
-    """Calls `look` every `seconds`, whether or not the last one failed, which is an outage of that `name`."""
+    """Calls `look` every `seconds`, whether or not the last one failed, which is an outage of that `name`.
 
-    def __init__(self, look: Callable[[], Awaitable[None]], seconds: float, tell: Tell, name: str) -> None:
+    At the end a look that goes on is cancelled, and once more whenever it went on for `again_seconds` after
+    that: drivers lose a cancellation now and then.
+    """
+
+    def __init__(
+        self,
+        look: Callable[[], Awaitable[None]],
+        seconds: float,
+        tell: Tell,
+        name: str,
+        again_seconds: float = 1.0,
+    ) -> None:
         self._look = look
         self._seconds = seconds
         self._name = name
+        self._again_seconds = again_seconds
         self._outage = tell.outage(name)
         self._task: asyncio.Task[None] | None = None
 
@@ -54,14 +63,11 @@ class Watch:
         self._task = asyncio.create_task(self._run(), name=self._name)
 
     async def close(self) -> None:
-        """Looks no more. Closing twice does nothing.
-
-        A look that goes on is cancelled again: drivers lose a cancellation now and then.
-        """
+        """Looks no more. Closing twice does nothing."""
         task, self._task = self._task, None
         while task is not None and not task.done():
             task.cancel()
-            await asyncio.wait({task}, timeout=AGAIN_SECONDS)
+            await asyncio.wait({task}, timeout=self._again_seconds)
 
     async def _run(self) -> None:
         while True:

@@ -5,12 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from flags.decide.flag import Flag, Flags
+from flags.decide.flag import Flag
 from flags.decide.stages import MOVES
 from flags.errors import StoreUncertain, StoreUnreadable, StoreUnwritable
 from flags.store import document
 from flags.store.flags_file import FileChanged, FlagsFile, LockTaken, Mark, NotSynced
 from flags.store.ledger import Ledger, reconciled
+from flags.store.ledger_store import LedgerState
 from flags.store.revisions import attribution
 from flags.store.trail import tell_changes
 from flags.tell import Tell
@@ -24,17 +25,6 @@ ATTEMPTS = 5
 """How often a change is made anew because somebody edited the file while it was being made."""
 
 _UNSEEN = Mark(error=-1)
-
-
-class FileState(NamedTuple):
-    """The last ledger that could be used, and why what the file holds now can't be, where it can't."""
-
-    ledger: Ledger = Ledger()
-    refusal: str | None = None
-
-    def flags(self) -> Flags:
-        """The flags for those who decide by them."""
-        return self.ledger.snapshot(stale=self.refusal is not None)
 
 
 class _Found(NamedTuple):
@@ -51,7 +41,7 @@ class FileLedger:
     def __init__(
         self, path: Path, *, tell: Tell, now_ms: Callable[[], int], file: FlagsFile | None = None
     ) -> None:
-        self.state = FileState()
+        self.state = LedgerState()
         self._path = path
         self._file = file or FlagsFile(path)
         self._tell = tell
@@ -65,10 +55,6 @@ class FileLedger:
         """Where the symbolic link led when there were flags last."""
         self._read: tuple[bytes, Ledger] | None = None
         """The content that was read or written last, and what it says."""
-
-    def now(self) -> str:
-        """The time of a change that is made now."""
-        return rfc3339(self._now_ms())
 
     def load(self) -> None:
         """Reads the file for the first time; where there is none, there are no flags.
@@ -112,12 +98,10 @@ class FileLedger:
             self._certain = self._take(written, found[1]) and certain
 
     def commit(self, change: Callable[[Ledger], Ledger]) -> Ledger:
-        """Makes `change` of what the file says now, and gives the new ledger once it lies in the file.
+        """See KeptLedger.commit; an edit of the file may have been taken over where the change was refused.
 
-        Raises what `change` raises, and StoreUnwritable. Nothing was changed then, though an edit of the file
-        may have been taken over. Raises StoreUncertain where it lies there, but not durably. A damaged file
-        is kept aside and replaced: the kill switch has to work while somebody mends it. But not what a
-        symbolic link leads to that never held flags: it is somebody else's.
+        StoreUncertain says that it lies in the file, but not durably. A damaged file is kept aside. What a
+        symbolic link leads to that never held flags is not replaced: it is somebody else's.
         """
         with self._file.locked(LOCK_PATIENCE_SECONDS):
             for _ in range(ATTEMPTS):
@@ -157,7 +141,7 @@ class FileLedger:
         return _Found(self._reconcile(written), found[1])
 
     def _reconcile(self, written: Ledger) -> Ledger:
-        by = attribution(FILE, "found in the flags file", self.now())
+        by = attribution(FILE, "found in the flags file", rfc3339(self._now_ms()))
         self._adopt(reconciled(self.state.ledger, written, by=by))
         return self.state.ledger
 
@@ -213,7 +197,7 @@ class FileLedger:
 
     def _adopt(self, ledger: Ledger) -> None:
         before, refusal = self.state
-        self.state = FileState(ledger)
+        self.state = LedgerState(ledger)
         if refusal is not None:
             self._outage.over(path=self._path)
         for component, flag in ledger.flags.items():
@@ -230,7 +214,7 @@ class FileLedger:
             self._tell(logging.WARNING, "flag_move_skips_stages", **fields, before=before.stage)
 
     def _refuse(self, reason: str) -> None:
-        self.state = FileState(self.state.ledger, reason)
+        self.state = LedgerState(self.state.ledger, reason)
         self._outage.failed(path=self._path, error=reason)
 
     def _complain(self, detail: str) -> None:

@@ -10,12 +10,13 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Protocol
 
-from flags.decide.flag import Flag, Flags
+from flags.decide.flag import Flags
 from flags.errors import InvalidFlag, NotFound
 from flags.store.background import Watch
-from flags.store.port import FlagStore, Subscriber, kill
+from flags.store.ledger import Ledger
+from flags.store.port import FlagStore, Operation, Subscriber, kill
 from flags.store.publisher import Publisher
 from flags.store.revisions import History, attribution
 from flags.store.trail import EVERYTHING
@@ -52,7 +53,7 @@ class Alone:
         return ()
 
 
-class LocalKills:
+class LocalKills(FlagStore):
     """A FlagStore over another one, with kills of its own: `held`, by component, None for everything.
 
     `others` are told of each. A component that is held can't be removed, and an unkill that the store took
@@ -147,63 +148,19 @@ class LocalKills:
         if self._release(component):
             self._tell(logging.WARNING, "local_kill_lifted", component=component or EVERYTHING)
 
-    async def change(
-        self,
-        component: str,
-        fields: Mapping[str, Any],
-        *,
-        expected_revision: int | None,
-        who: str,
-        reason: str,
-        whole: bool = False,
-    ) -> Flag:
-        async def change() -> Flag:
-            return await self._store.change(
-                component,
-                fields,
-                expected_revision=expected_revision,
-                who=who,
-                reason=reason,
-                whole=whole,
-            )
-
-        if fields.get("killed") is not False:
-            return await change()
-        async with self._turn:
-            flag = await change()
-            await self._lift_everywhere(component)
-            return flag
-
-    async def rollback(
-        self,
-        component: str,
-        *,
-        to_revision: int | None = None,
-        expected_revision: int | None = None,
-        who: str,
-        reason: str,
-    ) -> Flag:
-        return await self._store.rollback(
-            component, to_revision=to_revision, expected_revision=expected_revision, who=who, reason=reason
-        )
-
-    async def remove(
-        self, component: str, *, expected_revision: int | None = None, who: str, reason: str
-    ) -> int:
-        if component in self.held:
+    async def make(self, operation: Operation, *, who: str, reason: str) -> Ledger:
+        component = operation.component
+        if operation.effect == "removes" and component in self.held:
             detail = "is held on this node: unkill the component first"
             raise InvalidFlag([{"pointer": "/killed", "detail": detail}])
-        return await self._store.remove(
-            component, expected_revision=expected_revision, who=who, reason=reason
-        )
-
-    async def kill_all(self, killed: bool, *, who: str, reason: str) -> None:
-        if killed:
-            await self._store.kill_all(killed, who=who, reason=reason)
-            return
+        if operation.effect != "unkills":
+            return await self._store.make(operation, who=who, reason=reason)
         async with self._turn:
-            await self._store.kill_all(killed, who=who, reason=reason)
-            await self._lift_everywhere(None)
+            ledger = await self._store.make(operation, who=who, reason=reason)
+            if self.held:
+                self.lift(component)
+                await self.others.spread(component, None)
+            return ledger
 
     def revisions(self, component: str | None) -> History:
         return self._store.revisions(component)
@@ -232,11 +189,6 @@ class LocalKills:
         else:
             await kill(self._store, component, who=held.who, reason=held.reason)
         self._tell(logging.INFO, "local_kill_written", component=component or EVERYTHING)
-
-    async def _lift_everywhere(self, component: str | None) -> None:
-        if self.held:
-            self.lift(component)
-            await self.others.spread(component, None)
 
     def _release(self, component: str | None) -> bool:
         held = self.held.pop(component, None)

@@ -1,17 +1,33 @@
 """Where flags are kept: what every store promises, whatever it keeps them in."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from functools import partial
+from typing import Any, Literal, NamedTuple, Protocol
 
 from flags.decide.flag import Flag, Flags
+from flags.store.ledger import Ledger, changed, removed, rolled_back, switched
 from flags.store.revisions import History
 
 Subscriber = Callable[[Flags, Flags], None]
 """Called with the flags before and after a change, in the event loop. It must not wait."""
 
 
+class Operation(NamedTuple):
+    """What is to be done to the flag of `component`, or with None to the kill switch for everything.
+
+    `apply(ledger, by=attribution)` gives the ledger after it. `effect` is what else has to know of it: that
+    it takes a kill switch back, or removes the flag.
+    """
+
+    component: str | None
+    apply: Callable[..., Ledger]
+    effect: Literal["unkills", "removes"] | None = None
+
+
 class FlagStore(Protocol):
     """Flags that can be read without waiting, and changed with a trail.
+
+    A store derives from this class: it has all changes made by its own `make`.
 
     Every change takes `who` made it (1 to 256 characters) and the `reason` (1 to 1,000), both one line. It is
     a revision of its own, of which the newest are held (retention.py); a change that leaves all as it
@@ -45,6 +61,10 @@ class FlagStore(Protocol):
         """The flags as they are, at once."""
         ...
 
+    async def make(self, operation: Operation, *, who: str, reason: str) -> Ledger:
+        """Does that to what the store holds now, and gives the ledger once that is kept."""
+        ...
+
     async def change(
         self,
         component: str,
@@ -65,7 +85,12 @@ class FlagStore(Protocol):
         Raises StaleRevision where another revision is there, NotFound where there is no flag to change, and
         ForbiddenMove where no move leads from its stage to the new one.
         """
-        ...
+        change = partial(
+            changed, component=component, fields=fields, expected_revision=expected_revision, whole=whole
+        )
+        effect: Literal["unkills"] | None = "unkills" if fields.get("killed") is False else None
+        ledger = await self.make(Operation(component, change, effect), who=who, reason=reason)
+        return ledger.flags[component]
 
     async def rollback(
         self,
@@ -82,7 +107,11 @@ class FlagStore(Protocol):
         and `latch` stay as they are: going back is no reason to send anybody to a stream. Raises as `change`
         does, and NotFound where there is nothing to go back to, or nobody knows it any more.
         """
-        ...
+        back = partial(
+            rolled_back, component=component, to_revision=to_revision, expected_revision=expected_revision
+        )
+        ledger = await self.make(Operation(component, back), who=who, reason=reason)
+        return ledger.flags[component]
 
     async def remove(
         self, component: str, *, expected_revision: int | None = None, who: str, reason: str
@@ -93,11 +122,14 @@ class FlagStore(Protocol):
         InvalidFlag while the flag is killed or latched: that is lifted by a change that says so, and not by
         the way.
         """
-        ...
+        removal = partial(removed, component=component, expected_revision=expected_revision)
+        ledger = await self.make(Operation(component, removal, "removes"), who=who, reason=reason)
+        return ledger.revisions(component).last
 
     async def kill_all(self, killed: bool, *, who: str, reason: str) -> None:
         """Turns the kill switch for everything on or off."""
-        ...
+        turn = partial(switched, killed=killed)
+        await self.make(Operation(None, turn, None if killed else "unkills"), who=who, reason=reason)
 
     def revisions(self, component: str | None) -> History:
         """The component's history as far as it is held; with None, that of the kill switch for everything.

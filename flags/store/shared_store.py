@@ -1,28 +1,23 @@
 """Flags in a server that all nodes of a cluster share: one document (document.py), compared and set."""
 
 import asyncio
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
-from typing import Any
 
-from flags.decide.flag import Flag, Flags
+from flags.decide.flag import Flags
 from flags.errors import StoreUncertain, StoreUnreadable, StoreUnwritable
 from flags.store import document
-from flags.store import ledger as operations
-from flags.store.background import BackgroundThread, Watch
+from flags.store.background import BackgroundThread
 from flags.store.ledger import Ledger, reconciled
-from flags.store.port import Subscriber
+from flags.store.ledger_store import POLL_SECONDS, LedgerState, LedgerStore
 from flags.store.publisher import Publisher
-from flags.store.revisions import History, attribution
+from flags.store.revisions import attribution
 from flags.store.shared_values import SharedValues, Value
 from flags.store.trail import added, tell_changes
 from flags.tell import CountingTell, Tell
 from flags.times import rfc3339, wall_ms
 
 KEY = "flags"
-POLL_SECONDS = 0.25
-"""How often the server is asked whether another node changed the flags."""
 ATTEMPTS = 20
 """How often a change is made anew because another node was quicker."""
 SETTLING_ATTEMPTS = 3
@@ -31,110 +26,55 @@ STORE = "store"
 """Who made a change that was found in the server, and is in no history."""
 
 
-class SharedFlagStore:
-    """A FlagStore in `values`. While these can't be used, the flags stay as they were, and are `stale`.
+def shared_flag_store(
+    values: SharedValues,
+    *,
+    tell: Tell,
+    now_ms: Callable[[], int] = wall_ms,
+    poll_seconds: float = POLL_SECONDS,
+) -> LedgerStore:
+    """The store in `values`. While these can't be used, the flags stay as they were, and are `stale`."""
+    counting = CountingTell(tell)
+    publisher = Publisher(counting)
+    kept = SharedLedger(values, publisher.publish, tell=counting, now_ms=now_ms)
+    return LedgerStore(kept, publisher, tell=counting, now_ms=now_ms, poll_seconds=poll_seconds)
+
+
+class SharedLedger:
+    """The KeptLedger in `values`.
 
     A thread reads and writes the document, whose size is whatever somebody put there: the loop goes on.
-    `counts` says how often each event was told, by the log lines' names.
     """
 
     def __init__(
         self,
         values: SharedValues,
+        show: Callable[[Flags], None],
         *,
         tell: Tell,
-        now_ms: Callable[[], int] = wall_ms,
-        poll_seconds: float = POLL_SECONDS,
+        now_ms: Callable[[], int],
     ) -> None:
-        counting = CountingTell(tell)
-        self.counts: Counter[str] = counting.counts
+        self.state = LedgerState()
         self._values = values
-        self._tell = counting
+        self._show = show
+        self._tell = tell
         self._now_ms = now_ms
-        self._ledger = Ledger()
         self._version = 0
-        self._refusal: str | None = None
         # What was read must be taken over before anything newer is: else it would look like an edit.
         self._turn = asyncio.Lock()
-        self._outage = counting.outage("flags_store")
-        self._publisher = Publisher(counting)
+        self._outage = tell.outage("flags_store")
         self._thread = BackgroundThread("flags")
-        self._watch = Watch(self.refresh, poll_seconds, counting, "flags_watch")
 
-    @property
-    def trouble(self) -> str | None:
-        return self._refusal
-
-    async def start(self) -> None:
+    async def load(self) -> None:
         self._thread.start()
         found = await self._values.get(KEY)
         if found is not None:
             await self._take(found)
-        self._watch.start()
 
     async def close(self) -> None:
-        await self._watch.close()
         await self._thread.close()
 
-    def snapshot(self) -> Flags:
-        return self._publisher.flags
-
-    async def change(
-        self,
-        component: str,
-        fields: Mapping[str, Any],
-        *,
-        expected_revision: int | None,
-        who: str,
-        reason: str,
-        whole: bool = False,
-    ) -> Flag:
-        by = attribution(who, reason, rfc3339(self._now_ms()))
-        ledger = await self._commit(
-            lambda ledger: operations.changed(
-                ledger, component, fields, expected_revision=expected_revision, whole=whole, by=by
-            )
-        )
-        return ledger.flags[component]
-
-    async def rollback(
-        self,
-        component: str,
-        *,
-        to_revision: int | None = None,
-        expected_revision: int | None = None,
-        who: str,
-        reason: str,
-    ) -> Flag:
-        by = attribution(who, reason, rfc3339(self._now_ms()))
-        ledger = await self._commit(
-            lambda ledger: operations.rolled_back(
-                ledger, component, to_revision=to_revision, expected_revision=expected_revision, by=by
-            )
-        )
-        return ledger.flags[component]
-
-    async def remove(
-        self, component: str, *, expected_revision: int | None = None, who: str, reason: str
-    ) -> int:
-        by = attribution(who, reason, rfc3339(self._now_ms()))
-        ledger = await self._commit(
-            lambda ledger: operations.removed(ledger, component, expected_revision=expected_revision, by=by)
-        )
-        return ledger.revisions(component).last
-
-    async def kill_all(self, killed: bool, *, who: str, reason: str) -> None:
-        by = attribution(who, reason, rfc3339(self._now_ms()))
-        await self._commit(lambda ledger: operations.switched(ledger, killed, by=by))
-
-    def revisions(self, component: str | None) -> History:
-        return self._ledger.revisions(component)
-
-    def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
-        return self._publisher.subscribe(subscriber)
-
     async def refresh(self) -> None:
-        """Looks at the server now, and takes over what changed there."""
         async with self._turn:
             try:
                 # Mostly there is nothing new, and what is there may be large.
@@ -150,18 +90,14 @@ class SharedFlagStore:
         found = await self._values.get(KEY)
         if found is not None and found.version != self._version:
             await self._take(found)
-        elif found is None and self._ledger != Ledger():
+        elif found is None and self.state.ledger != Ledger():
             raise StoreUnreadable("the flags are gone from the server")
 
-    async def _commit(self, change: Callable[[Ledger], Ledger]) -> Ledger:
-        """Makes `change` of what the server holds now, and gives the ledger once that holds it.
-
-        What it holds is replaced where it is gone or damaged: the kill switch has to work all the same.
-        """
+    async def commit(self, change: Callable[[Ledger], Ledger]) -> Ledger:
         for _ in range(ATTEMPTS):
             async with self._turn:
                 expected = await self._current()
-                before = self._ledger
+                before = self.state.ledger
                 after, content = await self._thread.run(partial(_made, before, change))
                 if after is before:
                     return after
@@ -214,14 +150,14 @@ class SharedFlagStore:
 
     async def _is_made(self, after: Ledger, found: Value) -> bool:
         """Takes over what another node made, and says whether it made that of what `after` adds."""
-        made = added(self._ledger, after)
+        made = added(self.state.ledger, after)
         try:
             await self._take(found)
         except StoreUnreadable as error:
             raise StoreUncertain(
                 f"Whether the flags were changed is not known: {error.detail}. Something else was put there."
             ) from error
-        outcomes = [one.is_in(self._ledger) for one in made]
+        outcomes = [one.is_in(self.state.ledger) for one in made]
         if None in outcomes:
             raise StoreUncertain(
                 "Whether the flags were changed is not known: so much was changed since that the history "
@@ -249,28 +185,26 @@ class SharedFlagStore:
     async def _take(self, found: Value) -> None:
         """Raises StoreUnreadable where that is no document of flags."""
         by = attribution(STORE, "found in the store", rfc3339(self._now_ms()))
-        known = self._ledger
+        known = self.state.ledger
         ledger = await self._thread.run(lambda: reconciled(known, document.parse(found.content), by=by))
         self._adopt(ledger, found.version)
 
     def _adopt(self, ledger: Ledger, version: int) -> None:
-        self._ledger, self._version = ledger, version
-        self._publish()
-
-    def _publish(self) -> None:
-        self._publisher.publish(self._ledger.snapshot(stale=self._refusal is not None))
+        self._version = version
+        self._become(LedgerState(ledger, self.state.refusal))
 
     def _refuse(self, reason: str) -> None:
         self._outage.failed(error=reason)
-        if reason != self._refusal:
-            self._refusal = reason
-            self._publish()
+        self._become(LedgerState(self.state.ledger, reason))
 
     def _accept(self) -> None:
         self._outage.over()
-        if self._refusal is not None:
-            self._refusal = None
-            self._publish()
+        if self.state.refusal is not None:
+            self._become(LedgerState(self.state.ledger))
+
+    def _become(self, state: LedgerState) -> None:
+        self.state = state
+        self._show(state.flags())
 
 
 def _made(before: Ledger, change: Callable[[Ledger], Ledger]) -> tuple[Ledger, bytes]:

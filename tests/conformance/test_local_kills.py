@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from flags.store.file_store import FileFlagStore
+from flags.store.file_store import file_flag_store
 from flags.store.local_kills import LocalKills
 from flags.store.port import FlagStore
 from tests.conformance.flag_store import FlagStoreConformance
@@ -17,7 +17,7 @@ class TestLocalKills(FlagStoreConformance):
 
     @pytest.fixture
     async def store(self, tmp_path: Path) -> AsyncIterator[FlagStore]:
-        file = FileFlagStore(
+        file = file_flag_store(
             tmp_path / "flags.json", tell=Told(), now_ms=lambda: NOW_MS, poll_seconds=NEVER_SECONDS
         )
         store = LocalKills(file, tell=Told(), now_ms=lambda: NOW_MS)

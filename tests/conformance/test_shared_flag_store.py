@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from flags.store.port import FlagStore
-from flags.store.shared_store import SharedFlagStore
+from flags.store.shared_store import shared_flag_store
 from gateway.service.wiring.shared_values import FlagValues
 from tests.conformance.flag_store import FlagStoreConformance
 from tests.support.clock import ManualClock
@@ -15,7 +15,7 @@ from tests.support.shared_store import MemorySharedStore
 
 @pytest.fixture
 async def store(clock: ManualClock) -> AsyncIterator[FlagStore]:
-    store = SharedFlagStore(FlagValues(MemorySharedStore(clock)), tell=Told())
+    store = shared_flag_store(FlagValues(MemorySharedStore(clock)), tell=Told())
     await store.start()
     yield store
     await store.close()

@@ -21,13 +21,13 @@ import orjson
 
 from flags.errors import StaleRevision
 from flags.store import flags_file
-from flags.store.file_store import FileFlagStore
+from flags.store.file_store import file_flag_store
 from tests.support.flags import Told, stored
 
 
 async def write(path: Path, who: str, changes: int, acknowledge: Callable[[int], None]) -> None:
     """Makes the flag where it is not there, and `changes` changes of it."""
-    store = FileFlagStore(path, tell=Told())
+    store = file_flag_store(path, tell=Told())
     await store.start()
     with contextlib.suppress(StaleRevision):
         await store.change("orders", {}, expected_revision=0, who=who, reason="start")

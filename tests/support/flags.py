@@ -11,8 +11,9 @@ import orjson
 from flags.decide.caller import Caller
 from flags.decide.flag import Flag
 from flags.store import document
-from flags.store.file_store import FileFlagStore
+from flags.store.file_store import file_flag_store
 from flags.store.ledger import Ledger
+from flags.store.ledger_store import LedgerStore
 
 NOW_MS = 1_732_098_600_123
 NEVER_SECONDS = 86_400.0
@@ -77,9 +78,9 @@ class ToldOutage:
 @asynccontextmanager
 async def open_store(
     path: Path, told: Told | None = None, now_ms: Callable[[], int] = lambda: NOW_MS
-) -> AsyncIterator[FileFlagStore]:
+) -> AsyncIterator[LedgerStore]:
     """A started store, whose clock stands still and which looks at its file when it is told to."""
-    store = FileFlagStore(path, tell=told or Told(), now_ms=now_ms, poll_seconds=NEVER_SECONDS)
+    store = file_flag_store(path, tell=told or Told(), now_ms=now_ms, poll_seconds=NEVER_SECONDS)
     await store.start()
     try:
         yield store

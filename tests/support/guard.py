@@ -8,7 +8,7 @@ from typing import Any
 from flags.decide.flag import Flag
 from flags.guard.telemetry import ClientReport, Telemetry
 from flags.guard.token_bucket import ClientLimits, Rate
-from flags.store.file_store import FileFlagStore
+from flags.store.ledger_store import LedgerStore
 from gateway.migration.guard_loop import Guardian
 from gateway.migration.guard_windows import GuardWindows, window_seconds
 from gateway.migration.poll_inventory import Pollers
@@ -24,7 +24,7 @@ GUARD = {"windowSeconds": WINDOW_SECONDS, "minSamples": 10, "dryRun": False}
 class Guarded:
     """The component `orders`, with a guard that a test lets judge second by second."""
 
-    def __init__(self, store: FileFlagStore, compared: Collection[str]) -> None:
+    def __init__(self, store: LedgerStore, compared: Collection[str]) -> None:
         self.store = store
         self.clock = ManualClock(wall_ms=NOW_MS)
         self.windows = GuardWindows(window_seconds(store.snapshot, OWNED))

@@ -5,13 +5,13 @@ from collections.abc import Callable
 from typing import Any
 
 from flags import tell as told
-from flags.store.file_store import FileFlagStore
+from flags.store.file_store import file_flag_store
 from flags.store.late_preferences import LatePreferences
 from flags.store.local_kills import LocalKills
 from flags.store.port import FlagStore
 from flags.store.preferences import Preferences
 from flags.store.shared_preferences import SharedPreferences
-from flags.store.shared_store import SharedFlagStore
+from flags.store.shared_store import shared_flag_store
 from gateway.ports.clock import Clock
 from gateway.ports.shared import SharedStore
 from gateway.runtime.logs import log_event
@@ -89,12 +89,12 @@ def open_flags(
     if shared is not None and not store.startswith(_FILE):
         tell = _LinesBesideLog(clock, log_outage)
         values = FlagValues(shared)
-        flags = SharedFlagStore(values, tell=tell, now_ms=clock.wall_ms)
+        flags = shared_flag_store(values, tell=tell, now_ms=clock.wall_ms)
         return flags, SharedPreferences(values, tell=tell, timer=clock.monotonic, now_ms=clock.wall_ms)
     lines = _Lines(clock)
     path = settings.base_dir / store.removeprefix(_FILE)
     choices = path.with_name(f"{path.stem}.preferences.db")
     return (
-        FileFlagStore(path, tell=lines),
+        file_flag_store(path, tell=lines),
         LatePreferences(choices, tell=lines, now_ms=clock.wall_ms),
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter
 
-from flags.store.file_store import FileFlagStore
+from flags.store.file_store import file_flag_store
 from flags.store.local_kills import LocalKills
 from gateway.http.admin.flags import LOCAL_KILLS
 from gateway.http.figures import PROCESS, Process
@@ -36,7 +36,9 @@ async def worker(
 
 def make_kills(directory: Path) -> LocalKills:
     """Over a store that was not started, and takes nothing."""
-    return LocalKills(FileFlagStore(directory / "flags.json", tell=Told()), tell=Told(), write_seconds=0.001)
+    return LocalKills(
+        file_flag_store(directory / "flags.json", tell=Told()), tell=Told(), write_seconds=0.001
+    )
 
 
 def values(text: bytes) -> list[str]:

@@ -2,17 +2,13 @@
 
 import asyncio
 
-import pytest
-
-from flags.store import background
 from flags.store.background import Watch
 from tests.support.flags import Told
 from tests.support.http import DEADLINE_SECONDS
 from tests.support.loop import until
 
 
-async def test_a_look_that_lost_its_cancellation_is_cancelled_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(background, "AGAIN_SECONDS", 0.0)
+async def test_a_look_that_lost_its_cancellation_is_cancelled_again() -> None:
     looks = lost = 0
 
     async def look() -> None:
@@ -26,7 +22,7 @@ async def test_a_look_that_lost_its_cancellation_is_cancelled_again(monkeypatch:
                 if lost == 3:
                     raise
 
-    watch = Watch(look, 0.0, Told(), "flags_watch")
+    watch = Watch(look, 0.0, Told(), "flags_watch", again_seconds=0.0)
     watch.start()
     await until(lambda: looks == 1, "it looks")
     async with asyncio.timeout(DEADLINE_SECONDS):

@@ -9,8 +9,9 @@ import pytest
 
 from flags.decide.flag import Flag, Flags
 from flags.errors import StaleRevision, StoreUnreadable, StoreUnwritable
-from flags.store.file_store import POLL_SECONDS, FileFlagStore
+from flags.store.file_store import file_flag_store
 from flags.store.flags_file import FlagsFile
+from flags.store.ledger_store import POLL_SECONDS, LedgerStore
 from tests.support.flags import NOW, NOW_MS, Told, edit, make_flag, open_store, stored, write_flags
 
 LIVE = {"orders": {"stage": "live", "percentage": 5}}
@@ -21,7 +22,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "flags.json"
 
 
-async def change(store: FileFlagStore, expected: int | None = None, **fields: Any) -> Flag:
+async def change(store: LedgerStore, expected: int | None = None, **fields: Any) -> Flag:
     return await store.change("orders", fields, expected_revision=expected, who="ann", reason="test")
 
 
@@ -38,13 +39,13 @@ def turn(link: Path, target: Path) -> None:
     link.symlink_to(target)
 
 
-async def look_twice(store: FileFlagStore) -> None:
+async def look_twice(store: LedgerStore) -> None:
     """A file that can't be used is refused at the second look."""
     await store.refresh()
     await store.refresh()
 
 
-def orders(store: FileFlagStore) -> Flag:
+def orders(store: LedgerStore) -> Flag:
     flag = store.snapshot().get("orders")
     assert flag is not None
     return flag
@@ -102,7 +103,7 @@ async def test_an_edit_by_hand_becomes_a_revision_and_subscribers_hear_of_it(pat
 
 
 async def test_the_watcher_finds_an_edit_by_itself(path: Path) -> None:
-    store = FileFlagStore(path, tell=Told(), poll_seconds=0.001)
+    store = file_flag_store(path, tell=Told(), poll_seconds=0.001)
     await store.start()
     try:
         changed = asyncio.Event()
@@ -124,7 +125,7 @@ async def test_the_watcher_goes_on_after_an_error_that_nobody_expected(path: Pat
             raise errors.pop()
         return NOW_MS
 
-    store = FileFlagStore(path, tell=told, now_ms=now_ms, poll_seconds=0.001)
+    store = file_flag_store(path, tell=told, now_ms=now_ms, poll_seconds=0.001)
     await store.start()
     try:
         store.subscribe(lambda before, after: changed.set())
@@ -307,7 +308,7 @@ async def test_a_file_that_can_not_be_used_at_the_start_stops_it(path: Path, spo
     async with open_store(path):
         pass
     spoil(path)
-    store = FileFlagStore(path, tell=Told())
+    store = file_flag_store(path, tell=Told())
 
     with pytest.raises(StoreUnreadable, match="The flags file can't be used: ") as caught:
         await store.start()

@@ -8,21 +8,25 @@ import pytest
 
 from flags.decide.flag import Flags
 from flags.errors import InvalidFlag, NotFound, StoreUnwritable
-from flags.store.file_store import FileFlagStore
+from flags.store.file_store import file_flag_store
 from flags.store.local_kills import HeldKill, LocalKills
+from flags.store.port import FlagStore
 from tests.support.flags import NEVER_SECONDS, NOW_MS, Told, stored
 from tests.support.loop import in_time
 
 
-class Disk(FileFlagStore):
-    """A store on a disk that is full while `is_full`."""
+class Disk:
+    """The disk that a flags file is on. While it is full, nobody gets the lock, and nothing is changed."""
 
-    is_full = False
+    def __init__(self, path: Path) -> None:
+        self._lock = path.with_name("flags.json.lock")
 
-    async def _commit(self, change):  # type: ignore[no-untyped-def]
-        if self.is_full:
-            raise StoreUnwritable("The flags could not be written: no space left on the device.")
-        return await super()._commit(change)
+    def fill(self) -> None:
+        self._lock.unlink()
+        self._lock.mkdir()
+
+    def clear(self) -> None:
+        self._lock.rmdir()
 
 
 class Worker:
@@ -48,17 +52,22 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def disk(path: Path, told: Told) -> Disk:
-    return Disk(path, tell=told, now_ms=lambda: NOW_MS, poll_seconds=NEVER_SECONDS)
+def disk(path: Path) -> Disk:
+    return Disk(path)
 
 
 @pytest.fixture
-async def kills(disk: Disk, told: Told) -> AsyncIterator[LocalKills]:
+def store(path: Path, told: Told) -> FlagStore:
+    return file_flag_store(path, tell=told, now_ms=lambda: NOW_MS, poll_seconds=NEVER_SECONDS)
+
+
+@pytest.fixture
+async def kills(store: FlagStore, disk: Disk, told: Told) -> AsyncIterator[LocalKills]:
     """Over a store with a live flag, whose disk is full from then on."""
-    kills = LocalKills(disk, tell=told, now_ms=lambda: NOW_MS, retry_seconds=0.001, write_seconds=0.01)
+    kills = LocalKills(store, tell=told, now_ms=lambda: NOW_MS, retry_seconds=0.001, write_seconds=0.01)
     await kills.start()
     await kills.change("orders", {"stage": "live"}, expected_revision=0, who="ann", reason="start")
-    disk.is_full = True
+    disk.fill()
     yield kills
     await kills.close()
 
@@ -91,7 +100,7 @@ async def test_it_is_written_once_the_store_is_back(
     await kill(kills)
     await kill(kills, None)
 
-    disk.is_full = False
+    disk.clear()
     await in_time(lambda: not kills.held, "the store has both")
 
     assert stored(path).flags["orders"].killed
@@ -119,7 +128,7 @@ async def test_an_unkill_that_the_store_took_lifts_what_is_held(
         await kills.change("orders", {"killed": False}, expected_revision=None, who="bob", reason="out")
     assert is_killed(kills.snapshot()), "who could not be heard has changed nothing"
 
-    disk.is_full = False
+    disk.clear()
     await kills.change("orders", {"killed": False}, expected_revision=None, who="bob", reason="out")
 
     assert not kills.held
@@ -131,7 +140,7 @@ async def test_other_changes_do_not_lift_it(kills: LocalKills, disk: Disk) -> No
     await kill(kills)
     with pytest.raises(InvalidFlag):
         await kills.remove("orders", who="bob", reason="away with it")
-    disk.is_full = False
+    disk.clear()
     await kills.change("orders", {"percentage": 5}, expected_revision=None, who="bob", reason="more")
     await in_time(lambda: not kills.held, "the store has it")
     assert is_killed(kills.snapshot())
@@ -154,11 +163,11 @@ async def test_the_other_workers_are_told_and_those_that_did_not_answer_named(ki
 
 
 async def test_a_flag_that_was_removed_meanwhile_is_killed_no_more(
-    kills: LocalKills, disk: Disk, path: Path, told: Told
+    kills: LocalKills, store: FlagStore, disk: Disk, told: Told
 ) -> None:
     await kill(kills)
-    disk.is_full = False
+    disk.clear()
     async with asyncio.timeout(60), kills._turn:
-        await disk.remove("orders", who="bob", reason="away")
+        await store.remove("orders", who="bob", reason="away")
     await in_time(lambda: not kills.held, "nothing is left to kill")
     assert "local_kill_without_flag" in told.events

@@ -13,15 +13,16 @@ import pytest
 
 from flags.errors import StaleRevision, StoreUncertain, StoreUnreadable, StoreUnwritable
 from flags.store import document
+from flags.store.ledger_store import LedgerStore
 from flags.store.retention import KEPT_REVISIONS
-from flags.store.shared_store import KEY, SharedFlagStore
+from flags.store.shared_store import KEY, shared_flag_store
 from gateway.ports.shared import Entry
 from gateway.service.wiring.shared_values import FlagValues
 from tests.support.clock import ManualClock
 from tests.support.flags import NEVER_SECONDS, NOW_MS, Told, many_changes
 from tests.support.shared_store import Failure, MemorySharedStore
 
-OpenNode = Callable[[], Awaitable[SharedFlagStore]]
+OpenNode = Callable[[], Awaitable[LedgerStore]]
 
 
 class Server(MemorySharedStore):
@@ -71,8 +72,8 @@ def server(clock: ManualClock) -> Server:
 async def open_node(server: Server) -> AsyncIterator[OpenNode]:
     async with AsyncExitStack() as stack:
 
-        async def opened() -> SharedFlagStore:
-            store = SharedFlagStore(
+        async def opened() -> LedgerStore:
+            store = shared_flag_store(
                 FlagValues(server), tell=Told(), now_ms=lambda: NOW_MS, poll_seconds=NEVER_SECONDS
             )
             await store.start()
@@ -82,7 +83,7 @@ async def open_node(server: Server) -> AsyncIterator[OpenNode]:
         yield opened
 
 
-async def change(store: SharedFlagStore, expected: int | None = None, **fields: Any) -> None:
+async def change(store: LedgerStore, expected: int | None = None, **fields: Any) -> None:
     await store.change("orders", fields, expected_revision=expected, who="ann", reason="why not")
 
 
@@ -104,7 +105,7 @@ def threads_running(module: ModuleType) -> Iterator[set[threading.Thread]]:
         threading.setprofile(None)
 
 
-def percentages(store: SharedFlagStore) -> list[float]:
+def percentages(store: LedgerStore) -> list[float]:
     """What the percentage of `orders` was at each revision."""
     history = store.revisions("orders")
     states = [history.state_at(number) for number in range(1, history.last + 1)]
@@ -323,7 +324,7 @@ async def test_the_document_is_read_only_when_it_is_another(open_node: OpenNode,
 
 async def test_an_outage_begins_once_and_ends_once(server: Server) -> None:
     told = Told()
-    store = SharedFlagStore(FlagValues(server), tell=told, poll_seconds=NEVER_SECONDS)
+    store = shared_flag_store(FlagValues(server), tell=told, poll_seconds=NEVER_SECONDS)
     await store.start()
     server.failure = "before"
     for _ in range(3):
@@ -338,7 +339,7 @@ async def test_an_outage_begins_once_and_ends_once(server: Server) -> None:
 
 async def test_every_change_is_a_log_line_that_says_who_and_why(server: Server) -> None:
     told = Told()
-    store = SharedFlagStore(FlagValues(server), tell=told, poll_seconds=NEVER_SECONDS)
+    store = shared_flag_store(FlagValues(server), tell=told, poll_seconds=NEVER_SECONDS)
     await store.start()
     await change(store, 0, stage="live")
     await change(store, None, percentage=10, checkRatio=7)

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from flags.store.file_store import FileFlagStore
 from flags.store.late_preferences import LatePreferences
+from flags.store.port import FlagStore
 from flags.store.shared_preferences import SharedPreferences
-from flags.store.shared_store import SharedFlagStore
+from flags.store.shared_store import KEY
 from gateway.runtime.outage import REMINDER_SECONDS, Outage
 from gateway.service.settings import Settings
 from gateway.service.wiring.flags import PATIENCE_SECONDS, open_flags
@@ -24,8 +24,8 @@ class Server:
         self.log = Outage(logging.getLogger("log"), "log", now=clock.monotonic)
         self.clock = clock
         settings = Settings.model_validate({"log": {"url": "redis://"}, "flags": {"store": "redis"}})
-        shared = MemorySharedStore(clock, lambda: self.failure)
-        self.flags, self.preferences = open_flags(settings, shared, clock, self.log)
+        self.shared = MemorySharedStore(clock, lambda: self.failure)
+        self.flags, self.preferences = open_flags(settings, self.shared, clock, self.log)
 
     async def look(self, seconds: float) -> None:
         """Lets so much time pass, in which the flags and somebody's choice are looked for each second."""
@@ -33,6 +33,12 @@ class Server:
             await self.flags.refresh()
             await self.preferences.get("ann")
             self.clock.advance(1)
+
+
+async def kill_all(flags: FlagStore) -> None:
+    await flags.start()
+    await flags.kill_all(True, who="ann", reason="fire")
+    await flags.close()
 
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -96,7 +102,8 @@ async def test_a_file_beside_the_configuration_needs_no_server(tmp_path: Path, c
 
     flags, preferences = open_flags(settings, shared, clock, log)
 
-    assert isinstance(flags, FileFlagStore)
+    await kill_all(flags)
+    assert (tmp_path / "flags.json").exists()
     assert isinstance(preferences, LatePreferences)
     await preferences.start()
     await preferences.put("ann", "polling")
@@ -105,5 +112,6 @@ async def test_a_file_beside_the_configuration_needs_no_server(tmp_path: Path, c
 
 
 async def test_what_nodes_share_is_in_the_log_s_server(server: Server) -> None:
-    assert isinstance(server.flags, SharedFlagStore)
+    await kill_all(server.flags)
+    assert await server.shared.version(KEY) == 1
     assert isinstance(server.preferences, SharedPreferences)
