@@ -160,19 +160,28 @@ class SqliteLog:
         return Appended(self.epoch, outcome.positions, outcome.replayed)
 
     async def _write(self, appends: list[_Append]) -> list[Outcome]:
-        return await self._run(lambda: self._commit(appends))
+        if self._thread is None:
+            raise closed()
+        done: asyncio.Future[list[Outcome]] = self._loop.create_future()
+        self._thread.submit(self._commit, appends, done)
+        return await done
 
-    def _commit(self, appends: list[_Append]) -> list[Outcome]:
-        """In the thread: what it comes to is noted in the loop's order of its jobs, whoever waits for it."""
+    def _commit(self, appends: list[_Append], done: asyncio.Future[list[Outcome]]) -> None:
+        """In the thread: what it comes to is noted in the order of its jobs, whoever still waits for it."""
         try:
             outcomes = self._file.append([append.batch for append in appends], self._keep_after)
-        except Exception as error:
-            self._loop.call_soon_threadsafe(self._refused, error, self._file.state)
-            raise
-        self._loop.call_soon_threadsafe(self._accepted, appends, outcomes, self._file.state)
-        return outcomes
+        except Exception as error:  # noqa: BLE001 - whoever waits has to hear of it, whatever it was
+            self._loop.call_soon_threadsafe(self._refused, error, self._file.state, done)
+        else:
+            self._loop.call_soon_threadsafe(self._accepted, appends, outcomes, self._file.state, done)
 
-    def _accepted(self, appends: list[_Append], outcomes: list[Outcome], state: State) -> None:
+    def _accepted(
+        self,
+        appends: list[_Append],
+        outcomes: list[Outcome],
+        state: State,
+        done: asyncio.Future[list[Outcome]],
+    ) -> None:
         records = [
             Record(position, event, position.major)
             for append, outcome in zip(appends, outcomes, strict=True)
@@ -180,15 +189,22 @@ class SqliteLog:
             for position, event in zip(outcome.positions, append.events, strict=True)
         ]
         self._move(state, records)
+        self._lost = None
         if self._failure is not None:
             self._failure = None
             self._outage.over()
+        if not done.done():
+            done.set_result(outcomes)
 
-    def _refused(self, error: Exception, state: State) -> None:
+    def _refused(self, error: Exception, state: State, done: asyncio.Future[list[Outcome]]) -> None:
         self._move(state)
+        if isinstance(error, FileLost):
+            self._lose(error)
         self._failed_commits += 1
         self._outage.failed(error=error, cause=error.__cause__)
         self._failure = error.detail if isinstance(error, LogError) else f"{type(error).__name__}, a defect."
+        if not done.done():
+            done.set_exception(error)
 
     def _move(self, state: State, records: Sequence[Record] = ()) -> None:
         """Goes on to `state`; called in the order in which the thread came to its states.
