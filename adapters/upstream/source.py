@@ -36,8 +36,8 @@ class UpstreamSource:
 
     `wanted` says whether a subscriber could receive events of an entity type. `draw` is where the chance of
     backing off comes from. Of the nodes that share `leases` only one asks an upstream, and the others serve
-    what it got. `log_outage` tells of the log's outages; long work takes its turns in `slices`. Raises
-    ValueError where two routes have the same path.
+    what it got. `log_outage` tells of the log's outages; long work takes its turns in `slices`. `close` waits
+    `release_seconds` for leases to be given back. Raises ValueError where two routes have the same path.
     """
 
     def __init__(
@@ -50,6 +50,7 @@ class UpstreamSource:
         leases: Leases | None = None,
         log_outage: Outage | None = None,
         slices: Slices | None = None,
+        release_seconds: float = RELEASE_SECONDS,
     ) -> None:
         if len({route.path for route in routes}) < len(routes):
             raise ValueError("two legacy routes have the same path")
@@ -62,6 +63,7 @@ class UpstreamSource:
         self._session: aiohttp.ClientSession | None = None
         self._supervisor = Supervisor()
         self._leases = leases
+        self._release_seconds = release_seconds
         # Snapshots are one to a route and never dropped: without its base, a comparison would miss what
         # changed meanwhile. What was read from them can be read again, and is held as long as there is room.
         items: LRUCache[tuple[str, str], Items] = LRUCache(
@@ -99,7 +101,7 @@ class UpstreamSource:
         if self._leases is not None:
             # What can't be given back runs out by itself.
             with contextlib.suppress(LogError, TimeoutError):
-                async with asyncio.timeout(RELEASE_SECONDS):
+                async with asyncio.timeout(self._release_seconds):
                     await self._leases.release_all()
         for poller in self._pollers.values():
             poller.close()

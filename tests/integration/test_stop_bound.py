@@ -8,7 +8,6 @@ import pytest
 
 from adapters.memory import MemoryLog
 from adapters.upstream import UpstreamSource
-from adapters.upstream import source as source_module
 from gateway.runtime.leases import SharedLeases
 from gateway.runtime.stopping import CUT_OFF
 from tests.support.clock import ManualClock
@@ -87,12 +86,13 @@ class Silent(MemorySharedStore):
         return True
 
 
-async def test_leases_that_can_not_be_given_back_hold_up_no_stop(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(source_module, "RELEASE_SECONDS", 0.01)
+async def test_leases_that_can_not_be_given_back_hold_up_no_stop() -> None:
     clock = ManualClock()
     leases = SharedLeases(Silent(clock), "one", clock)
     log = MemoryLog(clock, max_events=9, max_age_seconds=1e9, max_bytes=2**20)
-    source = UpstreamSource([legacy_route()], log, lambda entity: False, clock, leases=leases)
+    source = UpstreamSource(
+        [legacy_route()], log, lambda entity: False, clock, leases=leases, release_seconds=0.01
+    )
     await source.start()
     assert await leases.acquire("poll:/orders")
     async with asyncio.timeout(DEADLINE_SECONDS):
