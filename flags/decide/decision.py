@@ -9,7 +9,7 @@ from flags.decide.caller import Caller
 from flags.decide.flag import Flag
 from flags.decide.modes import Mode
 from flags.decide.rollout import in_cohort
-from flags.decide.stages import Stage
+from flags.decide.stages import POLLED, Stage
 
 
 class Reason(StrEnum):
@@ -95,7 +95,7 @@ def is_retired(flag: Flag | None, *, kill_all: bool) -> bool:
     """
     return (
         flag is not None
-        and flag.stage is Stage.COMPLETE
+        and flag.stage not in POLLED
         and not (kill_all or flag.killed or flag.latch is not None)
     )
 

@@ -2,8 +2,17 @@
 
 from enum import StrEnum
 from types import MappingProxyType
+from typing import NamedTuple
 
 from flags.errors import ForbiddenMove
+
+
+class Ways(NamedTuple):
+    """`polled`: polls are answered; `pushed`: push says the same; `streamed`: some rely on push alone."""
+
+    polled: bool
+    pushed: bool
+    streamed: bool
 
 
 class Stage(StrEnum):
@@ -14,6 +23,27 @@ class Stage(StrEnum):
     LIVE = "live"
     RAMPDOWN = "rampdown"
     COMPLETE = "complete"
+
+    @property
+    def ways(self) -> Ways:
+        """By which ways events come in this stage. A type checker refuses a stage that is not named here."""
+        match self:
+            case Stage.OFF:
+                return Ways(polled=True, pushed=False, streamed=False)
+            case Stage.SHADOW:
+                return Ways(polled=True, pushed=True, streamed=False)
+            case Stage.LIVE | Stage.RAMPDOWN:
+                return Ways(polled=True, pushed=True, streamed=True)
+            case Stage.COMPLETE:
+                return Ways(polled=False, pushed=True, streamed=True)
+
+
+POLLED = frozenset(stage for stage in Stage if stage.ways.polled)
+"""The stages in which polls are answered."""
+STREAMED = frozenset(stage for stage in Stage if stage.ways.streamed)
+"""The stages in which somebody may get events by push alone."""
+COMPARED = frozenset(stage for stage in POLLED if stage.ways.pushed)
+"""The stages in which push can be compared with polling."""
 
 
 MOVES = MappingProxyType(

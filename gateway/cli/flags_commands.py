@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from flags.decide.stages import Stage
 from gateway.cli import WRONG_INPUT, CommandError, flags_view
 from gateway.cli.options import DEFAULT_GATEWAY, GatewayOption, ending
 
@@ -19,16 +20,6 @@ flags_app = typer.Typer(
     rich_markup_mode=None,
     help="Read and change the flags of a running gateway: who polls, and who streams.",
 )
-
-
-class StageName(enum.StrEnum):
-    """The values of --stage, in the order of a migration (docs/protocol.md, section 8)."""
-
-    OFF = "off"
-    SHADOW = "shadow"
-    LIVE = "live"
-    RAMPDOWN = "rampdown"
-    COMPLETE = "complete"
 
 
 class DeliveryName(enum.StrEnum):
@@ -82,7 +73,7 @@ def show(
 def set_flag(
     component: ComponentArgument,
     reason: ReasonOption,
-    stage: Annotated[StageName | None, typer.Option(help="The stage to go to.")] = None,
+    stage: Annotated[Stage | None, typer.Option(help="The stage to go to.")] = None,
     percentage: Annotated[
         float | None, typer.Option(metavar="P", help="How many callers stream in live: 0 to 100.")
     ] = None,

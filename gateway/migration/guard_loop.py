@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from flags.decide.flag import Flag, Flags
-from flags.decide.stages import Stage
+from flags.decide.stages import STREAMED, Stage
 from flags.errors import FlagError
 from flags.guard.verdict import (
     TENTH,
@@ -44,7 +44,6 @@ EVALUATIONS_A_WINDOW = 60
 STANDSTILL_EVALUATIONS = 4
 """After how many evaluations that did not take place the process must have stood still."""
 
-_STREAMED = frozenset({Stage.LIVE, Stage.RAMPDOWN, Stage.COMPLETE})
 _OF_CLIENTS = frozenset({Metric.PUSH_LAG, Metric.FIRST_EVENT, Metric.FALLBACK_RATE})
 """What only streams can give."""
 
@@ -276,7 +275,7 @@ def _rollout(flag: Flag, kill_all: bool) -> Rollout:
     """Where the component stands. While a kill switch is on, nobody streams and there is no next step."""
     killed = flag.killed or kill_all
     return Rollout(
-        streaming=flag.stage in _STREAMED and not killed,
+        streaming=flag.stage in STREAMED and not killed,
         percentage=flag.percentage if flag.stage is Stage.LIVE and not killed else None,
         latched=flag.latch is not None,
     )

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from flags.decide.flag import Flag
-from flags.decide.stages import Stage
+from flags.decide.stages import COMPARED
 from flags.parity.comparison import Parity, PolledAnswer
 from flags.parity.fold import PushedEvent
 from flags.parity.report import ParityReport
@@ -16,9 +16,6 @@ from gateway.core.events import Cursor, Position
 from gateway.core.history import HistoryEntry
 from gateway.ports.legacy_route import LegacyRoute
 from gateway.ports.upstreams import Snapshot
-
-COMPARED_STAGES = frozenset({Stage.SHADOW, Stage.LIVE, Stage.RAMPDOWN})
-"""Before these nothing is pushed that anybody relies on, and after them nothing is polled."""
 
 MOST_ANSWERS = 8
 """Answers that may wait to be compared: an upstream gives one an interval, and comparing takes less."""
@@ -91,7 +88,7 @@ class ParityLane:
     def _compared_flag(self) -> Flag | None:
         """The component's flag, where its stage is one in which push is compared."""
         flag = self._flag()
-        return flag if flag is not None and flag.stage in COMPARED_STAGES else None
+        return flag if flag is not None and flag.stage in COMPARED else None
 
     def _offer(self, snapshot: Snapshot) -> None:
         flag = self._compared_flag()

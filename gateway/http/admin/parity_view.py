@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from flags.decide.flag import Flag
+from flags.decide.stages import COMPARED, Stage
 from flags.parity.report import WHY, DifferingPlace, NoiseFloor, Outcome, ParityReport, Reason
-from gateway.migration.parity_lane import COMPARED_STAGES
 from gateway.migration.parity_sampler import ParitySampler
 
 
@@ -47,10 +47,11 @@ def _unknown(component: str, flag: Flag | None, report: ParityReport | None, sam
         )
     if flag is None:
         return Unknown("no flag", f"{component} has no flag: nothing is compared before stage shadow.")
-    if flag.stage not in COMPARED_STAGES:
+    if flag.stage not in COMPARED:
+        *others, last = (stage for stage in Stage if stage in COMPARED)
         return Unknown(
             f"stage {flag.stage}",
-            f"Nothing is compared in stage {flag.stage}: it is in shadow, live and rampdown.",
+            f"Nothing is compared in stage {flag.stage}: it is in {', '.join(others)} and {last}.",
         )
     return _not_yet(report)
 

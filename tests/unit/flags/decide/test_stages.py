@@ -5,8 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from flags.decide.stages import MOVES, Stage, check_move
+from flags.decide.caller import Caller
+from flags.decide.decision import decide
+from flags.decide.modes import Mode
+from flags.decide.stages import COMPARED, MOVES, POLLED, STREAMED, Stage, check_move
 from flags.errors import ForbiddenMove
+from tests.support.flags import make_flag
 from tests.support.stage_picture import picture
 
 ORDER = list(Stage)
@@ -45,6 +49,17 @@ def test_a_stage_that_is_jumped_over_is_refused_and_the_allowed_ones_are_named(
     assert caught.value.allowed == MOVES[before]
     assert (caught.value.before, caught.value.after) == (before, after)
     assert all(stage in caught.value.detail for stage in MOVES[before])
+
+
+@pytest.mark.parametrize("stage", ORDER)
+def test_a_stage_is_streamed_in_which_somebody_gets_events_by_push(stage: Stage) -> None:
+    mode = decide(make_flag(stage=stage, percentage=100), Caller(user="u"), kill_all=False).mode
+    assert (stage in STREAMED) is (mode is Mode.STREAMING)
+
+
+def test_push_is_compared_while_there_are_both() -> None:
+    assert set(ORDER) - COMPARED == {Stage.OFF, Stage.COMPLETE}
+    assert set(ORDER) - POLLED == {Stage.COMPLETE}
 
 
 def test_the_migration_guide_has_the_picture_of_the_table() -> None:
