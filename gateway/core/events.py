@@ -216,6 +216,9 @@ class EventInput(TypedDict):
     metadata: NotRequired[Members]
 
 
+EVENT_MEMBERS = frozenset(EventInput.__annotations__) | {"id"}
+"""What an event may have on every transport, less its id alias."""
+
 _INPUT = TypeAdapter(EventInput).validator
 _ENTITY_TOGETHER = "entityType and entityId come together, or neither"
 

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 from pydantic_core import PydanticCustomError
 
-from gateway.core.events import NAME_PATTERN, RESERVED_EVENT_TYPES
+from gateway.core.events import EVENT_MEMBERS, NAME_PATTERN, RESERVED_EVENT_TYPES
 
 QUERY_PARAMETERS = frozenset(
     {
@@ -34,11 +34,6 @@ QUERY_PARAMETERS = frozenset(
     | {"types", "wait"}
 )
 """The parameters that the protocol gives a meaning; an id alias would take it away."""
-
-EVENT_MEMBERS = frozenset(
-    {"action", "actor", "data", "entityId", "entityType", "eventType", "id", "metadata", "previous"}
-    | {"source", "timestamp"}
-)
 
 OWN_PATHS = ("/api/v1/sync", "/api/v1/admin", "/api/health", "/healthz", "/readyz", "/metrics")
 """What the gateway answers itself, with everything below."""

@@ -1,6 +1,7 @@
 """The log's tables: installed whole or not at all, and what they refuse."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterator
 
 import psycopg2
@@ -159,6 +160,16 @@ BAD = {
     "source": ["''", "repeat('x', 257)", "E'x\\u0085'"],
     '"timestamp"': ["'infinity'", "'-infinity'", "'10000-01-01T00:00:00Z'", "'0001-01-01 BC'"],
 }
+
+
+async def test_the_table_reserves_the_names_that_the_protocol_does(shared_url: str) -> None:
+    with connected(shared_url) as connection:
+        ((check,),) = execute(
+            connection,
+            "select pg_get_constraintdef(c.oid) from pg_constraint c"
+            " where c.conname = 'event_type_is_not_reserved'",
+        )
+    assert set(re.findall(r"'([^']+)'", check)) == RESERVED_EVENT_TYPES
 
 
 @pytest.mark.parametrize(

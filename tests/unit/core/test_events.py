@@ -8,6 +8,7 @@ import pytest
 
 from gateway.core.errors import BodyTooLarge, InvalidEvents
 from gateway.core.events import (
+    EVENT_MEMBERS,
     MAX_ERRORS,
     RESERVED_EVENT_TYPES,
     Cursor,
@@ -18,6 +19,7 @@ from gateway.core.events import (
     has_control_characters,
     parsing_events,
 )
+from gateway.core.log_payload import from_payload, to_payload
 from tests.support.events import a_record, an_event
 from tests.support.steps import finish
 from tests.support.vectors import TIMES_KEPT, TIMES_REFUSED
@@ -73,6 +75,9 @@ def test_every_member_is_kept() -> None:
     (event,) = parse(given)
     written = json.loads(event_json(event, "e.1-0", {"order": "orderID"}))
     assert written == given | {"id": "e.1-0", "orderID": "ORDER-001"}
+    assert given.keys() | {"id"} == EVENT_MEMBERS, "a new one has to be written, and kept, as these are"
+    assert json.loads(to_payload(event)) == given
+    assert from_payload(to_payload(event)) == event
 
 
 def test_an_id_alias_is_for_its_own_entity_type_only() -> None:
