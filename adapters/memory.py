@@ -12,8 +12,6 @@ from gateway.ports.log import Appended, Bounds, Figure, trimmed, unknown
 from gateway.runtime.idempotency import MAX_KEY_BYTES, Once, closed
 
 _TAIL_BATCH = 1000
-_MAX_UNREAD = 10_000
-_MAX_UNREAD_BYTES = 4_194_304
 _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
@@ -32,7 +30,8 @@ class MemoryLog:
 
     A position is the wall time in milliseconds and a counter, as Redis Streams number theirs; it grows
     also when the clock is set back. The bounds let go of the oldest events, but of none that a tail has
-    not yet given out; while too many of those wait, or too many bytes, `append` waits for the tails.
+    not yet given out; while more than `max_unread` of those wait, or `max_unread_bytes`, `append` waits for
+    the tails.
     """
 
     def __init__(
@@ -43,8 +42,12 @@ class MemoryLog:
         max_age_seconds: float,
         max_bytes: int,
         max_key_bytes: int = MAX_KEY_BYTES,
+        max_unread: int = 10_000,
+        max_unread_bytes: int = 4_194_304,
     ) -> None:
         self._clock = clock
+        self._max_unread = max_unread
+        self._max_unread_bytes = max_unread_bytes
         self._ring: Ring[_Entry] = Ring(
             max_entries=max_events, max_age_seconds=max_age_seconds, max_bytes=max_bytes
         )
@@ -108,7 +111,8 @@ class MemoryLog:
         if not unread:
             return False
         (oldest,) = self._ring.after(read, 1)
-        return unread > _MAX_UNREAD or self._appended_bytes - oldest.before > _MAX_UNREAD_BYTES
+        unread_bytes = self._appended_bytes - oldest.before
+        return unread > self._max_unread or unread_bytes > self._max_unread_bytes
 
     def _next_positions(self, count: int) -> list[Position]:
         last = self._ring.head_position

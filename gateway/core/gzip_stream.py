@@ -11,6 +11,7 @@ clients make of a member that stops.
 
 import struct
 import zlib
+from collections.abc import Callable
 
 from cachetools import LRUCache
 
@@ -36,8 +37,6 @@ _WITHOUT_HEADER = -zlib.MAX_WBITS
 _MOST_STORED = 65_535
 
 _KEPT = 16
-_LARGEST_KEPT_BYTES = 196_608
-"""What a flush takes at most, with events of 64 KiB: all that is kept is then 6 MiB at most."""
 
 
 def stored(payload: bytes) -> bytes:
@@ -66,17 +65,20 @@ class Blocks:
     """`block`, made once of a payload that comes again soon.
 
     One event is often all that a flush has for many groups, and clients that were cut off together come back
-    for the same events.
+    for the same events. Of more than `largest_bytes` none is kept: a flush takes no more with events of
+    64 KiB, and all that is kept is then 6 MiB at most. `make` is what makes them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, largest_bytes: int = 196_608, make: Callable[[bytes], bytes] = block) -> None:
+        self._largest_bytes = largest_bytes
+        self._make = make
         self._made: LRUCache[bytes, bytes] = LRUCache(_KEPT)
 
     def of(self, payload: bytes) -> bytes:
         """What `block` gives."""
-        if not SMALLEST <= len(payload) <= _LARGEST_KEPT_BYTES:
-            return block(payload)
+        if not SMALLEST <= len(payload) <= self._largest_bytes:
+            return self._make(payload)
         made = self._made.get(payload)
         if made is None:
-            made = self._made[payload] = block(payload)
+            made = self._made[payload] = self._make(payload)
         return made

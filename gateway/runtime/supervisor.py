@@ -13,14 +13,15 @@ from gateway.runtime.outage import REMINDER_SECONDS, Outage
 
 _log = logging.getLogger(__name__)
 
-FIRST_DELAY_SECONDS = 0.1
 LONGEST_DELAY_SECONDS = 10.0
 LONGEST_OUT_OF_REACH_SECONDS = 2.0
 """The same where the log is out of reach: what waits for it holds up every stream of this node."""
 HEALTHY_SECONDS = 60.0
 """A task that ran for that long has got over what made it fail before."""
-AGAIN_SECONDS = 1.0
-"""How long a task may take to end before it is cancelled once more."""
+
+
+def _backoff(longest_seconds: float) -> Backoff:
+    return Backoff(0.1, longest_seconds)
 
 
 class Supervisor:
@@ -31,12 +32,21 @@ class Supervisor:
     minute (`task_held_up`) says that a task gets nowhere. Every other error is one that nobody foresaw.
 
     `failures` counts, by name, how often one failed as nobody foresaw, `retries` how often it found the log
-    out of reach. `now` gives monotonic seconds.
+    out of reach. `now` gives monotonic seconds. `backoff` makes one whose delays are at most as long as it is
+    told. A task that is to end may take `again_seconds` before it is cancelled once more.
     """
 
-    def __init__(self, now: Callable[[], float] = time.monotonic, outage: Outage | None = None) -> None:
+    def __init__(
+        self,
+        now: Callable[[], float] = time.monotonic,
+        outage: Outage | None = None,
+        backoff: Callable[[float], Backoff] = _backoff,
+        again_seconds: float = 1.0,
+    ) -> None:
         self._now = now
         self._outage = outage
+        self._backoff = backoff
+        self._again_seconds = again_seconds
         self.failures: Counter[str] = Counter()
         self.retries: Counter[str] = Counter()
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -49,8 +59,8 @@ class Supervisor:
         self._tasks[name] = asyncio.create_task(self._keep(name, work), name=name)
 
     async def _keep(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
-        defects = Backoff(FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS)
-        out_of_reach = Backoff(FIRST_DELAY_SECONDS, LONGEST_OUT_OF_REACH_SECONDS)
+        defects = self._backoff(LONGEST_DELAY_SECONDS)
+        out_of_reach = self._backoff(LONGEST_OUT_OF_REACH_SECONDS)
         told_at = 0.0
         while True:
             began = self._now()
@@ -89,4 +99,4 @@ class Supervisor:
         while going_on:
             for task in going_on:
                 task.cancel()
-            _, going_on = await asyncio.wait(going_on, timeout=AGAIN_SECONDS)
+            _, going_on = await asyncio.wait(going_on, timeout=self._again_seconds)

@@ -6,9 +6,6 @@ from typing import Any, TypeVar
 
 Value = TypeVar("Value")
 
-AGAIN_SECONDS = 1.0
-"""How long what is ended may go on before it is cancelled once more."""
-
 
 async def to_its_end(work: Coroutine[Any, Any, Value], *, unheard: Callable[[BaseException], None]) -> Value:
     """What `work` gives, which is not cancelled with its caller.
@@ -23,8 +20,8 @@ async def to_its_end(work: Coroutine[Any, Any, Value], *, unheard: Callable[[Bas
         raise
 
 
-async def end_all(*tasks: "asyncio.Future[Any]") -> None:
-    """Cancels them, again and again where one loses that (supervisor.py), and returns once all ended.
+async def end_all(*tasks: "asyncio.Future[Any]", again_seconds: float = 1.0) -> None:
+    """Cancels them, again after `again_seconds` where one loses that (supervisor.py); returns once all ended.
 
     What they raised is of no interest any more: whoever needs it has asked before.
     """
@@ -33,7 +30,7 @@ async def end_all(*tasks: "asyncio.Future[Any]") -> None:
         while going_on:
             for task in going_on:
                 task.cancel()
-            _, going_on = await asyncio.wait(going_on, timeout=AGAIN_SECONDS)
+            _, going_on = await asyncio.wait(going_on, timeout=again_seconds)
     finally:
         for task in tasks:
             if task.done() and not task.cancelled():

@@ -8,7 +8,6 @@ from typing import cast
 
 import pytest
 
-from adapters import memory
 from adapters.memory import MemoryLog
 from gateway.core.errors import LogError, TrimmedError
 from gateway.core.events import ORIGIN, Position, Record, event_json
@@ -25,9 +24,16 @@ def log(clock: ManualClock) -> MemoryLog:
 
 
 def log_of(
-    clock: ManualClock, *, max_events: int = 1000, max_age_seconds: float = 1e9, max_bytes: int = 10**9
+    clock: ManualClock,
+    *,
+    max_events: int = 1000,
+    max_age_seconds: float = 1e9,
+    max_bytes: int = 10**9,
+    **unread: int,
 ) -> MemoryLog:
-    return MemoryLog(clock, max_events=max_events, max_age_seconds=max_age_seconds, max_bytes=max_bytes)
+    return MemoryLog(
+        clock, max_events=max_events, max_age_seconds=max_age_seconds, max_bytes=max_bytes, **unread
+    )
 
 
 def tail_of(log: MemoryLog, after: Position = ORIGIN) -> AsyncGenerator[list[Record]]:
@@ -162,8 +168,9 @@ async def test_a_tail_that_is_behind_keeps_what_it_has_not_read(clock: ManualClo
 
 
 @pytest.fixture
-def few_unread(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "_MAX_UNREAD", 3)
+def short(clock: ManualClock) -> MemoryLog:
+    """A log of which few events may wait for a tail."""
+    return log_of(clock, max_unread=3)
 
 
 async def stalled(log: MemoryLog) -> tuple[Reader, "asyncio.Task[list[Position]]"]:
@@ -180,10 +187,9 @@ async def stalled(log: MemoryLog) -> tuple[Reader, "asyncio.Task[list[Position]]
 
 
 async def test_append_waits_while_too_many_bytes_wait_for_a_tail(
-    log: MemoryLog, monkeypatch: pytest.MonkeyPatch
+    clock: ManualClock,
 ) -> None:
-    size = len(event_json(an_event(), "", {}))
-    monkeypatch.setattr(memory, "_MAX_UNREAD_BYTES", 5 * size - 1)
+    log = log_of(clock, max_unread_bytes=5 * len(event_json(an_event(), "", {})) - 1)
     reader, append = await stalled(log)
     assert not append.done()
     reader.may_read.set()
@@ -193,9 +199,9 @@ async def test_append_waits_while_too_many_bytes_wait_for_a_tail(
 
 
 async def test_append_does_not_wait_for_bytes_that_every_tail_has_given_out(
-    log: MemoryLog, monkeypatch: pytest.MonkeyPatch
+    clock: ManualClock,
 ) -> None:
-    monkeypatch.setattr(memory, "_MAX_UNREAD_BYTES", 1)
+    log = log_of(clock, max_unread_bytes=1)
     reader = Reader(log)
     for count in range(1, 5):
         await log.append([an_event()])
@@ -204,9 +210,8 @@ async def test_append_does_not_wait_for_bytes_that_every_tail_has_given_out(
     await asyncio.gather(*(log.append([an_event()]) for _ in range(5)))
 
 
-@pytest.mark.usefixtures("few_unread")
-async def test_append_waits_while_a_tail_is_far_behind(log: MemoryLog) -> None:
-    reader, append = await stalled(log)
+async def test_append_waits_while_a_tail_is_far_behind(short: MemoryLog) -> None:
+    reader, append = await stalled(short)
     assert not append.done()
     reader.may_read.set()
     assert len((await append).positions) == 1
@@ -214,14 +219,13 @@ async def test_append_waits_while_a_tail_is_far_behind(log: MemoryLog) -> None:
     await reader.stop()
 
 
-@pytest.mark.usefixtures("few_unread")
-async def test_what_would_have_to_wait_is_not_appended_now(log: MemoryLog) -> None:
-    reader, append = await stalled(log)
-    assert log.append_now([an_event()]) is None
+async def test_what_would_have_to_wait_is_not_appended_now(short: MemoryLog) -> None:
+    reader, append = await stalled(short)
+    assert short.append_now([an_event()]) is None
     reader.may_read.set()
     await append
     await until(lambda: len(reader.records) == 7, "the tail read all")
-    appended = log.append_now([an_event(), an_event()])
+    appended = short.append_now([an_event(), an_event()])
     await until(lambda: len(reader.records) == 9, "the tail read what was appended now")
     assert appended is not None
     assert appended.positions == [record.position for record in reader.records[7:]]
@@ -234,17 +238,15 @@ async def test_nothing_is_appended_now_once_the_log_is_closed(log: MemoryLog) ->
         log.append_now([an_event()])
 
 
-@pytest.mark.usefixtures("few_unread")
-async def test_append_goes_on_once_the_tail_that_it_waits_for_ends(log: MemoryLog) -> None:
-    reader, append = await stalled(log)
+async def test_append_goes_on_once_the_tail_that_it_waits_for_ends(short: MemoryLog) -> None:
+    reader, append = await stalled(short)
     await reader.stop()
     assert len((await append).positions) == 1
 
 
-@pytest.mark.usefixtures("few_unread")
-async def test_appends_that_waited_come_in_the_order_of_their_calls(log: MemoryLog) -> None:
-    reader, append = await stalled(log)
-    others = [asyncio.create_task(log.append([an_event()])) for _ in range(10)]
+async def test_appends_that_waited_come_in_the_order_of_their_calls(short: MemoryLog) -> None:
+    reader, append = await stalled(short)
+    others = [asyncio.create_task(short.append([an_event()])) for _ in range(10)]
     reader.may_read.set()
     positions = [(await task).positions[0] for task in (append, *others)]
     assert positions == sorted(set(positions))
@@ -252,21 +254,19 @@ async def test_appends_that_waited_come_in_the_order_of_their_calls(log: MemoryL
     await reader.stop()
 
 
-@pytest.mark.usefixtures("few_unread")
-async def test_an_append_that_waits_fails_when_the_log_closes(log: MemoryLog) -> None:
-    reader, append = await stalled(log)
-    await log.close()
+async def test_an_append_that_waits_fails_when_the_log_closes(short: MemoryLog) -> None:
+    reader, append = await stalled(short)
+    await short.close()
     with pytest.raises(LogError):
         await append
     await reader.stop()
 
 
-@pytest.mark.usefixtures("few_unread")
-async def test_an_append_that_was_cancelled_while_it_waited_appended_nothing(log: MemoryLog) -> None:
-    reader, append = await stalled(log)
+async def test_an_append_that_was_cancelled_while_it_waited_appended_nothing(short: MemoryLog) -> None:
+    reader, append = await stalled(short)
     append.cancel()
     await asyncio.gather(append, return_exceptions=True)
     reader.may_read.set()
     await until(lambda: len(reader.records) == 6, "the tail read what there was")
-    assert len(await log.read(ORIGIN, 100)) == 6
+    assert len(await short.read(ORIGIN, 100)) == 6
     await reader.stop()

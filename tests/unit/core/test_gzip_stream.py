@@ -67,11 +67,14 @@ def test_the_same_payload_is_compressed_once() -> None:
     assert blocks.of(REPETITIVE) == block(REPETITIVE)
 
 
-def test_only_what_came_last_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_what_came_last_is_kept() -> None:
     made: list[bytes] = []
-    monkeypatch.setattr(gzip_stream, "block", lambda payload: made.append(payload) or b"made")
-    monkeypatch.setattr(gzip_stream, "_LARGEST_KEPT_BYTES", 2000)
-    blocks = Blocks()
+
+    def make(payload: bytes) -> bytes:
+        made.append(payload)
+        return b"made"
+
+    blocks = Blocks(2000, make)
     payloads = [bytes([n]) * SMALLEST for n in range(17)]
     for payload in payloads:
         blocks.of(payload)

@@ -2,24 +2,29 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from functools import partial
-from typing import ClassVar
 
 import pytest
 
 from gateway.core.backoff import Backoff
 from gateway.core.errors import LogError
-from gateway.runtime import supervisor as supervisor_module
 from gateway.runtime.outage import Outage
-from gateway.runtime.supervisor import Supervisor
+from gateway.runtime.supervisor import HEALTHY_SECONDS, LONGEST_DELAY_SECONDS, Supervisor
 from tests.support.clock import ManualClock
 from tests.support.loop import let_others_run, until
 
+AT_ONCE = partial(Backoff, 0.0)
 
-@pytest.fixture(autouse=True)
-def no_delay(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervisor_module, "FIRST_DELAY_SECONDS", 0.0)
+
+def hasty(
+    now: Callable[[], float] = time.monotonic,
+    outage: Outage | None = None,
+    backoff: Callable[[float], Backoff] = AT_ONCE,
+) -> Supervisor:
+    """One that starts again without delay, and cancels again at once."""
+    return Supervisor(now, outage, backoff, again_seconds=0.0)
 
 
 class Work:
@@ -44,7 +49,7 @@ class Work:
 
 
 async def test_work_that_returns_is_over() -> None:
-    supervisor, work = Supervisor(), Work()
+    supervisor, work = hasty(), Work()
     work.over.set()
     supervisor.run("w", work)
     await until(lambda: work.starts == 1, "the work ran")
@@ -55,7 +60,7 @@ async def test_work_that_returns_is_over() -> None:
 
 
 async def test_work_that_fails_is_started_again_and_counted() -> None:
-    supervisor, work = Supervisor(), Work(failures=3)
+    supervisor, work = hasty(), Work(failures=3)
     supervisor.run("w", work)
     await until(lambda: work.starts == 4, "the work was started again each time")
     assert supervisor.failures == {"w": 3}
@@ -65,7 +70,7 @@ async def test_work_that_fails_is_started_again_and_counted() -> None:
 async def test_a_failure_is_logged_with_the_tasks_name_and_its_traceback(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    supervisor, work = Supervisor(), Work(failures=1)
+    supervisor, work = hasty(), Work(failures=1)
     with caplog.at_level(logging.ERROR):
         supervisor.run("follower", work)
         await until(lambda: work.starts == 2, "the work was started again")
@@ -81,7 +86,7 @@ async def test_a_failure_is_logged_with_the_tasks_name_and_its_traceback(
 
 
 async def test_a_task_that_fails_does_not_disturb_another() -> None:
-    supervisor, bad, good = Supervisor(), Work(failures=10**9), Work()
+    supervisor, bad, good = hasty(), Work(failures=10**9), Work()
     supervisor.run("bad", bad)
     supervisor.run("good", good)
     await until(lambda: bad.starts > 5, "the bad one kept failing")
@@ -91,7 +96,7 @@ async def test_a_task_that_fails_does_not_disturb_another() -> None:
 
 
 async def test_close_cancels_every_task_and_waits_for_it() -> None:
-    supervisor, works = Supervisor(), [Work(), Work()]
+    supervisor, works = hasty(), [Work(), Work()]
     for number, work in enumerate(works):
         supervisor.run(str(number), work)
     await until(lambda: all(work.starts for work in works), "the work ran")
@@ -100,9 +105,8 @@ async def test_close_cancels_every_task_and_waits_for_it() -> None:
     assert supervisor.failures.total() == 0, "an end that was asked for is no failure"
 
 
-async def test_a_task_that_lost_its_cancellation_is_cancelled_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervisor_module, "AGAIN_SECONDS", 0.0)
-    supervisor, lost = Supervisor(), 0
+async def test_a_task_that_lost_its_cancellation_is_cancelled_again() -> None:
+    supervisor, lost = hasty(), 0
 
     async def deaf() -> None:
         nonlocal lost
@@ -122,18 +126,27 @@ async def test_a_task_that_lost_its_cancellation_is_cancelled_again(monkeypatch:
 
 
 async def test_closing_twice_does_nothing() -> None:
-    supervisor = Supervisor()
+    supervisor = hasty()
     supervisor.run("w", Work())
     await supervisor.close()
     await supervisor.close()
 
 
 async def test_a_task_that_was_healthy_for_long_is_started_again_as_after_its_first_failure(
-    clock: ManualClock, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    clock: ManualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(supervisor_module, "Backoff", CountingBackoff)
-    supervisor = Supervisor(clock.monotonic)
-    lives = iter([0.0, 0.0, supervisor_module.HEALTHY_SECONDS, 0.0])
+    given: list[int] = []
+
+    class CountingBackoff(Backoff):
+        """Notes how many failures in a row each delay was for; no delay takes time."""
+
+        def next(self) -> float:
+            super().next()
+            given.append(self.failures)
+            return 0.0
+
+    supervisor = hasty(clock.monotonic, backoff=partial(CountingBackoff, 0.1))
+    lives = iter([0.0, 0.0, HEALTHY_SECONDS, 0.0])
 
     async def work() -> None:
         seconds = next(lives, None)
@@ -144,14 +157,14 @@ async def test_a_task_that_was_healthy_for_long_is_started_again_as_after_its_fi
     with caplog.at_level(logging.ERROR):
         supervisor.run("w", work)
         await until(lambda: supervisor.failures["w"] == 4, "it failed each time")
-    assert CountingBackoff.given == [1, 2, 1, 2]
+    assert given == [1, 2, 1, 2]
     await supervisor.close()
 
 
 async def test_a_log_that_is_out_of_reach_is_no_failure_and_tried_again_quietly(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    supervisor, work = Supervisor(), Work(failures=5, kind=LogError)
+    supervisor, work = hasty(), Work(failures=5, kind=LogError)
     with caplog.at_level(logging.DEBUG, "gateway"):
         supervisor.run("replay-1", work)
         await until(lambda: work.starts == 6, "the work was started again each time")
@@ -167,7 +180,7 @@ async def test_a_task_that_gets_nowhere_says_so_once_a_minute_unless_the_outage_
     outage = Outage(logging.getLogger("outage"), "log", now=clock.monotonic)
     if told:
         outage.failed(error="refused")
-    supervisor = Supervisor(clock.monotonic, outage)
+    supervisor = hasty(clock.monotonic, outage)
 
     async def work() -> None:
         clock.advance(5.0)
@@ -183,11 +196,9 @@ async def test_a_task_that_gets_nowhere_says_so_once_a_minute_unless_the_outage_
         assert record.__dict__["fields"]["task"] == "replay-1"
 
 
-@pytest.mark.parametrize(
-    ("kind", "longest"), [(LogError, 2.0), (OSError, supervisor_module.LONGEST_DELAY_SECONDS)]
-)
+@pytest.mark.parametrize(("kind", "longest"), [(LogError, 2.0), (OSError, LONGEST_DELAY_SECONDS)])
 async def test_a_log_that_is_out_of_reach_is_looked_for_every_two_seconds_at_least(
-    kind: Callable[[str], Exception], longest: float, monkeypatch: pytest.MonkeyPatch
+    kind: Callable[[str], Exception], longest: float
 ) -> None:
     """Until it is found, this node's streams are quiet, although its server may be there again."""
     delays: list[float] = []
@@ -197,21 +208,8 @@ async def test_a_log_that_is_out_of_reach_is_looked_for_every_two_seconds_at_lea
             delays.append(super().next())
             return 0.0
 
-    monkeypatch.setattr(supervisor_module, "FIRST_DELAY_SECONDS", 0.1)
-    monkeypatch.setattr(supervisor_module, "Backoff", partial(LongestBackoff, draw=max))
-    supervisor, work = Supervisor(), Work(failures=12, kind=kind)
+    supervisor, work = hasty(backoff=partial(LongestBackoff, 0.1, draw=max)), Work(failures=12, kind=kind)
     supervisor.run("follower", work)
     await until(lambda: work.starts == 13, "the work was started again each time")
     await supervisor.close()
     assert (delays[:4], delays[-1]) == (pytest.approx([0.1, 0.2, 0.4, 0.8]), longest)
-
-
-class CountingBackoff(Backoff):
-    """Notes how many failures in a row each delay was for; no delay takes time."""
-
-    given: ClassVar[list[int]] = []
-
-    def next(self) -> float:
-        super().next()
-        self.given.append(self.failures)
-        return 0.0

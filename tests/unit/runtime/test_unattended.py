@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from gateway.runtime import unattended
 from gateway.runtime.unattended import end_all, to_its_end
 from tests.support.loop import let_others_run, until
 
@@ -89,8 +88,7 @@ async def test_tasks_that_are_ended_leave_no_complaint_whether_they_had_failed_o
     assert complaints == []
 
 
-async def test_what_lost_its_cancellation_is_cancelled_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unattended, "AGAIN_SECONDS", 0.0)
+async def test_what_lost_its_cancellation_is_cancelled_again() -> None:
     lost = 0
 
     async def deaf() -> None:
@@ -103,6 +101,6 @@ async def test_what_lost_its_cancellation_is_cancelled_again(monkeypatch: pytest
 
     task = asyncio.create_task(deaf())
     await let_others_run()
-    await end_all(task)
+    await end_all(task, again_seconds=0.0)
 
     assert (task.done(), lost) == (True, 3)
