@@ -51,11 +51,11 @@ class SelectorIndex(Generic[G]):
             if not self._types[entity_type]:
                 del self._types[entity_type]
 
-    def candidates(self, event: Event) -> list[G]:
-        """The groups that `event` may match, as they are now; a group may come more than once."""
-        found: list[G] = []
+    def candidates(self, event: Event) -> dict[G, None]:
+        """The groups that `event` may match, as they are now."""
+        found: dict[G, None] = {}
         for key in event_keys(event, self._paths):
-            found += self._groups.get(key, ())
+            found.update(self._groups.get(key, {}))
         return found
 
     def wants(self, entity_type: str) -> bool:

@@ -45,10 +45,14 @@ class Rounds:
             except Exception as error:  # noqa: BLE001 - whatever it was, the other groups get theirs
                 self._roster.failures.report("hints", error)
                 yield from self._recovery.send_back(group)
+            finally:
+                self._flushes.giving = ([], frozenset())
 
     def _give(self, group: Group) -> Iterator[None]:
-        group.giving_to = lacking = set(group.members)
         refreshes = self._refresher.take(group)
+        lacking = set(group.members)
+        self._flushes.giving = refreshes, lacking
+        self._refresher.plan(group)
         if refreshes and group.members:
             number = self._flushes.safe_number(group)
             made: dict[int, bytes] = {}
@@ -66,7 +70,6 @@ class Rounds:
                     self._roster.counters.hints += len(refreshes)
                 if self._budget.spend():
                     yield
-        group.giving, group.giving_to = [], frozenset()
 
     def _payload(self, group: Group, refreshes: list[Refresh], number: int, least: int) -> bytes:
         frames = group.hint_frames(refreshes, number, self._history, len(group.members), least)

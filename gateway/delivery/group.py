@@ -1,7 +1,7 @@
 """Subscribers that get the same bytes: one selector, one format, one framing."""
 
 from asyncio import Future
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
 from gateway.core import control_frames, eventstream, gzip_stream
@@ -29,30 +29,20 @@ class Delivery(NamedTuple):
     gzip: bool = False
 
 
-Outbox = list[tuple[int, list[Refresh], bytes]]
-"""Entries by number, each with the hints that go before it, and its frame."""
-
-
 class Group:
-    """The live members, what the running flush has for them, and their pending hints.
+    """The live members, and their pending hints.
 
     `readers` counts the subscribers of every state, or the long polls: their groups have the delivery None.
-    `waiters` are the long polls that wait at the moment. `giving` are hints on their way to the members, and
-    `giving_to` are those that lack them still, of hints alone. `block` is gzip_stream's, or gives what that
-    would.
+    `waiters` are the long polls that wait at the moment. `block` is gzip_stream's, or gives what that would.
     """
 
     __slots__ = (
         "_block",
         "debouncer",
         "delivery",
-        "giving",
-        "giving_to",
         "hint_is_planned",
         "key",
         "members",
-        "offered",
-        "outbox",
         "readers",
         "selector",
         "waiters",
@@ -72,43 +62,9 @@ class Group:
         self.members: dict[Subscriber, None] = {}
         self.waiters: set[Future[Position]] = set()
         self.readers = 0
-        self.outbox: Outbox = []
-        self.offered = 0
         timing = self.delivery.timing
         self.debouncer = Debouncer(timing, fan_in) if timing is not None else None
         self.hint_is_planned = False
-        self.giving: list[Refresh] = []
-        self.giving_to: Set[Subscriber] = frozenset()
-
-    def offer(self, number: int, entry: HistoryEntry, history: History) -> bool:
-        """Takes entry `number` into the running flush where it matches; says whether it does."""
-        if number == self.offered:
-            return False  # the index named this group twice
-        self.offered = number
-        match = self.selector.match(entry.event)
-        if match is Match.SKIP:
-            return False
-        if not self.members:
-            return True
-        overdue: list[Refresh] = []
-        if self.debouncer is not None:
-            if self.delivery.hints == "with":
-                overdue = self.debouncer.due(entry.at)
-                self.giving += overdue
-            observe(self.debouncer, number, entry)
-        if self.delivery.hints != "only":
-            self.outbox.append((number, overdue, self.frame(entry, match, history)))
-        return True
-
-    def outbox_frames(self, outbox: Outbox, history: History, least: int = 0) -> bytes:
-        """What the running flush has: each event after the hints that must not come after it."""
-        readers = len(self.members)
-        frames: list[bytes] = []
-        for number, overdue, frame in outbox:
-            if overdue:
-                frames += self.hint_frames(overdue, number - 1, history, readers, least)
-            frames.append(frame)
-        return b"".join(frames)
 
     def hint_frames(
         self,
@@ -182,12 +138,11 @@ class Group:
         """The position right before the first entry that the members lack the hint for; None where none."""
         return self.debouncer.oldest_after() if self.debouncer is not None else None
 
-    def give_up(self) -> None:
-        """Forgets what is on its way to the members and the hints that are pending: no member lacks them.
+    def drop_hints(self) -> None:
+        """Forgets the hints that are pending: no member lacks them.
 
         They have been sent back to where they miss nothing, or told to refetch all they have.
         """
-        self.outbox, self.giving, self.giving_to = [], [], frozenset()
         if self.debouncer is not None:
             self.debouncer.take_all()
 
@@ -240,8 +195,8 @@ class Groups:
             del self._groups[group.key]
             self._index.remove(group)
 
-    def candidates(self, event: Event) -> list[Group]:
-        """The groups that `event` may match, as they are now; a group may come more than once."""
+    def candidates(self, event: Event) -> Iterable[Group]:
+        """The groups that `event` may match, as they are now."""
         return self._index.candidates(event)
 
     def wants(self, entity_type: str) -> bool:

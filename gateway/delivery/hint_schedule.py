@@ -66,12 +66,8 @@ class Refresher:
         return due
 
     def take(self, group: Group) -> list[Refresh]:
-        """The group's hints that are due; they are its `giving` until the members have them."""
-        if group.debouncer is None:
-            return []
-        group.giving = group.debouncer.due(self._now())
-        self.plan(group)
-        return group.giving
+        """The group's hints that are due; they are for the caller to give. `plan` those that are left."""
+        return group.debouncer.due(self._now()) if group.debouncer is not None else []
 
     def _now(self) -> float:
         # The alarm may ring a rounding error early, and must then not be set to the same time again.
@@ -103,12 +99,15 @@ class Refresher:
         debouncer = self._owed.pop(subscriber, None)
         return self._late.pop(subscriber, []) + (debouncer.take_all() if debouncer is not None else [])
 
-    def owe_pending(self, subscriber: Subscriber) -> None:
-        """The subscriber leaves its group's live members: takes with it what is pending there."""
+    def owe_pending(self, subscriber: Subscriber, lacks: list[Refresh]) -> None:
+        """The subscriber leaves its group's live members: takes with it what is pending there.
+
+        It `lacks` hints besides, which were on their way to it.
+        """
         group: Group = subscriber.group
         if group.debouncer is not None and group.delivery.hints == "with":
             self._owed[subscriber] = group.debouncer.copy()
-            self._late[subscriber] = list(group.giving)
+            self._late[subscriber] = lacks
 
     def owe_recent(self, subscriber: Subscriber) -> None:
         """Counts what came within the longest wait before the subscriber's entry: it may lack the hints.

@@ -242,7 +242,7 @@ class Hub:
         # one before it, and wait; only those that came meanwhile are left for the step in which it is made.
         with self.chases.held():
             for group in tuple(self.groups):
-                group.give_up()
+                group.drop_hints()
                 if self._budget.spend():
                     yield
             for subscriber in tuple(self._roster):

@@ -4,13 +4,14 @@ Invariant: a LIVE subscriber was sent all matching entries up to `max(subscriber
 """
 
 from asyncio import Future
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 
 from gateway.core.events import ORIGIN, Position
 from gateway.core.hints import Refresh
 from gateway.core.history import History, HistoryEntry, ResetReason
+from gateway.core.selectors import Match
 from gateway.delivery.budget import Budget
-from gateway.delivery.group import Group, Outbox
+from gateway.delivery.group import Group, observe
 from gateway.delivery.hint_schedule import Refresher
 from gateway.delivery.pace import Pace
 from gateway.delivery.streams import Roster
@@ -18,9 +19,61 @@ from gateway.delivery.subscriber import State, Subscriber
 from gateway.ports.clock import Clock
 from gateway.runtime.waiters import resolve
 
+Outbox = list[tuple[int, Sequence[Refresh], bytes]]
+"""Entries by number, each with the hints that go before it, and its frame."""
+
+
+class Flush:
+    """What one flush, up to entry `last`, has for the groups that it concerns; the next knows nothing of it.
+
+    Of `outboxes` those are empty that have nobody to write to, or are for hints alone.
+    """
+
+    def __init__(self, history: History, last: int) -> None:
+        self._history = history
+        self.last = last
+        self.outboxes: dict[Group, Outbox] = {}
+
+    def offer(self, group: Group, number: int, entry: HistoryEntry) -> None:
+        """Takes entry `number` in for the group, where it matches."""
+        match = group.selector.match(entry.event)
+        if match is Match.SKIP:
+            return
+        outbox = self.outboxes.get(group)
+        if outbox is None:
+            outbox = self.outboxes[group] = []
+        if not group.members:
+            return
+        debouncer = group.debouncer
+        if group.delivery.hints != "only":
+            frame = group.frame(entry, match, self._history)
+            # What is taken from the group is in the outbox, whatever fails.
+            overdue = debouncer.due(entry.at) if debouncer is not None else ()
+            outbox.append((number, overdue, frame))
+        if debouncer is not None:
+            observe(debouncer, number, entry)
+
+    def frames(self, group: Group, part: Outbox, least: int = 0) -> bytes:
+        """A part of the group's outbox as bytes: each event after the hints that must not come after it."""
+        readers = len(group.members)
+        frames: list[bytes] = []
+        for number, overdue, frame in part:
+            if overdue:
+                frames += group.hint_frames(overdue, number - 1, self._history, readers, least)
+            frames.append(frame)
+        return b"".join(frames)
+
+    def lacking(self, subscriber: Subscriber) -> list[Refresh]:
+        """The hints that its group has no more, and a live member has not got yet."""
+        outbox = self.outboxes.get(subscriber.group, ())
+        return [hint for number, overdue, _ in outbox if number > subscriber.number for hint in overdue]
+
 
 class Flushes:
-    """One flush after the other. `flushed` is the last entry that every live member has, if it matches."""
+    """One flush after the other. `flushed` is the last entry that every live member has, if it matches.
+
+    `giving` are the hints of the round that runs (broadcasts.py), and the live members that lack them still.
+    """
 
     def __init__(
         self,
@@ -39,6 +92,7 @@ class Flushes:
         self._refresher = refresher
         self._budget = budget
         self._pace = pace
+        self.giving: tuple[list[Refresh], Set[Subscriber]] = ([], frozenset())
         self.skip()
         self._waiters: set[Future[None]] = set()
 
@@ -49,12 +103,13 @@ class Flushes:
 
     def skip(self) -> None:
         """Goes on from the history's head: nobody is live who lacks what is before it."""
-        self._until = self._history.head
+        self._running = Flush(self._history, self._history.head)
         self._reach()
 
     def _reach(self) -> None:
-        """The flush has come to where it was to end."""
-        self.flushed = self._counted = self._until
+        """The flush has come to where it was to end, and nothing is left of it."""
+        self._running.outboxes.clear()
+        self.flushed = self._counted = self._running.last
         self._waiting_bytes = 0
 
     async def room(self) -> None:
@@ -93,25 +148,26 @@ class Flushes:
         budget = self._budget
         first = self.flushed
         entries = self._batch()
-        self._until = first + len(entries)
-        touched: dict[Group, None] = {}
+        flush = self._running = Flush(self._history, first + len(entries))
         for number, entry in enumerate(entries, first + 1):
             # Groups come and go in between. Whoever comes has caught up with the history, and so has this
             # entry; whoever goes is where this flush began.
             for group in self._groups.candidates(entry.event):
-                if group.offer(number, entry, self._history):
-                    touched[group] = None
+                flush.offer(group, number, entry)
                 budget.left -= 1
                 if budget.left <= 0:
                     yield
         unmatched = self._history.position(first) or ORIGIN
-        for group in touched:
+        for group, outbox in flush.outboxes.items():
             resolve(group.waiters, unmatched)
             self._refresher.plan(group)
-            if group.outbox:
-                yield from self._deliver(group, first)
-            elif budget.spend():
+            if not outbox and budget.spend():
                 yield
+            had = first
+            for part in _payloads(outbox, self._pace.bytes_a_payload):
+                yield from self._write(flush, group, part, had)
+                had = part[-1][0]
+            outbox.clear()
         self._counters.flushes += 1
         self._end()
         self._roster.observer.flushed(entries)
@@ -130,21 +186,14 @@ class Flushes:
             resolve(group.waiters, unmatched)
         self._end()
 
-    def _deliver(self, group: Group, first: int) -> Iterator[None]:
-        """Writes what the flush of the entries after `first` has for the group's members."""
-        outbox, group.outbox = group.outbox, []
-        for part in _payloads(outbox, self._pace.bytes_a_payload):
-            yield from self._write(group, part, first)
-            first = part[-1][0]
-
-    def _write(self, group: Group, part: Outbox, first: int) -> Iterator[None]:
+    def _write(self, flush: Flush, group: Group, part: Outbox, first: int) -> Iterator[None]:
         """Writes what comes next in a flush to the members, who have all up to `first`."""
-        frames = group.outbox_frames(part, self._history)
+        frames = flush.frames(group, part)
         payload = group.framed(frames)
         budget, pace = self._budget, self._pace
         budget.left -= len(frames) // (pace.compressed_a_write if group.delivery.gzip else pace.bytes_a_write)
         writes_each = 1 + len(payload) // pace.bytes_a_write
-        hints = sum(len(overdue) for _, overdue, _ in part) if group.giving else 0
+        hints = sum([len(overdue) for _, overdue, _ in part]) if group.debouncer is not None else 0
         members = tuple(group.members)
         at = 0
         while at < len(members):
@@ -153,15 +202,14 @@ class Flushes:
             few = members[at : at + max(1, budget.left // writes_each)]
             at += len(few)
             budget.left -= len(few) * writes_each
-            self._write_to(few, group, part, payload, first, hints)
-        del group.giving[:hints]
+            self._write_to(few, flush, part, payload, first, hints)
         if budget.left <= 0:
             yield
 
     def _write_to(
         self,
         members: Sequence[Subscriber],
-        group: Group,
+        flush: Flush,
         part: Outbox,
         payload: bytes,
         first: int,
@@ -182,16 +230,17 @@ class Flushes:
                     except Exception as error:  # noqa: BLE001 - `fail` says what becomes of which
                         self._roster.fail(subscriber, error)
                 else:
-                    self._write_rest(subscriber, group, part)
+                    self._write_rest(subscriber, flush, part)
         finally:
             self._counters.deliveries += written * len(part)
             self._counters.hints += written * hints
 
-    def _write_rest(self, subscriber: Subscriber, group: Group, part: Outbox) -> None:
+    def _write_rest(self, subscriber: Subscriber, flush: Flush, part: Outbox) -> None:
         """For one that caught up while the flush before this one ran: some of these entries it has."""
         rest = [item for item in part if item[0] > subscriber.number]
         if rest:
-            payload = group.framed(group.outbox_frames(rest, self._history, least=subscriber.told))
+            group: Group = subscriber.group
+            payload = group.framed(flush.frames(group, rest, least=subscriber.told))
             subscriber.number = subscriber.told = rest[-1][0]
             if self._roster.write(subscriber, payload):
                 self._counters.deliveries += len(rest)
@@ -208,13 +257,12 @@ class Flushes:
         """
         group: Group = subscriber.group
         del group.members[subscriber]
-        lacks: Sequence[Refresh] = ()
+        hints, lacking = self.giving
+        lacks = self._running.lacking(subscriber) + (hints if subscriber in lacking else [])
         if group.delivery.hints != "only":
             subscriber.number = max(subscriber.number, self.flushed)
-            self._refresher.owe_pending(subscriber)
+            self._refresher.owe_pending(subscriber, lacks)
         else:
-            if subscriber in group.giving_to:
-                lacks = group.giving
             number = min([self.safe_number(group), *(refresh.first_number - 1 for refresh in lacks)])
             # Its own number is where it went live: it had the hints for all up to there.
             subscriber.number = max(subscriber.number, number)

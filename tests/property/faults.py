@@ -13,7 +13,7 @@ from gateway.core.selectors import Selector
 from gateway.delivery.group import Group
 from gateway.delivery.hint_schedule import Refresher
 from gateway.delivery.hub import Hub
-from gateway.delivery.live import Flushes
+from gateway.delivery.live import Flush, Flushes
 from gateway.delivery.observer import Unobserved
 from gateway.delivery.replay.log_archive import Archive
 from gateway.delivery.streams import Roster
@@ -21,7 +21,8 @@ from tests.property.log_world import LogWorld
 from tests.property.world import NotingTransport, World
 
 PLACES: tuple[tuple[Any, str], ...] = (
-    *((Group, name) for name in ("offer", "outbox_frames", "hint_frames", "frame", "framed", "framed_apart")),
+    *((Flush, name) for name in ("offer", "frames")),
+    *((Group, name) for name in ("hint_frames", "frame", "framed", "framed_apart")),
     *((Refresher, name) for name in ("plan", "take", "owe", "owe_pending", "overdue", "owe_recent")),
     *((Debouncer, name) for name in ("observe", "copy", "due")),
     *((Flushes, name) for name in ("leave", "safe_number", "trim")),

@@ -36,7 +36,7 @@ class Recovery:
                 self._roster.safely("recovery", self._send_back, subscriber)
                 if self._budget.spend():
                     yield
-        group.give_up()
+        group.drop_hints()
 
     def _send_back(self, subscriber: Subscriber) -> None:
         self._flushes.leave(subscriber)

@@ -50,6 +50,12 @@ def test_the_old_state_finds_those_who_see_the_entity_leave() -> None:
     assert candidates(index_of(leaving), an_event(data={"n": 8}, previous={"n": 7})) == {leaving}
 
 
+def test_a_group_that_an_event_finds_by_its_old_state_and_by_its_new_one_is_named_once() -> None:
+    either = Filed(filter="n=in.(7,8)")
+    index = index_of(either)
+    assert list(index.candidates(an_event(data={"n": 8}, previous={"n": 7}))) == [either]
+
+
 def test_an_event_of_one_entity_does_not_look_at_the_groups_of_others() -> None:
     groups = [Filed(entity=f"order:{number}") for number in range(1000)]
     index = index_of(*groups)

@@ -5,18 +5,14 @@ from multidict import MultiDict
 
 from gateway.core.eventstream import LAST_CHUNK, chunk
 from gateway.core.gzip_stream import block, stored
-from gateway.core.hints import HintTiming
 from gateway.core.history import HistoryEntry
 from gateway.core.selectors import Match, Selector, parse_selector
 from gateway.delivery.group import Delivery, Group, Groups
-from gateway.delivery.subscriber import Subscriber
 from tests.support.events import an_event
 from tests.support.node import Node
 from tests.support.scheduler import ManualScheduler
 from tests.support.streams import frames_of
-from tests.support.transport import RecordingTransport
 
-TIMING = HintTiming(500, 2000)
 ORDERS = parse_selector(MultiDict({"entity": "order"}), {})
 
 
@@ -30,54 +26,6 @@ def node(scheduler: ManualScheduler) -> Node:
 
 def entries(node: Node) -> list[HistoryEntry]:
     return node.history.latest(2)
-
-
-def group_with_a_member(node: Node, delivery: Delivery, selector: Selector = ORDERS) -> Group:
-    group = Group(selector, delivery, fan_in=50)
-    group.members[Subscriber(group, 0, RecordingTransport(node.scheduler))] = None
-    return group
-
-
-def test_what_matches_is_taken_into_the_flush_with_its_number(node: Node) -> None:
-    group = group_with_a_member(node, Delivery())
-    order, other = entries(node)
-    assert group.offer(1, order, node.history)
-    assert not group.offer(2, other, node.history)
-    assert group.outbox == [(1, [], order.frame)]
-
-
-def test_an_entry_that_is_offered_twice_is_taken_once(node: Node) -> None:
-    group = group_with_a_member(node, Delivery())
-    order, _ = entries(node)
-    assert group.offer(1, order, node.history)
-    assert not group.offer(1, order, node.history)
-    assert len(group.outbox) == 1
-
-
-def test_a_group_without_live_members_keeps_nothing_and_still_says_that_it_matches(node: Node) -> None:
-    group = Group(ORDERS, Delivery(hints="with", timing=TIMING), fan_in=50)
-    order, _ = entries(node)
-    assert group.offer(1, order, node.history)
-    assert group.outbox == []
-    assert group.debouncer is not None
-    assert group.debouncer.next_deadline() is None
-
-
-@pytest.mark.parametrize(("hints", "frames", "pending"), [("off", 1, 0), ("with", 1, 1), ("only", 0, 1)])
-def test_hints_decide_what_is_kept(node: Node, hints: str, frames: int, pending: int) -> None:
-    timing = None if hints == "off" else TIMING
-    group = group_with_a_member(node, Delivery(hints=hints, timing=timing))  # type: ignore[arg-type]
-    group.offer(1, entries(node)[0], node.history)
-    assert len(group.outbox) == frames
-    taken = group.debouncer.take_all() if group.debouncer is not None else []
-    assert len(taken) == pending
-
-
-def test_a_global_event_gives_no_hint(node: Node) -> None:
-    group = group_with_a_member(node, Delivery(hints="only", timing=TIMING), Selector())
-    assert group.offer(2, entries(node)[1], node.history)
-    assert group.debouncer is not None
-    assert group.debouncer.take_all() == []
 
 
 @pytest.mark.parametrize(("named", "event"), [(True, "changed"), (False, None)])

@@ -8,6 +8,7 @@ from gateway.core import control_frames
 from gateway.core.hints import HintTiming
 from gateway.delivery.group import Group
 from gateway.delivery.hint_schedule import Refresher
+from gateway.delivery.live import Flush
 from gateway.delivery.pace import Pace
 from gateway.delivery.reassign import Change
 from gateway.delivery.subscriber import State
@@ -32,18 +33,38 @@ def fail_once(monkeypatch: pytest.MonkeyPatch, owner: object, name: str) -> None
     monkeypatch.setattr(owner, name, fail)
 
 
-@pytest.mark.parametrize("name", ["offer", "frame", "outbox_frames", "framed"])
+IN_A_FLUSH = pytest.mark.parametrize(
+    ("owner", "name"), [(Flush, "offer"), (Group, "frame"), (Flush, "frames"), (Group, "framed")]
+)
+
+
+@IN_A_FLUSH
 def test_an_event_is_not_lost_where_its_flush_fails(
-    node: Node, monkeypatch: pytest.MonkeyPatch, name: str
+    node: Node, monkeypatch: pytest.MonkeyPatch, owner: object, name: str
 ) -> None:
     reader, other = node.connect(), node.connect("entity=order")
-    fail_once(monkeypatch, Group, name)
+    fail_once(monkeypatch, owner, name)
     node.publish(an_event("order:1"))
     node.pause()
     node.publish(an_event("job:1"), an_event("order:2"))
     assert (reader.numbers(), other.numbers()) == ([1, 2, 3], [1, 3])
     assert node.hub.failures.counts == {"flush": 1}
     assert node.hub.flushed == 3
+
+
+@IN_A_FLUSH
+def test_a_hint_is_not_lost_where_the_flush_that_was_to_bring_it_fails(
+    node: Node, monkeypatch: pytest.MonkeyPatch, owner: object, name: str
+) -> None:
+    reader = node.connect(hints="with", timing=HintTiming(50, 50))
+    node.publish(an_event("order:1"))
+    node.scheduler.clock.advance(1.0)  # the loop is held up, with the hint due
+    fail_once(monkeypatch, owner, name)
+    node.publish(an_event("order:2"))
+    assert node.hub.failures.counts == {"flush": 1}
+    assert reader.numbers() == [1, 2]
+    node.pause()
+    assert [frame.data["entityId"] for frame in reader.frames("refresh")] == ["1", "2"]
 
 
 def test_hints_that_a_failed_flush_left_behind_do_not_hold_the_cursor_for_ever(

@@ -3,16 +3,22 @@
 import asyncio
 
 import pytest
+from multidict import MultiDict
 
 from gateway.core.events import Event
 from gateway.core.hints import HintTiming
+from gateway.core.selectors import Selector, parse_selector
+from gateway.delivery.group import Delivery, Group
+from gateway.delivery.live import Flush
 from gateway.delivery.pace import USUAL, Pace
+from gateway.delivery.subscriber import Subscriber
 from tests.support.clock import ManualClock
 from tests.support.effort import calls_of
 from tests.support.events import an_event
 from tests.support.loop import let_others_run
 from tests.support.node import COALESCE_SECONDS, Node
 from tests.support.scheduler import ManualScheduler
+from tests.support.transport import RecordingTransport
 
 
 @pytest.fixture
@@ -200,3 +206,69 @@ def efforts(node: Node) -> list[int]:
     while took[-1]:
         found.append(calls_of(lambda: took.append(node.scheduler.step())))
     return found
+
+
+ORDERS = parse_selector(MultiDict({"entity": "order"}), {})
+TIMING = HintTiming(500, 2000)
+
+
+class Taking:
+    """A flush of an event of an order and a global one, and a group with a member."""
+
+    def __init__(self, node: Node, delivery: Delivery, selector: Selector = ORDERS) -> None:
+        node.append(an_event("order:1"), an_event(None))
+        self.entries = node.history.latest(2)
+        self.flush = Flush(node.history, 2)
+        self.group = Group(selector, delivery, fan_in=50)
+        self.member = Subscriber(self.group, 0, RecordingTransport(node.scheduler))
+        self.group.members[self.member] = None
+
+    def offer(self, number: int) -> None:
+        self.flush.offer(self.group, number, self.entries[number - 1])
+
+    def pending(self) -> int:
+        return len(self.group.debouncer.take_all()) if self.group.debouncer is not None else 0
+
+
+def test_what_matches_is_taken_into_the_flush_with_its_number(node: Node) -> None:
+    taking = Taking(node, Delivery())
+    taking.offer(2)
+    assert taking.flush.outboxes == {}
+    taking.offer(1)
+    assert taking.flush.outboxes == {taking.group: [(1, (), taking.entries[0].frame)]}
+
+
+def test_for_a_group_without_live_members_nothing_is_kept_but_that_it_matches(node: Node) -> None:
+    taking = Taking(node, Delivery(hints="with", timing=TIMING))
+    taking.group.members.clear()
+    taking.offer(1)
+    assert taking.flush.outboxes == {taking.group: []}
+    assert taking.pending() == 0
+
+
+@pytest.mark.parametrize(("hints", "frames", "pending"), [("off", 1, 0), ("with", 1, 1), ("only", 0, 1)])
+def test_hints_decide_what_is_kept(node: Node, hints: str, frames: int, pending: int) -> None:
+    timing = None if hints == "off" else TIMING
+    taking = Taking(node, Delivery(hints=hints, timing=timing))  # type: ignore[arg-type]
+    taking.offer(1)
+    assert len(taking.flush.outboxes[taking.group]) == frames
+    assert taking.pending() == pending
+
+
+def test_a_global_event_gives_no_hint(node: Node) -> None:
+    taking = Taking(node, Delivery(hints="only", timing=TIMING), Selector())
+    taking.offer(2)
+    assert taking.flush.outboxes == {taking.group: []}
+    assert taking.pending() == 0
+
+
+def test_a_member_lacks_the_hints_that_go_before_what_it_has_not_got(node: Node) -> None:
+    taking = Taking(node, Delivery(hints="with", timing=TIMING), Selector())
+    taking.offer(1)
+    node.scheduler.clock.advance(10.0)
+    node.append(an_event("order:2"))
+    taking.entries += node.history.latest(1)
+    taking.offer(3)
+    assert [refresh.entity_id for refresh in taking.flush.lacking(taking.member)] == ["1"]
+    taking.member.number = 3
+    assert taking.flush.lacking(taking.member) == []
