@@ -9,7 +9,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    PlainSerializer,
+    SerializeAsAny,
     StringConstraints,
     ValidationError,
 )
@@ -77,7 +77,9 @@ def _in_utc(value: str) -> str:
     return normal
 
 
-def _three_decimals(value: float) -> float:
+def _three_decimals(value: float) -> float | int:
+    if value.is_integer():
+        return int(value)
     if round(value, 3) != value:
         raise PydanticCustomError("decimals", "must have at most three decimals")
     return value
@@ -96,16 +98,16 @@ Text = Annotated[str, StringConstraints(min_length=1, max_length=256), AfterVali
 Timestamp = Annotated[str, AfterValidator(_in_utc)]
 """A time of RFC 3339, kept in UTC with milliseconds."""
 
-Number = Annotated[float, Field(allow_inf_nan=False), PlainSerializer(_shortest)]
-"""A finite number; whole ones are written without a decimal point."""
+Number = Annotated[float, Field(allow_inf_nan=False), AfterValidator(_shortest), SerializeAsAny()]
+"""A finite number; whole ones are kept, and so written, as integers, without a decimal point."""
 
 Percentage = Annotated[
     float,
     Field(ge=0, le=100, allow_inf_nan=False),
     AfterValidator(_three_decimals),
-    PlainSerializer(_shortest),
+    SerializeAsAny(),
 ]
 """0 to 100 in steps of 0.001: as fine as the buckets are (flags/decide/rollout.py)."""
 
-Ratio = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False), PlainSerializer(_shortest)]
+Ratio = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False), AfterValidator(_shortest), SerializeAsAny()]
 """A share of a whole, 0 to 1."""

@@ -39,7 +39,7 @@ class Flag(WireModel):
 
     component: Name
     stage: Annotated[Stage, Field(strict=False)] = Stage.OFF
-    percentage: Percentage = 0.0
+    percentage: Percentage = 0
     stickiness: Stickiness = "default"
     group: Name = Field(default_factory=_own_name)
     targeting: Annotated[tuple[Rule, ...], Field(strict=False, max_length=MAX_RULES)] = ()

@@ -1,5 +1,6 @@
 """What the guard holds a component to: when it may go on, and when it must go back."""
 
+from operator import le
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -50,7 +51,7 @@ class AtMostMs(WireModel):
 
 
 def _ascending(steps: tuple[float, ...]) -> tuple[float, ...]:
-    if any(after <= before for before, after in zip((0.0, *steps), steps, strict=False)):
+    if any(map(le, steps, (0, *steps))):
         raise PydanticCustomError("steps", "must rise, from above 0")
     return steps
 
@@ -77,7 +78,7 @@ class GuardSettings(WireModel):
     fallback_rate: AtMost = AtMost(promote=0.01, fail=0.05)
     min_samples: Annotated[int, Field(ge=1, le=1_000_000)] = 100
     window_seconds: Annotated[int, Field(ge=1, le=86_400)] = 300
-    steps: Steps = (1.0, 5.0, 10.0, 25.0, 50.0, 100.0)
+    steps: Steps = (1, 5, 10, 25, 50, 100)
     successes_to_promote: Annotated[int, Field(ge=1, le=1000)] = 3
     auto_promote: bool = False
     dry_run: bool = True

@@ -173,7 +173,8 @@ def _judge_metric(
     metric: Metric, figure: Figure, threshold: AtLeast | AtMost | AtMostMs, min_samples: int
 ) -> Verdict:
     def verdict(kind: Kind, threshold: float | None, sentence: str) -> Verdict:
-        return Verdict(kind, sentence, metric, figure.value, threshold, figure.samples)
+        held_to = None if threshold is None else float(threshold)
+        return Verdict(kind, sentence, metric, figure.value, held_to, figure.samples)
 
     if figure.value is None:
         return verdict(Kind.NO_DATA, None, f"{metric} has no samples.")
@@ -250,7 +251,7 @@ def _succeeding(
 
 def next_step(steps: Collection[float], percentage: float) -> float | None:
     """The least step above `percentage`, or None where there is none."""
-    return min((step for step in steps if step > percentage), default=None)
+    return min((float(step) for step in steps if step > percentage), default=None)
 
 
 def _threshold(settings: GuardSettings, metric: Metric) -> AtLeast | AtMost | AtMostMs:

@@ -21,14 +21,14 @@ class BackgroundThread:
     def start(self) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=self._name)
 
-    async def run(self, job: Callable[[], Result]) -> Result:
+    def run(self, job: Callable[[], Result]) -> Awaitable[Result]:
         """What `job` gives, or raises. A job that has begun is done also when nobody waits any more.
 
         Raises StoreUnwritable where the thread is not running.
         """
         if self._thread is None:
             raise StoreUnwritable("The store is closed.")
-        return await asyncio.get_running_loop().run_in_executor(self._thread, job)
+        return asyncio.get_running_loop().run_in_executor(self._thread, job)
 
     async def close(self) -> None:
         """Ends the thread after the jobs it was given. Closing twice does nothing."""

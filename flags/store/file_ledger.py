@@ -141,9 +141,12 @@ class FileLedger:
         return _Found(self._reconcile(written), found[1])
 
     def _reconcile(self, written: Ledger) -> Ledger:
-        by = attribution(FILE, "found in the flags file", rfc3339(self._now_ms()))
-        self._adopt(reconciled(self.state.ledger, written, by=by))
-        return self.state.ledger
+        ledger = self.state.ledger
+        if written != ledger:
+            by = attribution(FILE, "found in the flags file", rfc3339(self._now_ms()))
+            ledger = reconciled(ledger, written, by=by)
+        self._adopt(ledger)
+        return ledger
 
     def _take(self, written: Ledger, mark: Mark) -> bool:
         """Takes over what was read, and writes it back where it lacks what is known of its history.
@@ -200,6 +203,8 @@ class FileLedger:
         self.state = LedgerState(ledger)
         if refusal is not None:
             self._outage.over(path=self._path)
+        if ledger is before:
+            return
         for component, flag in ledger.flags.items():
             self._report(before.flags.get(component), flag, ledger)
         for component in before.flags.keys() - ledger.flags.keys():

@@ -38,6 +38,7 @@ class _InThread:
     def __init__(self, file: FileLedger, show: Callable[[Flags], None]) -> None:
         self._file = file
         self._show = show
+        self._shown = file.state
         self._thread = BackgroundThread("flags")
 
     @property
@@ -66,4 +67,7 @@ class _InThread:
             return await self._thread.run(job)
         finally:
             # A change that was refused may have shown an edit of the file all the same.
-            self._show(self._file.state.flags())
+            state = self._file.state
+            if state is not self._shown:
+                self._shown = state
+                self._show(state.flags())

@@ -76,14 +76,10 @@ def changed(
 ) -> Ledger:
     """Makes the component's flag, or changes it; see FlagStore.change for the rules and the errors."""
     current = _current(ledger, component, expected_revision)
-    if current is None:
-        base: State = {}
-    elif whole:
-        base = {name: value for name, value in state(current).items() if name in SAFETY}
-    else:
-        base = state(current)
-    flag = _merged(component, current, base, fields, _history(ledger, component).last + 1)
-    return _moved(ledger, component, current, flag, by)
+    before = None if current is None else state(current)
+    base = _safety(before) if whole else before
+    flag = _merged(component, current, base or {}, fields, _history(ledger, component).last + 1)
+    return _moved(ledger, current, before, flag, by)
 
 
 def rolled_back(
@@ -104,9 +100,9 @@ def rolled_back(
     if current is None or earlier is None:
         raise NotFound(f"{component} has no revision {target} to go back to.")
     fields = {name: value for name, value in earlier.items() if name not in SAFETY}
-    safety = {name: value for name, value in state(current).items() if name in SAFETY}
-    flag = _parsed(component, safety | fields, history.last + 1)
-    return _moved(ledger, component, current, flag, by, restores=target)
+    before = state(current)
+    flag = _parsed(component, _safety(before) | fields, history.last + 1)
+    return _moved(ledger, current, before, flag, by, restores=target)
 
 
 def removed(ledger: Ledger, component: str, *, expected_revision: int | None, by: Attribution) -> Ledger:
@@ -165,6 +161,11 @@ def state(flag: Flag) -> State:
     return {name: value for name, value in flag.wire().items() if name not in GIVEN_BY_STORE}
 
 
+def _safety(members: State | None) -> dict[str, Any]:
+    """Those that only a change that names them changes."""
+    return {name: value for name, value in (members or {}).items() if name in SAFETY}
+
+
 def _current(ledger: Ledger, component: str, expected: int | None) -> Flag | None:
     """The flag to change, None where one is to be made."""
     current = ledger.flags.get(component)
@@ -205,18 +206,19 @@ def _parsed(component: str, members: State, revision: int) -> Flag:
 
 def _moved(
     ledger: Ledger,
-    component: str,
     current: Flag | None,
+    before: State | None,
     flag: Flag,
     by: Attribution,
     restores: int | None = None,
 ) -> Ledger:
+    """The ledger once `flag` is in place of `current`, whose state is `before`."""
     if current is not None:
         if flag.numbered(current.revision) == current:
             return ledger
         check_move(current.stage, flag.stage)
-    after = _appended(ledger, component, None if current is None else state(current), flag, by, restores)
-    _check_room(ledger, after, component)
+    after = _appended(ledger, flag.component, before, flag, by, restores)
+    _check_room(ledger, after, flag.component)
     return after
 
 
@@ -294,7 +296,8 @@ def _entry(
     history: History, before: State | None, after: State | None, by: Attribution, restores: int | None = None
 ) -> Revision:
     what = difference(before, after)
-    return Revision(
+    # All of it was checked: `by` as what it is, the states as a flag's.
+    return Revision.model_construct(
         revision=history.last + 1,
         who=by.who,
         when=by.when,

@@ -8,8 +8,6 @@ So a change costs the same after a hundred revisions as after a million. No I/O.
 from collections.abc import Sequence
 from heapq import heapify, heapreplace
 
-import orjson
-
 from flags.store.revisions import History
 
 KEPT_REVISIONS = 100
@@ -39,4 +37,4 @@ def kept(
 
 def _sizes(history: History, dropped: int) -> list[int]:
     """The bytes of each revision but the oldest `dropped` ones and the newest; the oldest comes last."""
-    return [len(orjson.dumps(entry.wire())) for entry in reversed(history.entries[dropped:-1])]
+    return [entry.size for entry in reversed(history.entries[dropped:-1])]

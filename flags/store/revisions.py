@@ -6,8 +6,10 @@ with the machine's clock. A history lets go of its oldest revisions (retention.p
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any, NamedTuple
 
+import orjson
 from pydantic import AfterValidator, Field, SerializerFunctionWrapHandler, StringConstraints, model_serializer
 
 from flags.errors import InvalidFlag
@@ -53,6 +55,11 @@ class Revision(Attribution):
     before: dict[str, Any] | None
     after: dict[str, Any] | None
     restores: Annotated[int, Field(ge=1)] | None = None
+
+    @cached_property
+    def size(self) -> int:
+        """The bytes that it takes as JSON."""
+        return len(orjson.dumps(self.wire()))
 
     @model_serializer(mode="wrap")
     def _without_absent(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -60,6 +60,19 @@ def test_a_whole_flag_comes_back_as_it_was_written() -> None:
     assert Flag.parse(flag.wire()) == flag
 
 
+def test_whole_numbers_are_written_without_a_decimal_point() -> None:
+    guard = {"steps": [1.0, 2.5], "pushLagP99Ms": {"promote": 1000.0, "fail": 5000.5}}
+    flag = make_flag(percentage=5.0, guard=guard, latch={**LATCH, "value": 3.0}).wire()
+
+    written = (
+        flag["percentage"],
+        flag["guard"]["steps"],
+        flag["guard"]["pushLagP99Ms"],
+        flag["latch"]["value"],
+    )
+    assert repr(written) == "(5, [1, 2.5], {'promote': 1000, 'fail': 5000.5}, 3)"
+
+
 def test_a_flag_has_the_documented_defaults() -> None:
     assert make_flag().wire() == {
         "component": "orders",

@@ -299,6 +299,7 @@ def test_slow_push_fails_by_its_ninety_ninth_percentile() -> None:
     assert isinstance(action, RollBack)
     assert action.metric is Metric.PUSH_LAG
     assert action.value == pytest.approx(9000, rel=0.05)
+    assert repr(action.threshold) == "5000.0"
     assert action.reason.endswith("above 5000 ms.")
 
 
@@ -306,7 +307,10 @@ def test_slow_push_fails_by_its_ninety_ninth_percentile() -> None:
     ("percentage", "step"), [(0, 1), (1, 5), (7, 10), (50, 100), (99.9, 100), (100, None)]
 )
 def test_the_next_step_is_the_least_above_the_percentage(percentage: float, step: float | None) -> None:
-    assert next_step(GuardSettings().steps, percentage) == step
+    found = next_step(GuardSettings().steps, percentage)
+
+    assert found == step
+    assert found is None or isinstance(found, float), "it is shown as 5.0"
 
 
 def test_at_the_last_step_and_outside_of_live_nothing_is_promoted() -> None:

@@ -15,7 +15,7 @@ from flags.errors import StoreUncertain, StoreUnwritable
 from flags.store import document
 from flags.store.file_ledger import ATTEMPTS, FileLedger
 from flags.store.flags_file import FlagsFile
-from flags.store.ledger import Ledger, changed, state, switched
+from flags.store.ledger import Ledger, changed, reconciled, state, switched
 from flags.store.retention import KEPT_REVISIONS
 from flags.store.revisions import attribution
 from tests.support.flags import NOW, NOW_MS, Told, make_flag, many_changes, stored, write_flags
@@ -170,12 +170,14 @@ def test_a_change_reads_no_more_of_the_history_than_is_kept_however_many_there_w
     assert max(sizes[KEPT_REVISIONS:]) < 1.1 * sizes[KEPT_REVISIONS]
 
 
-def test_what_this_program_wrote_is_not_parsed_again(path: Path, ledger: FileLedger) -> None:
-    parsed: list[int] = []
+def test_what_this_program_wrote_is_neither_parsed_nor_reconciled_again(
+    path: Path, ledger: FileLedger
+) -> None:
+    done: list[str] = []
 
     def note(frame: FrameType, event: str, argument: object) -> None:
-        if event == "call" and frame.f_code is document.parse.__code__:
-            parsed.append(frame.f_lineno)
+        if event == "call" and frame.f_code in (document.parse.__code__, reconciled.__code__):
+            done.append(frame.f_code.co_name)
 
     ledger.refresh()
     sys.setprofile(note)
@@ -186,4 +188,4 @@ def test_what_this_program_wrote_is_not_parsed_again(path: Path, ledger: FileLed
             ledger.refresh()
     finally:
         sys.setprofile(None)
-    assert parsed == []
+    assert done == []
