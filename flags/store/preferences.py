@@ -5,7 +5,6 @@ import contextlib
 import json
 import logging
 import sqlite3
-from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import cache
 from importlib.resources import files
@@ -19,7 +18,7 @@ from flags.decide.modes import Delivery
 from flags.errors import StoreUnreadable, StoreUnwritable
 from flags.store.background import BackgroundThread, Watch
 from flags.store.choice_days import KEPT_DAYS, MOST_A_DAY, day_of, full
-from flags.tell import CountingTell, Tell
+from flags.tell import Tell
 from flags.times import wall_ms
 
 POLL_SECONDS = 0.5
@@ -71,9 +70,9 @@ def preference_key(caller: Caller) -> str | None:
 class FilePreferences:
     """Preferences in an SQLite file at `path`, which several processes may share.
 
-    As many as `max_cached` are held in memory, the most recently used ones; while that is all of them, nobody
-    waits for the disk to read. One thread does everything that touches it. On a day `most_a_day` are taken.
-    `counts` says how often each event was told.
+    Where there is no file, the first choice that is not `auto` makes it. As many as `max_cached` are held in
+    memory, the most recently used ones; while that is all of them, nobody waits for the disk to read. One
+    thread does everything that touches it. On a day `most_a_day` are taken.
     """
 
     def __init__(
@@ -86,9 +85,9 @@ class FilePreferences:
         poll_seconds: float = POLL_SECONDS,
         most_a_day: int = MOST_A_DAY,
     ) -> None:
-        self._tell = CountingTell(tell)
-        self._outage = self._tell.outage("preferences")
-        self.counts: Counter[str] = self._tell.counts
+        self._path = path
+        self._tell = tell
+        self._outage = tell.outage("preferences")
         self._now_ms = now_ms
         self._today = 0
         self._full_on = 0
@@ -96,30 +95,25 @@ class FilePreferences:
         self._cache: LRUCache[str, Delivery] = LRUCache(max_cached)
         self._is_complete = False
         self._thread = BackgroundThread("preferences")
-        self._watch = Watch(self.refresh, poll_seconds, self._tell, "preferences_watch")
+        self._watch = Watch(self.refresh, poll_seconds, tell, "preferences_watch")
+        self._opening = asyncio.Lock()
+        self._is_open = self._is_closed = False
 
     async def start(self) -> None:
-        self._thread.start()
-        today = day_of(self._now_ms())
-        try:
-            await self._thread.run(lambda: self._database.open(today))
-            await self._begin(today)
-        except (StoreUnreadable, sqlite3.Error) as error:
-            await self.close()
-            raise StoreUnreadable(f"The preferences can't be used: {error}.") from error
+        await self._open_if_there()
         self._watch.start()
 
     async def close(self) -> None:
+        self._is_closed = True
         await self._watch.close()
-        with contextlib.suppress(StoreUnwritable):
-            await self._thread.run(self._database.close)
-        await self._thread.close()
+        async with self._opening:
+            await self._shut()
 
     async def get(self, key: str) -> Delivery:
         known = self._cache.get(key)
         if known is not None:
             return known
-        if self._is_complete:
+        if self._is_complete or not self._is_open:
             return "auto"
         try:
             found = (await self._learn(lambda: [(key, self._database.get(key))]))[0][1]
@@ -130,6 +124,10 @@ class FilePreferences:
         return found
 
     async def put(self, key: str, delivery: Delivery) -> None:
+        if not self._is_open:
+            if delivery == "auto" and not self._path.exists():
+                return
+            await self._open_for_choice()
         now_ms = self._now_ms()
         today = day_of(now_ms)
         try:
@@ -145,10 +143,51 @@ class FilePreferences:
     async def refresh(self) -> None:
         """Takes over what other processes have kept since the last look, and lets go of what is too old."""
         today = day_of(self._now_ms())
-        if today == self._today:
+        if not self._is_open:
+            await self._open_if_there()
+        elif today == self._today:
             await self._learn(self._database.changes)
         else:
             await self._begin(today)
+
+    async def _open_for_choice(self) -> None:
+        """Opens the file for a choice that is to be kept. Raises StoreUnwritable."""
+        try:
+            await self._open()
+        except StoreUnreadable as error:
+            self._outage.failed(error=error)
+            raise StoreUnwritable("The preference could not be kept.") from error
+        self._outage.over()
+
+    async def _open_if_there(self) -> None:
+        """Opens the file where there is one, which another process may have made."""
+        if self._path.exists():
+            await self._open()
+
+    async def _open(self) -> None:
+        """Opens the file once, and makes it where there is none. Raises StoreUnreadable."""
+        async with self._opening:
+            if self._is_closed:
+                raise StoreUnwritable("The store is closed.")
+            if self._is_open:
+                return
+            self._thread.start()
+            today = day_of(self._now_ms())
+            try:
+                await self._thread.run(lambda: self._database.open(today))
+                await self._begin(today)
+                self._is_open = True
+            except (StoreUnreadable, sqlite3.Error) as error:
+                raise StoreUnreadable(f"The preferences can't be used: {error}.") from error
+            finally:
+                if not self._is_open:
+                    await self._shut()
+
+    async def _shut(self) -> None:
+        self._is_open = False
+        with contextlib.suppress(StoreUnwritable):
+            await self._thread.run(self._database.close)
+        await self._thread.close()
 
     async def _begin(self, today: int) -> None:
         """Holds what is kept on that day."""

@@ -6,10 +6,9 @@ from typing import Any
 
 from flags import tell as told
 from flags.store.file_store import file_flag_store
-from flags.store.late_preferences import LatePreferences
 from flags.store.local_kills import LocalKills
 from flags.store.port import FlagStore
-from flags.store.preferences import Preferences
+from flags.store.preferences import FilePreferences, Preferences
 from flags.store.shared_preferences import SharedPreferences
 from flags.store.shared_store import shared_flag_store
 from gateway.ports.clock import Clock
@@ -96,5 +95,5 @@ def open_flags(
     choices = path.with_name(f"{path.stem}.preferences.db")
     return (
         file_flag_store(path, tell=lines),
-        LatePreferences(choices, tell=lines, now_ms=clock.wall_ms),
+        FilePreferences(choices, tell=lines, now_ms=clock.wall_ms),
     )

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from flags.store.late_preferences import LatePreferences
 from flags.store.port import FlagStore
+from flags.store.preferences import FilePreferences
 from flags.store.shared_preferences import SharedPreferences
 from flags.store.shared_store import KEY
 from gateway.runtime.outage import REMINDER_SECONDS, Outage
@@ -104,7 +104,7 @@ async def test_a_file_beside_the_configuration_needs_no_server(tmp_path: Path, c
 
     await kill_all(flags)
     assert (tmp_path / "flags.json").exists()
-    assert isinstance(preferences, LatePreferences)
+    assert isinstance(preferences, FilePreferences)
     await preferences.start()
     await preferences.put("ann", "polling")
     await preferences.close()
