@@ -53,6 +53,9 @@ class Alone:
         return ()
 
 
+ALONE = Alone()
+
+
 class LocalKills(FlagStore):
     """A FlagStore over another one, with kills of its own: `held`, by component, None for everything.
 
@@ -65,6 +68,7 @@ class LocalKills(FlagStore):
         store: FlagStore,
         *,
         tell: Tell,
+        others: Others = ALONE,
         now_ms: Callable[[], int] = wall_ms,
         retry_seconds: float = RETRY_SECONDS,
         write_seconds: float = WRITE_SECONDS,
@@ -74,7 +78,7 @@ class LocalKills(FlagStore):
         self._now_ms = now_ms
         self._write_seconds = write_seconds
         self.held: dict[str | None, HeldKill] = {}
-        self.others: Others = Alone()
+        self._others = others
         # A kill must not be written after the unkill that lifted it.
         self._turn = asyncio.Lock()
         self._publisher = Publisher(self._tell)
@@ -113,7 +117,7 @@ class LocalKills(FlagStore):
             raise NotFound(f"{component} has no flag.")
         held = HeldKill(who, reason)
         self.hold(component, held)
-        missed = await self.others.spread(component, held)
+        missed = await self._others.spread(component, held)
         try:
             async with asyncio.timeout(self._write_seconds):
                 await held.done.wait()
@@ -128,7 +132,7 @@ class LocalKills(FlagStore):
         """
         async with self._turn:
             self.lift(component)
-            return await self.others.spread(component, None)
+            return await self._others.spread(component, None)
 
     def hold(self, component: str | None, held: HeldKill) -> None:
         """Holds the kill in this process, until the store has it."""
@@ -159,7 +163,7 @@ class LocalKills(FlagStore):
             ledger = await self._store.make(operation, who=who, reason=reason)
             if self.held:
                 self.lift(component)
-                await self.others.spread(component, None)
+                await self._others.spread(component, None)
             return ledger
 
     def revisions(self, component: str | None) -> History:

@@ -72,10 +72,12 @@ async def _work(order: Order, settings: Settings) -> None:
             stop.set()
 
     loop.add_reader(_STDIN, read)
+    siblings = Siblings(order.directory, order.number, order.count)
     await serve(
         settings,
         announce=lambda address: _say(Answer(address=address)),
-        extend=Siblings(order.directory, order.number, order.count).join,
+        others=siblings,
+        extend=siblings.join,
         stop=stop,
         reuse_port=True,
     )

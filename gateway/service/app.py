@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 from adapters.upstream import UpstreamSource
 from flags.errors import StoreUnreadable
 from flags.guard.telemetry import Telemetry
-from flags.store.local_kills import LocalKills
+from flags.store.local_kills import ALONE, LocalKills, Others
 from flags.store.preferences import Preferences
 from gateway.core.errors import ConfigError, LogError
 from gateway.core.history import History
@@ -202,15 +202,16 @@ def create_app(
     hand_over: bool = True,
     log: EventLog | None = None,
     pace: Pace = USUAL,
+    others: Others = ALONE,
 ) -> web.Application:
     """The gateway as an application of the running event loop.
 
     `log` is one that is not started yet, in place of that of `log.url`. `hand_over` says whether streams'
     connections are taken over from aiohttp (gateway/delivery/handover.py), `pace` how finely the work for
-    them is cut.
+    them is cut. `others` serve the same address.
     """
     clock = clock or SystemClock()
-    gateway = _build(settings, clock, log, pace)
+    gateway = _build(settings, clock, log, pace, others)
     refusals = Refusals()
     app = web.Application(
         middlewares=[
@@ -238,11 +239,11 @@ def create_app(
     return app
 
 
-def _build(settings: Settings, clock: Clock, log: EventLog | None, pace: Pace) -> Gateway:
+def _build(settings: Settings, clock: Clock, log: EventLog | None, pace: Pace, others: Others) -> Gateway:
     stored = make_stored(settings, clock, log)
     groups, interest, upstreams = make_upstreams(settings, clock, stored)
     store, preferences = open_flags(settings, stored.shared, clock, stored.outage)
-    flags = with_local_kills(store, clock)
+    flags = with_local_kills(store, clock, others)
     evidence = make_evidence(settings, clock, flags, stored, upstreams)
     delivery = make_delivery(settings, clock, stored, groups, evidence.audience, evidence.parity.wake, pace)
     return Gateway(
@@ -381,6 +382,7 @@ async def serve(
     settings: Settings,
     *,
     announce: Callable[[str], None],
+    others: Others = ALONE,
     extend: Callable[[web.Application], None] | None = None,
     stop: asyncio.Event | None = None,
     reuse_port: bool = False,
@@ -392,12 +394,12 @@ async def serve(
     drain and `stop_seconds` to be gone (gateway/runtime/stopping.py, `exit_within`).
 
     `announce` is called with the address once it serves; `extend` may add routes before that. With
-    `reuse_port` other processes may serve the same address. Raises OSError where the address can't be taken,
-    ConfigError where the flags or the log can't be used.
+    `reuse_port` other processes, `others`, may serve the same address. Raises OSError where the address can't
+    be taken, ConfigError where the flags or the log can't be used.
     """
     raise_descriptor_limit()
     give_long_buffers_back()
-    app = create_app(settings)
+    app = create_app(settings, others=others)
     hear_of_loop_errors(app[GATEWAY].supervisor.failures)
     if extend is not None:
         extend(app)

@@ -31,7 +31,10 @@ _KILLS = "/local-kills"
 
 
 class Siblings:
-    """The workers 1 to `count`, of which this process is `number`; `directory` is where their sockets are."""
+    """The workers 1 to `count`, of which this process is `number`; `directory` is where their sockets are.
+
+    The application that joins them has kills whose `others` they are.
+    """
 
     def __init__(self, directory: Path, number: int, count: int) -> None:
         self._directory = directory
@@ -41,7 +44,6 @@ class Siblings:
 
     def join(self, app: web.Application) -> None:
         """Lets the application answer for all workers and tell them what is killed, and the others ask it."""
-        app[LOCAL_KILLS].others = self
         self._registry = app[REGISTRY]
         app[EXPOSITION] = self.expose
         app[PROCESS] = replace(app[PROCESS], worker=self._number, workers=1 + len(self._others))

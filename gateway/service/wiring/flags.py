@@ -6,7 +6,7 @@ from typing import Any
 
 from flags import tell as told
 from flags.store.file_store import file_flag_store
-from flags.store.local_kills import LocalKills
+from flags.store.local_kills import LocalKills, Others
 from flags.store.port import FlagStore
 from flags.store.preferences import FilePreferences, Preferences
 from flags.store.shared_preferences import SharedPreferences
@@ -72,9 +72,9 @@ class _Beside:
         self._own.over(**fields)
 
 
-def with_local_kills(store: FlagStore, clock: Clock) -> LocalKills:
-    """The store with kills that hold while it takes nothing."""
-    return LocalKills(store, tell=_Lines(clock), now_ms=clock.wall_ms)
+def with_local_kills(store: FlagStore, clock: Clock, others: Others) -> LocalKills:
+    """The store with kills that hold while it takes nothing, also at the other processes of the address."""
+    return LocalKills(store, tell=_Lines(clock), others=others, now_ms=clock.wall_ms)
 
 
 def open_flags(

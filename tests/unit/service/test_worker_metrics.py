@@ -1,8 +1,9 @@
 """worker_metrics.py: the metrics of all workers, whichever is asked, and what all are to hold."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter
@@ -16,29 +17,29 @@ from gateway.service.worker_metrics import Siblings
 from tests.support.flags import Told
 
 
+class Worker(NamedTuple):
+    """One worker: what it answers for all, and its kills."""
+
+    expose: Callable[[], Awaitable[bytes]]
+    kills: LocalKills
+
+
 @asynccontextmanager
-async def worker(
-    directory: Path, number: int, count: int, events: int = 0, kills: LocalKills | None = None
-) -> AsyncIterator[Siblings]:
+async def worker(directory: Path, number: int, count: int, events: int = 0) -> AsyncIterator[Worker]:
     """Worker `number`, which has counted so many events."""
     app = web.Application()
     app[PROCESS] = Process("here", shares_log=True)
-    app[LOCAL_KILLS] = kills or make_kills(directory)
+    siblings = Siblings(directory, number, count)
+    # Over a store that was not started, and takes nothing.
+    store = file_flag_store(directory / "flags.json", tell=Told())
+    app[LOCAL_KILLS] = LocalKills(store, tell=Told(), others=siblings, write_seconds=0.001)
     app[REGISTRY] = CollectorRegistry()
     Counter("demo_events", "Events.", ["kind"], registry=app[REGISTRY]).labels("any").inc(events)
-    siblings = Siblings(directory, number, count)
     siblings.join(app)
     runner = web.AppRunner(app)
     await runner.setup()
-    yield siblings
+    yield Worker(siblings.expose, app[LOCAL_KILLS])
     await runner.cleanup()
-
-
-def make_kills(directory: Path) -> LocalKills:
-    """Over a store that was not started, and takes nothing."""
-    return LocalKills(
-        file_flag_store(directory / "flags.json", tell=Told()), tell=Told(), write_seconds=0.001
-    )
 
 
 def values(text: bytes) -> list[str]:
@@ -87,13 +88,12 @@ async def test_a_worker_takes_the_place_of_one_that_was_killed(tmp_path: Path) -
 
 
 async def test_what_one_worker_is_told_to_kill_all_hold_and_lift(tmp_path: Path) -> None:
-    first, second, late = (make_kills(tmp_path) for _ in range(3))
-    async with worker(tmp_path, 1, 3, kills=first), worker(tmp_path, 2, 3, kills=second):
+    async with worker(tmp_path, 1, 3) as (_, first), worker(tmp_path, 2, 3) as (_, second):
         assert await first.kill_here(None, who="ann", reason="fire") == [3], "worker 3 has not begun"
         assert second.snapshot().kill_all
         assert (second.held[None].who, second.held[None].reason) == ("ann", "fire")
 
-        async with worker(tmp_path, 3, 3, kills=late):
+        async with worker(tmp_path, 3, 3) as (_, late):
             assert late.snapshot().kill_all, "who begins asks the others"
             assert await second.lift_here(None) == []
 

@@ -62,9 +62,16 @@ def store(path: Path, told: Told) -> FlagStore:
 
 
 @pytest.fixture
-async def kills(store: FlagStore, disk: Disk, told: Told) -> AsyncIterator[LocalKills]:
+def worker() -> Worker:
+    return Worker()
+
+
+@pytest.fixture
+async def kills(store: FlagStore, disk: Disk, worker: Worker, told: Told) -> AsyncIterator[LocalKills]:
     """Over a store with a live flag, whose disk is full from then on."""
-    kills = LocalKills(store, tell=told, now_ms=lambda: NOW_MS, retry_seconds=0.001, write_seconds=0.01)
+    kills = LocalKills(
+        store, tell=told, others=worker, now_ms=lambda: NOW_MS, retry_seconds=0.001, write_seconds=0.01
+    )
     await kills.start()
     await kills.change("orders", {"stage": "live"}, expected_revision=0, who="ann", reason="start")
     disk.fill()
@@ -154,8 +161,9 @@ async def test_what_has_no_flag_or_no_reason_is_not_held(kills: LocalKills) -> N
     assert not kills.held
 
 
-async def test_the_other_workers_are_told_and_those_that_did_not_answer_named(kills: LocalKills) -> None:
-    kills.others = worker = Worker()
+async def test_the_other_workers_are_told_and_those_that_did_not_answer_named(
+    kills: LocalKills, worker: Worker
+) -> None:
     worker.missed = [3]
     assert await kill(kills) == [3]
     assert await kills.lift_here("orders") == [3]
