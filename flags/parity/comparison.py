@@ -32,7 +32,7 @@ from dataclasses import dataclass, replace
 import orjson
 
 from flags.parity.canonical import STRICT, ComparisonRules, Difference, canonical, differences
-from flags.parity.fold import ABSENT, Entry, Fold, Position, PushedEvent
+from flags.parity.fold import ABSENT, Fold, KnownEntity, Position, PushedEvent
 from flags.parity.noise import Noise
 from flags.parity.report import Outcome, ParityCounts, ParityReport, Reason, Tally
 
@@ -134,13 +134,13 @@ class Parity:
         if self._same_source:
             self._fold.advance(event.position)
             return
-        entry = self._fold.apply(event, now)
+        entity = self._fold.apply(event, now)
         difference = self._open.get(event.entity_id)
-        if entry is not None and difference is not None:
+        if entity is not None and difference is not None:
             difference.moved = True
-            if entry.state is not None and self._agreement(entry.state, difference.polled) is not None:
+            if entity.state is not None and self._agreement(entity.state, difference.polled) is not None:
                 is_counted = self._explained(event.entity_id, now)
-                entry.touched = entry.fault is not None or not is_counted
+                entity.touched = entity.fault is not None or not is_counted
         yield from self._fitting()
 
     @property
@@ -188,8 +188,8 @@ class Parity:
         horizon = first.asked_at - self._settle
 
         def changed(key: str) -> bool:
-            entry = self._fold.entries.get(key)
-            return entry is not None and entry.from_push and entry.changed_at >= horizon
+            entity = self._fold.entities.get(key)
+            return entity is not None and entity.from_push and entity.changed_at >= horizon
 
         yield from self._noise.observing(first.items, second.items, changed)
 
@@ -222,19 +222,19 @@ class Parity:
             else:
                 self._counts.count_incomparable(Reason.OUT_OF_MEMORY)
             yield
-        for key in list(fold.entries):
+        for key in list(fold.entities):
             if key not in answer.items:
                 self._compare_item(key, ABSENT, answer, now, base=base)
             yield
         for key in list(self._open):
-            if key not in fold.entries and key not in answer.items:
+            if key not in fold.entities and key not in answer.items:
                 self._compare_item(key, ABSENT, answer, now, base=base)
             yield
         fold.based = fold.based or base
 
     def _compare_item(self, key: str, raw: bytes, answer: PolledAnswer, now: float, *, base: bool) -> None:
-        entry, digest = self._fold.entries.get(key), hash(raw)
-        if entry is not None and entry.polled == digest and not entry.touched and key not in self._open:
+        entity, digest = self._fold.entities.get(key), hash(raw)
+        if entity is not None and entity.polled == digest and not entity.touched and key not in self._open:
             self._counts.unchanged += raw != ABSENT
             return
         polled = canonical(orjson.loads(raw), self._rules) if raw else ABSENT
@@ -243,25 +243,25 @@ class Parity:
             self._compare_unknown(key, polled, answer, now, base=base)
             return
         agreement = self._agreement(state, polled)
-        if agreement is not None and entry is not None:
-            entry.polled = digest
-            if entry.changed_at > answer.received_at:
+        if agreement is not None and entity is not None:
+            entity.polled = digest
+            if entity.changed_at > answer.received_at:
                 agreement = Outcome.PUSH_BEHIND
-        elif agreement is None and entry is not None:
-            agreement = self._earlier_agreement(entry, polled, answer)
+        elif agreement is None and entity is not None:
+            agreement = self._earlier_agreement(entity, polled, answer)
         if agreement is not None:
-            self._agrees(key, entry, agreement)
+            self._agrees(key, entity, agreement)
         else:
             self._differs(key, state, polled, answer)
 
     def _compare_unknown(
         self, key: str, polled: bytes, answer: PolledAnswer, now: float, *, base: bool
     ) -> None:
-        entry = self._fold.entries.get(key)
-        adopts = base if entry is None else self._may_adopt(answer, entry.changed_at)
+        entity = self._fold.entities.get(key)
+        adopts = base if entity is None else self._may_adopt(answer, entity.changed_at)
         if adopts:
             self._fold.adopt(key, polled, now)
-        reason = Reason.NO_BASE if entry is None else Reason.NO_STATE
+        reason = Reason.NO_BASE if entity is None else Reason.NO_STATE
         self._counts.count_incomparable(reason)
         self._give_up(key, reason)
 
@@ -277,9 +277,9 @@ class Parity:
             return None
         return Outcome.IGNORED if differences(pushed, polled, STRICT, limit=1) else Outcome.MATCH
 
-    def _earlier_agreement(self, entry: Entry, polled: bytes, answer: PolledAnswer) -> Outcome | None:
+    def _earlier_agreement(self, entity: KnownEntity, polled: bytes, answer: PolledAnswer) -> Outcome | None:
         """How the answer agrees with what push said when it was asked for, or a settle window before."""
-        for version in reversed(entry.versions):
+        for version in reversed(entity.versions):
             if version.superseded_at < answer.asked_at - self._settle:
                 return None
             agreement = self._agreement(version.state, polled)
@@ -287,34 +287,34 @@ class Parity:
                 return agreement if version.superseded_at >= answer.asked_at else Outcome.PUSH_AHEAD
         return None
 
-    def _agrees(self, key: str, entry: Entry | None, agreement: Outcome) -> None:
+    def _agrees(self, key: str, entity: KnownEntity | None, agreement: Outcome) -> None:
         difference = self._drop(key)
         if difference is not None and not difference.counted:
             self._counts.count(Outcome.PUSH_BEHIND if difference.moved else Outcome.PUSH_AHEAD)
-        if entry is not None and entry.touched:
-            self._counts.count(Outcome(entry.fault) if entry.fault is not None else agreement)
-            entry.touched, entry.fault = False, None
+        if entity is not None and entity.touched:
+            self._counts.count(Outcome(entity.fault) if entity.fault is not None else agreement)
+            entity.touched, entity.fault = False, None
         elif difference is None:
             self._counts.unchanged += 1
 
     def _differs(self, key: str, state: bytes, polled: bytes, answer: PolledAnswer) -> None:
-        entry = self._fold.entries.get(key)
-        if entry is not None:
-            entry.touched = False
+        entity = self._fold.entities.get(key)
+        if entity is not None:
+            entity.touched = False
         known = self._open.get(key)
         if known is not None and not known.counted and answer.asked_at < known.since + self._settle:
             return
         kind, found = self._describe(state, polled)
         pointers = {place.pointer for place in found}
         fresh = _Open(polled, answer.received_at, kind)
-        fresh.moved = entry is not None and entry.changed_at > answer.received_at
+        fresh.moved = entity is not None and entity.changed_at > answer.received_at
         if known is not None and not known.moved:
             same = self._agreement(known.polled, polled) is not None
             fresh.again = True
             fresh.counted = same or known.again or known.counted
             if fresh.counted:
                 noisy = not same and self._is_noise(known.polled, polled, pointers)
-                fresh.kind = known.kind if known.counted else self._blamed(key, entry, fresh)
+                fresh.kind = known.kind if known.counted else self._blamed(key, entity, fresh)
                 self._counts.count(fresh.kind, pointers, noisy=noisy)
                 if self._keep_values:
                     self._counts.keep(key, found)
@@ -322,10 +322,10 @@ class Parity:
             self._counts.count_incomparable(Reason.IN_MOTION)
         self._put(key, fresh)
 
-    def _blamed(self, key: str, entry: Entry | None, difference: _Open) -> Outcome:
+    def _blamed(self, key: str, entity: KnownEntity | None, difference: _Open) -> Outcome:
         fault = self._fold.blame(key, difference.polled)
-        if entry is not None:
-            entry.fault = None
+        if entity is not None:
+            entity.fault = None
         return difference.kind if fault is None else Outcome(fault)
 
     def _describe(self, state: bytes, polled: bytes) -> tuple[Outcome, list[Difference]]:

@@ -1,4 +1,4 @@
-"""What push has told, folded into the state of each entity. Pure: time comes in, in monotonic seconds.
+"""What push has sent, folded into the state of each entity. Pure: time comes in, in monotonic seconds.
 
 The fold does what a plain client does: it applies every event in the order in which it comes. It starts in
 the middle of a history, so an entity that no event has named yet is unknown, until a polled answer gives it
@@ -28,11 +28,11 @@ RETENTION = 4
 three windows old when it is compared (comparison.py), and show what push said one window before."""
 
 _MAX_VERSIONS = 32
-_MAX_TOLD = 8
+_MAX_APPLIED = 8
 _MAX_HALVINGS = 32
-_ENTRY_BYTES = 400
+_ENTITY_BYTES = 400
 _VERSION_BYTES = 120
-_TOLD_BYTES = 140
+_APPLIED_BYTES = 140
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +48,13 @@ class PushedEvent:
 
 
 class Version(NamedTuple):
-    """A state that push told and later replaced."""
+    """A state that push gave and later replaced."""
 
     state: bytes
     superseded_at: float
 
 
-class Told(NamedTuple):
+class Applied(NamedTuple):
     """One event that was applied: digests of the event and of the state after it."""
 
     event: int
@@ -62,7 +62,7 @@ class Told(NamedTuple):
 
 
 @dataclass(slots=True)
-class Entry:
+class KnownEntity:
     """What is known of one entity.
 
     `state` is compact JSON, ABSENT, or None where it is not known. `from_push` says that an event gave it,
@@ -79,13 +79,13 @@ class Entry:
     polled: int | None = None
     expected: Mapping[str, Any] | None = None
     versions: tuple[Version, ...] = ()
-    told: tuple[Told, ...] = ()
+    applied: tuple[Applied, ...] = ()
 
     @property
     def size(self) -> int:
         """Roughly the bytes of memory that it takes."""
         versions = sum(len(version.state) + _VERSION_BYTES for version in self.versions)
-        return _ENTRY_BYTES + len(self.state or b"") + versions + _TOLD_BYTES * len(self.told)
+        return _ENTITY_BYTES + len(self.state or b"") + versions + _APPLIED_BYTES * len(self.applied)
 
 
 class Fold:
@@ -114,7 +114,7 @@ class Fold:
         self.started_at = now
         self.position = position
         self.based = False
-        self.entries: dict[str, Entry] = {}
+        self.entities: dict[str, KnownEntity] = {}
         self.size = 0
         self.broken_chains = 0
 
@@ -129,17 +129,17 @@ class Fold:
 
     def state_of(self, key: str) -> bytes | None:
         """Compact JSON, ABSENT, or None where it is not known."""
-        entry = self.entries.get(key)
-        if entry is not None:
-            return entry.state
+        entity = self.entities.get(key)
+        if entity is not None:
+            return entity.state
         return ABSENT if self.based else None
 
     def advance(self, position: Position) -> None:
         """Says that everything up to `position` has been handed in: events in between were of no concern."""
         self.position = max(self.position, position)
 
-    def apply(self, event: PushedEvent, now: float) -> Entry | None:
-        """Takes the next event; gives the entity's entry, or None where the event changes nothing here.
+    def apply(self, event: PushedEvent, now: float) -> KnownEntity | None:
+        """Takes the next event; gives the entity, or None where the event changes nothing here.
 
         Raises TypeError where the event's data can't be written as JSON.
         """
@@ -149,27 +149,27 @@ class Fold:
             return None
         before = self.state_of(event.entity_id)
         after, digest = self._next_state(before, event), _event_digest(event)
-        entry = self.entries.get(event.entity_id)
-        if entry is None:
-            entry = self.entries[event.entity_id] = Entry(before, now, from_push=False)
+        entity = self.entities.get(event.entity_id)
+        if entity is None:
+            entity = self.entities[event.entity_id] = KnownEntity(before, now, from_push=False)
         else:
-            self.size -= entry.size
-        entry.fault = self._fault(entry, event, after, digest, late=late) or entry.fault
-        if entry.state is not None and entry.state != after:
-            entry.versions = (*entry.versions, Version(entry.state, now))[-_MAX_VERSIONS:]
-        entry.told = (*entry.told, Told(digest, _state_digest(after)))[-_MAX_TOLD:]
-        entry.state, entry.changed_at, entry.polled = after, now, None
-        entry.from_push = entry.touched = True
-        self.size += entry.size
-        return entry
+            self.size -= entity.size
+        entity.fault = self._fault(entity, event, after, digest, late=late) or entity.fault
+        if entity.state is not None and entity.state != after:
+            entity.versions = (*entity.versions, Version(entity.state, now))[-_MAX_VERSIONS:]
+        entity.applied = (*entity.applied, Applied(digest, _state_digest(after)))[-_MAX_APPLIED:]
+        entity.state, entity.changed_at, entity.polled = after, now, None
+        entity.from_push = entity.touched = True
+        self.size += entity.size
+        return entity
 
     def adopt(self, key: str, state: bytes, now: float) -> None:
         """Takes the state of an unknown entity from a polled answer."""
-        before = self.entries.get(key)
+        before = self.entities.get(key)
         if before is not None:
             self.size -= before.size
-        entry = self.entries[key] = Entry(state, now, from_push=False)
-        self.size += entry.size
+        entity = self.entities[key] = KnownEntity(state, now, from_push=False)
+        self.size += entity.size
 
     def forgetting_old(self, now: float) -> Iterator[None]:
         """Drops superseded states, and entities long deleted, that no comparison can ask for any more.
@@ -178,17 +178,17 @@ class Fold:
         """
         horizon = now - RETENTION * self._settle
         gone = []
-        for key, entry in self.entries.items():
-            if entry.versions and entry.versions[0].superseded_at < horizon:
-                self.size -= entry.size
-                kept = [version for version in entry.versions if version.superseded_at >= horizon]
-                entry.versions = tuple(kept)
-                self.size += entry.size
-            if entry.state == ABSENT and not entry.touched and self.based and entry.changed_at < horizon:
+        for key, entity in self.entities.items():
+            if entity.versions and entity.versions[0].superseded_at < horizon:
+                self.size -= entity.size
+                kept = [version for version in entity.versions if version.superseded_at >= horizon]
+                entity.versions = tuple(kept)
+                self.size += entity.size
+            if entity.state == ABSENT and not entity.touched and self.based and entity.changed_at < horizon:
                 gone.append(key)
             yield
         for key in gone:
-            self.size -= self.entries.pop(key).size
+            self.size -= self.entities.pop(key).size
 
     def halving(self) -> Generator[None, None, bool]:
         """Gives up about half of the entities; False where hardly any id is left to give up.
@@ -200,16 +200,16 @@ class Fold:
         if self._halvings == _MAX_HALVINGS:
             return False
         self._halvings += 1
-        for key in list(self.entries):
+        for key in list(self.entities):
             if not self.tracks(key):
-                self.size -= self.entries.pop(key).size
+                self.size -= self.entities.pop(key).size
             yield
         return True
 
     def ending(self) -> Iterator[None]:
-        """Lets go of all entities, in steps, one an entity: the fold is not to be used any more."""
-        while self.entries:
-            self.entries.popitem()
+        """Drops all entities, in steps, one an entity: the fold is not to be used any more."""
+        while self.entities:
+            self.entities.popitem()
             yield
 
     def blame(self, key: str, polled: bytes) -> Fault | None:
@@ -218,17 +218,17 @@ class Fold:
         The last event repeats an earlier one: a duplicate. Push had told what polling shows, and then told
         something else: reordered. A lost event that would have led back to an earlier state looks the same.
         """
-        entry = self.entries.get(key)
-        if entry is None or not entry.told:
+        entity = self.entities.get(key)
+        if entity is None or not entity.applied:
             return None
-        if entry.fault is not None:
-            return entry.fault
-        last = entry.told[-1]
-        earlier = entry.told[:-1]
-        if any(told.event == last.event for told in earlier):
+        if entity.fault is not None:
+            return entity.fault
+        last = entity.applied[-1]
+        earlier = entity.applied[:-1]
+        if any(one.event == last.event for one in earlier):
             return "duplicate"
         shown = _state_digest(polled)
-        return "reordered" if any(told.state == shown for told in earlier) else None
+        return "reordered" if any(one.state == shown for one in earlier) else None
 
     def _next_state(self, before: bytes | None, event: PushedEvent) -> bytes | None:
         if event.action == "delete":
@@ -243,48 +243,48 @@ class Fold:
         return canonical(members | dict(event.data), self._rules)
 
     def _fault(
-        self, entry: Entry, event: PushedEvent, after: bytes | None, digest: int, *, late: bool
+        self, entity: KnownEntity, event: PushedEvent, after: bytes | None, digest: int, *, late: bool
     ) -> Fault | None:
         """What the event gives away about the order of events, before it is applied.
 
         The first event after a polled state is not judged: the answer may have been ahead of it or behind.
         """
-        repeated = any(told.event == digest for told in entry.told)
+        repeated = any(one.event == digest for one in entity.applied)
         if late:
             return "duplicate" if repeated else "reordered"
-        before = entry.state
-        if not entry.from_push or before is None or after is None:
+        before = entity.state
+        if not entity.from_push or before is None or after is None:
             return None
         if before == after:
-            again = _told_since_last_change(entry, digest) and not _changes_nothing(event)
+            again = _applied_since_last_change(entity, digest) and not _changes_nothing(event)
             return "duplicate" if again else None
         if event.action == "insert" and before != ABSENT and repeated:
             return "duplicate"
         if not event.previous or (before != ABSENT and not contradicts(event.previous, before, self._rules)):
-            entry.expected = None
+            entity.expected = None
             return None
         if repeated:
             return "duplicate"
-        return self._broken(entry, event.previous, after)
+        return self._broken(entity, event.previous, after)
 
-    def _broken(self, entry: Entry, previous: Mapping[str, Any], after: bytes) -> Fault | None:
+    def _broken(self, entity: KnownEntity, previous: Mapping[str, Any], after: bytes) -> Fault | None:
         """An event that starts from a state that push had not told: one is lost, or two have changed places.
 
         They have changed places where this event leads to the state that the one before it started from.
         """
         self.broken_chains += 1
-        expected, entry.expected = entry.expected, previous
+        expected, entity.expected = entity.expected, previous
         if expected is None or after == ABSENT or contradicts(expected, after, self._rules):
             return None
         return "reordered"
 
 
-def _told_since_last_change(entry: Entry, event: int) -> bool:
-    """Whether push has told this very event since the entity came to its current state."""
-    for told in reversed(entry.told):
-        if told.state != entry.told[-1].state:
+def _applied_since_last_change(entity: KnownEntity, event: int) -> bool:
+    """Whether this very event was applied since the entity came to its current state."""
+    for one in reversed(entity.applied):
+        if one.state != entity.applied[-1].state:
             return False
-        if told.event == event:
+        if one.event == event:
             return True
     return False
 

@@ -11,7 +11,7 @@
 `version` and `flags` are required. The store writes every member of a flag; whoever edits the file may leave
 out those that have their default, and the histories altogether.
 
-A history that has let go of its oldest revisions begins with a later one than 1. `"earlier": {"orders":
+A history that has dropped its oldest revisions begins with a later one than 1. `"earlier": {"orders":
 {"state": {…}, "stageSince": "…"}}` then says what is known of those (flags.store.revisions.Earlier),
 `killAllEarlier` the same of the switch. Only such a file is of version 2: an older program, which wants every
 revision, then keeps its hands off. It reads every other one.

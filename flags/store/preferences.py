@@ -141,7 +141,7 @@ class FilePreferences:
             raise full(now_ms)
 
     async def refresh(self) -> None:
-        """Takes over what other processes have kept since the last look, and lets go of what is too old."""
+        """Takes over what other processes have kept since the last look, and drops what is too old."""
         today = day_of(self._now_ms())
         if not self._is_open:
             await self._open_if_there()
@@ -256,7 +256,7 @@ class _Database:
             connection.execute(f"pragma user_version = {SCHEMA_VERSION}")
 
     def begin(self, today: int, limit: int) -> list[Choice]:
-        """Lets go of what is too old on that day, and gives the latest choices, newest first."""
+        """Drops what is too old on that day, and gives the latest choices, newest first."""
         connection = self._open()
         connection.execute(_statement("expire"), (today - KEPT_DAYS,))
         self._last = connection.execute(_statement("last")).fetchone()[0]

@@ -1,7 +1,7 @@
 """Which revisions are kept: the document that holds them is read and written as a whole at every change.
 
 Each flag keeps its newest `KEPT_REVISIONS`. The newest one always stays. Where the others of all histories
-take more than `KEPT_BYTES` as JSON, the history that takes most lets go of its oldest, until they fit.
+take more than `KEPT_BYTES` as JSON, the history that takes most drops its oldest, until they fit.
 So a change costs the same after a hundred revisions as after a million. No I/O.
 """
 
@@ -21,7 +21,7 @@ def kept(
     dropped = [max(0, len(history.entries) - most) for history in histories]
     sizes = [_sizes(history, count) for history, count in zip(histories, dropped, strict=True)]
     excess = sum(map(sum, sizes)) - most_bytes
-    # The largest first, and of equals the first, so that all programs let go of the same.
+    # The largest first, and of equals the first, so that all programs drop the same.
     largest = [(-sum(entries), at) for at, entries in enumerate(sizes)]
     heapify(largest)
     while excess > 0:

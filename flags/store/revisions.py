@@ -1,7 +1,7 @@
 """The history of a flag: who changed what, when and why; and what the flag was at each revision.
 
 Revisions are numbered from 1 without a gap. Order is the numbers' alone: `when` is for people, and may jump
-with the machine's clock. A history lets go of its oldest revisions (retention.py), never of a number.
+with the machine's clock. A history drops its oldest revisions (retention.py), never a number.
 """
 
 from collections.abc import Mapping
@@ -104,7 +104,7 @@ def difference(before: State | None, after: State | None) -> Difference:
 
 
 class Earlier(NamedTuple):
-    """What is known of the revisions that a history has let go of.
+    """What is known of the revisions that a history has dropped.
 
     `state` is what the flag was after the last of them, None where it was removed; `stage_since` is when it
     had come into its stage.
@@ -114,7 +114,7 @@ class Earlier(NamedTuple):
     stage_since: str | None
 
     def after(self, entry: Revision) -> "Earlier":
-        """What is known once that revision, the next one, is let go of too."""
+        """What is known once that revision, the next one, is dropped too."""
         if entry.after is None:
             return Earlier(None, None)
         since = entry.when if "stage" in entry.after else self.stage_since
@@ -128,7 +128,7 @@ NOTHING_EARLIER = Earlier(None, None)
 class History:
     """The revisions of one flag that are held, oldest first, and what is known of those before them.
 
-    Where something was let go of there is at least one revision left, so that the numbers go on.
+    Where something was dropped there is at least one revision left, so that the numbers go on.
     """
 
     entries: tuple[Revision, ...] = ()
@@ -136,7 +136,7 @@ class History:
 
     @property
     def dropped(self) -> int:
-        """How many revisions were let go of, which is the number of the last of them."""
+        """How many revisions were dropped, which is the number of the last of them."""
         return self.entries[0].revision - 1 if self.entries else 0
 
     @property
@@ -175,7 +175,7 @@ class History:
         return History((*self.entries, entry), self.earlier)
 
     def without(self, count: int) -> "History":
-        """The history once it has let go of its oldest `count` revisions, which are not all."""
+        """The history once it has dropped its oldest `count` revisions, which are not all."""
         earlier = self.earlier
         for entry in self.entries[:count]:
             earlier = earlier.after(entry)

@@ -1,4 +1,4 @@
-"""What a change added to the histories, and its log line, which stays when the revision is let go of."""
+"""What a change added to the histories, and its log line, which stays when the revision is dropped."""
 
 import logging
 from collections.abc import Sequence
@@ -46,11 +46,11 @@ def tell_changes(tell: Tell, before: Ledger, after: Ledger) -> None:
             who=entry.who,
             why=entry.why,
             changed=",".join(sorted(entry.after or ())),
-            **_told(entry),
+            **_shown(entry),
         )
 
 
-def _told(entry: Revision) -> dict[str, object]:
+def _shown(entry: Revision) -> dict[str, object]:
     """The members that say in one word what callers get."""
     if entry.after is None:
         return {"removed": True}
