@@ -5,7 +5,7 @@ import secrets
 from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple
 
-from gateway.core.events import Event, Position, Record, event_json
+from gateway.core.events import Event, Position, Record, json_size
 from gateway.core.ring import Ring
 from gateway.ports.clock import Clock
 from gateway.ports.log import Appended, Bounds, Figure, trimmed, unknown
@@ -85,7 +85,7 @@ class MemoryLog:
         now = self._clock.monotonic()
         positions = self._next_positions(len(events))
         for position, event in zip(positions, events, strict=True):
-            size = len(event_json(event, "", {}))
+            size = json_size(event)
             self._ring.append(_Entry(position, event, size, now, self._appended_bytes))
             self._appended_bytes += size
         self._trim()

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from gateway.core.events import Event, Position, Record, event_json
+from gateway.core.events import Event, Position, Record, json_size
 
 _MAX_ID = 2**63 - 1
 _SHALLOW = 200
@@ -93,7 +93,7 @@ def record_in(row: Row) -> Record:
     )
     if any(_may_be_deep(text) for text in (data, previous, actor, metadata)):
         try:
-            event_json(event, "", {})
+            json_size(event)
         except TypeError as error:
             raise ValueError(f"the event can't be written as JSON: {error}") from error
     position = position_in(row)

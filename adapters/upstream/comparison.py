@@ -9,11 +9,12 @@ beyond a float's precision are the same value here; an item's key can't be one.
 
 from array import array
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from adapters.upstream.items import Items
 from gateway.core.changes import member_suffix
-from gateway.core.events import Event, event_json
+from gateway.core.events import Event, json_size
 from gateway.core.times import rfc3339
 from gateway.ports.legacy_route import LegacyRoute
 
@@ -178,18 +179,18 @@ def _fitted(event: Event, max_bytes: int) -> Told:
     if size is not None and size <= max_bytes:
         return Told(event, size, is_cut=False)
     if event.data is not None and event.previous is not None:
-        shorter = event._replace(previous=None, metadata={"omitted": ["previous"]})
+        shorter = replace(event, previous=None, metadata={"omitted": ["previous"]})
         size = _size(shorter)
         if size is not None and size <= max_bytes:
             return Told(shorter, size, is_cut=True)
     omitted = [name for name in ("data", "previous") if getattr(event, name) is not None]
-    bare = event._replace(data=None, previous=None, metadata={"omitted": omitted})
+    bare = replace(event, data=None, previous=None, metadata={"omitted": omitted})
     return Told(bare, _size(bare) or 0, is_cut=True)
 
 
 def _size(event: Event) -> int | None:
     try:
-        return len(event_json(event, "", {}))
+        return json_size(event)
     except TypeError:
         # The event nests its item one level deeper, which can pass what orjson writes.
         return None

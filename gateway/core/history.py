@@ -134,6 +134,8 @@ class History:
         """The entry of a record of this epoch, which the log holds right after `after`; it is not added."""
         cursor = str(Cursor(self.epoch, record.position))
         json = event_json(record.event, cursor, self._id_aliases)
+        # Whoever else has the event holds this object.
+        record.event.rest = None
         return HistoryEntry(record, cursor, json, now, after)
 
     def leave_json(self, entry: HistoryEntry) -> bytes:

@@ -2,7 +2,7 @@
 
 import orjson
 
-from gateway.core.events import Event
+from gateway.core.events import Event, json_rest
 
 _MEMBERS = {
     "event_type": "eventType",
@@ -23,8 +23,7 @@ def to_payload(event: Event) -> bytes:
 
     Raises TypeError where it can't be written as JSON; the border has checked that it can.
     """
-    given = ((name, getattr(event, attribute)) for attribute, name in _MEMBERS.items())
-    return orjson.dumps({name: value for name, value in given if value is not None})
+    return b"{" + json_rest(event)
 
 
 def from_payload(payload: bytes | str) -> Event:

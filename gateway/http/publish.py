@@ -81,8 +81,11 @@ class PublishHandler:
         body = await read_body(request, self._limits.max_request_bytes, self._limits.body_seconds)
         self.counters.requests += 1
         events = await self._events(kind, body)
-        appended = self._append_now(events) if key is None else None
-        if appended is None:
+        prompt_log = self._prompt_log if key is None else None
+        appended = None if prompt_log is None else prompt_log.append_now(events)
+        if appended is not None:
+            self.counters.events += len(events)
+        else:
             # The client may go away meanwhile: the log still takes all that it was given, and is counted.
             appended = await to_its_end(
                 self._append(events, kind, body, key),
@@ -94,14 +97,6 @@ class PublishHandler:
             body=orjson.dumps({"cursor": ids[-1], "ids": ids}),
             content_type="application/json",
         )
-
-    def _append_now(self, events: Sequence[Event]) -> Appended | None:
-        if self._prompt_log is None:
-            return None
-        appended = self._prompt_log.append_now(events)
-        if appended is not None:
-            self.counters.events += len(events)
-        return appended
 
     async def _append(self, events: Sequence[Event], kind: str, body: bytes, key: str | None) -> Appended:
         if key is None:

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Sequence
 
-from gateway.core.events import Position, Record, event_json
+from gateway.core.events import Position, Record, json_size
 from gateway.ports.log import EventLog
 
 PAGE_BYTES = 262_144
@@ -26,7 +26,7 @@ class PageSize:
         if not page:
             return 0
         samples = page[:: max(1, len(page) // _SAMPLES)]
-        mean_bytes = sum(len(event_json(record.event, "", {})) for record in samples) // len(samples)
+        mean_bytes = sum(json_size(record.event) for record in samples) // len(samples)
         self.records = max(1, min(MAX_RECORDS, PAGE_BYTES // mean_bytes))
         return mean_bytes * len(page)
 

@@ -1,5 +1,6 @@
 """Whatever a row holds, the application's statement succeeds and every event in the log can be delivered."""
 
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -73,7 +74,7 @@ async def test_a_captured_number_beyond_64_bits_compares_as_a_published_one(
         await running.capture()
         running.sql(f"insert into orders (id, amount) values (1, {value})")
         (captured,) = running.events()
-    published = captured._replace(data=orjson.loads(f'{{"amount":{value}}}'))
+    published = replace(captured, data=orjson.loads(f'{{"amount":{value}}}'))
 
     for event in (captured, published):
         assert (selector.match(event) is Match.DELIVER) is expected

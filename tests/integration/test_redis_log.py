@@ -7,6 +7,7 @@ import shutil
 import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -400,7 +401,7 @@ async def test_a_key_is_remembered_for_at_least_as_long_as_the_port_says(
 async def test_a_repeated_request_with_another_time_in_its_event_is_no_sign_of_a_loss(log: RedisLog) -> None:
     start, epoch = (await log.bounds()).head, log.epoch
     for timestamp in ("2026-01-01T00:00:00.000Z", "2026-01-01T00:00:01.000Z"):
-        await log.append_once([an_event("order:1")._replace(timestamp=timestamp)], "k", b"digest")
+        await log.append_once([replace(an_event("order:1"), timestamp=timestamp)], "k", b"digest")
     assert numbers(await follow(log, start, 1)) == [1]
     assert numbers(await log.latest(10)) == [1]
     assert log.epoch == epoch

@@ -1,6 +1,7 @@
 """Selections: one meaning however they are written, and an index that never overlooks a group."""
 
 import random
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -168,7 +169,7 @@ def test_any_text_can_be_said_and_the_addresses_that_are_built_of_it_select_the_
 
     assert selector.entities == {("order", text) for text in texts}
     for text in texts if operator == "in" else texts[:1]:
-        event = an_event("order:1", data={"n": text, "m": 1})._replace(entity_id=texts[0])
+        event = replace(an_event("order:1", data={"n": text, "m": 1}), entity_id=texts[0])
         assert selector.match(event) is Match.DELIVER
     link = urlsplit(stream_url(selector, ()))
     assert parse(parse_qsl(link.query, keep_blank_values=True)) == selector
@@ -221,8 +222,8 @@ def test_equal_are_scalars_of_one_json_type_with_one_value(texts: list[str], val
 def test_what_previous_leaves_out_is_as_it_is_in_data(query: Query, event: Event) -> None:
     selector = parse(query)
     data, previous = event.data or {}, event.previous
-    now = event._replace(action="insert", previous=None)
-    before = now._replace(data={**data, **(previous or {})})
+    now = replace(event, action="insert", previous=None)
+    before = replace(now, data={**data, **(previous or {})})
     if event.action == "delete":
         assert selector.match(event) is selector.match(before)
     elif selector.match(before) is Match.DELIVER and previous is not None and event.action == "update":

@@ -10,7 +10,7 @@ import pytest
 
 from adapters.memory import MemoryLog
 from gateway.core.errors import LogError, TrimmedError
-from gateway.core.events import ORIGIN, Position, Record, event_json
+from gateway.core.events import ORIGIN, Position, Record, json_rest, json_size
 from tests.support.clock import ManualClock
 from tests.support.events import an_event
 from tests.support.loop import let_others_run, until
@@ -79,6 +79,15 @@ async def test_a_record_says_when_its_event_was_appended(log: MemoryLog, clock: 
         tailed = await anext(tail)
     for records in (tailed, await log.read(ORIGIN, 10), await log.latest(10)):
         assert [record.recorded_ms for record in records] == [WALL_MS, WALL_MS, WALL_MS + 2500]
+
+
+async def test_the_json_of_an_event_comes_along_to_its_reader(log: MemoryLog) -> None:
+    event = an_event()
+    made = json_rest(event)
+    async with aclosing(tail_of(log)) as tail:
+        await log.append([event])
+        (record,) = await anext(tail)
+    assert record.event.rest is made
 
 
 async def test_positions_grow_also_when_the_wall_clock_goes_back(log: MemoryLog, clock: ManualClock) -> None:
@@ -189,7 +198,7 @@ async def stalled(log: MemoryLog) -> tuple[Reader, "asyncio.Task[list[Position]]
 async def test_append_waits_while_too_many_bytes_wait_for_a_tail(
     clock: ManualClock,
 ) -> None:
-    log = log_of(clock, max_unread_bytes=5 * len(event_json(an_event(), "", {})) - 1)
+    log = log_of(clock, max_unread_bytes=5 * json_size(an_event()) - 1)
     reader, append = await stalled(log)
     assert not append.done()
     reader.may_read.set()

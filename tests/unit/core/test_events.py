@@ -1,9 +1,11 @@
 """Events at the border, and cursors."""
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
+import orjson
 import pytest
 
 from gateway.core.errors import BodyTooLarge, InvalidEvents
@@ -17,6 +19,8 @@ from gateway.core.events import (
     escape_pointer,
     event_json,
     has_control_characters,
+    json_rest,
+    json_size,
     parsing_events,
 )
 from gateway.core.log_payload import from_payload, to_payload
@@ -78,6 +82,60 @@ def test_every_member_is_kept() -> None:
     assert given.keys() | {"id"} == EVENT_MEMBERS, "a new one has to be written, and kept, as these are"
     assert json.loads(to_payload(event)) == given
     assert from_payload(to_payload(event)) == event
+
+
+ALL = {
+    "data": {"a": [1, None, {"b": "c"}]},
+    "previous": {"a": []},
+    "source": "poll:orders",
+    "actor": {"app": "partner"},
+    "metadata": {"k": 1.5},
+}
+
+
+@pytest.mark.parametrize("members", [{}, ALL, *({name: value} for name, value in ALL.items())])
+@pytest.mark.parametrize("entity", [None, "order:1", 'order:",\\"é\u2028}', "job:1"])
+@pytest.mark.parametrize("leave", [False, True])
+def test_the_json_has_its_members_in_one_order(
+    entity: str | None, members: dict[str, Any], leave: bool
+) -> None:
+    name = '","entityId":"'
+    event = an_event(entity, name, **members)
+    expected: dict[str, Any] = {"id": "e.1-0", "eventType": name}
+    if entity is not None:
+        expected |= {"entityType": event.entity_type, "entityId": event.entity_id}
+    if event.entity_type == "order":
+        expected["orderID"] = event.entity_id
+    expected["action"] = "leave" if leave else event.action
+    expected |= {} if leave else {name: members[name] for name in ("data", "previous") if name in members}
+    expected["timestamp"] = event.timestamp
+    expected |= {name: members[name] for name in ("source", "actor", "metadata") if name in members}
+    for _ in range(2):
+        assert event_json(event, "e.1-0", {"order": "orderID"}, leave=leave) == orjson.dumps(expected)
+
+
+def test_the_size_is_that_of_the_json_with_an_empty_id() -> None:
+    event = an_event(**ALL)
+    assert json_size(event) == len(event_json(event, "", {}))
+
+
+def test_an_event_s_json_is_made_once_and_no_part_of_it() -> None:
+    event = an_event("order:1", data={"a": 1})
+    made = json_rest(event)
+    assert json_rest(event) is made
+    assert event == an_event("order:1", data={"a": 1})
+    assert "rest" not in repr(event)
+
+    other = replace(event, data={"a": 2})
+    assert event_json(other, "e.1-0", {}) == event_json(an_event("order:1", data={"a": 2}), "e.1-0", {})
+
+
+def test_an_event_that_was_taken_brings_its_json_along() -> None:
+    event = parse_one(data={"a": 1})
+    assert event.rest is not None
+    assert b"{" + event.rest == orjson.dumps(
+        {"eventType": "x", "action": "signal", "data": {"a": 1}, "timestamp": NOW}
+    )
 
 
 def test_an_id_alias_is_for_its_own_entity_type_only() -> None:

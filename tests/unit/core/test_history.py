@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from gateway.core.events import ORIGIN, Cursor, Position
+from gateway.core.events import ORIGIN, Cursor, Position, json_rest
 from gateway.core.history import History, HistoryEntry
 from tests.support.events import a_record, an_event
 from tests.support.streams import frames_of
@@ -45,6 +45,17 @@ def test_an_event_becomes_one_frame_with_its_cursor() -> None:
     assert (frame.event, frame.id) == ("changed", "e.1-0")
     assert frame.data["id"] == "e.1-0"
     assert frame.data["orderID"] == frame.data["entityId"] == "1"
+
+
+def test_an_event_s_json_is_held_once() -> None:
+    history = history_of(0)
+    event = an_event("order:1", data={"a": 1})
+    rest = json_rest(event)
+    history.append(a_record(1, event), 1.0)
+    (entry,) = entries_of(history)
+    assert entry.event is event
+    assert event.rest is None
+    assert entry.json.endswith(rest[rest.index(b',"action"') :])
 
 
 def test_the_message_frame_is_the_frame_without_its_name() -> None:

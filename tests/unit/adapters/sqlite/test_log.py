@@ -15,7 +15,7 @@ import pytest
 from adapters.sqlite import SqliteLog
 from adapters.sqlite.file import TRIM_BATCH, connect
 from gateway.core.errors import IdempotencyConflict, LogError, NoRoomForKey, TrimmedError, UnknownPosition
-from gateway.core.events import ORIGIN, Position, Record
+from gateway.core.events import ORIGIN, Position, Record, json_rest
 from gateway.ports.log import ONCE_SECONDS, Appended, Bounds
 from tests.support.clock import ManualClock
 from tests.support.loop import let_others_run
@@ -305,6 +305,18 @@ async def test_appends_that_wait_together_share_a_commit(open_log: Open) -> None
 
     assert len(await everything(log)) == 200
     assert 1 <= len(commits) <= 10
+
+
+async def test_the_json_of_an_event_comes_along_to_a_reader_at_the_head(open_log: Open) -> None:
+    log = await open_log()
+    (event,) = numbered(1)
+    made = json_rest(event)
+    async with tailing(log, ORIGIN) as tail:
+        first = asyncio.ensure_future(anext(tail))
+        await let_others_run()
+        await log.append([event])
+        (record,) = await first
+    assert record.event.rest is made
 
 
 async def test_what_has_come_before_the_log_is_closed_is_kept(open_log: Open, path: Path) -> None:
