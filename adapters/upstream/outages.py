@@ -12,9 +12,10 @@ from typing import Any
 from yarl import URL
 
 from adapters.upstream.failures import BadAnswer, is_out_of_reach, kind_of
-from gateway.core.errors import TidegateError
+from gateway.core.errors import LogError, TidegateError
 from gateway.ports.legacy_route import LegacyRoute
-from gateway.runtime.outage import Outage
+from gateway.runtime.logs import log_event
+from gateway.runtime.outage import REMINDER_SECONDS, Outage
 
 _log = logging.getLogger(__name__)
 
@@ -47,15 +48,28 @@ class Server:
 
 
 class RouteOutages:
-    """The outages of one polled route: its server's, shared with others, and its own answers'."""
+    """The outages of one polled route: its server's, shared with others, and its own answers'.
 
-    def __init__(self, route: LegacyRoute, server: Server, now: Callable[[], float]) -> None:
+    While `log_outage` says so of the log, there is nothing to say of it here; else a line a minute
+    (`upstream_held_up`) tells that the log takes nothing from this route.
+    """
+
+    def __init__(
+        self, route: LegacyRoute, server: Server, now: Callable[[], float], log_outage: Outage | None = None
+    ) -> None:
         self._route = route
         self._server = server.outage
+        self._now = now
+        self._log_outage = log_outage
+        self._held_up_at: float | None = None
         self._answers = Outage(_log, "upstream", now=now, address=address_of(route.url), **_fields(route))
 
     def failed(self, error: TidegateError) -> None:
-        """The upstream gave nothing to use."""
+        """The upstream gave nothing to use, or the log did not take what it gave."""
+        if isinstance(error, LogError):
+            self._held_up(error)
+            return
+        self._held_up_at = None
         if is_out_of_reach(error):
             self._server.failed(by=self._route.path, **_fields(self._route), **_what(error))
             return
@@ -65,12 +79,22 @@ class RouteOutages:
 
     def over(self) -> None:
         """The upstream gave an answer that can be used."""
+        self._held_up_at = None
         self._server.over(by=self._route.path)
         self._answers.over()
 
     def rest(self) -> None:
         """Nobody asks for now: whether the server is back is for the others to say."""
         self._server.forget(self._route.path)
+
+    def _held_up(self, error: LogError) -> None:
+        now = self._now()
+        if self._held_up_at is None or (self._log_outage is not None and self._log_outage.lasts):
+            self._held_up_at = now
+        elif now - self._held_up_at >= REMINDER_SECONDS:
+            self._held_up_at = now
+            fields = _fields(self._route)
+            log_event(_log, logging.WARNING, "upstream_held_up", **fields, detail=error.detail)
 
 
 def servers_of(routes: Sequence[LegacyRoute], now: Callable[[], float]) -> dict[str, Server]:

@@ -78,10 +78,8 @@ class UpstreamSource:
                 follows: Follows = make()
                 if leases is not None:
                     follows = self._shared[route.path] = SharedTracker(route, make, log, leases, clock)
-                outages = RouteOutages(route, self.server(route), clock.monotonic)
-                self._pollers[route.path] = Poller(
-                    route, follows, wanted, clock, counters, outages, log_outage, draw
-                )
+                outages = RouteOutages(route, self.server(route), clock.monotonic, log_outage)
+                self._pollers[route.path] = Poller(route, follows, wanted, clock, counters, outages, draw)
 
     async def start(self) -> None:
         """Starts the pollers; nothing is asked before somebody wants it."""
