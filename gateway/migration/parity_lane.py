@@ -14,11 +14,15 @@ from flags.parity.report import ParityReport
 from flags.parity.sampling import BoundedQueue, EveryNth
 from gateway.core.events import Cursor, Position
 from gateway.core.history import HistoryEntry
+from gateway.core.states import following
+from gateway.migration.parity_states import TRANSITIONS, Signal, State
 from gateway.ports.legacy_route import LegacyRoute
 from gateway.ports.upstreams import Snapshot
 
 MOST_ANSWERS = 8
 """Answers that may wait to be compared: an upstream gives one an interval, and comparing takes less."""
+
+_ACTIVE = frozenset({State.READING, State.COMPARING})
 
 
 class Sample(NamedTuple):
@@ -26,6 +30,19 @@ class Sample(NamedTuple):
 
     snapshot: Snapshot
     previous: Snapshot | None
+
+
+class _Period:
+    """What a lane knows of polls since it began, or began anew.
+
+    `latest` is the upstream's last answer; `close`, two answers that are to be compared with one another once
+    push has had its time to tell of a change between them. From `wanted_from` on an answer settles something.
+    """
+
+    def __init__(self) -> None:
+        self.latest: Sample | None = None
+        self.close: Sample | None = None
+        self.wanted_from: float | None = None
 
 
 class ParityLane:
@@ -48,22 +65,24 @@ class ParityLane:
     ) -> None:
         self.route = route
         self.parity = parity
-        self.is_active = False
         self._items_of = items_of
         self._settle = settle_seconds
         self._flag = flag
         self._wake = wake
         self._every = EveryNth()
         self._queue: BoundedQueue[Sample] = BoundedQueue(MOST_ANSWERS, 2 * route.max_body_bytes)
+        self._state = State.OFF
+        self._period = _Period()
+        # Beside the queue: of answers that all wait for the history, the oldest must not be dropped for newer
+        # ones for ever.
         self._waiting: Sample | None = None
-        self._comparing = False
-        self._close_polls: Sample | None = None
-        self._lost = 0
-        self._latest: Snapshot | None = None
-        self._before_latest: Snapshot | None = None
         self._taken: Snapshot | None = None
-        self._wanted_from: float | None = None
-        self._begin_again = False
+        self._lost = 0
+
+    @property
+    def is_active(self) -> bool:
+        """Whether events and answers are to be handed in."""
+        return self._state in _ACTIVE
 
     @property
     def is_same_source(self) -> bool:
@@ -73,64 +92,68 @@ class ParityLane:
     @property
     def backlog(self) -> int:
         """Answers that were taken and are not compared yet, or are just being compared."""
-        return len(self._queue) + (self._waiting is not None) + self._comparing
+        return len(self._queue) + (self._waiting is not None) + (self._state is State.COMPARING)
 
     def polled(self, snapshot: Snapshot) -> None:
         """The upstream has answered: the poller's listener."""
-        if self._compared_flag() is not None:
-            self._before_latest, self._latest = self._latest, snapshot
-            self._offer(snapshot)
+        flag = self._compared_flag()
+        if flag is not None:
+            before = self._period.latest
+            self._period.latest = Sample(snapshot, None if before is None else before.snapshot)
+            self._offer(self._period.latest, flag)
 
     def served(self, snapshot: Snapshot) -> None:
         """A caller was answered: the poller's listener."""
-        self._offer(snapshot)
+        flag = self._compared_flag()
+        if flag is not None:
+            latest = self._period.latest
+            if latest is None or latest.snapshot is not snapshot:
+                latest = Sample(snapshot, None)
+            self._offer(latest, flag)
 
     def _compared_flag(self) -> Flag | None:
         """The component's flag, where its stage is one in which push is compared."""
         flag = self._flag()
         return flag if flag is not None and flag.stage in COMPARED else None
 
-    def _offer(self, snapshot: Snapshot) -> None:
-        flag = self._compared_flag()
-        if flag is None:
-            return
+    def _offer(self, sample: Sample, flag: Flag) -> None:
+        snapshot, previous = sample
         has_its_turn = self._every.take(flag.check_ratio)
-        settles = self._wanted_from is not None and snapshot.asked_at >= self._wanted_from
+        wanted_from = self._period.wanted_from
+        settles = wanted_from is not None and snapshot.asked_at >= wanted_from
         if snapshot is self._taken or not (has_its_turn or settles):
             return
         self._taken = snapshot
         if settles:
             # One is enough; what is to settle then, comparing it will say.
-            self._wanted_from = None
-        previous = self._before_latest if snapshot is self._latest else None
+            self._period.wanted_from = None
         size = len(snapshot.body)
         if previous is not None and previous.body is not snapshot.body:
             size += len(previous.body)
-        self._queue.put(Sample(snapshot, previous), size)
+        self._queue.put(sample, size)
         self._wake()
 
     def begin_again(self) -> None:
         """Push was mended, or events were missed: what was pushed until now is not to count on."""
-        self._begin_again = True
+        self._signal(Signal.DOUBTED)
 
     def following_flag(self, position: Position, now: float) -> Iterator[None]:
         """Begins, ends or begins again, as the flag and `begin_again` say; the log is read up to there.
 
         In steps that take some microseconds each.
         """
-        active = self._compared_flag() is not None
-        if active is self.is_active and not self._begin_again:
+        compared = self._compared_flag() is not None
+        if compared is self.is_active and self._state is not State.STALE:
             return
-        self.is_active, self._begin_again = active, False
-        self._comparing = False
-        self._close_polls = self._latest = self._before_latest = self._wanted_from = None
-        if not active:
+        self._signal(Signal.BEGUN if compared else Signal.ENDED)
+        self._period = _Period()
+        if not compared:
             self._lost += self._waiting is not None
             self._waiting = self._taken = None
             while self._queue.take() is not None:
                 self._lost += 1
         yield from self.parity.restarting(position, now)
-        self._wanted_from = self.parity.next_sample_at
+        self._period.wanted_from = self.parity.next_sample_at
 
     def applying(self, entry: HistoryEntry) -> Iterator[None]:
         """Takes the next event of the route's entity type, in steps that take some microseconds each."""
@@ -157,10 +180,10 @@ class ParityLane:
 
     async def steps(self, sample: Sample, now: float) -> Iterator[None]:
         """What is to be done to compare `sample`, in steps that take some microseconds each."""
-        self._comparing = True
+        self._signal(Signal.TAKEN)
         polls = self._settled_polls(now)
-        if polls is None and self._close_polls is None and not self.is_same_source:
-            self._close_polls = self._as_close(sample)
+        if polls is None and self._period.close is None and not self.is_same_source:
+            self._period.close = self._as_close(sample)
         answer = await self._answer(sample.snapshot)
         if polls is None or polls.previous is None:
             return self._compare(None, answer, now)
@@ -178,8 +201,8 @@ class ParityLane:
             yield from self.parity.comparing_polls(*polls)
         yield from self.parity.comparing(answer, now)
         if not self._queue:
-            self._wanted_from = self.parity.next_sample_at
-        self._comparing = False
+            self._period.wanted_from = self.parity.next_sample_at
+        self._signal(Signal.COMPARED)
 
     def _as_close(self, sample: Sample) -> Sample | None:
         """The sample where its two answers were asked for within one settle window."""
@@ -190,11 +213,15 @@ class ParityLane:
 
     def _settled_polls(self, now: float) -> Sample | None:
         """The close polls, once push has had its time to tell of a change between them."""
-        polls = self._close_polls
+        polls = self._period.close
         if polls is None or now < polls.snapshot.received_at + self._settle:
             return None
-        self._close_polls = None
+        self._period.close = None
         return polls
+
+    def _signal(self, signal: Signal) -> None:
+        """Moves to the state that the table gives. Raises RuntimeError for a pair that it does not have."""
+        self._state = following(TRANSITIONS, self._state, signal, "a parity lane")
 
     async def _answer(self, snapshot: Snapshot) -> PolledAnswer:
         items = await self._items_of(snapshot)
