@@ -9,8 +9,11 @@ import pytest
 from gateway.service.settings import Settings
 from tests.support.admin import Operator, operator
 from tests.support.api import Client
+from tests.support.clock import ManualClock
 from tests.support.cluster import shared_log
 from tests.support.gateway import GatewayThread, ServedGateway, make_settings
+from tests.support.postgres import PostgresServer, log_database, own_server
+from tests.support.upstream import Gateway, Upstream, in_front_of, upstream
 
 
 @pytest.fixture(params=["postgres", "redis"])
@@ -93,3 +96,33 @@ async def admin(flagged: GatewayThread) -> AsyncIterator[Operator]:
     """An operator of `flagged`."""
     async with operator(flagged.port) as client:
         yield client
+
+
+@pytest.fixture
+async def backend() -> AsyncIterator[Upstream]:
+    """An upstream that says what a test has it say."""
+    async with upstream() as one:
+        yield one
+
+
+@pytest.fixture
+async def shared(backend: Upstream) -> AsyncIterator[Gateway]:
+    """A shared route that is asked when a test writes, and otherwise after an hour."""
+    async with in_front_of(
+        backend.url, ManualClock(), interval_seconds=3600.0, timeout_seconds=5.0, max_body_bytes=100_000
+    ) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgresServer]:
+    """A Postgres of the module's own, which its tests may stop."""
+    with own_server() as server:
+        yield server
+
+
+@pytest.fixture
+async def url(server: PostgresServer) -> AsyncIterator[str]:
+    """A database with an empty log on `server`."""
+    async with log_database(server.url()) as url:
+        yield url

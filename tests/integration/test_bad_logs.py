@@ -1,6 +1,6 @@
 """Logs that can't be used: `tidegate serve` ends with 2 and one sentence, or `/readyz` says why."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -20,9 +20,7 @@ from tests.support.postgres import (
     database_of,
     execute,
     fresh_database,
-    log_database,
     new_server,
-    own_server,
 )
 from tests.support.redis import redis_server
 from tests.support.tcp_proxy import tcp_proxy
@@ -34,18 +32,6 @@ TERMINATE_OTHERS = """
 select pg_terminate_backend(a.pid) from pg_stat_activity a
 where a.datname = current_database() and a.pid <> pg_backend_pid()
 """
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgresServer]:
-    with own_server() as server:
-        yield server
-
-
-@pytest.fixture
-async def url(server: PostgresServer) -> AsyncIterator[str]:
-    async with log_database(server.url()) as url:
-        yield url
 
 
 async def refused(url: str, directory: Path) -> str:

@@ -13,7 +13,7 @@ from tests.support.api import Client, Stream, eventually
 from tests.support.cluster import publish_last, toml
 from tests.support.gateway import GatewayThread, ServedGateway, make_settings
 from tests.support.http import DEADLINE_SECONDS
-from tests.support.legacy import PATH, listed, order
+from tests.support.legacy import PATH, listed, order, route_settings
 from tests.support.upstream import Answering, Upstream, held_until, upstream
 
 POLLS = "tidegate_upstream_polls_total"
@@ -21,18 +21,7 @@ INTERVAL_SECONDS = 0.2
 
 
 def route(url: str, **settings: Any) -> dict[str, Any]:
-    given = {
-        "component": "orders",
-        "path": PATH,
-        "upstream": url,
-        "entity": "order",
-        "items": "/docs",
-        "key": "orderID",
-        "interval_seconds": INTERVAL_SECONDS,
-        "shared": True,
-        "changes": {"orderStage": "stage_change"},
-    }
-    return given | settings
+    return route_settings(url, INTERVAL_SECONDS, changes={"orderStage": "stage_change"}) | settings
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from tests.support.api import EVENTS, HISTORY, JSON, POLL, Client, assert_problem, event, eventually
 from tests.support.gateway import make_settings
 from tests.support.http import connect
-from tests.support.legacy import PATH, listed, order
+from tests.support.legacy import PATH, listed, order, route_settings
 from tests.support.upstream import raw_upstream
 
 NO_TEXT = b"caf\xe9".decode("utf-8", "surrogateescape")
@@ -21,18 +21,8 @@ def answer(body: bytes, *fields: bytes) -> bytes:
     return b"\r\n".join([*head, b"Content-Length: %d" % len(body), b"", body])
 
 
-def legacy(url: str, **settings):
-    return {
-        "component": "orders",
-        "path": PATH,
-        "upstream": url,
-        "entity": "order",
-        "items": "/docs",
-        "key": "orderID",
-        "interval_seconds": 0.05,
-        "shared": True,
-        "changes": {},
-    } | settings
+def legacy(url: str):
+    return route_settings(url, 0.05, changes={})
 
 
 async def raw(port: int, request: bytes) -> bytes:

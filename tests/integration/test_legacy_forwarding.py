@@ -15,23 +15,7 @@ from tests.support.upstream import (
     in_front_of,
     listening,
     raw_upstream,
-    upstream,
 )
-
-
-@pytest.fixture
-async def backend() -> AsyncIterator[Upstream]:
-    async with upstream() as one:
-        yield one
-
-
-@pytest.fixture
-async def shared(backend: Upstream) -> AsyncIterator[Gateway]:
-    """A shared route that is asked when a test writes, and otherwise after an hour."""
-    async with in_front_of(
-        backend.url, ManualClock(), interval_seconds=3600.0, timeout_seconds=5.0, max_body_bytes=100_000
-    ) as one:
-        yield one
 
 
 @pytest.fixture

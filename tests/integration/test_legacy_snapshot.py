@@ -20,16 +20,9 @@ from tests.support.upstream import (
     Upstream,
     held_until,
     in_front_of,
-    upstream,
 )
 
 FIRST = b'{ "docs" : [ {"orderID":"A","orderStage":"open"} ] }\n'
-
-
-@pytest.fixture
-async def backend() -> AsyncIterator[Upstream]:
-    async with upstream() as one:
-        yield one
 
 
 @pytest.fixture

@@ -23,21 +23,6 @@ from tests.support.upstream import (
 )
 
 
-@pytest.fixture
-async def backend() -> AsyncIterator[Upstream]:
-    async with upstream() as one:
-        yield one
-
-
-@pytest.fixture
-async def shared(backend: Upstream) -> AsyncIterator[Gateway]:
-    """A shared route that is asked when a test writes, and otherwise after an hour."""
-    async with in_front_of(
-        backend.url, ManualClock(), interval_seconds=3600.0, timeout_seconds=5.0, max_body_bytes=100_000
-    ) as one:
-        yield one
-
-
 async def test_a_write_has_a_connection_of_its_own(backend: Upstream, shared: Gateway) -> None:
     """On a kept one, the upstream's closing it could not be told from its failing at the write."""
     await shared.request("GET", PATH + "/A")

@@ -4,7 +4,7 @@ import asyncio
 import gc
 import socket
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 
 import aiopg.connection
 import psycopg2
@@ -25,8 +25,6 @@ from tests.support.postgres import (
     database_of,
     execute,
     fresh_database,
-    log_database,
-    own_server,
 )
 from tests.support.postgres_log import SELDOM, eventually, opened
 from tests.support.tcp_proxy import tcp_proxy
@@ -37,18 +35,6 @@ SESSIONS = """
 select count(*) from pg_stat_activity a where a.datname = current_database() and a.pid <> pg_backend_pid()
 """
 TERMINATE_OTHERS = SESSIONS.replace("count(*)", "pg_terminate_backend(a.pid)")
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgresServer]:
-    with own_server() as server:
-        yield server
-
-
-@pytest.fixture
-async def url(server: PostgresServer) -> AsyncIterator[str]:
-    async with log_database(server.url()) as url:
-        yield url
 
 
 @pytest.fixture

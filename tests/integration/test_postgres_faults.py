@@ -18,9 +18,7 @@ from tests.support.postgres import (
     database_of,
     execute,
     fresh_database,
-    log_database,
     new_server,
-    own_server,
 )
 from tests.support.postgres_log import LAST, SELDOM, eventually, follow, is_last, opened, under_load
 from tests.support.tcp_proxy import TcpProxy, tcp_proxy
@@ -33,18 +31,6 @@ where a.datname = current_database() and a.pid <> pg_backend_pid()
 TERMINATE_LISTENER = f"{TERMINATE_OTHERS} and a.query ilike 'listen %%'"
 ABOVE_SELECT = 1100
 """select.select takes descriptors below 1024."""
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgresServer]:
-    with own_server() as server:
-        yield server
-
-
-@pytest.fixture
-async def url(server: PostgresServer) -> AsyncIterator[str]:
-    async with log_database(server.url()) as url:
-        yield url
 
 
 @pytest.fixture

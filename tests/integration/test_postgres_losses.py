@@ -1,7 +1,7 @@
 """A server that is not as it was: what was delivered is in the log, or every reader is told."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,6 @@ from tests.support.postgres import (
     PostgresServer,
     connected,
     execute,
-    log_database,
     own_server,
 )
 from tests.support.postgres_log import loss_of, names, next_of, numbered, opened, publish
@@ -32,12 +31,6 @@ values ('changed', 'order', %s, 'update')
 def server() -> Iterator[PostgresServer]:
     with own_server() as server:
         yield server
-
-
-@pytest.fixture
-async def url(server: PostgresServer) -> AsyncIterator[str]:
-    async with log_database(server.url()) as url:
-        yield url
 
 
 async def held(url: str) -> list[str | None]:

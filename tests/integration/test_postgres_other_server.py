@@ -36,12 +36,6 @@ def server() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture
-async def url(server: PostgresServer) -> AsyncIterator[str]:
-    async with log_database(server.url()) as url:
-        yield url
-
-
-@pytest.fixture
 def other_server() -> Iterator[PostgresServer]:
     with own_server() as server:
         yield server

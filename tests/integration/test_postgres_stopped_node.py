@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 
 import pytest
@@ -27,8 +27,6 @@ from tests.support.postgres import (
     connected,
     database_of,
     execute,
-    log_database,
-    own_server,
 )
 from tests.support.postgres_log import SELDOM, eventually, opened
 from tests.support.tcp_proxy import tcp_proxy
@@ -45,18 +43,6 @@ where a.backend_xid is not null and a.state like 'idle in transaction%'
 """
 
 Work = Callable[[str], Awaitable[None]]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgresServer]:
-    with own_server() as server:
-        yield server
-
-
-@pytest.fixture
-async def url(server: PostgresServer) -> AsyncIterator[str]:
-    async with log_database(server.url()) as url:
-        yield url
 
 
 async def append(url: str) -> None:

@@ -14,16 +14,10 @@ from aiohttp import web
 from gateway.ports.clock import SystemClock
 from tests.support.clock import ManualClock
 from tests.support.legacy import PATH, listed, order
-from tests.support.upstream import Gateway, Upstream, in_front_of, raw_upstream, upstream
+from tests.support.upstream import Gateway, Upstream, in_front_of, raw_upstream
 
 GOOD = listed(order("A"))
 LIMIT = 4000
-
-
-@pytest.fixture
-async def backend() -> AsyncIterator[Upstream]:
-    async with upstream() as one:
-        yield one
 
 
 @pytest.fixture

@@ -19,14 +19,7 @@ from tests.support.upstream import (
     Gateway,
     Upstream,
     in_front_of,
-    upstream,
 )
-
-
-@pytest.fixture
-async def backend() -> AsyncIterator[Upstream]:
-    async with upstream() as one:
-        yield one
 
 
 @pytest.fixture

@@ -9,19 +9,24 @@ from gateway.ports.legacy_route import LegacyRoute
 PATH = "/api/v1/orders"
 
 
-def legacy_route(**settings: Any) -> LegacyRoute:
-    """A shared route for orders; `settings` are those that a test cares about."""
-    given: dict[str, Any] = {
+def route_settings(upstream: str, interval_seconds: float, **settings: Any) -> dict[str, Any]:
+    """`[[legacy]]` of a shared route for orders; `settings` are those that a test cares about."""
+    return {
         "component": "orders",
         "path": PATH,
-        "upstream": "http://127.0.0.1:9000/orders",
+        "upstream": upstream,
         "entity": "order",
         "items": "/docs",
         "key": "orderID",
-        "interval_seconds": 2.0,
+        "interval_seconds": interval_seconds,
         "shared": True,
-        "changes": {"orderStage": "stage_change", "paymentStatus": "payment_update"},
-    }
+    } | settings
+
+
+def legacy_route(**settings: Any) -> LegacyRoute:
+    """A shared route for orders; `settings` are those that a test cares about."""
+    changes = {"orderStage": "stage_change", "paymentStatus": "payment_update"}
+    given = route_settings("http://127.0.0.1:9000/orders", 2.0, changes=changes)
     return LegacyRoute(**(given | settings))
 
 

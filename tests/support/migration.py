@@ -9,7 +9,7 @@ from typing import Any
 from tests.support.api import Client
 from tests.support.gateway import GatewayThread, make_settings
 from tests.support.http import DEADLINE_SECONDS
-from tests.support.legacy import PATH, listed, order
+from tests.support.legacy import listed, order, route_settings
 from tests.support.upstream import Upstream, upstream
 
 FETCH_MODE = "/api/v1/sync/fetch-mode"
@@ -67,20 +67,6 @@ async def a_migration(
         settings = make_settings(
             flags={"store": f"file:{path}"},
             components={"billing": {"entities": ["invoice"]}},
-            legacy=[_route(backend.url, interval_seconds)],
+            legacy=[route_settings(backend.url, interval_seconds, events="external")],
         )
         yield Migration(start_gateway(settings, **options), backend, path)
-
-
-def _route(url: str, interval_seconds: float) -> dict[str, Any]:
-    return {
-        "component": "orders",
-        "path": PATH,
-        "upstream": url,
-        "entity": "order",
-        "items": "/docs",
-        "key": "orderID",
-        "interval_seconds": interval_seconds,
-        "shared": True,
-        "events": "external",
-    }

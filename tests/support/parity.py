@@ -11,7 +11,7 @@ from tests.support.admin import ORDERS
 from tests.support.api import Client, eventually
 from tests.support.clock import ManualClock
 from tests.support.gateway import GatewayThread, make_settings
-from tests.support.legacy import PATH, listed, order
+from tests.support.legacy import PATH, listed, order, route_settings
 from tests.support.migration import Migration
 from tests.support.upstream import Upstream, upstream
 
@@ -147,15 +147,4 @@ async def a_comparison(
 
 
 def _route(url: str) -> dict[str, Any]:
-    return {
-        "component": "orders",
-        "path": PATH,
-        "upstream": url,
-        "entity": "order",
-        "items": "/docs",
-        "key": "orderID",
-        "interval_seconds": INTERVAL,
-        "shared": True,
-        "events": "external",
-        "changes": {"orderStage": "stage_change"},
-    }
+    return route_settings(url, INTERVAL, events="external", changes={"orderStage": "stage_change"})
