@@ -72,10 +72,6 @@ class Session:
     def notifies(self) -> aiopg.utils.ClosableQueue:
         return self._connection.notifies
 
-    @property
-    def server_version(self) -> int:
-        return self._connection.server_version
-
     async def fetch(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """The rows that `sql` gives, none where it gives no result. Cancelling it closes the connection."""
         try:

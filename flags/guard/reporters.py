@@ -16,9 +16,6 @@ class Reporters:
         self._capacity = capacity
         self._names: OrderedDict[str, None] = OrderedDict()
 
-    def __len__(self) -> int:
-        return len(self._names)
-
     def add(self, names: Iterable[str]) -> None:
         """Software of these names has reported."""
         for name in names:

@@ -37,9 +37,6 @@ class OrderStore:
         self._orders: dict[str, Order] = {}
         self._created = 0
 
-    def __len__(self) -> int:
-        return len(self._orders)
-
     def all(self) -> tuple[Order, ...]:
         """Every order, oldest first."""
         return tuple(self._orders.values())
