@@ -3,27 +3,13 @@
 import gzip
 import logging
 import zlib
-from contextlib import asynccontextmanager
 
 import orjson
 import pytest
 
-from tests.support.api import EVENTS, JSON, Client, assert_problem, event, numbers
+from tests.support.api import EVENTS, JSON, Client, assert_problem, event, numbers, undisturbed
 from tests.support.gateway import make_settings
 from tests.support.http import connect
-
-
-@asynccontextmanager
-async def nothing_published(client):
-    """Checks that others see nothing of what happens, and that it is no failure of the gateway's."""
-    async with client.stream() as bystander:
-        await bystander.connected()
-        await client.publish(event(1))
-        yield
-        await client.publish(event(2))
-        assert numbers(await bystander.take(2)) == [1, 2]
-    assert await client.metric("tidegate_problems_total", problem="internal") == 0
-
 
 MALFORMED = {
     "nothing": b"",
@@ -45,7 +31,7 @@ MALFORMED = {
 
 @pytest.mark.parametrize("name", MALFORMED)
 async def test_malformed_json_is_400(client, name):
-    async with nothing_published(client):
+    async with undisturbed(client):
         response = await client.post(body=MALFORMED[name])
 
     assert_problem(response, 400)
@@ -56,7 +42,7 @@ async def test_malformed_json_is_400(client, name):
 @pytest.mark.parametrize("depth", [254, 300, 1000])
 async def test_an_event_that_is_nested_too_deeply_to_be_written_is_422(client, depth):
     body = b'{"eventType":"a","data":{"n":' + b"[" * depth + b"]" * depth + b"}}"
-    async with nothing_published(client):
+    async with undisturbed(client):
         response = await client.post(body=body)
 
     assert response.status == 422
@@ -76,7 +62,7 @@ async def test_an_event_that_is_nested_deeply_goes_through_everywhere(client):
 
 
 async def test_a_body_that_does_not_unpack_is_400(client):
-    async with nothing_published(client):
+    async with undisturbed(client):
         response = await client.post(body=b"hello", headers=[("Content-Encoding", "gzip")])
 
     assert_problem(response, 400)
@@ -84,7 +70,7 @@ async def test_a_body_that_does_not_unpack_is_400(client):
 
 async def test_a_body_that_unpacks_to_half_of_itself_is_400(client):
     whole = gzip.compress(orjson.dumps([event(n, of=f"ORDER-{n}") for n in range(500)]))
-    async with nothing_published(client):
+    async with undisturbed(client):
         response = await client.post(body=whole[: len(whole) // 2], headers=[("Content-Encoding", "gzip")])
 
     assert response.status == 400
@@ -113,7 +99,7 @@ async def test_a_packed_body_is_published_unpacked(client, coding, body):
 @pytest.mark.parametrize("coding", ["br", "zstd", "compress", "gzip, gzip", "\udcff"])
 @pytest.mark.parametrize("path", [EVENTS, "/api/v1/sync/telemetry"])
 async def test_a_coding_that_is_not_known_is_415_and_says_which_are(client, coding, path):
-    async with nothing_published(client):
+    async with undisturbed(client):
         headers = [JSON, ("Content-Encoding", coding)]
         response = await client.request("POST", path, headers=headers, body=orjson.dumps(event(9)))
 
@@ -122,7 +108,7 @@ async def test_a_coding_that_is_not_known_is_415_and_says_which_are(client, codi
 
 
 async def test_a_bomb_is_413(client):
-    async with nothing_published(client):
+    async with undisturbed(client):
         response = await client.post(body=gzip.compress(b" " * 2**24), headers=[("Content-Encoding", "gzip")])
 
     assert_problem(response, 413)
@@ -132,7 +118,7 @@ async def test_a_bomb_is_413(client):
     "body", [PACKED + b"tail", PACKED[:-3], b"", PACKED[:1]], ids=["a tail", "cut off", "nothing", "a byte"]
 )
 async def test_gzip_with_a_tail_or_without_its_end_is_400(client, body):
-    async with nothing_published(client):
+    async with undisturbed(client):
         response = await client.post(body=body, headers=[("Content-Encoding", "gzip")])
 
     assert_problem(response, 400)
@@ -148,7 +134,7 @@ def hurried(start_gateway, monkeypatch):
 @pytest.mark.parametrize("length", [("Content-Length", "100"), ("Transfer-Encoding", "chunked")])
 async def test_a_body_that_comes_too_slowly_is_408(hurried, caplog, length):
     caplog.set_level(logging.INFO)
-    async with nothing_published(hurried), connect(hurried.port) as connection:
+    async with undisturbed(hurried), connect(hurried.port) as connection:
         await connection.request("POST", EVENTS, headers=[JSON, length])
         await connection.send(b'5\r\n{"eve\r\n')
         response = await connection.response()
@@ -160,7 +146,7 @@ async def test_a_body_that_comes_too_slowly_is_408(hurried, caplog, length):
 
 
 async def test_a_chunk_that_breaks_within_the_body_publishes_nothing(hurried):
-    async with nothing_published(hurried), connect(hurried.port) as connection:
+    async with undisturbed(hurried), connect(hurried.port) as connection:
         await connection.request("POST", EVENTS, headers=[JSON, ("Transfer-Encoding", "chunked")])
         await connection.send(b"1\r\n[\r\nzz\r\n")
         response = await connection.response()
@@ -172,7 +158,7 @@ async def test_a_chunk_that_breaks_within_the_body_publishes_nothing(hurried):
 async def test_a_connection_whose_body_was_too_large_is_closed_as_the_answer_says(start_gateway, declared):
     client = Client(start_gateway(make_settings(publish={"max_request_bytes": 1000})).port)
     body = b"[" + b" " * 2000 + b"]"
-    async with nothing_published(client), connect(client.port) as connection:
+    async with undisturbed(client), connect(client.port) as connection:
         if declared:
             await connection.request("POST", EVENTS, headers=[JSON], body=body)
         else:
@@ -190,7 +176,7 @@ async def test_a_connection_whose_body_was_too_large_is_closed_as_the_answer_say
 async def test_a_body_that_is_cut_off_publishes_nothing_and_is_counted(client, caplog, how):
     caplog.set_level(logging.INFO)
     body = b'[{"eventType": "cut", "data": {}}'
-    async with nothing_published(client), connect(client.port) as connection:
+    async with undisturbed(client), connect(client.port) as connection:
         await connection.request("POST", EVENTS, headers=[JSON, ("Content-Length", "1000")])
         await connection.send(body)
         if how == "with RST":

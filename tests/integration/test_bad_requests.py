@@ -2,11 +2,20 @@
 
 import gzip
 import logging
-from contextlib import asynccontextmanager
 
 import pytest
 
-from tests.support.api import EVENTS, HISTORY, JSON, POLL, assert_problem, event, eventually, numbers
+from tests.support.api import (
+    EVENTS,
+    HISTORY,
+    JSON,
+    POLL,
+    assert_problem,
+    event,
+    eventually,
+    numbers,
+    undisturbed,
+)
 from tests.support.http import connect
 
 HOST = b"Host: localhost\r\n"
@@ -35,19 +44,6 @@ NOT_HTTP = {
     + HOST
     + b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n[]\r\n",
 }
-
-
-@asynccontextmanager
-async def undisturbed(client):
-    """Checks that a bystander's stream goes on as if nothing had happened."""
-    async with client.stream() as bystander:
-        await bystander.connected()
-        await client.publish(event(1))
-        yield
-        await client.publish(event(2))
-        assert numbers(await bystander.take(2)) == [1, 2]
-    assert await client.metric("tidegate_problems_total", problem="internal") == 0
-    assert (await client.get("/readyz")).status == 200
 
 
 @pytest.mark.parametrize("name", NOT_HTTP)

@@ -19,6 +19,7 @@ from gateway.ports.log import ONCE_SECONDS
 from gateway.runtime.pages import PAGE_BYTES
 from tests.support.command import Relay, relay
 from tests.support.events import an_event, large_events
+from tests.support.following import follow
 from tests.support.loop import let_others_run, until
 from tests.support.redis import RedisServer, make_log, opened, redis_server, redis_url, with_prefix
 
@@ -46,22 +47,6 @@ async def publish(log: RedisLog, *numbers: int) -> list[Position]:
 
 def numbers(records: list[Record]) -> list[int]:
     return [int(record.event.entity_id or "") for record in records]
-
-
-async def follow(log: RedisLog, after: Position, count: int) -> list[Record]:
-    """The next so many records, as a gateway follows: again from the last wherever the log was lost."""
-    records: list[Record] = []
-    async with asyncio.timeout(DEADLINE_SECONDS):
-        while True:
-            try:
-                async for batch in log.tail(records[-1].position if records else after):
-                    records += batch
-                    if len(records) >= count:
-                        return records
-            except (TrimmedError, EpochChanged):
-                raise
-            except LogError:
-                await let_others_run()
 
 
 async def first_error(log: RedisLog, after: Position) -> LogError:

@@ -16,6 +16,7 @@ from gateway.ports.log import EventLog
 from gateway.service.relay import Relay
 from tests.support.clock import ManualClock
 from tests.support.events import a_record, an_event
+from tests.support.following import follow
 from tests.support.loop import let_others_run
 from tests.support.redis import opened, redis_server, redis_url, with_prefix
 from tests.support.shaky_log import ShakyLog
@@ -79,22 +80,6 @@ async def held(url: str, source: EventLog) -> tuple[str, list[Record]]:
 
 async def all_of(source: EventLog) -> tuple[str, list[Record]]:
     return source.epoch, await source.read((await source.bounds()).floor, 100_000)
-
-
-async def follow(log: EventLog, after: Position, count: int) -> list[Record]:
-    """The next so many records, as a gateway follows: again from the last wherever the log was lost."""
-    records: list[Record] = []
-    async with asyncio.timeout(DEADLINE_SECONDS):
-        while True:
-            try:
-                async for batch in log.tail(records[-1].position if records else after):
-                    records += batch
-                    if len(records) >= count:
-                        return records
-            except (TrimmedError, EpochChanged, UnknownPosition):
-                raise
-            except LogError:
-                await let_others_run()
 
 
 async def test_events_positions_and_epoch_carry_over() -> None:

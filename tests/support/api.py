@@ -220,3 +220,16 @@ class Client:
             return await self.metric(name, **labels) == value
 
         await eventually(holds, f"{name}{labels or ''} is {value}")
+
+
+@asynccontextmanager
+async def undisturbed(client: Client) -> AsyncIterator[None]:
+    """Checks that a bystander's stream sees nothing of what happens, and that the gateway has no failure."""
+    async with client.stream() as bystander:
+        await bystander.connected()
+        await client.publish(event(1))
+        yield
+        await client.publish(event(2))
+        assert numbers(await bystander.take(2)) == [1, 2]
+    assert await client.metric("tidegate_problems_total", problem="internal") == 0
+    assert (await client.get("/readyz")).status == 200
