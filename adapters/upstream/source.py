@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 
@@ -34,10 +33,10 @@ RELEASE_SECONDS = 1.0
 class UpstreamSource:
     """Polls the shared routes while `wanted`, publishes to `log` what changed, and forwards the rest.
 
-    `wanted` says whether a subscriber could receive events of an entity type. `draw` is where the chance of
-    backing off comes from. Of the nodes that share `leases` only one asks an upstream, and the others serve
-    what it got. `log_outage` tells of the log's outages; long work takes its turns in `slices`. `close` waits
-    `release_seconds` for leases to be given back. Raises ValueError where two routes have the same path.
+    `wanted` says whether a subscriber could receive events of an entity type. Of the nodes that share
+    `leases` only one asks an upstream, and the others serve what it got. `log_outage` tells of the log's
+    outages; long work takes its turns in `slices`. `close` waits `release_seconds` for leases to be given
+    back. Raises ValueError where two routes have the same path.
     """
 
     def __init__(
@@ -46,7 +45,6 @@ class UpstreamSource:
         log: EventLog,
         wanted: Callable[[str], bool],
         clock: Clock,
-        draw: Callable[[float, float], float] = random.uniform,
         leases: Leases | None = None,
         log_outage: Outage | None = None,
         slices: Slices | None = None,
@@ -79,7 +77,7 @@ class UpstreamSource:
                 if leases is not None:
                     follows = self._shared[route.path] = SharedTracker(route, make, log, leases, clock)
                 outages = RouteOutages(route, self.server(route), clock.monotonic, log_outage)
-                self._pollers[route.path] = Poller(route, follows, wanted, clock, counters, outages, draw)
+                self._pollers[route.path] = Poller(route, follows, wanted, clock, counters, outages)
 
     async def start(self) -> None:
         """Starts the pollers; nothing is asked before somebody wants it."""

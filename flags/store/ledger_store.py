@@ -111,5 +111,5 @@ class LedgerStore(FlagStore):
     async def refresh(self) -> None:
         await self._kept.refresh()
 
-    def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
-        return self._publisher.subscribe(subscriber)
+    def subscribe(self, subscriber: Subscriber) -> None:
+        self._publisher.subscribe(subscriber)

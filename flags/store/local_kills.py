@@ -172,8 +172,8 @@ class LocalKills(FlagStore):
     async def refresh(self) -> None:
         await self._store.refresh()
 
-    def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
-        return self._publisher.subscribe(subscriber)
+    def subscribe(self, subscriber: Subscriber) -> None:
+        self._publisher.subscribe(subscriber)
 
     async def _write(self) -> None:
         """Writes what is held to the store. Raises FlagError where that does not take it."""

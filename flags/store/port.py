@@ -142,8 +142,8 @@ class FlagStore(Protocol):
         """Looks now whether others changed the flags; where that can't be seen they stay, and are `stale`."""
         ...
 
-    def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
-        """Calls `subscriber` after every change of the snapshot, until the function given back is called."""
+    def subscribe(self, subscriber: Subscriber) -> None:
+        """Calls `subscriber` after every change of the snapshot, from now on."""
         ...
 
 

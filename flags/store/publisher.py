@@ -1,7 +1,6 @@
 """The flags as a store shows them, and who wants to hear when they change."""
 
 import logging
-from collections.abc import Callable
 
 from flags.decide.flag import Flags
 from flags.store.port import Subscriber
@@ -14,17 +13,11 @@ class Publisher:
     def __init__(self, tell: Tell) -> None:
         self.flags = Flags()
         self._tell = tell
-        self._subscribers: dict[object, Subscriber] = {}
+        self._subscribers: list[Subscriber] = []
 
-    def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
+    def subscribe(self, subscriber: Subscriber) -> None:
         """See FlagStore.subscribe."""
-        key = object()
-        self._subscribers[key] = subscriber
-
-        def unsubscribe() -> None:
-            self._subscribers.pop(key, None)
-
-        return unsubscribe
+        self._subscribers.append(subscriber)
 
     def publish(self, flags: Flags) -> None:
         """Shows `flags`, and says so to every subscriber where they are others than before."""
@@ -32,7 +25,7 @@ class Publisher:
         if flags == before:
             return
         self.flags = flags
-        for subscriber in tuple(self._subscribers.values()):
+        for subscriber in tuple(self._subscribers):
             try:
                 subscriber(before, flags)
             except Exception as error:  # noqa: BLE001 - one that fails must not keep the others from hearing
