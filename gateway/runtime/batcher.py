@@ -76,9 +76,6 @@ class Batcher(Generic[Item, Answer]):
             finally:
                 self._busy -= 1
                 self._rested.set()
-                if self._waiting:
-                    # For whoever runs next.
-                    self._arrived.set()
 
     async def close(self, seconds: float) -> None:
         """Refuses what comes, and lets what has come be written, at most for so long; then refuses the rest.
