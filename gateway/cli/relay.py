@@ -57,7 +57,7 @@ async def run_relay(wanted: Wanted, log_level: str) -> None:
         await _relay(relay, tasks, stop)
     finally:
         exit_within(STOP_SECONDS)
-        await closing.close()
+        await closing.aclose()
 
 
 async def _relay(relay: Relay, tasks: Supervisor, stop: asyncio.Event) -> None:

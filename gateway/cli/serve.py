@@ -6,7 +6,7 @@ from gateway.cli.loop import run
 from gateway.cli.serving import serving
 from gateway.cli.workers import serve_workers
 from gateway.runtime import logs
-from gateway.service.app import serve
+from gateway.service.serve import serve
 from gateway.service.settings import Settings
 
 

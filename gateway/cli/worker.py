@@ -18,7 +18,7 @@ from gateway.cli import CommandError
 from gateway.cli.loop import run
 from gateway.cli.serving import serving
 from gateway.runtime import logs
-from gateway.service.app import serve
+from gateway.service.serve import serve
 from gateway.service.settings import Settings
 from gateway.service.worker_metrics import Siblings
 

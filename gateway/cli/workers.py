@@ -21,7 +21,7 @@ from gateway.core.backoff import Backoff
 from gateway.runtime.logs import log_event
 from gateway.runtime.stopping import STOP_SECONDS, stop_on_signals
 from gateway.runtime.unattended import end_all
-from gateway.service.app import address_of
+from gateway.service.serve import address_of
 from gateway.service.settings import Settings
 
 _log = logging.getLogger(__name__)

@@ -16,8 +16,8 @@ from gateway.demo.page import add_page
 from gateway.demo.publisher import Fault
 from gateway.runtime import logs
 from gateway.runtime.unattended import end_all
-from gateway.service.app import serve
 from gateway.service.config import load_settings
+from gateway.service.serve import serve
 from gateway.service.settings import FlagsSettings, Settings
 
 CONFIG = Path(__file__).with_name("tidegate.toml")

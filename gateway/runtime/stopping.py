@@ -103,7 +103,7 @@ def _waits_in(task: asyncio.Task[Any]) -> str:
     return " > ".join(names)
 
 
-class Closing:
+class Closing(contextlib.AsyncExitStack):
     """What is to be closed at the end, the newest first.
 
     One that fails, or has not ended after `part_seconds`, is logged (`close_failed`) and left behind; the
@@ -111,18 +111,14 @@ class Closing:
     """
 
     def __init__(self, part_seconds: float = PART_SECONDS) -> None:
-        self._stack = contextlib.AsyncExitStack()
+        super().__init__()
         self._part_seconds = part_seconds
 
     def add(self, part: str, close: Callable[[], Awaitable[None]]) -> None:
         """`close` is called at the end. To be said before `part` is started: it may fail half-way."""
-        self._stack.push_async_callback(self._close, part, close)
+        self.push_async_callback(self._close_part, part, close)
 
-    async def close(self) -> None:
-        """Closes all of it. Closing twice does nothing."""
-        await self._stack.aclose()
-
-    async def _close(self, part: str, close: Callable[[], Awaitable[None]]) -> None:
+    async def _close_part(self, part: str, close: Callable[[], Awaitable[None]]) -> None:
         # A task of its own: one that does not heed its cancellation must hold up nobody.
         task = asyncio.ensure_future(close())
         try:

@@ -125,10 +125,10 @@ async def test_gzip_with_a_tail_or_without_its_end_is_400(client, body):
 
 
 @pytest.fixture
-def hurried(start_gateway, monkeypatch):
+def hurried(start_gateway):
     """A client of a gateway that waits a tenth of a second for a body; by default it is ten seconds."""
-    monkeypatch.setattr("gateway.service.app.BODY_SECONDS", 0.1)
-    return Client(start_gateway(make_settings(publish={"max_request_bytes": 1000})).port)
+    settings = make_settings(publish={"max_request_bytes": 1000})
+    return Client(start_gateway(settings, body_seconds=0.1).port)
 
 
 @pytest.mark.parametrize("length", [("Content-Length", "100"), ("Transfer-Encoding", "chunked")])

@@ -36,7 +36,7 @@ async def test_the_cursor_of_a_201_is_waited_for_while_an_older_transaction_is_o
             stream = asyncio.create_task(first_of_stream(client, cursor))
 
             async def are_waited_for() -> bool:
-                return gateway.call(lambda: gateway.parts.follower.waiting) == 2
+                return gateway.call(lambda: gateway.parts.delivery.follower.waiting) == 2
 
             await eventually(are_waited_for, "both wait for the cursor")
             execute(connection, "commit")

@@ -126,7 +126,7 @@ async def test_while_it_drains_a_gateway_is_not_ready_and_sends_new_streams_away
     client = Client(gateway.port)
     async with client.stream() as held:
         await held.connected()
-        gateway.loop.call_soon_threadsafe(gateway.parts.hub.drain)
+        gateway.loop.call_soon_threadsafe(gateway.parts.delivery.hub.drain)
         ended = await held.rest()
         ready = await client.get("/readyz")
         async with client.stream() as late:

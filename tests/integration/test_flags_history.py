@@ -44,7 +44,7 @@ async def much_changed(
         gateway = start_gateway(
             make_settings(log={"url": url}, flags={"store": flags_in(url)}, components=COMPONENTS)
         )
-        shared = gateway.parts.shared
+        shared = gateway.parts.stored.shared
         assert shared is not None
         putting = asyncio.run_coroutine_threadsafe(shared.put(KEY, document), gateway.loop)
         await asyncio.wrap_future(putting)

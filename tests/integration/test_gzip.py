@@ -177,7 +177,7 @@ async def test_the_bye_is_the_last_that_decodes_and_the_member_does_not_end(
     async with client.stream(headers=[GZIP], version=version) as stream:
         await stream.connected()
         await client.publish(*padded(20))
-        gateway.loop.call_soon_threadsafe(gateway.parts.hub.drain)
+        gateway.loop.call_soon_threadsafe(gateway.parts.delivery.hub.drain)
         frames = await stream.rest()
         assert await stream.connection.ended() == b""
 
@@ -190,7 +190,7 @@ async def test_a_gateway_that_drains_sends_new_clients_away_without_compression(
     client = Client(gateway.port)
     async with client.stream() as held:
         await held.connected()
-        gateway.loop.call_soon_threadsafe(gateway.parts.hub.drain)
+        gateway.loop.call_soon_threadsafe(gateway.parts.delivery.hub.drain)
         await held.rest()
         async with client.stream(headers=[GZIP]) as late:
             frames = await late.rest()

@@ -42,7 +42,7 @@ def fill(gateway: GatewayThread, log: ShakyLog, count: int) -> None:
 
 async def caught_up(client: Client, gateway: GatewayThread, count: int) -> None:
     async def holds() -> bool:
-        return gateway.call(lambda: gateway.parts.hub.flushed) == count
+        return gateway.call(lambda: gateway.parts.delivery.hub.flushed) == count
 
     await eventually(holds, f"the node has {count} events")
 
@@ -162,7 +162,7 @@ async def test_a_client_that_is_gone_while_it_waits_is_forgotten(gateway, client
     await client.metric_becomes("tidegate_streams", 0)
     gateway.call(log.may_read.set)
 
-    parts = gateway.parts
+    parts = gateway.parts.delivery
     assert gateway.call(lambda: (parts.replays.waiting, len(parts.hub.chases.behind))) == (0, 0)
 
 
@@ -173,7 +173,7 @@ async def test_a_drain_ends_a_replay_with_a_bye(gateway, client, log):
 
     async with client.stream({"lastEventId": "e.7-0"}) as stream:
         await stream.connected()
-        gateway.call(gateway.parts.hub.drain)
+        gateway.call(gateway.parts.delivery.hub.drain)
         rest = await stream.rest()
 
     assert (rest[-1].event, rest[-1].data["reason"]) == ("bye", "drain")

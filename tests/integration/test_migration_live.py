@@ -372,7 +372,7 @@ async def test_a_flag_that_changes_while_a_stream_is_opened_counts_for_that_stre
 
     async with a_migration(start_gateway, tmp_path, extend=extend) as migration:
         await migration.change(stage="live", percentage=100, pollIntervalMs=POLL_INTERVAL_MS)
-        flags = migration.gateway.parts.flags
+        flags = migration.gateway.parts.flags.store
 
         async def kill() -> None:
             await flags.kill_all(True, who="test", reason="a test")

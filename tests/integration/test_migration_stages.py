@@ -180,7 +180,9 @@ async def test_targeting_knows_the_clients_version(migration: Migration) -> None
 
 async def test_in_rampdown_all_stream_and_polling_says_when_it_ends(migration: Migration) -> None:
     await migration.change(stage="rampdown", sunset="2027-03-01T00:00:00Z")
-    revision = migration.gateway.call(lambda: migration.gateway.parts.flags.revisions("orders")).entries[0]
+    revision = migration.gateway.call(
+        lambda: migration.gateway.parts.flags.store.revisions("orders")
+    ).entries[0]
 
     poll = await migration.client.get(POLL, ORDERS)
     legacy = await migration.client.get(PATH)

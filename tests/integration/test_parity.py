@@ -201,7 +201,7 @@ async def test_comparing_does_not_ask_the_upstream(orders: Comparison) -> None:
     orders.has("A", orderStage="paid")
     await orders.compared()
     assert orders.report().pending == 1
-    route = orders.gateway.parts.upstreams
+    route = orders.gateway.parts.upstreams.source
     orders.clock.advance(10 * SETTLE)
 
     async def is_idle() -> bool:
@@ -264,7 +264,7 @@ async def test_what_is_counted_is_the_guards_consistency(orders: Comparison) -> 
     orders.has("A", orderStage="paid")
     await orders.push("A")
     await orders.settle()
-    windows, clock = orders.gateway.parts.windows, orders.clock
+    windows, clock = orders.gateway.parts.migration.windows, orders.clock
     figures = orders.gateway.call(lambda: windows["orders"].figures(0.0, clock.monotonic()))
     figure = figures.by_metric[Metric.CONSISTENCY]
     assert (figure.value, figure.samples) == (1.0, 1)

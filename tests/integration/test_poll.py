@@ -249,7 +249,10 @@ async def waiting_become(gateway, count):
     """Returns once that many long polls wait: no metric says so."""
 
     async def holds():
-        return gateway.call(lambda: sum(len(group.waiters) for group in gateway.parts.hub.groups)) == count
+        return (
+            gateway.call(lambda: sum(len(group.waiters) for group in gateway.parts.delivery.hub.groups))
+            == count
+        )
 
     await eventually(holds, f"{count} long polls wait")
 

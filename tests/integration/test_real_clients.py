@@ -241,7 +241,7 @@ async def test_the_end_of_a_stream_is_an_error_to_nobody(start_gateway, compress
         reading = group.create_task(read(f"http://127.0.0.1:{client.port}{EVENTS}"))
         await client.metric_becomes("tidegate_streams", 1)
         await client.publish(event(1))
-        gateway.loop.call_soon_threadsafe(gateway.parts.hub.drain)
+        gateway.loop.call_soon_threadsafe(gateway.parts.delivery.hub.drain)
 
     names = [frame.event for frame in FrameReader().feed(reading.result()) if frame.data is not None]
     assert names == ["connected", "stage_change", "bye"]

@@ -1,9 +1,11 @@
-"""Whatever fails at the start or the end leaves no task, no thread and no connection behind."""
+"""Whatever fails at the start or the end leaves no task, thread, connection, lock or lease behind."""
 
 import asyncio
-import os
+import contextlib
 import socket
 import threading
+from collections.abc import AsyncIterator
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -12,37 +14,54 @@ from aiohttp import web
 
 from gateway.core.errors import ConfigError, LogError
 from gateway.http.server import GatewayRunner, GatewaySite
+from gateway.ports.clock import SystemClock
 from gateway.service.app import GATEWAY, create_app
+from gateway.service.settings import Settings
+from gateway.service.wiring.logs import open_leases
 from gateway.service.worker_metrics import Siblings
+from tests.support.cluster import shared_log
 from tests.support.gateway import make_settings
 
 STEPS = (
-    ("log", "start"),
-    ("shared", "start"),
-    ("flags", "start"),
-    ("preferences", "start"),
-    ("follower", "start"),
-    ("replays", "start"),
-    ("upstreams", "start"),
-    ("supervisor", "run"),
+    ("stored.log", "start"),
+    ("stored.shared", "start"),
+    ("flags.store", "start"),
+    ("flags.preferences", "start"),
+    ("delivery.follower", "start"),
+    ("delivery.replays", "start"),
+    ("delivery.supervisor", "run"),
+    ("upstreams.source", "start"),
+    ("migration", "start"),
 )
-CLOSES = (
-    ("log", "close"),
-    ("shared", "close"),
-    ("flags", "close"),
-    ("preferences", "close"),
-    ("supervisor", "close"),
-    ("upstreams", "close"),
-    ("hub", "stop"),
-)
+CLOSES = {
+    "upstreams": ("upstreams.source", "close"),
+    "supervisor": ("delivery.supervisor", "close"),
+    "hub": ("delivery.hub", "stop"),
+    "preferences": ("flags.preferences", "close"),
+    "flags": ("flags.store", "close"),
+    "shared": ("stored.shared", "close"),
+    "log": ("stored.log", "close"),
+}
+"""The parts in the order in which they end."""
+
+LEASE = "poll:/orders"
 
 
-@pytest.fixture
-async def app(tmp_path: Path) -> web.Application:
-    """A gateway with all parts: a log in a file, flags, and a shared route."""
-    settings = make_settings(
-        log={"url": f"sqlite:///{tmp_path}/events.db"},
-        flags={"store": f"file:{tmp_path}/flags.json"},
+@pytest.fixture(params=["sqlite", "postgres", "redis"])
+async def url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
+    """Where a log may be that lasts."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/events.db"
+    else:
+        async with shared_log(request.param) as shared:
+            yield shared
+
+
+def settings_of(directory: Path, url: str) -> Settings:
+    """A gateway with all parts: a log that lasts, flags, and a shared route."""
+    return make_settings(
+        log={"url": url},
+        flags={"store": f"file:{directory}/flags.json"},
         legacy=[
             {
                 "path": "/orders",
@@ -54,7 +73,15 @@ async def app(tmp_path: Path) -> web.Application:
             }
         ],
     )
-    return create_app(settings)
+
+
+@pytest.fixture
+async def app(tmp_path: Path) -> web.Application:
+    return create_app(settings_of(tmp_path, f"sqlite:///{tmp_path}/events.db"))
+
+
+def part_of(app: web.Application, path: str) -> Any:
+    return attrgetter(path)(app[GATEWAY])
 
 
 def fails(monkeypatch: pytest.MonkeyPatch, part: Any, name: str, error: Exception) -> None:
@@ -83,14 +110,30 @@ class Left:
     def __init__(self) -> None:
         self._tasks = asyncio.all_tasks()
         self._threads = set(threading.enumerate())
-        self._descriptors = set(os.listdir("/proc/self/fd"))
+        self._descriptors = _descriptors()
 
     async def check(self) -> None:
         # asyncio's own pool of threads is the loop's, not the gateway's.
         await asyncio.get_running_loop().shutdown_default_executor()
         assert asyncio.all_tasks() == self._tasks
         assert set(threading.enumerate()) == self._threads
-        assert set(os.listdir("/proc/self/fd")) <= self._descriptors
+        assert _descriptors() <= self._descriptors
+
+
+def _descriptors() -> set[str]:
+    """What is open. By what it is: its number may be another's by now."""
+    found = set()
+    for descriptor in Path("/proc/self/fd").iterdir():
+        # That of the directory is closed again.
+        with contextlib.suppress(FileNotFoundError):
+            found.add(str(descriptor.readlink()))
+    return found
+
+
+def closes_that_failed(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """The parts of the lines `close_failed`."""
+    lines = [record for record in caplog.records if record.getMessage() == "close_failed"]
+    return [record.fields["part"] for record in lines]  # type: ignore[attr-defined]
 
 
 async def run(app: web.Application, port: int = 0) -> None:
@@ -108,7 +151,7 @@ async def test_a_step_of_the_start_that_fails_leaves_nothing_behind(
     app: web.Application, monkeypatch: pytest.MonkeyPatch, part: str, name: str
 ) -> None:
     left = Left()
-    fails(monkeypatch, getattr(app[GATEWAY], part), name, MemoryError())
+    fails(monkeypatch, part_of(app, part), name, MemoryError())
     with pytest.raises(MemoryError):
         await run(app)
     await left.check()
@@ -118,45 +161,61 @@ async def test_a_log_that_can_not_be_used_is_a_wrong_setting(
     app: web.Application, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     left = Left()
-    fails(monkeypatch, app[GATEWAY].follower, "start", LogError("It is out of reach."))
+    fails(monkeypatch, app[GATEWAY].delivery.follower, "start", LogError("It is out of reach."))
     with pytest.raises(ConfigError, match=r"log\.url: It is out of reach\."):
         await run(app)
     await left.check()
 
 
-async def test_a_start_that_is_cancelled_leaves_nothing_behind(
-    app: web.Application, monkeypatch: pytest.MonkeyPatch
+async def test_a_start_that_fails_gives_its_leases_back(tmp_path: Path, url: str) -> None:
+    settings = settings_of(tmp_path, url)
+    app = create_app(settings)
+    leases = app[GATEWAY].stored.leases
+    assert leases is not None
+
+    async def acquire(_: web.Application) -> None:
+        assert await leases.acquire(LEASE)
+        raise MemoryError
+
+    app.on_startup.append(acquire)
+    with pytest.raises(MemoryError):
+        await run(app)
+
+    others = open_leases(settings, SystemClock())
+    assert others is not None
+    await others.store.start()
+    try:
+        assert await others.store.get(f"lease:{LEASE}") is None
+        assert await others.acquire(LEASE)
+        await others.release_all()
+    finally:
+        await others.store.close()
+
+
+async def test_parts_end_in_the_opposite_order_although_each_fails(
+    app: web.Application, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     left = Left()
-    waits = asyncio.Event()
-
-    async def wait() -> None:
-        waits.set()
-        await asyncio.Event().wait()
-
-    monkeypatch.setattr(type(app[GATEWAY].follower), "start", lambda self: wait())
-    start = asyncio.create_task(run(app))
-    await waits.wait()
-    start.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await start
+    for part, name in CLOSES.values():
+        fails(monkeypatch, part_of(app, part), name, OSError("the disk is gone"))
+    await run(app)
     await left.check()
+    assert closes_that_failed(caplog) == list(CLOSES)
 
 
-@pytest.mark.parametrize(("part", "name"), CLOSES, ids=[f"{part}.{name}" for part, name in CLOSES])
+@pytest.mark.parametrize("label", CLOSES)
 async def test_a_part_that_can_not_be_closed_keeps_nothing_else_open(
     app: web.Application,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
-    part: str,
-    name: str,
+    label: str,
 ) -> None:
     left = Left()
-    fails(monkeypatch, getattr(app[GATEWAY], part), name, OSError("the disk is gone"))
+    part, name = CLOSES[label]
+    fails(monkeypatch, part_of(app, part), name, OSError("the disk is gone"))
     await run(app)
     await left.check()
-    lines = [record for record in caplog.records if record.getMessage() == "close_failed"]
-    assert [record.fields["part"] for record in lines] == [part]  # type: ignore[attr-defined]
+    assert closes_that_failed(caplog) == [label]
 
 
 async def test_an_address_in_use_leaves_nothing_behind(app: web.Application) -> None:

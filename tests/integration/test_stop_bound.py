@@ -18,10 +18,11 @@ from tests.support.shared_store import MemorySharedStore
 SERVE = """
 import asyncio, threading
 from gateway.runtime import logs
-from gateway.service.app import GATEWAY, serve
+from gateway.service.app import GATEWAY
+from gateway.service.serve import serve
 from gateway.service.settings import Settings
 
-async def deaf():
+async def deaf(part=None):
     print("deaf", flush=True)
     while True:
         try:
@@ -33,7 +34,6 @@ async def deaf_start(app):
     await deaf()
 
 def extend(app):
-    parts = app[GATEWAY]
     {extend}
 
 logs.configure("info")
@@ -46,7 +46,9 @@ asyncio.run(serve(settings, announce=announce, extend=extend, stop_seconds=0.1))
 @pytest.mark.parametrize(
     ("extend", "said", "left"),
     [
-        pytest.param('parts.closing.add("deaf", deaf)', "serving", "deaf > Event.wait", id="a part"),
+        pytest.param(
+            "type(app[GATEWAY].stored.log).close = deaf", "serving", "deaf > Event.wait", id="a part"
+        ),
         pytest.param(
             "asyncio.get_running_loop().run_in_executor(None, threading.Event().wait)",
             "serving",

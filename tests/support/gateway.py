@@ -16,6 +16,7 @@ import uvloop
 from aiohttp import web
 
 from gateway.delivery.pace import USUAL, Pace
+from gateway.http.json_body import BODY_SECONDS
 from gateway.http.server import GatewayRunner, GatewaySite
 from gateway.ports.clock import Clock
 from gateway.ports.log import EventLog
@@ -58,8 +59,10 @@ class GatewayThread:
         log: EventLog | None = None,
         half_closed_seconds: float = HALF_CLOSED_SECONDS,
         pace: Pace = USUAL,
+        body_seconds: float = BODY_SECONDS,
     ) -> None:
         self._settings = settings
+        self._body_seconds = body_seconds
         self._log = log
         self._pace = pace
         self._half_closed_seconds = half_closed_seconds
@@ -116,7 +119,12 @@ class GatewayThread:
         self.loop.set_exception_handler(lambda _, context: self.errors.append(context))
         self._stop = asyncio.Event()
         self.app = create_app(
-            self._settings, clock=self._clock, hand_over=self._hand_over, log=self._log, pace=self._pace
+            self._settings,
+            clock=self._clock,
+            hand_over=self._hand_over,
+            log=self._log,
+            pace=self._pace,
+            body_seconds=self._body_seconds,
         )
         self._extend(self.app)
         self.parts = self.app[GATEWAY]

@@ -27,7 +27,7 @@ class Migration:
 
     async def change(self, component: str = "orders", **fields: Any) -> None:
         """Makes the flag, or changes it."""
-        store = self.gateway.parts.flags
+        store = self.gateway.parts.flags.store
         known = self.gateway.call(store.snapshot).get(component)
         await self._run(
             store.change(
@@ -40,7 +40,7 @@ class Migration:
         )
 
     async def kill_all(self, killed: bool) -> None:
-        await self._run(self.gateway.parts.flags.kill_all(killed, who="test", reason="a test"))
+        await self._run(self.gateway.parts.flags.store.kill_all(killed, who="test", reason="a test"))
 
     async def _run(self, work: Coroutine[Any, Any, Any]) -> None:
         async with asyncio.timeout(DEADLINE_SECONDS):

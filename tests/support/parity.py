@@ -55,7 +55,7 @@ class Comparison:
         )
 
     def report(self) -> ParityReport:
-        report = self.gateway.call(lambda: self.gateway.parts.parity.report("orders"))
+        report = self.gateway.call(lambda: self.gateway.parts.migration.parity.report("orders"))
         assert report is not None
         return report
 
@@ -106,7 +106,7 @@ class Comparison:
         await self.backend.asked_again(3)
 
         async def all_compared() -> bool:
-            lanes = self.gateway.parts.parity.lanes
+            lanes = self.gateway.parts.migration.parity.lanes
             return self.gateway.call(lambda: all(lane.backlog == 0 for lane in lanes))
 
         await eventually(all_compared, "what was taken is compared")

@@ -1,50 +1,39 @@
 """The parts behind administration and telemetry, put together (docs/protocol.md, section 8)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from aiohttp import web
 
-from flags.guard.telemetry import Telemetry
-from flags.store.local_kills import LocalKills
-from flags.store.preferences import Preferences
 from gateway.http.admin.flags import AdminHandler
 from gateway.http.admin.guard import GuardHandler
 from gateway.http.admin.insight import InsightHandler
 from gateway.http.poll_recorder import PollRecorder
 from gateway.http.telemetry import TelemetryHandler
-from gateway.migration.guard_loop import Guardian
-from gateway.migration.guard_windows import GuardWindows
-from gateway.migration.parity_sampler import ParitySampler
-from gateway.migration.poll_inventory import Pollers
-from gateway.migration.stream_evidence import Audience
 from gateway.ports.clock import Clock
 from gateway.ports.legacy_route import LegacyRoute
+from gateway.service.settings import Settings
+from gateway.service.wiring.entities import id_aliases, owned_types
+from gateway.service.wiring.flags import Flags
+from gateway.service.wiring.migration import Migration
 
 
 def add_administration(
     app: web.Application,
-    store: LocalKills,
-    preferences: Preferences,
-    windows: GuardWindows,
-    telemetry: Telemetry,
-    audience: Audience,
-    pollers: Pollers,
-    guardian: Guardian,
+    settings: Settings,
     clock: Clock,
-    owned: Mapping[str, frozenset[str]],
-    id_aliases: Mapping[str, str],
+    flags: Flags,
+    migration: Migration,
     routes: Sequence[LegacyRoute],
-    parity: ParitySampler,
 ) -> None:
-    """Registers `/api/v1/admin` and telemetry, and notes who polls and what came of it.
-
-    `owned` are the entity types of each configured component.
-    """
-    app.on_response_prepare.append(PollRecorder(pollers, windows.of, clock, routes, owned, id_aliases).note)
+    """Registers `/api/v1/admin` and telemetry, and notes who polls and what came of it."""
+    owned = owned_types(settings)
+    pollers, telemetry = migration.pollers, migration.telemetry
+    recorder = PollRecorder(pollers, migration.windows.of, clock, routes, owned, id_aliases(settings))
+    app.on_response_prepare.append(recorder.note)
     for handler in (
-        AdminHandler(store, owned),
-        InsightHandler(store, clock, pollers, telemetry, owned, preferences, parity),
-        GuardHandler(guardian),
-        TelemetryHandler(telemetry, audience.reporters, clock),
+        AdminHandler(flags.store, owned),
+        InsightHandler(flags.store, clock, pollers, telemetry, owned, flags.preferences, migration.parity),
+        GuardHandler(migration.guardian),
+        TelemetryHandler(telemetry, migration.audience.reporters, clock),
     ):
         handler.add_routes(app)

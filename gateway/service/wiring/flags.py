@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from flags import tell as told
@@ -15,6 +16,7 @@ from gateway.ports.clock import Clock
 from gateway.ports.shared import SharedStore
 from gateway.runtime.logs import log_event
 from gateway.runtime.outage import Outage
+from gateway.runtime.stopping import Closing
 from gateway.service.settings import Settings
 from gateway.service.wiring.shared_values import FlagValues
 
@@ -72,9 +74,27 @@ class _Beside:
         self._own.over(**fields)
 
 
-def with_local_kills(store: FlagStore, clock: Clock, others: Others) -> LocalKills:
-    """The store with kills that hold while it takes nothing, also at the other processes of the address."""
-    return LocalKills(store, tell=_Lines(clock), others=others, now_ms=clock.wall_ms)
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """The flags, with kills that hold while their store takes nothing, and the callers' choices."""
+
+    store: LocalKills
+    preferences: Preferences
+
+    async def start(self, closing: Closing) -> None:
+        """Reads the flags. Raises StoreUnreadable where they can't be."""
+        closing.add("flags", self.store.close)
+        await self.store.start()
+        closing.add("preferences", self.preferences.close)
+        await self.preferences.start()
+
+
+def make_flags(
+    settings: Settings, clock: Clock, shared: SharedStore | None, log_outage: Outage, others: Others
+) -> Flags:
+    """As `open_flags` gives them, with kills of this machine, of which `others` are the other processes."""
+    store, preferences = open_flags(settings, shared, clock, log_outage)
+    return Flags(LocalKills(store, tell=_Lines(clock), others=others, now_ms=clock.wall_ms), preferences)
 
 
 def open_flags(

@@ -46,8 +46,8 @@ async def test_the_newest_is_closed_first_and_each_once() -> None:
     closing = Closing()
     for name in ("log", "hub", "readers"):
         closing.add(name, Part(name, closed).close)
-    await closing.close()
-    await closing.close()
+    await closing.aclose()
+    await closing.aclose()
     assert closed == ["readers", "hub", "log"]
 
 
@@ -59,7 +59,7 @@ async def test_one_that_fails_is_logged_and_keeps_nothing_else_open(
     closing.add("log", Part("log", closed).close)
     closing.add("flags", Part("flags", closed, OSError("the disk is gone")).close)
     closing.add("hub", Part("hub", closed).close)
-    await closing.close()
+    await closing.aclose()
     assert closed == ["hub", "flags", "log"]
     (record,) = caplog.records
     assert (record.levelno, record.getMessage()) == (logging.ERROR, "close_failed")
@@ -73,7 +73,7 @@ async def test_one_that_does_not_end_is_logged_and_left_behind(caplog: pytest.Lo
     closing.add("log", Part("log", closed).close)
     closing.add("flags", deaf.close)
     async with asyncio.timeout(DEADLINE_SECONDS):
-        await closing.close()
+        await closing.aclose()
         assert closed == ["log"]
         (record,) = caplog.records
         assert (record.levelno, record.getMessage()) == (logging.ERROR, "close_failed")
@@ -97,7 +97,7 @@ async def test_one_that_was_cancelled_is_logged_and_keeps_nothing_else_open(
     closing = Closing()
     closing.add("log", Part("log", closed).close)
     closing.add("flags", cancelled)
-    await closing.close()
+    await closing.aclose()
     assert closed == ["log"]
     (record,) = caplog.records
     assert record.fields["part"] == "flags"  # type: ignore[attr-defined]
@@ -108,7 +108,7 @@ async def test_whoever_is_cancelled_while_closing_closes_the_rest() -> None:
     closing, deaf = Closing(), Deaf()
     closing.add("log", Part("log", closed).close)
     closing.add("flags", deaf.close)
-    ending = asyncio.ensure_future(closing.close())
+    ending = asyncio.ensure_future(closing.aclose())
     await asyncio.sleep(0)
     ending.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -1,0 +1,79 @@
+"""What brings events from the log to the streams: what `[stream]` and `[hints]` come to."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gateway.delivery.follower import Follower
+from gateway.delivery.group import Groups
+from gateway.delivery.hub import Hub, HubTiming
+from gateway.delivery.observer import Observer
+from gateway.delivery.pace import Pace
+from gateway.delivery.replay.from_log import Replays
+from gateway.delivery.replay.log_archive import Archive
+from gateway.delivery.replay.queue import ReplayQueue
+from gateway.ports.clock import Clock
+from gateway.runtime.logs import log_event
+from gateway.runtime.stopping import Closing
+from gateway.runtime.supervisor import Supervisor
+from gateway.service.settings import Settings
+from gateway.service.wiring.stored import Stored
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """The hub with those who feed it; `supervisor` keeps what works on the log."""
+
+    hub: Hub
+    archive: Archive
+    follower: Follower
+    replays: Replays
+    supervisor: Supervisor
+
+    async def start(self, closing: Closing) -> None:
+        """Fills the history, and follows the log from there. Raises LogError where the log can't be read."""
+        closing.add("hub", self._stop_hub)
+        await self.follower.start()
+        closing.add("supervisor", self.supervisor.close)
+        self.supervisor.run("follower", self.follower.run)
+        self.replays.start(self.supervisor)
+
+    async def drain(self, seconds: float) -> None:
+        """Sends the streams away, and waits for them at most so long."""
+        gone = self.hub.drain()
+        try:
+            async with asyncio.timeout(seconds):
+                await gone
+        except TimeoutError:
+            log_event(_log, logging.WARNING, "drain_incomplete", streams=self.hub.connections)
+
+    async def _stop_hub(self) -> None:
+        self.hub.stop()
+
+
+def make_delivery(
+    settings: Settings,
+    clock: Clock,
+    stored: Stored,
+    groups: Groups,
+    observer: Observer,
+    on_grown: Callable[[], None],
+    pace: Pace,
+) -> Delivery:
+    """The hub of this event loop over the history, and what fills the history from the log."""
+    timing = HubTiming(
+        heartbeat_seconds=settings.stream.heartbeat_seconds,
+        coalesce_seconds=settings.stream.coalesce_ms / 1000,
+        stall_seconds=settings.stream.stall_seconds,
+        retry_ms=settings.stream.retry_ms,
+    )
+    log, history, queue = stored.log, stored.history, ReplayQueue()
+    loop = asyncio.get_running_loop()
+    hub = Hub(history, loop, clock, timing, groups, observer=observer, replays=queue, pace=pace)
+    archive = Archive(log, history, clock, stored.slices, pace)
+    follower = Follower(log, history, hub, clock, stored.outage, on_grown)
+    supervisor = Supervisor(clock.monotonic, stored.outage)
+    return Delivery(hub, archive, follower, Replays(history, archive, hub, queue, pace), supervisor)

@@ -1,0 +1,81 @@
+"""The resources of a gateway, put together out of its parts (gateway/http)."""
+
+import asyncio
+from collections import Counter
+from functools import partial
+
+from aiohttp import web
+
+from gateway.delivery.replay.resume import Arrivals
+from gateway.delivery.replay.scan import Scanner
+from gateway.http.caller import Callers
+from gateway.http.health import HealthHandler
+from gateway.http.legacy import add_legacy_routes
+from gateway.http.migration import MigrationHandler
+from gateway.http.poll import PollHandler
+from gateway.http.publish import PublishHandler, PublishLimits
+from gateway.http.stream import StreamHandler, StreamOptions
+from gateway.http.terms import PollingTerms
+from gateway.migration.components import Components
+from gateway.migration.stream_plan import Transfer
+from gateway.ports.clock import Clock
+from gateway.runtime.slices import Slices
+from gateway.service.settings import Settings
+from gateway.service.wiring.administration import add_administration
+from gateway.service.wiring.entities import id_aliases, owned_types
+from gateway.service.wiring.metrics import make_metrics
+from gateway.service.wiring.parts import Gateway
+
+
+def add_handlers(
+    app: web.Application,
+    settings: Settings,
+    clock: Clock,
+    gateway: Gateway,
+    problems: Counter[str],
+    *,
+    hand_over: bool,
+    body_seconds: float,
+) -> None:
+    """Registers every resource, and reviews the open streams whenever the flags change.
+
+    `problems` are the refusals that `/metrics` shows, by name. See `create_app` for the rest.
+    """
+    stored, delivery, flags = gateway.stored, gateway.delivery, gateway.flags
+    history, hub, audience = stored.history, delivery.hub, gateway.migration.audience
+    aliases = id_aliases(settings)
+    components = Components(owned_types(settings), flags.store.snapshot)
+    callers = Callers(flags.preferences)
+    terms = PollingTerms(components, callers, flags.store.revisions)
+    transfer = Transfer(components, callers.current)
+    review = partial(hub.review, transfer.review)
+    flags.store.subscribe(lambda before, after: review())
+    arrivals = Arrivals(history, delivery.archive, delivery.follower)
+    scanner = Scanner(history, delivery.archive, Slices(clock))
+    limits = PublishLimits(**settings.publish.model_dump(), body_seconds=body_seconds)
+    options = _stream_options(settings, hand_over)
+    interest, loop = gateway.upstreams.interest, asyncio.get_running_loop()
+    publish = PublishHandler(stored.log, clock, limits)
+    for handler in (
+        StreamHandler(history, hub, arrivals, clock, transfer, callers, audience, aliases, options),
+        publish,
+        PollHandler(history, hub, arrivals, scanner, interest, loop, components, callers, terms, aliases),
+        MigrationHandler(components, callers, review),
+        HealthHandler(gateway.not_ready, gateway.warnings, make_metrics(gateway, problems, publish)),
+    ):
+        handler.add_routes(app)
+    source = gateway.upstreams.source
+    add_administration(app, settings, clock, flags, gateway.migration, source.routes)
+    add_legacy_routes(app, source, terms.legacy, lambda: history.cursor_at(history.head_position))
+
+
+def _stream_options(settings: Settings, hand_over: bool) -> StreamOptions:
+    return StreamOptions(
+        heartbeat_seconds=settings.stream.heartbeat_seconds,
+        retry_ms=settings.stream.retry_ms,
+        debounce_ms=settings.hints.debounce_ms,
+        max_wait_ms=settings.hints.max_wait_ms,
+        write_buffer_bytes=settings.stream.write_buffer_bytes,
+        gzip=settings.stream.compression == "gzip",
+        hand_over=hand_over,
+    )

@@ -1,0 +1,33 @@
+"""What `/metrics` shows of a gateway's parts."""
+
+from collections import Counter
+
+from prometheus_client import CollectorRegistry, ProcessCollector
+
+from gateway.http.publish import PublishHandler
+from gateway.service.guard_metrics import GuardCollector
+from gateway.service.metrics import BuildCollector, GatewayCollector, make_registry
+from gateway.service.store_metrics import StoreCollector
+from gateway.service.wiring.parts import Gateway
+
+
+def make_metrics(gateway: Gateway, problems: Counter[str], publish: PublishHandler) -> CollectorRegistry:
+    """The figures of the parts, of what was refused (`problems`), and of the process."""
+    delivery, source, migration = gateway.delivery, gateway.upstreams.source, gateway.migration
+    return make_registry(
+        GatewayCollector(
+            delivery.hub,
+            gateway.stored.history,
+            problems,
+            publish.counters,
+            delivery.supervisor.failures,
+            delivery.supervisor.retries,
+            source.counters,
+            migration.parity.reports,
+        ),
+        StoreCollector(gateway.stored.log, source.shared, gateway.flags.store),
+        GuardCollector(migration.guardian, migration.telemetry),
+        migration.latencies,
+        ProcessCollector(registry=None),
+        BuildCollector(),
+    )

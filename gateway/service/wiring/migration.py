@@ -1,0 +1,73 @@
+"""What a migration is judged by, and who judges: what the flags and `[components]` come to."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from adapters.upstream import UpstreamSource
+from flags.guard.telemetry import Telemetry
+from flags.guard.token_bucket import ClientLimits, Rate
+from flags.store.port import FlagStore
+from gateway.migration.guard_loop import Guardian
+from gateway.migration.guard_windows import GuardWindows, window_seconds
+from gateway.migration.parity_sampler import ParitySampler
+from gateway.migration.poll_inventory import Pollers
+from gateway.migration.stream_evidence import Audience
+from gateway.ports.clock import Clock
+from gateway.ports.legacy_route import LegacyRoute
+from gateway.runtime.latencies import Latencies
+from gateway.runtime.supervisor import Supervisor
+from gateway.service.settings import Settings
+from gateway.service.wiring.entities import owned_types
+from gateway.service.wiring.parity import make_parity
+from gateway.service.wiring.stored import Stored
+
+REPORTS_EACH = Rate(per_second=20, burst=100)
+"""What one address may report: one report a stream, but many clients may share an address."""
+REPORTS_TOTAL = Rate(per_second=500, burst=2000)
+MOST_REPORTERS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """The guard, and whatever it judges by."""
+
+    windows: GuardWindows
+    telemetry: Telemetry
+    audience: Audience
+    latencies: Latencies
+    pollers: Pollers
+    guardian: Guardian
+    parity: ParitySampler
+
+    def start(self, supervisor: Supervisor) -> None:
+        """Compares and judges from now on, until the supervisor is closed."""
+        if self.parity.lanes:
+            supervisor.run("parity", self.parity.run)
+        supervisor.run("guard", self.guardian.run)
+
+
+def make_migration(
+    settings: Settings,
+    clock: Clock,
+    stored: Stored,
+    upstreams: UpstreamSource,
+    flags: FlagStore,
+) -> Migration:
+    """The guard and what it judges by, listening to the flags; `audience` is to hear the hub, `parity` of the
+    history's growth."""
+    owned = owned_types(settings)
+    windows = GuardWindows(window_seconds(flags.snapshot, owned))
+    limits = ClientLimits(REPORTS_EACH, REPORTS_TOTAL, MOST_REPORTERS, clock.monotonic())
+    telemetry = Telemetry(windows, limits)
+    latencies = Latencies()
+    audience = Audience(windows, telemetry, owned, clock, latencies.written, hears_all=stored.is_alone)
+    pollers = Pollers(windows.knows, upstreams.requests_of)
+    guardian = Guardian(flags, windows, audience, pollers, clock, _compared(upstreams.routes))
+    flags.subscribe(guardian.changed)
+    parity = make_parity(settings, upstreams, stored.history, flags, windows, clock, stored.slices)
+    return Migration(windows, telemetry, audience, latencies, pollers, guardian, parity)
+
+
+def _compared(routes: Iterable[LegacyRoute]) -> set[str]:
+    """The components whose push has another source than the polled answers it can be compared with."""
+    return {route.component for route in routes if route.shared and route.events == "external"}

@@ -1,0 +1,64 @@
+"""The legacy endpoints: what `[[legacy]]` comes to."""
+
+from dataclasses import dataclass
+
+from adapters.upstream import UpstreamSource
+from gateway.delivery.group import Groups
+from gateway.delivery.interest import Interest
+from gateway.ports.clock import Clock
+from gateway.ports.legacy_route import LegacyRoute
+from gateway.runtime.stopping import Closing
+from gateway.service.settings import Settings
+from gateway.service.wiring.stored import Stored
+
+
+@dataclass(frozen=True, slots=True)
+class Upstreams:
+    """The pollers of the legacy endpoints, and who wants to hear of them: groups of streams, and polls."""
+
+    groups: Groups
+    interest: Interest
+    source: UpstreamSource
+
+    async def start(self, closing: Closing) -> None:
+        """Starts the pollers; nothing is asked before somebody wants it."""
+        closing.add("upstreams", self.source.close)
+        await self.source.start()
+
+    def failing(self) -> list[str]:
+        """The upstreams that fail, one sentence each."""
+        return [
+            f"The upstream of {upstream.path} fails: {upstream.last_error}"
+            for upstream in self.source.health()
+            if not upstream.connected
+        ]
+
+
+def make_upstreams(settings: Settings, clock: Clock, stored: Stored) -> Upstreams:
+    """The pollers of the legacy routes; of the nodes that share a store, one asks each upstream.
+
+    Here is tied who asks for interest and who wakes those that ask: streams and polls wake the pollers.
+    """
+    routes = _routes(settings)
+    source = UpstreamSource(
+        routes,
+        stored.log,
+        lambda entity_type: interest.wants(entity_type),
+        clock,
+        leases=stored.leases,
+        log_outage=stored.outage,
+        slices=stored.slices,
+    )
+    groups = Groups(settings.hints.fan_in, source.wake)
+    interest = Interest(groups, clock, {route.entity for route in routes}, source.wake)
+    return Upstreams(groups, interest, source)
+
+
+def _routes(settings: Settings) -> list[LegacyRoute]:
+    max_event_bytes = settings.publish.max_event_bytes
+    return [
+        LegacyRoute(
+            **{name: value for name, value in route if name != "parity"}, max_event_bytes=max_event_bytes
+        )
+        for route in settings.legacy
+    ]
