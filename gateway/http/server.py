@@ -1,5 +1,6 @@
 """aiohttp's server, set up for this gateway: what is not HTTP is answered with a problem too (RFC 9457)."""
 
+import asyncio
 import logging
 import socket
 from collections.abc import Awaitable, Callable
@@ -252,8 +253,22 @@ class GatewaySite(web.TCPSite):
         await super().stop()
 
     async def start(self) -> None:
-        await super().start()
-        for listener in getattr(self._server, "sockets", ()):
+        """Listens. Whatever becomes of it, `stop` ends it. Raises OSError where the address can't be taken.
+
+        aiohttp's own listens before it has the server in hand: cancelled in that very turn, it loses it.
+        """
+        await web.BaseSite.start(self)
+        assert self._runner.server is not None
+        self._server = server = await asyncio.get_running_loop().create_server(
+            self._runner.server,
+            self._host,
+            self._port,
+            backlog=self._backlog,
+            reuse_port=self._reuse_port,
+            start_serving=False,
+        )
+        for listener in server.sockets:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             if hasattr(socket, "TCP_USER_TIMEOUT"):
                 listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, self._dead_peer_ms)
+        await server.start_serving()

@@ -21,6 +21,7 @@ from gateway.service.wiring.logs import open_leases
 from gateway.service.worker_metrics import Siblings
 from tests.support.cluster import shared_log
 from tests.support.gateway import make_settings
+from tests.support.interrupted import Interrupted
 
 STEPS = (
     ("stored.log", "start"),
@@ -136,12 +137,14 @@ def closes_that_failed(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.fields["part"] for record in lines]  # type: ignore[attr-defined]
 
 
-async def run(app: web.Application, port: int = 0) -> None:
-    """What `serve` does, up to where it would wait."""
+async def run(app: web.Application, port: int = 0, serves: asyncio.Event | None = None) -> None:
+    """What `serve` does, up to where it would wait; `serves` is set then."""
     runner = GatewayRunner(app)
     try:
         await runner.setup()
         await GatewaySite(runner, "127.0.0.1", port, 30.0).start()
+        if serves is not None:
+            serves.set()
     finally:
         await runner.cleanup()
 
@@ -165,6 +168,29 @@ async def test_a_log_that_can_not_be_used_is_a_wrong_setting(
     with pytest.raises(ConfigError, match=r"log\.url: It is out of reach\."):
         await run(app)
     await left.check()
+
+
+async def test_a_start_that_is_cancelled_anywhere_leaves_nothing_behind(tmp_path: Path, url: str) -> None:
+    settings = settings_of(tmp_path, url)
+
+    async def is_cancelled_at(wait: int) -> bool:
+        """Whether a start has so many waits; it is cancelled there."""
+        left, serves = Left(), asyncio.Event()
+
+        async def start() -> None:
+            await Interrupted(run(create_app(settings), serves=serves), wait, serves.is_set)
+
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.create_task(start())
+        await left.check()
+        return not serves.is_set()
+
+    # Each start meets what the one before may have left: its files, their locks, and its server. A loop of
+    # its own has a pool of threads of its own.
+    waits = 0
+    while await asyncio.to_thread(asyncio.run, is_cancelled_at(waits + 1)):
+        waits += 1
+    assert waits > 5
 
 
 async def test_a_start_that_fails_gives_its_leases_back(tmp_path: Path, url: str) -> None:
