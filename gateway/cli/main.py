@@ -345,15 +345,14 @@ def demo(
       4  the demo that runs could not be changed
     """
     with ending(interrupted=DONE):
+        from gateway.cli.demo import change_fault, parse_fault, serve_demo
         from gateway.cli.loop import run
-        from gateway.demo.fault import change_fault, parse_fault
-        from gateway.demo.launcher import run_demo
         from gateway.demo.publisher import Fault
 
         wanted = Fault.NONE if fault is None else parse_fault(fault)
         changed = None if fault is None or port == 0 else run(change_fault(port, wanted))
         if changed is None:
-            raise typer.Exit(run(run_demo(port, every, wanted)))
+            raise typer.Exit(run(serve_demo(port, every, wanted)))
         typer.echo(changed)
 
 

@@ -6,8 +6,11 @@ import errno
 import shutil
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
+from typing import Any, Protocol
+
+from aiohttp import web
 
 from gateway.core.errors import UpstreamError
 from gateway.demo.application import OrdersApplication
@@ -16,9 +19,6 @@ from gateway.demo.page import add_page
 from gateway.demo.publisher import Fault
 from gateway.runtime import logs
 from gateway.runtime.unattended import end_all
-from gateway.service.config import load_settings
-from gateway.service.serve import serve
-from gateway.service.settings import FlagsSettings, Settings
 
 CONFIG = Path(__file__).with_name("tidegate.toml")
 FLAGS = Path(__file__).with_name("flags.json")
@@ -32,26 +32,43 @@ STOP_SECONDS = 5.0
 STOPPED, FAILED, PORT_TAKEN = 0, 1, 2
 
 
+class Gateway(Protocol):
+    """Serves a gateway before the orders application at `backend` until it is told to stop, and drains it.
+
+    Its flags are in the file `flags`. `announce` gets its address once it serves; `extend` may add routes.
+    Raises OSError where the address can't be taken.
+    """
+
+    def __call__(
+        self,
+        backend: str,
+        flags: Path,
+        *,
+        announce: Callable[[str], None],
+        extend: Callable[[web.Application], None],
+    ) -> Coroutine[Any, Any, None]: ...
+
+
 class BackendError(Exception):
     """The orders application did not start, or ended by itself; the message is for people."""
 
 
-async def run_demo(port: int, simulate_every_seconds: float, fault: Fault) -> int:
+async def run_demo(gateway: Gateway, port: int, simulate_every_seconds: float, fault: Fault) -> int:
     """Runs the demo on 127.0.0.1 until SIGTERM, SIGINT or SIGHUP. Gives the exit code.
 
-    `port` is the page's, 0 for any free one; `simulate_every_seconds` the pause between two changes to the
+    `port` is the one that `gateway` takes; `simulate_every_seconds` the pause between two changes to the
     orders, 0 for none; `fault` what is wrong with what is published of them. Standard output gets the line
     with the page's address once it serves, standard error the one that says why the demo ends. 0: stopped as
     asked, after the gateway has drained and the orders application has ended; 1: the orders application
-    failed; 2: the port is taken. Raises ConfigError where a TIDEGATE_ variable is wrong.
+    failed; 2: the port is taken.
     """
     logs.configure("warning")
-    settings = load_settings(CONFIG, {"server": {"host": "127.0.0.1", "port": port}})
     try:
         async with _backend(simulate_every_seconds) as (process, address):
             with tempfile.TemporaryDirectory(prefix="tidegate-demo-") as directory:
-                settings = _before(settings, address, Path(directory))
-                await _serve_while_alive(settings, address, process, fault)
+                # No walk through a migration begins with the end of the last one.
+                flags = Path(shutil.copyfile(FLAGS, Path(directory) / FLAGS.name))
+                await _serve_while_alive(gateway, address, flags, process, fault)
     except BackendError as error:
         _complain(str(error))
         return FAILED
@@ -67,37 +84,27 @@ def _complain(line: str) -> None:
     sys.stderr.write(f"{line}\n")
 
 
-def _before(settings: Settings, backend: str, directory: Path) -> Settings:
-    """`settings` with the orders application's address as the upstream of every legacy route.
-
-    The flags are kept in `directory`: no walk through a migration begins with the end of the last one.
-    """
-    routes = tuple(route.model_copy(update={"upstream": f"{backend}/orders"}) for route in settings.legacy)
-    flags = shutil.copyfile(FLAGS, directory / FLAGS.name)
-    return settings.model_copy(update={"legacy": routes, "flags": FlagsSettings(store=f"file:{flags}")})
-
-
 async def _serve_while_alive(
-    settings: Settings, backend: str, process: asyncio.subprocess.Process, fault: Fault
+    gateway: Gateway, backend: str, flags: Path, process: asyncio.subprocess.Process, fault: Fault
 ) -> None:
     """Serves until told to stop. Raises BackendError where the orders application ends first."""
     served: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    gateway = asyncio.ensure_future(
-        serve(settings, announce=served.set_result, extend=lambda app: add_page(app, backend))
+    serving = asyncio.ensure_future(
+        gateway(backend, flags, announce=served.set_result, extend=lambda app: add_page(app, backend))
     )
     ended = asyncio.ensure_future(process.wait())
     introduction = asyncio.ensure_future(_introduce(served, backend, fault))
     try:
-        await asyncio.wait({gateway, ended, introduction}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({serving, ended, introduction}, return_when=asyncio.FIRST_COMPLETED)
         if introduction.done():
             introduction.result()
-            await asyncio.wait({gateway, ended}, return_when=asyncio.FIRST_COMPLETED)
-        if not gateway.done():
+            await asyncio.wait({serving, ended}, return_when=asyncio.FIRST_COMPLETED)
+        if not serving.done():
             raise BackendError(f"The demo's orders application ended by itself (exit code {ended.result()}).")
-        gateway.result()
+        serving.result()
     finally:
         # Cancelled, the gateway still drains.
-        await end_all(gateway, ended, introduction)
+        await end_all(serving, ended, introduction)
 
 
 async def _introduce(served: asyncio.Future[str], backend: str, fault: Fault) -> None:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
-from gateway.demo.fault import change_fault
+from gateway.cli.demo import change_fault
 from gateway.demo.page import add_page
 from gateway.demo.publisher import Fault
 from tests.support.command import command, run

@@ -1,11 +1,19 @@
-"""`tidegate demo --fault`: breaks or mends what a demo that runs already publishes."""
+"""`tidegate demo`: the gateway of the demo out of its settings, and what one that runs already publishes."""
+
+from collections.abc import Callable
+from pathlib import Path
 
 import aiohttp
 import orjson
+from aiohttp import web
 
 from gateway.cli import UNREACHABLE, WRONG_INPUT, CommandError
+from gateway.demo.launcher import CONFIG, run_demo
 from gateway.demo.page import FAULT_PATH
 from gateway.demo.publisher import Fault
+from gateway.service.config import load_settings
+from gateway.service.serve import serve
+from gateway.service.settings import FlagsSettings
 
 _SECONDS = 10.0
 _SAID = {
@@ -44,3 +52,23 @@ async def change_fault(port: int, fault: Fault) -> str | None:
     if response.status != 200:
         return None
     return f"The demo at {address}/ {_SAID[fault]}."
+
+
+async def serve_demo(port: int, simulate_every_seconds: float, fault: Fault) -> int:
+    """See gateway.demo.launcher.run_demo. Raises ConfigError where a TIDEGATE_ variable is wrong."""
+    settings = load_settings(CONFIG, {"server": {"host": "127.0.0.1", "port": port}})
+
+    async def gateway(
+        backend: str,
+        flags: Path,
+        *,
+        announce: Callable[[str], None],
+        extend: Callable[[web.Application], None],
+    ) -> None:
+        routes = tuple(
+            route.model_copy(update={"upstream": f"{backend}/orders"}) for route in settings.legacy
+        )
+        given = {"legacy": routes, "flags": FlagsSettings(store=f"file:{flags}")}
+        await serve(settings.model_copy(update=given), announce=announce, extend=extend)
+
+    return await run_demo(gateway, port, simulate_every_seconds, fault)
