@@ -15,14 +15,12 @@ from flags.parity.sampling import BoundedQueue, EveryNth
 from gateway.core.events import Cursor, Position
 from gateway.core.history import HistoryEntry
 from gateway.core.states import following
-from gateway.migration.parity_states import TRANSITIONS, Signal, State
+from gateway.migration.parity_states import ACTIVE, TRANSITIONS, Signal, State
 from gateway.ports.legacy_route import LegacyRoute
 from gateway.ports.upstreams import Snapshot
 
 MOST_ANSWERS = 8
 """Answers that may wait to be compared: an upstream gives one an interval, and comparing takes less."""
-
-_ACTIVE = frozenset({State.READING, State.COMPARING})
 
 
 class Sample(NamedTuple):
@@ -65,24 +63,19 @@ class ParityLane:
     ) -> None:
         self.route = route
         self.parity = parity
+        self.state = State.OFF
         self._items_of = items_of
         self._settle = settle_seconds
         self._flag = flag
         self._wake = wake
         self._every = EveryNth()
         self._queue: BoundedQueue[Sample] = BoundedQueue(MOST_ANSWERS, 2 * route.max_body_bytes)
-        self._state = State.OFF
         self._period = _Period()
         # Beside the queue: of answers that all wait for the history, the oldest must not be dropped for newer
         # ones for ever.
         self._waiting: Sample | None = None
         self._taken: Snapshot | None = None
         self._lost = 0
-
-    @property
-    def is_active(self) -> bool:
-        """Whether events and answers are to be handed in."""
-        return self._state in _ACTIVE
 
     @property
     def is_same_source(self) -> bool:
@@ -92,7 +85,7 @@ class ParityLane:
     @property
     def backlog(self) -> int:
         """Answers that were taken and are not compared yet, or are just being compared."""
-        return len(self._queue) + (self._waiting is not None) + (self._state is State.COMPARING)
+        return len(self._queue) + (self._waiting is not None) + (self.state is State.COMPARING)
 
     def polled(self, snapshot: Snapshot) -> None:
         """The upstream has answered: the poller's listener."""
@@ -143,7 +136,7 @@ class ParityLane:
         In steps that take some microseconds each.
         """
         compared = self._compared_flag() is not None
-        if compared is self.is_active and self._state is not State.STALE:
+        if compared is (self.state in ACTIVE) and self.state is not State.STALE:
             return
         self._signal(Signal.BEGUN if compared else Signal.ENDED)
         self._period = _Period()
@@ -221,7 +214,7 @@ class ParityLane:
 
     def _signal(self, signal: Signal) -> None:
         """Moves to the state that the table gives. Raises RuntimeError for a pair that it does not have."""
-        self._state = following(TRANSITIONS, self._state, signal, "a parity lane")
+        self.state = following(TRANSITIONS, self.state, signal, "a parity lane")
 
     async def _answer(self, snapshot: Snapshot) -> PolledAnswer:
         items = await self._items_of(snapshot)

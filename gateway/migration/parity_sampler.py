@@ -12,6 +12,7 @@ from flags.decide.flag import Flags
 from flags.parity.report import ParityReport, Tally, combine
 from gateway.core.history import History, HistoryEntry
 from gateway.migration.parity_lane import ParityLane
+from gateway.migration.parity_states import ACTIVE
 from gateway.ports.clock import Clock
 from gateway.runtime.logs import log_event
 from gateway.runtime.slices import Slices
@@ -89,7 +90,7 @@ class ParitySampler:
             position, now = self._history.head_position, self._clock.monotonic()
             for lane in self.lanes:
                 await self._slices.run(lane.following_flag(position, now))
-            compared = [await self._compare_next(lane) for lane in self.lanes if lane.is_active]
+            compared = [await self._compare_next(lane) for lane in self.lanes if lane.state in ACTIVE]
             self._tell()
             if not any(compared):
                 await self._wake.wait()
@@ -105,7 +106,7 @@ class ParitySampler:
             if self._epoch != self._history.epoch:
                 self._miss("epoch")
                 return
-            if not any(lane.is_active for lane in self.lanes):
+            if not any(lane.state in ACTIVE for lane in self.lanes):
                 self._number = self._history.head
                 return
             entries = self._history.after(self._number, _ENTRIES_A_READ)
@@ -120,7 +121,7 @@ class ParitySampler:
     def _apply(self, entries: Sequence[HistoryEntry]) -> Iterator[None]:
         for entry in entries:
             for lane in self._by_type.get(entry.event.entity_type, ()):
-                if lane.is_active:
+                if lane.state in ACTIVE:
                     yield from lane.applying(entry)
             yield
         for lane in self.lanes:

@@ -41,3 +41,6 @@ TRANSITIONS: Mapping[tuple[State, Signal], State] = {
     (State.COMPARING, Signal.COMPARED): State.READING,
 }
 """Every pair that may happen; any other is an error in the caller."""
+
+ACTIVE = (State.READING, State.COMPARING)
+"""The states in which a lane is to get events, and answers to compare."""

@@ -32,7 +32,7 @@ class World:
         lane, move = self.node.lane, self.node.lane._signal
 
         def signal(signal: Signal) -> None:
-            seen(lane._state, signal)
+            seen(lane.state, signal)
             move(signal)
 
         lane._signal = signal  # type: ignore[method-assign]
