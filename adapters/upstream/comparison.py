@@ -12,6 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+import orjson
+
 from adapters.upstream.items import Items
 from gateway.core.changes import member_suffix
 from gateway.core.events import Event, json_size
@@ -43,21 +45,24 @@ class Comparison:
         self._timestamp = rfc3339(now_ms)
         # Of each new item the number of the old one, or _CREATED or _SAME.
         self._was = array("i")
-        self._kept = bytearray(len(old))
+        self.count_before = len(old)
+        """How many items there were."""
+        self._kept = bytearray(self.count_before)
 
     def matching(self) -> Iterator[None]:
         """Finds the counterpart of every item, in steps."""
-        old, new = self._old, self._new
+        old, new, member = self._old, self._new, self._route.key
         following = 0
         for number, hashed in enumerate(new.hashes):
             # Most lists keep their order: what follows the last counterpart is likely to be the next.
-            is_next = following < len(old) and old.hashes[following] == hashed
+            is_next = following < self.count_before and old.hashes[following] == hashed
             candidates: Iterator[int] | tuple[int] = (following,) if is_next else old.numbers(hashed)
-            found = _CREATED
+            found, raw = _CREATED, new.raw(number)
             for candidate in candidates:
-                if old.raw(candidate) == new.raw(number):
+                before = old.raw(candidate)
+                if before == raw:
                     found = _SAME
-                elif old.key(candidate) == new.key(number):
+                elif str(orjson.loads(before)[member]) == str(orjson.loads(raw)[member]):
                     found = candidate
                 else:
                     continue
@@ -66,11 +71,6 @@ class Comparison:
                 break
             self._was.append(found)
             yield
-
-    @property
-    def count_before(self) -> int:
-        """How many items there were."""
-        return len(self._old)
 
     @property
     def missing_count(self) -> int:
@@ -93,31 +93,57 @@ class Comparison:
         place comes after it; then created and changed items in the order of `new`; for one item first the
         changes that have a rule, in the order of the rules, then the one `<entity>_updated` for all others.
 
-        An event over `route.max_event_bytes` is sent all the same, with less in it (see `_fitted`).
+        An event over `route.max_event_bytes` is sent all the same, with less in it (see `_fit`).
         """
         route, old, new = self._route, self._old, self._new
         gone = self._kept.find(0)
         while gone >= 0:
-            item = old.value(gone)
-            yield [self._fit(f"{route.entity}_deleted", "delete", old.key(gone), data=item, previous=item)]
+            item = orjson.loads(old.raw(gone))
+            yield [self._fit(f"{route.entity}_deleted", "delete", item, item, item)]
             gone = self._kept.find(0, gone + 1)
         for number, was in enumerate(self._was):
             if was == _SAME:
                 yield ()
             elif was == _CREATED:
-                item = new.value(number)
-                yield [self._fit(f"{route.entity}_created", "insert", new.key(number), data=item)]
+                item = orjson.loads(new.raw(number))
+                yield [self._fit(f"{route.entity}_created", "insert", item, item, None)]
             else:
-                before, after, key = old.value(was), new.value(number), new.key(number)
+                before, after = orjson.loads(old.raw(was)), orjson.loads(new.raw(number))
                 yield [
-                    self._fit(kind, "update", key, data=data, previous=before)
+                    self._fit(kind, "update", after, data, before)
                     for kind, data in _changes(before, after, route)
                 ]
 
-    def _fit(self, kind: str, action: str, key: str, **members: Any) -> Told:
-        route = self._route
-        event = Event(kind, route.entity, key, action, self._timestamp, source=route.source, **members)
-        return _fitted(event, route.max_event_bytes)
+    def _fit(
+        self,
+        kind: str,
+        action: str,
+        item: dict[str, Any],
+        data: dict[str, Any],
+        previous: dict[str, Any] | None,
+    ) -> Told:
+        """An event of `item` within `max_event_bytes`: whole, or without `previous`, or without `data` too.
+
+        What was left out is named in `metadata.omitted`, so that a reader knows to fetch the item itself.
+        """
+        route, key = self._route, str(item[self._route.key])
+        event = Event(
+            *(kind, route.entity, key, action, self._timestamp),
+            source=route.source,
+            data=data,
+            previous=previous,
+        )
+        size = _size(event)
+        if size is not None and size <= route.max_event_bytes:
+            return Told(event, size, is_cut=False)
+        if previous is not None:
+            shorter = replace(event, previous=None, metadata={"omitted": ["previous"]})
+            size = _size(shorter)
+            if size is not None and size <= route.max_event_bytes:
+                return Told(shorter, size, is_cut=True)
+        omitted = ["data"] if previous is None else ["data", "previous"]
+        bare = replace(event, data=None, previous=None, metadata={"omitted": omitted})
+        return Told(bare, _size(bare) or 0, is_cut=True)
 
 
 def too_many_missing(comparison: Comparison, route: LegacyRoute) -> bool:
@@ -149,7 +175,8 @@ def derived_members(route: LegacyRoute) -> frozenset[str]:
 
 def _changes(
     before: dict[str, Any], after: dict[str, Any], route: LegacyRoute
-) -> Iterator[tuple[str, dict[str, Any]]]:
+) -> list[tuple[str, dict[str, Any]]]:
+    changes = []
     changed = {
         member
         for member in before.keys() | after.keys()
@@ -165,27 +192,10 @@ def _changes(
                 data.pop(prefix + suffix, None)
                 if member in item:
                     data[prefix + suffix] = item[member]
-            yield kind, data
+            changes.append((kind, data))
     if not changed <= route.changes.keys():
-        yield f"{route.entity}_updated", after
-
-
-def _fitted(event: Event, max_bytes: int) -> Told:
-    """`event` within `max_bytes` of JSON: as it is, else without `previous`, else without `data` too.
-
-    What was left out is named in `metadata.omitted`, so that a reader knows to fetch the item itself.
-    """
-    size = _size(event)
-    if size is not None and size <= max_bytes:
-        return Told(event, size, is_cut=False)
-    if event.data is not None and event.previous is not None:
-        shorter = replace(event, previous=None, metadata={"omitted": ["previous"]})
-        size = _size(shorter)
-        if size is not None and size <= max_bytes:
-            return Told(shorter, size, is_cut=True)
-    omitted = [name for name in ("data", "previous") if getattr(event, name) is not None]
-    bare = replace(event, data=None, previous=None, metadata={"omitted": omitted})
-    return Told(bare, _size(bare) or 0, is_cut=True)
+        changes.append((f"{route.entity}_updated", after))
+    return changes
 
 
 def _size(event: Event) -> int | None:

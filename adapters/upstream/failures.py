@@ -48,9 +48,9 @@ def check_head(answer: aiohttp.ClientResponse) -> None:
     """
     if size_of(answer.raw_headers) > MAX_HEAD_BYTES:
         raise _head_too_large()
-    codings = answer.headers.getall("Transfer-Encoding", ())
-    if any(value.strip().lower() != "chunked" for value in codings):
-        raise BadAnswer("encoding", "The upstream's answer has a transfer coding that was not asked for.")
+    for coding in answer.headers.getall("Transfer-Encoding", ()):
+        if coding.strip().lower() != "chunked":
+            raise BadAnswer("encoding", "The upstream's answer has a transfer coding that was not asked for.")
 
 
 def no_answer(error: BaseException) -> UpstreamError:

@@ -11,7 +11,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from adapters.upstream.failures import BadAnswer, check_head, no_answer
 from adapters.upstream.joined import joined
 from gateway.core.errors import UpstreamTimeout
-from gateway.core.header_fields import MAX_FIELDS, MAX_HEAD_BYTES, sendable
+from gateway.core.header_fields import MAX_FIELDS, MAX_HEAD_BYTES
 from gateway.core.unpacking import CODINGS, Broken, TooLong, unpack
 from gateway.ports.legacy_route import LegacyRoute
 
@@ -50,11 +50,10 @@ async def fetch(
 ) -> Fetched | None:
     """Asks the upstream for its list; None where it says that nothing changed since `validators`.
 
-    Raises BadAnswer (`status`, also for a 304 that nobody asked for; `head_too_large`; `too_large`;
-    `encoding`), UpstreamTimeout where the whole took over `timeout_seconds`, NoAnswer where no whole answer
-    came.
+    `validators` are fields that can be sent. Raises BadAnswer (`status`, also for a 304 that nobody asked
+    for; `head_too_large`; `too_large`; `encoding`), UpstreamTimeout where the whole took over
+    `timeout_seconds`, NoAnswer where no whole answer came.
     """
-    validators = sendable(validators)
     try:
         async with (
             asyncio.timeout(route.timeout_seconds),

@@ -2,7 +2,6 @@
 
 from array import array
 from collections.abc import ItemsView, Iterator, Mapping
-from typing import Any
 
 import orjson
 
@@ -43,7 +42,7 @@ class Items(Mapping[str, bytes]):
         return map(self.key, range(len(self)))
 
     def __getitem__(self, key: str) -> bytes:
-        for number in self.numbers(_hash_of(key)):
+        for number in self.numbers(hash(key) & _HASH_BITS):
             if self.key(number) == key:
                 return self.raw(number)
         raise KeyError(key)
@@ -55,21 +54,16 @@ class Items(Mapping[str, bytes]):
     @property
     def size(self) -> int:
         """The bytes that it takes, those of the answer among them."""
-        arrays = (self._starts, self.hashes, self._slots)
-        return len(self._body) + sum(len(one) * one.itemsize for one in arrays)
+        numbers = len(self._starts) + len(self.hashes) + len(self._slots)
+        return len(self._body) + numbers * self._slots.itemsize
 
     def raw(self, number: int) -> bytes:
         """An item as it stands in the answer."""
         return self._body[self._starts[number] : self._starts[number + 1]].rstrip(_BETWEEN_ITEMS)
 
-    def value(self, number: int) -> dict[str, Any]:
-        """An item, decoded."""
-        value: dict[str, Any] = orjson.loads(self.raw(number))
-        return value
-
     def key(self, number: int) -> str:
         """An item's key."""
-        return str(self.value(number)[self._member])
+        return str(orjson.loads(self.raw(number))[self._member])
 
     def numbers(self, hashed: int) -> Iterator[int]:
         """The items whose keys have that hash: one, as good as always, or none."""
@@ -88,26 +82,27 @@ class Items(Mapping[str, bytes]):
         characters), `duplicate_key` (also 1 beside "1": both are the entity 1), `too_deep` (beyond 254
         levels).
         """
-        body, end = self._body, 0
+        body, hashes, end = self._body, self.hashes, 0
         for span in items_in(body, self._pointer):
             if span is not None:
                 start, end, depth = span
-                key = _key_in(body[start:end], len(self), depth, self._member)
+                key = _key_in(body[start:end], len(hashes), depth, self._member)
                 self._starts.append(start)
-                self.hashes.append(_hash_of(key))
+                hashes.append(hash(key) & _HASH_BITS)
             yield
         self._starts.append(end)
         yield from self._indexing()
 
     def _indexing(self) -> Iterator[None]:
         """Makes items to be found by their keys. Raises BadAnswer where two have the same."""
-        count = max(_LEAST_SLOTS, 3 * len(self) // 2)
+        hashes = self.hashes
+        count = max(_LEAST_SLOTS, 3 * len(hashes) // 2)
         self._slots = array("I", bytes(4 << count.bit_length()))
         mask = len(self._slots) - 1
-        for number, hashed in enumerate(self.hashes):
+        for number, hashed in enumerate(hashes):
             slot = hashed & mask
             while taken := self._slots[slot]:
-                if self.hashes[taken - 1] == hashed and self.key(taken - 1) == self.key(number):
+                if hashes[taken - 1] == hashed and self.key(taken - 1) == self.key(number):
                     detail = f"Item {number} of the upstream's answer has the key of another."
                     raise BadAnswer("duplicate_key", detail)
                 slot = (slot + 1) & mask
@@ -123,10 +118,6 @@ class _InOrder(ItemsView[str, bytes]):
         return ((items.key(number), items.raw(number)) for number in range(len(items)))
 
 
-def _hash_of(key: str) -> int:
-    return hash(key) & _HASH_BITS
-
-
 def _key_in(raw: bytes, index: int, depth: int, member: str) -> str:
     try:
         item = orjson.loads(raw)
@@ -138,10 +129,6 @@ def _key_in(raw: bytes, index: int, depth: int, member: str) -> str:
         # orjson stops at 254 levels when it writes, although it reads deeper ones.
         detail = f"Item {index} of the upstream's answer is nested too deeply."
         raise BadAnswer("too_deep", detail) from None
-    return _key_of(item, index, member)
-
-
-def _key_of(item: Mapping[str, Any], index: int, member: str) -> str:
     value = item.get(member)
     if value is None:
         raise BadAnswer("no_key", f"Item {index} of the upstream's answer has no {member}.")

@@ -8,7 +8,6 @@ between them, and what is around the list is JSON with another list in its place
 
 import re
 from collections.abc import Generator
-from typing import Any
 
 import orjson
 
@@ -155,19 +154,14 @@ def _value_end(text: bytes, position: int) -> int | None:
 def _check_around(text: bytes, begins: int, ends: int, pointer: str) -> None:
     """Checks what is around the list, which is as good as all of the text with a short list in its place."""
     try:
-        document = orjson.loads(text[:begins] + orjson.dumps(_STAND_IN) + text[ends:])
+        found = orjson.loads(text[:begins] + orjson.dumps(_STAND_IN) + text[ends:])
     except orjson.JSONDecodeError:
         raise _not_json() from None
-    if _at(document, pointer) != _STAND_IN:
-        raise BadAnswer("no_list", "The upstream's answer has two members where its items should be.")
-
-
-def _at(document: Any, pointer: str) -> Any:
-    found = document
     for token in pointer.split("/")[1:]:
         name = token.replace("~1", "/").replace("~0", "~")
         found = found[int(name)] if isinstance(found, list) else found[name]
-    return found
+    if found != _STAND_IN:
+        raise BadAnswer("no_list", "The upstream's answer has two members where its items should be.")
 
 
 def _without_list(text: bytes) -> BadAnswer:

@@ -13,9 +13,9 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from adapters.upstream.failures import BadAnswer, check_head, no_answer
-from adapters.upstream.snapshot import connection_options
+from adapters.upstream.snapshot import end_to_end
 from gateway.core.errors import ClientError, UpstreamError, UpstreamTimeout
-from gateway.core.header_fields import MAX_FIELDS, MAX_HEAD_BYTES, passed_on, text_of
+from gateway.core.header_fields import MAX_FIELDS, MAX_HEAD_BYTES, text_of
 from gateway.ports.legacy_route import LegacyRoute
 from gateway.ports.route_counters import RouteCounters
 from gateway.ports.upstreams import SAFE_METHODS, Outgoing, RequestBody
@@ -48,7 +48,7 @@ class _Answer:
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._response = response
         self.status = response.status
-        self.headers, self.fields_left_out = _end_to_end(response.headers, _HOP_BY_HOP)
+        self.headers, self.fields_left_out = end_to_end(response.headers, _HOP_BY_HOP)
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         """The body. Raises NoAnswer where it ends before its end, UpstreamTimeout after a silence."""
@@ -163,7 +163,7 @@ def forwarded_headers(
     `remote` is the caller's address; it is added to X-Forwarded-For. X-Forwarded-Proto and X-Forwarded-Host
     stay what a proxy before this one said, where it said something.
     """
-    forwarded, left_out = _end_to_end(headers, _NOT_FORWARDED)
+    forwarded, left_out = end_to_end(headers, _NOT_FORWARDED)
     counters.fields_left_out += left_out
     chain = [*forwarded.popall("X-Forwarded-For", []), *([remote] if remote else [])]
     if chain:
@@ -190,19 +190,6 @@ def _authenticates_connection(headers: CIMultiDict[str]) -> bool:
     """Whether the upstream may take everything that follows on the connection for this caller's."""
     given = (value.split(maxsplit=1) for value in headers.getall("Authorization", ()))
     return any(words and words[0].lower() in _OF_THE_CONNECTION for words in given)
-
-
-def _end_to_end(headers: Mapping[str, str], left_out: frozenset[str]) -> tuple[CIMultiDict[str], int]:
-    """`headers` less `left_out` and less what Connection names (RFC 9110, section 7.6.1).
-
-    And how many of the others can't be sent.
-    """
-    named = connection_options(headers)
-    return passed_on(
-        (name, value)
-        for name, value in headers.items()
-        if name.lower() not in left_out and name.lower() not in named
-    )
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 from multidict import CIMultiDict
 
-from gateway.core.header_fields import passed_on
+from gateway.core.header_fields import passed_on, sendable
 from gateway.ports.upstreams import Snapshot
 
 
@@ -49,12 +49,13 @@ class SharedSnapshot:
 
     @classmethod
     def parse(cls, text: bytes) -> "SharedSnapshot":
-        """The one that `json` gave, also that of a version which kept fields that can't be sent."""
+        """The one that `json` gave, less the fields that can't be sent, which an older version kept."""
         members = orjson.loads(text)
         headers, _ = passed_on((name, value) for name, value in members.pop("headers"))
         # Before version 2 a colon stood after the epoch, and no cursor holds one otherwise.
         cursor = members.pop("cursor").replace(":", ".")
-        return cls(headers=tuple(headers.items()), cursor=cursor, **members)
+        validators = sendable(members.pop("validators"))
+        return cls(headers=tuple(headers.items()), cursor=cursor, validators=validators, **members)
 
     def json(self) -> bytes:
         """The members as JSON."""

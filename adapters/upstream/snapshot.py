@@ -57,23 +57,16 @@ def digest_of(body: bytes) -> str:
     return hashlib.blake2b(body, digest_size=16).hexdigest()
 
 
-def shared_headers(headers: Mapping[str, str]) -> tuple[CIMultiDict[str], int]:
-    """The fields of the upstream's answer that every caller may see, less those that Connection names.
+def end_to_end(headers: Mapping[str, str], left_out: frozenset[str]) -> tuple[CIMultiDict[str], int]:
+    """`headers` less `left_out` and less what Connection names (RFC 9110, section 7.6.1).
 
-    And how many of them were left out because they can't be sent.
+    And how many of the others can't be sent.
     """
-    named = connection_options(headers)
-    return passed_on(
-        (name, value)
-        for name, value in headers.items()
-        if name.lower() not in NOT_SHARED and name.lower() not in named
-    )
-
-
-def connection_options(headers: Mapping[str, str]) -> frozenset[str]:
-    """The field names that Connection fields name, in lower case (RFC 9110, section 7.6.1)."""
-    lines = [value for name, value in headers.items() if name.lower() == "connection"]
-    return frozenset(option.strip().lower() for line in lines for option in line.split(","))
+    names = set(left_out)
+    for name, value in headers.items():
+        if name.lower() == "connection":
+            names.update([option.strip().lower() for option in value.split(",")])
+    return passed_on([field for field in headers.items() if field[0].lower() not in names])
 
 
 def validators_of(headers: Mapping[str, str], received: datetime) -> dict[str, str]:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
+from operator import attrgetter
 
 import aiohttp
 from cachetools import LRUCache
@@ -64,9 +65,7 @@ class UpstreamSource:
         self._release_seconds = release_seconds
         # Snapshots are one to a route and never dropped: without its base, a comparison would miss what
         # changed meanwhile. What was read from them can be read again, and is held as long as there is room.
-        items: LRUCache[tuple[str, str], Items] = LRUCache(
-            _ITEMS_CACHE_BYTES, getsizeof=lambda items: items.size
-        )
+        items: LRUCache[tuple[str, str], Items] = LRUCache(_ITEMS_CACHE_BYTES, getsizeof=attrgetter("size"))
         slices = slices or Slices(clock)
         self._pollers: dict[str, Poller] = {}
         for route in self.routes:

@@ -12,7 +12,7 @@ from adapters.upstream.comparison import Comparison, Told, too_many_missing
 from adapters.upstream.fetch import Fetched
 from adapters.upstream.items import Items
 from adapters.upstream.shown import Shown
-from adapters.upstream.snapshot import digest_of, shared_headers, validators_of
+from adapters.upstream.snapshot import NOT_SHARED, digest_of, end_to_end, validators_of
 from gateway.core.entity_tags import is_strong
 from gateway.core.events import Cursor, Event
 from gateway.ports.clock import Clock
@@ -81,6 +81,8 @@ class Tracker:
         batch_events: int = BATCH_EVENTS,
     ) -> None:
         self.snapshot: Snapshot | None = None
+        self.pace_seconds = route.interval_seconds
+        """How long after one `poll` the next is due."""
         self._route = route
         self._events_log = log
         self._fetch = fetch
@@ -93,16 +95,13 @@ class Tracker:
         # What was still there of the old answer's items when too many were gone.
         self._held: bytes | None = None
         self._begun: Change | None = None
+        # What every log line says of the route.
+        self._fields: dict[str, object] = {"component": route.component, "path": route.path}
 
     @property
     def has_begun(self) -> bool:
         """Whether there is an answer already."""
         return self.snapshot is not None
-
-    @property
-    def pace_seconds(self) -> float:
-        """How long after one `poll` the next is due."""
-        return self._route.interval_seconds
 
     async def rest(self) -> None:
         """Nobody wants the result for now: nothing has to be done about that."""
@@ -120,7 +119,8 @@ class Tracker:
         that changed something. Where the log starts over meanwhile, the upstream is asked once more: no
         cursor of the history before is of use to anybody.
         """
-        await self._finish()
+        if self._begun is not None:
+            await self._finish(self._begun)
         for _ in range(_ATTEMPTS):
             before = await self._head()
             taken = await self._ask(before)
@@ -148,7 +148,10 @@ class Tracker:
             self._counters.not_modified += 1
             self._held = None
             return True
-        digest = await _digest(fetched.body)
+        if len(fetched.body) <= _OFFLOAD_BYTES:
+            digest = digest_of(fetched.body)
+        else:
+            digest = await asyncio.to_thread(digest_of, fetched.body)
         new = self._snapshot_of(fetched, digest, asked_at, received_at, cursor)
         if old is not None and old.digest == digest:
             self.snapshot = replace(new, body=old.body)
@@ -211,11 +214,9 @@ class Tracker:
             raise
         return str(shown.cursor)
 
-    async def _finish(self) -> None:
+    async def _finish(self, begun: Change) -> None:
         """Publishes what is left of a change of which a part was published."""
-        if self._begun is None:
-            return
-        old, new, at_ms, _, published = self._begun
+        old, new, at_ms, _, published = begun
         cursor = await self._append(await self.change(old, new, at_ms, published))
         self.adopt(replace(new, cursor=cursor))
 
@@ -231,7 +232,7 @@ class Tracker:
         """Where a snapshot stands in the log, before its events are appended."""
         cursor = Cursor.parse(snapshot.cursor)
         assert cursor is not None, "the gateway's own cursors can be read"
-        return Shown(self._events_log, self._route.entity, cursor, self._fields())
+        return Shown(self._events_log, self._route.entity, cursor, self._fields)
 
     def adopt(self, snapshot: Snapshot | None) -> None:
         """Goes on from a snapshot that another tracker of the same upstream took, or begins anew."""
@@ -249,12 +250,11 @@ class Tracker:
     ) -> AsyncGenerator[Sequence[Event], None]:
         """The comparison's events in batches, without the first `published` ones."""
         batch = _Batch(comparison.told(), published, self._batch_events)
-        while True:
+        while not batch.is_over:
             await self._slices.run(batch.filling())
-            if not batch.events:
-                break
-            yield batch.events
-            self._counters.events += len(batch.events)
+            if batch.events:
+                yield batch.events
+                self._counters.events += len(batch.events)
         if batch.cut_items:
             self._counters.oversized_events += batch.cut_items
             self._tell(
@@ -283,11 +283,12 @@ class Tracker:
     ) -> Snapshot:
         old = self.snapshot
         given = fetched.headers.get("ETag", "")
+        strong = is_strong(given)
         trusted = old is None or old.etags_trusted
         if (
             old is not None
             and trusted
-            and is_strong(given)
+            and strong
             and given == old.validators.get("If-None-Match")
             and digest != old.digest
         ):
@@ -299,8 +300,8 @@ class Tracker:
         validators = validators_of(fetched.headers, received)
         if not trusted:
             validators.pop("If-None-Match", None)
-        own = trusted and not fetched.coded and is_strong(given)
-        headers, left_out = shared_headers(fetched.headers)
+        own = trusted and not fetched.coded and strong
+        headers, left_out = end_to_end(fetched.headers, NOT_SHARED)
         self._counters.fields_left_out += left_out
         return Snapshot(
             body=fetched.body,
@@ -315,10 +316,7 @@ class Tracker:
         )
 
     def _tell(self, level: int, event: str, **fields: object) -> None:
-        log_event(_log, level, event, **self._fields(), **fields)
-
-    def _fields(self) -> dict[str, object]:
-        return {"component": self._route.component, "path": self._route.path}
+        log_event(_log, level, event, **self._fields, **fields)
 
 
 class _Batch:
@@ -328,6 +326,7 @@ class _Batch:
         self.events: list[Event] = []
         self.cut_items = 0
         self.first_cut: str | None = None
+        self.is_over = False
         self._told = told
         self._skipped = skipped
         self._most_events = most_events
@@ -336,21 +335,18 @@ class _Batch:
         """Makes `events` the next batch, in steps, all events of an item in one; empty at the end."""
         self.events, size = [], 0
         for told in self._told:
+            is_cut = False
             for one in told:
+                is_cut |= one.is_cut
                 if self._skipped:
                     self._skipped -= 1
                     continue
                 self.events.append(one.event)
                 size += one.size
-            if any(one.is_cut for one in told):
+            if is_cut:
                 self.cut_items += 1
                 self.first_cut = self.first_cut or told[0].event.entity_id
             if len(self.events) >= self._most_events or size >= BATCH_BYTES:
                 return
             yield
-
-
-async def _digest(body: bytes) -> str:
-    if len(body) <= _OFFLOAD_BYTES:
-        return digest_of(body)
-    return await asyncio.to_thread(digest_of, body)
+        self.is_over = True

@@ -39,6 +39,7 @@ async def test_what_an_older_version_kept_and_can_not_be_sent_holds_nothing_up()
     again = SharedSnapshot.parse(orjson.dumps(kept)).snapshot(BODY, 7.0)
 
     assert list(again.headers.items()) == list(SNAPSHOT.headers.items())
+    assert again.validators == {}
     answer = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%b" % (len(BODY), BODY)
     async with raw_upstream(answer) as (url, heads), poll_session() as session:
         fetched = await fetch(session, legacy_route(upstream=url), again.validators)

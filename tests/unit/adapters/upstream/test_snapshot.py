@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from multidict import CIMultiDict
 
-from adapters.upstream.snapshot import shared_headers, validators_of
+from adapters.upstream.snapshot import NOT_SHARED, end_to_end, validators_of
 
 RECEIVED = datetime(2026, 11, 20, 10, 30, 5, tzinfo=UTC)
 FIVE_PAST = "Fri, 20 Nov 2026 10:30:05 GMT"
@@ -49,7 +49,7 @@ def test_fields_of_one_caller_or_one_connection_are_not_shared() -> None:
         ]
     )
 
-    shared, left_out = shared_headers(headers)
+    shared, left_out = end_to_end(headers, NOT_SHARED)
 
     assert left_out == 0
     assert dict(shared) == {
