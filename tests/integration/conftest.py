@@ -1,6 +1,7 @@
 """A running gateway for every test that asks: in a thread, or as a process of its own."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -60,12 +61,16 @@ def client(gateway: GatewayThread) -> Client:
 
 
 @pytest.fixture
-def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., ServedGateway]]:
-    """Starts `tidegate serve` with a configuration; the processes end with the test."""
+def serve(tmp_path: Path) -> Iterator[Callable[..., ServedGateway]]:
+    """Starts `tidegate serve` with a configuration, also in threads; the processes end with the test."""
     served: list[ServedGateway] = []
+    numbers = count()
 
     def start(config: str = "") -> ServedGateway:
-        gateway = ServedGateway(tmp_path_factory.mktemp("served"), config)
+        # Not by pytest's factory: two threads that ask for its first directory fail.
+        directory = tmp_path / f"served-{next(numbers)}"
+        directory.mkdir()
+        gateway = ServedGateway(directory, config)
         served.append(gateway)
         return gateway
 
