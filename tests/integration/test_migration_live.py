@@ -287,9 +287,7 @@ async def _stream_until_told(migration: Migration, cursor: str, seen: list[int])
             if frame.event == "fetch-mode":
                 assert change is not None
                 await change
-                assert [after.event for after in await stream.rest() if after.event != "heartbeat"][
-                    -1
-                ] == "bye"
+                assert (await stream.rest())[-1].event == "bye"
                 cursor = frame.data["cursor"]
                 assert isinstance(cursor, str)
                 return cursor

@@ -75,7 +75,10 @@ async def eventually(holds: Callable[[], Awaitable[bool]], what: str) -> None:
 
 
 class Stream:
-    """An open stream. Frames are read one after the other; none is skipped unless a method says so."""
+    """An open stream. Frames are read one after the other; none is skipped unless a method says so.
+
+    When a heartbeat comes depends on how slow the machine is: only `any` and `until` give it.
+    """
 
     def __init__(self, connection: Connection, headers: CIMultiDict[str]) -> None:
         self.connection = connection
@@ -88,6 +91,13 @@ class Stream:
         self._decoder = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16) if is_coded else None
 
     async def next(self) -> Frame:
+        """The next frame that is no heartbeat. Raises as `any`, and TimeoutError after DEADLINE_SECONDS."""
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            while (frame := await self.any()).event == "heartbeat":
+                pass
+            return frame
+
+    async def any(self) -> Frame:
         """The next frame. Raises EOFError where the stream has ended, properly and with whole frames."""
         while not self._frames:
             part = await anext(self._body, b"")
@@ -106,7 +116,7 @@ class Stream:
         """The next frame of that name; others are passed over, but not for longer than DEADLINE_SECONDS."""
         async with asyncio.timeout(DEADLINE_SECONDS):
             while True:
-                frame = await self.next()
+                frame = await self.any()
                 if frame.event == name and frame.data is not None:
                     return frame
 
@@ -118,15 +128,10 @@ class Stream:
 
     async def take(self, count: int) -> list[Any]:
         """The data of the next `count` frames that are no heartbeats."""
-        taken: list[Any] = []
-        while len(taken) < count:
-            frame = await self.next()
-            if frame.event != "heartbeat":
-                taken.append(frame.data)
-        return taken
+        return [(await self.next()).data for _ in range(count)]
 
     async def rest(self) -> list[Frame]:
-        """Every frame up to the stream's proper end."""
+        """Every frame up to the stream's proper end, but for heartbeats."""
         frames = []
         while True:
             try:

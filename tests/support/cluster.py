@@ -88,7 +88,7 @@ class Wanderer:
                 while len(self.ids) < enough and not self.is_over:
                     frame = await stream.next()
                     assert frame.event != "reset", frame
-                    if frame.event not in ("heartbeat", "bye") and frame.data is not None:
+                    if frame.event != "bye" and frame.data is not None:
                         self._take([frame.data])
                     self.cursor = frame.id or self.cursor
         except (EOFError, ConnectionError):
