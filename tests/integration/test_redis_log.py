@@ -20,7 +20,7 @@ from gateway.runtime.pages import PAGE_BYTES
 from tests.support.command import Relay, relay
 from tests.support.events import an_event, large_events
 from tests.support.following import follow
-from tests.support.loop import let_others_run, until
+from tests.support.loop import in_time, let_others_run
 from tests.support.redis import RedisServer, make_log, opened, redis_server, redis_url, with_prefix
 
 DEADLINE_SECONDS = 60.0
@@ -198,9 +198,9 @@ async def test_a_tail_goes_on_over_a_connection_that_was_cut(server: RedisServer
         for number in range(3):
             waiting = asyncio.ensure_future(anext(tail))
             with server.client() as client:
-                await until(lambda client=client: client.info()["blocked_clients"] == 1, "the tail waits")
+                await in_time(lambda client=client: client.info()["blocked_clients"] == 1, "the tail waits")
             network.cut()
-            await until(lambda number=number: log.reconnects == number + 1, "the tail reconnects")
+            await in_time(lambda number=number: log.reconnects == number + 1, "the tail reconnects")
             await publish(log, number)
             assert numbers(await waiting) == [number]
 
@@ -265,7 +265,7 @@ async def test_an_append_whose_answer_was_lost_is_not_done_twice(server: RedisSe
         network.hold_answers()
         append = asyncio.create_task(publish(log, 1, 2, 3))
         with server.client() as client:
-            await until(lambda: client.xlen(f"tidegate:events:{log.epoch}") == 4, "it is appended")
+            await in_time(lambda: client.xlen(f"tidegate:events:{log.epoch}") == 4, "it is appended")
         network.cut()
         network.let_answers_through()
         positions = await append
@@ -417,7 +417,7 @@ async def test_a_server_that_is_away_and_comes_back_gets_no_line_of_the_log(
         reader = asyncio.create_task(follow(log, (await log.bounds()).head, 1))
         server.kill()
         append = asyncio.create_task(publish(log, 1))
-        await until(lambda: log.figures()[1].value > 0, "it is tried again")
+        await in_time(lambda: log.figures()[1].value > 0, "it is tried again")
         server.start()
         await append
         await reader
@@ -438,7 +438,7 @@ async def test_too_few_replicas_are_waited_for(server: RedisServer, log: RedisLo
     with server.client() as client:
         client.config_set("min-replicas-to-write", "1")
         append = asyncio.create_task(publish(log, 1))
-        await until(lambda: log.figures()[1].value > 0, "it is tried again")
+        await in_time(lambda: log.figures()[1].value > 0, "it is tried again")
         client.config_set("min-replicas-to-write", "0")
     await append
     assert numbers(await log.latest(10)) == [1]

@@ -17,7 +17,7 @@ from adapters.redis import RedisLog
 from gateway.core.errors import LogError
 from tests.support.debian import install, missing
 from tests.support.events import an_event
-from tests.support.loop import until
+from tests.support.loop import in_time
 from tests.support.redis import RedisServer, find_binary, make_log, opened, redis_server
 
 SECRET = "open-sesame"
@@ -78,7 +78,7 @@ async def test_the_rights_that_the_manual_names_are_enough() -> None:
             (start,) = (await log.append([an_event()])).positions
             tail = log.tail(start)
             waiting = asyncio.ensure_future(anext(tail))
-            await until(lambda: client.info()["blocked_clients"] == 1, "the tail waits")
+            await in_time(lambda: client.info()["blocked_clients"] == 1, "the tail waits")
             assert await works(log)
             assert len(await waiting) == 1
             await log.trim()
@@ -215,7 +215,7 @@ async def test_the_master_that_sentinel_promotes_is_gone_on_with_in_a_new_epoch(
         sentinel(master, tmp_path) as guard,
         guard.client() as on_guard,
     ):
-        await until(lambda: len(on_guard.sentinel_slaves("tides")) == 1, "Sentinel knows the replica")
+        await in_time(lambda: len(on_guard.sentinel_slaves("tides")) == 1, "Sentinel knows the replica")
         assert is_replicated(on_master)
         url = f"redis+sentinel://:{SECRET}@127.0.0.1:{guard.port}/tides"
         async with opened(url, timeout_seconds=1.0) as log:

@@ -11,7 +11,7 @@ from adapters.postgres.log import PostgresLog
 from gateway.core.events import Position, Record
 from tests.support.command import command, relay, run
 from tests.support.events import an_event
-from tests.support.loop import let_others_run, until
+from tests.support.loop import in_time, let_others_run
 from tests.support.postgres import log_database
 from tests.support.redis import opened, redis_server, redis_url
 
@@ -74,7 +74,7 @@ async def test_a_relay_killed_between_append_and_acknowledgement_loses_and_doubl
         await publish(source, 10, 11, 12)
         client = stack.enter_context(server.client())
         stream = f"tidegate:events:{source.epoch}"
-        await until(lambda: client.xlen(stream) == 13, "the relay has appended")
+        await in_time(lambda: client.xlen(stream) == 13, "the relay has appended")
         first.signal(signal.SIGKILL)
         await publish(source, *range(13, 30))
 
