@@ -86,7 +86,7 @@ async def test_after_the_hand_over_nothing_of_the_request_is_left(start_watched,
         await eventually(is_not_listed, CHANGED + "its server does not list the connection")
         await eventually(is_collected, CHANGED + "the request and its task are gone")
         await eventually(is_freed, CHANGED + "the RequestHandler is gone")
-        watches = ("the watch of the flags file", "the watch of kills that are held here")
+        watches = ("flags file", "kills that are held here", "callers' choices")
         lasting = len(("the server", "follower", "the guard", *watches)) + USUAL.replays_at_once
         assert gateway.task_count() == lasting
 
