@@ -107,8 +107,11 @@ class Relay:
         self._writers |= ends
         always = asyncio.Event()
         always.set()
-        await asyncio.gather(_copy(reader, far_writer, always), _copy(far_reader, writer, self._answers))
-        self._writers -= ends
+        try:
+            await asyncio.gather(_copy(reader, far_writer, always), _copy(far_reader, writer, self._answers))
+        finally:
+            far_writer.close()
+            self._writers -= ends
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, may: asyncio.Event) -> None:

@@ -44,9 +44,12 @@ class TcpProxy:
                 self._answers_left -= 1
             return not (asked and self._lose())
 
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._pump(reader, upstream, asks))
-            group.create_task(self._pump(answers, writer, answered))
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._pump(reader, upstream, asks))
+                group.create_task(self._pump(answers, writer, answered))
+        finally:
+            upstream.close()
 
     async def _pump(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, passes: Callable[[bytes], bool]

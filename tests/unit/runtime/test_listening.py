@@ -10,11 +10,13 @@ from aiohttp import web
 
 from gateway.http.server import GatewayRunner, GatewaySite
 from gateway.runtime.listening import stop_accepting
+from tests.support.command import relay
 from tests.support.gateway import LOOPS
 from tests.support.http import DEADLINE_SECONDS
+from tests.support.tcp_server import accepting
 from tests.support.upstream import STALL_SECONDS
 
-TURNS = range(6)
+TURNS = range(12)
 """How many turns a client has, after which its server stops: the kernel has it, the server, its protocol."""
 
 
@@ -57,9 +59,36 @@ async def a_server() -> AsyncIterator[tuple[str, int]]:
         await server.wait_closed()
 
 
+@contextlib.asynccontextmanager
+async def a_server_of_tests() -> AsyncIterator[tuple[str, int]]:
+    async def listen(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    async with accepting(listen) as port:
+        yield "127.0.0.1", port
+
+
+@contextlib.asynccontextmanager
+async def a_relay() -> AsyncIterator[tuple[str, int]]:
+    """Closes both of its ends: what it has connected to sees the end of the other one."""
+    far: list[asyncio.StreamReader] = []
+
+    async def listen(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        far.append(reader)
+        await asyncio.Event().wait()
+
+    async with accepting(listen) as target:
+        async with relay(target) as running:
+            yield "127.0.0.1", running.port
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            for reader in far:
+                with contextlib.suppress(ConnectionResetError):
+                    await reader.read()
+
+
 @pytest.mark.parametrize("loop", LOOPS)
 @pytest.mark.parametrize("turns", TURNS)
-@pytest.mark.parametrize("serve", [a_server, a_site])
+@pytest.mark.parametrize("serve", [a_server, a_site, a_server_of_tests, a_relay])
 def test_no_connection_is_left_open_by_a_listener_that_stops(serve, turns, loop):
     async def run() -> bool:
         async with serve() as address:
