@@ -51,17 +51,13 @@ class MemoryLog:
         self._ring: Ring[_Entry] = Ring(
             max_entries=max_events, max_age_seconds=max_age_seconds, max_bytes=max_bytes
         )
-        self._epoch = "".join(secrets.choice(_ALPHABET) for _ in range(10))
+        self.epoch = "".join(secrets.choice(_ALPHABET) for _ in range(10))
         self._appended_bytes = 0
         self._tails: dict[object, int] = {}
         self._grown = asyncio.Event()
         self._read = asyncio.Event()
         self._closed = False
         self._once = Once(clock, max_key_bytes)
-
-    @property
-    def epoch(self) -> str:
-        return self._epoch
 
     async def start(self) -> None:
         """Nothing to connect to."""
@@ -86,11 +82,11 @@ class MemoryLog:
         positions = self._next_positions(len(events))
         for position, event in zip(positions, events, strict=True):
             size = json_size(event)
-            self._ring.append(_Entry(position, event, size, now, self._appended_bytes))
+            self._ring.add(_Entry(position, event, size, now, self._appended_bytes))
             self._appended_bytes += size
         self._trim()
         self._grown.set()
-        return Appended(self._epoch, positions)
+        return Appended(self.epoch, positions)
 
     async def append_once(self, events: Sequence[Event], key: str, digest: bytes) -> Appended:
         return await self._once.append(key, digest, lambda: self.append(events))
@@ -110,7 +106,7 @@ class MemoryLog:
         unread = self._ring.head - read
         if not unread:
             return False
-        (oldest,) = self._ring.after(read, 1)
+        (oldest,) = self._ring.entries_after(read, 1)
         unread_bytes = self._appended_bytes - oldest.before
         return unread > self._max_unread or unread_bytes > self._max_unread_bytes
 
@@ -123,14 +119,14 @@ class MemoryLog:
     async def read(self, after: Position, limit: int) -> list[Record]:
         self._trim()
         number = self._number_at(after)
-        return [_record(entry) for entry in self._ring.after(number, limit)]
+        return [_record(entry) for entry in self._ring.entries_after(number, limit)]
 
     async def latest(self, limit: int, before: Position | None = None) -> list[Record]:
         self._trim()
         ring = self._ring
         number = ring.head + 1 if before is None else ring.number_at(before)
         start = max(ring.floor, (number or 0) - 1 - limit)
-        entries = ring.after(start, max(0, (number or 0) - 1 - start))
+        entries = ring.entries_after(start, max(0, (number or 0) - 1 - start))
         return [_record(entry) for entry in entries]
 
     async def bounds(self) -> Bounds:
@@ -143,7 +139,7 @@ class MemoryLog:
         self._tails[key] = number
         try:
             while not self._closed:
-                entries = self._ring.after(number, _TAIL_BATCH)
+                entries = self._ring.entries_after(number, _TAIL_BATCH)
                 if entries:
                     # A position ahead of the head is one that this log may still come to.
                     records = [_record(entry) for entry in entries if entry.position > after]

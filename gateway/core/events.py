@@ -204,7 +204,7 @@ def _not_reserved(value: str) -> str:
 
 
 def _printable(value: str) -> str:
-    if has_control_characters(value):
+    if _CONTROL.search(value) is not None:
         raise PydanticCustomError("control_characters", "control characters are not allowed")
     return value
 

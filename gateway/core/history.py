@@ -3,10 +3,18 @@
 It is every subscriber's queue. A subscriber is a number: the last entry that it has, see gateway.core.ring.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Literal, Self
 
-from gateway.core.events import EARLIEST, MAX_CURSOR_CHARACTERS, Cursor, Position, Record, event_json
+from gateway.core.events import (
+    EARLIEST,
+    MAX_CURSOR_CHARACTERS,
+    ORIGIN,
+    Cursor,
+    Position,
+    Record,
+    event_json,
+)
 from gateway.core.ring import Ring
 
 ResetReason = Literal["trimmed", "epoch", "unknown"]
@@ -55,7 +63,7 @@ class HistoryEntry:
         return self.frame[self._data_start + len(b"data: ") : -2]
 
 
-class History:
+class History(Ring[HistoryEntry]):
     """The ring of entries, and what cursors mean in it."""
 
     def __init__(
@@ -66,19 +74,17 @@ class History:
         max_bytes: int,
         id_aliases: Mapping[str, str],
     ) -> None:
+        super().__init__(max_entries=max_events, max_age_seconds=max_age_seconds, max_bytes=max_bytes)
         self.max_events = max_events
         self.max_age_seconds = max_age_seconds
         self.max_bytes = max_bytes
-        self._ring: Ring[HistoryEntry] = Ring(
-            max_entries=max_events, max_age_seconds=max_age_seconds, max_bytes=max_bytes
-        )
         self._id_aliases = id_aliases
         self.epoch = ""
 
     def open(self, epoch: str, floor: Position) -> None:
         """Starts the history of `epoch`, of which everything up to `floor` is not held here."""
         self.epoch = epoch
-        self._ring.start_at(floor)
+        self.start_at(floor)
 
     def blank(self) -> Self:
         """Another history with these bounds, that is not open yet."""
@@ -94,41 +100,12 @@ class History:
 
         The new ones get new numbers: every number given so far is below the floor then.
         """
-        other._ring.start_after(self._ring.head)
-        self._ring, other._ring = other._ring, self._ring
-        self.epoch = other.epoch
-
-    def emptying(self) -> Iterator[None]:
-        """Lets go of all entries, in steps of a millisecond or two. Not for one that is in use."""
-        return self._ring.emptying()
-
-    @property
-    def head(self) -> int:
-        """The number of the newest entry."""
-        return self._ring.head
-
-    @property
-    def floor(self) -> int:
-        """The number of the newest entry that is no longer held."""
-        return self._ring.floor
-
-    @property
-    def head_position(self) -> Position:
-        return self._ring.head_position
-
-    @property
-    def floor_position(self) -> Position:
-        """Every event of the log after it, up to the head, is held."""
-        return self._ring.floor_position
-
-    @property
-    def size_bytes(self) -> int:
-        """What the entries take, estimated from their frames."""
-        return self._ring.size_bytes
+        other.start_after(self.head)
+        self.__dict__, other.__dict__ = other.__dict__, self.__dict__
 
     def append(self, record: Record, now: float) -> None:
         """Adds the log's next record. Raises ValueError where it does not come after the last."""
-        self._ring.append(self.entry(record, now, self._ring.head_position))
+        self.add(self.entry(record, now, self.head_position))
 
     def entry(self, record: Record, now: float, after: Position) -> HistoryEntry:
         """The entry of a record of this epoch, which the log holds right after `after`; it is not added."""
@@ -144,41 +121,21 @@ class History:
 
     def after(self, number: int, limit: int) -> list[HistoryEntry] | None:
         """The entries after `number`, at most `limit`; None where some of them were trimmed."""
-        return None if number < self._ring.floor else self._ring.after(number, limit)
-
-    def number_before_time(self, at: float) -> int:
-        """The last entry that came before `at` (monotonic seconds), or the floor."""
-        return self._ring.number_before_time(at)
+        return None if number < self.floor else self.entries_after(number, limit)
 
     def window_start(self, number: int, seconds: float) -> int:
         """The last number that came more than `seconds` before entry `number` did.
 
         `number` itself where that entry is trimmed.
         """
-        if number <= self._ring.floor:
+        if number <= self.floor:
             return number
-        came = self._ring.after(number - 1, 1)[0].at
-        return self._ring.number_at_time(came - seconds)
-
-    def latest(self, count: int) -> list[HistoryEntry]:
-        """The newest `count` entries, oldest first."""
-        return self._ring.latest(count)
-
-    def trim(self, now: float, keep_after: int) -> None:
-        """Applies the bounds, but keeps every entry after `keep_after`."""
-        self._ring.trim(now, keep_after)
+        came = self.entries_after(number - 1, 1)[0].at
+        return self.number_at_time(came - seconds)
 
     def cursor(self, number: int) -> str:
         """The cursor of a number up to the head; below the floor, one that is answered with a reset."""
-        return self.cursor_at(self._ring.position_of(number))
-
-    def position(self, number: int) -> Position | None:
-        """The position of a number up to the head; None below the floor."""
-        return self._ring.position_of(number) if number >= self._ring.floor else None
-
-    def number_at(self, position: Position) -> int | None:
-        """The number of the entry at `position`, or of the floor; None where this holds neither there."""
-        return self._ring.number_at(position)
+        return self.cursor_at(self.position(number) or ORIGIN)
 
     def cursor_at(self, position: Position) -> str:
         return str(Cursor(self.epoch, position))
@@ -189,13 +146,13 @@ class History:
         `text` is whatever the reader sent, at most MAX_CURSOR_CHARACTERS (docs/protocol.md, section 2).
         """
         if text == EARLIEST:
-            return self._ring.floor
+            return self.floor
         cursor = Cursor.parse(text) if len(text) <= MAX_CURSOR_CHARACTERS else None
         if cursor is None:
             return "unknown"
         if cursor.epoch != self.epoch:
             return "epoch"
-        number = self._ring.number_at(cursor.position)
+        number = self.number_at(cursor.position)
         if number is not None:
             return number
-        return "trimmed" if cursor.position < self._ring.floor_position else "unknown"
+        return "trimmed" if cursor.position < self.floor_position else "unknown"

@@ -32,7 +32,8 @@ _FREED: Any = None
 class Ring(Generic[E]):
     """Entries numbered 1, 2, 3, … as they come; the oldest go when a bound is passed.
 
-    It holds the entries with `floor < number <= head`. A reader is a number: all up to it has been read.
+    It holds the entries with `floor < number <= head`: `head` is the newest, `floor` the newest that was
+    trimmed, each 0 before there is one. A reader is a number: all up to it has been read.
     """
 
     def __init__(
@@ -43,22 +44,13 @@ class Ring(Generic[E]):
         self._max_bytes = max_bytes
         self._freed_at_once = freed_at_once
         self._entries: list[E] = []
-        self._gone = 0  # how many at the front of the list are trimmed and wait to be cut off
         self._added = 0  # how many came since the last trim
-        self._base = 0  # the number before the first element of the list
+        self._base = 0  # the number before the first of the list, trimmed or not
+        self.head = 0
+        self.floor = 0
         self.size_bytes = 0
         self.floor_position = ORIGIN
         self.head_position = ORIGIN
-
-    @property
-    def head(self) -> int:
-        """The number of the newest entry; 0 before the first."""
-        return self._base + len(self._entries)
-
-    @property
-    def floor(self) -> int:
-        """The number of the newest entry that was trimmed; 0 where none was."""
-        return self._base + self._gone
 
     def start_at(self, position: Position) -> None:
         """Says that everything up to `position` is not held. Only before the first entry."""
@@ -67,8 +59,10 @@ class Ring(Generic[E]):
     def start_after(self, number: int) -> None:
         """Renumbers what it holds, so that the floor comes after `number`. Only where nobody reads yet."""
         self._base += number + 1
+        self.floor += number + 1
+        self.head += number + 1
 
-    def append(self, entry: E) -> int:
+    def add(self, entry: E) -> int:
         """Adds the newest entry and gives its number.
 
         Raises ValueError where its position does not come after the last.
@@ -77,6 +71,7 @@ class Ring(Generic[E]):
             raise ValueError(f"position {entry.position} does not come after {self.head_position}")
         self._entries.append(entry)
         self._added += 1
+        self.head += 1
         self.head_position = entry.position
         self.size_bytes += entry.size
         return self.head
@@ -87,37 +82,38 @@ class Ring(Generic[E]):
             yield
             del self._entries[-self._freed_at_once :]
 
-    def after(self, number: int, limit: int) -> list[E]:
+    def entries_after(self, number: int, limit: int) -> list[E]:
         """The entries after `number`, at most `limit`. `number` must not be below the floor."""
         start = number - self._base
         return self._entries[start : start + limit]
 
     def latest(self, count: int) -> list[E]:
         """The newest `count` entries, or all where that is fewer; oldest first."""
-        return self.after(max(self.floor, self.head - count), count)
+        return self.entries_after(max(self.floor, self.head - count), count)
 
     def number_at(self, position: Position) -> int | None:
         """The number of the entry at `position`, or of the floor; None where the ring holds neither there."""
         if position == self.floor_position:
             return self.floor
-        index = bisect_left(self._entries, position, lo=self._gone, key=lambda entry: entry.position)
+        gone = self.floor - self._base
+        index = bisect_left(self._entries, position, lo=gone, key=lambda entry: entry.position)
         is_held = index < len(self._entries) and self._entries[index].position == position
         return self._base + index + 1 if is_held else None
 
     def number_at_time(self, at: float) -> int:
         """The number of the last entry that came at or before `at`, or the floor where none did."""
-        return self._base + bisect_right(self._entries, at, lo=self._gone, key=lambda entry: entry.at)
+        gone = self.floor - self._base
+        return self._base + bisect_right(self._entries, at, lo=gone, key=lambda entry: entry.at)
 
     def number_before_time(self, at: float) -> int:
         """The number of the last entry that came before `at`, or the floor where none did."""
-        return self._base + bisect_left(self._entries, at, lo=self._gone, key=lambda entry: entry.at)
+        gone = self.floor - self._base
+        return self._base + bisect_left(self._entries, at, lo=gone, key=lambda entry: entry.at)
 
-    def position_of(self, number: int) -> Position:
-        """The position of a number up to the head; below the floor, one from which nothing can be resumed."""
-        if number < self.floor:
-            return ORIGIN
-        if number == self.floor:
-            return self.floor_position
+    def position(self, number: int) -> Position | None:
+        """The position of a number up to the head; None below the floor."""
+        if number <= self.floor:
+            return self.floor_position if number == self.floor else None
         return self._entries[number - self._base - 1].position
 
     def trim(self, now: float, keep_after: int) -> None:
@@ -131,7 +127,7 @@ class Ring(Generic[E]):
         oldest_kept = now - self._max_age_seconds
         most_bytes = self._max_bytes + self._max_bytes // 8
         last = keep_after - self._base
-        gone = self._gone
+        gone = self.floor - self._base
         enough = gone + self._added + self._freed_at_once
         self._added = 0
         while gone < last and (gone < enough or self.size_bytes > most_bytes):
@@ -144,9 +140,8 @@ class Ring(Generic[E]):
             # Its place stays until the list is cut; it must not, or the ring takes twice what the bounds say.
             self._entries[gone] = _FREED
             gone += 1
-        self._gone = gone
+        self.floor = self._base + gone
         # Cutting the front of a list moves the rest: done only when at least half of it is gone.
         if gone > 64 and gone * 2 > len(self._entries):
             del self._entries[:gone]
-            self._base += gone
-            self._gone = 0
+            self._base = self.floor

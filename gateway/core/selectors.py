@@ -192,21 +192,21 @@ def _equality_keys(given: Filter) -> tuple[Key, ...]:
     return tuple(dict.fromkeys(key for key in keys if key is not None))
 
 
-def event_keys(event: Event, indexed_paths: Iterable[tuple[str, ...]]) -> Iterator[Key]:
+def event_keys(event: Event, indexed_paths: Iterable[tuple[str, ...]]) -> list[Key]:
     """Every key under which a selector that matches `event` could be filed; some may come twice.
 
     `indexed_paths` are the members that any filed selector is filed under. The old state counts too: the
     selector that it matched is told that the entity left.
     """
-    yield EVERYTHING
+    keys = [EVERYTHING]
     if event.entity_type is not None and event.entity_id is not None:
-        yield type_key(event.entity_type)
-        yield entity_key(event.entity_type, event.entity_id)
+        keys += type_key(event.entity_type), entity_key(event.entity_type, event.entity_id)
     for path in indexed_paths:
         for state in (event.data, event.previous):
             key = member_key(path, member(state, path))
             if key is not None:
-                yield key
+                keys.append(key)
+    return keys
 
 
 def parse_selector(query: MultiMapping, id_aliases: Mapping[str, str]) -> Selector:

@@ -4,14 +4,10 @@
 class Budget:
     """The writes that are `left` to the running turn. Work that has none left goes on in the next turn."""
 
-    __slots__ = ("_writes_a_turn", "left")
+    __slots__ = ("left",)
 
-    def __init__(self, writes_a_turn: int) -> None:
-        self.left = self._writes_a_turn = writes_a_turn
-
-    def renew(self) -> None:
-        """A turn begins."""
-        self.left = self._writes_a_turn
+    def __init__(self, left: int) -> None:
+        self.left = left
 
     def spend(self) -> bool:
         """Counts a write; says whether the turn has had its share."""

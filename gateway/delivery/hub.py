@@ -93,6 +93,7 @@ class Hub:
         budget = self._budget = Budget(pace.writes_a_turn)
         refresher = self.refresher = Refresher(history, scheduler, clock, groups.fan_in, self._begin_hints)
         flushes = self._flushes = Flushes(history, clock, roster, refresher, budget, pace)
+        self.room = flushes.room
         chases = self.chases = Chases(history, scheduler, roster, refresher, self.wake, replays, pace)
         recovery = Recovery(roster, flushes, chases, budget)
         self._rounds = Rounds(history, roster, refresher, flushes, recovery, budget)
@@ -200,10 +201,6 @@ class Hub:
     def wake(self) -> None:
         """The history has grown, or a chase has more to do."""
         self._turns.plan()
-
-    async def room(self) -> None:
-        """Returns once what waits to be flushed is little enough for the history to grow further."""
-        await self._flushes.room()
 
     def reset_frame(self, reason: ResetReason) -> bytes:
         """A `reset` for a reader that goes on from the head; counted."""

@@ -88,7 +88,7 @@ class Turns:
             self._alarm.set(0.0 if self.is_hurried else self._next_flush_at)
 
     def _run(self) -> None:
-        self._budget.renew()
+        self._budget.left = self._pace.writes_a_turn
         now = self._scheduler.time()
         if self._whole is not None:
             # The loop has written what the last turn queued, and done other things as well.

@@ -79,7 +79,7 @@ def test_a_ring_holds_what_its_bounds_allow_and_knows_exactly_what_it_let_go(
             # Bursts, so that the list behind the ring is cut now and then.
             for _ in range(1 + 30 * burst):
                 items.append(Item(Position(len(items) // 3 + 1, len(items) % 3), operation.size, float(now)))
-                assert ring.append(items[-1]) == len(items)
+                assert ring.add(items[-1]) == len(items)
         else:
             keep = max(0, len(items) - operation.unread)
             came, trimmed_at = len(items) - trimmed_at, len(items)
@@ -91,7 +91,7 @@ def test_a_ring_holds_what_its_bounds_allow_and_knows_exactly_what_it_let_go(
 
 def check_contents(ring: Ring[Item], items: list[Item], floor: int) -> None:
     assert (ring.floor, ring.head) == (floor, len(items))
-    assert ring.after(floor, 10**9) == items[floor:]
+    assert ring.entries_after(floor, 10**9) == items[floor:]
     assert ring.size_bytes == sum(item.size for item in items[floor:])
     assert ring.floor_position == (items[floor - 1].position if floor else ORIGIN)
     assert ring.head_position == (items[-1].position if items else ORIGIN)
@@ -103,7 +103,7 @@ def check_places(ring: Ring[Item], items: list[Item], floor: int) -> None:
             assert ring.number_at(item.position) is None
         else:
             assert ring.number_at(item.position) == number
-            assert ring.position_of(number) == item.position
+            assert ring.position(number) == item.position
             came = [index for index, other in enumerate(items, 1) if other.at <= item.at]
             assert ring.number_at_time(item.at) == max(floor, came[-1])
             before = [index for index, other in enumerate(items, 1) if other.at < item.at]

@@ -32,25 +32,25 @@ def ring_of(
         freed_at_once=freed_at_once,
     )
     for number in range(1, count + 1):
-        ring.append(Item(Position(number * 10, 0), 1, float(number)))
+        ring.add(Item(Position(number * 10, 0), 1, float(number)))
     return ring
 
 
 def held(ring: Ring[Item]) -> list[int]:
     """The numbers that the ring gives, told from its entries' positions."""
-    return [entry.position.major // 10 for entry in ring.after(ring.floor, 10**9)]
+    return [entry.position.major // 10 for entry in ring.entries_after(ring.floor, 10**9)]
 
 
 def test_a_new_ring_is_empty_at_the_origin() -> None:
     ring = ring_of(0)
     assert (ring.head, ring.floor, ring.size_bytes) == (0, 0, 0)
     assert (ring.head_position, ring.floor_position) == (ORIGIN, ORIGIN)
-    assert ring.after(0, 10) == []
+    assert ring.entries_after(0, 10) == []
 
 
 def test_entries_are_numbered_from_one() -> None:
     ring = ring_of(3)
-    assert ring.append(Item(Position(40, 0))) == 4
+    assert ring.add(Item(Position(40, 0))) == 4
     assert held(ring) == [1, 2, 3, 4]
 
 
@@ -58,22 +58,22 @@ def test_entries_are_numbered_from_one() -> None:
 def test_a_position_that_does_not_come_after_the_last_is_refused(position: Position) -> None:
     ring = ring_of(3)
     with pytest.raises(ValueError, match=f"{position} does not come after 30-0"):
-        ring.append(Item(position))
+        ring.add(Item(position))
     assert ring.head == 3
 
 
 def test_positions_order_as_integers() -> None:
     ring = ring_of(0)
-    ring.append(Item(Position(9, 10)))
-    ring.append(Item(Position(10, 9)))
-    ring.append(Item(Position(10, 10)))
+    ring.add(Item(Position(9, 10)))
+    ring.add(Item(Position(10, 9)))
+    ring.add(Item(Position(10, 10)))
     assert ring.head == 3
 
 
 def test_after_gives_at_most_the_limit() -> None:
     ring = ring_of(5)
-    assert [entry.position.major for entry in ring.after(2, 2)] == [30, 40]
-    assert ring.after(5, 2) == []
+    assert [entry.position.major for entry in ring.entries_after(2, 2)] == [30, 40]
+    assert ring.entries_after(5, 2) == []
 
 
 def test_the_count_bounds_the_ring() -> None:
@@ -93,7 +93,7 @@ def test_bytes_bound_the_ring() -> None:
 
 def test_an_entry_over_the_bound_by_itself_is_let_go() -> None:
     ring = ring_of(2, max_bytes=3)
-    ring.append(Item(Position(30, 0), size=4))
+    ring.add(Item(Position(30, 0), size=4))
     ring.trim(3.0, 3)
     assert held(ring) == []
     assert (ring.floor, ring.head, ring.size_bytes) == (3, 3, 0)
@@ -155,7 +155,7 @@ def test_a_time_finds_the_last_entry_that_had_come_by_then() -> None:
 
 def test_what_came_at_a_time_had_not_come_before_it() -> None:
     ring = ring_of(10, max_entries=4)
-    ring.append(Item(Position(110, 0), 1, 10.0))
+    ring.add(Item(Position(110, 0), 1, 10.0))
     ring.trim(0.0, 11)
     assert ring.number_before_time(10.0) == 9, "10 and 11 came at that time"
     assert ring.number_at_time(10.0) == 11
@@ -170,7 +170,7 @@ def test_what_was_trimmed_is_freed_at_once() -> None:
     for number in range(1, 301):
         item = _Weighed(Position(number, 0))
         seen.append(weakref.ref(item))
-        ring.append(item)
+        ring.add(item)
         del item
         ring.trim(0.0, number)
         assert sum(ref() is not None for ref in seen) == min(number, 10)
@@ -190,7 +190,7 @@ def test_as_many_go_as_came_however_many_that_is() -> None:
     ring = ring_of(30, max_entries=30, freed_at_once=2)
     ring.trim(0.0, 30)
     for number in range(31, 51):
-        ring.append(Item(Position(number * 10, 0)))
+        ring.add(Item(Position(number * 10, 0)))
     ring.trim(0.0, 50)
     assert held(ring) == list(range(21, 51))
 
@@ -198,10 +198,10 @@ def test_as_many_go_as_came_however_many_that_is() -> None:
 def test_small_entries_make_room_for_a_large_one_before_an_eighth_too_much_is_held() -> None:
     ring = ring_of(80, max_bytes=80, freed_at_once=2)
     ring.trim(0.0, 80)
-    ring.append(Item(Position(810, 0), size=10))
+    ring.add(Item(Position(810, 0), size=10))
     ring.trim(0.0, 81)
     assert ring.size_bytes == 87, "three of the small ones went"
-    ring.append(Item(Position(820, 0), size=10))
+    ring.add(Item(Position(820, 0), size=10))
     ring.trim(0.0, 82)
     assert ring.size_bytes == 90, "as many as it took"
 
@@ -211,7 +211,7 @@ def test_what_was_trimmed_leaves_no_place_behind() -> None:
     tracemalloc.start()
     try:
         for number in range(1, 30_001):
-            ring.append(Item(Position(number, 0)))
+            ring.add(Item(Position(number, 0)))
             ring.trim(0.0, number)
         kept_bytes, _ = tracemalloc.get_traced_memory()
     finally:
@@ -232,28 +232,31 @@ class _Weighed:
 def test_every_number_from_floor_to_head_has_its_position() -> None:
     ring = ring_of(10, max_entries=4)
     ring.trim(0.0, 10)
-    assert [ring.position_of(number).major for number in range(6, 11)] == [60, 70, 80, 90, 100]
+    assert [ring.position(number) for number in range(5, 11)] == [
+        None,
+        *(Position(major, 0) for major in (60, 70, 80, 90, 100)),
+    ]
 
 
 def test_a_ring_that_starts_within_a_history_holds_nothing_before() -> None:
     ring = ring_of(0)
     ring.start_at(Position(77, 7))
     assert (ring.floor, ring.head) == (0, 0)
-    assert ring.position_of(0) == ring.head_position == Position(77, 7)
+    assert ring.position(0) == ring.head_position == Position(77, 7)
     assert ring.number_at(Position(77, 7)) == 0
     assert ring.number_at(Position(77, 6)) is None
     with pytest.raises(ValueError, match="does not come after"):
-        ring.append(Item(Position(77, 7)))
+        ring.add(Item(Position(77, 7)))
 
 
 def test_numbers_hold_over_many_cuts_of_the_list() -> None:
     ring = ring_of(0, max_entries=5)
     for number in range(1, 1001):
-        ring.append(Item(Position(number * 10, 0)))
+        ring.add(Item(Position(number * 10, 0)))
         ring.trim(0.0, number)
         assert ring.floor == max(0, number - 5)
         assert held(ring) == list(range(ring.floor + 1, number + 1))
-        assert ring.position_of(ring.floor).major == ring.floor * 10
+        assert ring.position(ring.floor) == Position(ring.floor * 10, 0)
     assert ring.size_bytes == 5
 
 

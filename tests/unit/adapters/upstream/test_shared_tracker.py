@@ -292,7 +292,7 @@ async def test_an_answer_whose_cursor_is_of_a_history_that_is_over_is_asked_for_
 ) -> None:
     await cluster.one.poll()
     asked = cluster.asked
-    cluster.log._epoch = "another"
+    cluster.log.epoch = "another"
     await cluster.one.poll()
 
     assert cluster.asked == asked + 1

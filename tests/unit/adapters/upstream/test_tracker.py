@@ -38,7 +38,7 @@ class Log(MemoryLog):
     def start_over(self) -> None:
         """From now on it is another history, in which there is nothing yet."""
         self._ring = type(self._ring)(max_entries=10_000, max_age_seconds=1e9, max_bytes=2**26)
-        self._epoch = f"{self._epoch}x"
+        self.epoch = f"{self.epoch}x"
 
     async def append(self, events: Sequence[Event]) -> Appended:
         self.before_append()
