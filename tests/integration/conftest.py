@@ -13,6 +13,7 @@ from tests.support.api import Client
 from tests.support.clock import ManualClock
 from tests.support.cluster import shared_log
 from tests.support.gateway import GatewayThread, ServedGateway, make_settings
+from tests.support.ports import own_port
 from tests.support.postgres import PostgresServer, log_database, own_server
 from tests.support.upstream import Gateway, Upstream, in_front_of, upstream
 
@@ -108,6 +109,13 @@ async def backend() -> AsyncIterator[Upstream]:
     """An upstream that says what a test has it say."""
     async with upstream() as one:
         yield one
+
+
+@pytest.fixture
+def refusing() -> Iterator[str]:
+    """The URL of an upstream at which nobody listens."""
+    with own_port() as port:
+        yield f"http://127.0.0.1:{port}/orders"
 
 
 @pytest.fixture

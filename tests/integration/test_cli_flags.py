@@ -1,12 +1,12 @@
 """`tidegate flags` against a real gateway."""
 
 import json
-import socket
 
 import pytest
 
 from tests.support.admin import ORDERS
 from tests.support.command import run
+from tests.support.ports import own_port
 
 
 @pytest.fixture
@@ -225,9 +225,8 @@ async def test_explain_says_what_a_caller_gets_and_why(flags, admin):
 
 
 async def test_a_gateway_that_is_not_there_is_unreachable():
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+    with own_port() as port:
+        url = f"http://127.0.0.1:{port}"
         code, out, err = await run("flags", "list", "--url", url)
     assert (code, out) == (4, "")
     assert "can't reach" in err

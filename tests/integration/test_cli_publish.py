@@ -1,7 +1,6 @@
 """`tidegate publish` against a real gateway."""
 
 import json
-import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 from tests.support.api import Client
 from tests.support.command import run
 from tests.support.gateway import GatewayThread
+from tests.support.ports import own_port
 
 HELLO = '{"eventType": "hello", "data": {"n": 1}}'
 
@@ -67,9 +67,8 @@ async def test_what_is_no_json_is_refused(url: str, text: str) -> None:
 
 
 async def test_nothing_listening_is_exit_code_4() -> None:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        address = f"http://127.0.0.1:{unused.getsockname()[1]}"
+    with own_port() as port:
+        address = f"http://127.0.0.1:{port}"
         code, out, err = await run("publish", "--url", address, text=HELLO)
     assert (code, out) == (4, "")
     assert err == f"tidegate: can't reach {address}: Connection refused.\n"

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import signal
-import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -16,6 +15,7 @@ from tests.support.admin import ORDERS
 from tests.support.api import Client, event
 from tests.support.command import command, relay, run
 from tests.support.gateway import GatewayThread, make_settings
+from tests.support.ports import own_port
 from tests.support.upstream import STALL_SECONDS
 
 EVENTS = "/api/v1/sync/events"
@@ -133,9 +133,8 @@ async def test_a_wrong_filter_is_refused_with_its_parameter(gateway: GatewayThre
 
 
 async def test_nothing_listening_at_first_is_exit_code_4() -> None:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        url = address(unused.getsockname()[1])
+    with own_port() as port:
+        url = address(port)
         code, out, err = await run("tail", "--url", url)
     assert (code, out, err) == (4, "", f"tidegate: can't follow {url}: Connection refused.\n")
 

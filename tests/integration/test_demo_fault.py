@@ -1,6 +1,5 @@
 """`tidegate demo --fault`: push is broken in a demo that runs, or in a new one, and mended again."""
 
-import socket
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -10,6 +9,7 @@ from gateway.cli.demo import change_fault
 from gateway.demo.page import add_page
 from gateway.demo.publisher import Fault
 from tests.support.command import command, run
+from tests.support.ports import own_port
 
 DEMO_LINE = "The demo is at "
 
@@ -95,9 +95,8 @@ async def test_what_is_no_demo_is_left_alone(gateway):
 
 
 async def test_a_demo_whose_application_is_gone_is_to_be_tried_again(start_gateway):
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        nowhere = f"http://127.0.0.1:{taken.getsockname()[1]}"
+    with own_port() as port:
+        nowhere = f"http://127.0.0.1:{port}"
         gateway = start_gateway(extend=lambda app: add_page(app, nowhere))
         code, out, err = await run("demo", "--port", str(gateway.port), "--fault", "none")
     assert (code, out) == (4, "")
@@ -108,9 +107,8 @@ async def test_a_demo_whose_application_is_gone_is_to_be_tried_again(start_gatew
 
 
 async def test_where_nothing_listens_there_is_nothing_to_break():
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        assert await change_fault(taken.getsockname()[1], Fault.STALE_PUSH) is None
+    with own_port() as port:
+        assert await change_fault(port, Fault.STALE_PUSH) is None
 
 
 @pytest.mark.parametrize(

@@ -233,10 +233,8 @@ async def test_a_caller_that_goes_away_amid_the_answer_ends_the_upstreams_work(
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_an_upstream_that_is_gone_is_a_502(method: str) -> None:
-    async with raw_upstream(b"") as (url, _):
-        pass
-    async with in_front_of(url, ManualClock()) as one:
+async def test_an_upstream_that_is_gone_is_a_502(refusing: str, method: str) -> None:
+    async with in_front_of(refusing, ManualClock()) as one:
         got = await one.request(method, PATH + "/A")
 
         assert got.status == 502

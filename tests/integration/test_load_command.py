@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import socket
 import sys
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import psutil
 import pytest
 
 from tests.support.api import eventually
+from tests.support.ports import own_port
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 300.0
@@ -54,9 +54,8 @@ async def test_a_short_run_is_good_and_leaves_a_report(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 async def test_a_run_that_only_fails_ends_with_1_and_says_why() -> None:
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        host = f"http://127.0.0.1:{bound.getsockname()[1]}"
+    with own_port() as port:
+        host = f"http://127.0.0.1:{port}"
 
         code, output = await locust(
             "--headless", "--host", host, "-u", "2", "-t", "5", "--plan", "", "LegacyPoller"

@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import socket
 import uuid
 from collections.abc import AsyncIterator, Callable
 
@@ -18,6 +17,7 @@ from adapters.postgres.migrations import install
 from gateway.core.backoff import Backoff
 from gateway.core.errors import LogError
 from tests.support.events import an_event
+from tests.support.ports import own_port
 from tests.support.postgres import (
     PASSWORD_USER,
     PostgresServer,
@@ -199,12 +199,10 @@ async def test_the_first_of_several_hosts_that_takes_writes_is_used(server: Post
 def test_a_refused_connection_does_not_hinder_the_next(
     server: PostgresServer, new_loop: Callable[[], asyncio.AbstractEventLoop]
 ) -> None:
-    # Bound and not listening: whoever connects is refused.
-    with socket.socket() as closed, asyncio.Runner(loop_factory=new_loop) as runner:
-        closed.bind(("127.0.0.1", 0))
+    with own_port() as port, asyncio.Runner(loop_factory=new_loop) as runner:
         for _ in range(3):
             with pytest.raises(LogError, match="Connection refused"):
-                runner.run(connect(f"postgres://127.0.0.1:{closed.getsockname()[1]}/x"))
+                runner.run(connect(f"postgres://127.0.0.1:{port}/x"))
 
         async def connect_and_close() -> None:
             (await connect(server.url())).close()

@@ -12,8 +12,9 @@ from tests.support.api import EVENTS, JSON, POLL, Client, event, eventually, num
 from tests.support.event_source import EventSource
 from tests.support.gateway import ServedGateway
 from tests.support.http import DEADLINE_SECONDS, Response
+from tests.support.ports import own_port
 from tests.support.sse import Frame
-from tests.support.web_proxies import KINDS, free_port, in_front
+from tests.support.web_proxies import KINDS, in_front
 
 CONFIG = """
 [server]
@@ -40,10 +41,11 @@ CLOSED = (
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[list[ServedGateway]]:
     """The gateways of a test; those that still run are ended with it."""
-    gateways = [ServedGateway(tmp_path, CONFIG, free_port())]
-    yield gateways
-    for gateway in gateways:
-        gateway.kill()
+    with own_port() as port:
+        gateways = [ServedGateway(tmp_path, CONFIG, port)]
+        yield gateways
+        for gateway in gateways:
+            gateway.kill()
 
 
 @pytest.fixture(params=KINDS)

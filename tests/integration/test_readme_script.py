@@ -13,8 +13,9 @@ from tests.support.gateway import ServedGateway
 from tests.support.http import DEADLINE_SECONDS
 from tests.support.legacy import PATH, listed, order
 from tests.support.npm import EVENTSOURCE, installed, require
+from tests.support.ports import own_port
 from tests.support.upstream import upstream
-from tests.support.web_proxies import free_port, in_front
+from tests.support.web_proxies import in_front
 
 README = Path(__file__).parents[2] / "README.md"
 PAGE = Path(__file__).parent / "clients" / "readme.mjs"
@@ -40,19 +41,19 @@ events = "external"
 @pytest.fixture
 async def start(tmp_path: Path) -> AsyncIterator[Callable[[], ServedGateway]]:
     """Starts the gateway, always at one port and on the same files."""
-    port = free_port()
     started: list[ServedGateway] = []
-    async with upstream() as backend:
-        backend.says(listed(order("ORDER-001", stage="open")))
-        config = CONFIG.format(path=PATH, upstream=backend.url)
+    with own_port() as port:
+        async with upstream() as backend:
+            backend.says(listed(order("ORDER-001", stage="open")))
+            config = CONFIG.format(path=PATH, upstream=backend.url)
 
-        def begin() -> ServedGateway:
-            started.append(ServedGateway(tmp_path, config, port))
-            return started[-1]
+            def begin() -> ServedGateway:
+                started.append(ServedGateway(tmp_path, config, port))
+                return started[-1]
 
-        yield begin
-        for gateway in started:
-            gateway.kill()
+            yield begin
+            for gateway in started:
+                gateway.kill()
 
 
 async def stop(gateway: ServedGateway) -> None:

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import re
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from gateway.core.errors import LogError
 from tests.support.debian import install, missing
 from tests.support.events import an_event
 from tests.support.loop import in_time
+from tests.support.ports import own_port
 from tests.support.redis import RedisServer, find_binary, make_log, opened, redis_server
 
 SECRET = "open-sesame"
@@ -40,9 +40,7 @@ async def works(log: RedisLog) -> bool:
 
 
 async def test_no_server_is_a_clear_sentence() -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port = taken.getsockname()[1]
+    with own_port() as port:
         said = await refusal(f"redis://:{SECRET}@127.0.0.1:{port}")
     assert said.startswith(f"Redis at 127.0.0.1:{port} can't be reached: ")
 

@@ -254,10 +254,8 @@ async def test_an_answer_that_never_ends_is_left_at_the_limit(backend: Upstream,
     assert one.source.counters[PATH].bad_answers == {"too_large": 1}
 
 
-async def test_an_upstream_that_nobody_listens_at_is_a_failure() -> None:
-    async with raw_upstream(b"") as (url, _):
-        pass
-    async with in_front_of(url, ManualClock(), interval_seconds=3600.0) as one:
+async def test_an_upstream_that_nobody_listens_at_is_a_failure(refusing: str) -> None:
+    async with in_front_of(refusing, ManualClock(), interval_seconds=3600.0) as one:
         got = await one.get()
 
         assert got.status == 502

@@ -24,23 +24,16 @@ def told(caplog: pytest.LogCaptureFixture, name: str) -> list[dict[str, Any]]:
     return [record.__dict__["fields"] for record in caplog.records if record.getMessage() == name]
 
 
-async def unused() -> str:
-    """The URL of a port at which nobody listens."""
-    async with raw_upstream(b"") as (url, _):
-        pass
-    return url
-
-
 @pytest.mark.parametrize("shared", [True, False])
 @pytest.mark.parametrize(
     ("scheme", "host", "kind"),
     [("http", "127.0.0.1", "refused"), ("http", "nobody.invalid", "name"), ("https", "127.0.0.1", "tls")],
 )
 async def test_the_log_names_the_address_and_what_happened_and_the_caller_hears_only_that(
-    caplog: pytest.LogCaptureFixture, shared: bool, scheme: str, host: str, kind: str
+    caplog: pytest.LogCaptureFixture, refusing: str, shared: bool, scheme: str, host: str, kind: str
 ) -> None:
     async with upstream() as without_tls:
-        port = (without_tls.url if kind == "tls" else await unused()).split(":")[2].split("/")[0]
+        port = (without_tls.url if kind == "tls" else refusing).split(":")[2].split("/")[0]
         address = f"{scheme}://{host}:{port}"
         async with in_front_of(f"{address}/orders?key=secret", SystemClock(), shared=shared) as one:
             got = await one.get()

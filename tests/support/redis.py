@@ -7,12 +7,11 @@ import itertools
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from itertools import pairwise
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -23,9 +22,9 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from adapters.redis import Address, RedisConnection, RedisLog
 from gateway.ports.clock import SystemClock
 from tests.support.debian import install, missing
+from tests.support.ports import own_port
 
 DEADLINE_SECONDS = 60.0
-_ATTEMPTS = 5
 _numbers = itertools.count(1)
 
 
@@ -41,31 +40,25 @@ class RedisServer:
         self._config = config
         self.process: subprocess.Popen[bytes] | None = None
         self.directory = Path(tempfile.mkdtemp(prefix="tidegate-redis-"))
-        self.port = 0
+        self._keeping = ExitStack()
+        self.port = self._keeping.enter_context(own_port())
 
     @property
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        """Returns once it answers: on the port that it had, or at first on any free one."""
-        for _ in range(_ATTEMPTS):
-            port = self.port or _free_port()
-            self.process = self._spawn(port)
-            if self._answers(port):
-                self.port = port
-                return
-            # Somebody else took the port in between.
-            self.kill()
-        raise AssertionError((self.directory / "server.log").read_text())
+        """Returns once it answers, on its port."""
+        self.process = self._spawn()
+        assert self._answers(), (self.directory / "server.log").read_text()
 
-    def _spawn(self, port: int) -> subprocess.Popen[bytes]:
+    def _spawn(self) -> subprocess.Popen[bytes]:
         listen = ("--port", "0", "--tls-port") if "--tls-cert-file" in self._options else ("--port",)
         role = ("--save", "") if self._config is None else (str(self._config), "--sentinel")
         with (self.directory / "server.log").open("ab") as log:
             return subprocess.Popen(
                 (
-                    *(self._binary, *role, *listen, str(port), "--bind", "127.0.0.1"),
+                    *(self._binary, *role, *listen, str(self.port), "--bind", "127.0.0.1"),
                     *("--dir", str(self.directory), "--unixsocket", str(self.directory / "socket")),
                     *self._options,
                 ),
@@ -73,12 +66,12 @@ class RedisServer:
                 stderr=log,
             )
 
-    def _answers(self, port: int) -> bool:
+    def _answers(self) -> bool:
         deadline = time.monotonic() + DEADLINE_SECONDS
         with self.client() as client:
             while self.process is not None and self.process.poll() is None:
                 with contextlib.suppress(RedisConnectionError):
-                    if client.info("server")["tcp_port"] in (port, 0):
+                    if client.info("server")["tcp_port"] in (self.port, 0):
                         return True
                 assert time.monotonic() < deadline, "the server does not answer"
                 time.sleep(0.01)
@@ -111,13 +104,8 @@ class RedisServer:
 
     def remove(self) -> None:
         self.kill()
+        self._keeping.close()
         shutil.rmtree(self.directory, ignore_errors=True)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def find_binary() -> str:

@@ -1,7 +1,6 @@
 """The proxies of docs/operations.md, each as that page has it, in front of a gateway on loopback."""
 
 import os
-import random
 import re
 import shutil
 import signal
@@ -14,11 +13,11 @@ from typing import NamedTuple
 
 from tests.support.debian import install, missing
 from tests.support.http import DEADLINE_SECONDS
+from tests.support.ports import own_port
 
 PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
 _GATEWAY = "127.0.0.1:8080"
 _APACHE_MODULES = ("mpm_event", "authz_core", "proxy", "proxy_http", "headers", "rewrite")
-_EPHEMERAL_FROM = 32_768
 
 
 class Configured(NamedTuple):
@@ -81,19 +80,6 @@ def fenced(name: str) -> str:
     return str(blocks[0])
 
 
-def free_port() -> int:
-    """A port that nobody has, and that the kernel gives to nobody: what is restarted finds it free again."""
-    for _ in range(1000):
-        port = random.randrange(20_000, _EPHEMERAL_FROM)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise AssertionError("no port is free")
-
-
 @contextmanager
 def in_front(kind: str, gateway_port: int, directory: Path) -> Iterator[int]:
     """Runs that proxy before 127.0.0.1:`gateway_port`, and gives its own port once it answers there."""
@@ -102,27 +88,27 @@ def in_front(kind: str, gateway_port: int, directory: Path) -> Iterator[int]:
     path = os.pathsep.join((os.environ["PATH"], "/usr/sbin"))
     if shutil.which(program, path=path) is None and not install(package):
         missing(f"{program} is not installed: apt-get install {package}")
-    port = free_port()
-    text = fenced(kind).replace(_GATEWAY, f"127.0.0.1:{gateway_port}")
-    configured = configure(text, directory, port)
-    for name, content in configured.files.items():
-        (directory / name).write_bytes(content.encode())
-    log = directory / "output.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            configured.command,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-            env=os.environ | {"PATH": path, "HOME": str(directory)},
-        )
-    try:
-        _wait_for(port, process, log)
-        yield port
-    finally:
-        # All of its processes: a proxy that is asked to end waits for its streams.
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait(DEADLINE_SECONDS)
+    with own_port() as port:
+        text = fenced(kind).replace(_GATEWAY, f"127.0.0.1:{gateway_port}")
+        configured = configure(text, directory, port)
+        for name, content in configured.files.items():
+            (directory / name).write_bytes(content.encode())
+        log = directory / "output.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                configured.command,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                env=os.environ | {"PATH": path, "HOME": str(directory)},
+            )
+        try:
+            _wait_for(port, process, log)
+            yield port
+        finally:
+            # All of its processes: a proxy that is asked to end waits for its streams.
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(DEADLINE_SECONDS)
 
 
 def _listening(text: str, place: str, port: int) -> str:
