@@ -198,7 +198,7 @@ async def test_callers_of_an_upstream_that_hangs_wait_for_the_one_request(
     backend: Upstream, clock: ManualClock
 ) -> None:
     backend.answering = held_until(asyncio.Event(), b"")
-    async with in_front_of(backend.url, clock, interval_seconds=3600.0, timeout_seconds=0.3) as one:
+    async with in_front_of(backend.url, clock, interval_seconds=3600.0, timeout_seconds=1.0) as one:
         answers = await asyncio.gather(*(one.get() for _ in range(20)))
 
         assert {got.status for got in answers} == {504}

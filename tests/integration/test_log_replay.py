@@ -305,7 +305,7 @@ async def test_a_long_poll_that_waited_in_vain_is_given_a_cursor_that_holds(gate
     fill(gateway, log, 5)
     await caught_up(client, gateway, 5)
 
-    poll = asyncio.create_task(client.poll(cursor="e.5-0", entity="job", wait="1"))
+    poll = asyncio.create_task(client.poll(cursor="e.5-0", entity="job", wait="3"))
     fill(gateway, log, 1000)
     answer = await poll
     again = await client.poll(cursor=answer["cursor"], entity="job")

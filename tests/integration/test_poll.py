@@ -266,7 +266,7 @@ async def test_a_long_poll_that_shares_its_selection_is_not_forgotten(start_gate
     await client.metric_becomes("tidegate_unflushed_events", 0)
     # The next flush is a second later: a poll that starts now starts after this event, and is woken by it.
     await client.publish(event(1, eventType="wanted"))
-    late = asyncio.create_task(client.poll(wait=5, eventTypes="wanted"))
+    late = asyncio.create_task(client.poll(wait=30, eventTypes="wanted"))
     await waiting_become(gateway, 21)
     for answer in await asyncio.gather(*early):
         assert numbers(answer["events"]) == [1]

@@ -171,7 +171,8 @@ async def test_a_listener_with_a_high_descriptor_learns_that_its_connection_is_g
 
 
 async def test_a_statement_timeout_while_following_is_a_lost_log_and_no_cancellation(url: str) -> None:
-    async with opened(f"{url}&options=-c%20statement_timeout%3D50", notify=False) as log:
+    # Long enough for whatever nobody is in the way of.
+    async with opened(f"{url}&options=-c%20statement_timeout%3D1000", notify=False) as log:
         start = (await log.bounds()).head
         with connected(url) as connection:
             execute(connection, "begin")
