@@ -9,7 +9,7 @@ from gateway.core.events import Event, Position, Record, json_size
 from gateway.core.ring import Ring
 from gateway.ports.clock import Clock
 from gateway.ports.log import Appended, Bounds, Figure, trimmed, unknown
-from gateway.runtime.idempotency import MAX_KEY_BYTES, Once, closed
+from gateway.runtime.idempotency import MAX_KEY_BYTES, IdempotencyKeys, closed
 
 _TAIL_BATCH = 1000
 _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
@@ -57,7 +57,7 @@ class MemoryLog:
         self._grown = asyncio.Event()
         self._read = asyncio.Event()
         self._closed = False
-        self._once = Once(clock, max_key_bytes)
+        self._keys = IdempotencyKeys(clock, max_key_bytes)
 
     async def start(self) -> None:
         """Nothing to connect to."""
@@ -89,12 +89,12 @@ class MemoryLog:
         return Appended(self.epoch, positions)
 
     async def append_once(self, events: Sequence[Event], key: str, digest: bytes) -> Appended:
-        return await self._once.append(key, digest, lambda: self.append(events))
+        return await self._keys.append(key, digest, lambda: self.append(events))
 
     def figures(self) -> Sequence[Figure]:
         return (
-            Figure("keys", "Idempotency keys that the log keeps.", len(self._once)),
-            Figure("key_bytes", "Bytes that they take.", self._once.size_bytes),
+            Figure("keys", "Idempotency keys that the log keeps.", len(self._keys)),
+            Figure("key_bytes", "Bytes that they take.", self._keys.size_bytes),
         )
 
     def warnings(self) -> list[str]:

@@ -20,7 +20,7 @@ from gateway.cli.serving import serving
 from gateway.runtime import logs
 from gateway.service.serve import serve
 from gateway.service.settings import Settings
-from gateway.service.worker_metrics import Siblings
+from gateway.service.worker_metrics import OtherWorkers
 
 _STDIN = 0
 
@@ -72,12 +72,12 @@ async def _work(order: Order, settings: Settings) -> None:
             stop.set()
 
     loop.add_reader(_STDIN, read)
-    siblings = Siblings(order.directory, order.number, order.count)
+    other_workers = OtherWorkers(order.directory, order.number, order.count)
     await serve(
         settings,
         announce=lambda address: _say(Answer(address=address)),
-        others=siblings,
-        extend=siblings.join,
+        others=other_workers,
+        extend=other_workers.join,
         stop=stop,
         reuse_port=True,
     )

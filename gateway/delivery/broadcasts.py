@@ -11,28 +11,28 @@ from gateway.core.hints import Refresh
 from gateway.core.history import History
 from gateway.delivery.budget import Budget
 from gateway.delivery.group import Group
-from gateway.delivery.hint_schedule import Refresher
+from gateway.delivery.hint_schedule import HintSchedule
 from gateway.delivery.live import Flushes
 from gateway.delivery.replay.recovery import Recovery
-from gateway.delivery.streams import Roster
+from gateway.delivery.streams import Streams
 from gateway.delivery.subscriber import State
 
 
-class Rounds:
+class Broadcasts:
     """Makes the work of one round; who runs it does so whole, between two flushes."""
 
     def __init__(
         self,
         history: History,
-        roster: Roster,
-        refresher: Refresher,
+        streams: Streams,
+        hint_schedule: HintSchedule,
         flushes: Flushes,
         recovery: Recovery,
         budget: Budget,
     ) -> None:
         self._history = history
-        self._roster = roster
-        self._refresher = refresher
+        self._streams = streams
+        self._hint_schedule = hint_schedule
         self._flushes = flushes
         self._recovery = recovery
         self._budget = budget
@@ -43,16 +43,16 @@ class Rounds:
             try:
                 yield from self._give(group)
             except Exception as error:  # noqa: BLE001 - whatever it was, the other groups get theirs
-                self._roster.failures.report("hints", error)
+                self._streams.failures.report("hints", error)
                 yield from self._recovery.send_back(group)
             finally:
                 self._flushes.giving = ([], frozenset())
 
     def _give(self, group: Group) -> Iterator[None]:
-        refreshes = self._refresher.take(group)
+        refreshes = self._hint_schedule.take(group)
         lacking = set(group.members)
         self._flushes.giving = refreshes, lacking
-        self._refresher.plan(group)
+        self._hint_schedule.plan(group)
         if refreshes and group.members:
             number = self._flushes.safe_number(group)
             made: dict[int, bytes] = {}
@@ -66,8 +66,8 @@ class Rounds:
                     payload = made[told] = self._payload(group, refreshes, max(number, told), least=told)
                 subscriber.told = max(number, told)
                 lacking.discard(subscriber)
-                if self._roster.write(subscriber, payload):
-                    self._roster.counters.hints += len(refreshes)
+                if self._streams.write(subscriber, payload):
+                    self._streams.counters.hints += len(refreshes)
                 if self._budget.spend():
                     yield
 

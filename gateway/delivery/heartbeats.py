@@ -15,8 +15,8 @@ from gateway.delivery.budget import Budget
 from gateway.delivery.group import Group
 from gateway.delivery.live import Flushes
 from gateway.delivery.pace import Pace
-from gateway.delivery.replay.from_history import Chases
-from gateway.delivery.streams import ROUNDS_A_BEAT, Roster
+from gateway.delivery.replay.from_history import CatchUp
+from gateway.delivery.streams import ROUNDS_A_BEAT, Streams
 from gateway.delivery.subscriber import State, Subscriber
 from gateway.ports.clock import Clock, Scheduler
 from gateway.runtime.alarm import Alarm
@@ -35,9 +35,9 @@ class Heartbeats:
         history: History,
         scheduler: Scheduler,
         clock: Clock,
-        roster: Roster,
+        streams: Streams,
         flushes: Flushes,
-        chases: Chases,
+        catch_up: CatchUp,
         budget: Budget,
         pace: Pace,
         heartbeat_seconds: float,
@@ -46,9 +46,9 @@ class Heartbeats:
         self._history = history
         self._scheduler = scheduler
         self._clock = clock
-        self._roster = roster
+        self._streams = streams
         self._flushes = flushes
-        self._chases = chases
+        self._catch_up = catch_up
         self._budget = budget
         self._streams_a_slice = pace.streams_a_slice
         self._round_seconds = heartbeat_seconds / ROUNDS_A_BEAT
@@ -56,7 +56,7 @@ class Heartbeats:
         self._alarm = Alarm(scheduler, lambda: self._add_job("heartbeats", self._slice()))
         self._due = 0.0
         self._pause = self._round_seconds
-        self._streams: tuple[Subscriber, ...] = ()
+        self._in_round: tuple[Subscriber, ...] = ()
         self._at = 0
         # What came after the oldest of these was written less than `heartbeat_seconds` before the next look.
         self._flushed: deque[int] = deque(maxlen=ROUNDS_A_BEAT - 1)
@@ -72,16 +72,15 @@ class Heartbeats:
 
     def _slice(self) -> Iterator[None]:
         try:
-            if self._at >= len(self._streams):
+            if self._at >= len(self._in_round):
                 self._begin_round()
         finally:
             self._plan_next()
         start, self._at = self._at, self._at + self._streams_a_slice
-        streams = self._streams[start : self._at]
-        number = self._roster.round
+        number = self._streams.round
         timestamp = rfc3339(self._clock.wall_ms())
         made: dict[Group, tuple[int, bytes]] = {}
-        for subscriber in streams:
+        for subscriber in self._in_round[start : self._at]:
             if number - subscriber.beaten < ROUNDS_A_BEAT:
                 continue
             if subscriber.state is State.LIVE:
@@ -96,10 +95,10 @@ class Heartbeats:
                 made.clear()  # there may have been a flush
 
     def _begin_round(self) -> None:
-        self._roster.round += 1
+        self._streams.round += 1
         self._flushed.append(self._flushes.flushed)
-        self._streams, self._at = tuple(self._roster), 0
-        self._pause = self._round_seconds / max(1, ceil(len(self._streams) / self._streams_a_slice))
+        self._in_round, self._at = tuple(self._streams), 0
+        self._pause = self._round_seconds / max(1, ceil(len(self._in_round) / self._streams_a_slice))
         # The history's age bound holds also where nothing is published.
         self._flushes.trim()
 
@@ -123,8 +122,8 @@ class Heartbeats:
 
     def _beat_behind(self, subscriber: Subscriber, timestamp: str) -> bool:
         """It may wait long for its turn to read the log: a silent connection would be cut."""
-        position = self._chases.behind.get(subscriber)
-        if position is None or subscriber.state is not State.CHASING:
+        position = self._catch_up.behind.get(subscriber)
+        if position is None or subscriber.state is not State.CATCHING_UP:
             return False
         beat = control_frames.heartbeat(timestamp, self._history.cursor_at(position))
         self._write(subscriber, subscriber.group.framed(beat))
@@ -134,5 +133,5 @@ class Heartbeats:
         return group.framed(control_frames.heartbeat(timestamp, self._flushes.cursor(group, number)))
 
     def _write(self, subscriber: Subscriber, payload: bytes) -> None:
-        if self._roster.write(subscriber, payload):
-            self._roster.counters.heartbeats += 1
+        if self._streams.write(subscriber, payload):
+            self._streams.counters.heartbeats += 1

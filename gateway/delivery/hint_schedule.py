@@ -16,8 +16,8 @@ _ROUNDING_SECONDS = 0.001
 """Times are added up in more than one way."""
 
 
-class Refresher:
-    """One alarm for the hints of all groups, and a debouncer for each subscriber that chases.
+class HintSchedule:
+    """One alarm for the hints of all groups, and a debouncer for each subscriber that catches up.
 
     `on_due` is called when the hints of some group are due; `due_groups` then names them.
     """

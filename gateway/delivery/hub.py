@@ -7,7 +7,7 @@ No subscriber has a queue, a task or a timer. The hub does its work in turns (ga
 - *hints* that are due go out whole before the next flush (broadcasts.py);
 - *jobs* run between flushes, so that the cursors they carry hold: heartbeats (heartbeats.py), reviews
   (reassign.py), a drain, starting over;
-- *chases* (from_history.py) bring single subscribers, resuming or fallen behind, from their number to the
+- *catch-up* (from_history.py) brings single subscribers, resuming or fallen behind, from their number to the
   head.
 
 Work that raises is reported (failures.py), and leaves every reader whole, reset, or cut off, so that it
@@ -23,20 +23,20 @@ from gateway.core import control_frames
 from gateway.core.events import ORIGIN, Position
 from gateway.core.history import History, ResetReason
 from gateway.core.selectors import Selector
-from gateway.delivery.broadcasts import Rounds
+from gateway.delivery.broadcasts import Broadcasts
 from gateway.delivery.budget import Budget
 from gateway.delivery.group import Delivery, Groups
 from gateway.delivery.heartbeats import Heartbeats
-from gateway.delivery.hint_schedule import Refresher
+from gateway.delivery.hint_schedule import HintSchedule
 from gateway.delivery.live import Flushes
 from gateway.delivery.observer import Observer
 from gateway.delivery.pace import USUAL, Pace
-from gateway.delivery.reassign import Review, Reviews
-from gateway.delivery.replay.from_history import Chases
+from gateway.delivery.reassign import Reassignments, Review
+from gateway.delivery.replay.from_history import CatchUp
 from gateway.delivery.replay.queue import ReplayQueue
 from gateway.delivery.replay.recovery import Recovery
-from gateway.delivery.schedule import Turns
-from gateway.delivery.streams import Roster
+from gateway.delivery.schedule import Schedule
+from gateway.delivery.streams import Streams
 from gateway.delivery.subscriber import NOWHERE, Signal, State, Subscriber, Transport
 from gateway.ports.clock import Clock, Scheduler
 from gateway.runtime.failures import Failures
@@ -77,7 +77,7 @@ class Hub:
     ) -> None:
         self.is_draining = False
         failures = self.failures = Failures(clock.monotonic)
-        roster = self._roster = Roster(
+        streams = self._streams = Streams(
             scheduler,
             failures,
             groups,
@@ -88,30 +88,34 @@ class Hub:
             retry_ms=timing.retry_ms,
             draw=draw,
         )
-        self.counters = roster.counters
+        self.counters = streams.counters
         self.groups = groups
         budget = self._budget = Budget(pace.writes_a_turn)
-        refresher = self.refresher = Refresher(history, scheduler, clock, groups.fan_in, self._begin_hints)
-        flushes = self._flushes = Flushes(history, clock, roster, refresher, budget, pace)
+        hint_schedule = self.hint_schedule = HintSchedule(
+            history, scheduler, clock, groups.fan_in, self._begin_hints
+        )
+        flushes = self._flushes = Flushes(history, clock, streams, hint_schedule, budget, pace)
         self.room = flushes.room
-        chases = self.chases = Chases(history, scheduler, roster, refresher, self.wake, replays, pace)
-        recovery = Recovery(roster, flushes, chases, budget)
-        self._rounds = Rounds(history, roster, refresher, flushes, recovery, budget)
-        self._reviews = Reviews(history, roster, refresher, flushes, chases, budget)
-        turns = self._turns = Turns(
-            scheduler, failures, flushes, chases, recovery, budget, pace, timing.coalesce_seconds
+        catch_up = self.catch_up = CatchUp(
+            history, scheduler, streams, hint_schedule, self.wake, replays, pace
+        )
+        recovery = Recovery(streams, flushes, catch_up, budget)
+        self._broadcasts = Broadcasts(history, streams, hint_schedule, flushes, recovery, budget)
+        self._reassignments = Reassignments(history, streams, hint_schedule, flushes, catch_up, budget)
+        schedule = self._schedule = Schedule(
+            scheduler, failures, flushes, catch_up, recovery, budget, pace, timing.coalesce_seconds
         )
         self._heartbeats = Heartbeats(
             history,
             scheduler,
             clock,
-            roster,
+            streams,
             flushes,
-            chases,
+            catch_up,
             budget,
             pace,
             timing.heartbeat_seconds,
-            turns.add_job,
+            schedule.add_job,
         )
 
     def start(self) -> None:
@@ -121,10 +125,10 @@ class Hub:
 
     def stop(self) -> None:
         """Ends every timer, and aborts what is still connected."""
-        self._turns.stop()
+        self._schedule.stop()
         self._heartbeats.stop()
-        self.refresher.alarm.cancel()
-        self._roster.stop()
+        self.hint_schedule.alarm.cancel()
+        self._streams.stop()
 
     @property
     def flushed(self) -> int:
@@ -134,12 +138,12 @@ class Hub:
     @property
     def connections(self) -> int:
         """Streams that are open, those that are being ended included."""
-        return len(self._roster)
+        return len(self._streams)
 
     @property
     def lagging(self) -> int:
         """Streams whose client does not read as fast as events come."""
-        return self._roster.lagging
+        return self._streams.lagging
 
     def attach(
         self,
@@ -155,7 +159,7 @@ class Hub:
         `asked` is what a review is given; one that is None is never reviewed. `position` is that of the
         entry, for a stream that may find it below the history's floor.
         """
-        return self._roster.attach(transport, selector, delivery, number, asked, position)
+        return self._streams.attach(transport, selector, delivery, number, asked, position)
 
     def begin(self, subscriber: Subscriber, *, resumed: bool) -> None:
         """Writes what the new stream missed, at once where that is little, else in turns.
@@ -163,55 +167,55 @@ class Hub:
         `resumed` says that the client was here before, and may be owed a hint from then.
         """
         if resumed:
-            self._roster.safely("resume", self.refresher.owe_recent, subscriber)
-        if subscriber.state is State.CHASING:
-            self.chases.go_on(subscriber)
+            self._streams.safely("resume", self.hint_schedule.owe_recent, subscriber)
+        if subscriber.state is State.CATCHING_UP:
+            self.catch_up.go_on(subscriber)
         if self.is_draining:
             self._send_away(subscriber)
 
     def clogged(self, subscriber: Subscriber) -> None:
         """The transport's buffer passed its high-water mark."""
         if subscriber.state is State.LIVE:
-            self._roster.safely("leave", self._flushes.leave, subscriber)
+            self._streams.safely("leave", self._flushes.leave, subscriber)
         subscriber.signal(Signal.CLOGGED)
         if subscriber.state is State.LAGGING:
-            self._roster.lags(subscriber)
+            self._streams.lags(subscriber)
 
     def drained(self, subscriber: Subscriber) -> None:
         """The transport's buffer fell below its low-water mark."""
         subscriber.signal(Signal.DRAINED)
-        if subscriber.state is State.CHASING:
-            self._roster.reads_again(subscriber)
-            self.chases.add(subscriber)
+        if subscriber.state is State.CATCHING_UP:
+            self._streams.reads_again(subscriber)
+            self.catch_up.add(subscriber)
 
     def lost(self, subscriber: Subscriber) -> None:
         """The connection is gone, whoever ended it. Saying so twice does nothing."""
-        self._roster.forget(subscriber)
+        self._streams.forget(subscriber)
 
     def _gone(self, subscriber: Subscriber) -> None:
-        self.chases.drop(subscriber)
+        self.catch_up.drop(subscriber)
 
     def write(self, subscriber: Subscriber, payload: bytes) -> bool:
         """Gives the transport bytes in the group's framing; says whether it took them.
 
         A connection that fails is counted and gone.
         """
-        return self._roster.write(subscriber, payload)
+        return self._streams.write(subscriber, payload)
 
     def wake(self) -> None:
-        """The history has grown, or a chase has more to do."""
-        self._turns.plan()
+        """The history has grown, or a catch-up has more to do."""
+        self._schedule.plan()
 
     def reset_frame(self, reason: ResetReason) -> bytes:
         """A `reset` for a reader that goes on from the head; counted."""
-        return self.chases.reset_frame(reason)
+        return self.catch_up.reset_frame(reason)
 
     def review(self, review: Review) -> None:
         """Asks of every stream that is open now whether it is to receive something else, and sees to it."""
-        self._turns.add_job("review", self._reviews.run(review))
+        self._schedule.add_job("review", self._reassignments.run(review))
 
     def _begin_hints(self) -> None:
-        self._turns.give_hints(self._rounds.hints(self.refresher.due_groups()))
+        self._schedule.give_hints(self._broadcasts.hints(self.hint_schedule.due_groups()))
 
     def start_over(self, change: Callable[[], None], reason: ResetReason) -> "Future[None]":
         """Makes `change`, after which the history has other entries, and gives every reader a `reset`.
@@ -226,23 +230,23 @@ class Hub:
                 done.set_exception(error)
             return iter(())
 
-        self._turns.add_job("start_over", self._start_over(change, reason, done), fail)
+        self._schedule.add_job("start_over", self._start_over(change, reason, done), fail)
         return done
 
     def _start_over(
         self, change: Callable[[], None], reason: ResetReason, done: "Future[None]"
     ) -> Iterator[None]:
         while self._flushes.is_due:
-            self._turns.hasten()
+            self._schedule.hasten()
             yield
         # Until `change` nothing comes any more. So the streams can be sent away from the old entries one by
         # one before it, and wait; only those that came meanwhile are left for the step in which it is made.
-        with self.chases.held():
+        with self.catch_up.held():
             for group in tuple(self.groups):
                 group.drop_hints()
                 if self._budget.spend():
                     yield
-            for subscriber in tuple(self._roster):
+            for subscriber in tuple(self._streams):
                 self._lose(subscriber, reason)
                 if self._budget.spend():
                     yield
@@ -250,39 +254,39 @@ class Hub:
             self._flushes.skip()
             for group in self.groups:
                 resolve(group.waiters, ORIGIN)
-            for subscriber in [one for one in self._roster if one.number != NOWHERE]:
+            for subscriber in [one for one in self._streams if one.number != NOWHERE]:
                 self._lose(subscriber, reason)
         if not done.done():
             done.set_result(None)
 
     def _lose(self, subscriber: Subscriber, reason: ResetReason) -> None:
-        self._roster.safely("start_over", lambda lost: self.chases.lose(lost, reason), subscriber)
+        self._streams.safely("start_over", lambda lost: self.catch_up.lose(lost, reason), subscriber)
 
     def bye(
         self, subscriber: Subscriber, reason: control_frames.ByeReason, *, reconnect: bool = True
     ) -> None:
         """Tells the client that its stream ends, and ends it; a client that does not read is cut off."""
-        self._roster.bye(subscriber, reason, reconnect=reconnect)
+        self._streams.bye(subscriber, reason, reconnect=reconnect)
 
     def retry_ms(self) -> int:
         """A reconnection time, jittered so that the clients of this node do not come back as one wave."""
-        return self._roster.retry_ms()
+        return self._streams.retry_ms()
 
     def drain(self) -> "Future[None]":
         """Says `bye` to everybody and ends the long polls; done when the last stream is gone."""
-        self.is_draining = self._turns.is_hurried = True
-        self._turns.add_job("drain", self._drain())
-        return self._roster.emptied()
+        self.is_draining = self._schedule.is_hurried = True
+        self._schedule.add_job("drain", self._drain())
+        return self._streams.emptied()
 
     def _send_away(self, subscriber: Subscriber) -> None:
-        self._roster.safely("bye", lambda reader: self.bye(reader, "drain"), subscriber)
+        self._streams.safely("bye", lambda reader: self.bye(reader, "drain"), subscriber)
 
     def _drain(self) -> Iterator[None]:
         while self._flushes.is_due:
             yield  # what was published before the end is delivered before the bye
         for group in tuple(self.groups):
             resolve(group.waiters, ORIGIN)
-        for subscriber in tuple(self._roster):
+        for subscriber in tuple(self._streams):
             self._send_away(subscriber)
             if self._budget.spend():
                 yield

@@ -12,9 +12,9 @@ from gateway.core.history import History, HistoryEntry, ResetReason
 from gateway.core.selectors import Match
 from gateway.delivery.budget import Budget
 from gateway.delivery.group import Group, observe
-from gateway.delivery.hint_schedule import Refresher
+from gateway.delivery.hint_schedule import HintSchedule
 from gateway.delivery.pace import Pace
-from gateway.delivery.streams import Roster
+from gateway.delivery.streams import Streams
 from gateway.delivery.subscriber import State, Subscriber
 from gateway.ports.clock import Clock
 from gateway.runtime.waiters import resolve
@@ -79,17 +79,17 @@ class Flushes:
         self,
         history: History,
         clock: Clock,
-        roster: Roster,
-        refresher: Refresher,
+        streams: Streams,
+        hint_schedule: HintSchedule,
         budget: Budget,
         pace: Pace,
     ) -> None:
         self._history = history
         self._clock = clock
-        self._roster = roster
-        self._groups = roster.groups
-        self._counters = roster.counters
-        self._refresher = refresher
+        self._streams = streams
+        self._groups = streams.groups
+        self._counters = streams.counters
+        self._hint_schedule = hint_schedule
         self._budget = budget
         self._pace = pace
         self.giving: tuple[list[Refresh], Set[Subscriber]] = ([], frozenset())
@@ -160,7 +160,7 @@ class Flushes:
         unmatched = self._history.position(first) or ORIGIN
         for group, outbox in flush.outboxes.items():
             resolve(group.waiters, unmatched)
-            self._refresher.plan(group)
+            self._hint_schedule.plan(group)
             if not outbox and budget.spend():
                 yield
             had = first
@@ -170,7 +170,7 @@ class Flushes:
             outbox.clear()
         self._counters.flushes += 1
         self._end()
-        self._roster.observer.flushed(entries)
+        self._streams.observer.flushed(entries)
         # The loop writes what was queued before the next turn comes: that belongs to what the flush takes.
         yield
 
@@ -223,12 +223,12 @@ class Flushes:
                     continue
                 if subscriber.number <= first:
                     subscriber.number = subscriber.told = last
-                    # `Roster.write`, written out: this runs once for each delivery there is.
+                    # `Streams.write`, written out: this runs once for each delivery there is.
                     try:
                         subscriber.transport.write(payload)
                         written += 1
                     except Exception as error:  # noqa: BLE001 - `fail` says what becomes of which
-                        self._roster.fail(subscriber, error)
+                        self._streams.fail(subscriber, error)
                 else:
                     self._write_rest(subscriber, flush, part)
         finally:
@@ -242,7 +242,7 @@ class Flushes:
             group: Group = subscriber.group
             payload = group.framed(flush.frames(group, rest, least=subscriber.told))
             subscriber.number = subscriber.told = rest[-1][0]
-            if self._roster.write(subscriber, payload):
+            if self._streams.write(subscriber, payload):
                 self._counters.deliveries += len(rest)
                 self._counters.hints += sum(len(overdue) for _, overdue, _ in rest)
 
@@ -261,7 +261,7 @@ class Flushes:
         lacks = self._running.lacking(subscriber) + (hints if subscriber in lacking else [])
         if group.delivery.hints != "only":
             subscriber.number = max(subscriber.number, self.flushed)
-            self._refresher.owe_pending(subscriber, lacks)
+            self._hint_schedule.owe_pending(subscriber, lacks)
         else:
             number = min([self.safe_number(group), *(refresh.first_number - 1 for refresh in lacks)])
             # Its own number is where it went live: it had the hints for all up to there.

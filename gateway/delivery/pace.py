@@ -26,11 +26,11 @@ class Pace:
     """The entry with which their frames reach that many is a payload's last: what a group's members get of a
     flush at a time. A payload is put together, and compressed, in one piece."""
 
-    chase_entries: int = 256
+    catch_up_entries: int = 256
     """How many entries of the history a batch for one subscriber looks at."""
-    chase_bytes: int = 65_536
+    catch_up_bytes: int = 65_536
     """The entry with which their frames reach that many is a batch's last, also of one that reads the log."""
-    chase_seconds_a_turn: float = 0.002
+    catch_up_seconds_a_turn: float = 0.002
     """After so long no further batch is begun in a turn."""
 
     replays_at_once: int = 4

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from gateway.delivery.budget import Budget
 from gateway.delivery.live import Flushes
 from gateway.delivery.pace import Pace
-from gateway.delivery.replay.from_history import Chases
+from gateway.delivery.replay.from_history import CatchUp
 from gateway.delivery.replay.recovery import Recovery
 from gateway.ports.clock import Scheduler
 from gateway.runtime.alarm import Alarm
@@ -26,8 +26,8 @@ class _Work(NamedTuple):
     on_failure: OnFailure | None = None
 
 
-class Turns:
-    """Says what is done next: a flush, hints or a job, of which one ends before the next begins, and chases.
+class Schedule:
+    """Says what comes next: a flush, hints or a job, one of which ends before the next begins, and catch-up.
 
     A flush waits until `coalesce_seconds` have passed since the last one began, and for no less than that
     one took, so that others get half of the time, `longest_rest_seconds` of it at once. With
@@ -39,7 +39,7 @@ class Turns:
         scheduler: Scheduler,
         failures: Failures,
         flushes: Flushes,
-        chases: Chases,
+        catch_up: CatchUp,
         recovery: Recovery,
         budget: Budget,
         pace: Pace,
@@ -48,7 +48,7 @@ class Turns:
         self._scheduler = scheduler
         self._failures = failures
         self._flushes = flushes
-        self._chases = chases
+        self._catch_up = catch_up
         self._recovery = recovery
         self._budget = budget
         self._pace = pace
@@ -82,7 +82,7 @@ class Turns:
 
     def plan(self) -> None:
         """Sees to it that a turn comes where there is something to do."""
-        if self._whole is not None or self._hints or self._jobs or self._chases.are_waiting:
+        if self._whole is not None or self._hints or self._jobs or self._catch_up.is_waiting:
             self._alarm.set(0.0)
         elif self._flushes.is_due:
             self._alarm.set(0.0 if self.is_hurried else self._next_flush_at)
@@ -109,7 +109,7 @@ class Turns:
             job = self._step(self._jobs.popleft())
             if job is not None:
                 self._jobs.appendleft(job)
-        self._chases.run_some()
+        self._catch_up.run_some()
         self.plan()
 
     def _step(self, work: _Work) -> _Work | None:

@@ -8,7 +8,7 @@ from gateway.ports.clock import Scheduler
 from gateway.runtime.alarm import Alarm
 
 
-class Sweeper:
+class SlowClients:
     """Looks at the transports' buffers every `sweep_seconds`, while there is one to look at.
 
     `on_stalled` is called for a lagging subscriber whose buffer has not shrunk for `stall_seconds`,

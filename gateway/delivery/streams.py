@@ -11,7 +11,7 @@ from gateway.delivery.counters import HubCounters
 from gateway.delivery.group import Delivery, Group, Groups
 from gateway.delivery.observer import Observer
 from gateway.delivery.pace import Pace
-from gateway.delivery.slow_clients import Sweeper
+from gateway.delivery.slow_clients import SlowClients
 from gateway.delivery.subscriber import Signal, State, Subscriber, Transport
 from gateway.ports.clock import Scheduler
 from gateway.runtime.failures import Failures
@@ -21,7 +21,7 @@ ROUNDS_A_BEAT = 8
 """How often a stream is looked at within `heartbeat_seconds` (gateway/delivery/heartbeats.py)."""
 
 
-class Roster:
+class Streams:
     """Every subscriber of this node, those that are being ended included, and the groups that they are in.
 
     Methods never raise for what a transport does: a connection that fails is counted and gone. `observer` is
@@ -49,7 +49,7 @@ class Roster:
         self.groups = groups
         self.observer = observer
         self._on_gone = on_gone
-        self._sweeper = Sweeper(scheduler, stall_seconds, self._give_up, self._abort, pace)
+        self._slow_clients = SlowClients(scheduler, stall_seconds, self._give_up, self._abort, pace)
         self._subscribers: dict[Subscriber, None] = {}
         self._empty_waiters: set[Future[None]] = set()
         self.round = 0
@@ -64,7 +64,7 @@ class Roster:
     @property
     def lagging(self) -> int:
         """Streams whose client does not read as fast as events come."""
-        return self._sweeper.lagging
+        return self._slow_clients.lagging
 
     def attach(
         self,
@@ -75,7 +75,7 @@ class Roster:
         asked: object,
         position: Position | ResetReason,
     ) -> Subscriber:
-        """A new stream that chases from entry `number`; see subscriber.py. Nothing is written."""
+        """A new stream that catches up from entry `number`; see subscriber.py. Nothing is written."""
         group = self.groups.get(selector, delivery)
         group.readers += 1
         subscriber = Subscriber(group, number, transport, asked, position)
@@ -98,11 +98,11 @@ class Roster:
     def lags(self, subscriber: Subscriber) -> None:
         """Its client does not keep up: it is told `bye` where that does not get better in time."""
         self.counters.lagged += 1
-        self._sweeper.lags(subscriber)
+        self._slow_clients.lags(subscriber)
 
     def reads_again(self, subscriber: Subscriber) -> None:
         """Its client has read what lay in the buffer."""
-        self._sweeper.forget(subscriber)
+        self._slow_clients.forget(subscriber)
 
     def write(self, subscriber: Subscriber, payload: bytes) -> bool:
         """Gives the transport bytes in the group's framing; says whether it took them.
@@ -148,7 +148,7 @@ class Roster:
         subscriber.signal(Signal.CLOSED)
         group: Group = subscriber.group
         group.members.pop(subscriber, None)
-        self._sweeper.forget(subscriber)
+        self._slow_clients.forget(subscriber)
         group.readers -= 1
         self.groups.release(group)
         if not self._subscribers:
@@ -165,7 +165,7 @@ class Roster:
         group.members.pop(subscriber, None)
         subscriber.signal(Signal.CLOSED)
         self.counters.byes[reason] += 1
-        self._sweeper.ends(subscriber)
+        self._slow_clients.ends(subscriber)
         self.write(subscriber, group.ended(control_frames.bye(reason, self.retry_ms(), reconnect=reconnect)))
         subscriber.transport.close()
 
@@ -184,7 +184,7 @@ class Roster:
 
     def stop(self) -> None:
         """Watches the clients no more, and aborts what is still connected."""
-        self._sweeper.alarm.cancel()
+        self._slow_clients.alarm.cancel()
         for subscriber in tuple(self):
             self._abort(subscriber)
 

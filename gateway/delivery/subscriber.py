@@ -11,7 +11,7 @@ from gateway.core.history import ResetReason
 class State(Enum):
     """How a subscriber gets its events."""
 
-    CHASING = "chasing"
+    CATCHING_UP = "catching up"
     """Behind the head: reads the history batch by batch, or the log where it is behind the history."""
     LIVE = "live"
     """At the head: gets each flush of its group."""
@@ -32,13 +32,13 @@ class Signal(Enum):
 
 
 TRANSITIONS: Mapping[tuple[State, Signal], State] = {
-    (State.CHASING, Signal.CAUGHT_UP): State.LIVE,
-    (State.CHASING, Signal.CLOGGED): State.LAGGING,
-    (State.CHASING, Signal.CLOSED): State.CLOSED,
+    (State.CATCHING_UP, Signal.CAUGHT_UP): State.LIVE,
+    (State.CATCHING_UP, Signal.CLOGGED): State.LAGGING,
+    (State.CATCHING_UP, Signal.CLOSED): State.CLOSED,
     (State.LIVE, Signal.CLOGGED): State.LAGGING,
-    (State.LIVE, Signal.MOVED): State.CHASING,
+    (State.LIVE, Signal.MOVED): State.CATCHING_UP,
     (State.LIVE, Signal.CLOSED): State.CLOSED,
-    (State.LAGGING, Signal.DRAINED): State.CHASING,
+    (State.LAGGING, Signal.DRAINED): State.CATCHING_UP,
     (State.LAGGING, Signal.CLOSED): State.CLOSED,
     (State.CLOSED, Signal.CLOGGED): State.CLOSED,
     (State.CLOSED, Signal.DRAINED): State.CLOSED,
@@ -91,7 +91,7 @@ class Subscriber:
         self.number = self.told = number
         self.position = position
         self.transport = transport
-        self.state = State.CHASING
+        self.state = State.CATCHING_UP
 
     def signal(self, signal: Signal) -> None:
         """Moves to the state that the table gives. Raises RuntimeError for a pair that it does not have."""

@@ -15,7 +15,7 @@ from gateway.core.selectors import Selector
 from gateway.delivery.hub import Hub
 from gateway.delivery.interest import Interest
 from gateway.delivery.long_poll import Watch
-from gateway.delivery.replay.resume import Arrivals, Place
+from gateway.delivery.replay.resume import Place, Resumes
 from gateway.delivery.replay.scan import Batch, Scanner
 from gateway.http.caller import Callers
 from gateway.http.selection import HISTORY_PATH, check_cursor, given_cursors, parse_selection, whole_number
@@ -41,7 +41,7 @@ class PollHandler:
         self,
         history: History,
         hub: Hub,
-        arrivals: Arrivals,
+        resumes: Resumes,
         scanner: Scanner,
         interest: Interest,
         scheduler: Scheduler,
@@ -52,7 +52,7 @@ class PollHandler:
     ) -> None:
         self._history = history
         self._hub = hub
-        self._arrivals = arrivals
+        self._resumes = resumes
         self._scanner = scanner
         self._interest = interest
         self._scheduler = scheduler
@@ -102,7 +102,7 @@ class PollHandler:
         """Where to start, or why that can't be; and whether it came as a condition, which 304 can answer."""
         cursors = given_cursors(request)
         if cursors:
-            return await self._arrivals.place(*cursors), False
+            return await self._resumes.place(*cursors), False
         condition = ",".join(request.headers.getall("If-None-Match", [])).strip()
         if not condition or condition == "*":
             return self._history.head, False
@@ -112,7 +112,7 @@ class PollHandler:
         for tag in tags:
             check_cursor("If-None-Match", tag)
         # Of several answers that the client holds, the newest is what it would have to be told anew.
-        return await self._arrivals.place(*tags), True
+        return await self._resumes.place(*tags), True
 
     def _answer(
         self,

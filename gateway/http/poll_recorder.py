@@ -8,7 +8,7 @@ from flags.guard.client_label import client_label
 from flags.guard.window import GuardWindow
 from gateway.core.errors import BadParameter
 from gateway.http.selection import EVENTS_PATH, POLL_PATH, parse_selection
-from gateway.migration.poll_inventory import Pollers
+from gateway.migration.poll_inventory import PollInventory
 from gateway.ports.clock import Clock
 from gateway.ports.legacy_route import LegacyRoute
 
@@ -28,14 +28,14 @@ class PollRecorder:
 
     def __init__(
         self,
-        pollers: Pollers,
+        poll_inventory: PollInventory,
         window_of: Callable[[str], GuardWindow | None],
         clock: Clock,
         routes: Sequence[LegacyRoute],
         owned: Mapping[str, frozenset[str]],
         id_aliases: Mapping[str, str],
     ) -> None:
-        self._pollers = pollers
+        self._poll_inventory = poll_inventory
         self._window_of = window_of
         self._clock = clock
         self._routes = {route.path: route for route in routes}
@@ -64,7 +64,7 @@ class PollRecorder:
             headers = request.headers
             label = client_label(headers.get("Tidegate-Client"), headers.get("User-Agent"))
             for component in components:
-                self._pollers.polled(component, label, now, from_snapshot=from_snapshot)
+                self._poll_inventory.polled(component, label, now, from_snapshot=from_snapshot)
 
     def _components(self, request: web.Request) -> Iterable[str]:
         """Those that the caller names; else every one that owns a type it could receive.

@@ -20,15 +20,15 @@ from gateway.core.times import rfc3339
 from gateway.delivery.group import Delivery, HintsMode
 from gateway.delivery.handover import carry
 from gateway.delivery.hub import Hub
-from gateway.delivery.replay.resume import Arrivals, Start
+from gateway.delivery.replay.resume import Resumes, Start
 from gateway.delivery.subscriber import NOWHERE, Subscriber, Transport
 from gateway.http.accept import accepts, accepts_coding
 from gateway.http.caller import Callers, software_names
 from gateway.http.selection import given_cursors, parse_selection, whole_number
 from gateway.migration.components import Asked, Plan
 from gateway.migration.links import EVENTS_PATH
-from gateway.migration.stream_evidence import Audience
-from gateway.migration.stream_plan import Footing, Transfer
+from gateway.migration.stream_evidence import StreamEvidence
+from gateway.migration.stream_plan import Footing, StreamPlans
 from gateway.ports.clock import Clock
 
 Value = TypeVar("Value")
@@ -81,21 +81,21 @@ class StreamHandler:
         self,
         history: History,
         hub: Hub,
-        arrivals: Arrivals,
+        resumes: Resumes,
         clock: Clock,
-        transfer: Transfer,
+        stream_plans: StreamPlans,
         callers: Callers,
-        audience: Audience,
+        evidence: StreamEvidence,
         id_aliases: Mapping[str, str],
         options: StreamOptions,
     ) -> None:
         self._history = history
         self._hub = hub
-        self._arrivals = arrivals
+        self._resumes = resumes
         self._clock = clock
-        self._transfer = transfer
+        self._stream_plans = stream_plans
         self._callers = callers
-        self._audience = audience
+        self._evidence = evidence
         self._id_aliases = id_aliases
         self._options = options
 
@@ -109,10 +109,10 @@ class StreamHandler:
         delivery = self._delivery(request)
         cursors = given_cursors(request)
         asked = Asked(selection.selector, selection.components, await self._callers.of(request))
-        place = await self._arrivals.place_or_reset(*cursors) if cursors else None
-        start = self._arrivals.start(place)
+        place = await self._resumes.place_or_reset(*cursors) if cursors else None
+        start = self._resumes.start(place)
         # Not before the wait: the flags may have changed meanwhile.
-        footing = self._transfer.footing(asked)
+        footing = self._stream_plans.footing(asked)
         if footing.plan.is_polling:
             # An EventSource stops for good at a 204, as it is to (HTML, section 9.2.3).
             return _nothing_to_carry(footing.plan)
@@ -125,7 +125,7 @@ class StreamHandler:
         assert writer is not None
         if place is None or start.lost is not None:
             # The head is that of now; the headers took their time.
-            start = self._arrivals.start(place)
+            start = self._resumes.start(place)
         resumed = None if place is None else start.lost is None
         client_id = secrets.token_hex(8)
         frames = self._first_frames(client_id, start, resumed, footing.plan)
@@ -166,10 +166,10 @@ class StreamHandler:
         position: Position | ResetReason = start.position if is_known else "epoch"
         selector = footing.plan.selector
         subscriber = self._hub.attach(transport, selector, delivery, number, footing, position)
-        self._audience.follow(subscriber, client_id, software_names(request))
-        if self._transfer.review(footing) is not None:
+        self._evidence.follow(subscriber, client_id, software_names(request))
+        if self._stream_plans.review(footing) is not None:
             # The flags have changed since `connected` was made, and that review has passed it by.
-            self._hub.review(self._transfer.review)
+            self._hub.review(self._stream_plans.review)
         return subscriber
 
     def _delivery(self, request: web.Request) -> Delivery:

@@ -26,8 +26,8 @@ from flags.guard.window import Figures, Metric
 from flags.store.port import FlagStore
 from gateway.core.times import rfc3339
 from gateway.migration.guard_windows import GuardWindows
-from gateway.migration.poll_inventory import Pollers
-from gateway.migration.stream_evidence import Audience
+from gateway.migration.poll_inventory import PollInventory
+from gateway.migration.stream_evidence import StreamEvidence
 from gateway.ports.clock import Clock
 from gateway.runtime.logs import log_event
 from gateway.runtime.outage import REMINDER_SECONDS
@@ -94,7 +94,7 @@ class _Watched:
     refusal_told_at: float = -math.inf
 
 
-class Guardian:
+class GuardLoop:
     """The guard of all components. `compared` are those whose push is compared with another source.
 
     `changed` must hear of every change of the flags: a change of the rollout, whoever made it, starts the
@@ -105,15 +105,15 @@ class Guardian:
         self,
         store: FlagStore,
         windows: GuardWindows,
-        audience: Audience,
-        pollers: Pollers,
+        evidence: StreamEvidence,
+        poll_inventory: PollInventory,
         clock: Clock,
         compared: Collection[str],
     ) -> None:
         self._store = store
         self._windows = windows
-        self._audience = audience
-        self._pollers = pollers
+        self._evidence = evidence
+        self._poll_inventory = poll_inventory
         self._clock = clock
         self._compared = frozenset(compared)
         self._watched: dict[str, _Watched] = {}
@@ -128,11 +128,11 @@ class Guardian:
     async def tick(self) -> None:
         """Brings the evidence up to date, and judges the components that are due."""
         now = self._clock.monotonic()
-        self._audience.expire(now)
+        self._evidence.expire(now)
         flags = self._store.snapshot()
-        for component, seconds in self._audience.take_seconds(now).items():
+        for component, seconds in self._evidence.take_seconds(now).items():
             flag = flags.get(component)
-            self._pollers.streamed(component, seconds, None if flag is None else flag.poll_interval_ms)
+            self._poll_inventory.streamed(component, seconds, None if flag is None else flag.poll_interval_ms)
         for component in tuple(flags.by_component):
             # Judging the one before may have taken a while, and the flags may be others by now.
             flags = self._store.snapshot()
@@ -221,11 +221,11 @@ class Guardian:
         unmeasured = set()
         if flag.component not in self._compared:
             unmeasured.add(Metric.CONSISTENCY)
-        if not self._audience.hears_all:
+        if not self._evidence.hears_all:
             unmeasured.add(Metric.FIRST_EVENT)
         if not _rollout(flag, kill_all).streaming:
             unmeasured |= _OF_CLIENTS
-        elif not self._audience.streams(flag.component):
+        elif not self._evidence.streams(flag.component):
             unmeasured |= {metric for metric in _OF_CLIENTS if not figures.by_metric[metric].samples}
         return frozenset(unmeasured)
 

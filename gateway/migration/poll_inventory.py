@@ -6,7 +6,7 @@ from flags.guard.inventory import InventoryReport, PollerInventory
 from gateway.migration.components import POLL_INTERVAL_MS
 
 
-class Pollers:
+class PollInventory:
     """An inventory for each component that is `known`; polls of others are not kept.
 
     Callers name components as they like, so that only those that somebody configured, or gave a flag, may

@@ -31,7 +31,7 @@ class _Carried:
     at: float
 
 
-class Audience:
+class StreamEvidence:
     """The hub's observer. Counts the streams of each component, and gives the guard its evidence on them.
 
     `owned` are the entity types of each component. What is remembered of a single stream is its client's id,

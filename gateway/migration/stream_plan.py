@@ -32,7 +32,7 @@ class Footing:
     plan: Plan
 
 
-class Transfer:
+class StreamPlans:
     """Answers the hub's reviews.
 
     `current` gives the caller as it is now: its own choice may have changed.

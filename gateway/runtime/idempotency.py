@@ -50,7 +50,7 @@ class _UnderWay(NamedTuple):
     answer: "asyncio.Future[Appended]"
 
 
-class Once:
+class IdempotencyKeys:
     """Remembers each key for ONCE_SECONDS after its append; beyond `max_bytes` it takes no more of them."""
 
     def __init__(self, clock: Clock, max_bytes: int = MAX_KEY_BYTES) -> None:

@@ -8,14 +8,14 @@ from prometheus_client.registry import Collector
 
 from flags.guard.telemetry import Telemetry
 from flags.guard.verdict import Kind
-from gateway.migration.guard_loop import Guardian
+from gateway.migration.guard_loop import GuardLoop
 
 
 class GuardCollector(Collector):
     """Read from the parts' own counters when somebody asks."""
 
-    def __init__(self, guardian: Guardian, telemetry: Telemetry) -> None:
-        self._guardian = guardian
+    def __init__(self, guard_loop: GuardLoop, telemetry: Telemetry) -> None:
+        self._guard_loop = guard_loop
         self._telemetry = telemetry
 
     def collect(self) -> Iterable[Metric]:
@@ -29,13 +29,13 @@ class GuardCollector(Collector):
             "1 for the verdict that stands, of each component.",
             labels=["component", "verdict"],
         )
-        for component, verdict in sorted(self._guardian.verdicts().items()):
+        for component, verdict in sorted(self._guard_loop.verdicts().items()):
             for kind in Kind:
                 family.add_metric([component, kind], int(kind is verdict))
         return family
 
     def _actions(self) -> Iterator[Metric]:
-        counters = self._guardian.counters
+        counters = self._guard_loop.counters
         yield CounterMetricFamily(
             "tidegate_guard_evaluations", "Times that a component was judged.", value=counters.evaluations
         )
@@ -47,7 +47,7 @@ class GuardCollector(Collector):
         ):
             family = CounterMetricFamily(f"tidegate_guard_{name}", text, labels=["component"])
             # A component that is judged has them from then on: a series that begins with 1 is no increase.
-            for component in sorted({*counts, *self._guardian.verdicts()}):
+            for component in sorted({*counts, *self._guard_loop.verdicts()}):
                 family.add_metric([component], counts.get(component, 0))
             yield family
 

@@ -28,7 +28,7 @@ class Published(Protocol):
 _FROM_ZERO = {
     "tidegate_resets": ("epoch", "trimmed", "unknown"),
     "tidegate_delivery_failures": (
-        *("chase", "drain", "flush", "heartbeats", "hints", "observer", "recovery", "replay", "review"),
+        *("catch_up", "drain", "flush", "heartbeats", "hints", "observer", "recovery", "replay", "review"),
         *("start_over", "write"),
     ),
     "tidegate_problems": ("internal",),
@@ -77,7 +77,7 @@ class GatewayCollector(Collector):
             ("tidegate_groups", "Distinct selections that somebody reads.", len(hub.groups)),
             ("tidegate_history_events", "Events in the history.", history.head - history.floor),
             ("tidegate_history_bytes", "Bytes that the history takes, estimated.", history.size_bytes),
-            ("tidegate_streams_behind", "Streams that are older than the history.", len(hub.chases.behind)),
+            ("tidegate_streams_behind", "Streams that are older than the history.", len(hub.catch_up.behind)),
             ("tidegate_unflushed_events", "Events that no stream was sent yet.", history.head - hub.flushed),
         ]
         for name, text, value in gauges:

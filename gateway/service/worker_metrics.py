@@ -30,7 +30,7 @@ _METRICS = "/metrics"
 _KILLS = "/local-kills"
 
 
-class Siblings:
+class OtherWorkers:
     """The workers 1 to `count`, of which this process is `number`; `directory` is where their sockets are.
 
     The application that joins them has kills whose `others` they are.

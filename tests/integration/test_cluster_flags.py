@@ -146,7 +146,7 @@ async def followed_streams(node: GatewayThread) -> int:
     async with client.stream(ORDERS | {"clientVersion": "2.1.0"}) as stream:
         await stream.connected()
         await client.metric_becomes("tidegate_streams", 1)
-        return node.call(lambda: node.parts.migration.audience.following)
+        return node.call(lambda: node.parts.migration.evidence.following)
 
 
 @pytest.mark.parametrize(

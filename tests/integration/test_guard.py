@@ -51,7 +51,7 @@ async def guard(admin: Operator) -> Any:
 
 async def judged_until(migration: Migration, clock: ManualClock, what: Callable[[], Any], name: str) -> None:
     """Lets one second after the other pass, each time after the guard has judged, until `what()` holds."""
-    counters = migration.gateway.parts.migration.guardian.counters
+    counters = migration.gateway.parts.migration.guard_loop.counters
     judged = -1
 
     async def holds() -> bool:
@@ -132,7 +132,7 @@ async def test_streams_that_are_never_acknowledged_count_as_failures(
         await eventually(failed, "the stream that nobody acknowledged failed")
 
     assert await migration.client.metric("tidegate_telemetry_unmatched_total") == 1
-    following = migration.gateway.parts.migration.audience
+    following = migration.gateway.parts.migration.evidence
     assert following.following == 0
 
 
@@ -143,11 +143,11 @@ async def test_native_clients_that_never_report_are_no_failures(
     assert (await report(admin, "nobody", clientVersion="other")).status_code == 202
     async with migration.client.stream([*OF_ORDERS, ("clientId", "c")]) as stream:
         await stream.connected()
-        evaluations = migration.gateway.parts.migration.guardian.counters.evaluations
+        evaluations = migration.gateway.parts.migration.guard_loop.counters.evaluations
         clock.advance(20)
 
         async def judged() -> bool:
-            return migration.gateway.parts.migration.guardian.counters.evaluations > evaluations
+            return migration.gateway.parts.migration.guard_loop.counters.evaluations > evaluations
 
         await eventually(judged, "the guard has judged")
     assert (await guard(admin))["metrics"]["firstEventSuccess"]["samples"] == 0

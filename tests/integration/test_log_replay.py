@@ -166,7 +166,7 @@ async def test_a_client_that_is_gone_while_it_waits_is_forgotten(gateway, client
     gateway.call(log.may_read.set)
 
     parts = gateway.parts.delivery
-    assert gateway.call(lambda: (parts.replays.waiting, len(parts.hub.chases.behind))) == (0, 0)
+    assert gateway.call(lambda: (parts.replays.waiting, len(parts.hub.catch_up.behind))) == (0, 0)
 
 
 async def test_a_drain_ends_a_replay_with_a_bye(gateway, client, log):

@@ -18,7 +18,7 @@ from gateway.ports.clock import SystemClock
 from gateway.service.app import GATEWAY, create_app
 from gateway.service.settings import Settings
 from gateway.service.wiring.logs import open_leases
-from gateway.service.worker_metrics import Siblings
+from gateway.service.worker_metrics import OtherWorkers
 from tests.support.cluster import shared_log
 from tests.support.gateway import make_settings
 from tests.support.interrupted import Interrupted
@@ -258,7 +258,7 @@ async def test_workers_that_can_not_talk_to_one_another_leave_nothing_behind(
     app: web.Application, tmp_path: Path
 ) -> None:
     left = Left()
-    Siblings(tmp_path / "not there", 1, 2).join(app)
+    OtherWorkers(tmp_path / "not there", 1, 2).join(app)
     with pytest.raises(FileNotFoundError):
         await run(app)
     await left.check()

@@ -11,25 +11,25 @@ from gateway.core.hints import Debouncer
 from gateway.core.history import History
 from gateway.core.selectors import Selector
 from gateway.delivery.group import Group
-from gateway.delivery.hint_schedule import Refresher
+from gateway.delivery.hint_schedule import HintSchedule
 from gateway.delivery.hub import Hub
 from gateway.delivery.live import Flush, Flushes
 from gateway.delivery.observer import Unobserved
-from gateway.delivery.replay.log_archive import Archive
-from gateway.delivery.streams import Roster
+from gateway.delivery.replay.log_archive import LogArchive
+from gateway.delivery.streams import Streams
 from tests.property.log_world import LogWorld
 from tests.property.world import NotingTransport, World
 
 PLACES: tuple[tuple[Any, str], ...] = (
     *((Flush, name) for name in ("offer", "frames")),
     *((Group, name) for name in ("hint_frames", "frame", "framed", "framed_apart")),
-    *((Refresher, name) for name in ("plan", "take", "owe", "owe_pending", "overdue", "owe_recent")),
+    *((HintSchedule, name) for name in ("plan", "take", "owe", "owe_pending", "overdue", "owe_recent")),
     *((Debouncer, name) for name in ("observe", "copy", "due")),
     *((Flushes, name) for name in ("leave", "safe_number", "trim")),
     *((History, name) for name in ("after", "cursor", "number_before_time", "entry", "leave_json")),
     *((control_frames, name) for name in ("heartbeat", "refresh", "reset", "bye")),
-    (Archive, "after"),
-    (Roster, "move"),
+    (LogArchive, "after"),
+    (Streams, "move"),
     (Unobserved, "flushed"),
     (Unobserved, "ended"),
     (Selector, "match"),

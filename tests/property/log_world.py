@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from gateway.core.events import Position, Record
 from gateway.delivery.replay.from_log import Replays
-from gateway.delivery.replay.log_archive import Archive
+from gateway.delivery.replay.log_archive import LogArchive
 from gateway.delivery.replay.queue import ReplayQueue
 from gateway.runtime.slices import Slices
 from tests.property.world import EPOCH, Pace, World
@@ -25,7 +25,7 @@ class LogWorld(World):
         self.loop = asyncio.new_event_loop()
         self.log = ShakyLog()
         self.log.start_over(EPOCH)
-        archive = Archive(self.log, self.history, self.clock, Slices(self.clock), pace.of_hub())
+        archive = LogArchive(self.log, self.history, self.clock, Slices(self.clock), pace.of_hub())
         self.replays = Replays(self.history, archive, self.hub, queue, pace.of_hub())
         self._tasks = [self.loop.create_task(self.replays.run()) for _ in range(2)]
         self._floor = 0

@@ -113,8 +113,8 @@ _paces = st.builds(
     entries_a_flush=st.integers(1, 4) | st.just(64),
     bytes_a_flush=st.sampled_from((1, 300, 65_536)),
     bytes_a_payload=st.sampled_from((1, 300, 65_536)),
-    chase_entries=st.integers(1, 3),
-    chase_bytes=st.sampled_from((1, 300, 65_536)),
+    catch_up_entries=st.integers(1, 3),
+    catch_up_bytes=st.sampled_from((1, 300, 65_536)),
     max_events=st.sampled_from((3, 8, 1000)),
     max_age_seconds=st.sampled_from((1.0, 1000.0)),
     high_water=st.sampled_from((0, 64, 1000)),
@@ -165,8 +165,8 @@ _JOINED_WHILE_HINTS_ARE_DUE: list[Operation] = [
         entries_a_flush=64,
         bytes_a_flush=300,
         bytes_a_payload=1,
-        chase_entries=1,
-        chase_bytes=1,
+        catch_up_entries=1,
+        catch_up_bytes=1,
         max_events=3,
         max_age_seconds=1.0,
         high_water=0,
@@ -242,7 +242,7 @@ _CHASED_THEN_TRIMMED: list[Operation] = [
     Append([an_event("order:1")] * 3),
     Append([an_event("order:1")] * 2),
 ]
-"""A reader of hints alone comes back, and the history trims what it has chased before it has the hints."""
+"""A reader of hints alone comes back; the history trims what it caught up with before it has the hints."""
 
 
 @settings(max_examples=2 * settings.default.max_examples)
@@ -253,8 +253,8 @@ _CHASED_THEN_TRIMMED: list[Operation] = [
         entries_a_flush=3,
         bytes_a_flush=65_536,
         bytes_a_payload=65_536,
-        chase_entries=1,
-        chase_bytes=1,
+        catch_up_entries=1,
+        catch_up_bytes=1,
         max_events=3,
         max_age_seconds=1.0,
         high_water=0,

@@ -74,8 +74,8 @@ class Pace(NamedTuple):
     entries_a_flush: int
     bytes_a_flush: int
     bytes_a_payload: int
-    chase_entries: int
-    chase_bytes: int
+    catch_up_entries: int
+    catch_up_bytes: int
     max_events: int
     max_age_seconds: float
     high_water: int
@@ -88,9 +88,9 @@ class Pace(NamedTuple):
             entries_a_flush=self.entries_a_flush,
             bytes_a_flush=self.bytes_a_flush,
             bytes_a_payload=self.bytes_a_payload,
-            chase_entries=self.chase_entries,
-            chase_bytes=self.chase_bytes,
-            records_a_read=self.chase_entries,
+            catch_up_entries=self.catch_up_entries,
+            catch_up_bytes=self.catch_up_bytes,
+            records_a_read=self.catch_up_entries,
             kept_bytes=2000,
         )
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from gateway.core.errors import LogError
 from gateway.core.events import ORIGIN, Event, Position, Record
 from gateway.ports.log import Appended, Bounds, trimmed, unknown
-from gateway.runtime.idempotency import Once
+from gateway.runtime.idempotency import IdempotencyKeys
 from tests.support.clock import ManualClock
 
 
@@ -25,7 +25,7 @@ class AwkwardLog:
         self._changed = asyncio.Condition()
         self._given = 0
         self._is_closed = False
-        self._once = Once(ManualClock())
+        self._keys = IdempotencyKeys(ManualClock())
 
     @property
     def epoch(self) -> str:
@@ -50,7 +50,7 @@ class AwkwardLog:
         return Appended(self.epoch, positions)
 
     async def append_once(self, events: Sequence[Event], key: str, digest: bytes) -> Appended:
-        return await self._once.append(key, digest, lambda: self.append(events))
+        return await self._keys.append(key, digest, lambda: self.append(events))
 
     def _next_position(self, event: Event) -> Position:
         last = self._head

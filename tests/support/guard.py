@@ -9,10 +9,10 @@ from flags.decide.flag import Flag
 from flags.guard.telemetry import ClientReport, Telemetry
 from flags.guard.token_bucket import ClientLimits, Rate
 from flags.store.ledger_store import LedgerStore
-from gateway.migration.guard_loop import Guardian
+from gateway.migration.guard_loop import GuardLoop
 from gateway.migration.guard_windows import GuardWindows, window_seconds
-from gateway.migration.poll_inventory import Pollers
-from gateway.migration.stream_evidence import Audience
+from gateway.migration.poll_inventory import PollInventory
+from gateway.migration.stream_evidence import StreamEvidence
 from tests.support.clock import ManualClock
 from tests.support.flags import NOW_MS, open_store
 
@@ -30,12 +30,14 @@ class Guarded:
         self.windows = GuardWindows(window_seconds(store.snapshot, OWNED))
         limits = ClientLimits(Rate(1000, 1000), Rate(1000, 1000), 100, self.clock.monotonic())
         self.telemetry = Telemetry(self.windows, limits)
-        self.audience = Audience(
+        self.evidence = StreamEvidence(
             self.windows, self.telemetry, OWNED, self.clock, lambda push_lag, delivery: None
         )
-        self.pollers = Pollers(self.windows.knows, lambda component: 0)
-        self.guardian = Guardian(store, self.windows, self.audience, self.pollers, self.clock, compared)
-        store.subscribe(self.guardian.changed)
+        self.poll_inventory = PollInventory(self.windows.knows, lambda component: 0)
+        self.guard_loop = GuardLoop(
+            store, self.windows, self.evidence, self.poll_inventory, self.clock, compared
+        )
+        store.subscribe(self.guard_loop.changed)
 
     @property
     def flag(self) -> Flag:
@@ -57,7 +59,7 @@ class Guarded:
             self.clock.advance(1)
             if good or bad:
                 self.windows["orders"].served(good, bad, self.clock.monotonic())
-            await self.guardian.tick()
+            await self.guard_loop.tick()
 
     def report(self, client_id: str, **members: Any) -> None:
         given: dict[str, Any] = {"client": "192.0.2.1", "component": "orders", "mode": "streaming"}

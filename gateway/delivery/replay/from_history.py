@@ -1,7 +1,7 @@
 """Brings single subscribers, new, resuming or fallen behind, from their number to the head.
 
 A subscriber whose number is below the history's floor is *behind*: where there is a log to read, it gets what
-it lacks from that (from_log.py) and comes back to the chase, else it gets a `reset`.
+it lacks from that (from_log.py) and comes back to the catch-up, else it gets a `reset`.
 """
 
 from collections import deque
@@ -14,16 +14,16 @@ from gateway.core.hints import Refresh
 from gateway.core.history import History, ResetReason
 from gateway.core.selectors import Match
 from gateway.delivery.group import Group
-from gateway.delivery.hint_schedule import Refresher
+from gateway.delivery.hint_schedule import HintSchedule
 from gateway.delivery.pace import Pace
 from gateway.delivery.replay.queue import ReplayQueue
-from gateway.delivery.streams import Roster
+from gateway.delivery.streams import Streams
 from gateway.delivery.subscriber import NOWHERE, Signal, State, Subscriber
 from gateway.ports.clock import Scheduler
 
 
-class Chases:
-    """The subscribers that are CHASING, each served a batch at a time. `plan` is called when one waits.
+class CatchUp:
+    """The subscribers that are CATCHING_UP, each served a batch at a time. `plan` is called when one waits.
 
     `behind` has the subscribers that read the log, or have hints to come from that, each with the position
     from which it misses nothing should it reconnect. One that starts to read the log, in which it goes on at
@@ -34,17 +34,17 @@ class Chases:
         self,
         history: History,
         scheduler: Scheduler,
-        roster: Roster,
-        refresher: Refresher,
+        streams: Streams,
+        hint_schedule: HintSchedule,
         plan: Callable[[], None],
         replays: ReplayQueue | None,
         pace: Pace,
     ) -> None:
         self._history = history
         self._scheduler = scheduler
-        self._roster = roster
-        self._counters = roster.counters
-        self._refresher = refresher
+        self._streams = streams
+        self._counters = streams.counters
+        self._hint_schedule = hint_schedule
         self._plan = plan
         self.behind: dict[Subscriber, Position] = {}
         self._replays = replays
@@ -53,7 +53,7 @@ class Chases:
         self._is_held = False
 
     @property
-    def are_waiting(self) -> bool:
+    def is_waiting(self) -> bool:
         """Whether there is a batch to be read."""
         return bool(self._waiting) and not self._is_held
 
@@ -67,28 +67,28 @@ class Chases:
             self._is_held = False
 
     def add(self, subscriber: Subscriber) -> None:
-        """It is CHASING, and is served in the turns to come."""
+        """It is CATCHING_UP, and is served in the turns to come."""
         self._waiting.append(subscriber)
         self._plan()
 
     def run_some(self) -> None:
         """A batch for each that waits, or for as many as there is time for."""
-        if not self.are_waiting:
+        if not self.is_waiting:
             return
-        until = self._scheduler.time() + self._pace.chase_seconds_a_turn
+        until = self._scheduler.time() + self._pace.catch_up_seconds_a_turn
         for _ in range(len(self._waiting)):
             subscriber = self._waiting.popleft()
-            if subscriber.state is State.CHASING:
+            if subscriber.state is State.CATCHING_UP:
                 self.go_on(subscriber)
             if self._scheduler.time() >= until:
                 return
 
     def go_on(self, subscriber: Subscriber) -> None:
-        """One batch for a CHASING subscriber; it goes live in the step in which it has caught up."""
+        """One batch for a CATCHING_UP subscriber; it goes live in the step in which it has caught up."""
         try:
             self._serve(subscriber)
         except Exception as error:  # noqa: BLE001 - whatever it was, the others go on
-            self.failed("chase", subscriber, error)
+            self.failed("catch_up", subscriber, error)
 
     def failed(self, work: str, subscriber: Subscriber, error: Exception) -> None:
         """What a subscriber lacks can't be written to it: it gets a `reset`, and goes on behind that.
@@ -96,17 +96,17 @@ class Chases:
         Were it cut off, it would come back for the same entry again and again. One for which even the
         `reset` fails is: it comes back with the cursor that it had.
         """
-        self._roster.failures.report(work, error)
+        self._streams.failures.report(work, error)
         if isinstance(subscriber.position, Position):
-            self._roster.safely(work, lambda lost: self.lose(lost, "unknown"), subscriber)
+            self._streams.safely(work, lambda lost: self.lose(lost, "unknown"), subscriber)
         else:
-            self._roster.cut(subscriber)
+            self._streams.cut(subscriber)
 
     def _serve(self, subscriber: Subscriber) -> None:
         group: Group = subscriber.group
         frames: list[bytes] = []
-        size, enough, events = 0, self._pace.chase_bytes, 0
-        entries = self._history.after(subscriber.number, self._pace.chase_entries)
+        size, enough, events = 0, self._pace.catch_up_bytes, 0
+        entries = self._history.after(subscriber.number, self._pace.catch_up_entries)
         if entries is None:
             if self._falls_behind(subscriber):
                 return
@@ -118,11 +118,11 @@ class Chases:
                 continue
             if group.debouncer is not None:
                 if group.delivery.hints == "with":
-                    overdue = self._refresher.overdue(subscriber, entry.at)
+                    overdue = self._hint_schedule.overdue(subscriber, entry.at)
                     hints = self._hint_frames(subscriber, overdue, number - 1)
                     frames += hints
                     size += sum(map(len, hints))
-                self._refresher.owe(subscriber, number, entry)
+                self._hint_schedule.owe(subscriber, number, entry)
             if group.delivery.hints != "only":
                 frames.append(group.frame(entry, match, self._history))
                 subscriber.told = number
@@ -133,15 +133,15 @@ class Chases:
         caught_up = subscriber.number == self._history.head
         if caught_up:
             frames += self.owed_hints(subscriber)
-        if frames and self._roster.write(subscriber, group.framed(b"".join(frames))):
+        if frames and self._streams.write(subscriber, group.framed(b"".join(frames))):
             self._counters.deliveries += events
-        if subscriber.state is State.CHASING and caught_up:
+        if subscriber.state is State.CATCHING_UP and caught_up:
             subscriber.signal(Signal.CAUGHT_UP)
             subscriber.position = self._history.head_position
             group.members[subscriber] = None
             return
         subscriber.position = self._history.position(subscriber.number) or "trimmed"
-        if subscriber.state is State.CHASING:
+        if subscriber.state is State.CATCHING_UP:
             self.add(subscriber)
 
     def _falls_behind(self, subscriber: Subscriber) -> bool:
@@ -150,7 +150,7 @@ class Chases:
         if not isinstance(position, Position) or self._replays is None:
             return False
         self._replays.add(subscriber)
-        owed = self._refresher.owed_after(subscriber)
+        owed = self._hint_schedule.owed_after(subscriber)
         if owed is not None and subscriber.group.delivery.hints == "only":
             # It may have come further in the history than the hints that it has been given.
             self.behind.setdefault(subscriber, min(position, owed))
@@ -162,7 +162,7 @@ class Chases:
         """The gap can't be filled: it goes on from the head, which the frame says that it is to be given."""
         reason = "trimmed" if isinstance(subscriber.position, Position) else subscriber.position
         subscriber.number = subscriber.told = self._history.head
-        self._refresher.settle(subscriber)
+        self._hint_schedule.settle(subscriber)
         self.behind.pop(subscriber, None)
         return self.reset_frame(reason)
 
@@ -172,7 +172,7 @@ class Chases:
         if subscriber.group.delivery.hints != "only":
             subscriber.told = number
             self.behind.pop(subscriber, None)
-        if subscriber.state is State.CHASING:
+        if subscriber.state is State.CATCHING_UP:
             self.go_on(subscriber)
 
     def lose(self, subscriber: Subscriber, reason: ResetReason) -> None:
@@ -192,12 +192,12 @@ class Chases:
         """A `reset` for a reader that goes on from the head; counted."""
         self._counters.resets[reason] += 1
         return control_frames.reset(
-            reason, self._history.cursor(self._history.head), control_frames.spread_ms(len(self._roster))
+            reason, self._history.cursor(self._history.head), control_frames.spread_ms(len(self._streams))
         )
 
     def owed_hints(self, subscriber: Subscriber) -> list[bytes]:
         """The hints that the subscriber is owed, with the cursor of its number; it is owed none any more."""
-        return self._hint_frames(subscriber, self._refresher.settle(subscriber), subscriber.number)
+        return self._hint_frames(subscriber, self._hint_schedule.settle(subscriber), subscriber.number)
 
     def replayed_hints(self, subscriber: Subscriber, position: Position) -> list[bytes]:
         """The hints that a reader of the log is owed, with the cursor of `position`."""
@@ -222,6 +222,6 @@ class Chases:
 
     def drop(self, subscriber: Subscriber) -> None:
         """Its connection is over."""
-        self._refresher.settle(subscriber)
+        self._hint_schedule.settle(subscriber)
         if self.behind.pop(subscriber, None) is not None and self._replays is not None:
             self._replays.drop(subscriber)

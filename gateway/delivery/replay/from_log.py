@@ -1,7 +1,7 @@
 """Streams that are behind the history read the log, some at a time, until the history has what follows.
 
 There is no queue of events here either: a stream is its position in the log, and its transport says when it
-takes more. Nothing is awaited between "the history has what follows" and the chase through the history.
+takes more. Nothing is awaited between "the history has what follows" and the catch-up through the history.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from gateway.core.selectors import Match
 from gateway.delivery.group import Group
 from gateway.delivery.hub import Hub
 from gateway.delivery.pace import USUAL, Pace
-from gateway.delivery.replay.log_archive import Archive
+from gateway.delivery.replay.log_archive import LogArchive
 from gateway.delivery.replay.queue import ReplayQueue
 from gateway.delivery.subscriber import State, Subscriber
 from gateway.runtime.supervisor import Supervisor
@@ -27,12 +27,12 @@ class Replays:
     """
 
     def __init__(
-        self, history: History, archive: Archive, hub: Hub, queue: ReplayQueue, pace: Pace = USUAL
+        self, history: History, archive: LogArchive, hub: Hub, queue: ReplayQueue, pace: Pace = USUAL
     ) -> None:
         self._history = history
         self._archive = archive
         self._hub = hub
-        self._chases = hub.chases
+        self._catch_up = hub.catch_up
         self._queue = queue
         self._pace = pace
 
@@ -57,14 +57,14 @@ class Replays:
             except LogError:
                 raise
             except Exception as error:  # noqa: BLE001 - whatever it was, the others are to be served
-                self._chases.failed("replay", subscriber, error)
+                self._catch_up.failed("replay", subscriber, error)
                 is_done = True
             finally:
                 self._queue.done(subscriber, again=not is_done and self._is_behind(subscriber))
 
     def _is_behind(self, subscriber: Subscriber) -> bool:
         return (
-            subscriber.state is State.CHASING
+            subscriber.state is State.CATCHING_UP
             and subscriber.number < self._history.floor
             and isinstance(subscriber.position, Position)
         )
@@ -75,7 +75,7 @@ class Replays:
                 entries = await self._archive.after(position)
             except (TrimmedError, UnknownPosition) as lost:
                 if self._is_behind(subscriber) and subscriber.position is position:
-                    self._chases.lose(subscriber, lost.reason)
+                    self._catch_up.lose(subscriber, lost.reason)
                     return
                 continue
             await self._write_all(subscriber, position, entries)
@@ -91,7 +91,8 @@ class Replays:
         off, moved to another choice or told to start over: its position is then not the one that was left.
         """
         while self._is_behind(subscriber) and subscriber.position is position:
-            # Another node's events may be in the log before they are in this history: the chase brings those.
+            # Another node's events may be in the log before they are in this history: the catch-up
+            # brings those.
             known = [entry for entry in entries if entry.position <= self._history.head_position]
             count = self._write_some(subscriber, position, known) if known else 0
             if not known:
@@ -109,15 +110,15 @@ class Replays:
         number = self._history.number_at(subscriber.position)
         if number is None:
             return False
-        self._chases.rejoin(subscriber, number)
+        self._catch_up.rejoin(subscriber, number)
         return True
 
     def _write_some(self, subscriber: Subscriber, before: Position, entries: list[HistoryEntry]) -> int:
-        """Writes once, at most about `chase_bytes`, to a subscriber that has all up to `before`.
+        """Writes once, at most about `catch_up_bytes`, to a subscriber that has all up to `before`.
 
         Gives how many entries that did for.
         """
-        hub, chases, refresher = self._hub, self._chases, self._hub.refresher
+        hub, catch_up, hint_schedule = self._hub, self._catch_up, self._hub.hint_schedule
         group: Group = subscriber.group
         hints = group.delivery.hints
         frames: list[bytes] = []
@@ -127,11 +128,11 @@ class Replays:
             if match is Match.SKIP:
                 continue
             if hints != "off":
-                refresher.owe(subscriber, subscriber.number, entry)
+                hint_schedule.owe(subscriber, subscriber.number, entry)
             if hints != "only":
                 frames.append(group.frame(entry, match, self._history))
                 size += len(frames[-1])
-                if size >= self._pace.chase_bytes:
+                if size >= self._pace.catch_up_bytes:
                     break
         events = len(frames)
         subscriber.position = entries[count - 1].position
@@ -139,9 +140,9 @@ class Replays:
         if hints == "with":
             # Before the events, with the cursor of before them: wherever the client is cut off, it gets the
             # hints with the events or again. The log does not tell which hints a cursor in it may lack.
-            frames[:0] = chases.replayed_hints(subscriber, before)
+            frames[:0] = catch_up.replayed_hints(subscriber, before)
         if hints != "only":
-            chases.behind[subscriber] = subscriber.position
+            catch_up.behind[subscriber] = subscriber.position
         if frames and hub.write(subscriber, group.framed(b"".join(frames))):
             hub.counters.deliveries += events
         return count

@@ -30,7 +30,7 @@ class _Segment(NamedTuple):
     size: int
 
 
-class Archive:
+class LogArchive:
     """The log as older entries of the history. At most `reads_at_once` reads run at a time.
 
     What was read becomes entries in `slices`.

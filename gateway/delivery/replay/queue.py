@@ -1,4 +1,4 @@
-"""The streams that are to read the log: the chase puts them in (from_history.py), replays take them out."""
+"""The streams that are to read the log: catch-up puts them in (from_history.py), replays take them out."""
 
 import asyncio
 from collections import OrderedDict

@@ -9,23 +9,23 @@ from collections.abc import Iterator
 from gateway.delivery.budget import Budget
 from gateway.delivery.group import Group
 from gateway.delivery.live import Flushes
-from gateway.delivery.replay.from_history import Chases
-from gateway.delivery.streams import Roster
+from gateway.delivery.replay.from_history import CatchUp
+from gateway.delivery.streams import Streams
 from gateway.delivery.subscriber import Signal, State, Subscriber
 
 
 class Recovery:
-    """Sends live members back to the chase; one for which even that fails is cut off."""
+    """Sends live members back to the catch-up; one for which even that fails is cut off."""
 
-    def __init__(self, roster: Roster, flushes: Flushes, chases: Chases, budget: Budget) -> None:
-        self._roster = roster
+    def __init__(self, streams: Streams, flushes: Flushes, catch_up: CatchUp, budget: Budget) -> None:
+        self._streams = streams
         self._flushes = flushes
-        self._chases = chases
+        self._catch_up = catch_up
         self._budget = budget
 
     def give_up_flush(self) -> Iterator[None]:
-        """Ends a flush that failed. What it did not write is chased."""
-        for group in tuple(self._roster.groups):
+        """Ends a flush that failed. Each member catches up with what it did not write."""
+        for group in tuple(self._streams.groups):
             yield from self.send_back(group)
         self._flushes.give_up()
 
@@ -33,7 +33,7 @@ class Recovery:
         """Every member goes on by itself, with the hints that are pending or were on their way to it."""
         for subscriber in tuple(group.members):
             if subscriber.state is State.LIVE:
-                self._roster.safely("recovery", self._send_back, subscriber)
+                self._streams.safely("recovery", self._send_back, subscriber)
                 if self._budget.spend():
                     yield
         group.drop_hints()
@@ -41,4 +41,4 @@ class Recovery:
     def _send_back(self, subscriber: Subscriber) -> None:
         self._flushes.leave(subscriber)
         subscriber.signal(Signal.MOVED)
-        self._chases.add(subscriber)
+        self._catch_up.add(subscriber)

@@ -8,7 +8,7 @@ from gateway.core.errors import LogError
 from gateway.core.events import EARLIEST, ORIGIN, Cursor, Position
 from gateway.core.history import History, ResetReason
 from gateway.delivery.follower import Follower
-from gateway.delivery.replay.log_archive import Archive
+from gateway.delivery.replay.log_archive import LogArchive
 from gateway.delivery.subscriber import NOWHERE
 from gateway.ports.log import Bounds
 
@@ -29,13 +29,13 @@ CATCH_UP_SECONDS = 5.0
 """How long a reader may wait for this node to learn of events that its cursor shows it has."""
 
 
-class Arrivals:
+class Resumes:
     """Finds places for cursors. A cursor from another node, or of a 201, may be ahead of this history."""
 
     def __init__(
         self,
         history: History,
-        archive: Archive,
+        archive: LogArchive,
         follower: Follower,
         catch_up_seconds: float = CATCH_UP_SECONDS,
     ) -> None:

@@ -8,7 +8,7 @@ from gateway.core.errors import EpochChanged, PlaceLost, TrimmedError
 from gateway.core.events import ORIGIN, Cursor, Position
 from gateway.core.history import History, HistoryEntry, ResetReason
 from gateway.core.selectors import Match, Selector
-from gateway.delivery.replay.log_archive import Archive
+from gateway.delivery.replay.log_archive import LogArchive
 from gateway.delivery.replay.resume import Place
 from gateway.runtime.slices import Slices
 
@@ -36,7 +36,7 @@ class Scanner:
     All that it looks at, it looks at in `slices`. A caller that goes away ends its scan with the next one.
     """
 
-    def __init__(self, history: History, archive: Archive, slices: Slices) -> None:
+    def __init__(self, history: History, archive: LogArchive, slices: Slices) -> None:
         self._history = history
         self._archive = archive
         self._slices = slices

@@ -9,21 +9,21 @@ from gateway.core.errors import NoSuchFlag
 from gateway.http.admin.access import local_only
 from gateway.http.admin.flags import FLAG_PATH
 from gateway.http.figures import figures_response
-from gateway.migration.guard_loop import Guardian, GuardReport
+from gateway.migration.guard_loop import GuardLoop, GuardReport
 
 
 class GuardHandler:
     """Reads; changes nothing."""
 
-    def __init__(self, guardian: Guardian) -> None:
-        self._guardian = guardian
+    def __init__(self, guard_loop: GuardLoop) -> None:
+        self._guard_loop = guard_loop
 
     def add_routes(self, app: web.Application) -> None:
         app.router.add_get(FLAG_PATH + "/guard", local_only(self.guard))
 
     async def guard(self, request: web.Request) -> web.Response:
         component = request.match_info["component"]
-        report = self._guardian.report(component)
+        report = self._guard_loop.report(component)
         if report is None:
             raise NoSuchFlag(f"{component} has no flag.")
         return figures_response(request, _wire(report))

@@ -18,7 +18,7 @@ from gateway.http.admin.flags import ADMIN_PATH, FLAG_PATH, json_response
 from gateway.http.admin.parity_view import parity_members
 from gateway.http.figures import figures_response
 from gateway.migration.parity_sampler import ParitySampler
-from gateway.migration.poll_inventory import Pollers
+from gateway.migration.poll_inventory import PollInventory
 from gateway.ports.clock import Clock
 
 EXPLAIN_PATH = f"{ADMIN_PATH}/explain"
@@ -34,7 +34,7 @@ class InsightHandler:
         self,
         store: FlagStore,
         clock: Clock,
-        pollers: Pollers,
+        poll_inventory: PollInventory,
         telemetry: Telemetry,
         components: Iterable[str],
         preferences: Preferences,
@@ -42,7 +42,7 @@ class InsightHandler:
     ) -> None:
         self._store = store
         self._clock = clock
-        self._pollers = pollers
+        self._poll_inventory = poll_inventory
         self._telemetry = telemetry
         self._components = frozenset(components)
         self._preferences = preferences
@@ -56,7 +56,7 @@ class InsightHandler:
 
     async def pollers(self, request: web.Request) -> web.Response:
         component = request.match_info["component"]
-        report = self._pollers.report(component, self._clock.monotonic())
+        report = self._poll_inventory.report(component, self._clock.monotonic())
         if report is None:
             raise _unknown(component)
         pollers = [

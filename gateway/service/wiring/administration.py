@@ -27,13 +27,15 @@ def add_administration(
 ) -> None:
     """Registers `/api/v1/admin` and telemetry, and notes who polls and what came of it."""
     owned = owned_types(settings)
-    pollers, telemetry = migration.pollers, migration.telemetry
-    recorder = PollRecorder(pollers, migration.windows.of, clock, routes, owned, id_aliases(settings))
+    poll_inventory, telemetry = migration.poll_inventory, migration.telemetry
+    recorder = PollRecorder(poll_inventory, migration.windows.of, clock, routes, owned, id_aliases(settings))
     app.on_response_prepare.append(recorder.note)
     for handler in (
         AdminHandler(flags.store, owned),
-        InsightHandler(flags.store, clock, pollers, telemetry, owned, flags.preferences, migration.parity),
-        GuardHandler(migration.guardian),
-        TelemetryHandler(telemetry, migration.audience.reporters, clock),
+        InsightHandler(
+            flags.store, clock, poll_inventory, telemetry, owned, flags.preferences, migration.parity
+        ),
+        GuardHandler(migration.guard_loop),
+        TelemetryHandler(telemetry, migration.evidence.reporters, clock),
     ):
         handler.add_routes(app)

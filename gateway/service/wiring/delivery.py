@@ -11,7 +11,7 @@ from gateway.delivery.hub import Hub, HubTiming
 from gateway.delivery.observer import Observer
 from gateway.delivery.pace import Pace
 from gateway.delivery.replay.from_log import Replays
-from gateway.delivery.replay.log_archive import Archive
+from gateway.delivery.replay.log_archive import LogArchive
 from gateway.delivery.replay.queue import ReplayQueue
 from gateway.ports.clock import Clock
 from gateway.runtime.logs import log_event
@@ -28,7 +28,7 @@ class Delivery:
     """The hub with those who feed it; `supervisor` keeps what works on the log."""
 
     hub: Hub
-    archive: Archive
+    archive: LogArchive
     follower: Follower
     replays: Replays
     supervisor: Supervisor
@@ -73,7 +73,7 @@ def make_delivery(
     log, history, queue = stored.log, stored.history, ReplayQueue()
     loop = asyncio.get_running_loop()
     hub = Hub(history, loop, clock, timing, groups, observer=observer, replays=queue, pace=pace)
-    archive = Archive(log, history, clock, stored.slices, pace)
+    archive = LogArchive(log, history, clock, stored.slices, pace)
     follower = Follower(log, history, hub, clock, stored.outage, on_grown)
     supervisor = Supervisor(clock.monotonic, stored.outage)
     return Delivery(hub, archive, follower, Replays(history, archive, hub, queue, pace), supervisor)

@@ -6,7 +6,7 @@ from functools import partial
 
 from aiohttp import web
 
-from gateway.delivery.replay.resume import Arrivals
+from gateway.delivery.replay.resume import Resumes
 from gateway.delivery.replay.scan import Scanner
 from gateway.http.caller import Callers
 from gateway.http.health import HealthHandler
@@ -17,7 +17,7 @@ from gateway.http.publish import PublishHandler, PublishLimits
 from gateway.http.stream import StreamHandler, StreamOptions
 from gateway.http.terms import PollingTerms
 from gateway.migration.components import Components
-from gateway.migration.stream_plan import Transfer
+from gateway.migration.stream_plan import StreamPlans
 from gateway.ports.clock import Clock
 from gateway.runtime.slices import Slices
 from gateway.service.settings import Settings
@@ -42,24 +42,24 @@ def add_handlers(
     `problems` are the refusals that `/metrics` shows, by name. See `create_app` for the rest.
     """
     stored, delivery, flags = gateway.stored, gateway.delivery, gateway.flags
-    history, hub, audience = stored.history, delivery.hub, gateway.migration.audience
+    history, hub, evidence = stored.history, delivery.hub, gateway.migration.evidence
     aliases = id_aliases(settings)
     components = Components(owned_types(settings), flags.store.snapshot)
     callers = Callers(flags.preferences)
     terms = PollingTerms(components, callers, flags.store.revisions)
-    transfer = Transfer(components, callers.current)
-    review = partial(hub.review, transfer.review)
+    stream_plans = StreamPlans(components, callers.current)
+    review = partial(hub.review, stream_plans.review)
     flags.store.subscribe(lambda before, after: review())
-    arrivals = Arrivals(history, delivery.archive, delivery.follower)
+    resumes = Resumes(history, delivery.archive, delivery.follower)
     scanner = Scanner(history, delivery.archive, Slices(clock))
     limits = PublishLimits(**settings.publish.model_dump(), body_seconds=body_seconds)
     options = _stream_options(settings, hand_over)
     interest, loop = gateway.upstreams.interest, asyncio.get_running_loop()
     publish = PublishHandler(stored.log, clock, limits)
     for handler in (
-        StreamHandler(history, hub, arrivals, clock, transfer, callers, audience, aliases, options),
+        StreamHandler(history, hub, resumes, clock, stream_plans, callers, evidence, aliases, options),
         publish,
-        PollHandler(history, hub, arrivals, scanner, interest, loop, components, callers, terms, aliases),
+        PollHandler(history, hub, resumes, scanner, interest, loop, components, callers, terms, aliases),
         MigrationHandler(components, callers, review),
         HealthHandler(gateway.not_ready, gateway.warnings, make_metrics(gateway, problems, publish)),
     ):

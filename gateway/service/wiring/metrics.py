@@ -26,7 +26,7 @@ def make_metrics(gateway: Gateway, problems: Counter[str], publish: PublishHandl
             migration.parity.reports,
         ),
         StoreCollector(gateway.stored.log, source.shared, gateway.flags.store),
-        GuardCollector(migration.guardian, migration.telemetry),
+        GuardCollector(migration.guard_loop, migration.telemetry),
         migration.latencies,
         ProcessCollector(registry=None),
         BuildCollector(),

@@ -7,11 +7,11 @@ from adapters.upstream import UpstreamSource
 from flags.guard.telemetry import Telemetry
 from flags.guard.token_bucket import ClientLimits, Rate
 from flags.store.port import FlagStore
-from gateway.migration.guard_loop import Guardian
+from gateway.migration.guard_loop import GuardLoop
 from gateway.migration.guard_windows import GuardWindows, window_seconds
 from gateway.migration.parity_sampler import ParitySampler
-from gateway.migration.poll_inventory import Pollers
-from gateway.migration.stream_evidence import Audience
+from gateway.migration.poll_inventory import PollInventory
+from gateway.migration.stream_evidence import StreamEvidence
 from gateway.ports.clock import Clock
 from gateway.ports.legacy_route import LegacyRoute
 from gateway.runtime.latencies import Latencies
@@ -33,17 +33,17 @@ class Migration:
 
     windows: GuardWindows
     telemetry: Telemetry
-    audience: Audience
+    evidence: StreamEvidence
     latencies: Latencies
-    pollers: Pollers
-    guardian: Guardian
+    poll_inventory: PollInventory
+    guard_loop: GuardLoop
     parity: ParitySampler
 
     def start(self, supervisor: Supervisor) -> None:
         """Compares and judges from now on, until the supervisor is closed."""
         if self.parity.lanes:
             supervisor.run("parity", self.parity.run)
-        supervisor.run("guard", self.guardian.run)
+        supervisor.run("guard", self.guard_loop.run)
 
 
 def make_migration(
@@ -60,12 +60,12 @@ def make_migration(
     limits = ClientLimits(REPORTS_EACH, REPORTS_TOTAL, MOST_REPORTERS, clock.monotonic())
     telemetry = Telemetry(windows, limits)
     latencies = Latencies()
-    audience = Audience(windows, telemetry, owned, clock, latencies.written, hears_all=stored.is_alone)
-    pollers = Pollers(windows.knows, upstreams.requests_of)
-    guardian = Guardian(flags, windows, audience, pollers, clock, _compared(upstreams.routes))
-    flags.subscribe(guardian.changed)
+    evidence = StreamEvidence(windows, telemetry, owned, clock, latencies.written, hears_all=stored.is_alone)
+    poll_inventory = PollInventory(windows.knows, upstreams.requests_of)
+    guard_loop = GuardLoop(flags, windows, evidence, poll_inventory, clock, _compared(upstreams.routes))
+    flags.subscribe(guard_loop.changed)
     parity = make_parity(settings, upstreams, stored.history, flags, windows, clock, stored.slices)
-    return Migration(windows, telemetry, audience, latencies, pollers, guardian, parity)
+    return Migration(windows, telemetry, evidence, latencies, poll_inventory, guard_loop, parity)
 
 
 def _compared(routes: Iterable[LegacyRoute]) -> set[str]:

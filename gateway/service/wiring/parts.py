@@ -76,6 +76,6 @@ def make_gateway(
     upstreams = make_upstreams(settings, clock, stored)
     flags = make_flags(settings, clock, stored.shared, stored.outage, others)
     migration = make_migration(settings, clock, stored, upstreams.source, flags.store)
-    observer, on_grown = migration.audience, migration.parity.wake
+    observer, on_grown = migration.evidence, migration.parity.wake
     delivery = make_delivery(settings, clock, stored, upstreams.groups, observer, on_grown, pace)
     return Gateway(stored, upstreams, flags, migration, delivery, settings.server.ready_needs_upstreams)

@@ -5,7 +5,7 @@ import pytest
 from gateway.core.hints import HintTiming
 from gateway.core.selectors import Selector
 from gateway.delivery.group import Delivery, Group, HintsMode, observe
-from gateway.delivery.hint_schedule import Refresher
+from gateway.delivery.hint_schedule import HintSchedule
 from gateway.delivery.subscriber import Subscriber
 from tests.support.events import an_event
 from tests.support.node import Node
@@ -23,7 +23,7 @@ class Bench:
         self.node = Node(scheduler)
         self.start = scheduler.time()
         self.rang: list[float] = []
-        self.refresher = Refresher(self.node.history, scheduler, scheduler.clock, 50, self._on_due)
+        self.hint_schedule = HintSchedule(self.node.history, scheduler, scheduler.clock, 50, self._on_due)
 
     def _on_due(self) -> None:
         self.rang.append(round(self.scheduler.time() - self.start, 6))
@@ -40,7 +40,7 @@ class Bench:
         assert group.debouncer is not None
         (entry,) = self.node.history.latest(1)
         observe(group.debouncer, self.node.history.head, entry)
-        self.refresher.plan(group)
+        self.hint_schedule.plan(group)
 
 
 @pytest.fixture
@@ -55,8 +55,8 @@ def test_it_says_when_the_hints_of_a_group_are_due(bench: Bench) -> None:
     assert bench.rang == []
     bench.scheduler.run_for(0.2)
     assert bench.rang == [0.5]
-    assert bench.refresher.due_groups() == [group]
-    assert bench.refresher.due_groups() == []
+    assert bench.hint_schedule.due_groups() == [group]
+    assert bench.hint_schedule.due_groups() == []
 
 
 def test_a_group_is_planned_once_whatever_comes(bench: Bench) -> None:
@@ -65,12 +65,12 @@ def test_a_group_is_planned_once_whatever_comes(bench: Bench) -> None:
         bench.event(group)
     bench.scheduler.run_for(1.0)
     assert bench.rang == [0.5]
-    assert bench.refresher.due_groups() == [group]
+    assert bench.hint_schedule.due_groups() == [group]
 
 
 def test_a_group_without_pending_hints_is_not_planned(bench: Bench) -> None:
-    bench.refresher.plan(bench.group())
-    bench.refresher.plan(bench.group("off", None))
+    bench.hint_schedule.plan(bench.group())
+    bench.hint_schedule.plan(bench.group("off", None))
     bench.scheduler.run_for(10.0)
     assert bench.rang == []
 
@@ -81,10 +81,10 @@ def test_groups_come_when_each_of_them_is_due(bench: Bench) -> None:
     bench.event(quick)
     bench.scheduler.run_for(0.2)
     assert bench.rang == [0.1]
-    assert bench.refresher.due_groups() == [quick]
+    assert bench.hint_schedule.due_groups() == [quick]
     bench.scheduler.run_for(10.0)
     assert bench.rang == [0.1, 5.0]
-    assert bench.refresher.due_groups() == [slow]
+    assert bench.hint_schedule.due_groups() == [slow]
 
 
 def test_a_group_that_was_due_too_early_is_planned_again(bench: Bench) -> None:
@@ -93,10 +93,10 @@ def test_a_group_that_was_due_too_early_is_planned_again(bench: Bench) -> None:
     bench.scheduler.run_for(0.4)
     bench.event(group)
     bench.scheduler.run_for(0.2)
-    assert bench.refresher.due_groups() == [group]
+    assert bench.hint_schedule.due_groups() == [group]
     assert group.debouncer is not None
     assert group.debouncer.due(bench.scheduler.time()) == []
-    bench.refresher.plan(group)
+    bench.hint_schedule.plan(group)
     bench.scheduler.run_for(1.0)
     assert bench.rang == [0.5, 0.9]
 
@@ -106,10 +106,10 @@ def test_what_is_owed_is_given_once(bench: Bench) -> None:
     subscriber = bench.subscriber(group)
     bench.node.append(an_event("order:1"), an_event("order:1"), an_event("job:1"), an_event(None))
     for number, entry in enumerate(bench.node.history.latest(4), 1):
-        bench.refresher.owe(subscriber, number, entry)
-    owed = bench.refresher.settle(subscriber)
+        bench.hint_schedule.owe(subscriber, number, entry)
+    owed = bench.hint_schedule.settle(subscriber)
     assert [(refresh.entity_type, refresh.count) for refresh in owed] == [("order", 2), ("job", 1)]
-    assert bench.refresher.settle(subscriber) == []
+    assert bench.hint_schedule.settle(subscriber) == []
 
 
 @pytest.mark.parametrize(("hints", "owed"), [("with", ["2", "3"]), ("only", []), ("off", [])])
@@ -121,8 +121,8 @@ def test_who_gets_events_and_hints_is_owed_the_hints_of_the_last_moments(
         bench.node.append(an_event(f"order:{number}"))
         bench.scheduler.run_for(1.5)
     subscriber = bench.subscriber(group, number=3)
-    bench.refresher.owe_recent(subscriber)
-    recent = [refresh.entity_id for refresh in bench.refresher.settle(subscriber)]
+    bench.hint_schedule.owe_recent(subscriber)
+    recent = [refresh.entity_id for refresh in bench.hint_schedule.settle(subscriber)]
     assert [entity for entity in recent if entity in ("2", "3")] == owed
     assert "4" not in recent, "what it was not sent yet is not of its past"
 
@@ -131,5 +131,5 @@ def test_what_it_did_not_ask_for_is_not_owed(bench: Bench) -> None:
     group = Group(Selector(frozenset({("job", None)})), Delivery(hints="with", timing=TIMING), 50)
     bench.node.append(an_event("order:1"), an_event("job:1"))
     subscriber = bench.subscriber(group, number=2)
-    bench.refresher.owe_recent(subscriber)
-    assert [refresh.entity_type for refresh in bench.refresher.settle(subscriber)] == ["job"]
+    bench.hint_schedule.owe_recent(subscriber)
+    assert [refresh.entity_type for refresh in bench.hint_schedule.settle(subscriber)] == ["job"]

@@ -1,4 +1,4 @@
-"""The hub's main work: flushes, chases, and what lies between."""
+"""The hub's main work: flushes, catching up, and what lies between."""
 
 import asyncio
 
@@ -18,7 +18,7 @@ def node(scheduler: ManualScheduler) -> Node:
     return Node(scheduler)
 
 
-SMALL_SLICES = Pace(writes_a_turn=1, entries_a_flush=1, chase_entries=1, chase_bytes=1)
+SMALL_SLICES = Pace(writes_a_turn=1, entries_a_flush=1, catch_up_entries=1, catch_up_bytes=1)
 ONE_WRITE = Pace(writes_a_turn=1)
 
 
@@ -106,21 +106,21 @@ def test_what_a_resumed_stream_missed_is_written_before_begin_returns(node: Node
 
 
 def test_a_long_way_back_is_gone_in_turns(scheduler: ManualScheduler) -> None:
-    node = Node(scheduler, pace=Pace(chase_entries=10))
+    node = Node(scheduler, pace=Pace(catch_up_entries=10))
     node.publish(*[an_event() for _ in range(35)])
     reader = node.connect(cursor="e.0-0")
     assert reader.numbers() == list(range(1, 11))
-    assert reader.subscriber.state is State.CHASING
+    assert reader.subscriber.state is State.CATCHING_UP
     node.scheduler.run_ready()
     assert reader.numbers() == list(range(1, 36))
     assert reader.subscriber.state is State.LIVE
 
 
-def test_a_chase_ends_its_turn_after_so_many_bytes(scheduler: ManualScheduler) -> None:
+def test_catching_up_ends_its_turn_after_so_many_bytes(scheduler: ManualScheduler) -> None:
     other = Node(ManualScheduler(ManualClock()))
     other.publish(an_event())
     size = len(other.history.latest(1)[0].frame)
-    node = Node(scheduler, pace=Pace(chase_bytes=3 * size))
+    node = Node(scheduler, pace=Pace(catch_up_bytes=3 * size))
     node.publish(*[an_event() for _ in range(9)])
     reader = node.connect(cursor="e.0-0")
     assert reader.numbers() == [1, 2, 3]
@@ -128,10 +128,10 @@ def test_a_chase_ends_its_turn_after_so_many_bytes(scheduler: ManualScheduler) -
     assert reader.numbers() == list(range(1, 10))
 
 
-def test_chases_leave_time_for_others(scheduler: ManualScheduler) -> None:
-    node = Node(scheduler, pace=Pace(chase_entries=1))
+def test_catching_up_leaves_time_for_others(scheduler: ManualScheduler) -> None:
+    node = Node(scheduler, pace=Pace(catch_up_entries=1))
     node.publish(*[an_event() for _ in range(3)])
-    node.write_seconds = 2 * USUAL.chase_seconds_a_turn
+    node.write_seconds = 2 * USUAL.catch_up_seconds_a_turn
     readers = [node.connect(cursor="e.0-0") for _ in range(3)]
     node.scheduler.step()
     assert sum(len(reader.numbers()) for reader in readers) == 4, "one more was served in that turn"
@@ -176,7 +176,7 @@ def test_a_client_that_does_not_read_is_left_alone_until_it_does(node: Node) -> 
     assert node.hub.lagging == 0
 
 
-def test_a_client_that_clogs_while_it_chases_goes_on_where_it_was(node: Node) -> None:
+def test_a_client_that_clogs_while_it_catches_up_goes_on_where_it_was(node: Node) -> None:
     node.publish(*[an_event() for _ in range(10)])
     reader = node.connect()
     node.hub.lost(reader.subscriber)

@@ -7,7 +7,7 @@ import pytest
 from gateway.core import control_frames
 from gateway.core.hints import HintTiming
 from gateway.delivery.group import Group
-from gateway.delivery.hint_schedule import Refresher
+from gateway.delivery.hint_schedule import HintSchedule
 from gateway.delivery.live import Flush
 from gateway.delivery.pace import Pace
 from gateway.delivery.reassign import Change
@@ -71,7 +71,7 @@ def test_hints_that_a_failed_flush_left_behind_do_not_hold_the_cursor_for_ever(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reader = node.connect("entity=order", hints="only", timing=HintTiming(50, 100))
-    fail_once(monkeypatch, Refresher, "plan")
+    fail_once(monkeypatch, HintSchedule, "plan")
     node.publish(an_event("order:1"))
     node.pause()
     node.publish(an_event("job:1"))
@@ -81,7 +81,9 @@ def test_hints_that_a_failed_flush_left_behind_do_not_hold_the_cursor_for_ever(
 
 
 @pytest.mark.parametrize("hints", ["only", "with"])
-@pytest.mark.parametrize(("owner", "name"), [(Refresher, "plan"), (Group, "hint_frames"), (Group, "framed")])
+@pytest.mark.parametrize(
+    ("owner", "name"), [(HintSchedule, "plan"), (Group, "hint_frames"), (Group, "framed")]
+)
 def test_hints_that_fail_when_they_are_due_are_given_all_the_same(
     node: Node, monkeypatch: pytest.MonkeyPatch, hints: str, owner: object, name: str
 ) -> None:
@@ -157,7 +159,7 @@ def test_an_event_that_fails_for_a_stream_alone_ends_in_a_reset_and_the_stream_l
     assert other.numbers() == [1, 2]
     node.publish(an_event())
     assert reader.numbers() == [3]
-    assert node.hub.failures.counts == {"chase": 1}
+    assert node.hub.failures.counts == {"catch_up": 1}
 
 
 def test_who_can_not_even_be_reset_is_cut_off(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,7 +170,7 @@ def test_who_can_not_even_be_reset_is_cut_off(node: Node, monkeypatch: pytest.Mo
     node.scheduler.run_ready()
     assert reader.transport.is_aborted
     assert node.hub.connections == 0
-    assert node.hub.failures.counts == {"chase": 2}
+    assert node.hub.failures.counts == {"catch_up": 2}
 
 
 def test_a_write_that_fails_in_an_unforeseen_way_cuts_that_stream_off(node: Node) -> None:

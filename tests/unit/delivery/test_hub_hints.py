@@ -160,7 +160,9 @@ def test_who_reads_the_first_of_two_hints_and_is_cut_off_gets_the_second_when_it
     assert second.data["entityId"] in hinted(resumed)
 
 
-def test_who_reads_the_first_hint_of_a_chase_and_is_cut_off_gets_the_rest_when_it_resumes(node: Node) -> None:
+def test_who_reads_the_first_hint_of_a_catch_up_and_is_cut_off_gets_the_rest_when_it_resumes(
+    node: Node,
+) -> None:
     node.publish(an_event("order:1"), an_event("order:2"))
     reader = connect(node, "only", cursor="e.0-0")
     first, second = reader.frames("refresh")
@@ -199,7 +201,7 @@ def test_a_change_that_was_flushed_late_is_hinted_after_a_resumption(node: Node)
     assert {"2", "3"} <= seen_until(reader, "e.3-0") | set(hinted(resumed))
 
 
-def test_who_reads_one_of_two_late_hints_of_a_chase_gets_the_other_when_it_resumes(node: Node) -> None:
+def test_who_reads_one_of_two_late_hints_of_a_catch_up_gets_the_other_when_it_resumes(node: Node) -> None:
     node.publish(an_event("order:1"), an_event("order:2"))
     node.scheduler.run_for(60.0)
     node.publish(an_event("job:3"))

@@ -5,7 +5,7 @@ import pytest
 from gateway.core.selectors import Selector
 from gateway.delivery.group import Delivery, Groups
 from gateway.delivery.pace import USUAL
-from gateway.delivery.streams import Roster
+from gateway.delivery.streams import Streams
 from gateway.delivery.subscriber import State, Subscriber
 from gateway.runtime.failures import Failures
 from tests.support.observer import NotingObserver
@@ -26,8 +26,8 @@ def failures(scheduler: ManualScheduler) -> Failures:
 
 
 @pytest.fixture
-def roster(scheduler: ManualScheduler, failures: Failures, told: NotingObserver) -> Roster:
-    return Roster(
+def streams(scheduler: ManualScheduler, failures: Failures, told: NotingObserver) -> Streams:
+    return Streams(
         scheduler,
         failures,
         Groups(50, lambda: None),
@@ -41,33 +41,35 @@ def roster(scheduler: ManualScheduler, failures: Failures, told: NotingObserver)
 
 
 def attach(
-    roster: Roster, scheduler: ManualScheduler, selector: Selector = ORDERS
+    streams: Streams, scheduler: ManualScheduler, selector: Selector = ORDERS
 ) -> tuple[Subscriber, RecordingTransport]:
     transport = RecordingTransport(scheduler)
-    return roster.attach(transport, selector, Delivery(), 0, None, "trimmed"), transport
+    return streams.attach(transport, selector, Delivery(), 0, None, "trimmed"), transport
 
 
-def test_streams_of_one_selection_and_form_are_one_group(roster: Roster, scheduler: ManualScheduler) -> None:
+def test_streams_of_one_selection_and_form_are_one_group(
+    streams: Streams, scheduler: ManualScheduler
+) -> None:
     (one, _), (other, _), (alone, _) = (
-        attach(roster, scheduler, selector) for selector in (ORDERS, ORDERS, Selector())
+        attach(streams, scheduler, selector) for selector in (ORDERS, ORDERS, Selector())
     )
     assert one.group is other.group is not alone.group
-    assert (len(roster), len(roster.groups), one.group.readers) == (3, 2, 2)
+    assert (len(streams), len(streams.groups), one.group.readers) == (3, 2, 2)
 
 
 def test_the_last_reader_takes_its_group_with_it_and_is_told_of_once(
-    roster: Roster, scheduler: ManualScheduler, told: NotingObserver
+    streams: Streams, scheduler: ManualScheduler, told: NotingObserver
 ) -> None:
-    subscriber, _ = attach(roster, scheduler)
-    roster.forget(subscriber)
-    roster.forget(subscriber)
-    assert (len(roster), len(roster.groups), subscriber.state) == (0, 0, State.CLOSED)
+    subscriber, _ = attach(streams, scheduler)
+    streams.forget(subscriber)
+    streams.forget(subscriber)
+    assert (len(streams), len(streams.groups), subscriber.state) == (0, 0, State.CLOSED)
     assert told.told == [("attached", subscriber), ("ended", subscriber)]
 
 
-def test_a_moved_stream_leaves_its_group_to_the_others(roster: Roster, scheduler: ManualScheduler) -> None:
-    (one, _), (other, _) = attach(roster, scheduler), attach(roster, scheduler)
-    roster.move(one, Selector())
+def test_a_moved_stream_leaves_its_group_to_the_others(streams: Streams, scheduler: ManualScheduler) -> None:
+    (one, _), (other, _) = attach(streams, scheduler), attach(streams, scheduler)
+    streams.move(one, Selector())
     assert (one.group.readers, other.group.readers) == (1, 1)
     assert one.group.selector == Selector()
 
@@ -76,40 +78,40 @@ def test_a_moved_stream_leaves_its_group_to_the_others(roster: Roster, scheduler
     ("error", "reported"), [(BrokenPipeError(), 0), (RuntimeError("closed"), 0), (MemoryError(), 1)]
 )
 def test_a_write_that_fails_ends_that_stream_and_is_a_defect_only_where_nobody_foresaw_it(
-    roster: Roster, scheduler: ManualScheduler, failures: Failures, error: Exception, reported: int
+    streams: Streams, scheduler: ManualScheduler, failures: Failures, error: Exception, reported: int
 ) -> None:
-    (broken, transport), (well, reader) = attach(roster, scheduler), attach(roster, scheduler)
+    (broken, transport), (well, reader) = attach(streams, scheduler), attach(streams, scheduler)
     transport.fail_writes(error)
-    assert [roster.write(subscriber, b"x") for subscriber in (broken, well)] == [False, True]
+    assert [streams.write(subscriber, b"x") for subscriber in (broken, well)] == [False, True]
     assert (transport.is_aborted, broken.state, bytes(reader.received)) == (True, State.CLOSED, b"x")
-    assert (roster.counters.failed_writes, failures.counts["write"]) == (1, reported)
+    assert (streams.counters.failed_writes, failures.counts["write"]) == (1, reported)
 
 
 def test_what_raises_for_one_stream_cuts_that_one_off(
-    roster: Roster, scheduler: ManualScheduler, failures: Failures
+    streams: Streams, scheduler: ManualScheduler, failures: Failures
 ) -> None:
     def fail(subscriber: Subscriber) -> None:
         raise MemoryError
 
-    subscriber, transport = attach(roster, scheduler)
-    roster.safely("leave", fail, subscriber)
-    assert (transport.is_aborted, len(roster), failures.counts) == (True, 0, {"leave": 1})
+    subscriber, transport = attach(streams, scheduler)
+    streams.safely("leave", fail, subscriber)
+    assert (transport.is_aborted, len(streams), failures.counts) == (True, 0, {"leave": 1})
 
 
-def test_a_bye_is_counted_and_said_once(roster: Roster, scheduler: ManualScheduler) -> None:
-    subscriber, transport = attach(roster, scheduler)
+def test_a_bye_is_counted_and_said_once(streams: Streams, scheduler: ManualScheduler) -> None:
+    subscriber, transport = attach(streams, scheduler)
     for _ in range(2):
-        roster.bye(subscriber, "drain")
+        streams.bye(subscriber, "drain")
     assert transport.received.count(b"event: bye") == 1
-    assert roster.counters.byes == {"drain": 1}
+    assert streams.counters.byes == {"drain": 1}
     assert transport.is_closing
 
 
-async def test_it_says_when_the_last_stream_is_gone(roster: Roster, scheduler: ManualScheduler) -> None:
-    assert roster.emptied().done(), "there is none"
-    (one, _), (other, _) = attach(roster, scheduler), attach(roster, scheduler)
-    emptied = roster.emptied()
-    roster.forget(one)
+async def test_it_says_when_the_last_stream_is_gone(streams: Streams, scheduler: ManualScheduler) -> None:
+    assert streams.emptied().done(), "there is none"
+    (one, _), (other, _) = attach(streams, scheduler), attach(streams, scheduler)
+    emptied = streams.emptied()
+    streams.forget(one)
     assert not emptied.done()
-    roster.forget(other)
+    streams.forget(other)
     assert emptied.done()

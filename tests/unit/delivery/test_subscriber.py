@@ -9,16 +9,16 @@ from gateway.delivery.subscriber import TRANSITIONS, Signal, State, Subscriber
 from tests.support.scheduler import ManualScheduler
 from tests.support.transport import RecordingTransport
 
-CHASING, LIVE, LAGGING, CLOSED = State.CHASING, State.LIVE, State.LAGGING, State.CLOSED
+CATCHING_UP, LIVE, LAGGING, CLOSED = State.CATCHING_UP, State.LIVE, State.LAGGING, State.CLOSED
 
 EXPECTED = {
-    (CHASING, Signal.CAUGHT_UP): LIVE,
-    (CHASING, Signal.CLOGGED): LAGGING,
-    (CHASING, Signal.CLOSED): CLOSED,
+    (CATCHING_UP, Signal.CAUGHT_UP): LIVE,
+    (CATCHING_UP, Signal.CLOGGED): LAGGING,
+    (CATCHING_UP, Signal.CLOSED): CLOSED,
     (LIVE, Signal.CLOGGED): LAGGING,
     (LIVE, Signal.CLOSED): CLOSED,
-    (LAGGING, Signal.DRAINED): CHASING,
-    (LIVE, Signal.MOVED): CHASING,
+    (LAGGING, Signal.DRAINED): CATCHING_UP,
+    (LIVE, Signal.MOVED): CATCHING_UP,
     (LAGGING, Signal.CLOSED): CLOSED,
     (CLOSED, Signal.CLOGGED): CLOSED,
     (CLOSED, Signal.DRAINED): CLOSED,
@@ -32,9 +32,9 @@ def subscriber_in(state: State, scheduler: ManualScheduler) -> Subscriber:
     return subscriber
 
 
-def test_a_new_subscriber_chases(scheduler: ManualScheduler) -> None:
+def test_a_new_subscriber_catches_up(scheduler: ManualScheduler) -> None:
     subscriber = Subscriber(None, 7, RecordingTransport(scheduler))
-    assert subscriber.state is CHASING
+    assert subscriber.state is CATCHING_UP
     assert subscriber.number == 7
 
 

@@ -9,7 +9,7 @@ from flags.decide.caller import Caller
 from flags.decide.flag import Flags
 from gateway.core.selectors import MAX_VALUES, Selector, parse_selector
 from gateway.migration.components import Asked, Components, Plan
-from gateway.migration.stream_plan import Transfer
+from gateway.migration.stream_plan import StreamPlans
 from tests.support.effort import kept_bytes_of
 from tests.support.flags import make_flag
 
@@ -92,13 +92,13 @@ def test_the_shortest_interval_counts() -> None:
 def test_what_is_kept_for_callers_is_bounded_also_where_their_selections_are_large() -> None:
     flags = Flags()
     components = Components(OWNED, lambda: flags)
-    transfer = Transfer(components, lambda caller: caller)
+    stream_plans = StreamPlans(components, lambda caller: caller)
 
     def ask() -> None:
         for number in range(150):
             operands = ",".join(f"{number}-{operand}" for operand in range(MAX_VALUES - 1))
             selector = parse_selector(MultiDict({"filter": f"n=in.({operands})"}), {})
-            transfer.footing(Asked(selector, ("orders",), Caller()))
+            stream_plans.footing(Asked(selector, ("orders",), Caller()))
 
     # One of these selections takes a hundred kilobytes.
     assert kept_bytes_of(ask) < 9_000_000

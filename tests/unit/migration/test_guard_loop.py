@@ -36,7 +36,7 @@ async def test_a_failure_latches_and_names_metric_value_threshold_and_reason(ord
     assert (orders.flag.stage, orders.flag.percentage) == ("live", 5)
     last = orders.store.revisions("orders").entries[-1]
     assert (last.who, last.why) == ("guard", f"automatic rollback: {latch.reason}")
-    assert orders.guardian.counters.rollbacks == {"orders": 1}
+    assert orders.guard_loop.counters.rollbacks == {"orders": 1}
 
 
 async def test_a_component_that_is_latched_is_not_judged_until_it_is_re_armed(orders: Guarded) -> None:
@@ -51,7 +51,7 @@ async def test_a_component_that_is_latched_is_not_judged_until_it_is_re_armed(or
     assert orders.flag.latch is None, "what happened before is no evidence any more"
     await orders.judge(2 * LONG_ENOUGH, bad=10)
     assert orders.flag.latch is not None
-    assert orders.guardian.counters.rollbacks == {"orders": 2}
+    assert orders.guard_loop.counters.rollbacks == {"orders": 2}
 
 
 async def test_a_dry_run_tells_once_what_it_would_do_and_changes_nothing(
@@ -63,13 +63,13 @@ async def test_a_dry_run_tells_once_what_it_would_do_and_changes_nothing(
 
     assert orders.flag.revision == 1
     assert [record.getMessage() for record in caplog.records] == ["guard_dry_run"]
-    assert orders.guardian.counters.dry_runs == {"orders": 1}
-    report = orders.guardian.report("orders")
+    assert orders.guard_loop.counters.dry_runs == {"orders": 1}
+    report = orders.guard_loop.report("orders")
     assert report is not None
     assert report.verdict.kind is Kind.FAIL
     assert isinstance(report.action, RollBack), "it stands as long as the failure does"
     await orders.judge(WINDOW_SECONDS, good=1000)
-    report = orders.guardian.report("orders")
+    report = orders.guard_loop.report("orders")
     assert report is not None
     assert report.action is None
 
@@ -92,7 +92,7 @@ async def test_good_figures_promote_through_the_steps_each_with_evidence_of_its_
 
     after_two = 2 * WINDOW_SECONDS + WINDOW_SECONDS // 10
     assert seen == [(1, 5), (after_two, 50), (2 * after_two, 100)]
-    assert orders.guardian.counters.promotions == {"orders": 2}
+    assert orders.guard_loop.counters.promotions == {"orders": 2}
     last = orders.store.revisions("orders").entries[-1]
     assert last.who == "guard"
     assert last.why.startswith("promotion from 50 % to 100 %: ")
@@ -115,13 +115,13 @@ async def test_without_automatic_promotion_good_figures_change_nothing(orders: G
     await orders.make()
     await orders.judge(5 * WINDOW_SECONDS, good=10)
     assert orders.flag.revision == 1
-    assert orders.guardian.verdicts() == {"orders": Kind.PROMOTE}
+    assert orders.guard_loop.verdicts() == {"orders": Kind.PROMOTE}
 
 
 async def test_a_dry_run_of_a_promotion_only_tells(orders: Guarded) -> None:
     await orders.make(guard={"autoPromote": True, "successesToPromote": 1, "dryRun": True})
     await orders.judge(2 * WINDOW_SECONDS, good=10)
-    report = orders.guardian.report("orders")
+    report = orders.guard_loop.report("orders")
     assert report is not None
     assert isinstance(report.action, Promote)
     assert report.action.percentage == 10
@@ -132,14 +132,14 @@ async def test_no_traffic_is_neither_a_success_nor_a_failure(orders: Guarded) ->
     await orders.make(guard={"autoPromote": True, "successesToPromote": 1})
     await orders.judge(5 * WINDOW_SECONDS)
     assert orders.flag.revision == 1
-    assert orders.guardian.verdicts() == {"orders": Kind.NO_DATA}
+    assert orders.guard_loop.verdicts() == {"orders": Kind.NO_DATA}
 
 
 @pytest.mark.parametrize("stage", ["off", "shadow"])
 async def test_where_nobody_streams_a_failure_has_nothing_to_take_back(orders: Guarded, stage: str) -> None:
     await orders.make(stage=stage)
     await orders.judge(LONG_ENOUGH, bad=10)
-    assert orders.guardian.verdicts() == {"orders": Kind.FAIL}
+    assert orders.guard_loop.verdicts() == {"orders": Kind.FAIL}
     assert orders.flag.revision == 1
 
 
@@ -150,7 +150,7 @@ async def test_while_it_is_killed_a_component_is_neither_rolled_back_nor_promote
     await orders.judge(WINDOW_SECONDS, bad=10)
     assert (orders.flag.revision, orders.flag.latch) == (2, None)
     await orders.change(killed=False)
-    assert orders.guardian.verdicts() == {}, "the guard starts over"
+    assert orders.guard_loop.verdicts() == {}, "the guard starts over"
 
 
 @pytest.mark.parametrize(
@@ -216,18 +216,18 @@ async def test_a_store_that_can_not_be_written_is_asked_again(
     in_the_way.mkdir()
     with caplog.at_level(logging.ERROR):
         await orders.judge(LONG_ENOUGH, bad=10)
-        assert orders.guardian.counters.refused["orders"] > 1
+        assert orders.guard_loop.counters.refused["orders"] > 1
         assert caplog.messages.count("guard_refused") == 1
         await orders.judge(60, bad=10)
     assert orders.flag.latch is None
-    refused = orders.guardian.counters.refused["orders"]
+    refused = orders.guard_loop.counters.refused["orders"]
     assert caplog.messages.count("guard_refused") == 2, "one a minute"
-    assert orders.guardian.counters.rollbacks == {}
+    assert orders.guard_loop.counters.rollbacks == {}
 
     in_the_way.rmdir()
     await orders.judge(1, bad=10)
     assert orders.flag.latch is not None
-    assert orders.guardian.counters.refused["orders"] == refused
+    assert orders.guard_loop.counters.refused["orders"] == refused
 
 
 async def test_a_flag_that_somebody_else_changed_meanwhile_is_judged_anew(
@@ -239,7 +239,7 @@ async def test_a_flag_that_somebody_else_changed_meanwhile_is_judged_anew(
     await orders.judge(3, bad=10)
 
     assert (orders.flag.percentage, orders.flag.latch) == (10, None)
-    assert orders.guardian.counters.refused == {"orders": 1}
+    assert orders.guard_loop.counters.refused == {"orders": 1}
     await orders.judge(LONG_ENOUGH, bad=10)
     assert orders.flag.latch is not None
 
@@ -260,7 +260,7 @@ async def test_a_jump_over_more_than_the_window_leaves_no_evidence(orders: Guard
     orders.clock.advance(10 * WINDOW_SECONDS)
     await orders.judge(LONG_ENOUGH)
     assert orders.flag.latch is None
-    assert orders.guardian.verdicts() == {"orders": Kind.NO_DATA}
+    assert orders.guard_loop.verdicts() == {"orders": Kind.NO_DATA}
 
 
 async def test_a_wall_clock_that_jumps_changes_no_verdict(orders: Guarded) -> None:
@@ -297,8 +297,8 @@ async def test_consistency_does_not_count_where_push_is_made_from_the_polls(orde
     for _ in range(LONG_ENOUGH):
         orders.windows["orders"].compared(Tally(agreed=8, differed=2), orders.clock.monotonic())
         await orders.judge(1)
-    assert orders.guardian.verdicts() == {"orders": Kind.NO_DATA}
-    report = orders.guardian.report("orders")
+    assert orders.guard_loop.verdicts() == {"orders": Kind.NO_DATA}
+    report = orders.guard_loop.report("orders")
     assert report is not None
     assert Metric.CONSISTENCY in report.unmeasured
 
@@ -310,11 +310,11 @@ async def test_the_beginnings_of_streams_do_not_count_where_reports_may_reach_an
     await orders.judge(LONG_ENOUGH)
     orders.windows["orders"].began(False, orders.clock.monotonic())
     await orders.judge(1)
-    report = orders.guardian.report("orders")
+    report = orders.guard_loop.report("orders")
     assert report is not None
     assert Metric.FIRST_EVENT not in report.unmeasured
-    orders.audience.hears_all = False
-    report = orders.guardian.report("orders")
+    orders.evidence.hears_all = False
+    report = orders.guard_loop.report("orders")
     assert report is not None
     assert Metric.FIRST_EVENT in report.unmeasured
 
@@ -325,21 +325,21 @@ async def test_a_flag_that_is_gone_is_forgotten(orders: Guarded, tmp_path: Path)
     (tmp_path / "flags.json").write_text('{"version": 1, "flags": {}}')
     await orders.store.refresh()
     await orders.judge(5)
-    assert orders.guardian.verdicts() == {}
-    assert orders.guardian.report("orders") is None
+    assert orders.guard_loop.verdicts() == {}
+    assert orders.guard_loop.report("orders") is None
 
 
 async def test_a_component_is_judged_about_sixty_times_a_window_and_no_oftener(orders: Guarded) -> None:
     await orders.make(guard={"windowSeconds": 600})
     await orders.judge(30)
-    assert orders.guardian.counters.evaluations == 3
+    assert orders.guard_loop.counters.evaluations == 3
 
 
 async def test_a_latch_that_is_written_by_hand_holds_the_guard_too(orders: Guarded) -> None:
     await orders.make(latch=LATCH)
     await orders.judge(LONG_ENOUGH, bad=10)
     assert orders.flag.revision == 1
-    assert orders.guardian.verdicts() == {"orders": Kind.HOLD}
+    assert orders.guard_loop.verdicts() == {"orders": Kind.HOLD}
 
 
 async def test_the_shortest_window_fails_too(orders: Guarded) -> None:
@@ -347,5 +347,5 @@ async def test_the_shortest_window_fails_too(orders: Guarded) -> None:
     for _ in range(8):
         orders.clock.advance(TICK_SECONDS)
         orders.windows["orders"].served(0, 10, orders.clock.monotonic())
-        await orders.guardian.tick()
+        await orders.guard_loop.tick()
     assert orders.flag.latch is not None

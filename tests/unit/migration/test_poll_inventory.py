@@ -1,24 +1,24 @@
 """The inventories of all components."""
 
-from gateway.migration.poll_inventory import Pollers
+from gateway.migration.poll_inventory import PollInventory
 
 
 def test_a_component_that_nobody_knows_takes_no_memory_and_has_no_report():
-    pollers = Pollers(lambda component: component == "orders", lambda component: 0)
-    pollers.polled("made-up", "curl 8.5", 0.0)
-    assert pollers.report("made-up", 0.0) is None
-    report = pollers.report("orders", 0.0)
+    poll_inventory = PollInventory(lambda component: component == "orders", lambda component: 0)
+    poll_inventory.polled("made-up", "curl 8.5", 0.0)
+    assert poll_inventory.report("made-up", 0.0) is None
+    report = poll_inventory.report("orders", 0.0)
     assert report is not None
     assert report.pollers == ()
 
 
 def test_requests_to_the_upstream_are_counted_once_however_often_is_asked():
     asked = {"orders": 3}
-    pollers = Pollers(lambda component: True, lambda component: asked[component])
+    poll_inventory = PollInventory(lambda component: True, lambda component: asked[component])
     for _ in range(10):
-        pollers.polled("orders", "curl 8.5", 0.0)
+        poll_inventory.polled("orders", "curl 8.5", 0.0)
     for total, saved in ((3, 7), (3, 7), (5, 5)):
         asked["orders"] = total
-        report = pollers.report("orders", 1.0)
+        report = poll_inventory.report("orders", 1.0)
         assert report is not None
         assert (report.upstream_requests, report.saved_by_snapshot) == (total, saved)

@@ -17,8 +17,8 @@ from gateway.core.times import rfc3339
 from gateway.delivery.group import Delivery
 from gateway.delivery.subscriber import State, Subscriber
 from gateway.migration.components import Asked, Components
-from gateway.migration.stream_evidence import Audience
-from gateway.migration.stream_plan import Transfer
+from gateway.migration.stream_evidence import StreamEvidence
+from gateway.migration.stream_plan import StreamPlans
 from tests.support.events import a_record, an_event
 from tests.support.flags import make_flag
 from tests.support.guard import OWNED, guarded
@@ -31,7 +31,7 @@ AHEAD = "2999-01-01T00:00:00.000Z"
 
 
 class House:
-    """A hub whose streams an audience hears of, and flags that a test changes."""
+    """A hub whose streams are evidence, and flags that a test changes."""
 
     def __init__(self, scheduler: ManualScheduler, *, hears_all: bool = True) -> None:
         self.clock = scheduler.clock
@@ -40,12 +40,12 @@ class House:
         self.windows = {component: GuardWindow(600.0) for component in OWNED}
         limits = ClientLimits(Rate(1000, 1000), Rate(1000, 1000), 100, 0.0)
         self.telemetry = Telemetry(self.windows, limits)
-        self.audience = Audience(
+        self.evidence = StreamEvidence(
             self.windows, self.telemetry, OWNED, self.clock, self.note, hears_all=hears_all
         )
-        self.audience.reporters.add(NAMES)
-        self.node = Node(scheduler, observer=self.audience)
-        self.transfer = Transfer(Components(OWNED, lambda: self.flags), lambda caller: caller)
+        self.evidence.reporters.add(NAMES)
+        self.node = Node(scheduler, observer=self.evidence)
+        self.stream_plans = StreamPlans(Components(OWNED, lambda: self.flags), lambda caller: caller)
 
     def note(self, push_lag: float | None, delivery: float) -> None:
         self.written.append((push_lag, delivery))
@@ -67,18 +67,18 @@ class House:
     ) -> Subscriber:
         """A stream opens, after the entry `since` where that is given, else at the head."""
         asked = Asked(Selector(), components, Caller(client=client_id))
-        footing = self.transfer.footing(asked)
+        footing = self.stream_plans.footing(asked)
         transport = RecordingTransport(self.node.scheduler)
         hub = self.node.hub
         number = self.node.history.head if since is None else since
         subscriber = hub.attach(transport, footing.plan.selector, Delivery(), number, footing)
-        self.audience.follow(subscriber, client_id, names)
+        self.evidence.follow(subscriber, client_id, names)
         hub.begin(subscriber, resumed=False)
         return subscriber
 
     def change(self, **fields: object) -> None:
         self.flags = Flags({"orders": make_flag(**fields)})
-        self.node.hub.review(self.transfer.review)
+        self.node.hub.review(self.stream_plans.review)
         self.node.scheduler.run_ready()
 
     def acknowledge(self, client_id: str) -> None:
@@ -101,14 +101,14 @@ def house(scheduler: ManualScheduler) -> House:
 
 def test_streams_are_counted_by_the_components_that_they_carry(house: House) -> None:
     first, second = house.open("s1"), house.open("s2")
-    assert (house.audience.streams("orders"), house.audience.streams("billing")) == (2, 0)
+    assert (house.evidence.streams("orders"), house.evidence.streams("billing")) == (2, 0)
     house.node.hub.lost(first)
     house.node.hub.lost(first)
-    assert house.audience.streams("orders") == 1
+    assert house.evidence.streams("orders") == 1
     house.change(stage="shadow")
-    assert house.audience.streams("orders") == 0
+    assert house.evidence.streams("orders") == 0
     house.node.hub.lost(second)
-    assert house.audience.streams("orders") == 0
+    assert house.evidence.streams("orders") == 0
 
 
 def test_the_seconds_of_streaming_are_given_once_also_of_streams_that_have_ended(house: House) -> None:
@@ -118,17 +118,17 @@ def test_the_seconds_of_streaming_are_given_once_also_of_streams_that_have_ended
     house.clock.advance(5)
     house.node.hub.lost(first)
     house.clock.advance(5)
-    assert house.audience.take_seconds(house.clock.monotonic()) == {"orders": 25.0}
+    assert house.evidence.take_seconds(house.clock.monotonic()) == {"orders": 25.0}
     house.clock.advance(1)
-    assert house.audience.take_seconds(house.clock.monotonic()) == {"orders": 1.0}
+    assert house.evidence.take_seconds(house.clock.monotonic()) == {"orders": 1.0}
 
 
 def test_a_component_that_nobody_carries_any_more_takes_no_memory(house: House) -> None:
     subscriber = house.open("s1", NAMES, "orders", "made-up")
     house.clock.advance(2)
     house.node.hub.lost(subscriber)
-    assert house.audience.take_seconds(house.clock.monotonic()) == {"orders": 2.0, "made-up": 2.0}
-    assert house.audience.take_seconds(house.clock.monotonic()) == {}
+    assert house.evidence.take_seconds(house.clock.monotonic()) == {"orders": 2.0, "made-up": 2.0}
+    assert house.evidence.take_seconds(house.clock.monotonic()) == {}
 
 
 def test_a_stream_that_is_never_acknowledged_failed(house: House) -> None:
@@ -136,9 +136,9 @@ def test_a_stream_that_is_never_acknowledged_failed(house: House) -> None:
     house.open("s2")
     house.acknowledge("s2")
     house.clock.advance(15)
-    house.audience.expire(house.clock.monotonic())
+    house.evidence.expire(house.clock.monotonic())
     assert house.first_events == (0.5, 2)
-    assert house.audience.following == 0
+    assert house.evidence.following == 0
 
 
 def test_a_stream_that_ends_unacknowledged_failed(house: House) -> None:
@@ -146,14 +146,14 @@ def test_a_stream_that_ends_unacknowledged_failed(house: House) -> None:
     house.clock.advance(5)
     house.node.hub.lost(subscriber)
     assert house.first_events == (0.0, 1)
-    assert house.audience.following == 0
+    assert house.evidence.following == 0
 
 
 def test_a_stream_of_software_that_never_reported_is_not_held_to_it(house: House) -> None:
     for names in ((), ("3.0.0",)):
         subscriber = house.open("s1", names)
         house.clock.advance(20)
-        house.audience.expire(house.clock.monotonic())
+        house.evidence.expire(house.clock.monotonic())
         house.node.hub.lost(subscriber)
     assert house.first_events == (None, 0)
 
@@ -162,9 +162,9 @@ def test_where_reports_may_reach_another_node_no_stream_is_held_to_one(scheduler
     house = House(scheduler, hears_all=False)
     house.open()
     house.clock.advance(20.0)
-    house.audience.expire(house.clock.monotonic())
+    house.evidence.expire(house.clock.monotonic())
     assert house.first_events == (None, 0)
-    assert house.audience.following == 0
+    assert house.evidence.following == 0
 
 
 def test_a_stream_that_the_flags_took_away_says_nothing_of_how_it_began(house: House) -> None:
@@ -173,9 +173,9 @@ def test_a_stream_that_the_flags_took_away_says_nothing_of_how_it_began(house: H
     house.change(stage="shadow")
     house.node.hub.lost(subscriber)
     house.clock.advance(20)
-    house.audience.expire(house.clock.monotonic())
+    house.evidence.expire(house.clock.monotonic())
     assert house.first_events == (None, 0)
-    assert house.audience.following == 0
+    assert house.evidence.following == 0
 
 
 def test_the_lag_of_push_is_from_the_events_time_to_its_flush(house: House) -> None:
@@ -274,17 +274,17 @@ async def test_what_streams_have_saved_is_what_polling_at_the_interval_would_hav
     async with guarded(tmp_path) as orders:
         await orders.make(stage="rampdown", pollIntervalMs=2000)
         components = Components(OWNED, orders.store.snapshot)
-        footing = Transfer(components, lambda caller: caller).footing(
+        footing = StreamPlans(components, lambda caller: caller).footing(
             Asked(Selector(), ("orders",), Caller())
         )
         scheduler = ManualScheduler(orders.clock)
         subscribers = [Subscriber(None, 0, RecordingTransport(scheduler), footing) for _ in range(3)]
         for subscriber in subscribers:
-            orders.audience.attached(subscriber)
+            orders.evidence.attached(subscriber)
         await orders.judge(20)
-        orders.audience.ended(subscribers[0])
+        orders.evidence.ended(subscribers[0])
         await orders.change(pollIntervalMs=1000)
         await orders.judge(10)
-        report = orders.pollers.report("orders", orders.clock.monotonic())
+        report = orders.poll_inventory.report("orders", orders.clock.monotonic())
         assert report is not None
         assert report.saved_by_push == 3 * 20 / 2 + 2 * 10 / 1

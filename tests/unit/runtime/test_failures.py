@@ -42,14 +42,14 @@ def test_a_fault_that_meets_thousands_is_one_line_in_ten_seconds_for_each_kind_o
     failures: Failures, clock: ManualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     for _ in range(1000):
-        fail(failures, "chase")
+        fail(failures, "catch_up")
     fail(failures, "flush")
     clock.advance(LINE_SECONDS)
-    fail(failures, "chase")
+    fail(failures, "catch_up")
     assert [(line["work"], line["failures"]) for line in fields(caplog)] == [
-        ("chase", 1),
+        ("catch_up", 1),
         ("flush", 1),
-        ("chase", 1001),
+        ("catch_up", 1001),
     ]
 
 

@@ -13,7 +13,7 @@ from flags.store.local_kills import LocalKills
 from gateway.http.admin.flags import LOCAL_KILLS
 from gateway.http.figures import PROCESS, Process
 from gateway.http.health import REGISTRY
-from gateway.service.worker_metrics import Siblings
+from gateway.service.worker_metrics import OtherWorkers
 from tests.support.flags import Told
 
 
@@ -29,16 +29,16 @@ async def worker(directory: Path, number: int, count: int, events: int = 0) -> A
     """Worker `number`, which has counted so many events."""
     app = web.Application()
     app[PROCESS] = Process("here", shares_log=True)
-    siblings = Siblings(directory, number, count)
+    other_workers = OtherWorkers(directory, number, count)
     # Over a store that was not started, and takes nothing.
     store = file_flag_store(directory / "flags.json", tell=Told())
-    app[LOCAL_KILLS] = LocalKills(store, tell=Told(), others=siblings, write_seconds=0.001)
+    app[LOCAL_KILLS] = LocalKills(store, tell=Told(), others=other_workers, write_seconds=0.001)
     app[REGISTRY] = CollectorRegistry()
     Counter("demo_events", "Events.", ["kind"], registry=app[REGISTRY]).labels("any").inc(events)
-    siblings.join(app)
+    other_workers.join(app)
     runner = web.AppRunner(app)
     await runner.setup()
-    yield Worker(siblings.expose, app[LOCAL_KILLS])
+    yield Worker(other_workers.expose, app[LOCAL_KILLS])
     await runner.cleanup()
 
 

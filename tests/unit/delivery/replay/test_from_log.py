@@ -13,7 +13,7 @@ from gateway.delivery.group import Delivery, Group
 from gateway.delivery.pace import USUAL, Pace
 from gateway.delivery.reassign import Change
 from gateway.delivery.replay.from_log import Replays
-from gateway.delivery.replay.log_archive import Archive
+from gateway.delivery.replay.log_archive import LogArchive
 from gateway.delivery.replay.queue import ReplayQueue
 from gateway.delivery.subscriber import NOWHERE, State, Subscriber
 from gateway.runtime.slices import Slices
@@ -35,7 +35,7 @@ class Bench:
         queue = ReplayQueue()
         self.node = Node(scheduler, max_events=HELD, replays=queue, pace=pace)
         self.log = ShakyLog()
-        self.archive = Archive(self.log, self.node.history, scheduler.clock, Slices(scheduler.clock), pace)
+        self.archive = LogArchive(self.log, self.node.history, scheduler.clock, Slices(scheduler.clock), pace)
         self.replays = Replays(self.node.history, self.archive, self.node.hub, queue, pace)
 
     @property
@@ -130,7 +130,7 @@ async def test_who_is_moved_while_the_log_is_read_is_given_the_hints_of_its_new_
     assert hinted == {str(number) for number in range(3, 12)}
 
 
-@pytest.mark.parametrize("pace", [Pace(chase_bytes=1)])
+@pytest.mark.parametrize("pace", [Pace(catch_up_bytes=1)])
 async def test_a_batch_is_written_a_turn_so_that_others_get_theirs(bench: Bench) -> None:
     bench.publish(*[an_event() for _ in range(12)])
     reader = bench.connect(0)

@@ -15,8 +15,8 @@ from gateway.delivery.group import Groups
 from gateway.delivery.hub import Hub, HubTiming
 from gateway.delivery.observer import Unobserved
 from gateway.delivery.pace import USUAL
-from gateway.delivery.replay.log_archive import Archive
-from gateway.delivery.replay.resume import Arrivals
+from gateway.delivery.replay.log_archive import LogArchive
+from gateway.delivery.replay.resume import Resumes
 from gateway.delivery.subscriber import NOWHERE
 from gateway.runtime.outage import Outage
 from gateway.runtime.pages import FIRST_RECORDS
@@ -41,9 +41,9 @@ class Bench:
         timing = HubTiming(heartbeat_seconds=15.0, coalesce_seconds=0.0, stall_seconds=30.0, retry_ms=2000)
         clock, groups = scheduler.clock, Groups(50, lambda: None)
         self.hub = Hub(self.history, scheduler, clock, timing, groups, observer=Unobserved(), replays=None)
-        self.archive = Archive(self.log, self.history, clock, Slices(clock))
+        self.archive = LogArchive(self.log, self.history, clock, Slices(clock))
         self.follower = self.follow(Follower)
-        self.arrivals = Arrivals(self.history, self.archive, self.follower)
+        self.resumes = Resumes(self.history, self.archive, self.follower)
 
     def follow(self, kind: type[Kind]) -> Kind:
         clock = self.scheduler.clock
@@ -77,13 +77,13 @@ async def bench(scheduler: ManualScheduler) -> AsyncIterator[Bench]:
     ],
 )
 async def test_a_cursor_has_its_place(bench: Bench, cursor: str, place: object) -> None:
-    assert await bench.arrivals.place(cursor) == place
+    assert await bench.resumes.place(cursor) == place
 
 
 @pytest.mark.parametrize(("before", "place"), [("e.30-0", "e.29-1"), ("e.25-0", "e.20-1")])
 async def test_a_cursor_that_the_history_never_held_is_unknown(bench: Bench, before: str, place: str) -> None:
-    assert isinstance(await bench.arrivals.place(before), int)
-    assert await bench.arrivals.place(place) == "unknown"
+    assert isinstance(await bench.resumes.place(before), int)
+    assert await bench.resumes.place(place) == "unknown"
 
 
 async def test_a_position_that_the_log_never_held_is_unknown_to_whoever_reads_on(bench: Bench) -> None:
@@ -96,17 +96,17 @@ async def test_a_position_that_the_log_never_held_is_unknown_to_whoever_reads_on
 
 
 async def test_a_start_in_the_log_is_below_every_floor(bench: Bench) -> None:
-    start = bench.arrivals.start(await bench.arrivals.place("e.19-0"))
+    start = bench.resumes.start(await bench.resumes.place("e.19-0"))
     assert start == ("e", NOWHERE, Position(19, 0), None)
-    assert bench.arrivals.start(10) == ("e", 10, Position(30, 0), None)
-    assert bench.arrivals.start(None) == ("e", 10, Position(30, 0), None)
-    assert bench.arrivals.start("trimmed") == ("e", 10, Position(30, 0), "trimmed")
+    assert bench.resumes.start(10) == ("e", 10, Position(30, 0), None)
+    assert bench.resumes.start(None) == ("e", 10, Position(30, 0), None)
+    assert bench.resumes.start("trimmed") == ("e", 10, Position(30, 0), "trimmed")
 
 
 async def test_a_cursor_ahead_is_waited_for_until_the_history_has_it(bench: Bench) -> None:
     bench.log.may_tail.clear()
     bench.log.put_events(an_event(), an_event())
-    place = asyncio.create_task(bench.arrivals.place("e.32-0"))
+    place = asyncio.create_task(bench.resumes.place("e.32-0"))
     await let_others_run()
     assert not place.done()
     bench.log.may_tail.set()
@@ -117,7 +117,7 @@ async def test_a_cursor_of_the_epoch_that_the_log_has_come_to_is_waited_for(benc
     bench.log.may_tail.clear()
     bench.log.start_over("f")
     bench.log.put_events(an_event())
-    place = asyncio.create_task(bench.arrivals.place("f.1-0"))
+    place = asyncio.create_task(bench.resumes.place("f.1-0"))
     await let_others_run()
     assert not place.done()
     bench.log.may_tail.set()
@@ -128,7 +128,7 @@ async def test_a_cursor_of_the_epoch_that_the_log_has_come_to_is_waited_for(benc
 
 async def test_a_cursor_that_the_log_shows_later_is_waited_for(bench: Bench) -> None:
     # As on Postgres, where an older transaction is open when the event is appended.
-    place = asyncio.create_task(bench.arrivals.place("e.31-0"))
+    place = asyncio.create_task(bench.resumes.place("e.31-0"))
     await until(lambda: bench.log.asked > 1, "the log was asked for its head")
     await let_others_run()
     assert not place.done()
@@ -137,7 +137,7 @@ async def test_a_cursor_that_the_log_shows_later_is_waited_for(bench: Bench) -> 
 
 
 async def test_a_cursor_of_a_history_that_is_over_is_waited_for_no_longer(bench: Bench) -> None:
-    place = asyncio.create_task(bench.arrivals.place("e.31-0"))
+    place = asyncio.create_task(bench.resumes.place("e.31-0"))
     await until(lambda: bench.log.asked > 1, "the log was asked for its head")
     await let_others_run()
     bench.log.start_over("f")
@@ -147,7 +147,7 @@ async def test_a_cursor_of_a_history_that_is_over_is_waited_for_no_longer(bench:
 
 
 async def test_a_cursor_that_was_waited_for_and_passed_over_is_unknown(bench: Bench) -> None:
-    place = asyncio.create_task(bench.arrivals.place("e.31-0"))
+    place = asyncio.create_task(bench.resumes.place("e.31-0"))
     await until(lambda: bench.log.asked > 1, "the log was asked for its head")
     bench.log.put(a_record(32))
     assert await place == "unknown"
@@ -157,7 +157,7 @@ async def test_a_cursor_that_the_history_reaches_while_the_log_is_asked_is_not_w
     bench: Bench,
 ) -> None:
     bench.log.may_tell.clear()
-    place = asyncio.create_task(bench.arrivals.place("e.31-0"))
+    place = asyncio.create_task(bench.resumes.place("e.31-0"))
     await let_others_run()
     bench.log.put_events(an_event())
     await until(lambda: bench.history.head == 11, "the history has it")
@@ -181,7 +181,7 @@ async def test_a_node_that_lags_behind_the_cursor_takes_no_poll_back(bench: Benc
 @pytest.mark.parametrize("cursor", ["e.19-0", "e.31-0"])
 async def test_a_log_that_does_not_answer_is_out_of_reach(bench: Bench, cursor: str) -> None:
     bench.log.may_tell.clear()
-    hurried = Arrivals(bench.history, bench.archive, bench.follower, catch_up_seconds=0.0)
+    hurried = Resumes(bench.history, bench.archive, bench.follower, catch_up_seconds=0.0)
     with pytest.raises(LogError):
         await hurried.place(cursor)
     assert await hurried.place_or_reset(cursor) in ("trimmed", "unknown")
@@ -205,9 +205,9 @@ class _Impatient(Follower):
             raise TimeoutError
 
 
-def impatient(bench: Bench) -> Arrivals:
+def impatient(bench: Bench) -> Resumes:
     """Its time is over when the log does not answer at once, or the history lacks the cursor then."""
-    return Arrivals(bench.history, bench.archive, _impatient_follower(bench))
+    return Resumes(bench.history, bench.archive, _impatient_follower(bench))
 
 
 def _impatient_follower(bench: Bench) -> _Impatient:
@@ -220,9 +220,9 @@ async def test_while_the_log_is_out_of_reach_a_poll_is_told_so_and_a_stream_is_r
     bench.log.lose()
     for cursor in ("e.19-0", "e.31-0"):
         with pytest.raises(LogError):
-            await bench.arrivals.place(cursor)
-    assert await bench.arrivals.place_or_reset("e.19-0") == "trimmed"
-    assert await bench.arrivals.place_or_reset("e.20-0") == 0
+            await bench.resumes.place(cursor)
+    assert await bench.resumes.place_or_reset("e.19-0") == "trimmed"
+    assert await bench.resumes.place_or_reset("e.20-0") == 0
 
 
 @pytest.mark.parametrize(
@@ -254,14 +254,14 @@ async def test_of_several_cursors_the_newest_that_can_be_honoured_counts(
 
 async def test_several_cursors_that_the_log_does_not_come_to_are_waited_for_once(bench: Bench) -> None:
     follower = _impatient_follower(bench)
-    arrivals = Arrivals(bench.history, bench.archive, follower)
+    resumes = Resumes(bench.history, bench.archive, follower)
 
-    assert await arrivals.place(*(f"e.{number}-0" for number in range(31, 90))) == "unknown"
+    assert await resumes.place(*(f"e.{number}-0" for number in range(31, 90))) == "unknown"
     assert follower.waits == 1
 
 
 async def test_a_newest_cursor_that_this_node_is_yet_to_reach_is_waited_for(bench: Bench) -> None:
-    place = asyncio.create_task(bench.arrivals.place("e.25-0", "e.31-0"))
+    place = asyncio.create_task(bench.resumes.place("e.25-0", "e.31-0"))
     await until(lambda: bench.log.asked > 1, "the log was asked for its head")
     assert not place.done()
     bench.log.put_events(an_event())
@@ -273,17 +273,17 @@ async def test_while_the_log_is_out_of_reach_a_stream_goes_on_from_the_newest_th
 ) -> None:
     bench.log.lose()
     with pytest.raises(LogError):
-        await bench.arrivals.place("e.31-0", "e.25-0", "e.19-0")
-    assert await bench.arrivals.place_or_reset("e.31-0", "e.19-0", "e.25-0") == 5
-    assert await bench.arrivals.place_or_reset("e.31-0", "e.19-0") == "unknown"
+        await bench.resumes.place("e.31-0", "e.25-0", "e.19-0")
+    assert await bench.resumes.place_or_reset("e.31-0", "e.19-0", "e.25-0") == 5
+    assert await bench.resumes.place_or_reset("e.31-0", "e.19-0") == "unknown"
 
 
 async def test_the_logs_bounds_are_asked_for_once_a_second(bench: Bench) -> None:
-    assert await bench.arrivals.place("e.19-0") == Position(19, 0)
+    assert await bench.resumes.place("e.19-0") == Position(19, 0)
     bench.log.trim_to(Position(19, 0))
-    assert await bench.arrivals.place("e.18-0") == Position(18, 0), "reading finds out that it is trimmed"
+    assert await bench.resumes.place("e.18-0") == Position(18, 0), "reading finds out that it is trimmed"
     bench.scheduler.clock.advance(USUAL.bounds_seconds)
-    assert await bench.arrivals.place("e.18-0") == "trimmed"
+    assert await bench.resumes.place("e.18-0") == "trimmed"
 
 
 async def test_what_was_read_is_kept_for_those_who_come_with_close_cursors(bench: Bench) -> None:

@@ -9,7 +9,7 @@ from multidict import MultiDict
 from gateway.core.events import Event, Position
 from gateway.core.history import History
 from gateway.core.selectors import Selector, parse_selector
-from gateway.delivery.replay.log_archive import Archive
+from gateway.delivery.replay.log_archive import LogArchive
 from gateway.delivery.replay.scan import LATEST_LOG_ENTRIES, SCAN_LOG_ENTRIES, Batch, Scanner
 from gateway.runtime.slices import SLICE_SECONDS, Slices
 from tests.support.clock import BusyClock
@@ -33,7 +33,7 @@ class Bench:
         self.history = History(max_events=max_events, max_age_seconds=1e9, max_bytes=10**9, id_aliases={})
         self.history.open("e", Position(0, 0))
         slices = Slices(self.clock)
-        archive = Archive(self.log, self.history, self.clock, slices)
+        archive = LogArchive(self.log, self.history, self.clock, slices)
         self.scanner = Scanner(self.history, archive, slices)
 
     def add(self, count: int, **data: Any) -> None:
