@@ -68,7 +68,7 @@ def test_a_round_that_waits_for_a_timer_of_before_begins_anew() -> None:
 @pytest.mark.usefixtures("_no_profile_is_left")
 def test_what_was_under_way_when_a_round_began_does_not_keep_it_from_rest() -> None:
     async def test(loop: Loop) -> None:
-        profile = Profile(loop, round_seconds=2.0, quiet_seconds=0.05)
+        profile = Profile(loop, round_seconds=10.0, quiet_seconds=0.05)
         seen = profile._calls
 
         async def watch() -> None:
@@ -84,8 +84,9 @@ def test_what_was_under_way_when_a_round_began_does_not_keep_it_from_rest() -> N
         begun = asyncio.Event()
         watching = asyncio.create_task(watch())
         loop.call_soon(loop.call_soon, loop.call_soon, begun.set)
-        length = await profile.length(action)
+        length = await asyncio.create_task(profile._round(action), name=COUNTER)
         watching.cancel()
+        assert length is not None, "the first round is over in time"
         assert length.calls == ()
 
     run(test)
