@@ -24,7 +24,14 @@ from tests.support.upstream import (
 
 @pytest.fixture
 async def polling(backend: Upstream) -> AsyncIterator[Gateway]:
-    """A gateway that polls all the time, as if a subscriber wanted it."""
+    """A gateway that polls all the time, from when the upstream is told what to say."""
+
+    async def once_told(request: web.Request) -> web.StreamResponse:
+        while backend.answering is once_told:  # noqa: ASYNC110 - no event is set
+            await asyncio.sleep(0.001)
+        return await backend.answering(request)
+
+    backend.answering = once_told
     async with in_front_of(
         backend.url, SystemClock(), wanted=lambda entity: entity == "order", interval_seconds=0.02
     ) as one:

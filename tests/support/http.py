@@ -52,7 +52,7 @@ class Connection:
             async with asyncio.timeout(DEADLINE_SECONDS):
                 await asyncio.get_running_loop().sock_connect(client, ("127.0.0.1", port))
                 return cls(*await asyncio.open_connection(sock=client))
-        except OSError:
+        except BaseException:
             client.close()
             raise
 
