@@ -72,7 +72,7 @@ async def test_the_rights_that_the_manual_names_are_enough() -> None:
     (rights,) = re.findall(r"The user needs `(.*?)`", OPERATIONS.read_text())
     with redis_server() as server, server.client() as client:
         client.execute_command("ACL", "SETUSER", "ann", "on", f">{SECRET}", "~tidegate:*", *rights.split())
-        async with opened(f"redis://ann:{SECRET}@127.0.0.1:{server.port}", timeout_seconds=1.0) as log:
+        async with opened(f"redis://ann:{SECRET}@127.0.0.1:{server.port}", timeout_seconds=2.0) as log:
             (start,) = (await log.append([an_event()])).positions
             tail = log.tail(start)
             waiting = asyncio.ensure_future(anext(tail))
@@ -216,7 +216,7 @@ async def test_the_master_that_sentinel_promotes_is_gone_on_with_in_a_new_epoch(
         await in_time(lambda: len(on_guard.sentinel_slaves("tides")) == 1, "Sentinel knows the replica")
         assert is_replicated(on_master)
         url = f"redis+sentinel://:{SECRET}@127.0.0.1:{guard.port}/tides"
-        async with opened(url, timeout_seconds=1.0) as log:
+        async with opened(url, timeout_seconds=2.0) as log:
             epoch = log.epoch
             positions = (await log.append([an_event("order:1"), an_event("order:2")])).positions
             assert is_replicated(on_master)

@@ -219,7 +219,7 @@ async def test_a_log_with_events_of_its_own_is_left_alone_and_told_of_once(
 async def test_a_gateway_that_was_there_before_the_relay_is_told_of_the_epoch() -> None:
     source, url = a_source(), redis_url()
     await publish(source, *range(3))
-    async with opened(url, timeout_seconds=1.0) as log:
+    async with opened(url, timeout_seconds=TIMEOUT_SECONDS) as log:
         tail = log.tail((await log.bounds()).head)
         waiting = asyncio.ensure_future(anext(tail))
         await let_others_run()
