@@ -59,12 +59,14 @@ class Broadcasts:
             for subscriber in tuple(group.members):
                 if subscriber.state is not State.LIVE:
                     continue
-                # A cursor before what it was told would set it back. Most were told alike.
-                told = subscriber.told
-                payload = made.get(told)
+                # A cursor before the last one it was sent would set it back. Most were sent the same.
+                last_sent = subscriber.last_sent
+                payload = made.get(last_sent)
                 if payload is None:
-                    payload = made[told] = self._payload(group, refreshes, max(number, told), least=told)
-                subscriber.told = max(number, told)
+                    payload = made[last_sent] = self._payload(
+                        group, refreshes, max(number, last_sent), least=last_sent
+                    )
+                subscriber.last_sent = max(number, last_sent)
                 lacking.discard(subscriber)
                 if self._streams.write(subscriber, payload):
                     self._streams.counters.hints += len(refreshes)

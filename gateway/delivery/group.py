@@ -15,7 +15,7 @@ from gateway.delivery.subscriber import Subscriber
 HintsMode = Literal["off", "with", "only"]
 
 
-class Delivery(NamedTuple):
+class DeliveryOptions(NamedTuple):
     """How a subscriber wants its events; part of what makes a group.
 
     `named` is the `event:` line; `chunked` is HTTP/1.1's framing, which HTTP/1.0 does not have;
@@ -51,14 +51,14 @@ class Group:
     def __init__(
         self,
         selector: Selector,
-        delivery: Delivery | None,
+        delivery: DeliveryOptions | None,
         fan_in: int,
         block: Callable[[bytes], bytes] = gzip_stream.block,
     ) -> None:
         self._block = block
         self.key = (selector, delivery)
         self.selector = selector
-        self.delivery = delivery if delivery is not None else Delivery()
+        self.delivery = delivery if delivery is not None else DeliveryOptions()
         self.members: dict[Subscriber, None] = {}
         self.waiters: set[Future[Position]] = set()
         self.readers = 0
@@ -169,7 +169,7 @@ class Groups:
     def __init__(self, fan_in: int, on_interest: Callable[[], None]) -> None:
         self.fan_in = fan_in
         self._on_interest = on_interest
-        self._groups: dict[tuple[Selector, Delivery | None], Group] = {}
+        self._groups: dict[tuple[Selector, DeliveryOptions | None], Group] = {}
         self._block = gzip_stream.Blocks().of
         self._index: SelectorIndex[Group] = SelectorIndex()
 
@@ -179,7 +179,7 @@ class Groups:
     def __iter__(self) -> Iterator[Group]:
         return iter(self._groups.values())
 
-    def get(self, selector: Selector, delivery: Delivery | None) -> Group:
+    def get(self, selector: Selector, delivery: DeliveryOptions | None) -> Group:
         """The group of these readers, made where there is none; `release` it when a reader goes."""
         group = self._groups.get((selector, delivery))
         if group is None:

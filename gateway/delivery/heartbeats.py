@@ -26,7 +26,7 @@ class Heartbeats:
     """Looks at the open streams, round after round; `add_job` has a slice of a round done between flushes.
 
     A round is an eighth of `heartbeat_seconds`. A stream's own mark is one small number, the round of its
-    last heartbeat. That it got an event since is told by its cursor: entries that are newer than a round's
+    last heartbeat. That it got an event since shows in its cursor: entries that are newer than a round's
     beginning were written after it.
     """
 
@@ -84,7 +84,7 @@ class Heartbeats:
             if number - subscriber.beaten < ROUNDS_A_BEAT:
                 continue
             if subscriber.state is State.LIVE:
-                if subscriber.told > self._flushed[0]:
+                if subscriber.last_sent > self._flushed[0]:
                     continue
                 self._beat(subscriber, timestamp, made)
             elif not self._beat_behind(subscriber, timestamp):
@@ -114,10 +114,10 @@ class Heartbeats:
             number = self._flushes.safe_number(group)
             made[group] = (number, self._payload(group, timestamp, number))
         number, payload = made[group]
-        if subscriber.told <= number:
-            subscriber.told = number
+        if subscriber.last_sent <= number:
+            subscriber.last_sent = number
         else:
-            payload = self._payload(group, timestamp, subscriber.told)  # the group's would set it back
+            payload = self._payload(group, timestamp, subscriber.last_sent)  # the group's would set it back
         self._write(subscriber, payload)
 
     def _beat_behind(self, subscriber: Subscriber, timestamp: str) -> bool:

@@ -1,4 +1,4 @@
-"""When groups' hints are due, and which hints a subscriber that is behind is owed."""
+"""When groups' hints are due, and which a subscriber that is behind has pending."""
 
 from collections.abc import Callable
 from heapq import heappop, heappush
@@ -37,7 +37,7 @@ class HintSchedule:
         self.alarm = Alarm(scheduler, on_due)
         self._heap: list[tuple[float, int, Group]] = []
         self._serial = 0
-        self._owed: dict[Subscriber, Debouncer] = {}
+        self._pending: dict[Subscriber, Debouncer] = {}
         self._late: dict[Subscriber, list[Refresh]] = {}
 
     def plan(self, group: Group) -> None:
@@ -76,40 +76,40 @@ class HintSchedule:
     def _set_alarm(self) -> None:
         self.alarm.set(self._scheduler.time() + self._heap[0][0] - self._clock.monotonic())
 
-    def owe(self, subscriber: Subscriber, number: int, entry: HistoryEntry) -> None:
+    def add_pending(self, subscriber: Subscriber, number: int, entry: HistoryEntry) -> None:
         """Counts an entry towards the hints that the subscriber gets once it has caught up."""
-        debouncer = self._owed.get(subscriber)
+        debouncer = self._pending.get(subscriber)
         if debouncer is None:
             debouncer = Debouncer(subscriber.group.delivery.timing, self._fan_in)
-            self._owed[subscriber] = debouncer
+            self._pending[subscriber] = debouncer
         observe(debouncer, number, entry)
 
     def overdue(self, subscriber: Subscriber, at: float) -> list[Refresh]:
-        """The hints that the subscriber must get before an entry that came at `at`, to be owed no more."""
-        debouncer = self._owed.get(subscriber)
+        """The hints that the subscriber must get before an entry that came at `at`; no longer pending."""
+        debouncer = self._pending.get(subscriber)
         return self._late.pop(subscriber, []) + (debouncer.due(at) if debouncer is not None else [])
 
-    def owed_after(self, subscriber: Subscriber) -> Position | None:
-        """The position right before the first entry whose hint the subscriber is owed; None where none."""
-        debouncer = self._owed.get(subscriber)
+    def pending_after(self, subscriber: Subscriber) -> Position | None:
+        """The position right before the first entry of the subscriber's pending hints; None where none."""
+        debouncer = self._pending.get(subscriber)
         return None if debouncer is None else debouncer.oldest_after()
 
-    def settle(self, subscriber: Subscriber) -> list[Refresh]:
-        """The hints that the subscriber is owed; it is owed none any more."""
-        debouncer = self._owed.pop(subscriber, None)
+    def take_pending(self, subscriber: Subscriber) -> list[Refresh]:
+        """The subscriber's pending hints; none is pending any more."""
+        debouncer = self._pending.pop(subscriber, None)
         return self._late.pop(subscriber, []) + (debouncer.take_all() if debouncer is not None else [])
 
-    def owe_pending(self, subscriber: Subscriber, lacks: list[Refresh]) -> None:
+    def copy_pending(self, subscriber: Subscriber, lacks: list[Refresh]) -> None:
         """The subscriber leaves its group's live members: takes with it what is pending there.
 
         It `lacks` hints besides, which were on their way to it.
         """
         group: Group = subscriber.group
         if group.debouncer is not None and group.delivery.hints == "with":
-            self._owed[subscriber] = group.debouncer.copy()
+            self._pending[subscriber] = group.debouncer.copy()
             self._late[subscriber] = lacks
 
-    def owe_recent(self, subscriber: Subscriber) -> None:
+    def add_recent(self, subscriber: Subscriber) -> None:
         """Counts what came within the longest wait before the subscriber's entry: it may lack the hints.
 
         Only where it gets events and hints: their cursor says which events it has, not which hints. No event
@@ -125,4 +125,4 @@ class HintSchedule:
         entries = self._history.after(after, subscriber.number - after)
         for number, entry in enumerate(entries or (), after + 1):
             if group.selector.match(entry.event) is not Match.SKIP:
-                self.owe(subscriber, number, entry)
+                self.add_pending(subscriber, number, entry)

@@ -5,7 +5,7 @@ No subscriber has a queue, a task or a timer. The hub does its work in turns (ga
 - a *flush* (live.py) takes the entries since the last one, and writes to each group what it matches, once
   framed;
 - *hints* that are due go out whole before the next flush (broadcasts.py);
-- *jobs* run between flushes, so that the cursors they carry hold: heartbeats (heartbeats.py), reviews
+- *jobs* run between flushes, so that the cursors they carry hold: heartbeats (heartbeats.py), reassignments
   (reassign.py), a drain, starting over;
 - *catch-up* (from_history.py) brings single subscribers, resuming or fallen behind, from their number to the
   head.
@@ -25,13 +25,13 @@ from gateway.core.history import History, ResetReason
 from gateway.core.selectors import Selector
 from gateway.delivery.broadcasts import Broadcasts
 from gateway.delivery.budget import Budget
-from gateway.delivery.group import Delivery, Groups
+from gateway.delivery.group import DeliveryOptions, Groups
 from gateway.delivery.heartbeats import Heartbeats
 from gateway.delivery.hint_schedule import HintSchedule
 from gateway.delivery.live import Flushes
 from gateway.delivery.observer import Observer
 from gateway.delivery.pace import USUAL, Pace
-from gateway.delivery.reassign import Reassignments, Review
+from gateway.delivery.reassign import ReassignmentFor, Reassignments
 from gateway.delivery.replay.from_history import CatchUp
 from gateway.delivery.replay.queue import ReplayQueue
 from gateway.delivery.replay.recovery import Recovery
@@ -149,14 +149,14 @@ class Hub:
         self,
         transport: Transport,
         selector: Selector,
-        delivery: Delivery,
+        delivery: DeliveryOptions,
         number: int,
         asked: object = None,
         position: Position | ResetReason = "trimmed",
     ) -> Subscriber:
         """A new stream, which has been told that it continues from entry `number`. Nothing is written yet.
 
-        `asked` is what a review is given; one that is None is never reviewed. `position` is that of the
+        `asked` is what `reassign` asks with; one that is None is never reassigned. `position` is that of the
         entry, for a stream that may find it below the history's floor.
         """
         return self._streams.attach(transport, selector, delivery, number, asked, position)
@@ -164,10 +164,10 @@ class Hub:
     def begin(self, subscriber: Subscriber, *, resumed: bool) -> None:
         """Writes what the new stream missed, at once where that is little, else in turns.
 
-        `resumed` says that the client was here before, and may be owed a hint from then.
+        `resumed` says that the client was here before, and may have a pending hint from then.
         """
         if resumed:
-            self._streams.safely("resume", self.hint_schedule.owe_recent, subscriber)
+            self._streams.safely("resume", self.hint_schedule.add_recent, subscriber)
         if subscriber.state is State.CATCHING_UP:
             self.catch_up.go_on(subscriber)
         if self.is_draining:
@@ -210,9 +210,9 @@ class Hub:
         """A `reset` for a reader that goes on from the head; counted."""
         return self.catch_up.reset_frame(reason)
 
-    def review(self, review: Review) -> None:
+    def reassign(self, reassignment_for: ReassignmentFor) -> None:
         """Asks of every stream that is open now whether it is to receive something else, and sees to it."""
-        self._schedule.add_job("review", self._reassignments.run(review))
+        self._schedule.add_job("review", self._reassignments.run(reassignment_for))
 
     def _begin_hints(self) -> None:
         self._schedule.give_hints(self._broadcasts.hints(self.hint_schedule.due_groups()))

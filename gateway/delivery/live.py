@@ -179,7 +179,7 @@ class Flushes:
         self.trim()
         resolve(self._waiters, None)
 
-    def give_up(self) -> None:
+    def drop(self) -> None:
         """Ends a flush that failed. No member is live who lacks what it was to bring."""
         unmatched = self._history.position(self.flushed) or ORIGIN
         for group in self._groups:
@@ -222,7 +222,7 @@ class Flushes:
                 if subscriber.state is not live:
                     continue
                 if subscriber.number <= first:
-                    subscriber.number = subscriber.told = last
+                    subscriber.number = subscriber.last_sent = last
                     # `Streams.write`, written out: this runs once for each delivery there is.
                     try:
                         subscriber.transport.write(payload)
@@ -240,8 +240,8 @@ class Flushes:
         rest = [item for item in part if item[0] > subscriber.number]
         if rest:
             group: Group = subscriber.group
-            payload = group.framed(flush.frames(group, rest, least=subscriber.told))
-            subscriber.number = subscriber.told = rest[-1][0]
+            payload = group.framed(flush.frames(group, rest, least=subscriber.last_sent))
+            subscriber.number = subscriber.last_sent = rest[-1][0]
             if self._streams.write(subscriber, payload):
                 self._counters.deliveries += len(rest)
                 self._counters.hints += sum(len(overdue) for _, overdue, _ in rest)
@@ -261,7 +261,7 @@ class Flushes:
         lacks = self._running.lacking(subscriber) + (hints if subscriber in lacking else [])
         if group.delivery.hints != "only":
             subscriber.number = max(subscriber.number, self.flushed)
-            self._hint_schedule.owe_pending(subscriber, lacks)
+            self._hint_schedule.copy_pending(subscriber, lacks)
         else:
             number = min([self.safe_number(group), *(refresh.first_number - 1 for refresh in lacks)])
             # Its own number is where it went live: it had the hints for all up to there.

@@ -9,7 +9,7 @@ from gateway.core.selectors import Selector
 from gateway.delivery.group import Groups
 
 
-class Watch:
+class LongPoll:
     """Wakes at the next flush that `selector` matches, or when the gateway drains.
 
     A context manager: within it, `wait` may be called any number of times.

@@ -17,7 +17,7 @@ class Observer(Protocol):
         """A stream was opened. Nothing has been written to it by the hub."""
 
     def moved(self, subscriber: Subscriber, before: object) -> None:
-        """A review has changed what a stream gets; `before` is what it was attached or last moved with."""
+        """What a stream gets has changed; `before` is what it was attached or last moved with."""
 
     def ended(self, subscriber: Subscriber) -> None:
         """A stream's connection is over. Told once for each that was attached."""

@@ -18,7 +18,7 @@ from gateway.delivery.subscriber import Signal, State, Subscriber
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class Reassignment:
     """What becomes of a subscriber that gets its events otherwise than before.
 
     `selector` is what it receives from now on, `asked` what it remembers; `tell(cursor)` makes the frames
@@ -31,12 +31,12 @@ class Change:
     ends: bool
 
 
-Review = Callable[[Any], Change | None]
-"""What has changed for a subscriber that remembers this `asked`; None where nothing has."""
+ReassignmentFor = Callable[[Any], Reassignment | None]
+"""What a subscriber that remembers this `asked` is to get from now on; None where nothing has changed."""
 
 
 class Reassignments:
-    """Makes the work of one review; who runs it does so between two flushes.
+    """Makes the work of one change of the flags; who runs it does so between two flushes.
 
     What a live subscriber has is then one number, from which it goes on otherwise.
     """
@@ -57,23 +57,23 @@ class Reassignments:
         self._catch_up = catch_up
         self._budget = budget
 
-    def run(self, review: Review) -> Iterator[None]:
+    def run(self, reassignment_for: ReassignmentFor) -> Iterator[None]:
         """Asks of every stream that is open whether it is to receive something else, and sees to it."""
         for subscriber in tuple(self._streams):
             if subscriber.state is State.CLOSED or subscriber.asked is None:
                 continue
             # One that is cut off asks anew what it is to receive, and comes back with its cursor.
-            self._streams.safely("review", partial(self._review, review), subscriber)
+            self._streams.safely("review", partial(self._reassign, reassignment_for), subscriber)
             if self._budget.spend():
                 yield
 
-    def _review(self, review: Review, subscriber: Subscriber) -> None:
-        change = review(subscriber.asked)
-        if change is not None:
-            self._apply(subscriber, change)
+    def _reassign(self, reassignment_for: ReassignmentFor, subscriber: Subscriber) -> None:
+        reassignment = reassignment_for(subscriber.asked)
+        if reassignment is not None:
+            self._apply(subscriber, reassignment)
 
-    def _apply(self, subscriber: Subscriber, change: Change) -> None:
-        before, subscriber.asked = subscriber.asked, change.asked
+    def _apply(self, subscriber: Subscriber, reassignment: Reassignment) -> None:
+        before, subscriber.asked = subscriber.asked, reassignment.asked
         self._streams.observer.moved(subscriber, before)
         self._streams.counters.moved += 1
         was_live = subscriber.state is State.LIVE
@@ -83,10 +83,10 @@ class Reassignments:
         group: Group = subscriber.group
         first: list[bytes] = []
         if subscriber.number >= self._history.floor:
-            # The cursor says that it had the hints of all before it: those that it is owed come first. One
+            # The cursor says that it had the hints of all before it: those that are pending come first. One
             # that fell off the history has no cursor that a hint could carry, and is to refetch everything.
-            first = self._catch_up.owed_hints(subscriber)
-            subscriber.told = max(subscriber.told, subscriber.number)
+            first = self._catch_up.pending_hints(subscriber)
+            subscriber.last_sent = max(subscriber.last_sent, subscriber.number)
             cursor = self._history.cursor(subscriber.number)
         else:
             position = self._catch_up.behind.get(subscriber, subscriber.position)
@@ -94,13 +94,13 @@ class Reassignments:
                 cursor = self._cursor_behind(subscriber, position)
             else:
                 # No cursor leads on from where it is: the `reset` that is to come comes before.
-                first = [self._catch_up.give_up_gap(subscriber)]
+                first = [self._catch_up.skip_gap(subscriber)]
                 subscriber.position = self._history.head_position
                 cursor = self._history.cursor(subscriber.number)
-        told = change.tell(cursor)
-        self._streams.move(subscriber, change.selector)
-        self._streams.write(subscriber, group.framed(b"".join(first)) + group.framed_apart(told))
-        if change.ends:
+        own_words = reassignment.tell(cursor)
+        self._streams.move(subscriber, reassignment.selector)
+        self._streams.write(subscriber, group.framed(b"".join(first)) + group.framed_apart(own_words))
+        if reassignment.ends:
             self._streams.bye(subscriber, "disconnected", reconnect=False)
         elif was_live and subscriber.state is State.CATCHING_UP:
             self._catch_up.go_on(subscriber)
@@ -108,7 +108,7 @@ class Reassignments:
     def _cursor_behind(self, subscriber: Subscriber, position: Position) -> str:
         """The cursor up to which a subscriber that is behind the history has everything, its hints too."""
         if subscriber.group.delivery.hints == "only":
-            # What it is owed was counted by the choice of before: it is counted anew.
-            self._hint_schedule.settle(subscriber)
+            # Its pending hints were counted by the choice of before: they are counted anew.
+            self._hint_schedule.take_pending(subscriber)
             subscriber.position = position
         return self._history.cursor_at(position)

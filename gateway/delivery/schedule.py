@@ -94,7 +94,7 @@ class Schedule:
             # The loop has written what the last turn queued, and done other things as well.
             self._whole_took += min(now - self._began, self._pace.turn_seconds)
         elif self._flushes.is_due and (now >= self._next_flush_at or self.is_hurried):
-            self._whole = _Work("flush", self._flushes.run(), lambda error: self._recovery.give_up_flush())
+            self._whole = _Work("flush", self._flushes.run(), lambda error: self._recovery.drop_flush())
             self._whole_took = 0.0
             self._next_flush_at = now + self._coalesce_seconds
         elif self._hints:

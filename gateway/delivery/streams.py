@@ -8,7 +8,7 @@ from gateway.core.events import Position
 from gateway.core.history import ResetReason
 from gateway.core.selectors import Selector
 from gateway.delivery.counters import HubCounters
-from gateway.delivery.group import Delivery, Group, Groups
+from gateway.delivery.group import DeliveryOptions, Group, Groups
 from gateway.delivery.observer import Observer
 from gateway.delivery.pace import Pace
 from gateway.delivery.slow_clients import SlowClients
@@ -49,7 +49,7 @@ class Streams:
         self.groups = groups
         self.observer = observer
         self._on_gone = on_gone
-        self._slow_clients = SlowClients(scheduler, stall_seconds, self._give_up, self._abort, pace)
+        self._slow_clients = SlowClients(scheduler, stall_seconds, self._close_slow, self._abort, pace)
         self._subscribers: dict[Subscriber, None] = {}
         self._empty_waiters: set[Future[None]] = set()
         self.round = 0
@@ -70,7 +70,7 @@ class Streams:
         self,
         transport: Transport,
         selector: Selector,
-        delivery: Delivery,
+        delivery: DeliveryOptions,
         number: int,
         asked: object,
         position: Position | ResetReason,
@@ -191,5 +191,5 @@ class Streams:
     def _abort(self, subscriber: Subscriber) -> None:
         self.safely("abort", self.cut, subscriber)
 
-    def _give_up(self, subscriber: Subscriber) -> None:
+    def _close_slow(self, subscriber: Subscriber) -> None:
         self.safely("bye", lambda slow: self.bye(slow, "slow_consumer"), subscriber)

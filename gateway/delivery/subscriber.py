@@ -67,7 +67,7 @@ class Subscriber:
     """A reader of the history: a number and a transport.
 
     All matching entries up to `number` were written to `transport`; while it is LIVE the same holds up to
-    the hub's last flush. `told` is the newest entry whose cursor the client was given: it may resume from
+    the hub's last flush. `last_sent` is the newest entry whose cursor the client was sent: it may resume from
     there at any time, and is never given an older one. `position` is where it goes on in the log should
     `number` be below the history's floor, or the reason why it can't; while LIVE it is where that began.
     `beaten` is the round in which it got its last heartbeat (gateway/delivery/heartbeats.py).
@@ -75,7 +75,7 @@ class Subscriber:
     nothing that is looked into here.
     """
 
-    __slots__ = ("asked", "beaten", "group", "number", "position", "state", "told", "transport")
+    __slots__ = ("asked", "beaten", "group", "last_sent", "number", "position", "state", "transport")
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class Subscriber:
         self.asked = asked
         self.beaten = 0
         self.group = group
-        self.number = self.told = number
+        self.number = self.last_sent = number
         self.position = position
         self.transport = transport
         self.state = State.CATCHING_UP

@@ -14,7 +14,7 @@ from gateway.core.history import History, ResetReason
 from gateway.core.selectors import Selector
 from gateway.delivery.hub import Hub
 from gateway.delivery.interest import Interest
-from gateway.delivery.long_poll import Watch
+from gateway.delivery.long_poll import LongPoll
 from gateway.delivery.replay.resume import Place, Resumes
 from gateway.delivery.replay.scan import Batch, Scanner
 from gateway.http.caller import Callers
@@ -141,10 +141,10 @@ class PollHandler:
         found = await self._scanner.scan(selector, place, limit)
         if not _is_to_wait(found) or wait_seconds == 0:
             return found
-        with Watch(self._hub.groups, selector) as watch:
+        with LongPoll(self._hub.groups, selector) as long_poll:
             while isinstance(found, Batch) and _is_to_wait(found) and not self._hub.is_draining:
                 left = deadline - self._scheduler.time()
-                unmatched = await watch.wait(left) if left > 0 else None
+                unmatched = await long_poll.wait(left) if left > 0 else None
                 if unmatched is None:
                     return self._moved_on(found)
                 found = await self._scanner.go_on(selector, found.cursor, unmatched, limit)

@@ -17,7 +17,7 @@ from gateway.core.events import Cursor, Position
 from gateway.core.hints import HintTiming
 from gateway.core.history import History, ResetReason
 from gateway.core.times import rfc3339
-from gateway.delivery.group import Delivery, HintsMode
+from gateway.delivery.group import DeliveryOptions, HintsMode
 from gateway.delivery.handover import carry
 from gateway.delivery.hub import Hub
 from gateway.delivery.replay.resume import Resumes, Start
@@ -155,7 +155,7 @@ class StreamHandler:
         self,
         request: web.Request,
         client_id: str,
-        delivery: Delivery,
+        delivery: DeliveryOptions,
         footing: Footing,
         start: Start,
         transport: Transport,
@@ -167,18 +167,18 @@ class StreamHandler:
         selector = footing.plan.selector
         subscriber = self._hub.attach(transport, selector, delivery, number, footing, position)
         self._evidence.follow(subscriber, client_id, software_names(request))
-        if self._stream_plans.review(footing) is not None:
-            # The flags have changed since `connected` was made, and that review has passed it by.
-            self._hub.review(self._stream_plans.review)
+        if self._stream_plans.reassignment(footing) is not None:
+            # The flags have changed since `connected` was made, and that reassignment has passed it by.
+            self._hub.reassign(self._stream_plans.reassignment)
         return subscriber
 
-    def _delivery(self, request: web.Request) -> Delivery:
+    def _delivery(self, request: web.Request) -> DeliveryOptions:
         hints = _choice(request, "hints", _HINTS, "off")
         timing = HintTiming.clamped(
             whole_number(request, "debounceMs", self._options.debounce_ms, 0, _ANY_DELAY_MS),
             whole_number(request, "maxWaitMs", self._options.max_wait_ms, 0, _ANY_DELAY_MS),
         )
-        return Delivery(
+        return DeliveryOptions(
             named=_choice(request, "format", _FORMATS, "named"),
             hints=hints,
             timing=None if hints == "off" else timing,

@@ -13,7 +13,7 @@ from cachetools import LRUCache
 from flags.decide.caller import Caller
 from gateway.core import control_frames
 from gateway.core.selectors import Selector
-from gateway.delivery.reassign import Change
+from gateway.delivery.reassign import Reassignment
 from gateway.migration.components import Asked, Components, Plan
 from gateway.migration.links import poll_url
 
@@ -33,7 +33,7 @@ class Footing:
 
 
 class StreamPlans:
-    """Answers the hub's reviews.
+    """Says what each open stream is to get from now on.
 
     `current` gives the caller as it is now: its own choice may have changed.
     """
@@ -65,8 +65,8 @@ class StreamPlans:
             footing = self._footings[asked] = Footing(asked, plan)
         return footing
 
-    def review(self, footing: Footing) -> Change | None:
-        """See gateway.delivery.reassign.Review."""
+    def reassignment(self, footing: Footing) -> Reassignment | None:
+        """See gateway.delivery.reassign.ReassignmentFor."""
         asked = footing.asked
         caller = self._current(asked.caller)
         if caller is not asked.caller:
@@ -76,7 +76,7 @@ class StreamPlans:
         if plan is known or (plan.modes == known.modes and plan.selector == known.selector):
             return None
         after = self._shared(asked, plan)
-        return Change(plan.selector, after, partial(self._tell, footing, after), ends=plan.is_polling)
+        return Reassignment(plan.selector, after, partial(self._tell, footing, after), ends=plan.is_polling)
 
     def _tell(self, before: Footing, after: Footing, cursor: str) -> bytes:
         modes = before.plan.modes

@@ -361,7 +361,7 @@ async def test_a_flag_that_changes_while_a_stream_is_opened_counts_for_that_stre
     changes: list[Callable[[], Coroutine[Any, Any, None]]] = []
 
     async def change(request: web.Request, response: web.StreamResponse) -> None:
-        # The plan of the stream is made, and the stream is not open yet: no review can reach it.
+        # The plan of the stream is made, and the stream is not open yet: no reassignment can reach it.
         while changes:
             await changes.pop()()
 

@@ -23,7 +23,10 @@ from tests.property.world import NotingTransport, World
 PLACES: tuple[tuple[Any, str], ...] = (
     *((Flush, name) for name in ("offer", "frames")),
     *((Group, name) for name in ("hint_frames", "frame", "framed", "framed_apart")),
-    *((HintSchedule, name) for name in ("plan", "take", "owe", "owe_pending", "overdue", "owe_recent")),
+    *(
+        (HintSchedule, name)
+        for name in ("plan", "take", "add_pending", "copy_pending", "overdue", "add_recent")
+    ),
     *((Debouncer, name) for name in ("observe", "copy", "due")),
     *((Flushes, name) for name in ("leave", "safe_number", "trim")),
     *((History, name) for name in ("after", "cursor", "number_before_time", "entry", "leave_json")),

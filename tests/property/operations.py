@@ -3,7 +3,7 @@
 from typing import NamedTuple, Protocol
 
 from gateway.core.events import Event
-from gateway.delivery.group import Delivery
+from gateway.delivery.group import DeliveryOptions
 from tests.property.world import Choice, Client, World
 
 
@@ -30,7 +30,7 @@ class Open(NamedTuple):
     """A new client connects."""
 
     choice: Choice
-    delivery: Delivery
+    delivery: DeliveryOptions
 
     def apply(self, world: World) -> None:
         client = Client(self.choice, self.delivery)

@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gateway.core.hints import HintTiming
-from gateway.delivery.group import Delivery, HintsMode
+from gateway.delivery.group import DeliveryOptions, HintsMode
 from tests.property.faults import Fault, failing
 from tests.property.log_world import LogWorld, TrimLog, Turn
 from tests.property.operations import (
@@ -103,7 +103,7 @@ def _operations(
 def _kinds(draw: st.DrawFn, hints: tuple[HintsMode, ...]) -> Open:
     mode = draw(st.sampled_from(hints))
     timing = None if mode == "off" else draw(st.sampled_from(TIMINGS))
-    delivery = Delivery(draw(st.booleans()), mode, timing, draw(st.booleans()), draw(st.booleans()))
+    delivery = DeliveryOptions(draw(st.booleans()), mode, timing, draw(st.booleans()), draw(st.booleans()))
     return Open(draw(st.sampled_from(CHOICES)), delivery)
 
 
@@ -143,11 +143,11 @@ def _run(world: World, operations: list[Operation]) -> None:
 
 _WITH_HINTS = Open(
     Choice(entities=("order:1", "job")),
-    Delivery(named=False, hints="with", timing=HintTiming(50, 100), chunked=False),
+    DeliveryOptions(named=False, hints="with", timing=HintTiming(50, 100), chunked=False),
 )
 _JOINED_WHILE_HINTS_ARE_DUE: list[Operation] = [
-    Open(Choice(), Delivery(named=False, chunked=False)),
-    Open(Choice(), Delivery(named=False, chunked=False)),
+    Open(Choice(), DeliveryOptions(named=False, chunked=False)),
+    Open(Choice(), DeliveryOptions(named=False, chunked=False)),
     _WITH_HINTS,
     Append([an_event("order:1", "a"), an_event("job:1", "a")]),
     Wait(120, True),
@@ -235,7 +235,7 @@ def test_a_client_that_is_moved_while_it_reads_the_log_misses_nothing(
 
 
 _CHASED_THEN_TRIMMED: list[Operation] = [
-    Open(Choice(), Delivery(named=False, hints="only", timing=HintTiming(50, 100), chunked=False)),
+    Open(Choice(), DeliveryOptions(named=False, hints="only", timing=HintTiming(50, 100), chunked=False)),
     Append([an_event("order:1"), an_event("order:2"), an_event(None)]),
     Bye(0),
     Wait(5, False),

@@ -11,10 +11,10 @@ from gateway.core.events import ORIGIN, Cursor, Event, Position, Record
 from gateway.core.history import History
 from gateway.core.selectors import Selector, parse_selector
 from gateway.delivery import pace as hub_pace
-from gateway.delivery.group import Delivery, Groups
+from gateway.delivery.group import DeliveryOptions, Groups
 from gateway.delivery.hub import Hub, HubTiming
 from gateway.delivery.observer import Unobserved
-from gateway.delivery.reassign import Change
+from gateway.delivery.reassign import Reassignment
 from gateway.delivery.replay.queue import ReplayQueue
 from gateway.delivery.subscriber import State, Subscriber
 from gateway.ports.clock import Clock
@@ -197,7 +197,7 @@ class Client:
     `choices` are what it got its events by, one after the other; the last one is that of now.
     """
 
-    def __init__(self, choice: Choice, delivery: Delivery) -> None:
+    def __init__(self, choice: Choice, delivery: DeliveryOptions) -> None:
         self.choices = [choice]
         self.delivery = delivery
         self.sessions: list[Session] = []
@@ -308,7 +308,7 @@ class World:
     def move(self, client: Client, choice: Choice, *, ends: bool) -> None:
         """The client is to get its events by another choice, or by no stream at all."""
 
-        def review(asked: Client) -> Change | None:
+        def reassignment_for(asked: Client) -> Reassignment | None:
             if asked is not client:
                 return None
             client.choices.append(choice)
@@ -318,9 +318,9 @@ class World:
                 data = json.dumps({"choice": which, "cursor": cursor})
                 return eventstream.encode(data, event="fetch-mode", last_event_id=None)
 
-            return Change(choice.selector(), client, tell, ends)
+            return Reassignment(choice.selector(), client, tell, ends)
 
-        self.hub.review(review)
+        self.hub.reassign(reassignment_for)
 
     def expected(self, choice: Choice, after: int, until: int) -> list[int]:
         """The numbers of the events that a client gets of those after one number, up to another."""

@@ -9,7 +9,7 @@ from multidict import MultiDict
 from gateway.core.events import ORIGIN, Event
 from gateway.core.history import History
 from gateway.core.selectors import parse_selector
-from gateway.delivery.group import Delivery, Groups
+from gateway.delivery.group import DeliveryOptions, Groups
 from gateway.delivery.hub import Hub, HubTiming
 from gateway.delivery.observer import Observer, Unobserved
 from gateway.delivery.pace import USUAL, Pace
@@ -29,7 +29,7 @@ _CONTROL = frozenset({"connected", "reset", "heartbeat", "refresh", "bye"})
 class Reader:
     """A client and its stream."""
 
-    def __init__(self, node: "Node", query: str, cursor: str | None, delivery: Delivery) -> None:
+    def __init__(self, node: "Node", query: str, cursor: str | None, delivery: DeliveryOptions) -> None:
         self.delivery = delivery
         self.transport = RecordingTransport(node.scheduler, write_seconds=node.write_seconds)
         selector = parse_selector(MultiDict(parse_qsl(query)), {})
@@ -101,4 +101,4 @@ class Node:
         self.scheduler.run_for(0.1)
 
     def connect(self, query: str = "", *, cursor: str | None = None, **delivery: Any) -> Reader:
-        return Reader(self, query, cursor, Delivery(**delivery))
+        return Reader(self, query, cursor, DeliveryOptions(**delivery))

@@ -9,7 +9,7 @@ from gateway.core import control_frames, gzip_stream
 from gateway.core.events import ORIGIN, Cursor, Position
 from gateway.core.history import History
 from gateway.core.selectors import Selector
-from gateway.delivery.group import Delivery
+from gateway.delivery.group import DeliveryOptions
 from gateway.delivery.handover import StreamProtocol
 from gateway.delivery.hub import Hub
 from gateway.delivery.subscriber import NOWHERE, Subscriber
@@ -100,7 +100,7 @@ def open_stream(
     history: History,
     transport: RecordingTransport,
     selector: Selector,
-    delivery: Delivery,
+    delivery: DeliveryOptions,
     cursor: str | None = None,
     asked: object = None,
     log_floor: Position | None = None,

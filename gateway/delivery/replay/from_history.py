@@ -110,7 +110,7 @@ class CatchUp:
         if entries is None:
             if self._falls_behind(subscriber):
                 return
-            frames.append(self.give_up_gap(subscriber))
+            frames.append(self.skip_gap(subscriber))
         for number, entry in enumerate(entries or (), subscriber.number + 1):
             subscriber.number = number
             match = group.selector.match(entry.event)
@@ -122,17 +122,17 @@ class CatchUp:
                     hints = self._hint_frames(subscriber, overdue, number - 1)
                     frames += hints
                     size += sum(map(len, hints))
-                self._hint_schedule.owe(subscriber, number, entry)
+                self._hint_schedule.add_pending(subscriber, number, entry)
             if group.delivery.hints != "only":
                 frames.append(group.frame(entry, match, self._history))
-                subscriber.told = number
+                subscriber.last_sent = number
                 events += 1
                 size += len(frames[-1])
                 if size >= enough:
                     break
         caught_up = subscriber.number == self._history.head
         if caught_up:
-            frames += self.owed_hints(subscriber)
+            frames += self.pending_hints(subscriber)
         if frames and self._streams.write(subscriber, group.framed(b"".join(frames))):
             self._counters.deliveries += events
         if subscriber.state is State.CATCHING_UP and caught_up:
@@ -150,19 +150,19 @@ class CatchUp:
         if not isinstance(position, Position) or self._replays is None:
             return False
         self._replays.add(subscriber)
-        owed = self._hint_schedule.owed_after(subscriber)
-        if owed is not None and subscriber.group.delivery.hints == "only":
+        pending = self._hint_schedule.pending_after(subscriber)
+        if pending is not None and subscriber.group.delivery.hints == "only":
             # It may have come further in the history than the hints that it has been given.
-            self.behind.setdefault(subscriber, min(position, owed))
+            self.behind.setdefault(subscriber, min(position, pending))
         else:
             self.behind.setdefault(subscriber, position)
         return True
 
-    def give_up_gap(self, subscriber: Subscriber) -> bytes:
+    def skip_gap(self, subscriber: Subscriber) -> bytes:
         """The gap can't be filled: it goes on from the head, which the frame says that it is to be given."""
         reason = "trimmed" if isinstance(subscriber.position, Position) else subscriber.position
-        subscriber.number = subscriber.told = self._history.head
-        self._hint_schedule.settle(subscriber)
+        subscriber.number = subscriber.last_sent = self._history.head
+        self._hint_schedule.take_pending(subscriber)
         self.behind.pop(subscriber, None)
         return self.reset_frame(reason)
 
@@ -170,7 +170,7 @@ class CatchUp:
         """A subscriber that read the log has come to entry `number`, which the history holds."""
         subscriber.number = number
         if subscriber.group.delivery.hints != "only":
-            subscriber.told = number
+            subscriber.last_sent = number
             self.behind.pop(subscriber, None)
         if subscriber.state is State.CATCHING_UP:
             self.go_on(subscriber)
@@ -182,7 +182,7 @@ class CatchUp:
         group: Group = subscriber.group
         group.members.pop(subscriber, None)
         self.behind.pop(subscriber, None)
-        subscriber.number = subscriber.told = NOWHERE
+        subscriber.number = subscriber.last_sent = NOWHERE
         subscriber.position = reason
         if subscriber.state is State.LIVE:
             subscriber.signal(Signal.MOVED)
@@ -195,14 +195,14 @@ class CatchUp:
             reason, self._history.cursor(self._history.head), control_frames.spread_ms(len(self._streams))
         )
 
-    def owed_hints(self, subscriber: Subscriber) -> list[bytes]:
-        """The hints that the subscriber is owed, with the cursor of its number; it is owed none any more."""
-        return self._hint_frames(subscriber, self._hint_schedule.settle(subscriber), subscriber.number)
+    def pending_hints(self, subscriber: Subscriber) -> list[bytes]:
+        """The subscriber's pending hints, with the cursor of its number; none is pending any more."""
+        return self._hint_frames(subscriber, self._hint_schedule.take_pending(subscriber), subscriber.number)
 
     def replayed_hints(self, subscriber: Subscriber, position: Position) -> list[bytes]:
-        """The hints that a reader of the log is owed, with the cursor of `position`."""
+        """The pending hints of a reader of the log, with the cursor of `position`."""
         self.behind[subscriber] = position
-        return self.owed_hints(subscriber)
+        return self.pending_hints(subscriber)
 
     def _hint_frames(self, subscriber: Subscriber, refreshes: list[Refresh], number: int) -> list[bytes]:
         self._counters.hints += len(refreshes)
@@ -213,15 +213,15 @@ class CatchUp:
             number,
             self._history,
             readers=1,
-            least=subscriber.told,
+            least=subscriber.last_sent,
             below=None if start is None else self._history.cursor_at(start),
         )
         if frames:
-            subscriber.told = max(subscriber.told, number)
+            subscriber.last_sent = max(subscriber.last_sent, number)
         return frames
 
     def drop(self, subscriber: Subscriber) -> None:
         """Its connection is over."""
-        self._hint_schedule.settle(subscriber)
+        self._hint_schedule.take_pending(subscriber)
         if self.behind.pop(subscriber, None) is not None and self._replays is not None:
             self._replays.drop(subscriber)

@@ -128,7 +128,7 @@ class Replays:
             if match is Match.SKIP:
                 continue
             if hints != "off":
-                hint_schedule.owe(subscriber, subscriber.number, entry)
+                hint_schedule.add_pending(subscriber, subscriber.number, entry)
             if hints != "only":
                 frames.append(group.frame(entry, match, self._history))
                 size += len(frames[-1])

@@ -23,11 +23,11 @@ class Recovery:
         self._catch_up = catch_up
         self._budget = budget
 
-    def give_up_flush(self) -> Iterator[None]:
+    def drop_flush(self) -> Iterator[None]:
         """Ends a flush that failed. Each member catches up with what it did not write."""
         for group in tuple(self._streams.groups):
             yield from self.send_back(group)
-        self._flushes.give_up()
+        self._flushes.drop()
 
     def send_back(self, group: Group) -> Iterator[None]:
         """Every member goes on by itself, with the hints that are pending or were on their way to it."""

@@ -37,7 +37,7 @@ def add_handlers(
     hand_over: bool,
     body_seconds: float,
 ) -> None:
-    """Registers every resource, and reviews the open streams whenever the flags change.
+    """Registers every resource, and reassigns the open streams whenever the flags change.
 
     `problems` are the refusals that `/metrics` shows, by name. See `create_app` for the rest.
     """
@@ -48,8 +48,8 @@ def add_handlers(
     callers = Callers(flags.preferences)
     terms = PollingTerms(components, callers, flags.store.revisions)
     stream_plans = StreamPlans(components, callers.current)
-    review = partial(hub.review, stream_plans.review)
-    flags.store.subscribe(lambda before, after: review())
+    reassign = partial(hub.reassign, stream_plans.reassignment)
+    flags.store.subscribe(lambda before, after: reassign())
     resumes = Resumes(history, delivery.archive, delivery.follower)
     scanner = Scanner(history, delivery.archive, Slices(clock))
     limits = PublishLimits(**settings.publish.model_dump(), body_seconds=body_seconds)
@@ -60,7 +60,7 @@ def add_handlers(
         StreamHandler(history, hub, resumes, clock, stream_plans, callers, evidence, aliases, options),
         publish,
         PollHandler(history, hub, resumes, scanner, interest, loop, components, callers, terms, aliases),
-        MigrationHandler(components, callers, review),
+        MigrationHandler(components, callers, reassign),
         HealthHandler(gateway.not_ready, gateway.warnings, make_metrics(gateway, problems, publish)),
     ):
         handler.add_routes(app)

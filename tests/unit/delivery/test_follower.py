@@ -13,7 +13,7 @@ from gateway.core.hints import HintTiming
 from gateway.core.history import History
 from gateway.core.selectors import Selector
 from gateway.delivery.follower import WARMING, Follower
-from gateway.delivery.group import Delivery, Groups
+from gateway.delivery.group import DeliveryOptions, Groups
 from gateway.delivery.hub import Hub, HubTiming
 from gateway.delivery.observer import Unobserved
 from gateway.delivery.pace import USUAL, Pace
@@ -225,15 +225,15 @@ async def test_a_node_starts_with_the_end_of_the_log_and_then_follows_it(
 
 
 DELIVERIES = [
-    Delivery(),
-    Delivery(hints="with", timing=HintTiming(500, 2000)),
-    Delivery(hints="only", timing=HintTiming(500, 2000)),
+    DeliveryOptions(),
+    DeliveryOptions(hints="with", timing=HintTiming(500, 2000)),
+    DeliveryOptions(hints="only", timing=HintTiming(500, 2000)),
 ]
 
 
 @pytest.mark.parametrize("delivery", DELIVERIES, ids=lambda delivery: delivery.hints)
 async def test_a_log_that_trimmed_what_the_node_had_not_read_resets_every_stream_which_lives_on(
-    lasting: Node, shaky: ShakyLog, delivery: Delivery
+    lasting: Node, shaky: ShakyLog, delivery: DeliveryOptions
 ) -> None:
     shaky.put_events(an_event(), an_event())
     task = await lasting.start()
@@ -263,7 +263,7 @@ async def test_a_log_that_trimmed_what_the_node_had_not_read_resets_every_stream
 
 @pytest.mark.parametrize("delivery", DELIVERIES, ids=lambda delivery: delivery.hints)
 async def test_a_log_that_started_over_resets_every_stream_into_the_new_epoch(
-    lasting: Node, shaky: ShakyLog, delivery: Delivery
+    lasting: Node, shaky: ShakyLog, delivery: DeliveryOptions
 ) -> None:
     shaky.put_events(an_event(), an_event())
     task = await lasting.start()
@@ -313,7 +313,7 @@ async def test_it_says_that_the_log_is_out_of_reach_and_catches_up_without_loss(
     task = await lasting.start()
     await run_until(lasting, task, Position(1, 0))
     transport = RecordingTransport(lasting.scheduler)
-    open_stream(lasting.hub, lasting.history, transport, Selector(), Delivery())
+    open_stream(lasting.hub, lasting.history, transport, Selector(), DeliveryOptions())
     shaky.lose()
     with pytest.raises(LogError):
         await task

@@ -7,7 +7,7 @@ from gateway.core.eventstream import LAST_CHUNK, chunk
 from gateway.core.gzip_stream import block, stored
 from gateway.core.history import HistoryEntry
 from gateway.core.selectors import Match, Selector, parse_selector
-from gateway.delivery.group import Delivery, Group, Groups
+from gateway.delivery.group import DeliveryOptions, Group, Groups
 from tests.support.events import an_event
 from tests.support.node import Node
 from tests.support.scheduler import ManualScheduler
@@ -31,7 +31,7 @@ def entries(node: Node) -> list[HistoryEntry]:
 @pytest.mark.parametrize(("named", "event"), [(True, "changed"), (False, None)])
 @pytest.mark.parametrize("match", [Match.DELIVER, Match.LEAVE])
 def test_a_frame_is_in_the_groups_format(node: Node, named: bool, event: str | None, match: Match) -> None:
-    group = Group(ORDERS, Delivery(named=named), fan_in=50)
+    group = Group(ORDERS, DeliveryOptions(named=named), fan_in=50)
     (frame,) = frames_of(group.frame(entries(node)[0], match, node.history))
     assert frame.event == event
     assert frame.data["action"] == ("leave" if match is Match.LEAVE else "update")
@@ -39,7 +39,7 @@ def test_a_frame_is_in_the_groups_format(node: Node, named: bool, event: str | N
 
 
 def test_framing_is_that_of_the_http_version() -> None:
-    chunked, plain = Group(ORDERS, Delivery(), 50), Group(ORDERS, Delivery(chunked=False), 50)
+    chunked, plain = Group(ORDERS, DeliveryOptions(), 50), Group(ORDERS, DeliveryOptions(chunked=False), 50)
     assert chunked.framed(b"x") == chunk(b"x")
     assert chunked.ended(b"x") == chunk(b"x") + LAST_CHUNK
     assert plain.framed(b"x") == plain.ended(b"x") == b"x"
@@ -50,7 +50,7 @@ LONG = b"event: changed\ndata: {}\n\n" * 20
 
 @pytest.mark.parametrize("chunked", [True, False])
 def test_a_compressed_group_codes_before_it_frames(chunked: bool) -> None:
-    group = Group(ORDERS, Delivery(chunked=chunked, gzip=True), 50)
+    group = Group(ORDERS, DeliveryOptions(chunked=chunked, gzip=True), 50)
     coded, apart = block(LONG), stored(LONG)
     assert len(coded) < len(LONG)
     assert group.framed(LONG) == (chunk(coded) if chunked else coded)
@@ -59,37 +59,37 @@ def test_a_compressed_group_codes_before_it_frames(chunked: bool) -> None:
 
 
 def test_without_compression_nothing_differs_for_what_is_of_one_reader() -> None:
-    group = Group(ORDERS, Delivery(), 50)
+    group = Group(ORDERS, DeliveryOptions(), 50)
     assert group.framed_apart(LONG) == group.framed(LONG) == chunk(LONG)
 
 
 @pytest.mark.parametrize("gzip", [True, False])
 def test_nothing_to_say_is_no_chunk_for_an_empty_one_would_end_the_body(gzip: bool) -> None:
-    group = Group(ORDERS, Delivery(gzip=gzip), 50)
+    group = Group(ORDERS, DeliveryOptions(gzip=gzip), 50)
     assert group.framed(b"") == group.framed_apart(b"") == b""
 
 
 def test_groups_that_have_the_same_to_say_have_it_compressed_once() -> None:
     groups = Groups(50, lambda: None)
-    one = groups.get(ORDERS, Delivery(chunked=False, gzip=True))
-    other = groups.get(Selector(), Delivery(chunked=False, gzip=True))
+    one = groups.get(ORDERS, DeliveryOptions(chunked=False, gzip=True))
+    other = groups.get(Selector(), DeliveryOptions(chunked=False, gzip=True))
     assert one.framed(LONG) is other.framed(bytes(bytearray(LONG)))
 
 
 def test_the_same_selection_and_delivery_is_one_group() -> None:
     groups = Groups(50, lambda: None)
-    one = groups.get(ORDERS, Delivery())
-    assert groups.get(parse_selector(MultiDict({"entity": "order,order"}), {}), Delivery()) is one
-    assert groups.get(ORDERS, Delivery(named=False)) is not one
-    assert groups.get(ORDERS, Delivery(gzip=True)) is not one
+    one = groups.get(ORDERS, DeliveryOptions())
+    assert groups.get(parse_selector(MultiDict({"entity": "order,order"}), {}), DeliveryOptions()) is one
+    assert groups.get(ORDERS, DeliveryOptions(named=False)) is not one
+    assert groups.get(ORDERS, DeliveryOptions(gzip=True)) is not one
     assert groups.get(ORDERS, None) is not one
-    assert groups.get(Selector(), Delivery()) is not one
+    assert groups.get(Selector(), DeliveryOptions()) is not one
     assert len(groups) == len(list(groups)) == 5
 
 
 def test_a_group_goes_with_its_last_reader_and_not_before() -> None:
     groups = Groups(50, lambda: None)
-    group = groups.get(ORDERS, Delivery())
+    group = groups.get(ORDERS, DeliveryOptions())
     group.readers = 2
     groups.release(group)
     assert list(groups) == [group]
@@ -101,9 +101,9 @@ def test_a_group_goes_with_its_last_reader_and_not_before() -> None:
 
 def test_releasing_a_group_whose_place_another_took_does_nothing() -> None:
     groups = Groups(50, lambda: None)
-    old = groups.get(ORDERS, Delivery())
+    old = groups.get(ORDERS, DeliveryOptions())
     groups.release(old)
-    new = groups.get(ORDERS, Delivery())
+    new = groups.get(ORDERS, DeliveryOptions())
     groups.release(old)
     assert list(groups) == [new]
 

@@ -1,10 +1,10 @@
-"""When groups' hints are due, and what a subscriber that is behind is owed."""
+"""When groups' hints are due, and what is pending for a subscriber that is behind."""
 
 import pytest
 
 from gateway.core.hints import HintTiming
 from gateway.core.selectors import Selector
-from gateway.delivery.group import Delivery, Group, HintsMode, observe
+from gateway.delivery.group import DeliveryOptions, Group, HintsMode, observe
 from gateway.delivery.hint_schedule import HintSchedule
 from gateway.delivery.subscriber import Subscriber
 from tests.support.events import an_event
@@ -29,7 +29,7 @@ class Bench:
         self.rang.append(round(self.scheduler.time() - self.start, 6))
 
     def group(self, hints: HintsMode = "only", timing: HintTiming | None = TIMING) -> Group:
-        return Group(Selector(), Delivery(hints=hints, timing=timing), 50)
+        return Group(Selector(), DeliveryOptions(hints=hints, timing=timing), 50)
 
     def subscriber(self, group: Group, number: int = 0) -> Subscriber:
         return Subscriber(group, number, RecordingTransport(self.scheduler))
@@ -101,35 +101,35 @@ def test_a_group_that_was_due_too_early_is_planned_again(bench: Bench) -> None:
     assert bench.rang == [0.5, 0.9]
 
 
-def test_what_is_owed_is_given_once(bench: Bench) -> None:
+def test_what_is_pending_is_given_once(bench: Bench) -> None:
     group = bench.group()
     subscriber = bench.subscriber(group)
     bench.node.append(an_event("order:1"), an_event("order:1"), an_event("job:1"), an_event(None))
     for number, entry in enumerate(bench.node.history.latest(4), 1):
-        bench.hint_schedule.owe(subscriber, number, entry)
-    owed = bench.hint_schedule.settle(subscriber)
-    assert [(refresh.entity_type, refresh.count) for refresh in owed] == [("order", 2), ("job", 1)]
-    assert bench.hint_schedule.settle(subscriber) == []
+        bench.hint_schedule.add_pending(subscriber, number, entry)
+    pending = bench.hint_schedule.take_pending(subscriber)
+    assert [(refresh.entity_type, refresh.count) for refresh in pending] == [("order", 2), ("job", 1)]
+    assert bench.hint_schedule.take_pending(subscriber) == []
 
 
-@pytest.mark.parametrize(("hints", "owed"), [("with", ["2", "3"]), ("only", []), ("off", [])])
-def test_who_gets_events_and_hints_is_owed_the_hints_of_the_last_moments(
-    bench: Bench, hints: HintsMode, owed: list[str]
+@pytest.mark.parametrize(("hints", "pending"), [("with", ["2", "3"]), ("only", []), ("off", [])])
+def test_who_gets_events_and_hints_has_the_hints_of_the_last_moments_pending(
+    bench: Bench, hints: HintsMode, pending: list[str]
 ) -> None:
     group = bench.group(hints, None if hints == "off" else TIMING)
     for number in range(1, 5):
         bench.node.append(an_event(f"order:{number}"))
         bench.scheduler.run_for(1.5)
     subscriber = bench.subscriber(group, number=3)
-    bench.hint_schedule.owe_recent(subscriber)
-    recent = [refresh.entity_id for refresh in bench.hint_schedule.settle(subscriber)]
-    assert [entity for entity in recent if entity in ("2", "3")] == owed
+    bench.hint_schedule.add_recent(subscriber)
+    recent = [refresh.entity_id for refresh in bench.hint_schedule.take_pending(subscriber)]
+    assert [entity for entity in recent if entity in ("2", "3")] == pending
     assert "4" not in recent, "what it was not sent yet is not of its past"
 
 
-def test_what_it_did_not_ask_for_is_not_owed(bench: Bench) -> None:
-    group = Group(Selector(frozenset({("job", None)})), Delivery(hints="with", timing=TIMING), 50)
+def test_what_it_did_not_ask_for_is_not_pending(bench: Bench) -> None:
+    group = Group(Selector(frozenset({("job", None)})), DeliveryOptions(hints="with", timing=TIMING), 50)
     bench.node.append(an_event("order:1"), an_event("job:1"))
     subscriber = bench.subscriber(group, number=2)
-    bench.hint_schedule.owe_recent(subscriber)
-    assert [refresh.entity_type for refresh in bench.hint_schedule.settle(subscriber)] == ["job"]
+    bench.hint_schedule.add_recent(subscriber)
+    assert [refresh.entity_type for refresh in bench.hint_schedule.take_pending(subscriber)] == ["job"]

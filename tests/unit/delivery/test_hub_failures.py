@@ -10,7 +10,7 @@ from gateway.delivery.group import Group
 from gateway.delivery.hint_schedule import HintSchedule
 from gateway.delivery.live import Flush
 from gateway.delivery.pace import Pace
-from gateway.delivery.reassign import Change
+from gateway.delivery.reassign import Reassignment
 from gateway.delivery.subscriber import State
 from tests.support.events import an_event
 from tests.support.node import HEARTBEAT_SECONDS, Node
@@ -106,7 +106,7 @@ def test_a_stream_that_lost_its_place_gets_its_reset_before_it_is_told_of_anothe
     def tell(cursor: str) -> bytes:
         return b'event: fetch-mode\ndata: {"cursor": "%b"}\n\n' % cursor.encode()
 
-    node.hub.review(lambda asked: Change(reader.subscriber.group.selector, asked, tell, ends=False))
+    node.hub.reassign(lambda asked: Reassignment(reader.subscriber.group.selector, asked, tell, ends=False))
     node.pause()
     assert [frame.event for frame in reader.frames()] == ["connected", "reset", "fetch-mode"]
     assert [frame.data["cursor"] for frame in reader.frames()[1:]] == ["e.2-0", "e.2-0"]
@@ -190,13 +190,13 @@ def test_a_review_that_fails_for_a_stream_cuts_it_off_and_goes_on(node: Node) ->
         reader.subscriber.asked = f"reader {number}"
     asked: list[object] = []
 
-    def review(what: object) -> Change | None:
+    def reassignment_for(what: object) -> Reassignment | None:
         asked.append(what)
         if len(asked) == 1:
             raise MemoryError
         return None
 
-    node.hub.review(review)
+    node.hub.reassign(reassignment_for)
     node.scheduler.run_ready()
     assert asked == ["reader 0", "reader 1"]
     assert [reader.transport.is_aborted for reader in readers] == [True, False]

@@ -6,7 +6,7 @@ from gateway.core.eventstream import chunk
 from gateway.core.gzip_stream import stored
 from gateway.core.hints import HintTiming
 from gateway.core.selectors import Selector
-from gateway.delivery.reassign import Change
+from gateway.delivery.reassign import Reassignment
 from tests.support.events import an_event
 from tests.support.node import HEARTBEAT_SECONDS, Node, Reader
 from tests.support.scheduler import ManualScheduler
@@ -25,8 +25,8 @@ def some_events(count: int = 20) -> list:
 
 def move(node: Node, reader: Reader, *, ends: bool = False) -> None:
     reader.subscriber.asked = reader
-    change = Change(Selector(withheld=frozenset({"job"})), reader, lambda cursor: TOLD, ends)
-    node.hub.review(lambda asked: change if asked is reader else None)
+    change = Reassignment(Selector(withheld=frozenset({"job"})), reader, lambda cursor: TOLD, ends)
+    node.hub.reassign(lambda asked: change if asked is reader else None)
     node.scheduler.run_ready()
 
 

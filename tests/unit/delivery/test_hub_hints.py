@@ -1,4 +1,4 @@
-"""Heartbeats and hints, and what a client that resumes is owed."""
+"""Heartbeats and hints, and what is pending for a client that resumes."""
 
 import pytest
 
@@ -306,7 +306,7 @@ def test_a_heartbeat_that_overtakes_a_hint_does_not_make_it_lost(node: Node) -> 
     assert "1" in set(hinted(resumed)) | seen_until(reader, cursor)
 
 
-def test_a_client_that_clogs_is_owed_its_pending_hints_although_the_history_is_short(
+def test_a_client_that_clogs_keeps_its_pending_hints_although_the_history_is_short(
     scheduler: ManualScheduler,
 ) -> None:
     node = Node(scheduler, max_events=3)
@@ -373,7 +373,7 @@ def test_who_has_all_its_hints_is_not_reset_for_a_hint_that_others_wait_for(
     assert reader.frames("reset") == []
 
 
-def test_a_hint_that_was_given_is_not_owed_to_who_clogs_later(node: Node) -> None:
+def test_a_hint_that_was_given_is_not_pending_for_who_clogs_later(node: Node) -> None:
     reader = connect(node, "with")
     node.publish(an_event("order:1"))
     node.scheduler.run_for(1.0)
@@ -385,7 +385,7 @@ def test_a_hint_that_was_given_is_not_owed_to_who_clogs_later(node: Node) -> Non
     assert hinted(reader).count("1") == 1
 
 
-def test_a_hint_that_went_before_an_event_is_not_owed_to_who_clogs_then(node: Node) -> None:
+def test_a_hint_that_went_before_an_event_is_not_pending_for_who_clogs_then(node: Node) -> None:
     reader = connect(node, "with")
     node.publish(an_event("order:1"))
     node.scheduler.clock.advance(3.0)  # longer than the hint may wait: the next event brings it

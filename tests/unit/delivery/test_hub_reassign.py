@@ -1,11 +1,11 @@
-"""A review moves streams to what they are to get from now on."""
+"""A reassignment moves streams to what they are to get from now on."""
 
 import pytest
 
 from gateway.core.hints import HintTiming
 from gateway.core.selectors import Selector
-from gateway.delivery.group import Delivery
-from gateway.delivery.reassign import Change
+from gateway.delivery.group import DeliveryOptions
+from gateway.delivery.reassign import Reassignment
 from tests.support.events import an_event
 from tests.support.node import Node, Reader
 from tests.support.scheduler import ManualScheduler
@@ -28,7 +28,7 @@ def move(node: Node, reader: Reader, selector: Selector, *, ends: bool = False) 
         return b"event: fetch-mode\ndata: {}\n\n"
 
     reader.subscriber.asked = reader
-    node.hub.review(lambda asked: Change(selector, reader, tell, ends) if asked is reader else None)
+    node.hub.reassign(lambda asked: Reassignment(selector, reader, tell, ends) if asked is reader else None)
     node.scheduler.run_ready()
     return told
 
@@ -110,8 +110,8 @@ def test_a_reader_that_ends_below_the_floor_gets_no_id_that_goes_back(scheduler:
 def test_a_reader_that_nobody_asked_about_is_left_alone(node: Node) -> None:
     reader = node.connect()
 
-    node.hub.review(lambda asked: pytest.fail("it remembers nothing to be asked about"))
+    node.hub.reassign(lambda asked: pytest.fail("it remembers nothing to be asked about"))
     node.scheduler.run_ready()
 
     assert [frame.event for frame in reader.frames()] == ["connected"]
-    assert reader.subscriber.group.key == (Selector(), Delivery())
+    assert reader.subscriber.group.key == (Selector(), DeliveryOptions())

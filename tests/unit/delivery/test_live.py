@@ -8,7 +8,7 @@ from multidict import MultiDict
 from gateway.core.events import Event
 from gateway.core.hints import HintTiming
 from gateway.core.selectors import Selector, parse_selector
-from gateway.delivery.group import Delivery, Group
+from gateway.delivery.group import DeliveryOptions, Group
 from gateway.delivery.live import Flush
 from gateway.delivery.pace import USUAL, Pace
 from gateway.delivery.subscriber import Subscriber
@@ -215,7 +215,7 @@ TIMING = HintTiming(500, 2000)
 class Taking:
     """A flush of an event of an order and a global one, and a group with a member."""
 
-    def __init__(self, node: Node, delivery: Delivery, selector: Selector = ORDERS) -> None:
+    def __init__(self, node: Node, delivery: DeliveryOptions, selector: Selector = ORDERS) -> None:
         node.append(an_event("order:1"), an_event(None))
         self.entries = node.history.latest(2)
         self.flush = Flush(node.history, 2)
@@ -231,7 +231,7 @@ class Taking:
 
 
 def test_what_matches_is_taken_into_the_flush_with_its_number(node: Node) -> None:
-    taking = Taking(node, Delivery())
+    taking = Taking(node, DeliveryOptions())
     taking.offer(2)
     assert taking.flush.outboxes == {}
     taking.offer(1)
@@ -239,7 +239,7 @@ def test_what_matches_is_taken_into_the_flush_with_its_number(node: Node) -> Non
 
 
 def test_for_a_group_without_live_members_nothing_is_kept_but_that_it_matches(node: Node) -> None:
-    taking = Taking(node, Delivery(hints="with", timing=TIMING))
+    taking = Taking(node, DeliveryOptions(hints="with", timing=TIMING))
     taking.group.members.clear()
     taking.offer(1)
     assert taking.flush.outboxes == {taking.group: []}
@@ -249,21 +249,21 @@ def test_for_a_group_without_live_members_nothing_is_kept_but_that_it_matches(no
 @pytest.mark.parametrize(("hints", "frames", "pending"), [("off", 1, 0), ("with", 1, 1), ("only", 0, 1)])
 def test_hints_decide_what_is_kept(node: Node, hints: str, frames: int, pending: int) -> None:
     timing = None if hints == "off" else TIMING
-    taking = Taking(node, Delivery(hints=hints, timing=timing))  # type: ignore[arg-type]
+    taking = Taking(node, DeliveryOptions(hints=hints, timing=timing))  # type: ignore[arg-type]
     taking.offer(1)
     assert len(taking.flush.outboxes[taking.group]) == frames
     assert taking.pending() == pending
 
 
 def test_a_global_event_gives_no_hint(node: Node) -> None:
-    taking = Taking(node, Delivery(hints="only", timing=TIMING), Selector())
+    taking = Taking(node, DeliveryOptions(hints="only", timing=TIMING), Selector())
     taking.offer(2)
     assert taking.flush.outboxes == {taking.group: []}
     assert taking.pending() == 0
 
 
 def test_a_member_lacks_the_hints_that_go_before_what_it_has_not_got(node: Node) -> None:
-    taking = Taking(node, Delivery(hints="with", timing=TIMING), Selector())
+    taking = Taking(node, DeliveryOptions(hints="with", timing=TIMING), Selector())
     taking.offer(1)
     node.scheduler.clock.advance(10.0)
     node.append(an_event("order:2"))

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from gateway.core.selectors import Selector
-from gateway.delivery.reassign import Change
+from gateway.delivery.reassign import Reassignment
 from tests.support.events import an_event
 from tests.support.node import STALL_SECONDS, Node, Reader
 from tests.support.observer import NotingObserver
@@ -22,8 +22,8 @@ def node(scheduler: ManualScheduler, observer: NotingObserver) -> Node:
     return Node(scheduler, observer=observer)
 
 
-def review(node: Node, asked: object, *, ends: bool = False) -> None:
-    node.hub.review(lambda before: Change(Selector(), asked, lambda cursor: b"", ends))
+def reassign(node: Node, asked: object, *, ends: bool = False) -> None:
+    node.hub.reassign(lambda before: Reassignment(Selector(), asked, lambda cursor: b"", ends))
     node.scheduler.run_ready()
 
 
@@ -82,8 +82,8 @@ def test_a_moved_stream_is_told_of_with_what_it_had_and_what_it_has(
 ) -> None:
     reader, unasked = node.connect(), node.connect()
     reader.subscriber.asked = "first"
-    review(node, "second")
-    review(node, "third")
+    reassign(node, "second")
+    reassign(node, "third")
     assert observer.of("moved") == [
         (reader.subscriber, "first", "second"),
         (reader.subscriber, "second", "third"),
@@ -96,7 +96,7 @@ def test_a_stream_for_which_nothing_is_left_has_moved_before_it_ends(
 ) -> None:
     reader = node.connect()
     reader.subscriber.asked = "first"
-    review(node, "nothing", ends=True)
+    reassign(node, "nothing", ends=True)
     assert [name for name, _ in observer.told] == ["attached", "moved", "ended"]
 
 

@@ -36,8 +36,8 @@ class Work:
             self.done.append("catch_up")
             self.is_waiting = False
 
-    def give_up_flush(self) -> Iterator[None]:
-        self.done.append("given up")
+    def drop_flush(self) -> Iterator[None]:
+        self.done.append("dropped")
         yield
 
     def steps(self, name: str, count: int = 1, then: Callable[[], None] = lambda: None) -> Iterator[None]:
@@ -139,7 +139,7 @@ def test_a_flush_that_raises_is_given_up_and_the_turns_go_on(
     work.is_due = work.flush_raises = True
     schedule.add_job("job", work.steps("job"))
     scheduler.run_ready()
-    assert work.done == ["flush 1", "given up", "job 1"]
+    assert work.done == ["flush 1", "dropped", "job 1"]
     assert failures.counts == {"flush": 1}
 
 

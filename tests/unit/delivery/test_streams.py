@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.core.selectors import Selector
-from gateway.delivery.group import Delivery, Groups
+from gateway.delivery.group import DeliveryOptions, Groups
 from gateway.delivery.pace import USUAL
 from gateway.delivery.streams import Streams
 from gateway.delivery.subscriber import State, Subscriber
@@ -44,7 +44,7 @@ def attach(
     streams: Streams, scheduler: ManualScheduler, selector: Selector = ORDERS
 ) -> tuple[Subscriber, RecordingTransport]:
     transport = RecordingTransport(scheduler)
-    return streams.attach(transport, selector, Delivery(), 0, None, "trimmed"), transport
+    return streams.attach(transport, selector, DeliveryOptions(), 0, None, "trimmed"), transport
 
 
 def test_streams_of_one_selection_and_form_are_one_group(

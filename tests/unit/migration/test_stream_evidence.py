@@ -14,7 +14,7 @@ from flags.guard.window import GuardWindow, Metric
 from gateway.core.events import Event
 from gateway.core.selectors import Selector
 from gateway.core.times import rfc3339
-from gateway.delivery.group import Delivery
+from gateway.delivery.group import DeliveryOptions
 from gateway.delivery.subscriber import State, Subscriber
 from gateway.migration.components import Asked, Components
 from gateway.migration.stream_evidence import StreamEvidence
@@ -71,14 +71,14 @@ class House:
         transport = RecordingTransport(self.node.scheduler)
         hub = self.node.hub
         number = self.node.history.head if since is None else since
-        subscriber = hub.attach(transport, footing.plan.selector, Delivery(), number, footing)
+        subscriber = hub.attach(transport, footing.plan.selector, DeliveryOptions(), number, footing)
         self.evidence.follow(subscriber, client_id, names)
         hub.begin(subscriber, resumed=False)
         return subscriber
 
     def change(self, **fields: object) -> None:
         self.flags = Flags({"orders": make_flag(**fields)})
-        self.node.hub.review(self.stream_plans.review)
+        self.node.hub.reassign(self.stream_plans.reassignment)
         self.node.scheduler.run_ready()
 
     def acknowledge(self, client_id: str) -> None:

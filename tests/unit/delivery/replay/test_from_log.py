@@ -9,9 +9,9 @@ from gateway.core.events import Event, Position
 from gateway.core.hints import HintTiming
 from gateway.core.history import History
 from gateway.core.selectors import Selector
-from gateway.delivery.group import Delivery, Group
+from gateway.delivery.group import DeliveryOptions, Group
 from gateway.delivery.pace import USUAL, Pace
-from gateway.delivery.reassign import Change
+from gateway.delivery.reassign import Reassignment
 from gateway.delivery.replay.from_log import Replays
 from gateway.delivery.replay.log_archive import LogArchive
 from gateway.delivery.replay.queue import ReplayQueue
@@ -57,13 +57,13 @@ class Bench:
         self.node.scheduler.run_for(1.0)
 
     def connect(self, position: int, **delivery: object) -> "Reader":
-        return Reader(self, position, Delivery(chunked=False, **delivery))  # type: ignore[arg-type]
+        return Reader(self, position, DeliveryOptions(chunked=False, **delivery))  # type: ignore[arg-type]
 
 
 class Reader:
     """A stream that comes with a cursor from before the history."""
 
-    def __init__(self, bench: Bench, position: int, delivery: Delivery) -> None:
+    def __init__(self, bench: Bench, position: int, delivery: DeliveryOptions) -> None:
         self.transport = RecordingTransport(bench.node.scheduler)
         self.subscriber: Subscriber = bench.node.hub.attach(
             self.transport, Selector(), delivery, NOWHERE, self, Position(position, 0)
@@ -122,7 +122,7 @@ async def test_who_is_moved_while_the_log_is_read_is_given_the_hints_of_its_new_
     await until(lambda: bench.log.reads == 1, "the first read has begun")
     bench.log.may_read.clear()
     await until(lambda: bench.log.reads == 2, "the second read has begun")
-    bench.node.hub.review(lambda asked: Change(Selector(), asked, lambda cursor: b"", ends=False))
+    bench.node.hub.reassign(lambda asked: Reassignment(Selector(), asked, lambda cursor: b"", ends=False))
     bench.node.scheduler.run_ready()
     bench.log.may_read.set()
     await until(reader.is_live, "the reader has caught up")
