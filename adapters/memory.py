@@ -15,7 +15,7 @@ _TAIL_BATCH = 1000
 _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
-class _Entry(NamedTuple):
+class _LogEntry(NamedTuple):
     """`before` is how many bytes were appended before it, since the start."""
 
     position: Position
@@ -48,7 +48,7 @@ class MemoryLog:
         self._clock = clock
         self._max_unread = max_unread
         self._max_unread_bytes = max_unread_bytes
-        self._ring: Ring[_Entry] = Ring(
+        self._ring: Ring[_LogEntry] = Ring(
             max_entries=max_events, max_age_seconds=max_age_seconds, max_bytes=max_bytes
         )
         self.epoch = "".join(secrets.choice(_ALPHABET) for _ in range(10))
@@ -82,7 +82,7 @@ class MemoryLog:
         positions = self._next_positions(len(events))
         for position, event in zip(positions, events, strict=True):
             size = json_size(event)
-            self._ring.add(_Entry(position, event, size, now, self._appended_bytes))
+            self._ring.add(_LogEntry(position, event, size, now, self._appended_bytes))
             self._appended_bytes += size
         self._trim()
         self._grown.set()
@@ -171,5 +171,5 @@ class MemoryLog:
         self._ring.trim(self._clock.monotonic(), self._read_by_all())
 
 
-def _record(entry: _Entry) -> Record:
+def _record(entry: _LogEntry) -> Record:
     return Record(entry.position, entry.event, entry.position.major)

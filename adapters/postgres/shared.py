@@ -9,7 +9,7 @@ from adapters.postgres.migrations import require_schema
 from adapters.postgres.pool import Pool
 from adapters.postgres.statements import statement
 from gateway.core.errors import LogError
-from gateway.ports.shared import Entry
+from gateway.ports.shared import SharedEntry
 
 CONNECTIONS = 4
 SWEEP_EVERY = 1000
@@ -33,9 +33,9 @@ class PostgresShared:
     async def close(self) -> None:
         await self._pool.close()
 
-    async def get(self, key: str) -> Entry | None:
+    async def get(self, key: str) -> SharedEntry | None:
         rows = await self._fetch("shared_get", {"key": key}, is_safe_twice=True)
-        return Entry(bytes(rows[0][0]), rows[0][1]) if rows else None
+        return SharedEntry(bytes(rows[0][0]), rows[0][1]) if rows else None
 
     async def version(self, key: str) -> int:
         rows = await self._fetch("shared_version", {"key": key}, is_safe_twice=True)

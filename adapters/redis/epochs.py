@@ -10,7 +10,7 @@ from typing import Any, Literal
 from adapters.redis import stream
 from adapters.redis.connection import RedisConnection
 from adapters.redis.faults import Unreachable
-from adapters.redis.stream import Entry, Mark, State
+from adapters.redis.stream import KnownEvent, StreamEntry, StreamState
 from gateway.core.errors import EpochChanged, LogError
 from gateway.core.events import Position
 from gateway.ports.clock import Clock
@@ -43,7 +43,7 @@ class Epochs:
         self.name = ""
         self.origin = ""
         """The epoch in which the log was begun: what calls it remembers holds as long as that is the same."""
-        self.known: Mark | None = None
+        self.known: KnownEvent | None = None
         self.counts: Counter[str] = Counter()
 
     @property
@@ -59,9 +59,9 @@ class Epochs:
     def learn(self, epoch: str, position: Position, number: int, payload: bytes | None) -> None:
         """Says that this node has seen an event of that epoch in the log."""
         if epoch == self.name and (self.known is None or position >= self.known.position):
-            self.known = Mark(position, number, payload, self._clock.monotonic())
+            self.known = KnownEvent(position, number, payload, self._clock.monotonic())
 
-    async def look(self) -> State:
+    async def look(self) -> StreamState:
         """Goes over to the epoch that the log has now, and gives its state; begins one where there is none.
 
         Raises LogError, also where a relay has to begin it.
@@ -79,7 +79,7 @@ class Epochs:
                 else:
                     await self._rename(state.epoch, "lost")
 
-    async def same(self, raw_state: Any, epoch: str) -> State:
+    async def same(self, raw_state: Any, epoch: str) -> StreamState:
         """The state that was read, where it is one of `epoch`. Raises EpochChanged."""
         state = stream.to_state(raw_state)
         if state is None or not self.name == epoch == state.epoch:
@@ -89,7 +89,7 @@ class Epochs:
             raise Unreachable(f"Redis at {self._connection.address} is being replaced by another server.")
         return state
 
-    async def ask(self, epoch: str, *commands: Sequence[str | int]) -> tuple[State, list[Any]]:
+    async def ask(self, epoch: str, *commands: Sequence[str | int]) -> tuple[StreamState, list[Any]]:
         """The state and the answers to `commands`, all of one moment, of a log that still is what it was.
 
         Raises EpochChanged where it is not, UnknownPosition where a relay brought another event to the place
@@ -130,7 +130,7 @@ class Epochs:
         await self._rename(epoch, why)
         await self.look()
 
-    async def _has_what_was_seen(self, state: State) -> bool:
+    async def _has_what_was_seen(self, state: StreamState) -> bool:
         """Whether the readers of another epoch have all that this node saw before it, or were told of it.
 
         They were told where that epoch began later than this node saw its newest event. Where it began before
@@ -157,7 +157,7 @@ class Epochs:
             self.counts[why] += 1
             log_event(_log, logging.ERROR, _LINES[why], epoch=epoch, becomes=new)
 
-    async def _begun(self) -> tuple[State, Mapping[str, Any]]:
+    async def _begun(self) -> tuple[StreamState, Mapping[str, Any]]:
         """The state, and what the server says of its replication."""
         must_be_relayed = self._connection.address.is_relayed
         while True:
@@ -173,13 +173,13 @@ class Epochs:
                 raise LogError("A relay fills this log, and it is not there or not done yet.")
             await self._connection.script("create", (self.state_key,), (_new_epoch(),))
 
-    def _adopt(self, state: State) -> None:
+    def _adopt(self, state: StreamState) -> None:
         log_event(_log, logging.INFO, "redis_epoch", epoch=state.epoch, before=self.name)
         self.name, self.origin, self._is_relayed = state.epoch, state.origin, state.is_relayed
-        self.known = Mark(state.last, state.number, None, self._clock.monotonic())
+        self.known = KnownEvent(state.last, state.number, None, self._clock.monotonic())
 
 
-def _first(raw: Any) -> Entry | None:
+def _first(raw: Any) -> StreamEntry | None:
     return next(iter(stream.to_entries(raw)), None)
 
 

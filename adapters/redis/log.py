@@ -9,7 +9,7 @@ from adapters.redis.connection import RedisConnection
 from adapters.redis.epochs import Epochs, changed
 from adapters.redis.faults import Unreachable
 from adapters.redis.sender import Sender
-from adapters.redis.stream import Entry, Hole
+from adapters.redis.stream import Hole, StreamEntry
 from adapters.redis.trimmer import Trimmer
 from gateway.core.errors import LogError
 from gateway.core.events import Event, Position, Record
@@ -206,7 +206,7 @@ class RedisLog:
             size.learn(records)
             yield records
 
-    async def _wait_after(self, after: Position, epoch: str, limit: int) -> list[Entry]:
+    async def _wait_after(self, after: Position, epoch: str, limit: int) -> list[StreamEntry]:
         answer = await self._connection.execute(
             *("XREAD", "COUNT", limit, "BLOCK", self._block_ms),
             *("STREAMS", self._epochs.stream_key(epoch), str(after)),
@@ -214,7 +214,7 @@ class RedisLog:
         return stream.to_entries(answer[0][1]) if answer else []
 
     @staticmethod
-    def _has_gap(number: int, entries: Sequence[Entry]) -> bool:
+    def _has_gap(number: int, entries: Sequence[StreamEntry]) -> bool:
         return any(entry.number != number + index for index, entry in enumerate(entries, 1))
 
     async def _check_ahead(self, after: Position, epoch: str) -> None:
@@ -231,7 +231,7 @@ class RedisLog:
         if state.is_relayed and not own and state.floor < after:
             raise unknown(after)
 
-    async def _read(self, after: Position, limit: int, epoch: str) -> list[Entry]:
+    async def _read(self, after: Position, limit: int, epoch: str) -> list[StreamEntry]:
         raw_state, raw_own, raw = await self._connection.together(
             self._epochs.state_command(),
             ("XRANGE", self._epochs.stream_key(epoch), str(after), str(after)),

@@ -1,7 +1,7 @@
 """The values that all nodes share, in Redis: a hash each, changed by scripts."""
 
 from adapters.redis.connection import RedisConnection
-from gateway.ports.shared import Entry
+from gateway.ports.shared import SharedEntry
 
 
 class RedisShared:
@@ -16,9 +16,9 @@ class RedisShared:
     async def close(self) -> None:
         await self._connection.close()
 
-    async def get(self, key: str) -> Entry | None:
+    async def get(self, key: str) -> SharedEntry | None:
         content, version = await self._connection.execute("HMGET", self._key(key), "content", "version")
-        return None if version is None else Entry(content, int(version))
+        return None if version is None else SharedEntry(content, int(version))
 
     async def version(self, key: str) -> int:
         return int(await self._connection.execute("HGET", self._key(key), "version") or 0)

@@ -28,7 +28,7 @@ def stream_key(prefix: str, epoch: str) -> str:
     return f"{prefix}:events:{epoch}"
 
 
-class State(NamedTuple):
+class StreamState(NamedTuple):
     """The hash: the epoch, the position and number of the newest event and of the floor.
 
     `is_relayed` says that a relay fills the log, and nobody else may. `server` is the replication id of the
@@ -48,7 +48,7 @@ class State(NamedTuple):
     began_ms: int = 0
 
 
-class Mark(NamedTuple):
+class KnownEvent(NamedTuple):
     """One event that is known to have been in the log.
 
     `payload` is None where only its place is known. `seen_at`: when it was known, in monotonic seconds.
@@ -60,7 +60,7 @@ class Mark(NamedTuple):
     seen_at: float
 
 
-class Entry(NamedTuple):
+class StreamEntry(NamedTuple):
     """An entry of the stream. `came_ms`: when it was appended, by the server's clock in milliseconds."""
 
     position: Position
@@ -80,7 +80,7 @@ class Hole(NamedTuple):
     floor_number: int
 
 
-def to_record(entry: Entry) -> Record:
+def to_record(entry: StreamEntry) -> Record:
     """The record that an entry holds. Raises LogError where Tidegate did not write it."""
     try:
         event = from_payload(entry.payload)
@@ -95,12 +95,12 @@ def to_position(text: bytes) -> Position:
     return Position(int(major), int(minor))
 
 
-def to_state(fields: Sequence[bytes | None]) -> State | None:
+def to_state(fields: Sequence[bytes | None]) -> StreamState | None:
     """The state out of STATE_FIELDS' values; None where there is no log."""
     epoch, last, number, floor, floor_number, relayed, server, origin, began_ms = fields
     if epoch is None or last is None or number is None or floor is None or floor_number is None:
         return None
-    return State(
+    return StreamState(
         epoch.decode(),
         to_position(last),
         int(number),
@@ -113,13 +113,13 @@ def to_state(fields: Sequence[bytes | None]) -> State | None:
     )
 
 
-def to_entries(raw: Sequence[Any]) -> list[Entry]:
+def to_entries(raw: Sequence[Any]) -> list[StreamEntry]:
     """The entries out of an answer of XRANGE. Raises LogError where Tidegate did not write one."""
     entries = []
     for position, fields in raw:
         try:
             number, came_ms, payload = fields[b"e"].split(b" ", 2)
-            entries.append(Entry(to_position(position), int(number), int(came_ms), payload))
+            entries.append(StreamEntry(to_position(position), int(number), int(came_ms), payload))
         except (KeyError, ValueError) as error:
             raise LogError(
                 f"The entry {position.decode()} of the log's stream was not written by Tidegate: "
@@ -135,7 +135,7 @@ def before(position: Position) -> Position:
     return Position(position.major - 1, _MINOR_MAX) if position.major else ORIGIN
 
 
-def number_at(state: State, after: Position, own: Entry | None) -> int | None:
+def number_at(state: StreamState, after: Position, own: StreamEntry | None) -> int | None:
     """The number of the event at `after`, where `own` is the entry found there; None for one ahead.
 
     Only the floor and an event that is still held can be gone on from: that a later entry is there does not
@@ -152,7 +152,7 @@ def number_at(state: State, after: Position, own: Entry | None) -> int | None:
     raise unknown(after)
 
 
-def hole(state: State, number: int, entries: Sequence[Entry], limit: int) -> Hole | None:
+def hole(state: StreamState, number: int, entries: Sequence[StreamEntry], limit: int) -> Hole | None:
     """What is missing after the event `number`, where `entries` are the first `limit` that follow it."""
     for entry in entries:
         number += 1
@@ -163,7 +163,7 @@ def hole(state: State, number: int, entries: Sequence[Entry], limit: int) -> Hol
     return None
 
 
-def holds(state: State, known: Mark, found: Entry | None) -> bool:
+def holds(state: StreamState, known: KnownEvent, found: StreamEntry | None) -> bool:
     """Whether the log has the event that `known` is, or has let go of it since; `found` is what stands there.
 
     That it goes on beyond that place says nothing: another server may have appended more than was lost.
@@ -173,12 +173,12 @@ def holds(state: State, known: Mark, found: Entry | None) -> bool:
     return known.position <= state.floor and known.number <= state.floor_number
 
 
-def is_another(known: Mark, found: Entry | None) -> bool:
+def is_another(known: KnownEvent, found: StreamEntry | None) -> bool:
     """Whether another event stands at a known one's place, whatever its number."""
     return found is not None and known.payload not in (None, found.payload)
 
 
-def is_inherited(state: State, replication: Mapping[str, Any]) -> bool:
+def is_inherited(state: StreamState, replication: Mapping[str, Any]) -> bool:
     """Whether a server that was promoted, or was given a copy, still has the epoch of the one before it.
 
     `replication` is what the server says of it (INFO). Such a server may lack events that were acknowledged,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from adapters.sqlite.keys import Key, Keys, run_of
-from adapters.sqlite.mark import Mark, is_at
+from adapters.sqlite.mark import MarkFile, is_at
 from adapters.sqlite.problems import translated
 from adapters.sqlite.statements import statement
 from gateway.core.errors import IdempotencyConflict, LogError, NoRoomForKey
@@ -55,7 +55,7 @@ Outcome = Placed | IdempotencyConflict | NoRoomForKey
 """What became of one batch; of one that is refused nothing was appended."""
 
 
-class State(NamedTuple):
+class FileState(NamedTuple):
     """What the file holds: the events numbered `floor` + 1 to `head`, and the positions of these two."""
 
     floor: int = 0
@@ -93,12 +93,12 @@ class EventFile:
         self._wall_ms = clock.wall_ms
         self._keys = keys
         self._connect = connect
-        self._mark = Mark(self._path.with_name(f"{self._path.name}.mark"))
+        self._mark = MarkFile(self._path.with_name(f"{self._path.name}.mark"))
         self._connection: sqlite3.Connection | None = None
         self._opened: dict[Path, os.stat_result] = {}
         self.epoch = ""
         self.epoch_reason: str | None = None
-        self.state = State()
+        self.state = FileState()
 
     def open(self) -> None:
         """Opens or makes the file, and decides about the epoch; what fails leaves at most an empty one.
@@ -171,7 +171,9 @@ class EventFile:
         if row is None:
             return
         epoch, floor, floor_major, floor_minor, head, head_major, head_minor = row
-        self.state = State(floor, Position(floor_major, floor_minor), head, Position(head_major, head_minor))
+        self.state = FileState(
+            floor, Position(floor_major, floor_minor), head, Position(head_major, head_minor)
+        )
         if mark is None or mark.epoch != epoch:
             self.epoch_reason = "no mark of this log beside the file"
         elif mark.position > self.state.head_position:
@@ -219,7 +221,7 @@ class EventFile:
             self._note(after)
         return outcomes
 
-    def _place(self, batch: Batch, state: State) -> Outcome:
+    def _place(self, batch: Batch, state: FileState) -> Outcome:
         """Where a batch stands already, or will stand after `state`, its key kept; or why it may not."""
         if batch.key is None:
             return Placed(self._next_positions(state, len(batch.bodies)))
@@ -244,7 +246,7 @@ class EventFile:
         with self._in_place():
             return self._keys.count(self._db)
 
-    def _next_positions(self, state: State, count: int) -> list[Position]:
+    def _next_positions(self, state: FileState, count: int) -> list[Position]:
         # The wall clock may have been set back; the position never goes back.
         last, now_ms = state.head_position, self._wall_ms()
         first = Position(now_ms, 0) if now_ms > last.major else Position(last.major, last.minor + 1)
@@ -261,13 +263,13 @@ class EventFile:
             self._note(after)
             return self._surplus(after, keep_after) > after.floor
 
-    def _surplus(self, state: State, keep_after: int) -> int:
+    def _surplus(self, state: FileState, keep_after: int) -> int:
         """The number of the newest event that is past a bound, the floor where none is."""
         oldest_ms = self._wall_ms() - self._max_age_ms
         aged = self._value(statement("older_than"), oldest_ms) or 0
         return max(state.floor, min(max(aged, state.head - self._max_events), keep_after))
 
-    def _trimmed(self, state: State, keep_after: int, limit: int) -> State:
+    def _trimmed(self, state: FileState, keep_after: int, limit: int) -> FileState:
         floor = min(self._surplus(state, keep_after), state.floor + limit)
         if floor == state.floor:
             return state
@@ -323,11 +325,11 @@ class EventFile:
         row = self._db.execute(statement, parameters).fetchone()
         return None if row is None else row[0]
 
-    def _save(self, state: State) -> None:
+    def _save(self, state: FileState) -> None:
         values = (self.epoch, state.floor, *state.floor_position, state.head, *state.head_position)
         self._db.execute(statement("save"), values)
 
-    def _note(self, state: State) -> None:
+    def _note(self, state: FileState) -> None:
         if state == self.state:
             return
         # First, since writing the mark may fail and the commit is done.

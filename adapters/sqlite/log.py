@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from adapters.sqlite.file import Batch, Connect, EventFile, FileLost, Outcome, Placed, State, connect
+from adapters.sqlite.file import Batch, Connect, EventFile, FileLost, FileState, Outcome, Placed, connect
 from adapters.sqlite.keys import MAX_KEYS, Key, Keys
 from gateway.core.errors import LogError, TrimmedError
 from gateway.core.events import Event, Position, Record
@@ -88,7 +88,7 @@ class SqliteLog:
         self._thread: ThreadPoolExecutor | None = None
         self._tasks = Supervisor()
         self._batcher = Batcher(self._write, max_events=_MAX_COMMIT, max_bytes=_MAX_COMMIT_BYTES)
-        self._state = State()
+        self._state = FileState()
         self._recent: list[Record] = []
         self._tails: set[_Tail] = set()
         self._keep_after = _EVERYTHING
@@ -179,7 +179,7 @@ class SqliteLog:
         self,
         appends: list[_Append],
         outcomes: list[Outcome],
-        state: State,
+        state: FileState,
         done: asyncio.Future[list[Outcome]],
     ) -> None:
         records = [
@@ -196,7 +196,7 @@ class SqliteLog:
         if not done.done():
             done.set_result(outcomes)
 
-    def _refused(self, error: Exception, state: State, done: asyncio.Future[list[Outcome]]) -> None:
+    def _refused(self, error: Exception, state: FileState, done: asyncio.Future[list[Outcome]]) -> None:
         self._move(state)
         if isinstance(error, FileLost):
             self._lose(error)
@@ -206,7 +206,7 @@ class SqliteLog:
         if not done.done():
             done.set_exception(error)
 
-    def _move(self, state: State, records: Sequence[Record] = ()) -> None:
+    def _move(self, state: FileState, records: Sequence[Record] = ()) -> None:
         """Goes on to `state`; called in the order in which the thread came to its states.
 
         `records` are those that are new in it. Where they are not known, tails read them from the file.

@@ -14,7 +14,7 @@ _LENGTH = 128
 _LINE = re.compile(rb"([a-z0-9]{1,64})[.:](\d{1,20})-(\d{1,20}) *\n\Z")
 
 
-class Mark:
+class MarkFile:
     """A lock, and the cursor of the newest event, in `path`.
 
     The lock keeps a second process off: positions and wake-ups are of one process. The cursor tells a file

@@ -15,7 +15,7 @@ from adapters.sqlite.problems import translated
 from adapters.sqlite.statements import statement
 from gateway.core.errors import LogError
 from gateway.ports.clock import Clock
-from gateway.ports.shared import Entry
+from gateway.ports.shared import SharedEntry
 
 _BUSY_SECONDS = 5.0
 
@@ -41,7 +41,7 @@ class SqliteShared:
             thread.submit(self._disconnect)
             await asyncio.to_thread(thread.shutdown)
 
-    async def get(self, key: str) -> Entry | None:
+    async def get(self, key: str) -> SharedEntry | None:
         return await self._run(lambda: self._get(key))
 
     async def version(self, key: str) -> int:
@@ -82,9 +82,9 @@ class SqliteShared:
         if connection is not None:
             connection.close()
 
-    def _get(self, key: str) -> Entry | None:
+    def _get(self, key: str) -> SharedEntry | None:
         row = self._db.execute(statement("shared_get"), (key, self._clock.wall_ms())).fetchone()
-        return None if row is None else Entry(*row)
+        return None if row is None else SharedEntry(*row)
 
     def _version(self, key: str) -> int:
         row = self._db.execute(statement("shared_version"), (key, self._clock.wall_ms())).fetchone()

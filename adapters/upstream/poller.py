@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple, Protocol
 from adapters.upstream.failures import BadAnswer, kind_of
 from adapters.upstream.items import Items
 from adapters.upstream.outages import RouteOutages
-from adapters.upstream.poller_states import TRANSITIONS, Signal, State
+from adapters.upstream.poller_states import TRANSITIONS, PollerSignal, PollerState
 from gateway.core.backoff import Backoff
 from gateway.core.errors import LogError, TidegateError, UpstreamError, UpstreamTimeout
 from gateway.core.states import following
@@ -65,11 +65,11 @@ class Follows(Protocol):
         ...
 
 
-_HEALTH: Mapping[State, Literal["idle", "connected", "down"]] = {
-    State.IDLE: "idle",
-    State.CURRENT: "connected",
-    State.HELD: "connected",
-    State.FAILED: "down",
+_HEALTH: Mapping[PollerState, Literal["idle", "connected", "down"]] = {
+    PollerState.IDLE: "idle",
+    PollerState.CURRENT: "connected",
+    PollerState.HELD: "connected",
+    PollerState.FAILED: "down",
 }
 
 
@@ -118,9 +118,9 @@ class Poller:
         cap = min(_BACKOFF_CAP_SECONDS, _BACKOFF_CAP_INTERVALS * route.interval_seconds)
         self._outages = outages
         self._backoff = Backoff(route.interval_seconds, cap, draw)
-        self._state = State.IDLE
+        self._state = PollerState.IDLE
         # The last state that says what there is to answer callers with.
-        self._known = State.IDLE
+        self._known = PollerState.IDLE
         self._trouble: _Trouble | None = None
         self._last_success_ms: int | None = None
         self._last_get = -math.inf
@@ -137,15 +137,17 @@ class Poller:
         now = self._clock.monotonic()
         self._last_get = now
         state = self._known
-        if state is State.IDLE:
+        if state is PollerState.IDLE:
             self._kick.set()
         snapshot = self._tracker.snapshot
         if snapshot is None or self._is_outdated:
             return None
         age = now - snapshot.asked_at
-        if state is State.CURRENT or (state is State.IDLE and age <= self.route.interval_seconds):
+        if state is PollerState.CURRENT or (state is PollerState.IDLE and age <= self.route.interval_seconds):
             return Served(snapshot, Freshness.HIT, int(age))
-        if state is State.HELD or (state is State.FAILED and age <= self.route.stale_if_error_seconds):
+        if state is PollerState.HELD or (
+            state is PollerState.FAILED and age <= self.route.stale_if_error_seconds
+        ):
             return Served(snapshot, Freshness.STALE, int(age))
         return None
 
@@ -168,10 +170,10 @@ class Poller:
         now = self._last_get = self._clock.monotonic()
         snapshot = self._tracker.snapshot
         age = math.inf if snapshot is None else now - snapshot.asked_at
-        if snapshot is not None and self._state is not State.CLOSED:
-            if self._known in (State.CURRENT, State.IDLE):
+        if snapshot is not None and self._state is not PollerState.CLOSED:
+            if self._known in (PollerState.CURRENT, PollerState.IDLE):
                 return Served(snapshot, Freshness.MISS, int(age))
-            if self._known is State.HELD or age <= self.route.stale_if_error_seconds:
+            if self._known is PollerState.HELD or age <= self.route.stale_if_error_seconds:
                 return Served(snapshot, Freshness.STALE, int(age))
         raise self._refusal()
 
@@ -189,7 +191,7 @@ class Poller:
         Nobody is answered from the old snapshot any more. Where there is none anywhere, there is nothing to
         bring up to date, and the upstream is left alone.
         """
-        if self._state is State.ASKING:
+        if self._state is PollerState.ASKING:
             self._flight.is_outdated = True
         elif not self._tracker.has_begun:
             return
@@ -208,7 +210,7 @@ class Poller:
 
     def close(self) -> None:
         """Lets go of everybody who waits. `run` has ended before."""
-        self._signal(Signal.CLOSED)
+        self._signal(PollerSignal.CLOSED)
         self._next.ended.set()
 
     async def run(self) -> None:
@@ -219,8 +221,8 @@ class Poller:
             if delay is not None and delay <= 0:
                 await self._poll()
                 continue
-            if delay is None and self._state is not State.IDLE:
-                self._signal(Signal.UNWANTED)
+            if delay is None and self._state is not PollerState.IDLE:
+                self._signal(PollerSignal.UNWANTED)
                 self._outages.rest()
                 # What can't be given back runs out by itself.
                 with contextlib.suppress(LogError):
@@ -241,7 +243,7 @@ class Poller:
 
     async def _poll(self) -> None:
         self._flight, self._next = self._next, _Flight()
-        self._signal(Signal.BEGUN)
+        self._signal(PollerSignal.BEGUN)
         self._due = asyncio.get_running_loop().time() + self._tracker.pace_seconds
         try:
             self._succeeded(await self._tracker.poll(fresh=self._is_outdated))
@@ -251,7 +253,7 @@ class Poller:
             self.counters.crashes += 1
             raise
         finally:
-            if self._state is State.ASKING:
+            if self._state is PollerState.ASKING:
                 self._note(UpstreamError("The upstream could not be asked: the gateway broke off."))
             self._flight.ended.set()
 
@@ -264,7 +266,7 @@ class Poller:
         snapshot = self._tracker.snapshot
         if taken and snapshot is not None and self.listener is not None:
             self.listener.polled(snapshot)
-        self._signal(Signal.TAKEN if taken else Signal.KEPT_BACK)
+        self._signal(PollerSignal.TAKEN if taken else PollerSignal.KEPT_BACK)
 
     def _failed(self, error: TidegateError) -> None:
         counts = self.counters.bad_answers if isinstance(error, BadAnswer) else self.counters.failures
@@ -276,9 +278,9 @@ class Poller:
 
     def _note(self, error: TidegateError) -> None:
         self._trouble = _Trouble(error, self._clock.monotonic())
-        self._signal(Signal.FAILED)
+        self._signal(PollerSignal.FAILED)
 
-    def _signal(self, signal: Signal) -> None:
+    def _signal(self, signal: PollerSignal) -> None:
         """Moves to the state that the table gives. Raises RuntimeError for a pair that it does not have."""
         self._state = following(TRANSITIONS, self._state, signal, "a poller")
         if self._state in _HEALTH:
@@ -290,14 +292,14 @@ class Poller:
         Where none is under way and the last one failed less than an interval ago, there is none to wait for:
         callers that only get errors must not cost the upstream more than those that get answers.
         """
-        if self._state is State.CLOSED:
+        if self._state is PollerState.CLOSED:
             return
-        if self._state is State.ASKING and not self._flight.is_outdated:
+        if self._state is PollerState.ASKING and not self._flight.is_outdated:
             await self._flight.ended.wait()
             return
         failed_at = -math.inf if self._trouble is None else self._trouble.at
         recent = self._clock.monotonic() - failed_at < self.route.interval_seconds
-        if self._state is State.FAILED and recent and not self._next.is_forced:
+        if self._state is PollerState.FAILED and recent and not self._next.is_forced:
             return
         self._next.is_forced = True
         self._kick.set()
@@ -305,7 +307,7 @@ class Poller:
 
     def _refusal(self) -> TidegateError:
         """An error for one caller: raising one and the same for many would grow its traceback each time."""
-        if self._state is State.CLOSED:
+        if self._state is PollerState.CLOSED:
             return UpstreamError("The gateway is stopping: ask again.")
         if self._trouble is None:
             return UpstreamError("The upstream's last answer is too old, and there is no newer one yet.")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from enum import Enum
 
 
-class State(Enum):
+class PollerState(Enum):
     """What a poller is at, or what its last poll gave."""
 
     IDLE = "idle"
@@ -21,7 +21,7 @@ class State(Enum):
     """Over. Nothing is asked any more, and nobody waits."""
 
 
-class Signal(Enum):
+class PollerSignal(Enum):
     """What happens to a poller."""
 
     BEGUN = "begun"
@@ -32,21 +32,21 @@ class Signal(Enum):
     CLOSED = "closed"
 
 
-TRANSITIONS: Mapping[tuple[State, Signal], State] = {
-    (State.IDLE, Signal.BEGUN): State.ASKING,
-    (State.IDLE, Signal.CLOSED): State.CLOSED,
-    (State.ASKING, Signal.TAKEN): State.CURRENT,
-    (State.ASKING, Signal.KEPT_BACK): State.HELD,
-    (State.ASKING, Signal.FAILED): State.FAILED,
-    (State.CURRENT, Signal.BEGUN): State.ASKING,
-    (State.CURRENT, Signal.UNWANTED): State.IDLE,
-    (State.CURRENT, Signal.CLOSED): State.CLOSED,
-    (State.HELD, Signal.BEGUN): State.ASKING,
-    (State.HELD, Signal.UNWANTED): State.IDLE,
-    (State.HELD, Signal.CLOSED): State.CLOSED,
-    (State.FAILED, Signal.BEGUN): State.ASKING,
-    (State.FAILED, Signal.UNWANTED): State.IDLE,
-    (State.FAILED, Signal.CLOSED): State.CLOSED,
-    (State.CLOSED, Signal.CLOSED): State.CLOSED,
+TRANSITIONS: Mapping[tuple[PollerState, PollerSignal], PollerState] = {
+    (PollerState.IDLE, PollerSignal.BEGUN): PollerState.ASKING,
+    (PollerState.IDLE, PollerSignal.CLOSED): PollerState.CLOSED,
+    (PollerState.ASKING, PollerSignal.TAKEN): PollerState.CURRENT,
+    (PollerState.ASKING, PollerSignal.KEPT_BACK): PollerState.HELD,
+    (PollerState.ASKING, PollerSignal.FAILED): PollerState.FAILED,
+    (PollerState.CURRENT, PollerSignal.BEGUN): PollerState.ASKING,
+    (PollerState.CURRENT, PollerSignal.UNWANTED): PollerState.IDLE,
+    (PollerState.CURRENT, PollerSignal.CLOSED): PollerState.CLOSED,
+    (PollerState.HELD, PollerSignal.BEGUN): PollerState.ASKING,
+    (PollerState.HELD, PollerSignal.UNWANTED): PollerState.IDLE,
+    (PollerState.HELD, PollerSignal.CLOSED): PollerState.CLOSED,
+    (PollerState.FAILED, PollerSignal.BEGUN): PollerState.ASKING,
+    (PollerState.FAILED, PollerSignal.UNWANTED): PollerState.IDLE,
+    (PollerState.FAILED, PollerSignal.CLOSED): PollerState.CLOSED,
+    (PollerState.CLOSED, PollerSignal.CLOSED): PollerState.CLOSED,
 }
 """Every pair that may happen; any other is an error in the caller."""

@@ -24,7 +24,7 @@ from dataclasses import replace
 from adapters.upstream.items import Items
 from adapters.upstream.shared_bodies import SharedBodies
 from adapters.upstream.shared_snapshot import SharedSnapshot
-from adapters.upstream.tracker import Change, Publish, Tracker
+from adapters.upstream.tracker import ListChange, Publish, Tracker
 from gateway.core.errors import UpstreamError
 from gateway.core.events import Cursor
 from gateway.ports.clock import Clock
@@ -187,7 +187,7 @@ class SharedTracker:
         self.counts["completed"] += 1
         await self._keep()
 
-    async def _publish(self, change: Change) -> str:
+    async def _publish(self, change: ListChange) -> str:
         """What the tracker publishes with: steps 1 and 2."""
         await self._bodies.keep(change.new.digest, change.new.body)
         shared = SharedSnapshot.of(
@@ -199,7 +199,7 @@ class SharedTracker:
         )
         return await self._append(change, shared, is_set=False)
 
-    async def _append(self, change: Change, shared: SharedSnapshot, *, is_set: bool) -> str:
+    async def _append(self, change: ListChange, shared: SharedSnapshot, *, is_set: bool) -> str:
         """Appends every batch once, whoever has tried before; `is_set`: the entry is `shared` already."""
         shown = self._tracker.shown(change.new)
         try:

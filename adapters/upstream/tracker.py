@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 Fetch = Callable[[Mapping[str, str]], Awaitable[Fetched | None]]
 """Asks the upstream, given the validators of a conditional request; see `adapters.upstream.fetch`."""
 
-Publish = Callable[["Change"], Awaitable[str]]
+Publish = Callable[["ListChange"], Awaitable[str]]
 """Appends the events of a change to the log, all of them in order, and gives the cursor to which its new
 answer corresponds. Raises LogError; some of the events may then have been appended."""
 
@@ -46,7 +46,7 @@ _OFFLOAD_BYTES = 65_536
 _ATTEMPTS = 2
 
 
-class Change(NamedTuple):
+class ListChange(NamedTuple):
     """The events that lead from one snapshot to the next, noticed at `at_ms` (wall time).
 
     `batches` are the events after the first `published` ones. They are made as they are asked for, and
@@ -94,7 +94,7 @@ class Tracker:
         self._batch_events = batch_events
         # What was still there of the old answer's items when too many were gone.
         self._held: bytes | None = None
-        self._begun: Change | None = None
+        self._begun: ListChange | None = None
         # What every log line says of the route.
         self._fields: dict[str, object] = {"component": route.component, "path": route.path}
 
@@ -188,7 +188,7 @@ class Tracker:
             return False
         self._counters.changed += 1
         if self._route.events == "poll":
-            cursor = await self._publish(Change(old, new, now_ms, self._batches(comparison)))
+            cursor = await self._publish(ListChange(old, new, now_ms, self._batches(comparison)))
             new = replace(new, cursor=cursor)
         # Nothing was awaited since: an answer that was published must never be published again.
         self.snapshot = new
@@ -197,7 +197,7 @@ class Tracker:
             self._items.pop((self._route.path, old.digest), None)
         return True
 
-    async def _append(self, change: Change) -> str:
+    async def _append(self, change: ListChange) -> str:
         shown = self.shown(change.new)
         published = change.published
         try:
@@ -214,19 +214,19 @@ class Tracker:
             raise
         return str(shown.cursor)
 
-    async def _finish(self, begun: Change) -> None:
+    async def _finish(self, begun: ListChange) -> None:
         """Publishes what is left of a change of which a part was published."""
         old, new, at_ms, _, published = begun
         cursor = await self._append(await self.change(old, new, at_ms, published))
         self.adopt(replace(new, cursor=cursor))
 
-    async def change(self, old: Snapshot, new: Snapshot, at_ms: int, published: int) -> Change:
+    async def change(self, old: Snapshot, new: Snapshot, at_ms: int, published: int) -> ListChange:
         """What leads from `old` to `new`, less the first `published` events; the same wherever it is asked.
 
         Raises BadAnswer where one of them can't be read.
         """
         comparison = await self._compared(old, await self._read(new), at_ms)
-        return Change(old, new, at_ms, self._batches(comparison, published), published)
+        return ListChange(old, new, at_ms, self._batches(comparison, published), published)
 
     def shown(self, snapshot: Snapshot) -> Shown:
         """Where a snapshot stands in the log, before its events are appended."""

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from flags.decide.modes import Delivery
+from flags.decide.modes import Preference
 
 CLAIM = "claim:"
 """Before the name of a claim, where an attribute or a stickiness names one."""
@@ -27,7 +27,7 @@ class Caller:
     tenant: str | None = None
     client_version: str | None = None
     claims: Claims = ()
-    preference: Delivery = "auto"
+    preference: Preference = "auto"
     capable: bool = True
 
     def values(self, attribute: str) -> tuple[str, ...]:

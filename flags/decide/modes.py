@@ -11,5 +11,5 @@ class Mode(StrEnum):
     STREAMING = "streaming"
 
 
-Delivery = Literal["auto", "polling", "streaming"]
+Preference = Literal["auto", "polling", "streaming"]
 """A caller's own choice: a mode, or whatever the flags say."""

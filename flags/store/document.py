@@ -28,7 +28,7 @@ import orjson
 from flags.decide.flag import Flag
 from flags.errors import InvalidFlag, StoreUnreadable
 from flags.store.ledger import GIVEN_BY_STORE, SWITCH, Ledger
-from flags.store.revisions import NOTHING_EARLIER, Earlier, History, Revision
+from flags.store.revisions import NOTHING_EARLIER, Earlier, Revision, RevisionHistory
 from flags.times import in_utc
 from flags.wire import pointer
 
@@ -102,11 +102,11 @@ def parse(raw: bytes) -> Ledger:
     )
 
 
-def _entries(history: History) -> list[dict[str, Any]]:
+def _entries(history: RevisionHistory) -> list[dict[str, Any]]:
     return [entry.wire() for entry in history.entries]
 
 
-def _known(history: History) -> dict[str, Any]:
+def _known(history: RevisionHistory) -> dict[str, Any]:
     return {"state": history.earlier.state, "stageSince": history.earlier.stage_since}
 
 
@@ -197,7 +197,7 @@ def _earlier(value: object, place: str, names: frozenset[str]) -> Earlier | None
     return Earlier(state, since)
 
 
-def _history(value: object, place: str, earlier: Earlier | None, names: frozenset[str]) -> History:
+def _history(value: object, place: str, earlier: Earlier | None, names: frozenset[str]) -> RevisionHistory:
     if not isinstance(value, list):
         raise _damaged(place, "must be a list")
     entries: list[Revision] = []
@@ -219,7 +219,7 @@ def _history(value: object, place: str, earlier: Earlier | None, names: frozense
         entries.append(entry)
     if earlier is not None and not entries:
         raise _damaged(place, "must have a revision at least, for its numbers to go on")
-    return History(tuple(entries), earlier or NOTHING_EARLIER)
+    return RevisionHistory(tuple(entries), earlier or NOTHING_EARLIER)
 
 
 def _check_members(state: Mapping[str, Any], place: str, names: frozenset[str]) -> None:

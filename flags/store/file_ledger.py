@@ -9,7 +9,7 @@ from flags.decide.flag import Flag
 from flags.decide.stages import MOVES
 from flags.errors import StoreUncertain, StoreUnreadable, StoreUnwritable
 from flags.store import document
-from flags.store.flags_file import FileChanged, FlagsFile, LockTaken, Mark, NotSynced
+from flags.store.flags_file import FileChanged, FileStamp, FlagsFile, LockTaken, NotSynced
 from flags.store.ledger import Ledger, reconciled
 from flags.store.ledger_store import LedgerState
 from flags.store.revisions import attribution
@@ -24,14 +24,14 @@ LOCK_PATIENCE_SECONDS = 5.0
 ATTEMPTS = 5
 """How often a change is made anew because somebody edited the file while it was being made."""
 
-_UNSEEN = Mark(error=-1)
+_UNSEEN = FileStamp(error=-1)
 
 
 class _Found(NamedTuple):
-    """What a change starts from: the ledger, the file's mark, and its content where that is damaged."""
+    """What a change starts from: the ledger, the file's stamp, and its content where that is damaged."""
 
     ledger: Ledger
-    mark: Mark | None
+    stamp: FileStamp | None
     damaged: bytes | None = None
 
 
@@ -47,7 +47,7 @@ class FileLedger:
         self._tell = tell
         self._outage = tell.outage("flags_file")
         self._now_ms = now_ms
-        self._seen: Mark | None = _UNSEEN
+        self._seen: FileStamp | None = _UNSEEN
         self._certain = False
         self._complaint: str | None = None
         self._is_synced = True
@@ -61,7 +61,7 @@ class FileLedger:
 
         Raises StoreUnreadable where it can't be used, for there are no last good flags to go on with.
         """
-        self._seen = self._file.mark()
+        self._seen = self._file.stamp()
         found = self._file.read()
         if found is None:
             # The normal state of a gateway that migrates nothing.
@@ -74,13 +74,13 @@ class FileLedger:
 
         A file that can't be used is refused when it was found so twice: some editors write in two steps.
         """
-        mark = self._file.mark()
-        certain = mark == self._seen
+        stamp = self._file.stamp()
+        certain = stamp == self._seen
         if certain and self._certain:
             if self.state.refusal is not None:
                 self._refuse(self.state.refusal)
             return
-        self._seen, self._certain = mark, False
+        self._seen, self._certain = stamp, False
         try:
             found = self._file.read()
             if found is None and self.state.ledger != Ledger():
@@ -113,7 +113,7 @@ class FileLedger:
                 if found.damaged is not None:
                     self._keep_aside(found.damaged)
                 try:
-                    self._write(after, found.mark)
+                    self._write(after, found.stamp)
                 except FileChanged:
                     continue
                 tell_changes(self._tell, found.ledger, after)
@@ -148,7 +148,7 @@ class FileLedger:
         self._adopt(ledger)
         return ledger
 
-    def _take(self, written: Ledger, mark: Mark) -> bool:
+    def _take(self, written: Ledger, stamp: FileStamp) -> bool:
         """Takes over what was read, and writes it back where it lacks what is known of its history.
 
         False where the file has to be looked at once more.
@@ -158,7 +158,7 @@ class FileLedger:
             return True
         try:
             with self._file.locked(0):
-                self._write(ledger, mark)
+                self._write(ledger, stamp)
         except (FileChanged, LockTaken):
             return False
         except (StoreUnwritable, StoreUncertain) as error:
@@ -166,7 +166,7 @@ class FileLedger:
             return True
         return False
 
-    def _write(self, ledger: Ledger, read: Mark | None) -> None:
+    def _write(self, ledger: Ledger, read: FileStamp | None) -> None:
         content = document.render(ledger)
         self._certain = False
         try:

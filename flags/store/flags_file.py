@@ -21,12 +21,12 @@ MAX_BYTES = 64 * 1024 * 1024
 _LOCK_PAUSE_SECONDS = 0.01
 
 
-class Mark(NamedTuple):
+class FileStamp(NamedTuple):
     """Tells one content of the file from another, without reading it. `error` is why even that failed.
 
-    Marks are compared for being equal, never for being later: clocks are set back, and deployments keep the
-    times of what they copy. Two contents may have one mark where both were written in place within one tick
-    of the file system's clock (some milliseconds), so a mark can be relied on when it was seen twice.
+    Stamps are compared for being equal, never for being later: clocks are set back, and deployments keep the
+    times of what they copy. Two contents may have one stamp where both were written in place within one tick
+    of the file system's clock (some milliseconds), so a stamp can be relied on when it was seen twice.
     """
 
     device: int = 0
@@ -70,17 +70,17 @@ class FlagsFile:
         """Where the file really is, if `path` is a symbolic link; None if it is the file itself."""
         return self._target() if self._path.is_symlink() else None
 
-    def mark(self) -> Mark | None:
+    def stamp(self) -> FileStamp | None:
         """What the file looks like now; None where there is none."""
         try:
-            return _mark(os.stat(self._path))
+            return _stamp(os.stat(self._path))
         except FileNotFoundError:
             return None
         except OSError as error:
-            return Mark(error=error.errno or -1)
+            return FileStamp(error=error.errno or -1)
 
-    def read(self) -> tuple[bytes, Mark] | None:
-        """The content and its mark; None where there is no file.
+    def read(self) -> tuple[bytes, FileStamp] | None:
+        """The content and its stamp; None where there is no file.
 
         Raises StoreUnreadable where it is no regular file, is too large, or the system refuses.
         """
@@ -103,7 +103,7 @@ class FlagsFile:
             os.close(descriptor)
         if len(content) > MAX_BYTES:
             raise StoreUnreadable(f"it is larger than {MAX_BYTES} bytes")
-        return content, _mark(found)
+        return content, _stamp(found)
 
     @contextlib.contextmanager
     def locked(self, patience_seconds: float) -> Iterator[None]:
@@ -122,10 +122,10 @@ class FlagsFile:
         finally:
             os.close(descriptor)
 
-    def write(self, content: bytes, read: Mark | None) -> Mark:
-        """Replaces the file, durably, and gives the new mark; to be called with the lock held.
+    def write(self, content: bytes, read: FileStamp | None) -> FileStamp:
+        """Replaces the file, durably, and gives the new stamp; to be called with the lock held.
 
-        `read` is the mark of what `content` was made from. Raises FileChanged where that is no longer what
+        `read` is the stamp of what `content` was made from. Raises FileChanged where that is no longer what
         is there, StoreUnwritable where the system refuses; the file is then as it was. Raises NotSynced where
         it is the new one, but the directory could not be synced.
         """
@@ -152,7 +152,7 @@ class FlagsFile:
     def _target(self) -> Path:
         return Path(os.path.realpath(self._path))
 
-    def _replace(self, content: bytes, read: Mark | None) -> Mark:
+    def _replace(self, content: bytes, read: FileStamp | None) -> FileStamp:
         target = self._target()
         if target.exists() and not os.access(target, os.W_OK):
             raise StoreUnwritable("The flags could not be written: the file is read-only.")
@@ -165,16 +165,16 @@ class FlagsFile:
                 file.flush()
                 _take_permissions(file.fileno(), target)
                 self._fsync(file.fileno())
-                if self.mark() != read:
+                if self.stamp() != read:
                     raise FileChanged
                 self._replace_by(fresh, target)
-                # After the rename, which changes the times that a mark is made of.
-                mark = _mark(os.fstat(file.fileno()))
+                # After the rename, which changes the times that a stamp is made of.
+                stamp = _stamp(os.fstat(file.fileno()))
         except BaseException:
             fresh.unlink(missing_ok=True)
             raise
         self.sync_directory()
-        return mark
+        return stamp
 
     def sync_directory(self) -> None:
         """Makes the last rename durable. Raises NotSynced."""
@@ -188,8 +188,8 @@ class FlagsFile:
             raise NotSynced(os.strerror(error.errno or 0)) from error
 
 
-def _mark(found: os.stat_result) -> Mark:
-    return Mark(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+def _stamp(found: os.stat_result) -> FileStamp:
+    return FileStamp(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
 def _lock(descriptor: int, patience_seconds: float) -> None:

@@ -14,7 +14,15 @@ from flags.decide.flag import Flag, Flags
 from flags.decide.stages import check_move
 from flags.errors import InvalidFlag, NotFound, StaleRevision
 from flags.store.retention import kept
-from flags.store.revisions import Attribution, History, Revision, State, difference, longer, rollback_target
+from flags.store.revisions import (
+    Attribution,
+    Members,
+    Revision,
+    RevisionHistory,
+    difference,
+    longer,
+    rollback_target,
+)
 from flags.wire import pointer
 
 GIVEN_BY_STORE = frozenset({"component", "revision"})
@@ -31,7 +39,7 @@ SWITCH = "killAll"
 MOST_FLAG_BYTES = 4 * 1024 * 1024
 """What all flags may take as JSON. They are read and written as a whole, and a kill has to be quick."""
 
-_NO_HISTORY = History()
+_NO_HISTORY = RevisionHistory()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +53,14 @@ class Ledger:
 
     flags: Mapping[str, Flag] = field(default_factory=lambda: MappingProxyType({}))
     kill_all: bool = False
-    histories: Mapping[str, History] = field(default_factory=lambda: MappingProxyType({}))
-    kill_all_history: History = _NO_HISTORY
+    histories: Mapping[str, RevisionHistory] = field(default_factory=lambda: MappingProxyType({}))
+    kill_all_history: RevisionHistory = _NO_HISTORY
 
     def snapshot(self, *, stale: bool) -> Flags:
         """The flags for those who decide by them."""
         return Flags(self.flags, self.kill_all, stale)
 
-    def revisions(self, component: str | None) -> History:
+    def revisions(self, component: str | None) -> RevisionHistory:
         """The component's revisions; with None, those of the kill switch for everything.
 
         Raises NotFound where the component never had a flag.
@@ -156,12 +164,12 @@ def reconciled(ledger: Ledger, written: Ledger, *, by: Attribution) -> Ledger:
     return _bounded(result)
 
 
-def state(flag: Flag) -> State:
+def state(flag: Flag) -> Members:
     """What a history keeps of a flag."""
     return {name: value for name, value in flag.wire().items() if name not in GIVEN_BY_STORE}
 
 
-def _safety(members: State | None) -> dict[str, Any]:
+def _safety(members: Members | None) -> dict[str, Any]:
     """Those that only a change that names them changes."""
     return {name: value for name, value in (members or {}).items() if name in SAFETY}
 
@@ -185,7 +193,7 @@ def _current(ledger: Ledger, component: str, expected: int | None) -> Flag | Non
 
 
 def _merged(
-    component: str, current: Flag | None, base: State, fields: Mapping[str, Any], number: int
+    component: str, current: Flag | None, base: Members, fields: Mapping[str, Any], number: int
 ) -> Flag:
     given = {"component": component} | ({} if current is None else {"revision": current.revision})
     errors = [
@@ -200,14 +208,14 @@ def _merged(
     )
 
 
-def _parsed(component: str, members: State, revision: int) -> Flag:
+def _parsed(component: str, members: Members, revision: int) -> Flag:
     return Flag.parse({**members, "component": component, "revision": revision})
 
 
 def _moved(
     ledger: Ledger,
     current: Flag | None,
-    before: State | None,
+    before: Members | None,
     flag: Flag,
     by: Attribution,
     restores: int | None = None,
@@ -251,7 +259,7 @@ def _size(ledger: Ledger) -> int:
 def _appended(
     ledger: Ledger,
     component: str,
-    before: State | None,
+    before: Members | None,
     flag: Flag | None,
     by: Attribution,
     restores: int | None = None,
@@ -271,7 +279,7 @@ def _appended(
     )
 
 
-def _history(ledger: Ledger, component: str) -> History:
+def _history(ledger: Ledger, component: str) -> RevisionHistory:
     return ledger.histories.get(component, _NO_HISTORY)
 
 
@@ -288,12 +296,16 @@ def _bounded(ledger: Ledger) -> Ledger:
     )
 
 
-def _as_held(history: History) -> str:
+def _as_held(history: RevisionHistory) -> str:
     return f" in the revisions that are held, {history.dropped + 1} and later" if history.dropped else ""
 
 
 def _entry(
-    history: History, before: State | None, after: State | None, by: Attribution, restores: int | None = None
+    history: RevisionHistory,
+    before: Members | None,
+    after: Members | None,
+    by: Attribution,
+    restores: int | None = None,
 ) -> Revision:
     what = difference(before, after)
     # All of it was checked: `by` as what it is, the states as a flag's.
@@ -320,7 +332,7 @@ def _found(ledger: Ledger, component: str, written: Flag | None, by: Attribution
     return _appended(ledger, component, known, written, by)
 
 
-def _leads_to(known: State, written: Flag) -> bool:
+def _leads_to(known: Members, written: Flag) -> bool:
     try:
         return _parsed(written.component, known, written.revision) == written
     except InvalidFlag:

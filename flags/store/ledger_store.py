@@ -9,7 +9,7 @@ from flags.store.background import Watch
 from flags.store.ledger import Ledger
 from flags.store.port import FlagStore, Operation, Subscriber
 from flags.store.publisher import Publisher
-from flags.store.revisions import History, attribution
+from flags.store.revisions import RevisionHistory, attribution
 from flags.tell import CountingTell
 from flags.times import rfc3339
 
@@ -105,7 +105,7 @@ class LedgerStore(FlagStore):
         by = attribution(who, reason, rfc3339(self._now_ms()))
         return await self._kept.commit(partial(operation.apply, by=by))
 
-    def revisions(self, component: str | None) -> History:
+    def revisions(self, component: str | None) -> RevisionHistory:
         return self._kept.state.ledger.revisions(component)
 
     async def refresh(self) -> None:

@@ -18,7 +18,7 @@ from flags.store.background import Watch
 from flags.store.ledger import Ledger
 from flags.store.port import FlagStore, Operation, Subscriber, kill
 from flags.store.publisher import Publisher
-from flags.store.revisions import History, attribution
+from flags.store.revisions import RevisionHistory, attribution
 from flags.store.trail import EVERYTHING
 from flags.tell import CountingTell, Tell
 from flags.times import rfc3339, wall_ms
@@ -166,7 +166,7 @@ class LocalKills(FlagStore):
                 await self._others.spread(component, None)
             return ledger
 
-    def revisions(self, component: str | None) -> History:
+    def revisions(self, component: str | None) -> RevisionHistory:
         return self._store.revisions(component)
 
     async def refresh(self) -> None:

@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from flags.decide.flag import Flag, Flags
 from flags.store.ledger import Ledger, changed, removed, rolled_back, switched
-from flags.store.revisions import History
+from flags.store.revisions import RevisionHistory
 
 Subscriber = Callable[[Flags, Flags], None]
 """Called with the flags before and after a change, in the event loop. It must not wait."""
@@ -131,7 +131,7 @@ class FlagStore(Protocol):
         turn = partial(switched, killed=killed)
         await self.make(Operation(None, turn, None if killed else "unkills"), who=who, reason=reason)
 
-    def revisions(self, component: str | None) -> History:
+    def revisions(self, component: str | None) -> RevisionHistory:
         """The component's history as far as it is held; with None, that of the kill switch for everything.
 
         Raises NotFound where the component never had a flag.

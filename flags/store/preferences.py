@@ -14,7 +14,7 @@ from typing import Protocol
 from cachetools import LRUCache
 
 from flags.decide.caller import Caller
-from flags.decide.modes import Delivery
+from flags.decide.modes import Preference
 from flags.errors import StoreUnreadable, StoreUnwritable
 from flags.store.background import BackgroundThread, Watch
 from flags.store.choice_days import KEPT_DAYS, MOST_A_DAY, day_of, full
@@ -28,7 +28,7 @@ SCHEMA_VERSION = 2
 
 _BUSY_SECONDS = 5.0
 
-Choice = tuple[str, Delivery]
+Choice = tuple[str, Preference]
 
 
 class Preferences(Protocol):
@@ -42,11 +42,11 @@ class Preferences(Protocol):
         """Ends what `start` began. Closing twice does nothing."""
         ...
 
-    async def get(self, key: str) -> Delivery:
+    async def get(self, key: str) -> Preference:
         """The choice; `auto` where none was made, or where it can't be read just now."""
         ...
 
-    async def put(self, key: str, delivery: Delivery) -> None:
+    async def put(self, key: str, delivery: Preference) -> None:
         """Keeps the choice: it is durable on return.
 
         Raises StoreUnwritable where it could not be kept, as StoreFull where there is no room for one more
@@ -92,7 +92,7 @@ class FilePreferences:
         self._today = 0
         self._full_on = 0
         self._database = _Database(path, most_a_day)
-        self._cache: LRUCache[str, Delivery] = LRUCache(max_cached)
+        self._cache: LRUCache[str, Preference] = LRUCache(max_cached)
         self._is_complete = False
         self._thread = BackgroundThread("preferences")
         self._watch = Watch(self.refresh, poll_seconds, tell, "preferences_watch")
@@ -109,7 +109,7 @@ class FilePreferences:
         async with self._opening:
             await self._shut()
 
-    async def get(self, key: str) -> Delivery:
+    async def get(self, key: str) -> Preference:
         known = self._cache.get(key)
         if known is not None:
             return known
@@ -123,7 +123,7 @@ class FilePreferences:
         self._outage.over()
         return found
 
-    async def put(self, key: str, delivery: Delivery) -> None:
+    async def put(self, key: str, delivery: Preference) -> None:
         if not self._is_open:
             if delivery == "auto" and not self._path.exists():
                 return
@@ -196,14 +196,14 @@ class FilePreferences:
 
         def run() -> None:
             latest = self._database.begin(today, limit + 1)
-            cache: LRUCache[str, Delivery] = LRUCache(limit)
+            cache: LRUCache[str, Preference] = LRUCache(limit)
             cache.update(reversed(latest[:limit]))
             loop.call_soon_threadsafe(self._hold, cache, len(latest) <= limit)
 
         await self._thread.run(run)
         self._today = today
 
-    def _hold(self, cache: LRUCache[str, Delivery], is_complete: bool) -> None:
+    def _hold(self, cache: LRUCache[str, Preference], is_complete: bool) -> None:
         self._cache, self._is_complete = cache, is_complete
 
     async def _learn(self, job: Callable[[], list[Choice]]) -> list[Choice]:
@@ -267,11 +267,11 @@ class _Database:
             self._connection.close()
             self._connection = None
 
-    def get(self, key: str) -> Delivery:
+    def get(self, key: str) -> Preference:
         row = self._open().execute(_statement("get"), (key,)).fetchone()
         return "auto" if row is None else row[0]
 
-    def put(self, key: str, delivery: Delivery, today: int) -> list[Choice]:
+    def put(self, key: str, delivery: Preference, today: int) -> list[Choice]:
         """Keeps the choice, and gives it; nothing where there is no room for one more."""
         with self._together() as connection:
             row = connection.execute(_statement("day"), (key,)).fetchone()

@@ -8,15 +8,15 @@ So a change costs the same after a hundred revisions as after a million. No I/O.
 from collections.abc import Sequence
 from heapq import heapify, heapreplace
 
-from flags.store.revisions import History
+from flags.store.revisions import RevisionHistory
 
 KEPT_REVISIONS = 100
 KEPT_BYTES = 512 * 1024
 
 
 def kept(
-    histories: Sequence[History], most: int = KEPT_REVISIONS, most_bytes: int = KEPT_BYTES
-) -> Sequence[History]:
+    histories: Sequence[RevisionHistory], most: int = KEPT_REVISIONS, most_bytes: int = KEPT_BYTES
+) -> Sequence[RevisionHistory]:
     """Each history as it is to be kept; `histories` itself where that is all of them."""
     dropped = [max(0, len(history.entries) - most) for history in histories]
     sizes = [_sizes(history, count) for history, count in zip(histories, dropped, strict=True)]
@@ -35,6 +35,6 @@ def kept(
     return [history.without(count) for history, count in zip(histories, dropped, strict=True)]
 
 
-def _sizes(history: History, dropped: int) -> list[int]:
+def _sizes(history: RevisionHistory, dropped: int) -> list[int]:
     """The bytes of each revision but the oldest `dropped` ones and the newest; the oldest comes last."""
     return [entry.size for entry in reversed(history.entries[dropped:-1])]

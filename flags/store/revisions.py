@@ -17,7 +17,7 @@ from flags.wire import Text, Timestamp, WireModel, printable
 
 Why = Annotated[str, StringConstraints(min_length=1, max_length=1000), AfterValidator(printable)]
 
-State = Mapping[str, Any]
+Members = Mapping[str, Any]
 """The members of a flag as JSON, without `component` and `revision`."""
 
 
@@ -93,7 +93,7 @@ class Difference(NamedTuple):
     after: dict[str, Any] | None
 
 
-def difference(before: State | None, after: State | None) -> Difference:
+def difference(before: Members | None, after: Members | None) -> Difference:
     """What a revision that leads from `before` to `after` holds."""
     if before is None or after is None:
         return Difference(None if before is None else dict(before), None if after is None else dict(after))
@@ -110,7 +110,7 @@ class Earlier(NamedTuple):
     had come into its stage.
     """
 
-    state: State | None
+    state: Members | None
     stage_since: str | None
 
     def after(self, entry: Revision) -> "Earlier":
@@ -125,7 +125,7 @@ NOTHING_EARLIER = Earlier(None, None)
 
 
 @dataclass(frozen=True, slots=True)
-class History:
+class RevisionHistory:
     """The revisions of one flag that are held, oldest first, and what is known of those before them.
 
     Where something was dropped there is at least one revision left, so that the numbers go on.
@@ -145,11 +145,11 @@ class History:
         return self.entries[-1].revision if self.entries else 0
 
     @property
-    def state(self) -> State | None:
+    def state(self) -> Members | None:
         """What the flag is by its history; None where there is none."""
         return self.state_at(self.last)
 
-    def state_at(self, revision: int) -> State | None:
+    def state_at(self, revision: int) -> Members | None:
         """What the flag was once `revision` had been made; None where there was none then.
 
         `revision` is `dropped` at least: nobody knows what was before.
@@ -171,18 +171,18 @@ class History:
         is_older = self.earlier.state is not None and self.earlier.state.get("stage") == stage
         return self.earlier.stage_since if is_older else None
 
-    def followed_by(self, entry: Revision) -> "History":
-        return History((*self.entries, entry), self.earlier)
+    def followed_by(self, entry: Revision) -> "RevisionHistory":
+        return RevisionHistory((*self.entries, entry), self.earlier)
 
-    def without(self, count: int) -> "History":
+    def without(self, count: int) -> "RevisionHistory":
         """The history once it has dropped its oldest `count` revisions, which are not all."""
         earlier = self.earlier
         for entry in self.entries[:count]:
             earlier = earlier.after(entry)
-        return History(self.entries[count:], earlier)
+        return RevisionHistory(self.entries[count:], earlier)
 
 
-def _followed(state: State | None, entry: Revision) -> State | None:
+def _followed(state: Members | None, entry: Revision) -> Members | None:
     """What a flag that was `state` is after the revision."""
     if entry.after is None:
         return None
@@ -191,7 +191,7 @@ def _followed(state: State | None, entry: Revision) -> State | None:
     return {**state, **entry.after}
 
 
-def rollback_target(history: History) -> int | None:
+def rollback_target(history: RevisionHistory) -> int | None:
     """The revision before the last change of stage or percentage that still stands.
 
     None where none does, or where the revisions that would tell are not held any more. A rollback takes back
@@ -211,7 +211,7 @@ def rollback_target(history: History) -> int | None:
     return None
 
 
-def longer(mine: History, theirs: History) -> History:
+def longer(mine: RevisionHistory, theirs: RevisionHistory) -> RevisionHistory:
     """The one of two histories of the same flag to go on from; `theirs` where they are equally long.
 
     Numbers never go back, whoever wrote the shorter one.

@@ -7,7 +7,7 @@ from typing import cast, get_args
 
 from cachetools import TTLCache
 
-from flags.decide.modes import Delivery
+from flags.decide.modes import Preference
 from flags.errors import StoreUncertain, StoreUnreadable, StoreUnwritable
 from flags.store.choice_days import DAY_SECONDS, KEPT_DAYS, MOST_A_DAY, day_of, full
 from flags.store.shared_values import SharedValues, Value
@@ -45,7 +45,7 @@ class SharedPreferences:
         self._now_ms = now_ms
         self._most_a_day = most_a_day
         self._full_on = 0
-        self._cache: TTLCache[str, Delivery] = TTLCache(_MAX_CACHED, CACHE_SECONDS, timer=timer)
+        self._cache: TTLCache[str, Preference] = TTLCache(_MAX_CACHED, CACHE_SECONDS, timer=timer)
 
     async def start(self) -> None:
         """There is nothing to begin."""
@@ -53,7 +53,7 @@ class SharedPreferences:
     async def close(self) -> None:
         """There is nothing to end."""
 
-    async def get(self, key: str) -> Delivery:
+    async def get(self, key: str) -> Preference:
         known = self._cache.get(key)
         if known is not None:
             return known
@@ -66,7 +66,7 @@ class SharedPreferences:
         delivery = self._cache[key] = _choice(found)[0]
         return delivery
 
-    async def put(self, key: str, delivery: Delivery) -> None:
+    async def put(self, key: str, delivery: Preference) -> None:
         now_ms = self._now_ms()
         today = day_of(now_ms)
         try:
@@ -137,8 +137,8 @@ def _count_key(day: int) -> str:
     return f"preferences-made:{day}"
 
 
-def _choice(found: Value | None) -> tuple[Delivery, int | None]:
+def _choice(found: Value | None) -> tuple[Preference, int | None]:
     """The choice and its day; `auto` where there is none, and None where it has no day."""
     name, _, day = ("" if found is None else found.content.decode("ascii", "replace")).partition(" ")
-    delivery = cast(Delivery, name) if name in get_args(Delivery) else "auto"
+    delivery = cast(Preference, name) if name in get_args(Preference) else "auto"
     return delivery, int(day) if day.isdecimal() else None

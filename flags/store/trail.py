@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from flags.store.ledger import Ledger
-from flags.store.revisions import History, Revision
+from flags.store.revisions import Revision, RevisionHistory
 from flags.tell import Tell
 
 EVERYTHING = "*"
@@ -58,7 +58,7 @@ def _shown(entry: Revision) -> dict[str, object]:
     return {name: after[name] for name in ("stage", "percentage", "killed", "killAll") if name in after}
 
 
-def _of(ledger: Ledger, component: str | None) -> History:
+def _of(ledger: Ledger, component: str | None) -> RevisionHistory:
     if component is None:
         return ledger.kill_all_history
-    return ledger.histories.get(component, History())
+    return ledger.histories.get(component, RevisionHistory())

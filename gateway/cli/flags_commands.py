@@ -22,7 +22,7 @@ flags_app = typer.Typer(
 )
 
 
-class DeliveryName(enum.StrEnum):
+class PreferenceName(enum.StrEnum):
     """The values of --delivery."""
 
     AUTO = "auto"
@@ -315,7 +315,7 @@ def explain(
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="A claim of its token; repeatable.")
     ] = None,
     delivery: Annotated[
-        DeliveryName | None, typer.Option(help="Its own choice. Default: the one that it made.")
+        PreferenceName | None, typer.Option(help="Its own choice. Default: the one that it made.")
     ] = None,
     component: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Only this component; repeatable.")

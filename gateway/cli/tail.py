@@ -42,7 +42,7 @@ class Wanted:
     as_json: bool = False
 
 
-class Follower:
+class StreamTail:
     """What a reader knows between two connections, and what it does with each event. No I/O but printing."""
 
     def __init__(self, wanted: Wanted, backoff: Backoff) -> None:
@@ -167,7 +167,7 @@ async def follow(wanted: Wanted, backoff: Backoff, pause: Pause = asyncio.sleep)
     CommandError where the gateway refuses, or can't be reached the very first time: then the address is
     more likely wrong than the gateway down.
     """
-    follower = Follower(wanted, backoff)
+    follower = StreamTail(wanted, backoff)
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=10)
     try:
         async with aiohttp.ClientSession(timeout=timeout) as session:
@@ -181,7 +181,7 @@ async def follow(wanted: Wanted, backoff: Backoff, pause: Pause = asyncio.sleep)
             note(f"to go on from here: --cursor {printable(str(follower.cursor))}")
 
 
-async def _attempt(session: aiohttp.ClientSession, wanted: Wanted, follower: Follower) -> int | None:
+async def _attempt(session: aiohttp.ClientSession, wanted: Wanted, follower: StreamTail) -> int | None:
     try:
         return await _stream(session, wanted, follower)
     except (aiohttp.ClientError, TimeoutError) as error:
@@ -194,7 +194,7 @@ async def _attempt(session: aiohttp.ClientSession, wanted: Wanted, follower: Fol
     return None
 
 
-async def _stream(session: aiohttp.ClientSession, wanted: Wanted, follower: Follower) -> int | None:
+async def _stream(session: aiohttp.ClientSession, wanted: Wanted, follower: StreamTail) -> int | None:
     """One connection, from the request to its end. Gives an exit code, or None where it is to be resumed."""
     parameters = list(wanted.parameters)
     if follower.cursor is not None:
@@ -228,7 +228,7 @@ async def _stream(session: aiohttp.ClientSession, wanted: Wanted, follower: Foll
             ) from error
 
 
-async def _read(content: aiohttp.StreamReader, follower: Follower) -> int | None:
+async def _read(content: aiohttp.StreamReader, follower: StreamTail) -> int | None:
     decoder = EventStreamDecoder()
     while True:
         async with asyncio.timeout(follower.silence_seconds):

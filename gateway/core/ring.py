@@ -7,7 +7,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from gateway.core.events import ORIGIN, Position
 
 
-class Entry(Protocol):
+class RingEntry(Protocol):
     """What a ring can hold: `at` is monotonic seconds, `size` is bytes."""
 
     @property
@@ -20,7 +20,7 @@ class Entry(Protocol):
     def at(self) -> float: ...
 
 
-E = TypeVar("E", bound=Entry)
+E = TypeVar("E", bound=RingEntry)
 
 FREED_AT_ONCE = 512
 """How many entries a trim lets go of, beside as many as came since the last one: a millisecond or two."""

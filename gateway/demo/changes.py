@@ -27,7 +27,7 @@ _STAMP = "updatedAt"
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class OrderChange:
     """An order before and after; None where there was none, or is none any more. `at` is RFC 3339 in UTC."""
 
     before: Order | None
@@ -35,7 +35,7 @@ class Change:
     at: str
 
 
-def events_of(change: Change) -> list[dict[str, Any]]:
+def events_of(change: OrderChange) -> list[dict[str, Any]]:
     """The events that tell the change, in the order in which they are published.
 
     One for each member that RULES names, then one `order_updated` where anything else has changed; each with
@@ -58,7 +58,7 @@ def events_of(change: Change) -> list[dict[str, Any]]:
     return events
 
 
-def stale_events_of(change: Change) -> list[dict[str, Any]]:
+def stale_events_of(change: OrderChange) -> list[dict[str, Any]]:
     """The same events, from a publisher that reads too early: `data` of an update is the OLD state."""
     events = events_of(change)
     for event in events:
@@ -69,12 +69,12 @@ def stale_events_of(change: Change) -> list[dict[str, Any]]:
 
 def correction_of(told: Order, true: Order) -> dict[str, Any]:
     """The event that leads readers from what they were told of an order to what is true."""
-    change = Change(told, true, true.updated_at)
+    change = OrderChange(told, true, true.updated_at)
     return _event(change, f"{ENTITY}_updated", "update", true.to_json(), told.to_json())
 
 
 def _event(
-    change: Change, event_type: str, action: str, data: dict[str, Any], previous: dict[str, Any] | None
+    change: OrderChange, event_type: str, action: str, data: dict[str, Any], previous: dict[str, Any] | None
 ) -> dict[str, Any]:
     order = change.after or change.before
     assert order is not None, "a change has an order on one side at least"

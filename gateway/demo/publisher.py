@@ -15,7 +15,7 @@ import aiohttp
 import orjson
 
 from gateway.core.backoff import Backoff
-from gateway.demo.changes import Change, correction_of, events_of, stale_events_of
+from gateway.demo.changes import OrderChange, correction_of, events_of, stale_events_of
 from gateway.demo.orders import Order
 from gateway.demo.outbox import Event, Outbox
 from gateway.runtime.logs import log_event
@@ -73,7 +73,7 @@ class Publisher:
         """How many events are still to be published."""
         return len(self._outbox)
 
-    def record(self, change: Change) -> None:
+    def record(self, change: OrderChange) -> None:
         """Puts what tells the change into the outbox. Raises OutboxFull; the change must not be made then."""
         if self.fault is Fault.NONE:
             self._outbox.put(events_of(change))

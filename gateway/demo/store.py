@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from gateway.core.times import rfc3339
-from gateway.demo.changes import Change
+from gateway.demo.changes import OrderChange
 from gateway.demo.orders import Order, OrderError, moved, parse_new, parse_part, parse_whole
 from gateway.ports.clock import Clock
 
@@ -31,7 +31,7 @@ class OrderStore:
     """
 
     def __init__(self, clock: Clock, max_orders: int = MAX_ORDERS) -> None:
-        self.record: Callable[[Change], None] = lambda change: None
+        self.record: Callable[[OrderChange], None] = lambda change: None
         self._clock = clock
         self._max_orders = max_orders
         self._orders: dict[str, Order] = {}
@@ -59,7 +59,7 @@ class OrderStore:
             amount=members["amount"],
             updated_at=self._now(),
         )
-        self.record(Change(None, order, order.updated_at))
+        self.record(OrderChange(None, order, order.updated_at))
         self._created += 1
         self._orders[order.order_id] = order
         return order
@@ -76,12 +76,12 @@ class OrderStore:
 
     def delete(self, order_id: str) -> None:
         """Forgets the order, whatever its stage. Raises UnknownOrder."""
-        self.record(Change(self.get(order_id), None, self._now()))
+        self.record(OrderChange(self.get(order_id), None, self._now()))
         del self._orders[order_id]
 
     def _change(self, order: Order, members: Mapping[str, Any]) -> Order:
         changed = moved(order, members, self._now())
-        self.record(Change(order, changed, changed.updated_at))
+        self.record(OrderChange(order, changed, changed.updated_at))
         self._orders[order.order_id] = changed
         return changed
 

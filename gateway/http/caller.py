@@ -7,7 +7,7 @@ from aiohttp import web
 from cachetools import LRUCache
 
 from flags.decide.caller import Caller
-from flags.decide.modes import Delivery
+from flags.decide.modes import Preference
 from flags.guard.client_label import client_label
 from flags.store.preferences import Preferences, preference_key
 from gateway.core.errors import BadParameter
@@ -31,7 +31,7 @@ class Callers:
     def __init__(self, preferences: Preferences) -> None:
         self._preferences = preferences
         self._kept: LRUCache[Caller, Caller] = LRUCache(_MAX_KEPT)
-        self._chosen: LRUCache[str, Delivery] = LRUCache(_MAX_KEPT)
+        self._chosen: LRUCache[str, Preference] = LRUCache(_MAX_KEPT)
 
     async def of(self, request: web.Request) -> Caller:
         """The request's caller with its own choice. Raises BadParameter."""
@@ -57,7 +57,7 @@ class Callers:
             Caller(session=session, client=client, client_version=version, capable=capable == "true")
         )
 
-    async def choose(self, caller: Caller, key: str, delivery: Delivery) -> Caller:
+    async def choose(self, caller: Caller, key: str, delivery: Preference) -> Caller:
         """Keeps the caller's choice. Raises flags.errors.StoreUnwritable."""
         await self._preferences.put(key, delivery)
         self._chosen[key] = delivery
@@ -68,7 +68,7 @@ class Callers:
         key = preference_key(caller)
         return caller if key is None else self._preferring(caller, self._chosen.get(key, caller.preference))
 
-    def _preferring(self, caller: Caller, delivery: Delivery) -> Caller:
+    def _preferring(self, caller: Caller, delivery: Preference) -> Caller:
         if caller.preference == delivery:
             return caller
         return self._one(replace(caller, preference=delivery))

@@ -7,7 +7,7 @@ from typing import get_args
 import orjson
 from aiohttp import web
 
-from flags.decide.modes import Delivery
+from flags.decide.modes import Preference
 from flags.errors import StoreFull, StoreUncertain, StoreUnwritable
 from flags.store.preferences import preference_key
 from gateway.core.errors import BadParameter, ClientError, PublisherError, TidegateError, UnsupportedMediaType
@@ -116,7 +116,7 @@ class MigrationHandler:
         return _json({"delivery": delivery})
 
 
-async def _delivery(request: web.Request) -> Delivery:
+async def _delivery(request: web.Request) -> Preference:
     if request.content_type != "application/json":
         raise UnsupportedMediaType("A preference is application/json.")
     body = await read_body(request, MAX_BODY_BYTES, BODY_SECONDS)
@@ -124,7 +124,7 @@ async def _delivery(request: web.Request) -> Delivery:
         given = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise PublisherError(f"The body is not JSON: {error}.") from None
-    choices: tuple[Delivery, ...] = get_args(Delivery)
+    choices: tuple[Preference, ...] = get_args(Preference)
     if not isinstance(given, dict):
         raise _invalid("", 'must be an object such as {"delivery": "auto"}')
     unknown = sorted(given.keys() - {"delivery"})

@@ -13,14 +13,14 @@ from aiohttp import web
 from flags.decide.flag import Flag
 from flags.decide.stages import Stage
 from flags.errors import NotFound
-from flags.store.revisions import History
+from flags.store.revisions import RevisionHistory
 from gateway.core.errors import ClientError
 from gateway.core.selectors import Selector
 from gateway.http.caller import Callers
 from gateway.migration.components import STREAMING, Components
 from gateway.migration.links import identity, stream_url
 
-Revisions = Callable[[str], History]
+Revisions = Callable[[str], RevisionHistory]
 """A component's history. Raises flags.errors.NotFound."""
 
 

@@ -15,7 +15,7 @@ from flags.parity.sampling import BoundedQueue, EveryNth
 from gateway.core.events import Cursor, Position
 from gateway.core.history import HistoryEntry
 from gateway.core.states import following
-from gateway.migration.parity_states import ACTIVE, TRANSITIONS, Signal, State
+from gateway.migration.parity_states import ACTIVE, TRANSITIONS, LaneSignal, LaneState
 from gateway.ports.legacy_route import LegacyRoute
 from gateway.ports.upstreams import Snapshot
 
@@ -63,7 +63,7 @@ class ParityLane:
     ) -> None:
         self.route = route
         self.parity = parity
-        self.state = State.OFF
+        self.state = LaneState.OFF
         self._items_of = items_of
         self._settle = settle_seconds
         self._flag = flag
@@ -85,7 +85,7 @@ class ParityLane:
     @property
     def backlog(self) -> int:
         """Answers that were taken and are not compared yet, or are just being compared."""
-        return len(self._queue) + (self._waiting is not None) + (self.state is State.COMPARING)
+        return len(self._queue) + (self._waiting is not None) + (self.state is LaneState.COMPARING)
 
     def polled(self, snapshot: Snapshot) -> None:
         """The upstream has answered: the poller's listener."""
@@ -128,7 +128,7 @@ class ParityLane:
 
     def begin_again(self) -> None:
         """Push was mended, or events were missed: what was pushed until now is not to count on."""
-        self._signal(Signal.DOUBTED)
+        self._signal(LaneSignal.DOUBTED)
 
     def following_flag(self, position: Position, now: float) -> Iterator[None]:
         """Begins, ends or begins again, as the flag and `begin_again` say; the log is read up to there.
@@ -136,9 +136,9 @@ class ParityLane:
         In steps that take some microseconds each.
         """
         compared = self._compared_flag() is not None
-        if compared is (self.state in ACTIVE) and self.state is not State.STALE:
+        if compared is (self.state in ACTIVE) and self.state is not LaneState.STALE:
             return
-        self._signal(Signal.BEGUN if compared else Signal.ENDED)
+        self._signal(LaneSignal.BEGUN if compared else LaneSignal.ENDED)
         self._period = _Period()
         if not compared:
             self._lost += self._waiting is not None
@@ -173,7 +173,7 @@ class ParityLane:
 
     async def steps(self, sample: Sample, now: float) -> Iterator[None]:
         """What is to be done to compare `sample`, in steps that take some microseconds each."""
-        self._signal(Signal.TAKEN)
+        self._signal(LaneSignal.TAKEN)
         polls = self._settled_polls(now)
         if polls is None and self._period.close is None and not self.is_same_source:
             self._period.close = self._as_close(sample)
@@ -195,7 +195,7 @@ class ParityLane:
         yield from self.parity.comparing(answer, now)
         if not self._queue:
             self._period.wanted_from = self.parity.next_sample_at
-        self._signal(Signal.COMPARED)
+        self._signal(LaneSignal.COMPARED)
 
     def _as_close(self, sample: Sample) -> Sample | None:
         """The sample where its two answers were asked for within one settle window."""
@@ -212,7 +212,7 @@ class ParityLane:
         self._period.close = None
         return polls
 
-    def _signal(self, signal: Signal) -> None:
+    def _signal(self, signal: LaneSignal) -> None:
         """Moves to the state that the table gives. Raises RuntimeError for a pair that it does not have."""
         self.state = following(TRANSITIONS, self.state, signal, "a parity lane")
 

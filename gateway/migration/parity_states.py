@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from enum import Enum
 
 
-class State(Enum):
+class LaneState(Enum):
     """Whether a lane compares, and what it is at."""
 
     OFF = "off"
@@ -17,7 +17,7 @@ class State(Enum):
     """An answer is being compared; events wait meanwhile."""
 
 
-class Signal(Enum):
+class LaneSignal(Enum):
     """What happens to a lane."""
 
     BEGUN = "begun"
@@ -27,20 +27,20 @@ class Signal(Enum):
     COMPARED = "compared"
 
 
-TRANSITIONS: Mapping[tuple[State, Signal], State] = {
-    (State.OFF, Signal.BEGUN): State.READING,
-    (State.OFF, Signal.DOUBTED): State.STALE,
-    (State.STALE, Signal.BEGUN): State.READING,
-    (State.STALE, Signal.ENDED): State.OFF,
-    (State.STALE, Signal.DOUBTED): State.STALE,
-    (State.STALE, Signal.COMPARED): State.STALE,
-    (State.READING, Signal.ENDED): State.OFF,
-    (State.READING, Signal.DOUBTED): State.STALE,
-    (State.READING, Signal.TAKEN): State.COMPARING,
-    (State.COMPARING, Signal.DOUBTED): State.STALE,
-    (State.COMPARING, Signal.COMPARED): State.READING,
+TRANSITIONS: Mapping[tuple[LaneState, LaneSignal], LaneState] = {
+    (LaneState.OFF, LaneSignal.BEGUN): LaneState.READING,
+    (LaneState.OFF, LaneSignal.DOUBTED): LaneState.STALE,
+    (LaneState.STALE, LaneSignal.BEGUN): LaneState.READING,
+    (LaneState.STALE, LaneSignal.ENDED): LaneState.OFF,
+    (LaneState.STALE, LaneSignal.DOUBTED): LaneState.STALE,
+    (LaneState.STALE, LaneSignal.COMPARED): LaneState.STALE,
+    (LaneState.READING, LaneSignal.ENDED): LaneState.OFF,
+    (LaneState.READING, LaneSignal.DOUBTED): LaneState.STALE,
+    (LaneState.READING, LaneSignal.TAKEN): LaneState.COMPARING,
+    (LaneState.COMPARING, LaneSignal.DOUBTED): LaneState.STALE,
+    (LaneState.COMPARING, LaneSignal.COMPARED): LaneState.READING,
 }
 """Every pair that may happen; any other is an error in the caller."""
 
-ACTIVE = (State.READING, State.COMPARING)
+ACTIVE = (LaneState.READING, LaneState.COMPARING)
 """The states in which a lane is to get events, and answers to compare."""

@@ -6,7 +6,7 @@
 from typing import NamedTuple, Protocol
 
 
-class Entry(NamedTuple):
+class SharedEntry(NamedTuple):
     """A value, and the version of it that this is."""
 
     value: bytes
@@ -29,7 +29,7 @@ class SharedStore(Protocol):
         """Lets go of connections. Closing twice, or before `start`, does nothing."""
         ...
 
-    async def get(self, key: str) -> Entry | None:
+    async def get(self, key: str) -> SharedEntry | None:
         """What is there; None where nothing is, or no more."""
         ...
 

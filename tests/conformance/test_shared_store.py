@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gateway.ports.shared import Entry, SharedStore
+from gateway.ports.shared import SharedEntry, SharedStore
 from tests.conformance.shared_stores import SHARED_STORES, Shared, SharedFactory
 
 LARGE = bytes(range(256)) * 16_384
@@ -29,7 +29,7 @@ async def test_what_was_put_is_there_with_its_version(store: SharedStore) -> Non
 
     assert version is not None
     assert version > 0
-    assert await store.get("key") == Entry(b"value", version)
+    assert await store.get("key") == SharedEntry(b"value", version)
     assert await store.version("key") == version
 
 
@@ -74,7 +74,7 @@ async def test_a_put_that_expects_nothing_finds_something_and_changes_nothing(st
 
     assert first is not None
     assert await store.put("key", b"2", expected=0) is None
-    assert await store.get("key") == Entry(b"1", first)
+    assert await store.get("key") == SharedEntry(b"1", first)
 
 
 async def test_a_put_that_expects_another_version_changes_nothing(store: SharedStore) -> None:
@@ -85,7 +85,7 @@ async def test_a_put_that_expects_another_version_changes_nothing(store: SharedS
     assert second is not None
     assert await store.put("key", b"3", expected=first) is None
     assert await store.put("other", b"3", expected=first) is None
-    assert await store.get("key") == Entry(b"2", second)
+    assert await store.get("key") == SharedEntry(b"2", second)
     assert await store.get("other") is None
 
 
@@ -96,7 +96,7 @@ async def test_of_many_that_expect_the_same_one_wins(store: SharedStore) -> None
     )
 
     (won,) = [number for number, version in enumerate(versions) if version is not None]
-    assert await store.get("key") == Entry(str(won).encode(), versions[won])  # type: ignore[arg-type]
+    assert await store.get("key") == SharedEntry(str(won).encode(), versions[won])  # type: ignore[arg-type]
 
 
 async def test_what_is_removed_is_gone_and_its_versions_go_on(store: SharedStore) -> None:
@@ -119,7 +119,7 @@ async def test_a_remove_that_expects_another_version_removes_nothing(store: Shar
     assert second is not None
 
     assert await store.remove("key", expected=first) is False
-    assert await store.get("key") == Entry(b"2", second)
+    assert await store.get("key") == SharedEntry(b"2", second)
     assert await store.remove("key", expected=second) is True
     assert await store.get("key") is None
 
@@ -139,7 +139,7 @@ async def test_after_its_time_a_value_is_gone_and_its_versions_go_on(shared: Sha
     second = await store.put("key", b"2", expected=0)
     assert second is not None
     assert second > first
-    assert await store.get("kept") == Entry(b"1", kept)  # type: ignore[arg-type]
+    assert await store.get("kept") == SharedEntry(b"1", kept)  # type: ignore[arg-type]
 
 
 async def test_a_later_put_takes_the_end_of_an_earlier_one_away(shared: Shared) -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from flags.decide.stages import Stage
 from gateway.core.events import ORIGIN
-from gateway.migration.parity_states import TRANSITIONS, Signal, State
+from gateway.migration.parity_states import TRANSITIONS, LaneSignal, LaneState
 from gateway.ports.upstreams import Snapshot
 from gateway.runtime.slices import SLICE_SECONDS
 from tests.support.clock import BusyClock
@@ -24,14 +24,14 @@ STEPS = [
 class World:
     """One lane, whose sampler is run again wherever it ends."""
 
-    def __init__(self, seen: Callable[[State, Signal], None]) -> None:
+    def __init__(self, seen: Callable[[LaneState, LaneSignal], None]) -> None:
         # A step of work takes a good part of a slice: something may happen in the middle of any of it.
         self.node = Node(BusyClock(SLICE_SECONDS / 3), max_events=4)
         self.ends: list[BaseException | None] = []
         self.epochs = 1
         lane, move = self.node.lane, self.node.lane._signal
 
-        def signal(signal: Signal) -> None:
+        def signal(signal: LaneSignal) -> None:
             seen(lane.state, signal)
             move(signal)
 
@@ -84,9 +84,9 @@ class World:
         self.ends += await asyncio.gather(self.task, return_exceptions=True)
 
 
-async def pairs_of(steps: list[str]) -> set[tuple[State, Signal]]:
+async def pairs_of(steps: list[str]) -> set[tuple[LaneState, LaneSignal]]:
     """What the lane went through; nothing of it was an error of its own."""
-    seen: set[tuple[State, Signal]] = set()
+    seen: set[tuple[LaneState, LaneSignal]] = set()
     world = World(lambda state, signal: seen.add((state, signal)))
     for step in steps:
         await world.step(step)
@@ -103,7 +103,7 @@ def test_nothing_that_can_happen_leads_to_a_pair_that_the_table_lacks(steps: lis
 def test_what_can_happen_goes_through_all_of_the_table() -> None:
     turns = ["turn"] * 20
     compared = [*turns, "shadow", *turns, "poll", *turns]
-    seen: set[tuple[State, Signal]] = set()
+    seen: set[tuple[LaneState, LaneSignal]] = set()
     for steps in (
         [*compared, "off", *turns, "rearm", *turns],
         ["doubted while comparing", *compared],

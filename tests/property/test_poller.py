@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.upstream.failures import BadAnswer, NoAnswer
-from adapters.upstream.poller_states import TRANSITIONS, Signal, State
+from adapters.upstream.poller_states import TRANSITIONS, PollerSignal, PollerState
 from gateway.core.errors import LogError
 from gateway.ports.upstreams import Snapshot
 from tests.support.clock import ManualClock
@@ -38,14 +38,14 @@ class Broken:
 class World:
     """One poller, run again wherever its task ends, and callers who wait for it."""
 
-    def __init__(self, seen: Callable[[State, Signal], None]) -> None:
+    def __init__(self, seen: Callable[[PollerState, PollerSignal], None]) -> None:
         self.clock = ManualClock()
         self.polled = Polled(self.clock)
         self.callers: list[asyncio.Task[object]] = []
         self.ends: list[BaseException | None] = []
         poller, move = self.polled.poller, self.polled.poller._signal
 
-        def signal(signal: Signal) -> None:
+        def signal(signal: PollerSignal) -> None:
             seen(poller._state, signal)
             move(signal)
 
@@ -97,7 +97,7 @@ class World:
 
 @given(st.lists(st.sampled_from(STEPS), min_size=20, max_size=60))
 def test_nothing_that_can_happen_leads_to_a_pair_that_the_table_lacks(steps: list[str]) -> None:
-    seen: set[tuple[State, Signal]] = set()
+    seen: set[tuple[PollerState, PollerSignal]] = set()
 
     async def happen() -> list[BaseException | None]:
         world = World(lambda state, signal: seen.add((state, signal)))
@@ -114,7 +114,7 @@ def test_nothing_that_can_happen_leads_to_a_pair_that_the_table_lacks(steps: lis
 
 
 def test_what_can_happen_goes_through_all_of_the_table() -> None:
-    seen: set[tuple[State, Signal]] = set()
+    seen: set[tuple[PollerState, PollerSignal]] = set()
 
     async def happen(steps: list[str]) -> None:
         world = World(lambda state, signal: seen.add((state, signal)))

@@ -6,7 +6,7 @@ from typing import Literal
 
 from gateway.core.errors import LogError
 from gateway.ports.clock import Clock
-from gateway.ports.shared import Entry
+from gateway.ports.shared import SharedEntry
 
 Failure = Literal["before", "after", "refused"]
 """Whether a call fails before or after it was carried out; or the server says no."""
@@ -18,7 +18,7 @@ class MemorySharedStore:
     def __init__(self, clock: Clock, fails: Callable[[], Failure | None] = lambda: None) -> None:
         self._clock = clock
         self._fails = fails
-        self._entries: dict[str, tuple[Entry, float | None]] = {}
+        self._entries: dict[str, tuple[SharedEntry, float | None]] = {}
         self._last_version = 0
         self._first: dict[str, bytes] = {}
 
@@ -40,7 +40,7 @@ class MemorySharedStore:
     async def close(self) -> None:
         """Nothing to let go of."""
 
-    async def get(self, key: str) -> Entry | None:
+    async def get(self, key: str) -> SharedEntry | None:
         await self._travel(self._fails() is not None)
         return self._there(key)
 
@@ -65,7 +65,7 @@ class MemorySharedStore:
         version = self._last_version
         until = None if ttl_seconds is None else self._clock.monotonic() + ttl_seconds
         self._first.setdefault(key, value)
-        self._entries[key] = (Entry(value, version), until)
+        self._entries[key] = (SharedEntry(value, version), until)
         await self._travel(failure == "after")
         return version
 
@@ -79,7 +79,7 @@ class MemorySharedStore:
         await self._travel(failure == "after")
         return True
 
-    def _there(self, key: str) -> Entry | None:
+    def _there(self, key: str) -> SharedEntry | None:
         entry, until = self._entries.get(key, (None, None))
         return None if until is not None and until <= self._clock.monotonic() else entry
 

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from flags.decide.caller import Caller, comparable_claims
 from flags.decide.explain import Explanation, explain
-from flags.decide.modes import Delivery
+from flags.decide.modes import Preference
 from flags.guard.telemetry import Telemetry, TelemetrySummary
 from flags.store.port import FlagStore
 from flags.store.preferences import Preferences, preference_key
@@ -105,9 +105,9 @@ class InsightHandler:
         if delivery is None:
             key = preference_key(caller)
             delivery = "auto" if key is None else await self._preferences.get(key)
-        elif delivery not in get_args(Delivery):
-            raise BadParameter("delivery", f"must be one of {', '.join(get_args(Delivery))}")
-        caller = replace(caller, preference=cast(Delivery, delivery))
+        elif delivery not in get_args(Preference):
+            raise BadParameter("delivery", f"must be one of {', '.join(get_args(Preference))}")
+        caller = replace(caller, preference=cast(Preference, delivery))
         components = self._asked_for(request)
         flags = self._store.snapshot()
         return json_response(

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gateway.cli.tail import FIRST_SILENCE_SECONDS, Follower, Wanted, event_line, hint_line
+from gateway.cli.tail import FIRST_SILENCE_SECONDS, StreamTail, Wanted, event_line, hint_line
 from gateway.core.backoff import Backoff
 from gateway.core.eventstream import ServerSentEvent
 
@@ -20,9 +20,9 @@ EVENT = {
 }
 
 
-def follower(*, limit: int | None = None, as_json: bool = True, jitter: float = 0.0) -> Follower:
+def follower(*, limit: int | None = None, as_json: bool = True, jitter: float = 0.0) -> StreamTail:
     wanted = Wanted("http://gateway.test", cursor="e.0-0", limit=limit, as_json=as_json)
-    return Follower(wanted, Backoff(1.0, 30.0, draw=lambda low, high: jitter * high))
+    return StreamTail(wanted, Backoff(1.0, 30.0, draw=lambda low, high: jitter * high))
 
 
 def sse(name: str, data: Any, cursor: str = "") -> ServerSentEvent:

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.core.events import Event, event_json, parsing_events
 from gateway.demo import simulator
-from gateway.demo.changes import Change, correction_of, events_of, stale_events_of
+from gateway.demo.changes import OrderChange, correction_of, events_of, stale_events_of
 from gateway.demo.launcher import CONFIG
 from gateway.demo.orders import Order
 from gateway.demo.store import OrderStore
@@ -27,7 +27,7 @@ PAID = replace(
     overall_status="completed",
     updated_at="2026-11-20T10:31:00.000Z",
 )
-TO_PAID = Change(BILLED, PAID, PAID.updated_at)
+TO_PAID = OrderChange(BILLED, PAID, PAID.updated_at)
 
 
 @pytest.fixture
@@ -78,12 +78,12 @@ def test_every_event_is_one_that_may_be_published(recorded):
 
 
 def test_a_change_that_no_rule_names_is_an_update():
-    [event] = events_of(Change(PAID, replace(PAID, customer="Jan Kowalski"), PAID.updated_at))
+    [event] = events_of(OrderChange(PAID, replace(PAID, customer="Jan Kowalski"), PAID.updated_at))
     assert (event["eventType"], event["data"]["customer"]) == ("order_updated", "Jan Kowalski")
 
 
 def test_a_write_that_changed_nothing_is_not_told():
-    assert events_of(Change(PAID, PAID, PAID.updated_at)) == []
+    assert events_of(OrderChange(PAID, PAID, PAID.updated_at)) == []
 
 
 def test_a_stale_event_has_the_old_state_under_the_right_type():
@@ -93,7 +93,7 @@ def test_a_stale_event_has_the_old_state_under_the_right_type():
 
 
 def test_what_is_created_or_deleted_can_not_be_stale():
-    for change in (Change(None, BILLED, BILLED.updated_at), Change(PAID, None, PAID.updated_at)):
+    for change in (OrderChange(None, BILLED, BILLED.updated_at), OrderChange(PAID, None, PAID.updated_at)):
         assert stale_events_of(change) == events_of(change)
 
 

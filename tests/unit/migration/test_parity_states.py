@@ -5,23 +5,23 @@ from itertools import product
 import pytest
 
 from gateway.core.states import following
-from gateway.migration.parity_states import TRANSITIONS, Signal, State
+from gateway.migration.parity_states import TRANSITIONS, LaneSignal, LaneState
 from tests.support.states import drawing
 
-OFF, STALE, READING, COMPARING = State.OFF, State.STALE, State.READING, State.COMPARING
+OFF, STALE, READING, COMPARING = LaneState.OFF, LaneState.STALE, LaneState.READING, LaneState.COMPARING
 
 EXPECTED = {
-    **{(state, Signal.DOUBTED): STALE for state in State},
-    **{(state, Signal.BEGUN): READING for state in (OFF, STALE)},
-    **{(state, Signal.ENDED): OFF for state in (STALE, READING)},
-    (READING, Signal.TAKEN): COMPARING,
-    (COMPARING, Signal.COMPARED): READING,
-    (STALE, Signal.COMPARED): STALE,
+    **{(state, LaneSignal.DOUBTED): STALE for state in LaneState},
+    **{(state, LaneSignal.BEGUN): READING for state in (OFF, STALE)},
+    **{(state, LaneSignal.ENDED): OFF for state in (STALE, READING)},
+    (READING, LaneSignal.TAKEN): COMPARING,
+    (COMPARING, LaneSignal.COMPARED): READING,
+    (STALE, LaneSignal.COMPARED): STALE,
 }
 
 
-@pytest.mark.parametrize(("state", "signal"), list(product(State, Signal)))
-def test_a_pair_of_the_table_moves_and_any_other_raises(state: State, signal: Signal) -> None:
+@pytest.mark.parametrize(("state", "signal"), list(product(LaneState, LaneSignal)))
+def test_a_pair_of_the_table_moves_and_any_other_raises(state: LaneState, signal: LaneSignal) -> None:
     if (state, signal) in EXPECTED:
         assert following(TRANSITIONS, state, signal, "a lane") is EXPECTED[state, signal]
     else:
@@ -30,11 +30,11 @@ def test_a_pair_of_the_table_moves_and_any_other_raises(state: State, signal: Si
 
 
 def test_every_state_can_be_reached_and_doubted() -> None:
-    assert set(TRANSITIONS.values()) == set(State)
-    assert all(TRANSITIONS[state, Signal.DOUBTED] is STALE for state in State)
+    assert set(TRANSITIONS.values()) == set(LaneState)
+    assert all(TRANSITIONS[state, LaneSignal.DOUBTED] is STALE for state in LaneState)
 
 
 def test_the_architecture_page_draws_every_state_and_signal() -> None:
     drawn = drawing("A parity lane's states")
-    assert all(state.value.upper() in drawn for state in State)
-    assert all(signal.value in drawn for signal in Signal)
+    assert all(state.value.upper() in drawn for state in LaneState)
+    assert all(signal.value in drawn for signal in LaneSignal)

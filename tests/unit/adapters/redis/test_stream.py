@@ -4,10 +4,10 @@ import pytest
 
 from adapters.redis.stream import (
     STATE_FIELDS,
-    Entry,
     Hole,
-    Mark,
-    State,
+    KnownEvent,
+    StreamEntry,
+    StreamState,
     before,
     holds,
     hole,
@@ -30,12 +30,12 @@ def at(number: int) -> Position:
     return Position(number * 10, 0)
 
 
-def entry(number: int) -> Entry:
-    return Entry(at(number), number, CAME_MS, b"{}")
+def entry(number: int) -> StreamEntry:
+    return StreamEntry(at(number), number, CAME_MS, b"{}")
 
 
-def state(number: int = 9, floor: int = 3) -> State:
-    return State("e", at(number), number, at(floor), floor, is_relayed=False)
+def state(number: int = 9, floor: int = 3) -> StreamState:
+    return StreamState("e", at(number), number, at(floor), floor, is_relayed=False)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_a_reader_goes_on_from_the_floor_from_an_event_that_is_held_and_from_ahe
 
 
 @pytest.mark.parametrize("own", [None, entry(2)])
-def test_below_the_floor_everything_was_trimmed(own: Entry | None) -> None:
+def test_below_the_floor_everything_was_trimmed(own: StreamEntry | None) -> None:
     with pytest.raises(TrimmedError):
         number_at(state(), at(2), own)
 
@@ -81,8 +81,8 @@ def test_missing_numbers_at_the_end_are_a_hole_up_to_the_head() -> None:
     assert hole(state(), 5, [entry(6)], 10) == Hole(None, at(9), 9)
 
 
-def known(number: int, payload: bytes | None = b"{}") -> Mark:
-    return Mark(at(number), number, payload, seen_at=0.0)
+def known(number: int, payload: bytes | None = b"{}") -> KnownEvent:
+    return KnownEvent(at(number), number, payload, seen_at=0.0)
 
 
 def test_a_log_holds_a_known_event_where_that_stands_or_was_trimmed() -> None:
@@ -97,17 +97,19 @@ def test_a_log_holds_a_known_event_where_that_stands_or_was_trimmed() -> None:
     [
         pytest.param(state(5), None, id="it ends before"),
         pytest.param(state(20), None, id="it is longer, and lacks it all the same"),
-        pytest.param(state(), Entry(at(6), 5, CAME_MS, b"{}"), id="another number"),
+        pytest.param(state(), StreamEntry(at(6), 5, CAME_MS, b"{}"), id="another number"),
         pytest.param(
             state(),
-            Entry(at(6), 6, CAME_MS, b"[]"),
+            StreamEntry(at(6), 6, CAME_MS, b"[]"),
             id="another event at the same place with the same number",
         ),
-        pytest.param(State("e", at(9), 9, at(7), 5, is_relayed=False), None, id="another was trimmed there"),
+        pytest.param(
+            StreamState("e", at(9), 9, at(7), 5, is_relayed=False), None, id="another was trimmed there"
+        ),
     ],
 )
 def test_a_log_without_exactly_the_known_event_lost_it_however_long_it_is(
-    now: State, found: Entry | None
+    now: StreamState, found: StreamEntry | None
 ) -> None:
     assert not holds(now, known(6), found)
 

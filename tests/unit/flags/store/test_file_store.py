@@ -147,11 +147,11 @@ def test_the_watcher_looks_often_enough_for_an_edit_to_count_within_a_second() -
 async def test_looking_at_a_file_that_nobody_touched_writes_nothing(path: Path) -> None:
     async with open_store(path) as store:
         await change(store, 0)
-        mark = FlagsFile(path).mark()
+        stamp = FlagsFile(path).stamp()
         await look_twice(store)
         await look_twice(store)
 
-        assert FlagsFile(path).mark() == mark
+        assert FlagsFile(path).stamp() == stamp
         assert store.revisions("orders").last == 1
 
 
@@ -339,13 +339,13 @@ async def test_what_is_no_damaged_file_of_ours_is_never_replaced(path: Path, spo
     write_flags(path, LIVE)
     async with open_store(path) as store:
         spoil(path)
-        before, mark = store.snapshot(), FlagsFile(path).mark()
+        before, stamp = store.snapshot(), FlagsFile(path).stamp()
 
         with pytest.raises(StoreUnwritable) as caught:
             await change(store, percentage=25)
 
         assert store.snapshot() == before
-        assert FlagsFile(path).mark() == mark
+        assert FlagsFile(path).stamp() == stamp
         assert str(path) not in caught.value.detail
 
 

@@ -21,7 +21,7 @@ def written(path: Path, content: bytes) -> None:
     """Writes as the store does: with the lock held, over what is there."""
     file = FlagsFile(path)
     with file.locked(0):
-        file.write(content, file.mark())
+        file.write(content, file.stamp())
 
 
 def read(path: Path) -> bytes:
@@ -32,16 +32,16 @@ def read(path: Path) -> bytes:
 
 def test_where_there_is_no_file_there_is_nothing_to_read(path: Path) -> None:
     assert FlagsFile(path).read() is None
-    assert FlagsFile(path).mark() is None
+    assert FlagsFile(path).stamp() is None
 
 
 def test_what_was_written_is_read_with_the_mark_that_writing_gave(path: Path) -> None:
     file = FlagsFile(path)
     with file.locked(0):
-        mark = file.write(b"one", None)
+        stamp = file.write(b"one", None)
 
-    assert file.read() == (b"one", mark)
-    assert file.mark() == mark
+    assert file.read() == (b"one", stamp)
+    assert file.stamp() == stamp
 
 
 def test_a_write_leaves_only_the_file_and_its_lock(path: Path) -> None:
@@ -100,7 +100,7 @@ def test_where_the_disk_refuses_before_the_rename_the_file_is_as_it_was(path: Pa
     disk = Disk(path, step)
 
     with pytest.raises(StoreUnwritable, match="No space left on device"), disk.file.locked(0):
-        disk.file.write(b"two", disk.file.mark())
+        disk.file.write(b"two", disk.file.stamp())
 
     assert read(path) == b"one"
     assert sorted(entry.name for entry in path.parent.iterdir()) == ["flags.json", "flags.json.lock"]
@@ -111,7 +111,7 @@ def test_where_the_directory_can_not_be_synced_the_file_is_new_and_that_is_said(
     disk = Disk(path, "sync the directory")
 
     with pytest.raises(NotSynced, match="No space left on device"), disk.file.locked(0):
-        disk.file.write(b"two", disk.file.mark())
+        disk.file.write(b"two", disk.file.stamp())
 
     assert read(path) == b"two"
 
@@ -149,32 +149,32 @@ def test_a_link_that_is_turned_elsewhere_has_another_mark(path: Path) -> None:
     for name in ("a", "b"):
         (path.parent / name).write_bytes(b"same")
     path.symlink_to("a")
-    before = FlagsFile(path).mark()
+    before = FlagsFile(path).stamp()
     path.unlink()
     path.symlink_to("b")
 
-    assert FlagsFile(path).mark() != before
+    assert FlagsFile(path).stamp() != before
 
 
 def test_a_change_of_equal_length_that_keeps_the_old_times_has_another_mark(path: Path) -> None:
     path.write_bytes(b"one")
     os.utime(path, ns=(10**18, 10**18))
-    before = FlagsFile(path).mark()
+    before = FlagsFile(path).stamp()
     path.with_name("copy").write_bytes(b"two")
     os.utime(path.with_name("copy"), ns=(10**18, 10**18))
     path.with_name("copy").replace(path)
 
-    assert FlagsFile(path).mark() != before
+    assert FlagsFile(path).stamp() != before
 
 
 def test_a_file_that_changed_since_it_was_read_is_not_replaced(path: Path) -> None:
     file = FlagsFile(path)
     path.write_bytes(b"one")
-    mark = file.mark()
+    stamp = file.stamp()
     path.write_bytes(b"an edit")
 
     with file.locked(0), pytest.raises(FileChanged):
-        file.write(b"two", mark)
+        file.write(b"two", stamp)
 
     assert path.read_bytes() == b"an edit"
 
@@ -224,7 +224,7 @@ def test_a_link_to_itself_can_not_be_read(path: Path) -> None:
 
     with pytest.raises(StoreUnreadable, match="can't be read: Too many levels of symbolic links"):
         FlagsFile(path).read()
-    assert FlagsFile(path).mark() is not None
+    assert FlagsFile(path).stamp() is not None
 
 
 def test_a_file_of_a_size_that_no_flags_have_is_refused(path: Path) -> None:
@@ -234,7 +234,7 @@ def test_a_file_of_a_size_that_no_flags_have_is_refused(path: Path) -> None:
     with pytest.raises(StoreUnreadable, match="larger than"):
         FlagsFile(path).read()
     with FlagsFile(path).locked(0), pytest.raises(StoreUnwritable, match="more than"):
-        FlagsFile(path).write(bytes(64 * 1024 * 1024 + 1), FlagsFile(path).mark())
+        FlagsFile(path).write(bytes(64 * 1024 * 1024 + 1), FlagsFile(path).stamp())
 
 
 def test_where_the_directory_is_gone_nothing_can_be_written(path: Path) -> None:

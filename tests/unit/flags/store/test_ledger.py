@@ -18,7 +18,7 @@ from flags.store.ledger import (
     switched,
 )
 from flags.store.retention import KEPT_REVISIONS
-from flags.store.revisions import History, attribution
+from flags.store.revisions import RevisionHistory, attribution
 from tests.support.flags import LATCH, NOW, make_flag, rule
 
 ANN = attribution("ann", "because", NOW)
@@ -380,7 +380,7 @@ def test_a_flag_that_is_gone_from_the_file_is_removed_and_its_numbers_go_on(live
 def test_a_history_that_leads_to_no_valid_flag_is_followed_by_a_valid_one(live: Ledger) -> None:
     entry = live.revisions("orders").entries[0]
     spoilt = entry.model_copy(update={"after": {**(entry.after or {}), "percentage": "much"}})
-    file = Ledger(live.flags, False, MappingProxyType({"orders": History((spoilt,))}))
+    file = Ledger(live.flags, False, MappingProxyType({"orders": RevisionHistory((spoilt,))}))
 
     ledger = reconciled(Ledger(), file, by=THE_FILE)
 

@@ -4,13 +4,13 @@ import orjson
 import pytest
 
 from flags.store.retention import KEPT_BYTES, KEPT_REVISIONS, kept
-from flags.store.revisions import History, Revision
+from flags.store.revisions import Revision, RevisionHistory
 from tests.support.flags import NOW
 
 
-def history(count: int, why: str = "because") -> History:
+def history(count: int, why: str = "because") -> RevisionHistory:
     """A flag that was made, and changed until it had so many revisions."""
-    made = History()
+    made = RevisionHistory()
     for number in range(1, count + 1):
         entry = Revision(
             revision=number,
@@ -24,7 +24,7 @@ def history(count: int, why: str = "because") -> History:
     return made
 
 
-def size(*histories: History) -> int:
+def size(*histories: RevisionHistory) -> int:
     """What all but the newest revisions take."""
     return sum(len(orjson.dumps(entry.wire())) for one in histories for entry in one.entries[:-1])
 

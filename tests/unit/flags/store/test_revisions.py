@@ -5,14 +5,14 @@ from typing import Any
 import pytest
 
 from flags.errors import InvalidFlag
-from flags.store.revisions import History, Revision, attribution, difference, rollback_target
+from flags.store.revisions import Revision, RevisionHistory, attribution, difference, rollback_target
 from flags.times import rfc3339
 from tests.support.flags import NOW, NOW_MS
 
 
-def history(*states: dict[str, Any] | int | None) -> History:
+def history(*states: dict[str, Any] | int | None) -> RevisionHistory:
     """A history of these states; a number stands for going back to that revision."""
-    made = History()
+    made = RevisionHistory()
     for given in states:
         restores = given if isinstance(given, int) else None
         after = made.state_at(given) if isinstance(given, int) else given
@@ -114,9 +114,9 @@ def test_when_a_flag_came_into_its_stage_is_known_as_long_as_it_is_there(dropped
     )
 
     came = entries.entries[3].when
-    assert History(entries.entries[:5]).without(min(dropped, 4)).came_into("rampdown") == came
+    assert RevisionHistory(entries.entries[:5]).without(min(dropped, 4)).came_into("rampdown") == came
     assert entries.without(dropped).came_into("live") == entries.entries[5].when
-    assert History(entries.entries[:5]).came_into("off") is None
+    assert RevisionHistory(entries.entries[:5]).came_into("off") is None
 
 
 def test_a_summary_says_who_did_what() -> None:

@@ -16,7 +16,7 @@ from flags.store import document
 from flags.store.ledger_store import LedgerStore
 from flags.store.retention import KEPT_REVISIONS
 from flags.store.shared_store import KEY, shared_flag_store
-from gateway.ports.shared import Entry
+from gateway.ports.shared import SharedEntry
 from gateway.service.wiring.shared_values import FlagValues
 from tests.support.clock import ManualClock
 from tests.support.flags import NEVER_SECONDS, NOW_MS, Told, many_changes
@@ -40,7 +40,7 @@ class Server(MemorySharedStore):
         """Does something right before the call that has this number from now on."""
         self._countdown, self._between = number, between
 
-    async def get(self, key: str) -> Entry | None:
+    async def get(self, key: str) -> SharedEntry | None:
         self.reads += 1
         await self._turn()
         return await super().get(key)
