@@ -29,7 +29,7 @@ class MemoryLog:
     """An EventLog in this process. Its epoch is drawn anew at each start: nothing outlives the process.
 
     A position is the wall time in milliseconds and a counter, as Redis Streams number theirs; it grows
-    also when the clock is set back. The bounds let go of the oldest events, but of none that a tail has
+    also when the clock is set back. The bounds drop the oldest events, but none that a tail has
     not yet given out; while more than `max_unread` of those wait, or `max_unread_bytes`, `append` waits for
     the tails.
     """

@@ -18,7 +18,7 @@ OLDEST_VERSION = 13
 """xid8 and pg_current_xact_id() are Postgres 13's."""
 CONNECT_SECONDS = 10.0
 STATEMENT_SECONDS = 30.0
-"""How long a statement may take before its connection is given up."""
+"""How long a statement may take before its connection is closed."""
 
 _KEEPALIVES: Mapping[str, str] = {
     "keepalives_idle": "10",

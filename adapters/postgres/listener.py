@@ -70,7 +70,7 @@ class Listener:
         """Returns at a notification, or once the server has shown that it is there.
 
         Either way the readers look: aiopg loses a notification that comes in the tick in which waiting for it
-        is given up.
+        ends.
         """
         try:
             async with asyncio.timeout(self._probe_seconds):

@@ -38,10 +38,10 @@ class Page(NamedTuple):
 class Reader:
     """What is read of the log, each time in one statement, and what follows from it for the epoch.
 
-    It remembers the newest event that this node knows of. Where the log lacks that one, and has not let go of
+    It remembers the newest event that this node knows of. Where the log lacks that one, and has not dropped
     it by its bounds, it was put back to an earlier state: the history gets a new name then, which ends the
     epoch for every node. A position is held for as long as its very event is, for no other gets it (the
-    random bits of its number), so whoever knows an event that was lost is told sooner or later.
+    random bits of its number), so whoever knows an event that was lost finds out sooner or later.
 
     `epoch` is that of the last read; `counts` has `log_event_unreadable`.
     """

@@ -1,4 +1,4 @@
-"""Lets go of what the log need not hold any longer."""
+"""Drops what the log need not hold any longer."""
 
 import asyncio
 from collections import Counter

@@ -164,7 +164,7 @@ def hole(state: StreamState, number: int, entries: Sequence[StreamEntry], limit:
 
 
 def holds(state: StreamState, known: KnownEvent, found: StreamEntry | None) -> bool:
-    """Whether the log has the event that `known` is, or has let go of it since; `found` is what stands there.
+    """Whether the log has the event that `known` is, or has dropped it since; `found` is what stands there.
 
     That it goes on beyond that place says nothing: another server may have appended more than was lost.
     """

@@ -20,7 +20,7 @@ from gateway.ports.log import trimmed, unknown
 
 SCHEMA_VERSION = 1
 TRIM_BATCH = 1000
-"""How many events one transaction lets go of, beside as many as it appends."""
+"""How many events one transaction drops, beside as many as it appends."""
 
 BUSY_SECONDS = 5.0
 """How long another program may keep the file locked before that is an error."""
@@ -182,7 +182,7 @@ class EventFile:
             self.epoch = epoch
 
     def close(self) -> None:
-        """Writes back what is in the write-ahead log, and lets go of the file. Twice does nothing."""
+        """Writes back what is in the write-ahead log, and closes the file. Twice does nothing."""
         with translated():
             try:
                 self._disconnect()
@@ -197,7 +197,7 @@ class EventFile:
     def append(self, batches: Sequence[Batch], keep_after: int) -> list[Outcome]:
         """Appends the batches in one commit: all, but for those that their keys refuse, or none.
 
-        Lets go of the oldest past a bound, but of none after the number `keep_after`.
+        Drops the oldest past a bound, but none after the number `keep_after`.
         """
         with self._in_place():
             with self._transaction():
@@ -237,7 +237,7 @@ class EventFile:
         return Placed(positions)
 
     def forget_keys(self) -> bool:
-        """Lets go of some keys whose time is over; whether there may be more of them."""
+        """Drops some keys whose time is over; whether there may be more of them."""
         with self._in_place(), self._transaction():
             return self._keys.forget(self._db)
 
@@ -253,7 +253,7 @@ class EventFile:
         return run_of(first, count)
 
     def trim(self, keep_after: int) -> bool:
-        """Lets go of one batch of events past a bound; whether there may be more of them."""
+        """Drops one batch of events past a bound; whether there may be more of them."""
         with self._in_place():
             if self._surplus(self.state, keep_after) == self.state.floor:
                 return False

@@ -14,7 +14,7 @@ MAX_KEYS = 500_000
 """How many keys the file keeps: some 100 MB, or 830 a second."""
 
 FORGOTTEN_AT_ONCE = 1000
-"""How many keys one transaction lets go of."""
+"""How many keys one transaction drops."""
 
 
 class Key(NamedTuple):
@@ -78,7 +78,7 @@ class Keys:
         self._count = count - replaced + 1
 
     def forget(self, db: sqlite3.Connection) -> bool:
-        """Lets go of the oldest keys whose time is over; whether there may be more of them."""
+        """Drops the oldest keys whose time is over; whether there may be more of them."""
         count = self.count(db)
         gone = db.execute(statement("forget_keys"), (self._oldest_ms(), FORGOTTEN_AT_ONCE)).rowcount
         self._count = count - gone

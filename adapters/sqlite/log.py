@@ -21,7 +21,7 @@ from gateway.runtime.outage import Outage
 from gateway.runtime.supervisor import Supervisor
 
 TRIM_SECONDS = 30.0
-"""How often a log to which nobody appends lets go of what is too old, and sees whether its file is there."""
+"""How often a log to which nobody appends drops what is too old, and sees whether its file is there."""
 
 _CLOSE_SECONDS = 10.0
 """How long the appends that have come may take once the log is closed."""
@@ -62,7 +62,7 @@ class SqliteLog:
     across restarts. The epoch is kept in the file. A new one begins with a new file, and with a file that
     was copied back from a backup: clients then get a `reset` where cursors would mean something else.
 
-    The bounds let go of the oldest events, but of none that a tail has not yet given out. While too many of
+    The bounds drop the oldest events, but none that a tail has not yet given out. While too many of
     those wait, `append` waits for the tails that were at the head once; one that still has old events to
     read holds nobody up.
     """
@@ -246,7 +246,7 @@ class SqliteLog:
         return Bounds(self._state.floor_position, self._state.head_position)
 
     async def tail(self, after: Position) -> AsyncIterator[list[Record]]:
-        # Until its place is known, nothing is let go of.
+        # Until its place is known, nothing is dropped.
         tail = _Tail(self._state.floor)
         self._tails.add(tail)
         self._note_readers()
@@ -292,7 +292,7 @@ class SqliteLog:
         self._read.set()
 
     async def trim(self) -> None:
-        """Lets go of what is past a bound, in batches between which appends have their turn."""
+        """Drops what is past a bound, in batches between which appends have their turn."""
 
         def job() -> bool:
             may_be_more = self._file.trim(self._keep_after)
@@ -322,7 +322,7 @@ class SqliteLog:
             await self._forget_keys()
 
     async def _forget_keys(self) -> None:
-        """Lets go of the keys whose time is over, in batches between which appends have their turn."""
+        """Drops the keys whose time is over, in batches between which appends have their turn."""
         while await self._run(self._file.forget_keys):
             pass
         self._keys = await self._run(self._file.count_keys)

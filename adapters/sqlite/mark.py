@@ -66,14 +66,14 @@ class MarkFile:
             _sync_directory(self._path.parent)
 
     def discard(self) -> None:
-        """Lets go of the lock, and takes the file away where `take` made it: nothing came of it."""
+        """Releases the lock, and takes the file away where `take` made it: nothing came of it."""
         if self._is_new and self.is_in_place():
             with contextlib.suppress(OSError):
                 self._path.unlink()
         self.release()
 
     def release(self) -> None:
-        """Lets go of the lock. Twice does nothing."""
+        """Releases the lock. Twice does nothing."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             os.close(descriptor)

@@ -72,7 +72,7 @@ def no_answer(error: BaseException) -> UpstreamError:
 
 
 def _is_over_limit(error: BaseException) -> bool:
-    """Whether the parser gave up for the size of a head; aiohttp tells that in the error's cause alone."""
+    """Whether the parser failed for the size of a head; aiohttp tells that in the error's cause alone."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, LineTooLong) or "Too many headers" in str(cause):

@@ -209,7 +209,7 @@ class Poller:
         )
 
     def close(self) -> None:
-        """Lets go of everybody who waits. `run` has ended before."""
+        """Answers everybody who waits. `run` has ended before."""
         self._signal(PollerSignal.CLOSED)
         self._next.ended.set()
 

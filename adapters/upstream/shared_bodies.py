@@ -16,7 +16,7 @@ several copies of it, and lets nobody else run meanwhile."""
 class SharedBodies:
     """Each body is under its digest, in parts of PART_BYTES, of which the last is shorter, be it empty.
 
-    So a body is whole where a shorter part follows the others: of one that is being kept or let go of
+    So a body is whole where a shorter part follows the others: of one that is being kept or dropped
     somebody else finds nothing. Methods raise LogError; what was done before that stays done.
     """
 
@@ -72,7 +72,7 @@ class SharedBodies:
         self._kept_digest = None
 
     def forget(self) -> None:
-        """Another node has changed what there is: this one lets go of nothing that it knew of."""
+        """Another node has changed what there is: this one drops nothing that it knew of."""
         self._kept_digest = None
         self._versions.clear()
 

@@ -261,7 +261,7 @@ class SharedTracker:
             return None
         if entry.version == self._version:
             return None
-        # Whoever set it may have let go of what this node kept.
+        # Whoever set it may have dropped what this node kept.
         self._bodies.forget()
         return SharedSnapshot.parse(entry.value), entry.version
 

@@ -144,7 +144,7 @@ class Telemetry:
             self._began(stream, False, now)
 
     def expire(self, now: float) -> int:
-        """Gives up the streams whose deadline has passed; how many."""
+        """Drops the streams whose deadline has passed; how many."""
         expired = 0
         while self._streams:
             client_id, stream = next(iter(self._streams.items()))

@@ -372,7 +372,7 @@ class Parity:
         return difference
 
     def _fitting(self) -> Iterator[None]:
-        """Keeps the memory within its bound, by giving up half of the entities as often as it takes."""
+        """Keeps the memory within its bound, by dropping half of the entities as often as it takes."""
         while self._fold.size + self._open_bytes > self._max_bytes and (yield from self._fold.halving()):
             for key in list(self._open):
                 if not self._fold.tracks(key):

@@ -191,7 +191,7 @@ class Fold:
             self.size -= self.entities.pop(key).size
 
     def halving(self) -> Generator[None, None, bool]:
-        """Gives up about half of the entities; False where hardly any id is left to give up.
+        """Drops about half of the entities; False where hardly any id is left to drop.
 
         In steps, one an entity; no event is applied between them. Which ones, a hash of their ids decides,
         once and for all: what is left is an even sample that stays the same (adaptive sampling: Flajolet,

@@ -23,10 +23,10 @@ class RingEntry(Protocol):
 E = TypeVar("E", bound=RingEntry)
 
 FREED_AT_ONCE = 512
-"""How many entries a trim lets go of, beside as many as came since the last one: a millisecond or two."""
+"""How many entries a trim drops, beside as many as came since the last one: a millisecond or two."""
 
 _FREED: Any = None
-"""What stands in the list for an entry that was let go of; nobody looks there."""
+"""What stands in the list for an entry that was dropped; nothing reads it."""
 
 
 class Ring(Generic[E]):
@@ -77,7 +77,7 @@ class Ring(Generic[E]):
         return self.head
 
     def emptying(self) -> Iterator[None]:
-        """Lets go of all entries, in steps of a millisecond or two. Nobody may read it any more."""
+        """Drops all entries, in steps of a millisecond or two. Nobody may read it any more."""
         while self._entries:
             yield
             del self._entries[-self._freed_at_once :]
@@ -117,12 +117,12 @@ class Ring(Generic[E]):
         return self._entries[number - self._base - 1].position
 
     def trim(self, now: float, keep_after: int) -> None:
-        """Lets go of the oldest entries past a bound, but of none after `keep_after`.
+        """Drops the oldest entries past a bound, but none after `keep_after`.
 
-        Of many at once, such as all that grew too old together, it lets go over several calls:
+        Of many at once, such as all that grew too old together, it drops some in each of several calls:
         `freed_at_once` in each, beside as many as were appended since the last one. So there are never more
         entries too many than there were after the call before. Where small ones make room for large ones the
-        ring has an eighth more than `max_bytes` at most: beyond that it lets go of as many as it takes.
+        ring has an eighth more than `max_bytes` at most: beyond that it drops as many as it takes.
         """
         oldest_kept = now - self._max_age_seconds
         most_bytes = self._max_bytes + self._max_bytes // 8

@@ -19,7 +19,7 @@ from gateway.delivery.subscriber import State
 
 
 class Broadcasts:
-    """Makes the work of one round; who runs it does so whole, between two flushes."""
+    """Makes the work of giving hints; who runs it does so whole, between two flushes."""
 
     def __init__(
         self,

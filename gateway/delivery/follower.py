@@ -91,7 +91,7 @@ class Follower:
     async def run(self) -> None:
         """Follows until the log is closed. Raises LogError where it is lost; run it again then.
 
-        Where the log has let go of events that this node has not read, or has started over, the history
+        Where the log has dropped events that this node has not read, or has started over, the history
         starts over too, and every stream gets a `reset`.
         """
         try:

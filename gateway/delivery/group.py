@@ -118,7 +118,7 @@ class Group:
     def framed(self, payload: bytes) -> bytes:
         """`payload` in this group's coding and HTTP framing; the same bytes for every member.
 
-        For events, hints and what else all readers of a selection are told alike. Nothing gives nothing.
+        For events, hints and what else all readers of a selection are sent alike. Nothing gives nothing.
         """
         return self._in_http(self._block(payload) if self.delivery.gzip else payload)
 
@@ -190,7 +190,7 @@ class Groups:
         return group
 
     def release(self, group: Group) -> None:
-        """Lets go of a group that has no reader any more; any other stays."""
+        """Forgets a group that has no reader any more; any other stays."""
         if not group.readers and self._groups.get(group.key) is group:
             del self._groups[group.key]
             self._index.remove(group)

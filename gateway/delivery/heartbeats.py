@@ -81,7 +81,7 @@ class Heartbeats:
         timestamp = rfc3339(self._clock.wall_ms())
         made: dict[Group, tuple[int, bytes]] = {}
         for subscriber in self._in_round[start : self._at]:
-            if number - subscriber.beaten < ROUNDS_A_BEAT:
+            if number - subscriber.beat_round < ROUNDS_A_BEAT:
                 continue
             if subscriber.state is State.LIVE:
                 if subscriber.last_sent > self._flushed[0]:
@@ -89,7 +89,7 @@ class Heartbeats:
                 self._beat(subscriber, timestamp, made)
             elif not self._beat_behind(subscriber, timestamp):
                 continue
-            subscriber.beaten = number
+            subscriber.beat_round = number
             if self._budget.spend():
                 yield
                 made.clear()  # there may have been a flush

@@ -72,7 +72,7 @@ class Flush:
 class Flushes:
     """One flush after the other. `flushed` is the last entry that every live member has, if it matches.
 
-    `giving` are the hints of the round that runs (broadcasts.py), and the live members that lack them still.
+    `giving` are the hints that are being given (broadcasts.py), and the live members that lack them still.
     """
 
     def __init__(
@@ -135,7 +135,7 @@ class Flushes:
         """The entries of the next flush."""
         entries = self._history.after(self.flushed, self._pace.entries_a_flush)
         if entries is None:
-            raise RuntimeError("the history let go of entries before they were flushed")
+            raise RuntimeError("the history dropped entries before they were flushed")
         size, enough = 0, self._pace.bytes_a_flush
         for count, entry in enumerate(entries, 1):
             size += len(entry.frame)
@@ -247,7 +247,7 @@ class Flushes:
                 self._counters.hints += sum(len(overdue) for _, overdue, _ in rest)
 
     def trim(self) -> None:
-        """The history lets go of what is over its bounds, but for what is not flushed."""
+        """The history drops what is over its bounds, but for what is not flushed."""
         self._history.trim(self._clock.monotonic(), self.flushed)
 
     def leave(self, subscriber: Subscriber) -> None:

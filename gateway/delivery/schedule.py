@@ -1,4 +1,4 @@
-"""Turns: short callbacks of the event loop, between which accepting, publishing and answering go on.
+"""What the hub does next, in turns: short callbacks of the event loop, between which others are served.
 
 Work is an iterator: each step is what it does in one turn. Work that raises is over, and reported.
 """

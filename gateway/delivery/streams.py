@@ -80,7 +80,7 @@ class Streams:
         group.readers += 1
         subscriber = Subscriber(group, number, transport, asked, position)
         # Streams that come together are not due together: the first beats come early.
-        subscriber.beaten = self.round - self.counters.opened % ROUNDS_A_BEAT
+        subscriber.beat_round = self.round - self.counters.opened % ROUNDS_A_BEAT
         self._subscribers[subscriber] = None
         self.counters.opened += 1
         self.observer.attached(subscriber)
@@ -96,7 +96,7 @@ class Streams:
         self.groups.release(before)
 
     def lags(self, subscriber: Subscriber) -> None:
-        """Its client does not keep up: it is told `bye` where that does not get better in time."""
+        """Its client does not keep up: it is sent `bye` where that does not get better in time."""
         self.counters.lagged += 1
         self._slow_clients.lags(subscriber)
 

@@ -70,12 +70,12 @@ class Subscriber:
     the hub's last flush. `last_sent` is the newest entry whose cursor the client was sent: it may resume from
     there at any time, and is never given an older one. `position` is where it goes on in the log should
     `number` be below the history's floor, or the reason why it can't; while LIVE it is where that began.
-    `beaten` is the round in which it got its last heartbeat (gateway/delivery/heartbeats.py).
+    `beat_round` is the round in which it got its last heartbeat (gateway/delivery/heartbeats.py).
     `group` is the hub's; `asked` is whatever decides which group it belongs to, shared with others, and
     nothing that is looked into here.
     """
 
-    __slots__ = ("asked", "beaten", "group", "last_sent", "number", "position", "state", "transport")
+    __slots__ = ("asked", "beat_round", "group", "last_sent", "number", "position", "state", "transport")
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class Subscriber:
         position: Position | ResetReason = "trimmed",
     ) -> None:
         self.asked = asked
-        self.beaten = 0
+        self.beat_round = 0
         self.group = group
         self.number = self.last_sent = number
         self.position = position

@@ -45,7 +45,7 @@ class Outbox:
         return list(islice(self._events, count))
 
     def drop(self, count: int) -> None:
-        """Lets go of the first `count`."""
+        """Drops the first `count`."""
         for _ in range(count):
             self._events.popleft()
         self.dropped += count

@@ -123,7 +123,7 @@ class _RequestHandler(web.RequestHandler):
 
 
 def _over_limit(error: BaseException | None) -> TidegateError | None:
-    """The limit on a request's head for which the parser gave up; None where it was for something else."""
+    """The limit on a request's head for which the parser failed; None where it was for something else."""
     if isinstance(error, LineTooLong) and error.args[1] == MAX_URL_BYTES:
         return TargetTooLong(f"A request's URL may have {MAX_URL_BYTES} bytes: send a shorter one.")
     if isinstance(error, LineTooLong) or "Too many headers" in str(error):

@@ -15,7 +15,7 @@ _STREAM = "text/event-stream"
 def tell(latencies: Latencies, request: web.Request, response: web.StreamResponse, seconds: float) -> None:
     """Tells `latencies` of an answer that took so many seconds.
 
-    A stream has no end that would say anything: it is not told.
+    A stream has no end that would say anything: it is not counted.
     """
     # Not `content_type`, which takes the field apart: it costs more than all the rest of this.
     if response.headers.get(hdrs.CONTENT_TYPE, "").lower().startswith(_STREAM):

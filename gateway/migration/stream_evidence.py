@@ -85,7 +85,7 @@ class StreamEvidence:
             self._followed[subscriber] = client_id
 
     def expire(self, now: float) -> None:
-        """Gives up the streams that are not acknowledged in time, and forgets those that are settled."""
+        """Drops the streams that are not acknowledged in time, and forgets those that are settled."""
         self._telemetry.expire(now)
         for subscriber, client_id in tuple(self._followed.items()):
             # They stand in the order of their opening: behind one that still has time, all have.

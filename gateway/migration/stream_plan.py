@@ -26,7 +26,7 @@ _ORDINARY_SIZE = 16
 
 @dataclass(frozen=True, slots=True)
 class Footing:
-    """What a stream was opened with, and what it was last told."""
+    """What a stream was opened with, and what it was sent last."""
 
     asked: Asked
     plan: Plan

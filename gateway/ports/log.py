@@ -72,7 +72,7 @@ class EventLog(Protocol):
         ...
 
     async def close(self) -> None:
-        """Ends every tail and lets go of connections. Closing twice, or before `start`, does nothing."""
+        """Ends every tail and closes its connections. Closing twice, or before `start`, does nothing."""
         ...
 
     async def append(self, events: Sequence[Event]) -> Appended:

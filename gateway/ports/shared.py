@@ -26,7 +26,7 @@ class SharedStore(Protocol):
         ...
 
     async def close(self) -> None:
-        """Lets go of connections. Closing twice, or before `start`, does nothing."""
+        """Closes its connections. Closing twice, or before `start`, does nothing."""
         ...
 
     async def get(self, key: str) -> SharedEntry | None:

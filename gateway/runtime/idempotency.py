@@ -99,7 +99,7 @@ class IdempotencyKeys:
         self._kept[key] = _Kept(self._clock.monotonic() + ONCE_SECONDS, digest, epoch, runs, whole)
 
     def _forget_expired(self, now: float) -> None:
-        """Lets go of some whose time is over: more than come, and few enough to take no time."""
+        """Forgets some whose time is over: more than come, and few enough to take no time."""
         for _ in range(_FORGOTTEN_A_CALL):
             key, kept = next(iter(self._kept.items()), (None, None))
             if key is None or kept is None or kept.until > now:

@@ -36,7 +36,7 @@ class RelayTarget(Protocol):
         ...
 
     async def close(self) -> None:
-        """Lets go of connections. Closing twice, or before `start`, does nothing."""
+        """Closes its connections. Closing twice, or before `start`, does nothing."""
         ...
 
     async def end(self) -> Cursor | None:

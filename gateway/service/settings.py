@@ -223,7 +223,7 @@ class HistorySettings(_Section):
 
 
 class StreamSettings(_Section):
-    """`[stream]`: the pace of every stream, and when a reader that does not read is given up."""
+    """`[stream]`: the pace of every stream, and when a reader that does not read is closed."""
 
     heartbeat_seconds: Seconds = 15.0
     retry_ms: Milliseconds = 2000

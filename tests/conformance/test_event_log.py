@@ -91,7 +91,7 @@ async def trim(log: EventLog) -> Position:
         if (await log.bounds()).floor >= first:
             return first
         await log.append(numbered(10))
-    raise AssertionError("the log never let go of its first event")
+    raise AssertionError("the log never dropped its first event")
 
 
 async def test_an_epoch_is_a_name_that_a_cursor_can_carry(log: EventLog) -> None:

@@ -91,7 +91,7 @@ async def test_a_client_that_never_reads_is_cut_off_and_the_others_get_everythin
             ends = psutil.Process().net_connections("tcp")
             return not [end for end in ends if end.raddr and end.raddr.port == silent.getsockname()[1]]
 
-        await eventually(is_gone, "the gateway let go of the socket")
+        await eventually(is_gone, "the gateway closed the socket")
 
     assert numbers(received) == list(range(150))
     assert await client.metric("tidegate_lagged_total") >= 1

@@ -137,7 +137,7 @@ async def test_a_slow_reader_that_retention_passes_is_told_and_lives_on(start_no
 
 
 async def trimmed(node: GatewayThread) -> None:
-    """Lets a log that lets go of events by the clock do so now."""
+    """Lets a log that drops events by the clock do so now."""
     log = node.parts.stored.log
     if isinstance(log, PostgresLog):
         await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(log.prune(), node.loop))

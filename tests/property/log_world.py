@@ -1,4 +1,4 @@
-"""A world whose history is the end of a log that holds more, and lets go of events when it is told to."""
+"""A world whose history is the end of a log that holds more, and drops events when it is told to."""
 
 import asyncio
 from typing import NamedTuple
@@ -43,7 +43,7 @@ class LogWorld(World):
         super().take_in(record)
 
     def trim_log(self, count: int) -> None:
-        """The log lets go of so many events, or of all that it has."""
+        """The log drops so many events, or of all that it has."""
         self._floor = min(self._floor + count, len(self.events))
         if self._floor:
             self.log.trim_to(self._positions[self._floor - 1])
@@ -88,7 +88,7 @@ class Turn(NamedTuple):
 
 
 class TrimLog(NamedTuple):
-    """The log lets go of its oldest events."""
+    """The log drops its oldest events."""
 
     count: int
 

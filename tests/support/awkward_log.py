@@ -13,7 +13,7 @@ from tests.support.clock import ManualClock
 class AwkwardLog:
     """An EventLog that does whatever its contract allows.
 
-    Positions jump; what is over the bound is let go at once, whoever reads; a tail gives one record at a
+    Positions jump; what is over the bound is dropped at once, whoever reads; a tail gives one record at a
     time, is slow by turns, and is lost after every few records; append and read take their time.
     """
 

@@ -182,7 +182,7 @@ class ServedGateway:
         return await asyncio.to_thread(self.process.wait, DEADLINE_SECONDS)
 
     def kill(self) -> None:
-        """Ends it at once, if it still runs, and lets go of its pipe."""
+        """Ends it at once, if it still runs, and closes its pipe."""
         self.process.kill()
         self.process.wait(DEADLINE_SECONDS)
         assert self.process.stdout is not None

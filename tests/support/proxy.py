@@ -56,7 +56,7 @@ async def _close(writer: asyncio.StreamWriter) -> None:
 
 @asynccontextmanager
 async def cutting_proxy(gateway_port: int, cuts: Sequence[int]) -> AsyncIterator[CuttingProxy]:
-    """A proxy on a free port, which lets go of everything at the end."""
+    """A proxy on a free port, which closes everything at the end."""
     proxy = CuttingProxy(gateway_port, cuts)
     async with accepting(proxy.serve) as proxy.port:
         yield proxy

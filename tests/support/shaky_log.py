@@ -1,4 +1,4 @@
-"""A log whose server a test holds: it is out of reach, lets go of events, starts over when told to."""
+"""A log whose server a test holds: it is out of reach, drops events, starts over when told to."""
 
 import asyncio
 from bisect import bisect_left, bisect_right
@@ -44,7 +44,7 @@ class ShakyLog:
             self.put(a_record(self._head.major + 1, event))
 
     def trim_to(self, position: Position) -> None:
-        """Lets go of everything up to `position`, read or not."""
+        """Drops everything up to `position`, read or not."""
         self._floor = max(self._floor, min(position, self._head))
         self._records = [record for record in self._records if record.position > self._floor]
         self._wake()

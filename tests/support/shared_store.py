@@ -38,7 +38,7 @@ class MemorySharedStore:
         """Nothing to connect to."""
 
     async def close(self) -> None:
-        """Nothing to let go of."""
+        """Nothing to close."""
 
     async def get(self, key: str) -> SharedEntry | None:
         await self._travel(self._fails() is not None)

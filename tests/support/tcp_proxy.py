@@ -110,7 +110,7 @@ class TcpProxy:
 
 @asynccontextmanager
 async def tcp_proxy(target: Path) -> AsyncIterator[TcpProxy]:
-    """A proxy on a free port of 127.0.0.1, which lets go of everything at the end."""
+    """A proxy on a free port of 127.0.0.1, which closes everything at the end."""
     proxy = TcpProxy(target)
     async with accepting(proxy.serve) as proxy.port:
         try:

@@ -27,7 +27,7 @@ local function replication()
   return string.match(info, 'master_replid:(%x+)') or '', string.find(former, '[^0]') ~= nil
 end
 
--- Whether the log has the event of that position and number, or has let go of it since.
+-- Whether the log has the event of that position and number, or has dropped it since.
 local function holds(stream, floor, floor_number, position, number)
   local found = redis.call('XRANGE', stream, position, position)[1]
   if found then return string.match(found[2][2], '^(%d+) ') == number end
@@ -41,7 +41,7 @@ local function add(stream, position, number, now_ms, event)
   redis.call('XADD', stream, position, 'e', digits(number) .. ' ' .. digits(now_ms) .. ' ' .. event)
 end
 
--- Lets go of the oldest entries, at most `most`: while there are more than `max_events`, or they came
+-- Drops the oldest entries, at most `most`: while there are more than `max_events`, or they came
 -- before `oldest_ms`. Gives how many. The floor becomes the last of them.
 local function trim(state, stream, max_events, oldest_ms, most)
   local length = redis.call('XLEN', stream)

@@ -7,7 +7,7 @@ create table event (
     body text not null
 );
 create unique index event_position on event (major, minor);
--- The last position given and the last one let go of outlive their events.
+-- The last position given and the last one dropped outlive their events.
 create table log (
     only_row integer primary key check (only_row = 1),
     epoch text not null,

@@ -77,7 +77,7 @@ class LogArchive:
     async def after(self, position: Position) -> list[HistoryEntry]:
         """The first entries after `position`, some hundreds at most; none at the log's head.
 
-        Raises TrimmedError where the log has let go of some of them, UnknownPosition where it never held
+        Raises TrimmedError where the log has dropped some of them, UnknownPosition where it never held
         `position`, EpochChanged where that is not of its epoch any more, LogError where it is out of reach.
         """
         epoch = self._epoch()
@@ -103,7 +103,7 @@ class LogArchive:
         epoch = self._epoch()
         async with contextlib.aclosing(newest_first(self._log, count, before)) as pages:
             async for records, _ in pages:
-                # Nobody resumes from these: what comes before the first of them is of no account.
+                # Nobody resumes from these: what comes before the first of them does not matter.
                 yield await self._entries(records, ORIGIN, epoch)
 
     async def _entries(self, records: Sequence[Record], after: Position, epoch: str) -> list[HistoryEntry]:

@@ -32,7 +32,7 @@ async def warm(log: EventLog, history: History, clock: Clock) -> None:
             if size_bytes > history.max_bytes:
                 break
     is_all = count < wanted and size_bytes <= history.max_bytes
-    # After the records: what the log let go of since is not held here either.
+    # After the records: what the log dropped since is not held here either.
     floor = (await log.bounds()).floor
     if log.epoch != epoch:
         raise EpochChanged("The log started over while its newest events were read.")

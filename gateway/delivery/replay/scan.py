@@ -152,7 +152,7 @@ class Scanner:
 class _Found:
     """The events that one answer has so far.
 
-    `last` is the position of the last entry that was looked at and is told of; `is_full` says that the next
+    `last` is the position of the last entry that the answer covers; `is_full` says that the next
     one matched too, and there was no room for it.
     """
 

@@ -65,7 +65,7 @@ def test_what_is_published_meanwhile_goes_between_the_slices(
     node = Node(scheduler, pace=Pace(streams_a_slice=10))
     readers = [node.connect("entity=job") for _ in range(40)]
     for reader in readers:
-        reader.subscriber.beaten = 0  # all are due in the same round
+        reader.subscriber.beat_round = 0  # all are due in the same round
     waiting = node.connect()
     node.scheduler.run_for(HEARTBEAT_SECONDS)
     assert node.hub.counters.heartbeats == 10, "a slice of them, the others come within the round"
@@ -96,7 +96,7 @@ def test_a_flush_between_two_heartbeats_of_a_slice_is_in_the_cursor_of_the_secon
     node = Node(scheduler, pace=Pace(writes_a_turn=1))
     readers = [node.connect("entity=job") for _ in range(2)]
     for reader in readers:
-        reader.subscriber.beaten = 0
+        reader.subscriber.beat_round = 0
     node.scheduler.run_for(HEARTBEAT_SECONDS - 0.01)
     node.scheduler.clock.advance(0.01)
     while not any(reader.frames("heartbeat") for reader in readers):

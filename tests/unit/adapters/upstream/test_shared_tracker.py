@@ -346,7 +346,7 @@ async def test_a_body_that_comes_again_is_there_whichever_node_let_go_of_it(clus
 
 
 async def test_a_body_that_another_node_has_just_kept_anew_is_not_removed(cluster: Cluster) -> None:
-    """The upstream goes back to what it said before while this node still lets go of that."""
+    """The upstream goes back to what it said before while this node still drops that."""
     await cluster.one.poll()
     again, cluster.body = cluster.body, listed(order("B"))
     cluster.passes()

@@ -126,7 +126,7 @@ async def test_others_have_their_turns_while_the_history_fills() -> None:
 
 
 class TrimmedMeanwhile(ShakyLog):
-    """Lets go of events between the calls."""
+    """Drops events between the calls."""
 
     async def bounds(self) -> Bounds:
         self.trim_to(Position(8, 0))

@@ -37,7 +37,7 @@ def sample() -> Ledger:
 
 
 def trimmed() -> Ledger:
-    """The sample, whose histories have let go of their oldest revision."""
+    """The sample, whose histories have dropped their oldest revision."""
     ledger = switched(sample(), False, by=ANN)
     return replace(
         ledger,
