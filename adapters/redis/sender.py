@@ -78,12 +78,12 @@ class Sender:
     ) -> tuple[Cursor, bool]:
         """Where the first event stands, and whether it was this call that appended."""
         backoff = Backoff(0.05, 1.0)
-        give_up_at = self._clock.monotonic() + self._append_seconds
+        deadline = self._clock.monotonic() + self._append_seconds
         while True:
             try:
                 sent = await self._try_to_send(call, payloads, record)
             except Unreachable:
-                if self._clock.monotonic() >= give_up_at:
+                if self._clock.monotonic() >= deadline:
                     raise
                 self.counts["retries"] += 1
                 await asyncio.sleep(backoff.next())

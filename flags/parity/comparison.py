@@ -119,7 +119,7 @@ class Parity:
         ended, self._fold = self._fold, Fold(self._rules, self._settle, position, now, merge=self._merge)
         yield from ended.ending()
         for key in list(self._open):
-            self._give_up(key, Reason.RESTARTED)
+            self._drop_incomparable(key, Reason.RESTARTED)
             yield
 
     def advance(self, position: Position) -> None:
@@ -263,7 +263,7 @@ class Parity:
             self._fold.adopt(key, polled, now)
         reason = Reason.NO_BASE if entity is None else Reason.NO_STATE
         self._counts.count_incomparable(reason)
-        self._give_up(key, reason)
+        self._drop_incomparable(key, reason)
 
     def _may_adopt(self, answer: PolledAnswer, unknown_since: float) -> bool:
         """Whether the answer shows everything that push told up to `unknown_since`, however stale it is."""
@@ -355,7 +355,7 @@ class Parity:
         self._counts.lag(lag_seconds * 1000)
         return True
 
-    def _give_up(self, key: str, reason: Reason) -> None:
+    def _drop_incomparable(self, key: str, reason: Reason) -> None:
         difference = self._drop(key)
         if difference is not None and not difference.counted:
             self._counts.count_incomparable(reason)
@@ -376,5 +376,5 @@ class Parity:
         while self._fold.size + self._open_bytes > self._max_bytes and (yield from self._fold.halving()):
             for key in list(self._open):
                 if not self._fold.tracks(key):
-                    self._give_up(key, Reason.OUT_OF_MEMORY)
+                    self._drop_incomparable(key, Reason.OUT_OF_MEMORY)
                 yield
