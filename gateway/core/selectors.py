@@ -18,6 +18,8 @@ from gateway.core.quoted import read_value, written
 
 _NAME = re.compile(NAME_PATTERN)
 _EVENT_TYPE_PARAMETERS = ("eventTypes", "event_type", "types")
+SELECTING_PARAMETERS = ("entity", "filter", *_EVENT_TYPE_PARAMETERS)
+"""Those of a selection, less the id aliases."""
 _TYPE_BEFORE_ID = re.compile(r"[^,:]*:")
 
 MAX_VALUES = 1000

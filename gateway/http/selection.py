@@ -10,15 +10,14 @@ from flags.decide.caller import Caller
 from gateway.core.errors import BadParameter
 from gateway.core.events import MAX_CURSOR_CHARACTERS, has_control_characters
 from gateway.core.selectors import Selector, parse_selector
+from gateway.migration.links import CURSOR_PARAMETERS, stream_url
 from gateway.migration.links import EVENTS_PATH as EVENTS_PATH
 from gateway.migration.links import POLL_PATH as POLL_PATH
-from gateway.migration.links import stream_url
 
 HISTORY_PATH = "/api/v1/sync/history"
 MAX_COMPONENTS = 100
 """How many components a caller may name, counted as written: each is decided, and told with its mode."""
 CURSOR_HEADER = "Last-Event-ID"
-CURSOR_PARAMETERS = ("lastEventId", "last_event_id", "cursor")
 
 _WHOLE = re.compile(r"[0-9]{1,18}\Z")
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from urllib.parse import urlencode
 
 from flags.decide.caller import Caller
-from gateway.core.selectors import Selector
+from gateway.core.selectors import SELECTING_PARAMETERS, Selector
 
 EVENTS_PATH = "/api/v1/sync/events"
 POLL_PATH = "/api/v1/sync/poll"
@@ -12,6 +12,20 @@ POLL_PATH = "/api/v1/sync/poll"
 CLIENT_ID_PARAMETER = "clientId"
 CLIENT_VERSION_PARAMETER = "clientVersion"
 CAPABLE_PARAMETER = "capable"
+CURSOR_PARAMETERS = ("lastEventId", "last_event_id", "cursor")
+QUERY_PARAMETERS = frozenset(
+    {
+        *SELECTING_PARAMETERS,
+        *CURSOR_PARAMETERS,
+        CLIENT_ID_PARAMETER,
+        CLIENT_VERSION_PARAMETER,
+        CAPABLE_PARAMETER,
+        *("component", "debounceMs", "format", "hints", "limit", "maxWaitMs", "wait"),
+        # The protocol's, and not read yet.
+        *("access_token", "channel", "presence"),
+    }
+)
+"""The parameters of the stream, the poll and the history; an id alias would take one's meaning away."""
 
 
 def stream_url(

@@ -16,24 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, 
 from pydantic_core import PydanticCustomError
 
 from gateway.core.events import EVENT_MEMBERS, NAME_PATTERN, RESERVED_EVENT_TYPES
-
-QUERY_PARAMETERS = frozenset(
-    {
-        "access_token",
-        "channel",
-        "clientId",
-        "clientVersion",
-        "component",
-        "cursor",
-        "debounceMs",
-        "entity",
-        "eventTypes",
-        "event_type",
-    }
-    | {"filter", "format", "hints", "lastEventId", "last_event_id", "limit", "maxWaitMs", "presence"}
-    | {"types", "wait"}
-)
-"""The parameters that the protocol gives a meaning; an id alias would take it away."""
+from gateway.migration.links import QUERY_PARAMETERS
 
 OWN_PATHS = ("/api/v1/sync", "/api/v1/admin", "/api/health", "/healthz", "/readyz", "/metrics")
 """What the gateway answers itself, with everything below."""

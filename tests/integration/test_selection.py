@@ -4,7 +4,9 @@ import re
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+from aiohttp import web
 
+from gateway.migration.links import QUERY_PARAMETERS
 from tests.support.api import EVENTS, HISTORY, POLL, Client, assert_problem, event
 from tests.support.gateway import make_settings
 
@@ -59,6 +61,21 @@ SELECTIONS = [
 ]
 
 
+class NotedQuery:
+    """A request's query, which notes what is asked of it."""
+
+    def __init__(self, query, read):
+        self._query, self._read = query, read
+
+    def get(self, name, default=None):
+        self._read.add(name)
+        return self._query.get(name, default)
+
+    def getall(self, name, default):
+        self._read.add(name)
+        return self._query.getall(name, default)
+
+
 @pytest.fixture
 def client(start_gateway):
     return Client(start_gateway(make_settings(entities={"order": {"id_alias": "orderID"}})).port)
@@ -87,6 +104,19 @@ async def test_every_transport_selects_the_same(client, selection, expected):
 
     for events in (streamed, replayed, polled, history):
         assert [n for n in seen(events) if n != 99] == expected
+
+
+async def test_every_parameter_that_is_read_is_one_of_those_that_no_alias_can_take(client, monkeypatch):
+    read = set()
+    noted = property(lambda request: NotedQuery(request.rel_url.query, read))
+    monkeypatch.setattr(web.BaseRequest, "query", noted)
+    async with client.stream([("hints", "with")]) as stream:
+        await stream.connected()
+    for path in (POLL, HISTORY):
+        assert (await client.get(path)).status == 200
+
+    assert {"orderID", "capable", "wait", "limit", "debounceMs"} <= read
+    assert read - {"orderID"} <= QUERY_PARAMETERS
 
 
 async def test_the_link_of_an_answer_selects_what_the_answer_did(client):
