@@ -1,7 +1,27 @@
-"""What a hub counts."""
+"""What a hub counts, and which work of its may fail."""
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Literal
+
+Work = Literal[
+    "abort",
+    "bye",
+    "catch_up",
+    "drain",
+    "flush",
+    "heartbeats",
+    "hints",
+    "leave",
+    "observer",
+    "recovery",
+    "replay",
+    "resume",
+    "review",
+    "start_over",
+    "write",
+]
+"""What may raise and is counted then (gateway/runtime/failures.py), as log lines and /metrics call it."""
 
 
 @dataclass(slots=True)

@@ -12,6 +12,7 @@ from gateway.core import control_frames
 from gateway.core.history import History
 from gateway.core.times import rfc3339
 from gateway.delivery.budget import Budget
+from gateway.delivery.counters import Work
 from gateway.delivery.group import Group
 from gateway.delivery.live import Flushes
 from gateway.delivery.pace import Pace
@@ -41,7 +42,7 @@ class Heartbeats:
         budget: Budget,
         pace: Pace,
         heartbeat_seconds: float,
-        add_job: Callable[[str, Iterator[None]], None],
+        add_job: Callable[[Work, Iterator[None]], None],
     ) -> None:
         self._history = history
         self._scheduler = scheduler

@@ -25,6 +25,7 @@ from gateway.core.history import History, ResetReason
 from gateway.core.selectors import Selector
 from gateway.delivery.broadcasts import Broadcasts
 from gateway.delivery.budget import Budget
+from gateway.delivery.counters import Work
 from gateway.delivery.group import DeliveryOptions, Groups
 from gateway.delivery.heartbeats import Heartbeats
 from gateway.delivery.hint_schedule import HintSchedule
@@ -76,7 +77,8 @@ class Hub:
         draw: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self.is_draining = False
-        failures = self.failures = Failures(clock.monotonic)
+        failures: Failures[Work] = Failures(clock.monotonic)
+        self.failures = failures
         streams = self._streams = Streams(
             scheduler,
             failures,

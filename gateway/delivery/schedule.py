@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from gateway.delivery.budget import Budget
+from gateway.delivery.counters import Work
 from gateway.delivery.live import Flushes
 from gateway.delivery.pace import Pace
 from gateway.delivery.replay.from_history import CatchUp
@@ -20,8 +21,8 @@ OnFailure = Callable[[Exception], Iterator[None]]
 """Makes the work that is done in place of the rest of work that raised, so that no reader is left behind."""
 
 
-class _Work(NamedTuple):
-    name: str
+class _Task(NamedTuple):
+    name: Work
     steps: Iterator[None]
     on_failure: OnFailure | None = None
 
@@ -37,7 +38,7 @@ class Schedule:
     def __init__(
         self,
         scheduler: Scheduler,
-        failures: Failures,
+        failures: Failures[Work],
         flushes: Flushes,
         catch_up: CatchUp,
         recovery: Recovery,
@@ -55,21 +56,21 @@ class Schedule:
         self._coalesce_seconds = coalesce_seconds
         self.is_hurried = False
         self._alarm = Alarm(scheduler, self._run)
-        self._whole: _Work | None = None
+        self._whole: _Task | None = None
         self._next_flush_at = 0.0
         self._whole_took = 0.0
         self._began = 0.0
-        self._hints: deque[_Work] = deque()
-        self._jobs: deque[_Work] = deque()
+        self._hints: deque[_Task] = deque()
+        self._jobs: deque[_Task] = deque()
 
     def give_hints(self, work: Iterator[None]) -> None:
         """`work` is done whole, between two flushes."""
-        self._hints.append(_Work("hints", work))
+        self._hints.append(_Task("hints", work))
         self.plan()
 
-    def add_job(self, name: str, work: Iterator[None], on_failure: OnFailure | None = None) -> None:
+    def add_job(self, name: Work, work: Iterator[None], on_failure: OnFailure | None = None) -> None:
         """`work` is done step by step, never within a flush; there may be flushes between its steps."""
-        self._jobs.append(_Work(name, work, on_failure))
+        self._jobs.append(_Task(name, work, on_failure))
         self.plan()
 
     def hasten(self) -> None:
@@ -94,7 +95,7 @@ class Schedule:
             # The loop has written what the last turn queued, and done other things as well.
             self._whole_took += min(now - self._began, self._pace.turn_seconds)
         elif self._flushes.is_due and (now >= self._next_flush_at or self.is_hurried):
-            self._whole = _Work("flush", self._flushes.run(), lambda error: self._recovery.drop_flush())
+            self._whole = _Task("flush", self._flushes.run(), lambda error: self._recovery.drop_flush())
             self._whole_took = 0.0
             self._next_flush_at = now + self._coalesce_seconds
         elif self._hints:
@@ -112,13 +113,13 @@ class Schedule:
         self._catch_up.run_some()
         self.plan()
 
-    def _step(self, work: _Work) -> _Work | None:
+    def _step(self, work: _Task) -> _Task | None:
         """Does the next part of `work`; gives what is left of it, None where that was the last."""
         try:
             return None if next(work.steps, _OVER) is _OVER else work
         except Exception as error:  # noqa: BLE001 - whatever it was, the turns go on
             self._failures.report(work.name, error)
-            return None if work.on_failure is None else _Work(work.name, work.on_failure(error))
+            return None if work.on_failure is None else _Task(work.name, work.on_failure(error))
 
 
 _OVER = object()

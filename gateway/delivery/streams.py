@@ -7,7 +7,7 @@ from gateway.core import control_frames
 from gateway.core.events import Position
 from gateway.core.history import ResetReason
 from gateway.core.selectors import Selector
-from gateway.delivery.counters import HubCounters
+from gateway.delivery.counters import HubCounters, Work
 from gateway.delivery.group import DeliveryOptions, Group, Groups
 from gateway.delivery.observer import Observer
 from gateway.delivery.pace import Pace
@@ -32,7 +32,7 @@ class Streams:
     def __init__(
         self,
         scheduler: Scheduler,
-        failures: Failures,
+        failures: Failures[Work],
         groups: Groups,
         observer: Observer,
         on_gone: Callable[[Subscriber], None],
@@ -124,7 +124,7 @@ class Streams:
             self.failures.report("write", error)
         self.cut(subscriber)
 
-    def safely(self, work: str, do: Callable[[Subscriber], None], subscriber: Subscriber) -> None:
+    def safely(self, work: Work, do: Callable[[Subscriber], None], subscriber: Subscriber) -> None:
         """Does something that is for one subscriber, which is cut off where that raises. Others go on."""
         try:
             do(subscriber)

@@ -4,7 +4,7 @@ import dataclasses
 import platform
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
@@ -12,8 +12,9 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from flags.parity.report import ParityReport
-from gateway.core.history import History
+from gateway.core.history import History, ResetReason
 from gateway.core.version import __version__
+from gateway.delivery.counters import Work
 from gateway.delivery.hub import Hub
 
 
@@ -26,11 +27,8 @@ class Published(Protocol):
 
 
 _FROM_ZERO = {
-    "tidegate_resets": ("epoch", "trimmed", "unknown"),
-    "tidegate_delivery_failures": (
-        *("catch_up", "drain", "flush", "heartbeats", "hints", "observer", "recovery", "replay", "review"),
-        *("start_over", "write"),
-    ),
+    "tidegate_resets": get_args(ResetReason),
+    "tidegate_delivery_failures": get_args(Work),
     "tidegate_problems": ("internal",),
 }
 """What is shown before it happens: to Prometheus, a series that begins with 1 has not increased."""

@@ -5,11 +5,13 @@ import re
 import tomllib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from adapters.postgres.health import PostgresHealth
 from adapters.sqlite import SqliteLog
+from gateway.delivery.counters import Work
 from gateway.ports.log import Figure
 from gateway.service.settings import Settings
 from tests.support import module_map
@@ -56,6 +58,13 @@ def test_the_operators_manual_has_every_figure_of_a_log(tmp_path: Path, clock: M
     for figure in figures_of_every_log(tmp_path, clock):
         name = f"`tidegate_log_{figure.name}{'_total' if figure.is_total else ''}`"
         assert name in OPERATIONS
+
+
+def test_the_operators_manual_has_every_work_that_may_fail() -> None:
+    (row,) = re.findall(
+        r"^\| `tidegate_delivery_failures_total\{work\}` \| (.*?) \|", OPERATIONS, re.MULTILINE
+    )
+    assert re.findall(r"`(\w+)`", row) == sorted(get_args(Work))
 
 
 def _log_lines(sources: Iterable[Path]) -> Iterator[tuple[str, str]]:

@@ -13,6 +13,7 @@ from gateway.core.events import Position
 from gateway.core.hints import Refresh
 from gateway.core.history import History, ResetReason
 from gateway.core.selectors import Match
+from gateway.delivery.counters import Work
 from gateway.delivery.group import Group
 from gateway.delivery.hint_schedule import HintSchedule
 from gateway.delivery.pace import Pace
@@ -90,7 +91,7 @@ class CatchUp:
         except Exception as error:  # noqa: BLE001 - whatever it was, the others go on
             self.failed("catch_up", subscriber, error)
 
-    def failed(self, work: str, subscriber: Subscriber, error: Exception) -> None:
+    def failed(self, work: Work, subscriber: Subscriber, error: Exception) -> None:
         """What a subscriber lacks can't be written to it: it gets a `reset`, and goes on behind that.
 
         Were it cut off, it would come back for the same entry again and again. One for which even the
