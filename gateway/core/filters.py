@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from operator import ge, gt, le, lt
-from typing import Any
+from typing import Any, Literal, assert_never, get_args
 
 import orjson
 
@@ -12,11 +12,15 @@ from gateway.core.errors import BadParameter
 from gateway.core.events import has_control_characters
 from gateway.core.quoted import Value, read_quoted, read_value
 
+Operator = Literal["eq", "neq", "gt", "gte", "lt", "lte", "in", "is"]
+"""How a member is compared. One more is refused by a type checker until `_operand` and `matches` know it."""
+
+_OPERATORS: Mapping[str, Operator] = {name: name for name in get_args(Operator)}
+_FILTER = re.compile(rf"[^=]+=(?:{'|'.join(_OPERATORS)})\.")
 _HEAD = re.compile(r"([^=,]*)=([^.,]*)\.")
 _LIST_MARK = re.compile(r"[(),]")
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?\Z")
 _MAX_MEMBER_CHARACTERS = 256
-_FILTER = re.compile(r"[^=]+=(?:eq|neq|gte?|lte?|in|is)\.")
 _QUOTE_IT = 'an operand with a comma or a parenthesis in it stands in quotes, as in.("a,b",c)'
 _ORDERS: Mapping[str, Callable[[Any, Any], Any]] = {"gt": gt, "gte": ge, "lt": lt, "lte": le}
 _IS_OPERANDS: dict[str, object] = {"null": None, "true": True, "false": False}
@@ -52,21 +56,28 @@ class Filter:
 
     text: str
     path: tuple[str, ...] = field(compare=False)
-    operator: str = field(compare=False)
+    operator: Operator = field(compare=False)
     operands: tuple[Any, ...] = field(compare=False)
     equals: Mapping[type, Container[Any]] = field(compare=False, repr=False)
 
     def matches(self, data: Mapping[str, Any]) -> bool:
         value = member(data, self.path)
-        operator = self.operator
-        if operator in _ORDERS:
-            return _ordered(value, operator, self.operands[0])
+        match self.operator:
+            case "eq" | "in" | "is":
+                return self._equals(value)
+            case "neq":
+                return value is not _ABSENT and not self._equals(value)
+            case "gt" | "gte" | "lt" | "lte":
+                return _ordered(value, self.operator, self.operands[0])
+            case _:
+                assert_never(self.operator)
+
+    def _equals(self, value: Any) -> bool:
         equal = self.equals.get(type(value))
-        is_equal = equal is not None and value in equal
-        return is_equal if operator != "neq" else not is_equal and value is not _ABSENT
+        return equal is not None and value in equal
 
 
-def _equals(operator: str, operands: Iterable[Any]) -> Mapping[type, Container[Any]]:
+def _equals(operator: Operator, operands: Iterable[Any]) -> Mapping[type, Container[Any]]:
     if operator in _ORDERS:
         return _NONE
     if operator == "is" and None in operands:
@@ -89,7 +100,7 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _ordered(value: Any, operator: str, operand: Any) -> bool:
+def _ordered(value: Any, operator: Operator, operand: Any) -> bool:
     comparable = (_is_number(value) and _is_number(operand)) or (
         isinstance(value, str) and isinstance(operand, str)
     )
@@ -117,7 +128,9 @@ def _filter_at(joined: str, start: int) -> tuple[Filter, int]:
         raise BadParameter(
             "filter", 'a filter looks like branch_id=eq.7, and text with a comma in it like name=eq."a,b"'
         )
-    operator = head[2]
+    operator = _OPERATORS.get(head[2])
+    if operator is None:
+        raise BadParameter("filter", f"the operators are {' '.join(_OPERATORS)}")
     if operator == "in":
         operands, end = _list(joined, head.end())
     else:
@@ -126,19 +139,21 @@ def _filter_at(joined: str, start: int) -> tuple[Filter, int]:
     return Filter(joined[start:end], path, operator, operands, _equals(operator, operands)), end
 
 
-def _operand(operator: str, value: Value) -> Any:
-    if operator in ("eq", "neq"):
-        return _scalar(value)
-    if operator in _ORDERS:
-        operand = _scalar(value)
-        if operand is None or isinstance(operand, bool):
-            raise BadParameter("filter", f"{operator} compares numbers or text, not {value.text}")
-        return operand
-    if operator == "is":
-        if value.is_quoted or value.text not in _IS_OPERANDS:
-            raise BadParameter("filter", "is takes null, true or false")
-        return _IS_OPERANDS[value.text]
-    raise BadParameter("filter", "the operators are eq neq gt gte lt lte in is")
+def _operand(operator: Operator, value: Value) -> Any:
+    match operator:
+        case "eq" | "neq" | "in":
+            return _scalar(value)
+        case "gt" | "gte" | "lt" | "lte":
+            operand = _scalar(value)
+            if operand is None or isinstance(operand, bool):
+                raise BadParameter("filter", f"{operator} compares numbers or text, not {value.text}")
+            return operand
+        case "is":
+            if value.is_quoted or value.text not in _IS_OPERANDS:
+                raise BadParameter("filter", "is takes null, true or false")
+            return _IS_OPERANDS[value.text]
+        case _:
+            assert_never(operator)
 
 
 def _list(joined: str, start: int) -> tuple[tuple[Any, ...], int]:

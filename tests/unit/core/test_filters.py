@@ -1,6 +1,6 @@
 """How a member of an event's data compares with what a filter says."""
 
-from typing import Any
+from typing import Any, get_args
 
 import orjson
 import pytest
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.errors import BadParameter
-from gateway.core.filters import Filter, parse_filters
+from gateway.core.filters import Filter, Operator, parse_filters
 
 
 def parse_filter(text: str) -> Filter:
@@ -207,3 +207,21 @@ def test_a_dotted_name_reaches_into_objects() -> None:
     assert not matches("a.b=eq.1", {"a": [1]})
     assert not matches("a.b=eq.1", {"a": "b"})
     assert matches("a.b=is.null", {"a": 1})
+
+
+def test_an_operator_that_nothing_compares_by_fails_loudly() -> None:
+    known = parse_filter("n=eq.7")
+    added = Filter("n=like.7", known.path, "like", known.operands, known.equals)  # type: ignore[arg-type]
+    with pytest.raises(AssertionError, match="like"):
+        added.matches({"n": 7})
+
+
+@pytest.mark.parametrize("operator", get_args(Operator))
+def test_every_operator_is_named_read_and_looked_for_in_lists(operator: str) -> None:
+    with pytest.raises(BadParameter) as failure:
+        parse_filter("n=none.7")
+    assert operator in failure.value.errors[0]["detail"].split()
+    operand = {"in": "(7)", "is": "true"}.get(operator, "7")
+    assert parse_filter(f"n={operator}.{operand}").operator == operator
+    with pytest.raises(BadParameter, match="within the list"):
+        parse_filter(f"n=in.(1,m={operator}.7)")
