@@ -5,7 +5,8 @@ its first event is as old as the longest wait. All times are those at which entr
 (monotonic seconds).
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from gateway.core.events import ORIGIN, Position
@@ -54,6 +55,24 @@ class _Pending:
     event_types: dict[str, None]
     after: Position
 
+    @classmethod
+    def joined(cls, parts: Sequence["_Pending"]) -> "_Pending":
+        """What is pending where one hint stands for all of `parts`."""
+        return cls(
+            first_number=min(part.first_number for part in parts),
+            first_at=min(part.first_at for part in parts),
+            last_at=max(part.last_at for part in parts),
+            count=sum(part.count for part in parts),
+            event_types={event_type: None for part in parts for event_type in part.event_types},
+            after=min(part.after for part in parts),
+        )
+
+    def copy(self) -> "_Pending":
+        """The same, which is counted on by itself."""
+        return _Pending(
+            self.first_number, self.first_at, self.last_at, self.count, dict(self.event_types), self.after
+        )
+
 
 class Debouncer:
     """Collects the events of a group and gives the hints that are due.
@@ -99,25 +118,14 @@ class Debouncer:
     def _merge(self, entity_type: str) -> _Pending:
         """Puts one hint for the type in the place of those for its entities."""
         entities = [entity for entity in self._pending if entity[0] == entity_type]
-        parts = [self._pending.pop(entity) for entity in entities]
-        whole = _Pending(
-            first_number=min(part.first_number for part in parts),
-            first_at=min(part.first_at for part in parts),
-            last_at=max(part.last_at for part in parts),
-            count=sum(part.count for part in parts),
-            event_types={event_type: None for part in parts for event_type in part.event_types},
-            after=min(part.after for part in parts),
-        )
+        whole = _Pending.joined([self._pending.pop(entity) for entity in entities])
         self._pending[entity_type, None] = whole
         return whole
 
     def copy(self) -> "Debouncer":
         """Another one with the same hints pending."""
         other = Debouncer(self._timing, self._fan_in)
-        other._pending = {
-            entity: replace(pending, event_types=dict(pending.event_types))
-            for entity, pending in self._pending.items()
-        }
+        other._pending = {entity: pending.copy() for entity, pending in self._pending.items()}
         other._named = dict(self._named)
         return other
 
