@@ -31,6 +31,7 @@ from gateway.ports.clock import Clock
 from gateway.ports.leases import Leases
 from gateway.ports.legacy_route import LegacyRoute
 from gateway.ports.log import EventLog
+from gateway.ports.route_counters import SharedCount
 from gateway.ports.upstreams import Snapshot
 from gateway.runtime.logs import log_event
 
@@ -84,7 +85,7 @@ class SharedTracker:
         self._bodies = SharedBodies(leases.store, route.path, clock)
         # What the entry says, where this node set it, it is not pending, and there is no other node.
         self._final_digest: str | None = None
-        self.counts: Counter[str] = Counter()
+        self.counts: Counter[SharedCount] = Counter()
 
     @property
     def snapshot(self) -> Snapshot | None:

@@ -21,7 +21,7 @@ from gateway.ports.clock import Clock
 from gateway.ports.leases import Leases
 from gateway.ports.legacy_route import LegacyRoute
 from gateway.ports.log import EventLog
-from gateway.ports.route_counters import RouteCounters, RouteHealth
+from gateway.ports.route_counters import RouteCounters, RouteHealth, SharedCount
 from gateway.runtime.outage import Outage
 from gateway.runtime.slices import Slices
 from gateway.runtime.supervisor import Supervisor
@@ -112,7 +112,7 @@ class UpstreamSource:
         """The poller of a shared route; None for any other."""
         return self._pollers.get(route.path)
 
-    def shared(self) -> Mapping[str, tuple[bool, Mapping[str, int]]]:
+    def shared(self) -> Mapping[str, tuple[bool, Mapping[SharedCount, int]]]:
         """Of each route that nodes share, by path: whether this node asks, and its SharedTracker's counts."""
         return {path: (tracker.is_leading, tracker.counts) for path, tracker in self._shared.items()}
 

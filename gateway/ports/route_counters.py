@@ -4,6 +4,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Literal
 
+SharedCount = Literal["led", "followed", "overtaken", "completed", "lost"]
+"""What is counted of an upstream that several nodes serve (adapters/upstream/shared_tracker.py)."""
+
 
 @dataclass(slots=True)
 class RouteCounters:

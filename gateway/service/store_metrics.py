@@ -8,14 +8,15 @@ from prometheus_client.registry import Collector
 
 from flags.store.port import FlagStore
 from gateway.ports.log import EventLog, WatchedLog
+from gateway.ports.route_counters import SharedCount
 
-_SHARED = (
-    ("led", "Looks at an upstream that this node made for all."),
-    ("followed", "Looks at what another node had got of an upstream."),
-    ("overtaken", "Answers that were dropped because another node was quicker."),
-    ("completed", "Changes that another node had begun to publish."),
-    ("lost", "Answers to compare with that were gone: changes may have gone unnoticed."),
-)
+_SHARED: Mapping[SharedCount, str] = {
+    "led": "Looks at an upstream that this node made for all.",
+    "followed": "Looks at what another node had got of an upstream.",
+    "overtaken": "Answers that were dropped because another node was quicker.",
+    "completed": "Changes that another node had begun to publish.",
+    "lost": "Answers to compare with that were gone: changes may have gone unnoticed.",
+}
 
 
 class StoreCollector(Collector):
@@ -27,7 +28,7 @@ class StoreCollector(Collector):
     def __init__(
         self,
         log: EventLog,
-        shared: Callable[[], Mapping[str, tuple[bool, Mapping[str, int]]]],
+        shared: Callable[[], Mapping[str, tuple[bool, Mapping[SharedCount, int]]]],
         flags: FlagStore,
     ) -> None:
         self._log = log
@@ -52,7 +53,7 @@ class StoreCollector(Collector):
         )
         counters = {
             name: CounterMetricFamily(f"tidegate_upstream_shared_{name}", text, labels=["path"])
-            for name, text in _SHARED
+            for name, text in _SHARED.items()
         }
         for path, (is_leading, counts) in self._shared().items():
             leading.add_metric([path], is_leading)

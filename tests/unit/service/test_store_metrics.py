@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import get_args
 
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
@@ -9,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from adapters.memory import MemoryLog
 from flags.store.port import FlagStore
 from gateway.ports.log import Figure
+from gateway.ports.route_counters import SharedCount
 from gateway.service.metrics import make_registry
 from gateway.service.store_metrics import StoreCollector
 from tests.support.awkward_log import AwkwardLog
@@ -67,6 +69,16 @@ async def test_each_shared_route_shows_who_asks_and_what_came_of_it(
         "tidegate_upstream_shared_lost_total /a": 1,
         "tidegate_upstream_shared_followed_total /b": 7,
     }
+
+
+async def test_everything_that_is_counted_of_a_shared_route_is_shown(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    counts = {name: value for value, name in enumerate(get_args(SharedCount), 1001)}
+    async with open_store(tmp_path / "flags.json") as flags:
+        shown = samples(MemoryLog(clock, **BOUNDS), flags, {"/a": (True, counts)})
+
+    assert set(counts.values()) <= set(shown.values())
 
 
 async def test_flags_that_can_not_be_read_any_more_are_stale_and_counted(
