@@ -18,7 +18,6 @@ from gateway.runtime.refusals import REFUSALS, Refusals
 from gateway.runtime.stopping import Closing
 from gateway.service.settings import Settings
 from gateway.service.wiring.http import add_handlers
-from gateway.service.wiring.logs import is_in_server
 from gateway.service.wiring.parts import Gateway, make_gateway
 
 GATEWAY = web.AppKey("gateway", Gateway)
@@ -47,7 +46,7 @@ def create_app(
     app[GATEWAY] = gateway
     app[REFUSALS] = refusals
     app[LOCAL_KILLS] = gateway.flags.store
-    app[PROCESS] = Process(platform.node(), shares_log=is_in_server(settings))
+    app[PROCESS] = Process(platform.node(), shares_log=settings.log.is_in_server)
     add_handlers(
         app, settings, clock, gateway, refusals.counts, hand_over=hand_over, body_seconds=body_seconds
     )

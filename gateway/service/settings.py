@@ -7,7 +7,7 @@ one value are in `_contradictions`; what this version does not have yet is in `_
 
 import ipaddress
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self
 from urllib.parse import urlsplit
@@ -20,9 +20,6 @@ from gateway.migration.links import QUERY_PARAMETERS
 
 OWN_PATHS = ("/api/v1/sync", "/api/v1/admin", "/api/health", "/healthz", "/readyz", "/metrics")
 """What the gateway answers itself, with everything below."""
-
-_OF_ONE_PROCESS = ("memory://", "sqlite://")
-"""The logs that one process keeps for itself."""
 
 _NAME = re.compile(NAME_PATTERN)
 _HOST_NAME = re.compile(r"\A([a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?|\[[0-9a-f:.]+\])\Z")
@@ -101,16 +98,49 @@ SQLITE = "sqlite:///"
 """What the path of an SQLite log follows: a further slash makes it absolute."""
 
 
-POSTGRES = ("postgres://", "postgresql://")
-REDIS = ("redis://", "rediss://", "redis+sentinel://", "rediss+sentinel://")
+class LogKind(NamedTuple):
+    """One kind of log. Its URLs begin with one of `schemes`; where there is none, `example` is the only URL.
+
+    `is_in_server`: other nodes may share it, and what they share beside it, the flags too, can be kept there.
+    """
+
+    schemes: tuple[str, ...]
+    example: str
+    is_in_server: bool
 
 
-_STORES = {"postgres": POSTGRES, "redis": REDIS}
+LOGS: Mapping[str, LogKind] = {
+    "memory": LogKind((), "memory://", False),
+    "sqlite": LogKind((SQLITE,), f"{SQLITE}path", False),
+    "postgres": LogKind(("postgres://", "postgresql://"), "postgres://host/name", True),
+    "redis": LogKind(
+        ("redis://", "rediss://", "redis+sentinel://", "rediss+sentinel://"), "redis://host", True
+    ),
+}
+"""Every kind of log, by name; gateway/service/wiring/logs.py opens them."""
+
+_SERVERS = tuple(name for name, kind in LOGS.items() if kind.is_in_server)
+
+
+def _either(texts: Iterable[str]) -> str:
+    *others, last = texts
+    return f"{', '.join(others)} or {last}"
+
+
+def _quoted(text: str) -> str:
+    return f'"{text}"'
+
+
+def _log_kind(url: str) -> str:
+    for name, kind in LOGS.items():
+        if url == kind.example or url.startswith(kind.schemes):
+            return name
+    only, *others = (kind.example for kind in LOGS.values())
+    raise _bad(f"must be {only}, or a URL such as {_either(others)}")
 
 
 def _log_url(value: str) -> str:
-    if value != "memory://" and not value.startswith((SQLITE, *POSTGRES, *REDIS)):
-        raise _bad("must be memory://, or a URL such as sqlite:///path, postgres://host/name or redis://host")
+    _log_kind(value)
     path = value.removeprefix(SQLITE)
     if path == ":memory:":
         raise _bad("must be memory:// where nothing is to last")
@@ -196,6 +226,16 @@ class LogSettings(_Section):
     notify: Annotated[bool, Field(strict=True, description="true or false")] = True
     bookkeeping_seconds: SecondsFromZero = 0.0
 
+    @property
+    def kind(self) -> str:
+        """Which of LOGS the URL means. Raises ValueError for one that none of them has."""
+        return _log_kind(self.url)
+
+    @property
+    def is_in_server(self) -> bool:
+        """Whether the log is in a server, where other nodes may share it."""
+        return LOGS[self.kind].is_in_server
+
 
 class HistorySettings(_Section):
     """`[history]`: the bounds of this node's in-memory ring; whichever is reached first trims it."""
@@ -241,8 +281,8 @@ class FlagsSettings(_Section):
     store: Annotated[
         str,
         _text(
-            'a file such as file:flags.json, or "postgres" or "redis" where the log is there',
-            pattern=re.compile(r"\A(file:[^\0\r\n]+|postgres|redis)\Z"),
+            f"a file such as file:flags.json, or {_either(map(_quoted, _SERVERS))} where the log is there",
+            pattern=re.compile(rf"\A(file:[^\0\r\n]+|{'|'.join(_SERVERS)})\Z"),
         ),
     ] = "file:flags.json"
 
@@ -384,14 +424,14 @@ def _contradictions(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
             "must be a loopback address (127.0.0.0/8, ::1 or localhost), because without authentication "
             '(auth.mode = "none") the gateway serves this machine only',
         )
-    if settings.server.workers > 1 and settings.log.url.startswith(_OF_ONE_PROCESS):
+    if settings.server.workers > 1 and not settings.log.is_in_server:
         yield (
             ("server", "workers"),
             f"must be 1 with log.url {settings.log.url}, which is of one process: several workers need a log "
-            "that they share, postgres:// or redis://",
+            f"that they share, {_either(LOGS[name].schemes[0] for name in _SERVERS)}",
         )
     store = settings.flags.store
-    if store in _STORES and not settings.log.url.startswith(_STORES[store]):
+    if store in _SERVERS and settings.log.kind != store:
         yield (
             ("flags", "store"),
             f"must be a file such as file:flags.json where log.url is not {store}://: no server but the "

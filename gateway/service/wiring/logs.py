@@ -2,11 +2,11 @@
 
 import secrets
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from adapters.memory import MemoryLog
 from gateway.core.errors import ConfigError, LogError
@@ -15,7 +15,7 @@ from gateway.ports.leases import Leases
 from gateway.ports.log import EventLog
 from gateway.ports.shared import SharedStore
 from gateway.runtime.leases import EveryLease, SharedLeases
-from gateway.service.settings import POSTGRES, REDIS, SQLITE, Settings
+from gateway.service.settings import SQLITE, Settings
 
 if TYPE_CHECKING:
     from adapters.redis import RedisConnection
@@ -27,35 +27,14 @@ def open_log(settings: Settings, clock: Clock) -> EventLog:
     Raises ConfigError where the URL is wrong, or the log's driver is not installed. Whether the log can be
     used is what its `start` finds out.
     """
-    url = settings.log.url
-    if url.startswith(SQLITE):
-        return _sqlite(settings, clock)
     with _wrong_url():
-        if url.startswith(POSTGRES):
-            return _postgres(settings)
-        if url.startswith(REDIS):
-            return _redis(settings, clock)
-    # Gone with the process, so it holds what the history does: more could reach nobody.
-    return MemoryLog(clock, **settings.history.model_dump())
+        return _OPENERS[settings.log.kind].log(settings, clock)
 
 
 def check_url(settings: Settings) -> None:
     """Raises ConfigError as `open_log` does; connects to nothing and makes nothing."""
-    url = settings.log.url
     with _wrong_url():
-        if url.startswith(POSTGRES):
-            from adapters.postgres.address import Address as PostgresAddress
-
-            PostgresAddress.parse(url)
-        elif url.startswith(REDIS):
-            with needs_extra("redis", "redis"):
-                from adapters.redis import Address as RedisAddress
-            RedisAddress.parse(url)
-
-
-def is_in_server(settings: Settings) -> bool:
-    """Whether the log is in a server, where other nodes may share it."""
-    return settings.log.url.startswith((*POSTGRES, *REDIS))
+        _OPENERS[settings.log.kind].check(settings)
 
 
 def open_leases(settings: Settings, clock: Clock) -> Leases | None:
@@ -63,33 +42,8 @@ def open_leases(settings: Settings, clock: Clock) -> Leases | None:
 
     The store is not started yet. Raises as `open_log` does.
     """
-    url = settings.log.url
-    if url.startswith(SQLITE):
-        from adapters.sqlite import SqliteShared
-
-        path = _path(settings)
-        return EveryLease(SqliteShared(path.with_name(f"{path.name}.upstreams"), clock))
-    store = _shared(settings)
-    return None if store is None else SharedLeases(store, _node_name(), clock)
-
-
-def _node_name() -> str:
-    """What no other node is called, now or later."""
-    return f"{socket.gethostname()}:{secrets.token_hex(8)}"
-
-
-def _shared(settings: Settings) -> SharedStore | None:
-    url = settings.log.url
     with _wrong_url():
-        if url.startswith(POSTGRES):
-            from adapters.postgres.shared import PostgresShared
-
-            return PostgresShared(url)
-        if url.startswith(REDIS):
-            with needs_extra("redis", "redis"):
-                from adapters.redis import RedisShared
-            return RedisShared(_redis_connection(settings))
-    return None
+        return _OPENERS[settings.log.kind].leases(settings, clock)
 
 
 @contextmanager
@@ -117,6 +71,16 @@ def needs_extra(extra: str, package: str) -> Iterator[None]:
         ) from error
 
 
+def _shared_leases(store: SharedStore, clock: Clock) -> Leases:
+    """Leases of which no other node, now or later, has this one's."""
+    return SharedLeases(store, f"{socket.gethostname()}:{secrets.token_hex(8)}", clock)
+
+
+def _memory(settings: Settings, clock: Clock) -> EventLog:
+    # Gone with the process, so it holds what the history does: more could reach nobody.
+    return MemoryLog(clock, **settings.history.model_dump())
+
+
 def _path(settings: Settings) -> Path:
     return settings.base_dir / settings.log.url.removeprefix(SQLITE)
 
@@ -132,7 +96,20 @@ def _sqlite(settings: Settings, clock: Clock) -> EventLog:
     )
 
 
-def _postgres(settings: Settings) -> EventLog:
+def _sqlite_leases(settings: Settings, clock: Clock) -> Leases:
+    from adapters.sqlite import SqliteShared
+
+    path = _path(settings)
+    return EveryLease(SqliteShared(path.with_name(f"{path.name}.upstreams"), clock))
+
+
+def _check_postgres(settings: Settings) -> None:
+    from adapters.postgres.address import Address
+
+    Address.parse(settings.log.url)
+
+
+def _postgres(settings: Settings, clock: Clock) -> EventLog:
     from adapters.postgres.log import PostgresLog
 
     return PostgresLog(
@@ -142,6 +119,18 @@ def _postgres(settings: Settings) -> EventLog:
         notify=settings.log.notify,
         bookkeeping_seconds=settings.log.bookkeeping_seconds or None,
     )
+
+
+def _postgres_leases(settings: Settings, clock: Clock) -> Leases:
+    from adapters.postgres.shared import PostgresShared
+
+    return _shared_leases(PostgresShared(settings.log.url), clock)
+
+
+def _check_redis(settings: Settings) -> None:
+    with needs_extra("redis", "redis"):
+        from adapters.redis import Address
+    Address.parse(settings.log.url)
 
 
 def _redis(settings: Settings, clock: Clock) -> EventLog:
@@ -155,6 +144,12 @@ def _redis(settings: Settings, clock: Clock) -> EventLog:
     )
 
 
+def _redis_leases(settings: Settings, clock: Clock) -> Leases:
+    with needs_extra("redis", "redis"):
+        from adapters.redis import RedisShared
+    return _shared_leases(RedisShared(_redis_connection(settings)), clock)
+
+
 def _redis_connection(settings: Settings) -> "RedisConnection":
     from adapters.redis import Address, RedisConnection
 
@@ -162,3 +157,20 @@ def _redis_connection(settings: Settings) -> "RedisConnection":
     if address.ca_file is not None:
         address = replace(address, ca_file=str(settings.base_dir / address.ca_file))
     return RedisConnection(address)
+
+
+class _Opener(NamedTuple):
+    """How the parts of one kind of log are made. `check` raises as `log` does, and makes nothing."""
+
+    log: Callable[[Settings, Clock], EventLog]
+    check: Callable[[Settings], None]
+    leases: Callable[[Settings, Clock], Leases | None]
+
+
+_OPENERS = {
+    "memory": _Opener(_memory, lambda settings: None, lambda settings, clock: None),
+    "sqlite": _Opener(_sqlite, lambda settings: None, _sqlite_leases),
+    "postgres": _Opener(_postgres, _check_postgres, _postgres_leases),
+    "redis": _Opener(_redis, _check_redis, _redis_leases),
+}
+"""By the names of gateway/service/settings.py (LOGS). No kind stands in for one that is not here."""

@@ -1,9 +1,14 @@
 """gateway/service/wiring/logs.py: the log that a URL means, and what is said where its driver is missing."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
 from gateway.core.errors import ConfigError
-from gateway.service.wiring.logs import needs_extra, open_log
+from gateway.runtime.leases import SharedLeases
+from gateway.service.settings import LOGS, LogSettings, Settings
+from gateway.service.wiring.logs import check_url, needs_extra, open_leases, open_log
 from tests.support.clock import ManualClock
 from tests.support.events import an_event
 from tests.support.gateway import make_settings
@@ -16,6 +21,38 @@ async def test_the_log_in_memory_keeps_what_the_history_says(clock: ManualClock)
     positions = (await log.append([an_event() for _ in range(10)])).positions
 
     assert (await log.bounds()).floor == positions[6]
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda settings, clock: open_log(settings, clock),
+        lambda settings, clock: open_leases(settings, clock),
+        lambda settings, clock: check_url(settings),
+        lambda settings, clock: settings.log.is_in_server,
+    ],
+    ids=["log", "leases", "check", "server"],
+)
+def test_a_log_of_another_scheme_is_no_log_in_memory(
+    clock: ManualClock, use: Callable[[Settings, ManualClock], object]
+) -> None:
+    settings = make_settings()
+    unknown = settings.model_copy(update={"log": LogSettings.model_construct(url="kafka://broker")})
+
+    with pytest.raises(ValueError, match="must be memory://, or a URL such as"):
+        use(unknown, clock)
+
+
+@pytest.mark.parametrize("kind", LOGS)
+def test_every_kind_of_log_that_can_be_set_can_be_opened(
+    clock: ManualClock, tmp_path: Path, kind: str
+) -> None:
+    url = f"sqlite:///{tmp_path}/events.db" if kind == "sqlite" else LOGS[kind].example
+    settings = make_settings(log={"url": url})
+
+    check_url(settings)
+    assert open_log(settings, clock).append is not None
+    assert isinstance(open_leases(settings, clock), SharedLeases) == LOGS[kind].is_in_server
 
 
 def test_a_missing_driver_is_one_sentence_with_the_remedy() -> None:
