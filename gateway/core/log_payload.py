@@ -1,21 +1,18 @@
 """An event as a log keeps it: the JSON of docs/protocol.md, section 1, without its id."""
 
+import re
+from dataclasses import fields
+
 import orjson
 
 from gateway.core.events import Event, json_rest
 
 _MEMBERS = {
-    "event_type": "eventType",
-    "entity_type": "entityType",
-    "entity_id": "entityId",
-    "action": "action",
-    "timestamp": "timestamp",
-    "data": "data",
-    "previous": "previous",
-    "source": "source",
-    "actor": "actor",
-    "metadata": "metadata",
+    field.name: re.sub("_(.)", lambda found: found[1].upper(), field.name)
+    for field in fields(Event)
+    if field.init
 }
+"""The name in JSON of each of an event's members, by its attribute."""
 
 
 def to_payload(event: Event) -> bytes:

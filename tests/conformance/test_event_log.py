@@ -12,7 +12,7 @@ from gateway.core.errors import IdempotencyConflict, LogError, TrimmedError, Unk
 from gateway.core.events import Event, Position, Record
 from gateway.ports.log import Appended, EventLog
 from tests.conformance.logs import LOGS, LogFactory
-from tests.support.events import an_event
+from tests.support.events import an_event, unset_members
 from tests.support.loop import let_others_run
 
 DEADLINE_SECONDS = 60.0
@@ -125,6 +125,10 @@ async def test_appending_nothing_changes_nothing(log: EventLog) -> None:
     before = await log.bounds()
     assert await log.append([]) == Appended(log.epoch, [])
     assert await log.bounds() == before
+
+
+def test_the_events_have_every_member() -> None:
+    assert unset_members(EVENTS) == set()
 
 
 async def test_what_was_appended_is_read_back_as_it_was(log: EventLog) -> None:

@@ -1,5 +1,7 @@
 """Events as tests need them."""
 
+from collections.abc import Iterable
+from dataclasses import fields
 from typing import Any
 
 from gateway.core.events import Event, Position, Record
@@ -13,6 +15,12 @@ def an_event(entity: str | None = "order:1", event_type: str = "changed", **memb
     members.setdefault("action", "signal" if entity is None else "update")
     members.setdefault("timestamp", TIMESTAMP)
     return Event(event_type=event_type, entity_type=entity_type, entity_id=entity_id, **members)
+
+
+def unset_members(events: Iterable[Event]) -> set[str]:
+    """The members of an event that none of `events` has: what is written or read of them tells nothing."""
+    given = [field.name for field in fields(Event) if field.init]
+    return {name for name in given if not any(getattr(event, name) for event in events)}
 
 
 def a_record(place: int | Position, event: Event | None = None, *, recorded_ms: float = 0.0) -> Record:

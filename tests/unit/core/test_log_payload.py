@@ -4,7 +4,7 @@ import orjson
 
 from gateway.core.events import event_json, json_rest
 from gateway.core.log_payload import from_payload, to_payload
-from tests.support.events import an_event
+from tests.support.events import an_event, unset_members
 
 EVENT = an_event(
     "order:1",
@@ -23,6 +23,7 @@ def test_a_payload_is_the_event_s_json_without_an_id() -> None:
 
 
 def test_a_payload_gives_the_event_again() -> None:
+    assert unset_members([EVENT]) == set()
     assert from_payload(to_payload(EVENT)) == EVENT
     assert from_payload(to_payload(an_event(None))) == an_event(None)
 
