@@ -14,7 +14,7 @@ from loadtests.crowd import READ_BYTES, Address, RunFailedError
 from loadtests.decoder import Decoder
 from loadtests.dialect import EVENTS_PATH
 from loadtests.freshness import Viewer, marked, shown
-from loadtests.streams import ENDED, UNFRAMED, Head, parse_head, unchunk
+from loadtests.streams import ENDED, FATAL, IGNORED, UNFRAMED, Head, parse_head, unchunk
 
 ANSWER_SECONDS = 30.0
 # All pollers get the same few bodies.
@@ -135,9 +135,9 @@ async def follow(
             for frame in decoder.feed(b"".join(parts)):
                 if frame.event == "connected":
                     opened.set()
-                elif frame.event in ("reset", "bye"):
+                elif frame.event in FATAL:
                     raise RunFailedError(f"a stream was told {frame.event}: {frame.data}")
-                elif frame.event != "heartbeat":
+                elif frame.event not in IGNORED:
                     _hear(viewer, _event(frame.data))
     raise RunFailedError("a stream ended")
 

@@ -11,10 +11,12 @@ from typing import Any, NamedTuple
 
 import orjson
 
-# Control events of docs/protocol.md, section 4, that say nothing about published events.
-IGNORED = frozenset({"heartbeat", "fetch-mode", "token-expiring", "presence", "broadcast", "refresh"})
-# Control events after which a stream can't be complete any more.
+from gateway.core.events import CONTROL_EVENT_TYPES
+
+# Control events of docs/protocol.md, section 4, after which a stream can't be complete any more.
 FATAL = frozenset({"reset", "bye"})
+# Those that say nothing about published events.
+IGNORED = CONTROL_EVENT_TYPES - FATAL - {"connected"}
 
 # What a gzip member begins with (RFC 1952, section 2.3), and how long its header is without options.
 GZIP_MAGIC, GZIP_HEADER_BYTES = b"\x1f\x8b\x08\x00", 10

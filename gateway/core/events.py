@@ -26,7 +26,7 @@ from gateway.core.times import in_utc, rfc3339
 
 MAX_CURSOR_CHARACTERS = 128
 EARLIEST = "earliest"
-RESERVED_EVENT_TYPES = frozenset(
+CONTROL_EVENT_TYPES = frozenset(
     {
         "connected",
         "reset",
@@ -37,11 +37,13 @@ RESERVED_EVENT_TYPES = frozenset(
         "presence",
         "broadcast",
         "bye",
-        # An EventSource dispatches events of its own under these two names (HTML, section 9.2.2).
-        "error",
-        "open",
     }
 )
+RESERVED_EVENT_TYPES = CONTROL_EVENT_TYPES | {
+    # An EventSource dispatches events of its own under these two names (HTML, section 9.2.2).
+    "error",
+    "open",
+}
 NAME_PATTERN = r"^[A-Za-z0-9_.\-]{1,64}\Z"
 """What an event type and an entity type look like."""
 

@@ -14,7 +14,8 @@ from loadtests.board import board_of
 from loadtests.decoder import Frame
 from loadtests.reader import COMPONENT, EVENTS_PATH, POLL_PATH, TICKET, Reader, address_of, parse
 from loadtests.sse import EventStream, StreamError, with_query
-from loadtests.users.stream import CONTROL, NO_BYE, RETRY_MS
+from loadtests.streams import IGNORED
+from loadtests.users.stream import NO_BYE, RETRY_MS
 
 _LINK = re.compile(r'<([^>]*)>\s*;\s*rel="(?:alternate|successor-version)"')
 # Until an answer says at which pace to poll.
@@ -157,7 +158,7 @@ class MigratingUser(FastHttpUser):
                 self._told_at = None
         elif frame.event == "reset":
             self._reader.reset(parse(frame.data)["reason"])
-        elif frame.event not in CONTROL:
+        elif frame.event not in IGNORED:
             self._reader.take(parse(frame.data), frame.size)
 
     def _sent_away(self, told: Mapping[str, Any]) -> float:

@@ -11,11 +11,11 @@ from loadtests.board import board_of
 from loadtests.decoder import Frame
 from loadtests.reader import EVENTS_PATH, NOTE, Reader, address_of, parse
 from loadtests.sse import EventStream, StreamError, with_query
+from loadtests.streams import IGNORED
 
 # An EventSource's own delay where the stream sets none; browsers take 3 to 5 s.
 RETRY_MS = 3000
 NO_BYE = "the stream ended without a bye"
-CONTROL = frozenset({"heartbeat", "refresh", "fetch-mode", "token-expiring", "presence", "broadcast"})
 
 
 class StreamUser(User):
@@ -80,7 +80,7 @@ class StreamUser(User):
             self._connected(stream, parse(frame.data), began)
         elif frame.event == "reset":
             self._reader.reset(parse(frame.data)["reason"])
-        elif frame.event not in CONTROL:
+        elif frame.event not in IGNORED:
             self._reader.take(parse(frame.data), frame.size)
 
     def _connected(self, stream: EventStream, data: dict[str, Any], began: float) -> None:

@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl
 
 from multidict import MultiDict
 
-from gateway.core.events import ORIGIN, Event
+from gateway.core.events import CONTROL_EVENT_TYPES, ORIGIN, Event
 from gateway.core.history import History
 from gateway.core.selectors import parse_selector
 from gateway.delivery.group import DeliveryOptions, Groups
@@ -23,7 +23,6 @@ HEARTBEAT_SECONDS = 15.0
 COALESCE_SECONDS = 0.005
 STALL_SECONDS = 30.0
 RETRY_MS = 2000
-_CONTROL = frozenset({"connected", "reset", "heartbeat", "refresh", "bye"})
 
 
 class Reader:
@@ -42,7 +41,7 @@ class Reader:
 
     def numbers(self) -> list[int]:
         """The numbers of the events that the client has read."""
-        events = [frame for frame in self.frames() if frame.event not in _CONTROL]
+        events = [frame for frame in self.frames() if frame.event not in CONTROL_EVENT_TYPES]
         return [int(frame.data["id"].removeprefix("e.").removesuffix("-0")) for frame in events]
 
     def last_id(self) -> str:
