@@ -77,6 +77,9 @@ _TERMS: Mapping[Stage, _Terms] = MappingProxyType(
     }
 )
 
+BY_PERCENTAGE = frozenset(stage for stage, terms in _TERMS.items() if terms.default is None)
+"""The stages in which a flag's percentage counts."""
+
 
 def decide(flag: Flag | None, caller: Caller, *, kill_all: bool, stale: bool = False) -> Decision:
     """The caller's mode, with the first reason that applies, in the order of the protocol.

@@ -8,8 +8,9 @@ from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from flags.decide.decision import BY_PERCENTAGE
 from flags.decide.flag import Flag, Flags
-from flags.decide.stages import STREAMED, Stage
+from flags.decide.stages import STREAMED
 from flags.errors import FlagError
 from flags.guard.verdict import (
     TENTH,
@@ -276,7 +277,7 @@ def _rollout(flag: Flag, kill_all: bool) -> Rollout:
     killed = flag.killed or kill_all
     return Rollout(
         streaming=flag.stage in STREAMED and not killed,
-        percentage=flag.percentage if flag.stage is Stage.LIVE and not killed else None,
+        percentage=flag.percentage if flag.stage in BY_PERCENTAGE and not killed else None,
         latched=flag.latch is not None,
     )
 

@@ -35,10 +35,17 @@ class Footing:
 class StreamPlans:
     """Says what each open stream is to get from now on.
 
-    `current` gives the caller as it is now: its own choice may have changed.
+    `current` gives the caller as it is now: its own choice may have changed. `draw(low, high)` is where
+    chance comes in.
     """
 
-    def __init__(self, components: Components, current: Callable[[Caller], Caller]) -> None:
+    def __init__(
+        self,
+        components: Components,
+        current: Callable[[Caller], Caller],
+        draw: Callable[[float, float], float] = random.uniform,
+    ) -> None:
+        self._draw = draw
         self._components = components
         self._current = current
         self._selections: LRUCache[Selection, Selection] = LRUCache(
@@ -91,7 +98,7 @@ class StreamPlans:
                         component=component,
                         mode=decision.mode,
                         reason=decision.reason,
-                        delay_ms=round(random.uniform(0, interval_ms)),
+                        delay_ms=round(self._draw(0, interval_ms)),
                         cursor=cursor,
                         poll_url=poll_url(
                             asked.selector.narrowed(self._components.owned(component)),

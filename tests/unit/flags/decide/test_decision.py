@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from flags.decide.caller import Caller, comparable_claims
-from flags.decide.decision import Cause, Decision, Reason, decide, is_retired
+from flags.decide.decision import BY_PERCENTAGE, Cause, Decision, Reason, decide, is_retired
 from flags.decide.modes import Mode
 from flags.decide.stages import Stage
 from tests.support.flags import LATCH, USER, make_flag, rule
@@ -185,3 +185,12 @@ def test_polling_is_retired_when_complete_unless_everybody_was_sent_back_to_it(s
     assert not is_retired(make_flag(stage=stage, killed=True), kill_all=False)
     assert not is_retired(make_flag(stage=stage, latch=LATCH), kill_all=False)
     assert not is_retired(None, kill_all=False)
+
+
+@pytest.mark.parametrize("stage", ORDER)
+def test_a_percentage_counts_where_the_stage_says_so_and_nowhere_else(stage: Stage) -> None:
+    nobody, everybody = (
+        decide(make_flag(stage=stage, percentage=percentage), USER, kill_all=False) for percentage in (0, 100)
+    )
+
+    assert (nobody != everybody) is (stage in BY_PERCENTAGE)
