@@ -45,7 +45,7 @@ class Servers:
 
 
 class Newest(NamedTuple):
-    """The newest event that this node has read or appended, in the epoch in which it did."""
+    """The newest event that this node has read or appended, or heard of, in the epoch in which it did."""
 
     epoch: str = ""
     position: Position = ORIGIN

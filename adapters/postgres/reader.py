@@ -38,9 +38,11 @@ class Page(NamedTuple):
 class Reader:
     """What is read of the log, each time in one statement, and what follows from it for the epoch.
 
-    It remembers the newest event that this node knows of. Where the log lacks that one, and has not dropped
-    it by its bounds, it was put back to an earlier state: the history gets a new name then, which ends the
-    epoch for every node. A position is held for as long as its very event is, for no other gets it (the
+    It remembers the newest event that this node has seen, and the newest that it has heard of since. Where
+    the log lacks one of them, and has not dropped it by its bounds, it was put back to an earlier state: the
+    history gets a new name then, which ends the epoch for every node. What was heard of counts as seen once a
+    page has shown that the log still has both, and not before: a log that was put back goes on, and may be
+    further than it was. A position is held for as long as its very event is, for no other gets it (the
     random bits of its number), so whoever knows an event that was lost finds out sooner or later.
 
     `epoch` is that of the last read; `counts` has `log_event_unreadable`.
@@ -49,6 +51,7 @@ class Reader:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._newest = Newest()
+        self._heard = Newest()
         self._foreign: str | None = None
         # The epoch and position of the newest event, and the newest one that can be delivered.
         self._readable = ("", ORIGIN, ORIGIN)
@@ -67,7 +70,7 @@ class Reader:
         """The log has this event from now on."""
         # The answer to an append may come after the log has started over.
         if epoch == self.epoch:
-            self._newest = self._newest.with_event(epoch, position)
+            self._heard = self._heard.with_event(epoch, position)
 
     async def latest(self, limit: int, before: Position | None) -> list[Record]:
         """See gateway.log.EventLog."""
@@ -106,27 +109,33 @@ class Reader:
 
     def is_ahead(self, position: Position) -> bool:
         """Whether the log has not come that far, as far as this node knows."""
-        return self._newest.epoch != self.epoch or position > self._newest.position
+        return self._heard.epoch != self.epoch or position > self._heard.position
 
     async def page(self, after: Position, limit: int, epoch: str, *, was_ahead: bool = False) -> Page:
         """What follows `after` in `epoch`. One that `was_ahead` may have been passed over.
 
         Raises EpochChanged, TrimmedError, UnknownPosition, LogError.
         """
-        newest = self._newest
+        newest, heard = self._newest, self._heard
         known = {f"known_{name}": value for name, value in key(newest.position).items()}
+        known |= {f"heard_{name}": value for name, value in key(heard.position).items()}
         found, rows = await self._rows("log_read", {**key(after), **known, "limit": limit})
         if found != epoch:
             self.epoch = found
             raise _started_over()
-        history, _, pruned_major, pruned_minor, is_gated, is_held, is_known, *_ = rows[0]
+        history, _, pruned_major, pruned_minor, is_gated, is_held, is_known, is_heard, *_ = rows[0]
         floor = position_of(pruned_major, pruned_minor)
-        if not is_known and newest.epoch == epoch and newest.position > floor:
-            await self._start_over(history, "lost", newest.position)
+        for seen, is_there in ((newest, is_known), (heard, is_heard)):
+            if not is_there and seen.epoch == epoch and seen.position > floor:
+                await self._start_over(history, "lost", seen.position)
+        last = self._know_last(epoch, rows)
+        if heard.epoch == epoch:
+            self._newest = self._newest.with_event(*heard)
+        if last is not None:
+            self._newest = self._newest.with_event(epoch, last)
         if after < floor:
             raise trimmed(after)
         is_place = is_held or after == floor
-        last = self._know_last(epoch, rows)
         if last is None:
             return Page([], after, False, is_gated)
         if not (is_place or was_ahead):
@@ -136,7 +145,7 @@ class Reader:
     def _know_last(self, epoch: str, rows: Sequence[Row]) -> Position | None:
         last = position_in(rows[-1])
         if last is not None:
-            self._newest = self._newest.with_event(epoch, last)
+            self._heard = self._heard.with_event(epoch, last)
         return last
 
     async def _start_over(self, history: str, reason: str, lost: Position | None = None) -> None:

@@ -1,11 +1,12 @@
 """A server that is not as it was: what was delivered is in the log, or every reader is told."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from adapters.postgres.log import PostgresLog
 from gateway.core.errors import EpochChanged, UnknownPosition
 from gateway.core.events import ORIGIN
 from tests.support.api import Client, event, numbers
@@ -132,6 +133,36 @@ async def test_a_copy_put_back_under_running_nodes_is_told_to_every_reader(
         assert first.epoch == second.epoch != epoch
         for log in (first, second):
             assert names(await log.read(ORIGIN, 100)) == ["0", "1", "2", *(f"other {n}" for n in range(5))]
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        pytest.param(lambda log: log.bounds(), id="its bounds"),
+        pytest.param(lambda log: log.latest(9), id="its newest events"),
+        pytest.param(lambda log: log.append([an_event("order:late")]), id="an append"),
+    ],
+)
+async def test_what_a_node_learns_of_a_copy_that_was_put_back_hides_no_loss(
+    server: PostgresServer, url: str, look: Callable[[PostgresLog], Awaitable[object]]
+) -> None:
+    async with opened(url) as log:
+        await publish(log, 3)
+        kept = await asyncio.to_thread(cold_copy, server)
+        await publish(log, 5)
+        tail = aiter(log.tail(ORIGIN))
+        lost = (await next_of(tail, 8))[-1]
+        epoch = log.epoch
+
+        await asyncio.to_thread(put_back, server, kept)
+        with connected(url) as application:
+            for number in range(20):
+                execute(application, INSERT, [f"other {number}"])
+        # Later than what was lost: that is not the newest event that this node knows of any more.
+        await look(log)
+        with pytest.raises(EpochChanged):
+            await log.read(lost.position, 10)
+        assert log.epoch != epoch
 
 
 async def test_cursors_of_what_a_copy_lacks_are_told_apart_though_no_node_ran(

@@ -1,7 +1,7 @@
 -- Always at least one row: what is known of the log comes from the same snapshot as the events, so that "trimmed" is
 -- exact. In its order: the history; whether rows are another server's, for no transaction that this one has yet to
 -- begin can be in its tables; the floor; whether committed events are gated; whether the log holds an event at the
--- reader's position, and at the newest that this node knows of. The gate, xid < xmin, leaves out what a transaction
+-- reader's position, at the newest that this node has seen there, and at the newest that it has heard of since. The gate, xid < xmin, leaves out what a transaction
 -- with a lower xid may yet commit before.
 -- `limit 1` tells the planner that there is one row of bounds, before it has statistics on them.
 select
@@ -12,6 +12,7 @@ select
     coalesce(n.xid >= pg_snapshot_xmin(pg_current_snapshot()), false),
     exists (select from sync_events a where a.xid = %(major)s::xid8 and a.id = %(minor)s),
     exists (select from sync_events k where k.xid = %(known_major)s::xid8 and k.id = %(known_minor)s),
+    exists (select from sync_events h where h.xid = %(heard_major)s::xid8 and h.id = %(heard_minor)s),
     r.xid::text, r.id, r.event_type, r.entity_type, r.entity_id, r.action, r.data, r.previous, r.moment,
     r.source, r.actor, r.metadata, r.recorded_ms
 from (select * from sync_events_bounds limit 1) b
