@@ -1,4 +1,4 @@
-"""How the stores report what happens to them: the caller says where it goes."""
+"""Through which protocols the stores of flags report log lines and outages: their maker says to where."""
 
 from collections import Counter
 from threading import Lock

@@ -1,4 +1,4 @@
-"""Times as the wire carries them: RFC 3339 in UTC with milliseconds (`2026-11-20T10:30:00.123Z`)."""
+"""Times as the wire carries them, as in gateway/core/times.py, which the flags may not import."""
 
 import re
 import time

@@ -1,4 +1,4 @@
-"""The small file beside the log's: which process uses the log, and how far it had come."""
+"""A small file beside the log: its lock, and its newest cursor, by which a copied-back backup is known."""
 
 import contextlib
 import fcntl

@@ -1,4 +1,4 @@
-"""A long body out of its parts."""
+"""Joins the parts in which a long body came, in a thread where that would hold the event loop."""
 
 import asyncio
 from collections.abc import Sequence

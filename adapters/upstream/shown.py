@@ -1,4 +1,4 @@
-"""Up to which position of the log an answer is known to show everything."""
+"""Up to which position the log holds nothing that an answer lacks: its caller can stream on from there."""
 
 import logging
 

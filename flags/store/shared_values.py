@@ -1,4 +1,4 @@
-"""What a store needs of a server that several programs share: values by key, compared and set."""
+"""The port to a server that several programs share, for stores of flags: values by key, compared and set."""
 
 from typing import NamedTuple, Protocol
 

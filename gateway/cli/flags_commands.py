@@ -1,4 +1,4 @@
-"""The commands `tidegate flags …`: options, help texts and exit codes; gateway/cli has what they do."""
+"""The commands `tidegate flags …`: options, help texts and exit codes; flags.py has what they do."""
 
 import enum
 from collections.abc import Callable, Mapping

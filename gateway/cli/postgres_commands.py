@@ -1,4 +1,4 @@
-"""The commands `tidegate postgres …`: options, help texts, exit codes; gateway/cli has what they do."""
+"""The commands `tidegate postgres …`: options, help texts, exit codes; postgres.py has what they do."""
 
 import enum
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""States as data: from a state and a signal to the next state, and no other way."""
+"""State machines: the next state out of a table; a signal that the table has not for a state is an error."""
 
 from collections.abc import Mapping
 from enum import Enum

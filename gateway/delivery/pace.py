@@ -1,4 +1,4 @@
-"""How finely the work of delivery is cut, and how often it looks at what it waits for."""
+"""The batch sizes, budgets and delays of delivery, as one value: constants that no setting reaches."""
 
 from dataclasses import dataclass
 

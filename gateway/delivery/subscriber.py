@@ -1,4 +1,7 @@
-"""One stream's state. The transitions are a table; docs/architecture.md draws its diagram from it."""
+"""One open stream: its state, its group, its transport, and the number of the last entry that it has.
+
+The transitions are a table; docs/architecture.md draws its diagram from it.
+"""
 
 from collections.abc import Mapping
 from enum import Enum

@@ -1,4 +1,4 @@
-"""Whose figures an answer holds: each process counts what it saw itself, and its address may be several's."""
+"""Figures in answers, with the process and machine that counted them: workers and nodes count apart."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What was appended under each idempotency key, for a log that lives in one process's memory."""
+"""Idempotency keys: refusals that all logs share, and what was appended under each, kept in memory."""
 
 import asyncio
 import sys

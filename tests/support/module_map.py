@@ -17,6 +17,12 @@ docstrings; a test holds it to them. [architecture.md](architecture.md) says how
 room may import which.
 """
 _TOPS = ("gateway", "adapters", "flags")
+_FOLDERS = {
+    "lua": "The scripts that Redis runs, one a file; `prelude.lua` stands before each.",
+    "migrations": "The versions of the schema, one a file: more may come, none is changed.",
+    "sql": "The statements of this package, one a file.",
+}
+"""What is in a folder without modules, by its name."""
 
 
 def page() -> str:
@@ -30,9 +36,22 @@ def _rooms(folder: Path) -> Iterator[str]:
     modules = sorted(file for file in folder.glob("*.py") if file.name != "__init__.py")
     lines = [f"## {folder.relative_to(ROOT)}", "", _contract(folder / "__init__.py"), ""]
     lines += [f"- `{module.name}`: {_contract(module)}" for module in modules]
+    lines += [f"- `{script.name}`: {_comment(script)}" for script in sorted(folder.glob("*.js"))]
+    lines += [f"- `{name}/`: {_FOLDERS[name]}" for name in sorted(_folders_without_modules(folder))]
     yield "\n".join(lines).rstrip() + "\n"
     for inner in sorted(init.parent for init in folder.glob("*/__init__.py")):
         yield from _rooms(inner)
+
+
+def _folders_without_modules(folder: Path) -> Iterator[str]:
+    for inner in folder.iterdir():
+        if inner.is_dir() and inner.name != "__pycache__" and not (inner / "__init__.py").is_file():
+            yield inner.name
+
+
+def _comment(script: Path) -> str:
+    """The first line of a script, which is a comment."""
+    return script.read_text().partition("\n")[0].removeprefix("// ")
 
 
 def _contract(module: Path) -> str:

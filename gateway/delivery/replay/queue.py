@@ -1,4 +1,4 @@
-"""The streams that are to read the log: catch-up puts them in (from_history.py), replays take them out."""
+"""Streams behind the history that wait to read the log: from_history.py adds, from_log.py serves them."""
 
 import asyncio
 from collections import OrderedDict

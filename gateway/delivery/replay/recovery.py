@@ -1,4 +1,4 @@
-"""What becomes of live members when work that was for all of them fails in the middle.
+"""Work for all live members that failed midway: each goes back to the catch-up, from its own number.
 
 Who was written to and who was not is then known of each member alone: by its number. So each goes on from
 there by itself, as one does that reads again after a pause, and nobody misses anything or gets it twice.

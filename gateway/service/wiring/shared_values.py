@@ -1,4 +1,4 @@
-"""The store that all nodes share, as flags see it: its failures are theirs."""
+"""The adapter of a SharedStore to the port of the stores of flags (flags/store/shared_values.py)."""
 
 from flags.errors import StoreUncertain, StoreUnreadable, StoreUnwritable
 from flags.store.shared_values import Value
