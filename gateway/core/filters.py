@@ -3,8 +3,8 @@
 import re
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from operator import ge, gt, le, lt
-from typing import Any, Literal, assert_never, get_args
+from operator import eq, ge, gt, le, lt, ne
+from typing import Any
 
 import orjson
 
@@ -12,17 +12,24 @@ from gateway.core.errors import BadParameter
 from gateway.core.events import has_control_characters
 from gateway.core.quoted import Value, read_quoted, read_value
 
-Operator = Literal["eq", "neq", "gt", "gte", "lt", "lte", "in", "is"]
-"""How a member is compared. One more is refused by a type checker until `_operand` and `matches` know it."""
+OPERATORS: Mapping[str, Callable[[Any, Any], Any]] = {
+    "eq": eq,
+    "neq": ne,
+    "gt": gt,
+    "gte": ge,
+    "lt": lt,
+    "lte": le,
+    "in": eq,
+    "is": eq,
+}
+"""How each operator compares a member with an operand; with several, one of them is enough."""
 
-_OPERATORS: Mapping[str, Operator] = {name: name for name in get_args(Operator)}
-_FILTER = re.compile(rf"[^=]+=(?:{'|'.join(_OPERATORS)})\.")
+_FILTER = re.compile(rf"[^=]+=(?:{'|'.join(OPERATORS)})\.")
 _HEAD = re.compile(r"([^=,]*)=([^.,]*)\.")
 _LIST_MARK = re.compile(r"[(),]")
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?\Z")
 _MAX_MEMBER_CHARACTERS = 256
 _QUOTE_IT = 'an operand with a comma or a parenthesis in it stands in quotes, as in.("a,b",c)'
-_ORDERS: Mapping[str, Callable[[Any, Any], Any]] = {"gt": gt, "gte": ge, "lt": lt, "lte": le}
 _IS_OPERANDS: dict[str, object] = {"null": None, "true": True, "false": False}
 
 
@@ -56,29 +63,22 @@ class Filter:
 
     text: str
     path: tuple[str, ...] = field(compare=False)
-    operator: Operator = field(compare=False)
+    operator: str = field(compare=False)
     operands: tuple[Any, ...] = field(compare=False)
     equals: Mapping[type, Container[Any]] = field(compare=False, repr=False)
 
     def matches(self, data: Mapping[str, Any]) -> bool:
         value = member(data, self.path)
-        match self.operator:
-            case "eq" | "in" | "is":
-                return self._equals(value)
-            case "neq":
-                return value is not _ABSENT and not self._equals(value)
-            case "gt" | "gte" | "lt" | "lte":
-                return _ordered(value, self.operator, self.operands[0])
-            case _:
-                assert_never(self.operator)
-
-    def _equals(self, value: Any) -> bool:
+        compare = OPERATORS[self.operator]
+        if compare is not eq and compare is not ne:
+            return _ordered(value, compare, self.operands[0])
         equal = self.equals.get(type(value))
-        return equal is not None and value in equal
+        is_equal = equal is not None and value in equal
+        return is_equal if compare is eq else not is_equal and value is not _ABSENT
 
 
-def _equals(operator: Operator, operands: Iterable[Any]) -> Mapping[type, Container[Any]]:
-    if operator in _ORDERS:
+def _equals(operator: str, operands: Iterable[Any]) -> Mapping[type, Container[Any]]:
+    if OPERATORS[operator] not in (eq, ne):
         return _NONE
     if operator == "is" and None in operands:
         return _IS_NULL
@@ -100,13 +100,13 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _ordered(value: Any, operator: Operator, operand: Any) -> bool:
+def _ordered(value: Any, compare: Callable[[Any, Any], Any], operand: Any) -> bool:
     comparable = (_is_number(value) and _is_number(operand)) or (
         isinstance(value, str) and isinstance(operand, str)
     )
     if not comparable:
         return False
-    return bool(_ORDERS[operator](value, operand))
+    return bool(compare(value, operand))
 
 
 def parse_filters(joined: str) -> Iterator[Filter]:
@@ -128,9 +128,9 @@ def _filter_at(joined: str, start: int) -> tuple[Filter, int]:
         raise BadParameter(
             "filter", 'a filter looks like branch_id=eq.7, and text with a comma in it like name=eq."a,b"'
         )
-    operator = _OPERATORS.get(head[2])
-    if operator is None:
-        raise BadParameter("filter", f"the operators are {' '.join(_OPERATORS)}")
+    operator = head[2]
+    if operator not in OPERATORS:
+        raise BadParameter("filter", f"the operators are {' '.join(OPERATORS)}")
     if operator == "in":
         operands, end = _list(joined, head.end())
     else:
@@ -139,21 +139,15 @@ def _filter_at(joined: str, start: int) -> tuple[Filter, int]:
     return Filter(joined[start:end], path, operator, operands, _equals(operator, operands)), end
 
 
-def _operand(operator: Operator, value: Value) -> Any:
-    match operator:
-        case "eq" | "neq" | "in":
-            return _scalar(value)
-        case "gt" | "gte" | "lt" | "lte":
-            operand = _scalar(value)
-            if operand is None or isinstance(operand, bool):
-                raise BadParameter("filter", f"{operator} compares numbers or text, not {value.text}")
-            return operand
-        case "is":
-            if value.is_quoted or value.text not in _IS_OPERANDS:
-                raise BadParameter("filter", "is takes null, true or false")
-            return _IS_OPERANDS[value.text]
-        case _:
-            assert_never(operator)
+def _operand(operator: str, value: Value) -> Any:
+    if operator == "is":
+        if value.is_quoted or value.text not in _IS_OPERANDS:
+            raise BadParameter("filter", "is takes null, true or false")
+        return _IS_OPERANDS[value.text]
+    operand = _scalar(value)
+    if OPERATORS[operator] not in (eq, ne) and (operand is None or isinstance(operand, bool)):
+        raise BadParameter("filter", f"{operator} compares numbers or text, not {value.text}")
+    return operand
 
 
 def _list(joined: str, start: int) -> tuple[tuple[Any, ...], int]:

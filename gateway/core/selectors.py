@@ -9,11 +9,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import lru_cache
+from operator import eq
 from typing import Any, Protocol
 
 from gateway.core.errors import BadParameter
 from gateway.core.events import NAME_PATTERN, Event, has_control_characters
-from gateway.core.filters import Filter, member, parse_filters
+from gateway.core.filters import OPERATORS, Filter, member, parse_filters
 from gateway.core.quoted import read_value, written
 
 _NAME = re.compile(NAME_PATTERN)
@@ -187,8 +188,9 @@ class Selector:
 
 
 def _equality_keys(given: Filter) -> tuple[Key, ...]:
-    is_boolean = given.operator == "is" and given.operands[0] is not None
-    if given.operator not in ("eq", "in") and not is_boolean:
+    # Also a member that is not there is null: an event has no key for that.
+    is_null = given.operator == "is" and given.operands[0] is None
+    if is_null or OPERATORS[given.operator] is not eq:
         return ()
     keys = (member_key(given.path, operand) for operand in given.operands)
     return tuple(dict.fromkeys(key for key in keys if key is not None))

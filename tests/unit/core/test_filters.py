@@ -1,6 +1,6 @@
 """How a member of an event's data compares with what a filter says."""
 
-from typing import Any, get_args
+from typing import Any
 
 import orjson
 import pytest
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.errors import BadParameter
-from gateway.core.filters import Filter, Operator, parse_filters
+from gateway.core.filters import OPERATORS, Filter, parse_filters
 
 
 def parse_filter(text: str) -> Filter:
@@ -211,12 +211,12 @@ def test_a_dotted_name_reaches_into_objects() -> None:
 
 def test_an_operator_that_nothing_compares_by_fails_loudly() -> None:
     known = parse_filter("n=eq.7")
-    added = Filter("n=like.7", known.path, "like", known.operands, known.equals)  # type: ignore[arg-type]
-    with pytest.raises(AssertionError, match="like"):
+    added = Filter("n=like.7", known.path, "like", known.operands, known.equals)
+    with pytest.raises(KeyError, match="like"):
         added.matches({"n": 7})
 
 
-@pytest.mark.parametrize("operator", get_args(Operator))
+@pytest.mark.parametrize("operator", OPERATORS)
 def test_every_operator_is_named_read_and_looked_for_in_lists(operator: str) -> None:
     with pytest.raises(BadParameter) as failure:
         parse_filter("n=none.7")
