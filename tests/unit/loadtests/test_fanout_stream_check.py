@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.core.events import CONTROL_EVENT_TYPES
 from loadtests.streams import (
     ENDED,
     Checker,
@@ -148,6 +149,13 @@ def test_a_stream_that_the_server_gives_up_is_reported(name: str) -> None:
     _, kinds, _ = read([chunks(CONNECTED, f'event: {name}\ndata: {{"reason":"x"}}\n\n'.encode())])
 
     assert kinds == ["ended"]
+
+
+@pytest.mark.parametrize("name", sorted(CONTROL_EVENT_TYPES - {"connected", "reset", "bye"}))
+def test_no_other_control_event_is_taken_for_a_published_one(name: str) -> None:
+    _, kinds, events = read([chunks(CONNECTED, f"event: {name}\ndata: {{}}\n\n".encode(), event(0))])
+
+    assert (kinds, events) == ([], 1)
 
 
 def test_the_last_chunk_ends_the_stream() -> None:
