@@ -16,7 +16,7 @@ TIMING = HintTiming(debounce_ms=500, max_wait_ms=2000)
 
 
 class Bench:
-    """A refresher with a history of its own, and when it said that hints are due."""
+    """A hint schedule with a history of its own, and when it said that hints are due."""
 
     def __init__(self, scheduler: ManualScheduler) -> None:
         self.scheduler = scheduler
