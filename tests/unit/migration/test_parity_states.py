@@ -1,11 +1,13 @@
 """A parity lane's states: the table is all there is."""
 
+import asyncio
 from itertools import product
 
 import pytest
 
 from gateway.core.states import following
 from gateway.migration.parity_states import TRANSITIONS, LaneSignal, LaneState
+from tests.support.parity_world import pairs_of
 from tests.support.states import drawing
 
 OFF, STALE, READING, COMPARING = LaneState.OFF, LaneState.STALE, LaneState.READING, LaneState.COMPARING
@@ -38,3 +40,16 @@ def test_the_architecture_page_draws_every_state_and_signal() -> None:
     drawn = drawing("A parity lane's states")
     assert all(state.value.upper() in drawn for state in LaneState)
     assert all(signal.value in drawn for signal in LaneSignal)
+
+
+def test_what_can_happen_goes_through_all_of_the_table() -> None:
+    turns = ["turn"] * 20
+    compared = [*turns, "shadow", *turns, "poll", *turns]
+    seen: set[tuple[LaneState, LaneSignal]] = set()
+    for steps in (
+        [*compared, "off", *turns, "rearm", *turns],
+        ["doubted while comparing", *compared],
+        [*compared, "rearm", "rearm", "off", *turns],
+    ):
+        seen |= asyncio.run(pairs_of(steps))
+    assert seen == TRANSITIONS.keys()

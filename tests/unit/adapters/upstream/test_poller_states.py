@@ -1,11 +1,14 @@
 """A poller's states: the table is all there is."""
 
+import asyncio
 from itertools import product
 
 import pytest
 
 from adapters.upstream.poller_states import TRANSITIONS, PollerSignal, PollerState
 from gateway.core.states import following
+from tests.support.loop import let_others_run
+from tests.support.poller_world import World
 from tests.support.states import drawing
 
 IDLE, ASKING, CLOSED = PollerState.IDLE, PollerState.ASKING, PollerState.CLOSED
@@ -44,3 +47,20 @@ def test_the_architecture_page_draws_every_state_and_signal() -> None:
     drawn = drawing("A poller's states")
     assert all(state.value.upper() in drawn for state in PollerState)
     assert all(signal.value in drawn for signal in PollerSignal)
+
+
+def test_what_can_happen_goes_through_all_of_the_table() -> None:
+    seen: set[tuple[PollerState, PollerSignal]] = set()
+
+    async def happen(steps: list[str]) -> None:
+        world = World(lambda state, signal: seen.add((state, signal)))
+        await let_others_run()
+        for step in steps:
+            await world.step(step)
+        await world.close()
+
+    for outcome in ("taken", "kept back", "log"):
+        for rest in (["hours"], []):
+            asyncio.run(happen(["wait", "taken", "write", outcome, "write", outcome, *rest]))
+    asyncio.run(happen([]))
+    assert seen == TRANSITIONS.keys()
