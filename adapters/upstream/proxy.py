@@ -4,7 +4,7 @@ Nothing here is stored or shared: no cookie, no answer, no redirect followed.
 """
 
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from urllib.parse import unquote
 
 import aiohttp
@@ -13,12 +13,12 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from adapters.upstream.failures import BadAnswer, check_head, no_answer
-from adapters.upstream.snapshot import end_to_end
+from adapters.upstream.snapshot import CORS_FIELDS, end_to_end
 from gateway.core.errors import ClientError, UpstreamError, UpstreamTimeout
-from gateway.core.header_fields import MAX_FIELDS, MAX_HEAD_BYTES, text_of
+from gateway.core.header_fields import MAX_FIELDS, MAX_HEAD_BYTES, passed_on
 from gateway.ports.legacy_route import LegacyRoute
 from gateway.ports.route_counters import RouteCounters
-from gateway.ports.upstreams import SAFE_METHODS, Outgoing, RequestBody
+from gateway.ports.upstreams import SAFE_METHODS, Fields, Outgoing, RequestBody
 
 _HOP_BY_HOP = frozenset(
     {
@@ -36,6 +36,7 @@ _HOP_BY_HOP = frozenset(
 )
 # Expect was answered by this server; Host is the upstream's.
 _NOT_FORWARDED = _HOP_BY_HOP | {"expect", "host"}
+_NOT_PASSED_BACK = _HOP_BY_HOP | CORS_FIELDS
 _AUTOMATIC = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 _CONNECTIONS_PER_HOST = 128
 _OF_THE_CONNECTION = frozenset({"ntlm", "negotiate"})
@@ -48,7 +49,7 @@ class _Answer:
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._response = response
         self.status = response.status
-        self.headers, self.fields_left_out = end_to_end(response.headers, _HOP_BY_HOP)
+        self.headers, self.fields_left_out = end_to_end(response.headers.items(), _NOT_PASSED_BACK)
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         """The body. Raises NoAnswer where it ends before its end, UpstreamTimeout after a silence."""
@@ -80,18 +81,13 @@ class Proxy:
         route: LegacyRoute,
         tail: str,
         query: str,
-        headers: Mapping[str, str],
+        fields: Fields,
+        caller: Fields,
         *,
-        remote: str | None,
-        scheme: str,
-        host: str,
         counters: RouteCounters,
     ) -> Outgoing:
         """A caller's request as the upstream is to get it: see `upstream_url` and `forwarded_headers`."""
-        return Outgoing(
-            upstream_url(route, tail, query),
-            forwarded_headers(headers, remote=remote, scheme=scheme, host=host, counters=counters),
-        )
+        return Outgoing(upstream_url(route, tail, query), forwarded_headers(fields, caller, counters))
 
     @contextlib.asynccontextmanager
     async def request(
@@ -154,22 +150,16 @@ def upstream_url(route: LegacyRoute, tail: str, query: str) -> URL:
     )
 
 
-def forwarded_headers(
-    headers: Mapping[str, str], *, remote: str | None, scheme: str, host: str, counters: RouteCounters
-) -> CIMultiDict[str]:
-    """The caller's end-to-end header fields, and what the upstream can't see for itself any more.
+def forwarded_headers(fields: Fields, caller: Fields, counters: RouteCounters) -> CIMultiDict[str]:
+    """The caller's end-to-end `fields`, and what the upstream can't see for itself any more: `caller`.
 
-    `counters` learn of fields that can't be sent.
-    `remote` is the caller's address; it is added to X-Forwarded-For. X-Forwarded-Proto and X-Forwarded-Host
-    stay what a proxy before this one said, where it said something.
+    Of the latter none is taken away by what the former say (Connection). `counters` learn of what can't be
+    sent.
     """
-    forwarded, left_out = end_to_end(headers, _NOT_FORWARDED)
-    counters.fields_left_out += left_out
-    chain = [*forwarded.popall("X-Forwarded-For", []), *([remote] if remote else [])]
-    if chain:
-        forwarded["X-Forwarded-For"] = ", ".join(chain)
-    forwarded.setdefault("X-Forwarded-Proto", scheme)
-    forwarded.setdefault("X-Forwarded-Host", text_of(host))
+    forwarded, left_out = end_to_end(fields, _NOT_FORWARDED)
+    who, more_left_out = passed_on(caller)
+    counters.fields_left_out += left_out + more_left_out
+    forwarded.extend(who)
     forwarded.add("Via", "1.1 tidegate")
     return forwarded
 

@@ -8,8 +8,18 @@ from email.utils import parsedate_to_datetime
 from multidict import CIMultiDict
 
 from gateway.core.header_fields import passed_on, sendable
+from gateway.ports.upstreams import Fields
 
-NOT_SHARED = frozenset(
+CORS_FIELDS = frozenset(
+    f"access-control-{name}"
+    for name in (
+        *("allow-credentials", "allow-headers", "allow-methods", "allow-origin", "allow-private-network"),
+        *("expose-headers", "max-age"),
+    )
+)
+"""What an upstream lets pages of other origins do. In front of it the gateway's own rules count alone."""
+
+NOT_SHARED = CORS_FIELDS | frozenset(
     {
         # Of one connection, or of the coding that was taken off (RFC 9110, sections 7.6.1 and 8.4).
         "connection",
@@ -57,16 +67,17 @@ def digest_of(body: bytes) -> str:
     return hashlib.blake2b(body, digest_size=16).hexdigest()
 
 
-def end_to_end(headers: Mapping[str, str], left_out: frozenset[str]) -> tuple[CIMultiDict[str], int]:
-    """`headers` less `left_out` and less what Connection names (RFC 9110, section 7.6.1).
+def end_to_end(fields: Fields, left_out: frozenset[str]) -> tuple[CIMultiDict[str], int]:
+    """`fields` less `left_out` and less what Connection names (RFC 9110, section 7.6.1).
 
     And how many of the others can't be sent.
     """
     names = set(left_out)
-    for name, value in headers.items():
+    fields = [*fields]
+    for name, value in fields:
         if name.lower() == "connection":
             names.update([option.strip().lower() for option in value.split(",")])
-    return passed_on([field for field in headers.items() if field[0].lower() not in names])
+    return passed_on([field for field in fields if field[0].lower() not in names])
 
 
 def validators_of(headers: Mapping[str, str], received: datetime) -> dict[str, str]:

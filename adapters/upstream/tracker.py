@@ -301,7 +301,7 @@ class Tracker:
         if not trusted:
             validators.pop("If-None-Match", None)
         own = trusted and not fetched.coded and strong
-        headers, left_out = end_to_end(fetched.headers, NOT_SHARED)
+        headers, left_out = end_to_end(fetched.headers.items(), NOT_SHARED)
         self._counters.fields_left_out += left_out
         return Snapshot(
             body=fetched.body,

@@ -38,7 +38,9 @@ def summary(settings: Settings, file: str | None) -> list[str]:
     rows: list[tuple[str, ...]] = [
         ("configuration", file or "defaults, no file"),
         ("address", origin(settings) if settings.server.port else f"{origin(settings)} (any free port)"),
-        *([("hosts", ", ".join(settings.server.hosts))] if settings.server.hosts else []),
+        *_named("hosts", settings.server.hosts),
+        *_named("trusted proxies", settings.server.trusted_proxies),
+        *_named("pages of", settings.cors.origins),
         ("log", redacted(settings.log.url)),
         (
             "history",
@@ -58,6 +60,10 @@ def summary(settings: Settings, file: str | None) -> list[str]:
         return [*lines, "no legacy routes"]
     head = ("PATH", "COMPONENT", "ENTITY", "EVERY", "SHARED", "EVENTS FROM", "UPSTREAM")
     return [*lines, "", "legacy routes", *table([head, *map(_route, settings.legacy)], "  ")]
+
+
+def _named(label: str, values: tuple[str, ...]) -> list[tuple[str, str]]:
+    return [(label, ", ".join(values))] if values else []
 
 
 def _route(route: LegacySettings) -> tuple[str, ...]:

@@ -141,6 +141,13 @@ class Forbidden(ClientError):
     title = "Forbidden"
 
 
+class ForeignOrigin(Forbidden):
+    """A page of another origin asks for what only the gateway's own, and those of `cors.origins`, may do."""
+
+    slug = "foreign-origin"
+    title = "Foreign origin"
+
+
 class NoSuchFlag(ClientError):
     """There is no such flag, or no such revision of it."""
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from gateway.http.cors import Cors
 from gateway.http.hosts import Hosts
 from gateway.http.problems import answer_to, check_head
 from gateway.http.timing import tell
@@ -13,11 +14,12 @@ from gateway.runtime.refusals import Refusals
 
 
 def front_middleware(
-    hosts: Hosts, refusals: Refusals, latencies: Latencies, now: Callable[[], float]
+    hosts: Hosts, cors: Cors | None, refusals: Refusals, latencies: Latencies, now: Callable[[], float]
 ) -> Middleware:
     """Checks each request, makes problems of what is raised, and tells how long the answer took.
 
-    `now` gives monotonic seconds. It is one middleware: each of them costs a request as much as its checks.
+    Pages of other origins that ask first get their answer here, where there is `cors`. `now` gives monotonic
+    seconds. It is one middleware: each of them costs a request as much as its checks.
     """
 
     @web.middleware
@@ -26,7 +28,8 @@ def front_middleware(
         try:
             check_head(request)
             hosts.check(request)
-            response = await handler(request)
+            allowed = None if cors is None else cors.preflight(request)
+            response = await handler(request) if allowed is None else allowed
         except Exception as error:  # noqa: BLE001 - nothing of an unexpected failure may reach the caller
             response = answer_to(error, request, refusals)
         tell(latencies, request, response, now() - began)

@@ -11,7 +11,7 @@ from collections.abc import Collection
 
 from aiohttp import hdrs, web
 
-from gateway.core.errors import BadHost, Forbidden, MisdirectedRequest
+from gateway.core.errors import BadHost, ForeignOrigin, MisdirectedRequest
 
 OPEN_PATH = "/healthz"
 """What answers whoever asks: it says nothing, and health checks call it by any name."""
@@ -24,19 +24,20 @@ _TARGET = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://(?P<authority>[^/?#]*)")
 
 
 class Hosts:
-    """The names that the gateway answers to.
+    """The names that the gateway answers to, and the pages that may change something.
 
     `names` are those that count beside those of loopback and those without a dot, in lower case; None for any
-    name.
+    name. `origins` are those whose pages may write beside the gateway's own.
     """
 
-    def __init__(self, names: Collection[str] | None) -> None:
+    def __init__(self, names: Collection[str] | None, origins: Collection[str] = ()) -> None:
         self._allowed = None if names is None else frozenset(names)
+        self._origins = frozenset(origins)
 
     def check(self, request: web.Request) -> None:
         """Refuses requests by another name, and writes that a page of another site sent.
 
-        Raises MisdirectedRequest (RFC 9110, section 15.5.20), BadHost and Forbidden.
+        Raises MisdirectedRequest (RFC 9110, section 15.5.20), BadHost and ForeignOrigin.
         """
         if request.path == OPEN_PATH:
             return
@@ -46,7 +47,15 @@ class Hosts:
                 "The gateway does not answer to this name: call it by another, or add it to server.hosts."
             )
         if hdrs.ORIGIN in request.headers and request.method not in _READS:
-            _check_origin(request, host)
+            self._check_origin(request, host)
+
+    def _check_origin(self, request: web.Request, host: str | None) -> None:
+        """A write that a page sends says so with `Origin` (Fetch standard); one without is a program's."""
+        for origin in request.headers.getall(hdrs.ORIGIN, ()):
+            if origin not in self._origins and (host is None or not is_own_origin(origin, host)):
+                raise ForeignOrigin(
+                    "Pages of other sites may change nothing here (Origin): add theirs to cors.origins."
+                )
 
 
 def host_of(request: web.Request) -> str | None:
@@ -102,10 +111,3 @@ def is_loopback(name: str) -> bool:
         return name.lower().removesuffix(".") == "localhost"
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return (mapped or address).is_loopback
-
-
-def _check_origin(request: web.Request, host: str | None) -> None:
-    """A write that a page sends says so with `Origin` (Fetch standard); one without is a program's."""
-    for origin in request.headers.getall(hdrs.ORIGIN, ()):
-        if host is None or not is_own_origin(origin, host):
-            raise Forbidden("Pages of other sites may change nothing here (Origin).")

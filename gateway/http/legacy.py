@@ -14,6 +14,7 @@ from multidict import CIMultiDict
 
 from gateway.core.entity_tags import none_match
 from gateway.core.errors import BodyTimeout, BodyTooLarge, ClientError, UpstreamError
+from gateway.http.client_address import Clients, is_of_forwarding
 from gateway.http.terms import Terms
 from gateway.migration.links import EVENTS_PATH
 from gateway.ports.legacy_route import LegacyRoute
@@ -37,17 +38,18 @@ TermsOf = Callable[[web.Request, str], Awaitable[Terms]]
 
 
 def add_legacy_routes(
-    app: web.Application, source: Upstreams, terms_of: TermsOf, now: Callable[[], str]
+    app: web.Application, source: Upstreams, terms_of: TermsOf, now: Callable[[], str], clients: Clients
 ) -> None:
     """Registers every route of `source`, and what lies below its path.
 
     Reads of the list carry what `terms_of` says, or are refused as it says. `now` gives the cursor of now.
+    `clients` tells upstreams who asks.
     The server has to run with `handler_cancellation`: it is how a caller's going away ends what was asked
     for it.
     """
     # The longer path first, so that a route below another one is not taken for a part of it.
     for route in sorted(source.routes, key=lambda route: len(route.path), reverse=True):
-        path = _Path(route, source, terms_of, now)
+        path = _Path(route, source, terms_of, now, clients)
         app.router.add_route("*", route.path, path.list)
         app.router.add_route("*", route.path.rstrip("/") + "/{below:.*}", path.below)
 
@@ -56,7 +58,12 @@ class _Path:
     """The handlers of one route."""
 
     def __init__(
-        self, route: LegacyRoute, source: Upstreams, terms_of: TermsOf, now: Callable[[], str]
+        self,
+        route: LegacyRoute,
+        source: Upstreams,
+        terms_of: TermsOf,
+        now: Callable[[], str],
+        clients: Clients,
     ) -> None:
         self._route = route
         self._proxy = source.proxy
@@ -65,6 +72,7 @@ class _Path:
         self._counters = source.counters[route.path]
         self._terms_of = terms_of
         self._now = now
+        self._clients = clients
         self._segments = route.path.rstrip("/").count("/") + 1
         self._headers: dict[Terms, _SnapshotHeaders] = {}
 
@@ -134,10 +142,8 @@ class _Path:
             route,
             tail,
             request.rel_url.raw_query_string,
-            request.headers,
-            remote=request.remote,
-            scheme=request.scheme,
-            host=request.host,
+            [field for field in request.headers.items() if not is_of_forwarding(field[0])],
+            self._clients.fields_for_upstream(request),
             counters=counters,
         )
         body = _Body(request, route) if request.body_exists else None

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 from aiohttp import hdrs, web
-from aiohttp.http import HttpProcessingError, HttpVersion10, HttpVersion11
+from aiohttp.http import HttpProcessingError, HttpVersion10, HttpVersion11, RawRequestMessage
 from aiohttp.http_exceptions import LineTooLong
 
 from gateway.core.errors import (
@@ -20,6 +20,7 @@ from gateway.core.errors import (
     UnsupportedVersion,
 )
 from gateway.core.header_fields import MAX_FIELDS, MAX_HEAD_BYTES, MAX_URL_BYTES
+from gateway.http.cors import CORS, Cors, origin_of
 from gateway.http.problems import problem_response
 from gateway.runtime.half_close import ENDS_WITH_INPUT, HALF_CLOSED_SECONDS
 from gateway.runtime.listening import stop_accepting
@@ -63,12 +64,15 @@ class _RequestHandler(web.RequestHandler):
     ) -> web.StreamResponse:
         if request.writer is not None and request.writer.output_size > 0:
             raise ConnectionError("the answer has begun: there is no way to say what is wrong")
+        response = self._problem(request, status, exc)
+        response.force_close()
+        return response
+
+    def _problem(self, request: web.BaseRequest, status: int, exc: BaseException | None) -> web.Response:
         over = _over_limit(exc) if status < 500 else None
         if over is not None:
             self._refusals.add(over.slug, detail=over.detail, peer=self.peername)
-            response = problem_response(over)
-            response.force_close()
-            return response
+            return problem_response(over)
         if status >= 500:
             self._refusals.add("http", level=logging.ERROR, error=exc, path=request.path)
             title, detail = "The gateway failed", "Try again later."
@@ -76,11 +80,7 @@ class _RequestHandler(web.RequestHandler):
             self._refusals.add("http", reason=type(exc).__name__, peer=self.peername)
             title, detail = "Bad request", "The request is not valid HTTP."
         body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
-        response = web.Response(
-            status=status, body=orjson.dumps(body), content_type="application/problem+json"
-        )
-        response.force_close()
-        return response
+        return web.Response(status=status, body=orjson.dumps(body), content_type="application/problem+json")
 
     def eof_received(self) -> bool | None:  # type: ignore[override]
         """True, which keeps the connection, where a request is still to be answered.
@@ -120,6 +120,40 @@ class _RequestHandler(web.RequestHandler):
         has_begun = request is not None and request.writer.output_size > 0
         if self.transport is not None and not has_begun:
             self.transport.close()
+
+
+class _MarkingRequestHandler(_RequestHandler):
+    """Answers pages of other origins also where their request can't be read: as problems that they may read.
+
+    Of such a request aiohttp keeps nothing, so what came last is kept here, which mostly is its whole head.
+    """
+
+    __slots__ = ("_before", "_cors", "_unread")
+
+    def __init__(self, server: "_Server", cors: Cors, **kwargs: Any) -> None:
+        super().__init__(server, **kwargs)
+        self._cors = cors
+        self._before = self._unread = b""
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._messages and not isinstance(self._messages[-1][0], RawRequestMessage):
+            self._unread = self._before + data
+        self._before = data if len(data) <= MAX_HEAD_BYTES else b""
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        response = super().handle_error(request, status, exc, message)
+        if self._unread:
+            self._cors.mark_unread(response, self._unread)
+        else:
+            self._cors.mark(response, origin_of(request.headers.getall(hdrs.ORIGIN, ())))
+        return response
 
 
 def _over_limit(error: BaseException | None) -> TidegateError | None:
@@ -164,9 +198,12 @@ def _unmet(request: web.BaseRequest) -> TidegateError | None:
 class _Server(web.Server):
     refusals: Refusals
     half_closed_seconds: float
+    cors: Cors | None
 
     def __call__(self) -> web.RequestHandler:
-        return _RequestHandler(self, loop=self._loop, **self._kwargs)
+        if self.cors is None:
+            return _RequestHandler(self, loop=self._loop, **self._kwargs)
+        return _MarkingRequestHandler(self, self.cors, loop=self._loop, **self._kwargs)
 
     def answer_with(self, handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]) -> None:
         """Answers requests with `handler`, but for those that expect what is not done here."""
@@ -182,7 +219,10 @@ class _Server(web.Server):
 
     async def _refuse(self, request: web.BaseRequest, refusal: TidegateError) -> web.StreamResponse:
         self.refusals.add(refusal.slug, method=request.method, path=request.path, detail=refusal.detail)
-        return problem_response(refusal)
+        response = problem_response(refusal)
+        if self.cors is not None:
+            await self.cors.on_prepare(request, response)
+        return response
 
 
 class GatewayRunner(web.AppRunner):
@@ -201,6 +241,7 @@ class GatewayRunner(web.AppRunner):
         **kwargs: Any,
     ) -> None:
         self._refusals = app.get(REFUSALS) or Refusals()
+        self._cors = app.get(CORS)
         self._half_closed_seconds = half_closed_seconds
         super().__init__(
             app,
@@ -224,6 +265,7 @@ class GatewayRunner(web.AppRunner):
         assert isinstance(server, _Server)
         server.refusals = self._refusals
         server.half_closed_seconds = self._half_closed_seconds
+        server.cors = self._cors
         server.answer_with(server.request_handler)
         return server
 

@@ -12,6 +12,7 @@ from flags.guard.telemetry import ClientReport, Fallback, Receipt, Telemetry
 from flags.wire import Name, Text, WireModel
 from gateway.core.errors import InvalidInput, TooManyRequests
 from gateway.http.caller import software_names
+from gateway.http.client_address import Clients
 from gateway.http.hosts import is_loopback
 from gateway.http.json_body import read_object
 from gateway.ports.clock import Clock
@@ -37,9 +38,10 @@ class Report(WireModel):
 class TelemetryHandler:
     """Takes reports in, within each client's rate, and notes which software makes them."""
 
-    def __init__(self, telemetry: Telemetry, reporters: Reporters, clock: Clock) -> None:
+    def __init__(self, telemetry: Telemetry, reporters: Reporters, clients: Clients, clock: Clock) -> None:
         self._telemetry = telemetry
         self._reporters = reporters
+        self._clients = clients
         self._clock = clock
 
     def add_routes(self, app: web.Application) -> None:
@@ -57,7 +59,7 @@ class TelemetryHandler:
             raise InvalidInput("The report was not taken.", errors=error.errors) from error
         names = (report.client_version, *software_names(request))
         receipt, wait_seconds = self._telemetry.report(
-            ClientReport(client=_whom_to_limit(request), **dict(report)), self._clock.monotonic()
+            ClientReport(client=self._whom_to_limit(request), **dict(report)), self._clock.monotonic()
         )
         if receipt is Receipt.LIMITED:
             raise TooManyRequests("There are too many reports: send fewer.", wait_seconds)
@@ -67,7 +69,7 @@ class TelemetryHandler:
         self._reporters.add(names)
         return web.Response(status=202)
 
-
-def _whom_to_limit(request: web.Request) -> str | None:
-    """The peer's address; None for one of loopback, which is a proxy's as likely as a client's."""
-    return None if request.remote is None or is_loopback(request.remote) else request.remote
+    def _whom_to_limit(self, request: web.Request) -> str | None:
+        """The client's address; None for one of loopback, which is a proxy's as likely as a client's."""
+        address = self._clients.address_of(request)
+        return None if address is None or is_loopback(address) else address

@@ -5,7 +5,7 @@ docs/protocol.md, section 7. adapters/upstream is what there is of it.
 
 import enum
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -16,6 +16,9 @@ from yarl import URL
 from gateway.core.errors import TidegateError, UpstreamError
 from gateway.ports.legacy_route import LegacyRoute
 from gateway.ports.route_counters import RouteCounters
+
+Fields = Iterable[tuple[str, str]]
+"""Header fields, in their order."""
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 """Methods that change nothing (RFC 9110, section 9.2.1)."""
@@ -134,17 +137,15 @@ class Forwarder(Protocol):
         route: LegacyRoute,
         tail: str,
         query: str,
-        headers: Mapping[str, str],
+        fields: Fields,
+        caller: Fields,
         *,
-        remote: str | None,
-        scheme: str,
-        host: str,
         counters: RouteCounters,
     ) -> Outgoing:
         """A request for `tail` below the route's path; that and `query` as they came, percent-encoded.
 
-        `counters` learn of fields that can't be sent. `remote` is the caller's address. Raises ClientError
-        where the tail would leave what is below the upstream's path.
+        `fields` are the caller's, and `caller` those that say who it is. `counters` learn of what can't be
+        sent. Raises ClientError where the tail would leave what is below the upstream's path.
         """
         ...
 

@@ -8,6 +8,7 @@ from aiohttp import web
 from flags.store.local_kills import ALONE, Others
 from gateway.delivery.pace import USUAL, Pace
 from gateway.http.admin.flags import LOCAL_KILLS
+from gateway.http.cors import CORS, Cors
 from gateway.http.figures import PROCESS, Process
 from gateway.http.front import front_middleware
 from gateway.http.hosts import Hosts
@@ -41,8 +42,13 @@ def create_app(
     """
     clock = clock or SystemClock()
     gateway = make_gateway(settings, clock, log, pace, others)
-    hosts, refusals, latencies = Hosts(settings.server.names), Refusals(), gateway.migration.latencies
-    app = web.Application(middlewares=[front_middleware(hosts, refusals, latencies, clock.monotonic)])
+    origins = settings.cors.origins
+    hosts, cors = Hosts(settings.server.names, origins), Cors(origins) if origins else None
+    refusals, latencies = Refusals(), gateway.migration.latencies
+    app = web.Application(middlewares=[front_middleware(hosts, cors, refusals, latencies, clock.monotonic)])
+    if cors is not None:
+        app[CORS] = cors
+        app.on_response_prepare.append(cors.on_prepare)
     app[GATEWAY] = gateway
     app[REFUSALS] = refusals
     app[LOCAL_KILLS] = gateway.flags.store

@@ -29,7 +29,8 @@ class Published(Protocol):
 _FROM_ZERO = {
     "tidegate_resets": get_args(ResetReason),
     "tidegate_delivery_failures": get_args(Work),
-    "tidegate_problems": ("internal",),
+    "tidegate_problems": ("foreign-origin", "internal"),
+    "tidegate_forwarded_ignored": ("unreadable", "untrusted"),
 }
 """What is shown before it happens: to Prometheus, a series that begins with 1 has not increased."""
 
@@ -38,7 +39,7 @@ class GatewayCollector(Collector):
     """The hub's, the history's and the service's figures, and those of the legacy routes.
 
     `routes` are dataclasses of counts, or of counts by kind, by the route's path; `parity` gives what is
-    known of each component's.
+    known of each component's. `forwarded_ignored` counts by reason what proxies said in vain.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class GatewayCollector(Collector):
         retries: Counter[str],
         routes: Mapping[str, Any],
         parity: Callable[[], Mapping[str, ParityReport]],
+        forwarded_ignored: Counter[str],
     ) -> None:
         self._hub = hub
         self._history = history
@@ -60,6 +62,7 @@ class GatewayCollector(Collector):
         self._retries = retries
         self._routes = routes
         self._parity = parity
+        self._forwarded_ignored = forwarded_ignored
 
     def collect(self) -> Iterable[Metric]:
         yield from self._gauges()
@@ -108,6 +111,10 @@ class GatewayCollector(Collector):
             ("tidegate_byes", "Streams ended by the gateway.", "reason", counters.byes),
             ("tidegate_delivery_failures", "Work of delivery that raised.", "work", hub.failures.counts),
             ("tidegate_problems", "Requests refused, by problem.", "problem", self._problems),
+            (
+                *("tidegate_forwarded_ignored", "Times that what proxies say of a caller did not count."),
+                *("reason", self._forwarded_ignored),
+            ),
             ("tidegate_task_failures", "Failures of tasks that nobody foresaw.", "task", self._failures),
             ("tidegate_task_retries", "Times that a task found the log out of reach.", "task", self._retries),
         ]

@@ -17,6 +17,7 @@ from pydantic_core import PydanticCustomError
 
 from gateway.core.events import EVENT_MEMBERS, NAME_PATTERN, RESERVED_EVENT_TYPES
 from gateway.migration.links import QUERY_PARAMETERS
+from gateway.service.origins import network, origin
 
 OWN_PATHS = ("/api/v1/sync", "/api/v1/admin", "/api/health", "/healthz", "/readyz", "/metrics")
 """What the gateway answers itself, with everything below."""
@@ -35,6 +36,22 @@ KeyPath = tuple[str | int, ...]
 def _bad(predicate: str, path: KeyPath = ()) -> PydanticCustomError:
     """The error of a value that `predicate` ("must be …") does not hold of; `path` where it is elsewhere."""
     return PydanticCustomError("setting", "{predicate}", {"predicate": predicate, "path": path})
+
+
+def _in_one_spelling(spell: Callable[[str], str]) -> AfterValidator:
+    """Takes what `spell` makes of a value; the ValueError that it raises says what the value must be."""
+
+    def checked(value: str) -> str:
+        try:
+            return spell(value)
+        except ValueError as error:
+            raise _bad(str(error)) from None
+
+    return AfterValidator(checked)
+
+
+def _each_once(values: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(values))
 
 
 def _not_reserved(value: str) -> str:
@@ -187,6 +204,9 @@ HostName = Annotated[
     ),
 ]
 
+Origin = Annotated[str, _text("an origin such as https://app.shop.example"), _in_one_spelling(origin)]
+Network = Annotated[str, _text("an address or a network such as 127.0.0.1/32"), _in_one_spelling(network)]
+
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -195,8 +215,9 @@ class _Section(BaseModel):
 class ServerSettings(_Section):
     """`[server]`. Port 0 takes any free one. `drain_seconds` is the longest that an orderly end may take.
 
-    `hosts` are further names by which the gateway may be called; without them, those of loopback where it is
-    bound to loopback, else any. `ready_needs_upstreams`: an upstream that fails makes the gateway unready.
+    `hosts` are names by which the gateway may be called, beside those of loopback; without them, those of
+    loopback where it is bound to loopback, else any. `trusted_proxies` are believed when they say for whom
+    they ask. `ready_needs_upstreams`: an upstream that fails makes the gateway unready.
     """
 
     host: Annotated[str, _text("the name or address of this machine", min_length=1)] = "127.0.0.1"
@@ -204,12 +225,27 @@ class ServerSettings(_Section):
     workers: Annotated[int, _integer("an integer", 1, 1024)] = 1
     drain_seconds: SecondsFromZero = 10.0
     hosts: Annotated[tuple[HostName, ...], Field(description='a list of names such as ["shop.example"]')] = ()
+    trusted_proxies: Annotated[
+        tuple[Network, ...],
+        Field(description='a list of addresses and networks such as ["127.0.0.1/32"]'),
+        AfterValidator(_each_once),
+    ] = ()
     ready_needs_upstreams: Annotated[bool, Field(strict=True, description="true or false")] = False
 
     @property
     def names(self) -> tuple[str, ...] | None:
         """The names beside those of loopback by which it may be called; None for any."""
         return self.hosts if self.hosts or _is_loopback(self.host) else None
+
+
+class CorsSettings(_Section):
+    """`[cors]`: the origins whose pages may read the gateway's answers, and write (Fetch standard, CORS)."""
+
+    origins: Annotated[
+        tuple[Origin, ...],
+        Field(description='a list of origins such as ["https://app.shop.example"]'),
+        AfterValidator(_each_once),
+    ] = ()
 
 
 class LogSettings(_Section):
@@ -359,6 +395,7 @@ class Settings(_Section):
     """Everything that can be set; frozen. Made by `gateway.config.load_settings`."""
 
     server: ServerSettings = ServerSettings()
+    cors: CorsSettings = CorsSettings()
     log: LogSettings = LogSettings()
     history: HistorySettings = HistorySettings()
     stream: StreamSettings = StreamSettings()

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.support.admin import FLAGS, ORDERS, refused
+from tests.support.admin import FLAGS, ORDERS, operator, refused
+from tests.support.gateway import make_settings
 from tests.support.http import connect
 
 
@@ -52,8 +53,10 @@ async def test_what_is_no_host_is_refused(admin, host):
     refused(await admin.http.get(FLAGS, headers={"Host": host}), 400)
 
 
-async def test_a_name_of_this_network_is_no_name_of_loopback(admin):
-    refused(await admin.http.get(FLAGS, headers={"Host": "gateway"}), 403)
+async def test_a_name_that_the_gateway_answers_to_is_no_name_of_loopback(start_gateway):
+    gateway = start_gateway(make_settings(server={"hosts": ["gateway"]}))
+    async with operator(gateway.port) as admin:
+        refused(await admin.http.get(FLAGS, headers={"Host": "gateway"}), 403)
 
 
 async def test_the_target_s_own_host_counts_before_the_field(admin):

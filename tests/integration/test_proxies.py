@@ -1,7 +1,7 @@
 """Behind the proxies of docs/operations.md: what is closed, and what a browser sees of a restart."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -14,8 +14,17 @@ from tests.support.gateway import ServedGateway
 from tests.support.http import DEADLINE_SECONDS, Response
 from tests.support.ports import own_port
 from tests.support.sse import Frame
+from tests.support.upstream import upstream
 from tests.support.web_proxies import KINDS, in_front
 
+LEGACY = """
+[[legacy]]
+component = "orders"
+path = "/api/v1/orders"
+upstream = "{url}"
+entity = "order"
+key = "orderID"
+"""
 CONFIG = """
 [server]
 drain_seconds = 1
@@ -88,6 +97,28 @@ async def test_a_stream_is_not_held_back(proxy: int, served: list[ServedGateway]
         for number in range(3):
             await Client(served[0].port).publish(event(number))
             assert numbers(await stream.take(1)) == [number]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_what_a_caller_says_of_its_way_is_not_believed_of_a_proxy_that_is(
+    kind: str, serve: Callable[..., ServedGateway], tmp_path: Path
+) -> None:
+    made_up = [
+        ("X-Forwarded-For", "203.0.113.7"),
+        ("X-Forwarded-Proto", "https"),
+        ("X-Forwarded-Host", "evil.example"),
+        ("Forwarded", "for=203.0.113.7;host=evil.example;proto=https"),
+    ]
+    async with upstream() as backend:
+        config = '[server]\ntrusted_proxies = ["127.0.0.1/32"]\n' + LEGACY.format(url=backend.url)
+        with in_front(kind, serve(config).port, tmp_path) as port:
+            await Client(port).request("POST", "/api/v1/orders", headers=made_up, body=b"")
+        asked = backend.asked[-1].headers
+    # Of the chain the proxy vouches for the last address but its own.
+    assert asked["X-Forwarded-For"].split(", ")[-2:] == ["127.0.0.1", "127.0.0.1"]
+    assert asked.getall("X-Forwarded-Proto") == ["http"]
+    assert asked.getall("X-Forwarded-Host") == ["localhost"]
+    assert "Forwarded" not in asked
 
 
 async def test_without_a_gateway_a_stream_is_told_to_come_back_and_all_else_is_an_error(

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 import aiohttp
@@ -14,6 +14,7 @@ from yarl import URL
 from adapters.memory import MemoryLog
 from adapters.upstream import UpstreamSource
 from gateway.core.events import ORIGIN, Cursor, Event, Position
+from gateway.http.client_address import Clients
 from gateway.http.front import front_middleware
 from gateway.http.hosts import Hosts
 from gateway.http.legacy import add_legacy_routes
@@ -222,6 +223,7 @@ async def in_front_of(
     wanted: Callable[[str], bool] = lambda entity: False,
     mode: Callable[[str], str] = lambda component: "streaming",
     half_closed_seconds: float = HALF_CLOSED_SECONDS,
+    trusted_proxies: Sequence[str] = (),
     **settings: object,
 ) -> AsyncIterator[Gateway]:
     """The legacy route of `tests.legacy` with `settings`, on a free port, and a memory log behind it."""
@@ -229,13 +231,14 @@ async def in_front_of(
     route = legacy_route(upstream=upstream_url, **settings)
     source = UpstreamSource([route], log, wanted, clock)
     refusals = Refusals()
-    app = web.Application(middlewares=[front_middleware(Hosts(None), refusals, Latencies(), clock.monotonic)])
+    front = front_middleware(Hosts(None), None, refusals, Latencies(), clock.monotonic)
+    app = web.Application(middlewares=[front])
     app[REFUSALS] = refusals
 
     async def terms(request: web.Request, component: str) -> Terms:
         return Terms(mode(component))
 
-    add_legacy_routes(app, source, terms, lambda: NOW)
+    add_legacy_routes(app, source, terms, lambda: NOW, Clients(trusted_proxies))
     await log.start()
     await source.start()
     try:

@@ -7,6 +7,7 @@ from aiohttp import web
 from gateway.http.admin.flags import AdminHandler
 from gateway.http.admin.guard import GuardHandler
 from gateway.http.admin.insight import InsightHandler
+from gateway.http.client_address import Clients
 from gateway.http.poll_recorder import PollRecorder
 from gateway.http.telemetry import TelemetryHandler
 from gateway.ports.clock import Clock
@@ -24,6 +25,7 @@ def add_administration(
     flags: Flags,
     migration: Migration,
     routes: Sequence[LegacyRoute],
+    clients: Clients,
 ) -> None:
     """Registers `/api/v1/admin` and telemetry, and notes who polls and what came of it."""
     owned = owned_types(settings)
@@ -36,6 +38,6 @@ def add_administration(
             flags.store, clock, poll_inventory, telemetry, owned, flags.preferences, migration.parity
         ),
         GuardHandler(migration.guard_loop),
-        TelemetryHandler(telemetry, migration.evidence.reporters, clock),
+        TelemetryHandler(telemetry, migration.evidence.reporters, clients, clock),
     ):
         handler.add_routes(app)

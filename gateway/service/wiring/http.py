@@ -9,6 +9,7 @@ from aiohttp import web
 from gateway.delivery.replay.resume import Resumes
 from gateway.delivery.replay.scan import Scanner
 from gateway.http.caller import Callers
+from gateway.http.client_address import Clients
 from gateway.http.health import HealthHandler
 from gateway.http.legacy import add_legacy_routes
 from gateway.http.migration import MigrationHandler
@@ -55,18 +56,19 @@ def add_handlers(
     limits = PublishLimits(**settings.publish.model_dump(), body_seconds=body_seconds)
     options = _stream_options(settings, hand_over)
     interest, loop = gateway.upstreams.interest, asyncio.get_running_loop()
+    clients = Clients(settings.server.trusted_proxies)
     publish = PublishHandler(stored.log, clock, limits)
     for handler in (
         StreamHandler(history, hub, resumes, clock, stream_plans, callers, evidence, aliases, options),
         publish,
         PollHandler(history, hub, resumes, scanner, interest, loop, components, callers, terms, aliases),
         MigrationHandler(components, callers, reassign),
-        HealthHandler(gateway.not_ready, gateway.warnings, make_metrics(gateway, problems, publish)),
+        HealthHandler(gateway.not_ready, gateway.warnings, make_metrics(gateway, problems, publish, clients)),
     ):
         handler.add_routes(app)
     source = gateway.upstreams.source
-    add_administration(app, settings, clock, flags, gateway.migration, source.routes)
-    add_legacy_routes(app, source, terms.legacy, lambda: history.cursor_at(history.head_position))
+    add_administration(app, settings, clock, flags, gateway.migration, source.routes, clients)
+    add_legacy_routes(app, source, terms.legacy, lambda: history.cursor_at(history.head_position), clients)
 
 
 def _stream_options(settings: Settings, hand_over: bool) -> StreamOptions:

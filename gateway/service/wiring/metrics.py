@@ -4,6 +4,7 @@ from collections import Counter
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 
+from gateway.http.client_address import Clients
 from gateway.http.publish import PublishHandler
 from gateway.service.guard_metrics import GuardCollector
 from gateway.service.metrics import BuildCollector, GatewayCollector, make_registry
@@ -11,7 +12,9 @@ from gateway.service.store_metrics import StoreCollector
 from gateway.service.wiring.parts import Gateway
 
 
-def make_metrics(gateway: Gateway, problems: Counter[str], publish: PublishHandler) -> CollectorRegistry:
+def make_metrics(
+    gateway: Gateway, problems: Counter[str], publish: PublishHandler, clients: Clients
+) -> CollectorRegistry:
     """The figures of the parts, of what was refused (`problems`), and of the process."""
     delivery, source, migration = gateway.delivery, gateway.upstreams.source, gateway.migration
     return make_registry(
@@ -24,6 +27,7 @@ def make_metrics(gateway: Gateway, problems: Counter[str], publish: PublishHandl
             delivery.supervisor.retries,
             source.counters,
             migration.parity.reports,
+            clients.ignored,
         ),
         StoreCollector(gateway.stored.log, source.shared, gateway.flags.store),
         GuardCollector(migration.guard_loop, migration.telemetry),

@@ -186,7 +186,8 @@ def test_a_wrong_setting_is_one_line_and_exit_code_2(run: CliRunner, command: st
     assert result.stdout == ""
     assert result.stderr == (
         "tidegate: server.prot in tidegate.toml is unknown (did you mean server.port?): "
-        "allowed in server are drain_seconds, host, hosts, port, ready_needs_upstreams, workers.\n"
+        "allowed in server are drain_seconds, host, hosts, port, ready_needs_upstreams, "
+        "trusted_proxies, workers.\n"
     )
 
 

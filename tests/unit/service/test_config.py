@@ -120,11 +120,37 @@ def test_variables_of_other_programs_are_none_of_ours() -> None:
             'history.max_age_seconds in tidegate.toml is "2026-11-20", '
             "but must be a number of seconds from 0.01 to 31536000.",
         ),
+        (
+            '[cors]\norigins = ["https://app.example", "*"]',
+            'cors.origins[1] in tidegate.toml is "*", but must not be "*": name each origin, '
+            "for whoever may read with a user's cookies must be known.",
+        ),
+        (
+            '[cors]\norigins = ["https://app.example/"]',
+            'cors.origins[0] in tidegate.toml is "https://app.example/", but must be an origin as browsers '
+            "send it, scheme://host or scheme://host:port in ASCII without a path, "
+            "such as https://app.shop.example.",
+        ),
+        (
+            '[cors]\norigins = "https://app.example"',
+            'cors.origins in tidegate.toml is "https://app.example", '
+            'but must be a list of origins such as ["https://app.shop.example"].',
+        ),
+        (
+            "[cors]\norigins = [7]",
+            "cors.origins[0] in tidegate.toml is 7, but must be an origin such as https://app.shop.example.",
+        ),
+        (
+            '[server]\ntrusted_proxies = ["10.0.0.1/8"]',
+            'server.trusted_proxies[0] in tidegate.toml is "10.0.0.1/8", '
+            "but must not have bits beyond its prefix: write 10.0.0.0/8 or 10.0.0.1.",
+        ),
         ("server = 80", "server in tidegate.toml is 80, but must be a table."),
         (
             "[server]\nprot = 80",
             "server.prot in tidegate.toml is unknown (did you mean server.port?): "
-            "allowed in server are drain_seconds, host, hosts, port, ready_needs_upstreams, workers.",
+            "allowed in server are drain_seconds, host, hosts, port, ready_needs_upstreams, "
+            "trusted_proxies, workers.",
         ),
         (
             "[hints]\ncolour = 1",
@@ -315,7 +341,8 @@ def test_a_long_value_is_cut(file: Path) -> None:
         (
             {"TIDEGATE_SERVER__PROT": "80"},
             "server.prot in the variable TIDEGATE_SERVER__PROT is unknown (did you mean server.port?): "
-            "allowed in server are drain_seconds, host, hosts, port, ready_needs_upstreams, workers.",
+            "allowed in server are drain_seconds, host, hosts, port, ready_needs_upstreams, "
+            "trusted_proxies, workers.",
         ),
         (
             {"TIDEGATE_SERVER__PORT": "80", "TIDEGATE_SERVER__port": "81"},

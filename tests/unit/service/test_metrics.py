@@ -21,7 +21,7 @@ def node(scheduler: ManualScheduler) -> Node:
 
 def families(node: Node) -> dict[str, Metric]:
     collector = GatewayCollector(
-        node.hub, node.history, Counter(), PublishCounters(), Counter(), Counter(), {}, dict
+        node.hub, node.history, Counter(), PublishCounters(), Counter(), Counter(), {}, dict, Counter()
     )
     return {family.name: family for family in collector.collect()}
 

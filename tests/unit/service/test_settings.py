@@ -335,6 +335,15 @@ def test_what_no_host_field_would_match_is_no_host(host: str) -> None:
     assert problem(server={"hosts": [host]}).startswith("String should")
 
 
+def test_origins_and_proxies_are_kept_once_and_in_one_spelling() -> None:
+    origins = ["https://App.example:443", "https://app.example", "http://localhost:3000"]
+    settings = Settings.model_validate(
+        {"cors": {"origins": origins}, "server": {"trusted_proxies": ["127.0.0.1", "127.0.0.1/32", "::1"]}}
+    )
+    assert settings.cors.origins == ("https://app.example", "http://localhost:3000")
+    assert settings.server.trusted_proxies == ("127.0.0.1/32", "::1/128")
+
+
 @pytest.mark.parametrize("store", ["xpostgres", "my redis", "/file:flags.json"])
 def test_what_only_ends_like_a_store_of_flags_is_none(store: str) -> None:
     assert problem(flags={"store": store}, log={"url": "postgres://h/d"}).startswith("String should")

@@ -49,7 +49,7 @@ def test_fields_of_one_caller_or_one_connection_are_not_shared() -> None:
         ]
     )
 
-    shared, left_out = end_to_end(headers, NOT_SHARED)
+    shared, left_out = end_to_end(headers.items(), NOT_SHARED)
 
     assert left_out == 0
     assert dict(shared) == {
