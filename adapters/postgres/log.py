@@ -26,8 +26,8 @@ from gateway.core.events import ORIGIN, Event, Position, Record
 from gateway.ports.log import ONCE_SECONDS, Appended, Bounds, Figure
 from gateway.runtime.batcher import Batcher
 from gateway.runtime.idempotency import closed, conflict
+from gateway.runtime.log_pages import TailSize
 from gateway.runtime.outage import Outage
-from gateway.runtime.pages import TailSize
 from gateway.runtime.supervisor import Supervisor
 
 _log = logging.getLogger(__name__)

@@ -17,9 +17,9 @@ from gateway.core.log_payload import to_payload
 from gateway.ports.clock import Clock
 from gateway.ports.log import Appended, Bounds, Figure, trimmed, unknown
 from gateway.runtime.batcher import Batcher
+from gateway.runtime.log_pages import TailSize
 from gateway.runtime.logs import log_event
 from gateway.runtime.outage import Outage
-from gateway.runtime.pages import TailSize
 from gateway.runtime.supervisor import Supervisor
 
 BLOCK_SECONDS = 2.0

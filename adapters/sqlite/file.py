@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from adapters.sqlite.keys import Key, Keys, run_of
-from adapters.sqlite.mark import MarkFile, is_at
+from adapters.sqlite.mark_file import MarkFile, is_at
 from adapters.sqlite.problems import translated
 from adapters.sqlite.statements import statement
 from gateway.core.errors import IdempotencyConflict, LogError, NoRoomForKey

@@ -9,7 +9,7 @@ from aiohttp.http import HttpProcessingError
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from adapters.upstream.failures import BadAnswer, check_head, no_answer
-from adapters.upstream.joined import joined
+from adapters.upstream.long_bodies import joined
 from gateway.core.errors import UpstreamTimeout
 from gateway.core.header_fields import MAX_FIELDS, MAX_HEAD_BYTES
 from gateway.core.unpacking import CODINGS, Broken, TooLong, unpack

@@ -2,7 +2,7 @@
 
 import math
 
-from adapters.upstream.joined import joined
+from adapters.upstream.long_bodies import joined
 from gateway.ports.clock import Clock
 from gateway.ports.shared import SharedStore
 

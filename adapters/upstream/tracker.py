@@ -8,10 +8,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from adapters.upstream.answer_position import Shown
 from adapters.upstream.comparison import Comparison, Told, too_many_missing
 from adapters.upstream.fetch import Fetched
 from adapters.upstream.items import Items
-from adapters.upstream.shown import Shown
 from adapters.upstream.snapshot import NOT_SHARED, digest_of, end_to_end, validators_of
 from gateway.core.entity_tags import is_strong
 from gateway.core.events import Cursor, Event

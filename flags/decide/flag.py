@@ -10,7 +10,7 @@ from pydantic import Field
 from flags.decide.guard_settings import GuardSettings
 from flags.decide.stages import Stage
 from flags.decide.targeting import MAX_RULES, Rule, Stickiness
-from flags.wire import Name, Number, Percentage, Text, Timestamp, WireModel
+from flags.wire_model import Name, Number, Percentage, Text, Timestamp, WireModel
 
 
 class Latch(WireModel):

@@ -6,7 +6,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from flags.wire import Number, Percentage, Ratio, WireModel
+from flags.wire_model import Number, Percentage, Ratio, WireModel
 
 Milliseconds = Annotated[Number, Field(ge=0, le=3_600_000)]
 

@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 from flags.decide.caller import CLAIM, Caller
 from flags.decide.modes import Mode
 from flags.decide.versions import Version
-from flags.wire import Text, WireModel
+from flags.wire_model import Text, WireModel
 
 MAX_RULES = 100
 MAX_VALUES = 1000

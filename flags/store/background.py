@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from flags.errors import StoreUnwritable
-from flags.tell import Tell
+from flags.log_lines import Tell
 
 Result = TypeVar("Result")
 

@@ -30,7 +30,7 @@ from flags.errors import InvalidFlag, StoreUnreadable
 from flags.store.ledger import GIVEN_BY_STORE, SWITCH, Ledger
 from flags.store.revisions import NOTHING_EARLIER, Earlier, Revision, RevisionHistory
 from flags.times import in_utc
-from flags.wire import pointer
+from flags.wire_model import pointer
 
 VERSION = 2
 

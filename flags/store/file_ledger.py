@@ -8,13 +8,13 @@ from typing import NamedTuple
 from flags.decide.flag import Flag
 from flags.decide.stages import MOVES
 from flags.errors import StoreUncertain, StoreUnreadable, StoreUnwritable
+from flags.log_lines import Tell
 from flags.store import document
 from flags.store.flags_file import FileChanged, FileStamp, FlagsFile, LockTaken, NotSynced
 from flags.store.ledger import Ledger, reconciled
 from flags.store.ledger_store import LedgerState
+from flags.store.revision_lines import tell_changes
 from flags.store.revisions import attribution
-from flags.store.trail import tell_changes
-from flags.tell import Tell
 from flags.times import rfc3339
 
 FILE = "file"

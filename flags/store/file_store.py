@@ -7,12 +7,12 @@ from typing import TypeVar
 
 from flags.decide.flag import Flags
 from flags.errors import StoreUnreadable
+from flags.log_lines import CountingTell, Tell
 from flags.store.background import BackgroundThread
 from flags.store.file_ledger import FileLedger
 from flags.store.ledger import Ledger
 from flags.store.ledger_store import POLL_SECONDS, LedgerState, LedgerStore
 from flags.store.publisher import Publisher
-from flags.tell import CountingTell, Tell
 from flags.times import wall_ms
 
 Result = TypeVar("Result")

@@ -23,7 +23,7 @@ from flags.store.revisions import (
     longer,
     rollback_target,
 )
-from flags.wire import pointer
+from flags.wire_model import pointer
 
 GIVEN_BY_STORE = frozenset({"component", "revision"})
 """The members of a flag that no change sets."""

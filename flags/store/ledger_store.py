@@ -5,12 +5,12 @@ from functools import partial
 from typing import NamedTuple, Protocol
 
 from flags.decide.flag import Flags
+from flags.log_lines import CountingTell
 from flags.store.background import Watch
 from flags.store.ledger import Ledger
 from flags.store.port import FlagStore, Operation, Subscriber
 from flags.store.publisher import Publisher
 from flags.store.revisions import RevisionHistory, attribution
-from flags.tell import CountingTell
 from flags.times import rfc3339
 
 POLL_SECONDS = 0.25

@@ -14,13 +14,13 @@ from typing import Protocol
 
 from flags.decide.flag import Flags
 from flags.errors import InvalidFlag, NotFound
+from flags.log_lines import CountingTell, Tell
 from flags.store.background import Watch
 from flags.store.ledger import Ledger
 from flags.store.port import FlagStore, Operation, Subscriber, kill
 from flags.store.publisher import Publisher
+from flags.store.revision_lines import EVERYTHING
 from flags.store.revisions import RevisionHistory, attribution
-from flags.store.trail import EVERYTHING
-from flags.tell import CountingTell, Tell
 from flags.times import rfc3339, wall_ms
 
 RETRY_SECONDS = 0.25

@@ -16,9 +16,9 @@ from cachetools import LRUCache
 from flags.decide.caller import Caller
 from flags.decide.modes import Preference
 from flags.errors import StoreUnreadable, StoreUnwritable
+from flags.log_lines import Tell
 from flags.store.background import BackgroundThread, Watch
 from flags.store.choice_days import KEPT_DAYS, MOST_A_DAY, day_of, full
-from flags.tell import Tell
 from flags.times import wall_ms
 
 POLL_SECONDS = 0.5

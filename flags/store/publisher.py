@@ -3,8 +3,8 @@
 import logging
 
 from flags.decide.flag import Flags
+from flags.log_lines import Tell
 from flags.store.port import Subscriber
-from flags.tell import Tell
 
 
 class Publisher:

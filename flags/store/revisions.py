@@ -13,7 +13,7 @@ import orjson
 from pydantic import AfterValidator, Field, SerializerFunctionWrapHandler, StringConstraints, model_serializer
 
 from flags.errors import InvalidFlag
-from flags.wire import Text, Timestamp, WireModel, printable
+from flags.wire_model import Text, Timestamp, WireModel, printable
 
 Why = Annotated[str, StringConstraints(min_length=1, max_length=1000), AfterValidator(printable)]
 

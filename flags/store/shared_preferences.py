@@ -9,9 +9,9 @@ from cachetools import TTLCache
 
 from flags.decide.modes import Preference
 from flags.errors import StoreUncertain, StoreUnreadable, StoreUnwritable
+from flags.log_lines import Tell
 from flags.store.choice_days import DAY_SECONDS, KEPT_DAYS, MOST_A_DAY, day_of, full
 from flags.store.shared_values import SharedValues, Value
-from flags.tell import Tell
 from flags.times import wall_ms
 
 CACHE_SECONDS = 1.0

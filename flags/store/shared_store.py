@@ -6,15 +6,15 @@ from functools import partial
 
 from flags.decide.flag import Flags
 from flags.errors import StoreUncertain, StoreUnreadable, StoreUnwritable
+from flags.log_lines import CountingTell, Tell
 from flags.store import document
 from flags.store.background import BackgroundThread
 from flags.store.ledger import Ledger, reconciled
 from flags.store.ledger_store import POLL_SECONDS, LedgerState, LedgerStore
 from flags.store.publisher import Publisher
+from flags.store.revision_lines import added, tell_changes
 from flags.store.revisions import attribution
 from flags.store.shared_values import SharedValues, Value
-from flags.store.trail import added, tell_changes
-from flags.tell import CountingTell, Tell
 from flags.times import rfc3339, wall_ms
 
 KEY = "flags"

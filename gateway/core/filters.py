@@ -10,7 +10,7 @@ import orjson
 
 from gateway.core.errors import BadParameter
 from gateway.core.events import has_control_characters
-from gateway.core.quoted import Value, read_quoted, read_value
+from gateway.core.quoted_values import Value, read_quoted, read_value
 
 OPERATORS: Mapping[str, Callable[[Any, Any], Any]] = {
     "eq": eq,

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from gateway.core.errors import BadParameter
 from gateway.core.events import NAME_PATTERN, Event, has_control_characters
 from gateway.core.filters import OPERATORS, Filter, member, parse_filters
-from gateway.core.quoted import read_value, written
+from gateway.core.quoted_values import read_value, written
 
 _NAME = re.compile(NAME_PATTERN)
 _EVENT_TYPE_PARAMETERS = ("eventTypes", "event_type", "types")

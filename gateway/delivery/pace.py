@@ -36,7 +36,7 @@ class Pace:
     replays_at_once: int = 4
     """Each takes a few milliseconds of a step of the event loop; the others wait for their turn."""
     records_a_read: int = 256
-    """The most that is read of the log at once; fewer where they are large (gateway/runtime/pages.py)."""
+    """The most that is read of the log at once; fewer where they are large (gateway/runtime/log_pages.py)."""
     reads_at_once: int = 4
     kept_bytes: int = 16_777_216
     """Of what was read of the log, for who comes with a cursor close to that."""

@@ -9,7 +9,7 @@ from flags.decide.modes import Mode
 from flags.errors import InvalidFlag
 from flags.guard.reporters import Reporters
 from flags.guard.telemetry import ClientReport, Fallback, Receipt, Telemetry
-from flags.wire import Name, Text, WireModel
+from flags.wire_model import Name, Text, WireModel
 from gateway.core.errors import InvalidInput, TooManyRequests
 from gateway.http.caller import software_names
 from gateway.http.client_address import Clients

@@ -14,7 +14,7 @@ from gateway.core.history import History
 from gateway.delivery.replay.preload import warm
 from gateway.ports.clock import SystemClock
 from gateway.ports.log import ONCE_SECONDS, Appended
-from gateway.runtime.pages import PAGE_BYTES
+from gateway.runtime.log_pages import PAGE_BYTES
 from tests.support.events import an_event, large_events
 from tests.support.postgres import connected, database_of, execute, log_database, log_schema, server_url
 from tests.support.postgres_log import SELDOM, eventually, follow, opened

@@ -16,7 +16,7 @@ from adapters.redis.trimmer import Trimmer
 from gateway.core.errors import EpochChanged, LogError, TrimmedError, UnknownPosition
 from gateway.core.events import Position, Record
 from gateway.ports.log import ONCE_SECONDS
-from gateway.runtime.pages import PAGE_BYTES
+from gateway.runtime.log_pages import PAGE_BYTES
 from tests.support.command import Relay, relay
 from tests.support.events import an_event, large_events
 from tests.support.following import follow

@@ -18,7 +18,7 @@ from gateway.core.history import History, HistoryEntry
 from gateway.delivery.pace import USUAL, Pace
 from gateway.ports.clock import Clock
 from gateway.ports.log import Bounds, EventLog, unknown
-from gateway.runtime.pages import PageSize, newest_first
+from gateway.runtime.log_pages import PageSize, newest_first
 from gateway.runtime.slices import Slices
 
 

@@ -9,7 +9,7 @@ from gateway.core.events import Record
 from gateway.core.history import History
 from gateway.ports.clock import Clock
 from gateway.ports.log import EventLog
-from gateway.runtime.pages import newest_first
+from gateway.runtime.log_pages import newest_first
 from gateway.runtime.slices import Slices
 
 

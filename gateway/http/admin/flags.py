@@ -11,7 +11,7 @@ from aiohttp import web
 
 from flags.decide.flag import Flag
 from flags.store.local_kills import LocalKills
-from flags.wire import pointer
+from flags.wire_model import pointer
 from gateway.core.entity_tags import none_match
 from gateway.core.errors import InvalidInput, NoSuchFlag, RevisionStale
 from gateway.http.admin.access import Handler, local_only, operator

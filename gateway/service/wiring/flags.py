@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from flags import tell as told
+from flags import log_lines as told
 from flags.store.file_store import file_flag_store
 from flags.store.local_kills import LocalKills, Others
 from flags.store.port import FlagStore
@@ -30,7 +30,7 @@ PATIENCE_SECONDS = 5.0
 
 
 class _Lines:
-    """Where the flags tell what happens to them (flags.tell.Tell): in the gateway's log."""
+    """Where the flags tell what happens to them (flags.log_lines.Tell): in the gateway's log."""
 
     def __init__(self, clock: Clock) -> None:
         self._now = clock.monotonic

@@ -9,7 +9,7 @@ from gateway.core.events import Position, Record, event_json
 from gateway.core.history import History
 from gateway.delivery.replay.preload import warm
 from gateway.ports.log import Bounds
-from gateway.runtime.pages import PAGE_BYTES
+from gateway.runtime.log_pages import PAGE_BYTES
 from gateway.runtime.slices import SLICE_SECONDS
 from tests.support.clock import BusyClock, ManualClock
 from tests.support.events import an_event

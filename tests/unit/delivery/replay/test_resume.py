@@ -18,8 +18,8 @@ from gateway.delivery.pace import USUAL
 from gateway.delivery.replay.log_archive import LogArchive
 from gateway.delivery.replay.resume import Resumes
 from gateway.delivery.subscriber import NOWHERE
+from gateway.runtime.log_pages import FIRST_RECORDS
 from gateway.runtime.outage import Outage
-from gateway.runtime.pages import FIRST_RECORDS
 from gateway.runtime.slices import Slices
 from tests.support.events import a_record, an_event
 from tests.support.loop import let_others_run, until

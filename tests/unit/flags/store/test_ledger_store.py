@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from flags.decide.flag import Flags
+from flags.log_lines import CountingTell
 from flags.store.ledger import Ledger, switched
 from flags.store.ledger_store import LedgerState, LedgerStore
 from flags.store.publisher import Publisher
 from flags.store.revisions import attribution
-from flags.tell import CountingTell
 from tests.conformance.flag_store import FlagStoreConformance
 from tests.support.flags import NOW, NOW_MS, Told
 from tests.support.loop import until

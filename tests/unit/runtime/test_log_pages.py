@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.core.events import Position
-from gateway.runtime.pages import (
+from gateway.runtime.log_pages import (
     FIRST_RECORDS,
     GROWTH,
     MAX_RECORDS,

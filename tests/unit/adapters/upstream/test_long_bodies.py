@@ -2,7 +2,7 @@
 
 import pytest
 
-from adapters.upstream.joined import joined
+from adapters.upstream.long_bodies import joined
 
 
 @pytest.mark.parametrize("count", [0, 1, 16, 17, 40])

@@ -4,9 +4,9 @@ import logging
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from flags.log_lines import Tell
 from flags.store.ledger import Ledger
 from flags.store.revisions import Revision, RevisionHistory
-from flags.tell import Tell
 
 EVERYTHING = "*"
 """The component in the line of a change of the kill switch for everything."""
