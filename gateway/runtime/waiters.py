@@ -1,4 +1,4 @@
-"""Futures that wait for the same thing."""
+"""Gives all who wait for the same thing their answer."""
 
 from asyncio import Future
 from typing import TypeVar
