@@ -18,6 +18,10 @@ class NoMaster(Unreachable):
     """The server is no master, or not any more: nothing was done."""
 
 
+_CLOSED = "the handler is closed"
+"""What uvloop says of a connection that ended, and is written to before redis-py has heard of its end."""
+
+
 @contextmanager
 def translated(where: str) -> Iterator[None]:
     """Around every call of redis-py; `where` is the server, for people."""
@@ -27,6 +31,10 @@ def translated(where: str) -> Iterator[None]:
         failure = _translate(error, where)
         failure.is_refusal = isinstance(error, exceptions.ResponseError)
         raise failure from error
+    except RuntimeError as error:
+        if _CLOSED not in str(error):
+            raise
+        raise Unreachable(f"Redis at {where} closed the connection.") from error
 
 
 _CODES: Mapping[str, tuple[type[LogError], str]] = {
