@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from gateway.core.events import Position
 from gateway.core.history import ResetReason
+from gateway.core.states import following
 
 
 class State(Enum):
@@ -98,9 +99,4 @@ class Subscriber:
 
     def signal(self, signal: Signal) -> None:
         """Moves to the state that the table gives. Raises RuntimeError for a pair that it does not have."""
-        try:
-            self.state = TRANSITIONS[self.state, signal]
-        except KeyError:
-            raise RuntimeError(
-                f"a subscriber that is {self.state.value} can't become {signal.value}"
-            ) from None
+        self.state = following(TRANSITIONS, self.state, signal, "a subscriber")

@@ -13,7 +13,7 @@ from gateway.runtime.logs import log_event
 
 _log = logging.getLogger(__name__)
 
-Work = TypeVar("Work", bound=str)
+Kind = TypeVar("Kind", bound=str)
 
 LINE_SECONDS = 10.0
 """How long after a line the next about the same work may come: one fault can meet thousands of streams."""
@@ -21,7 +21,7 @@ WARNING_SECONDS = 60.0
 """For how long after a failure an operator who looks is warned of it."""
 
 
-class Failures(Generic[Work]):
+class Failures(Generic[Kind]):
     """`counts` says how often which work failed. `now` gives monotonic seconds."""
 
     def __init__(self, now: Callable[[], float]) -> None:
@@ -30,7 +30,7 @@ class Failures(Generic[Work]):
         self._next_line: dict[str, float] = {}
         self._last: tuple[float, str, str] | None = None
 
-    def report(self, work: Work, error: Exception) -> None:
+    def report(self, work: Kind, error: Exception) -> None:
         """`work` has raised `error`. The line has its traceback, and how often that work failed so far."""
         now = self._now()
         self.counts[work] += 1

@@ -29,7 +29,7 @@ SMALL = 65_536
 STREAM_REQUEST = f"GET {EVENTS} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
 
 VICTIM = """
-import socket, sys, time
+import signal, socket, sys
 sockets = [socket.create_connection(("127.0.0.1", int(sys.argv[1]))) for _ in range(20)]
 for each in sockets:
     each.sendall(sys.argv[2].encode())
@@ -38,7 +38,7 @@ for each in sockets:
     while b"event: connected" not in received:
         received += each.recv(65536)
 print("connected", flush=True)
-time.sleep(3600)
+signal.pause()
 """
 
 

@@ -53,8 +53,10 @@ def make_migration(
     upstreams: UpstreamSource,
     flags: FlagStore,
 ) -> Migration:
-    """The guard and what it judges by, listening to the flags; `audience` is to hear the hub, `parity` of the
-    history's growth."""
+    """The guard and what it judges by, listening to the flags.
+
+    `evidence` is to hear of the hub's streams, `parity` of the history's growth.
+    """
     owned = owned_types(settings)
     windows = GuardWindows(window_seconds(flags.snapshot, owned))
     limits = ClientLimits(REPORTS_EACH, REPORTS_TOTAL, MOST_REPORTERS, clock.monotonic())
