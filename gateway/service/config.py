@@ -18,7 +18,8 @@ from pydantic.fields import FieldInfo
 
 from gateway.core.errors import ConfigError
 from gateway.core.redaction import redacted
-from gateway.service.settings import KeyPath, Settings
+from gateway.service.setting_types import KeyPath
+from gateway.service.settings import Settings
 
 __all__ = ["PREFIX", "Settings", "load_settings"]
 

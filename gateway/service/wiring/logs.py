@@ -15,7 +15,8 @@ from gateway.ports.leases import Leases
 from gateway.ports.log import EventLog
 from gateway.ports.shared import SharedStore
 from gateway.runtime.leases import EveryLease, SharedLeases
-from gateway.service.settings import SQLITE, Settings
+from gateway.service.log_kinds import SQLITE
+from gateway.service.settings import Settings
 
 if TYPE_CHECKING:
     from adapters.redis import RedisConnection
@@ -173,4 +174,4 @@ _OPENERS = {
     "postgres": _Opener(_postgres, _check_postgres, _postgres_leases),
     "redis": _Opener(_redis, _check_redis, _redis_leases),
 }
-"""By the names of gateway/service/settings.py (LOGS). No kind stands in for one that is not here."""
+"""By the names of gateway/service/log_kinds.py (LOGS). No kind stands in for one that is not here."""

@@ -7,7 +7,8 @@ import pytest
 
 from gateway.core.errors import ConfigError
 from gateway.runtime.leases import SharedLeases
-from gateway.service.settings import LOGS, LogSettings, Settings
+from gateway.service.log_kinds import LOGS
+from gateway.service.settings import LogSettings, Settings
 from gateway.service.wiring.logs import check_url, needs_extra, open_leases, open_log
 from tests.support.clock import ManualClock
 from tests.support.events import an_event
