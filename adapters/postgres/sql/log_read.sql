@@ -1,8 +1,8 @@
 -- Always at least one row: what is known of the log comes from the same snapshot as the events, so that "trimmed" is
 -- exact. In its order: the history; whether rows are another server's, for no transaction that this one has yet to
 -- begin can be in its tables; the floor; whether committed events are gated; whether the log holds an event at the
--- reader's position, at the newest that this node has seen there, and at the newest that it has heard of since. The gate, xid < xmin, leaves out what a transaction
--- with a lower xid may yet commit before.
+-- reader's position, at the newest that this node has seen there, and at the newest that it has heard of since. The
+-- gate, xid < xmin, leaves out what a transaction with a lower xid may yet commit before.
 -- `limit 1` tells the planner that there is one row of bounds, before it has statistics on them.
 select
     b.history::text,
