@@ -1,5 +1,6 @@
 """Logs that can't be used: `tidegate serve` ends with 2 and one sentence, or `/readyz` says why."""
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,9 @@ from tests.support.postgres import (
     database_of,
     execute,
     fresh_database,
+    make_read_only,
     new_server,
+    through,
 )
 from tests.support.redis import redis_server
 from tests.support.tcp_proxy import tcp_proxy
@@ -28,10 +31,6 @@ from tests.support.tcp_proxy import tcp_proxy
 SECRET = "sw0rd fish/!"
 TABLES = "select count(*) from pg_class where relname like 'sync_%' or relname like 'tidegate_%'"
 READ_ONLY = "This Postgres is read-only, as a replica is: the log needs the primary."
-TERMINATE_OTHERS = """
-select pg_terminate_backend(a.pid) from pg_stat_activity a
-where a.datname = current_database() and a.pid <> pg_backend_pid()
-"""
 
 
 async def refused(url: str, directory: Path) -> str:
@@ -168,25 +167,23 @@ async def is_unready_for(client: Client, reason: str) -> None:
 
 
 async def test_a_postgres_that_becomes_read_only_makes_a_running_gateway_unready_until_it_is_not(
-    url: str, start_gateway: Callable[..., GatewayThread]
+    server: PostgresServer, url: str, start_gateway: Callable[..., GatewayThread]
 ) -> None:
-    client = Client(start_gateway(make_settings(log={"url": url})).port)
-    name = database_of(url)
-    with connected(url) as connection:
-        execute(connection, f"alter database {name} set default_transaction_read_only = on")
-        execute(connection, TERMINATE_OTHERS)
-        await is_unready_for(
-            client,
-            f"The log is out of reach: {READ_ONLY}",
-        )
-        assert (await client.post([event(1)])).status == 503
-        execute(connection, f"alter database {name} set default_transaction_read_only = off")
+    async with tcp_proxy(server.socket) as proxy:
+        # It connects as it starts, and this loop is the proxy's.
+        settings = make_settings(log={"url": through(proxy, url)})
+        client = Client((await asyncio.to_thread(start_gateway, settings)).port)
 
         async def is_ready() -> bool:
             return (await client.get("/readyz")).status == 200
 
-        await eventually(is_ready, "the gateway is ready again")
-    await client.publish(event(1))
+        with connected(url) as connection:
+            make_read_only(connection, proxy)
+            await is_unready_for(client, f"The log is out of reach: {READ_ONLY}")
+            assert (await client.post([event(1)])).status == 503
+            execute(connection, f"alter database {database_of(url)} reset all")
+            await eventually(is_ready, "the gateway is ready again")
+        await client.publish(event(1))
 
 
 async def test_a_table_that_is_dropped_makes_a_running_gateway_unready_with_what_to_do(

@@ -26,6 +26,8 @@ from tests.support.postgres import (
     database_of,
     execute,
     fresh_database,
+    make_read_only,
+    through,
 )
 from tests.support.postgres_log import DEADLINE_SECONDS, SELDOM, eventually, opened
 from tests.support.tcp_proxy import tcp_proxy
@@ -133,12 +135,10 @@ async def test_a_database_that_takes_no_writes_is_refused(url: str) -> None:
     assert "read-only, as a replica is: the log needs the primary" in await refusal(read_only)
 
 
-async def test_a_log_that_becomes_read_only_says_so(url: str) -> None:
-    async with opened(url) as log:
+async def test_a_log_that_becomes_read_only_says_so(server: PostgresServer, url: str) -> None:
+    async with tcp_proxy(server.socket) as proxy, opened(through(proxy, url)) as log:
         with connected(url) as connection:
-            name = connection.info.dbname
-            execute(connection, f"alter database {name} set default_transaction_read_only = on")
-            execute(connection, TERMINATE_OTHERS)
+            make_read_only(connection, proxy)
         with pytest.raises(LogError, match="read-only, as a replica is"):
             await log.bounds()
         with pytest.raises(LogError, match="read-only, as a replica is"):

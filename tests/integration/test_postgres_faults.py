@@ -15,13 +15,13 @@ from tests.support.events import an_event
 from tests.support.postgres import (
     PostgresServer,
     connected,
-    database_of,
     execute,
     fresh_database,
     new_server,
+    through,
 )
 from tests.support.postgres_log import LAST, SELDOM, eventually, follow, is_last, opened, under_load
-from tests.support.tcp_proxy import TcpProxy, tcp_proxy
+from tests.support.tcp_proxy import tcp_proxy
 
 TERMINATE_OTHERS = """
 select count(pg_terminate_backend(a.pid))
@@ -137,11 +137,6 @@ async def test_nothing_is_lost_when_connections_are_cut(server: PostgresServer, 
         for _ in range(5):
             proxy.cut()
             await load.goes_on(5)
-
-
-def through(proxy: TcpProxy, url: str) -> str:
-    """The URL's database, reached through the proxy by a name that may stand for several addresses."""
-    return f"postgres://tidegate@localhost:{proxy.port}/{database_of(url)}"
 
 
 @pytest.fixture

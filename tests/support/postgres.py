@@ -26,6 +26,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - psycopg
 from adapters.postgres.connection import connect
 from adapters.postgres.migrations import install as install_schema
 from tests.support.debian import install, missing
+from tests.support.tcp_proxy import TcpProxy
 
 USER = "tidegate"
 PASSWORD_USER = "with_password"
@@ -267,6 +268,22 @@ def server_url() -> str:
 
 def url_with_database(url: str, database: str) -> str:
     return urlunsplit(urlsplit(url)._replace(path=f"/{database}"))
+
+
+def through(proxy: TcpProxy, url: str) -> str:
+    """The URL's database, reached through the proxy by a name that may stand for several addresses."""
+    return f"postgres://tidegate@localhost:{proxy.port}/{database_of(url)}"
+
+
+def make_read_only(connection: Connection, proxy: TcpProxy) -> None:
+    """The database of `connection` takes no writes from those who reach it through the proxy.
+
+    They are cut off: asking Postgres for its sessions overlooks one that is about to begin, which has read
+    the database's settings by then.
+    """
+    name = connection.info.dbname
+    execute(connection, f"alter database {name} set default_transaction_read_only = on")
+    proxy.cut()
 
 
 def database_of(url: str) -> str:
