@@ -58,7 +58,7 @@ class Sender:
         # Numbered, so that a call that is made again is known.
         self._calls += 1
         payloads = [payload for each in batch for payload in each]
-        (epoch, (major, minor)), _ = await self._send(str(self._calls), payloads, ("writer", self._name))
+        (epoch, (major, minor), _), _ = await self._send(str(self._calls), payloads, ("writer", self._name))
         starts = accumulate(map(len, batch), initial=minor)
         return [
             _appended(Cursor(epoch, Position(major, start)), len(each))

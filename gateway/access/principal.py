@@ -2,13 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any
 
 from gateway.core.credentials import NOBODY, Credentials
 from gateway.core.grants import EVERY, GLOBAL, NOTHING, Scope
-
-_NO_CLAIMS: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +24,7 @@ class Principal:
     broadcast: frozenset[str] = frozenset()
     admin: bool = False
     metrics: bool = False
-    claims: Mapping[str, Any] = field(default=_NO_CLAIMS, compare=False, repr=False)
+    claims: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def may_publish(self, entity_type: str | None) -> bool:
         """Whether it may publish events of that entity type, or where that is None without an entity."""

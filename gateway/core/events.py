@@ -49,7 +49,9 @@ NAME_PATTERN = r"^[A-Za-z0-9_.\-]{1,64}\Z"
 
 _ENTITY_ID = b'"entityId":'
 _U64_MAX = 2**64 - 1
-_CURSOR = re.compile(r"([a-z0-9]{1,64})\.(0|[1-9][0-9]{0,19})-(0|[1-9][0-9]{0,19})\Z")
+_CURSOR = re.compile(
+    r"([a-z0-9]{1,64})\.(0|[1-9][0-9]{0,19})-(0|[1-9][0-9]{0,19})(?:\.([A-Za-z0-9_-]{11}))?\Z"
+)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -74,13 +76,18 @@ ORIGIN = Position(0, 0)
 
 
 class Cursor(NamedTuple):
-    """A position and the epoch, the history, in which it means something."""
+    """A position and the epoch, the history, in which it means something.
+
+    `scope` is that of whoever it was given to (gateway/core/grants.py); empty without authentication.
+    """
 
     epoch: str
     position: Position
+    scope: str = ""
 
     def __str__(self) -> str:
-        return f"{self.epoch}.{self.position.major}-{self.position.minor}"
+        text = f"{self.epoch}.{self.position.major}-{self.position.minor}"
+        return f"{text}.{self.scope}" if self.scope else text
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
@@ -91,7 +98,7 @@ class Cursor(NamedTuple):
         position = Position(int(found[2]), int(found[3]))
         if max(position) > _U64_MAX:
             return None
-        return cls(found[1], position)
+        return cls(found[1], position, found[4] or "")
 
 
 def has_control_characters(text: str) -> bool:

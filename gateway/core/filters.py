@@ -76,6 +76,12 @@ class Filter:
         is_equal = equal is not None and value in equal
         return is_equal if compare is eq else not is_equal and value is not _ABSENT
 
+    def excludes(self, other: "Filter") -> bool:
+        """Whether no row can match both, since they ask one member to equal values that are never equal."""
+        if self.path != other.path or not (OPERATORS[self.operator] is OPERATORS[other.operator] is eq):
+            return False
+        return not any(operand in other.equals.get(type(operand), ()) for operand in self.operands)
+
 
 def _equals(operator: str, operands: Iterable[Any]) -> Mapping[type, Container[Any]]:
     if OPERATORS[operator] not in (eq, ne):

@@ -4,10 +4,12 @@ import base64
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple, Self
 
 import orjson
 
+from gateway.core.events import Event
 from gateway.core.filters import Filter
 
 EVERY = "*"
@@ -18,7 +20,11 @@ GLOBAL = "global"
 Members = frozenset[str] | None
 """The top-level members of `data` and `previous` that are shown; None for all."""
 
+_Name = tuple[str, str | None]
+"""An entity type, EVERY or GLOBAL, and the id that a grant is about, None for all."""
+
 _DIGEST_BYTES = 8
+_NO_MEMBERS: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,20 +40,9 @@ class Grant:
     filters: tuple[Filter, ...] = ()
     members: Members = None
 
-    def names(self, entity_type: str | None, entity_id: str | None) -> bool:
-        """Whether it is about that entity, or where both are None about events without one."""
-        if self.entity == EVERY:
-            return True
-        if entity_type is None:
-            return self.entity == GLOBAL
-        # An entity type may well be called "global": it can't be granted by that name.
-        if self.entity != entity_type or self.entity == GLOBAL:
-            return False
-        return self.entity_id is None or self.entity_id == entity_id
-
-    def covers(self, state: Mapping[str, Any]) -> bool:
-        """Whether it covers a row in that state, of an entity that it names."""
-        return all(given.matches(state) for given in self.filters)
+    def names_type(self, entity_type: str) -> bool:
+        """Whether it is about entities of that type, all of them or some."""
+        return self.entity == EVERY or (self.entity == entity_type and entity_type != GLOBAL)
 
     def shows(self, member: str) -> bool:
         """Whether it shows that top-level member of a row."""
@@ -65,25 +60,104 @@ class Grant:
         return orjson.dumps(parts).decode()
 
 
+class Row:
+    """A state of an event's entity: the members of `over`, and for the others those of `data`.
+
+    So an old state is what changed over what there is now, without a copy of both.
+    """
+
+    __slots__ = ("_data", "_over")
+
+    def __init__(self, data: Mapping[str, Any], over: Mapping[str, Any] = _NO_MEMBERS) -> None:
+        self._data = data
+        self._over = over
+
+    def matches(self, given: Filter) -> bool:
+        """Whether the state has what the filter asks for."""
+        return given.matches(self._over if given.path[0] in self._over else self._data)
+
+
+class Coverage(NamedTuple):
+    """The grants that cover one state of an event's entity, none where it is out of sight."""
+
+    grants: tuple[Grant, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.grants)
+
+    def shows(self, member: str) -> bool:
+        """Whether any of the grants shows that top-level member."""
+        return any(grant.shows(member) for grant in self.grants)
+
+    @property
+    def members(self) -> Members:
+        """Those that all of the grants together show."""
+        shown: set[str] = set()
+        for grant in self.grants:
+            if grant.members is None:
+                return None
+            shown |= grant.members
+        return frozenset(shown)
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
     """The subscribe grants of a caller. Equal ones are of the same grants, in whatever order they came.
 
     `text` is the cursor's: the first 8 bytes of the SHA-256 over the grants' texts, sorted and without
-    repeats, in base64url without padding (RFC 4648, section 5).
+    repeats, in base64url without padding (RFC 4648, section 5). `is_partial` says that some grant shows
+    certain members alone.
     """
 
     grants: tuple[Grant, ...] = field(compare=False)
     text: str
+    is_partial: bool = field(compare=False)
+    _named: Mapping[_Name, tuple[Grant, ...]] = field(compare=False, repr=False)
 
     @classmethod
-    def of(cls, grants: Iterable[Grant]) -> "Scope":
+    def of(cls, grants: Iterable[Grant]) -> Self:
         by_text = {grant.text: grant for grant in grants}
         texts = sorted(by_text)
         digest = hashlib.sha256(orjson.dumps(texts)).digest()[:_DIGEST_BYTES]
+        named: dict[_Name, tuple[Grant, ...]] = {}
+        for grant in by_text.values():
+            name = (grant.entity, grant.entity_id)
+            named[name] = (*named.get(name, ()), grant)
         return cls(
-            tuple(by_text[text] for text in texts), base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+            tuple(by_text[text] for text in texts),
+            base64.urlsafe_b64encode(digest).rstrip(b"=").decode(),
+            any(grant.members is not None for grant in by_text.values()),
+            named,
         )
+
+    def may_see(self, entity_type: str) -> bool:
+        """Whether any event of that type could be covered."""
+        return any(grant.names_type(entity_type) for grant in self.grants)
+
+    def covers_type(self, entity_type: str) -> bool:
+        """Whether every row of that type is covered, with all its members."""
+        return any(
+            grant.names_type(entity_type)
+            and grant.entity_id is None
+            and not grant.filters
+            and grant.members is None
+            for grant in self.grants
+        )
+
+    def coverage(self, event: Event, row: Row) -> Coverage:
+        """The grants that cover the event's entity where its state is `row`."""
+        named = self._named
+        if event.entity_type is None:
+            about = named.get((GLOBAL, None), ())
+        elif event.entity_type == GLOBAL:
+            # An entity type may well be called that: it can't be granted by name.
+            about = ()
+        else:
+            about = named.get((event.entity_type, None), ()) + named.get(
+                (event.entity_type, event.entity_id), ()
+            )
+        about += named.get((EVERY, None), ())
+        return Coverage(tuple([grant for grant in about if all(map(row.matches, grant.filters))]))
 
 
 NOTHING = Scope.of(())

@@ -16,11 +16,17 @@ from gateway.core.events import (
     event_json,
 )
 from gateway.core.ring import Ring
+from gateway.core.selectors import Match, Selector
 
-ResetReason = Literal["trimmed", "epoch", "unknown"]
+ResetReason = Literal["trimmed", "epoch", "unknown", "scope"]
 
 _ENTRY_OVERHEAD = 600
 """Bytes that an entry costs beside its frame: the objects around it, measured for an event of 100 bytes."""
+
+
+def _behind_position(scope: str) -> bytes:
+    """What a cursor of that scope has behind its position."""
+    return b".%b" % scope.encode() if scope else b""
 
 
 class HistoryEntry:
@@ -30,7 +36,17 @@ class HistoryEntry:
     log holds right before it: whoever resumes from there lacks this event, and nothing before it.
     """
 
-    __slots__ = ("_data_start", "_name_end", "after", "at", "event", "frame", "position", "recorded_ms")
+    __slots__ = (
+        "_data_start",
+        "_json_id_end",
+        "_name_end",
+        "after",
+        "at",
+        "event",
+        "frame",
+        "position",
+        "recorded_ms",
+    )
 
     def __init__(self, record: Record, cursor: str, json: bytes, at: float, after: Position) -> None:
         self.position = record.position
@@ -43,23 +59,37 @@ class HistoryEntry:
         self.frame = b"%bdata: %b\n\n" % (head, json)
         self._name_end = len(name)
         self._data_start = len(head)
+        self._json_id_end = len(head) + len(b'data: {"id":"') + len(cursor)
 
     @property
     def size(self) -> int:
         return len(self.frame) + _ENTRY_OVERHEAD
 
-    @property
-    def message_frame(self) -> bytes:
-        """The frame without its `event:` line, for EventSource's `onmessage`."""
-        return self.frame[self._name_end :]
+    def frame_with(self, json: bytes, scope: str, *, named: bool) -> bytes:
+        """A frame of the same event for a reader of that scope, with other data."""
+        head = self.frame[0 if named else self._name_end : self._data_start - 1]
+        return b"%b%b\ndata: %b\n\n" % (head, _behind_position(scope), json)
 
-    def frame_with(self, json: bytes, *, named: bool) -> bytes:
-        """A frame of the same event with other data."""
-        return b"%bdata: %b\n\n" % (self.frame[0 if named else self._name_end : self._data_start], json)
+    def frame_for(self, scope: str, *, named: bool) -> bytes:
+        """The frame for a reader of that scope, who is shown the whole event."""
+        start = 0 if named else self._name_end
+        if not scope:
+            return self.frame[start:] if start else self.frame
+        frame, behind, id_end = self.frame, _behind_position(scope), self._json_id_end
+        data_start = self._data_start - 1
+        return b"".join((frame[start:data_start], behind, frame[data_start:id_end], behind, frame[id_end:]))
+
+    def json_for(self, scope: str) -> bytes:
+        """The event's JSON, with its cursor of that scope in it."""
+        json = self.json
+        if not scope:
+            return json
+        id_end = self._json_id_end - self._data_start - len(b"data: ")
+        return b"%b%b%b" % (json[:id_end], _behind_position(scope), json[id_end:])
 
     @property
     def json(self) -> bytes:
-        """The event's JSON, its cursor in it."""
+        """The event's JSON, its cursor in it, of no scope."""
         return self.frame[self._data_start + len(b"data: ") : -2]
 
 
@@ -115,9 +145,33 @@ class History(Ring[HistoryEntry]):
         record.event.rest = None
         return HistoryEntry(record, cursor, json, now, after)
 
-    def leave_json(self, entry: HistoryEntry) -> bytes:
-        """The event as it goes to a reader whose view the entity has left."""
-        return event_json(entry.event, self.cursor_at(entry.position), self._id_aliases, leave=True)
+    def frame_of(self, entry: HistoryEntry, match: Match, selector: Selector, *, named: bool) -> bytes:
+        """The frame of an entry that `selector` matches, with what its reader is shown.
+
+        Without `named` it has no `event:` line: that is for EventSource's `onmessage`.
+        """
+        scope = selector.scope_text
+        other = self._other_json(entry, match, selector)
+        if other is None:
+            return entry.frame_for(scope, named=named)
+        return entry.frame_with(other, scope, named=named)
+
+    def json_of(self, entry: HistoryEntry, match: Match, selector: Selector) -> bytes:
+        """The JSON of an entry that `selector` matches, with what its reader is shown."""
+        other = self._other_json(entry, match, selector)
+        return entry.json_for(selector.scope_text) if other is None else other
+
+    def _other_json(self, entry: HistoryEntry, match: Match, selector: Selector) -> bytes | None:
+        """The event's JSON where the reader is not to get the whole event: without what it may not see."""
+        event = entry.event
+        is_leave = match is Match.LEAVE
+        if not is_leave:
+            shown = selector.shown(event)
+            if shown is event:
+                return None
+            event = shown
+        cursor = self.cursor_at(entry.position, selector.scope_text)
+        return event_json(event, cursor, self._id_aliases, leave=is_leave)
 
     def after(self, number: int, limit: int) -> list[HistoryEntry] | None:
         """The entries after `number`, at most `limit`; None where some of them were trimmed."""
@@ -133,12 +187,13 @@ class History(Ring[HistoryEntry]):
         came = self.entries_after(number - 1, 1)[0].at
         return self.number_at_time(came - seconds)
 
-    def cursor(self, number: int) -> str:
+    def cursor(self, number: int, scope: str = "") -> str:
         """The cursor of a number up to the head; below the floor, one that is answered with a reset."""
-        return self.cursor_at(self.position(number) or ORIGIN)
+        return self.cursor_at(self.position(number) or ORIGIN, scope)
 
-    def cursor_at(self, position: Position) -> str:
-        return str(Cursor(self.epoch, position))
+    def cursor_at(self, position: Position, scope: str = "") -> str:
+        """The cursor of a position, for a reader of that scope."""
+        return str(Cursor(self.epoch, position, scope))
 
     def resolve(self, text: str) -> int | ResetReason:
         """The number from which a reader with this cursor continues, or why it can't.

@@ -34,7 +34,7 @@ class SelectorIndex(Generic[G]):
             self._groups.setdefault(key, {})[group] = None
             if key[0] == "member":
                 self._paths[key[1]] += 1
-        self._types.update(_named_types(group.selector))
+        self._types.update(group.selector.types)
 
     def remove(self, group: G) -> None:
         """Takes back what `add` did. Raises KeyError for a group that was not added."""
@@ -46,7 +46,7 @@ class SelectorIndex(Generic[G]):
                 self._paths[key[1]] -= 1
                 if not self._paths[key[1]]:
                     del self._paths[key[1]]
-        for entity_type in _named_types(group.selector):
+        for entity_type in group.selector.types:
             self._types[entity_type] -= 1
             if not self._types[entity_type]:
                 del self._types[entity_type]
@@ -61,10 +61,3 @@ class SelectorIndex(Generic[G]):
     def wants(self, entity_type: str) -> bool:
         """Whether a group could receive events of that type."""
         return self._types[entity_type] > 0 or self._types[None] > 0
-
-
-def _named_types(selector: Selector) -> set[str | None]:
-    """The entity types that the selector could receive; None stands for "any"."""
-    if not selector.entities:
-        return {None}
-    return {entity_type for entity_type, _ in selector.entities if entity_type not in selector.withheld}

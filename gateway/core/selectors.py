@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from gateway.core.errors import BadParameter
 from gateway.core.events import NAME_PATTERN, Event, has_control_characters
 from gateway.core.filters import OPERATORS, Filter, member, parse_filters
+from gateway.core.grants import EVERY, GLOBAL, Coverage, Grant, Row, Scope
 from gateway.core.quoted_values import read_value, written
 
 _NAME = re.compile(NAME_PATTERN)
@@ -77,13 +78,15 @@ class Selector:
     """A reader's selection. The kinds are ANDed, the values of one kind ORed; an empty kind asks nothing.
 
     `entities` holds `(type, id)`, with None for every id of the type. `withheld` are entity types that the
-    reader is not to get, whatever it asked for (docs/protocol.md, section 8).
+    reader is not to get, whatever it asked for (docs/protocol.md, section 8). `scope` is what it may receive:
+    it gets what it asked for AND that; None without authentication, where it may receive everything.
     """
 
     entities: frozenset[tuple[str, str | None]] = frozenset()
     event_types: frozenset[str] = frozenset()
     filters: tuple[Filter, ...] = ()
     withheld: frozenset[str] = frozenset()
+    scope: Scope | None = None
     _types: frozenset[str] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -93,7 +96,8 @@ class Selector:
     def index_keys(self) -> tuple[Key, ...]:
         """Where to file this selector: an event that it matches has at least one of these keys.
 
-        The most selective kind alone: entities by id, else an equality on a member, else types.
+        The most selective kind alone: entities by id, else an equality on a member, else what the grants
+        say in the same way, else types.
         """
         types_only = any(entity_id is None for _, entity_id in self.entities)
         if not self.entities or types_only:
@@ -101,6 +105,8 @@ class Selector:
                 keys = _equality_keys(given)
                 if keys:
                     return keys
+            if self.scope is not None and (granted := self._granted_keys(self.scope)):
+                return granted
         if not self.entities:
             return (EVERYTHING,)
         return tuple(
@@ -108,11 +114,37 @@ class Selector:
             for entity_type, entity_id in self.entities
         )
 
+    def _granted_keys(self, scope: Scope) -> tuple[Key, ...]:
+        """A key for every event that the grants cover, and some others; none where they cover everything."""
+        keys: dict[Key, None] = {}
+        for grant in scope.grants:
+            if not self._types or grant.entity == EVERY or grant.entity in self._types:
+                own = _grant_keys(grant)
+                if EVERYTHING in own:
+                    return ()
+                keys.update(dict.fromkeys(own))
+        return tuple(keys)
+
     def may_receive(self, entity_type: str) -> bool:
         """Whether an event of that entity type could match at all."""
-        if entity_type in self.withheld:
+        if entity_type in self.withheld or (self.scope is not None and not self.scope.may_see(entity_type)):
             return False
         return not self.entities or entity_type in self._types
+
+    @property
+    def types(self) -> frozenset[str | None]:
+        """The entity types that it could receive; None stands for "any"."""
+        if self.entities:
+            return frozenset(filter(self.may_receive, self._types))
+        if self.scope is None:
+            return frozenset({None})
+        named = (grant.entity for grant in self.scope.grants if grant.entity != GLOBAL)
+        return frozenset(None if entity_type == EVERY else entity_type for entity_type in named)
+
+    @property
+    def scope_text(self) -> str:
+        """What the reader's cursors have behind their position; nothing without authentication."""
+        return "" if self.scope is None else self.scope.text
 
     @property
     def is_barren(self) -> bool:
@@ -142,6 +174,8 @@ class Selector:
             return Match.SKIP
         if self.entities and not self._names(event):
             return Match.SKIP
+        if self.scope is not None:
+            return self._match_granted(event, self.scope)
         if not self.filters:
             return Match.DELIVER
         data = event.data or {}
@@ -155,6 +189,47 @@ class Selector:
         if event.action == "update" and previous is not None and self._matched_before(data, previous):
             return Match.LEAVE
         return Match.SKIP
+
+    def _match_granted(self, event: Event, scope: Scope) -> Match:
+        """What becomes of an event that it asked for, but for its filters.
+
+        A filter looks at what the reader is shown: one on a member that no covering grant shows matches
+        nothing, or it would tell what is in there.
+        """
+        data, previous = event.data or {}, event.previous
+        if event.action == "delete":
+            row = Row(data, previous or {})
+            return Match.DELIVER if self._sees(scope.coverage(event, row), row) else Match.SKIP
+        row = Row(data)
+        if self._sees(scope.coverage(event, row), row):
+            return Match.DELIVER
+        if event.action == "update" and previous is not None:
+            # What the grants covered is decided over the whole old state; as to what was asked for, see
+            # `_matched_before`.
+            old = Row(data, previous)
+            before = scope.coverage(event, old)
+            if self._sees(before, old) or self._sees(before, Row(previous)):
+                return Match.LEAVE
+        return Match.SKIP
+
+    def _sees(self, coverage: Coverage, row: Row) -> bool:
+        if not coverage:
+            return False
+        return all(coverage.shows(given.path[0]) and row.matches(given) for given in self.filters)
+
+    def shown(self, event: Event) -> Event:
+        """What the reader is shown of an event that it is delivered: the same object where that is all."""
+        scope = self.scope
+        if scope is None or not (scope.is_partial or event.previous is not None):
+            return event
+        data, previous = event.data or {}, event.previous
+        before = scope.coverage(event, Row(data, previous or {}))
+        now = before if event.action == "delete" else scope.coverage(event, Row(data))
+        visible = _visible(event.data, now)
+        visible_before = _visible(previous, before)
+        if visible is event.data and visible_before is previous:
+            return event
+        return replace(event, data=visible, previous=visible_before)
 
     def _names(self, event: Event) -> bool:
         entity_type = event.entity_type
@@ -185,6 +260,25 @@ class Selector:
             *(("eventTypes", event_type) for event_type in sorted(self.event_types)),
             *(("filter", given.text) for given in self.filters),
         ]
+
+
+def _visible(state: Mapping[str, Any] | None, coverage: Coverage) -> Mapping[str, Any] | None:
+    """The members of `state` that the grants show; None where they don't cover it."""
+    if state is None or not coverage:
+        return None
+    members = coverage.members
+    if members is None or state.keys() <= members:
+        return state
+    return {name: value for name, value in state.items() if name in members}
+
+
+def _grant_keys(grant: Grant) -> tuple[Key, ...]:
+    """Where an event that the grant covers is to be found; EVERYTHING where that is anywhere."""
+    if grant.entity in (EVERY, GLOBAL):
+        return (EVERYTHING,)
+    if grant.entity_id is not None:
+        return (entity_key(grant.entity, grant.entity_id),)
+    return next(filter(None, map(_equality_keys, grant.filters)), (type_key(grant.entity),))
 
 
 def _equality_keys(given: Filter) -> tuple[Key, ...]:

@@ -86,9 +86,9 @@ class Group:
         frames = []
         lacks = self.lacking_after()
         for refresh in reversed(refreshes):
-            cursor = history.cursor(number)
+            cursor = history.cursor(number, self.scope)
             if number < history.floor:
-                cursor = below or (cursor if lacks is None else history.cursor_at(lacks))
+                cursor = below or (cursor if lacks is None else history.cursor_at(lacks, self.scope))
             frames.append(
                 control_frames.refresh(
                     entity_type=refresh.entity_type,
@@ -110,10 +110,7 @@ class Group:
 
     def frame(self, entry: HistoryEntry, match: Match, history: History) -> bytes:
         """The frame of an entry that matched, in this group's format."""
-        named = self.delivery.named
-        if match is Match.LEAVE:
-            return entry.frame_with(history.leave_json(entry), named=named)
-        return entry.frame if named else entry.message_frame
+        return history.frame_of(entry, match, self.selector, named=self.delivery.named)
 
     def framed(self, payload: bytes) -> bytes:
         """`payload` in this group's coding and HTTP framing; the same bytes for every member.
@@ -137,6 +134,11 @@ class Group:
     def lacking_after(self) -> Position | None:
         """The position right before the first entry that the members lack the hint for; None where none."""
         return self.debouncer.oldest_after() if self.debouncer is not None else None
+
+    @property
+    def scope(self) -> str:
+        """What the cursors of its members have behind their position."""
+        return self.selector.scope_text
 
     def drop_hints(self) -> None:
         """Forgets the hints that are pending: no member lacks them.

@@ -126,8 +126,9 @@ class Heartbeats:
         position = self._catch_up.behind.get(subscriber)
         if position is None or subscriber.state is not State.CATCHING_UP:
             return False
-        beat = control_frames.heartbeat(timestamp, self._history.cursor_at(position))
-        self._write(subscriber, subscriber.group.framed(beat))
+        group: Group = subscriber.group
+        beat = control_frames.heartbeat(timestamp, self._history.cursor_at(position, group.scope))
+        self._write(subscriber, group.framed(beat))
         return True
 
     def _payload(self, group: Group, timestamp: str, number: int) -> bytes:

@@ -208,9 +208,9 @@ class Hub:
         """The history has grown, or a catch-up has more to do."""
         self._schedule.plan()
 
-    def reset_frame(self, reason: ResetReason) -> bytes:
-        """A `reset` for a reader that goes on from the head; counted."""
-        return self.catch_up.reset_frame(reason)
+    def reset_frame(self, reason: ResetReason, scope: str = "") -> bytes:
+        """A `reset` for a reader of that scope, which goes on from the head; counted."""
+        return self.catch_up.reset_frame(reason, scope)
 
     def reassign(self, reassignment_for: ReassignmentFor) -> None:
         """Asks of every stream that is open now whether it is to receive something else, and sees to it."""

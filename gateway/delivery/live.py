@@ -293,8 +293,8 @@ class Flushes:
         """The cursor of a live member of `group` that misses nothing from entry `number` on."""
         position = self._history.position(number) or self._lacking(group)
         if isinstance(position, Position):
-            return self._history.cursor_at(position)
-        return self._history.cursor(number)
+            return self._history.cursor_at(position, group.scope)
+        return self._history.cursor(number, group.scope)
 
     def _lacking(self, group: Group, lacks: Sequence[Refresh] = ()) -> Position | ResetReason:
         """The position up to which a member had all hints, where the history's floor is later.

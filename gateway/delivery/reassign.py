@@ -87,7 +87,7 @@ class Reassignments:
             # that fell off the history has no cursor that a hint could carry, and is to refetch everything.
             first = self._catch_up.pending_hints(subscriber)
             subscriber.last_sent = max(subscriber.last_sent, subscriber.number)
-            cursor = self._history.cursor(subscriber.number)
+            cursor = self._history.cursor(subscriber.number, group.scope)
         else:
             position = self._catch_up.behind.get(subscriber, subscriber.position)
             if isinstance(position, Position):
@@ -96,7 +96,7 @@ class Reassignments:
                 # No cursor leads on from where it is: the `reset` that is to come comes before.
                 first = [self._catch_up.skip_gap(subscriber)]
                 subscriber.position = self._history.head_position
-                cursor = self._history.cursor(subscriber.number)
+                cursor = self._history.cursor(subscriber.number, group.scope)
         own_words = reassignment.tell(cursor)
         self._streams.move(subscriber, reassignment.selector)
         self._streams.write(subscriber, group.framed(b"".join(first)) + group.framed_apart(own_words))
@@ -107,8 +107,9 @@ class Reassignments:
 
     def _cursor_behind(self, subscriber: Subscriber, position: Position) -> str:
         """The cursor up to which a subscriber that is behind the history has everything, its hints too."""
-        if subscriber.group.delivery.hints == "only":
+        group: Group = subscriber.group
+        if group.delivery.hints == "only":
             # Its pending hints were counted by the choice of before: they are counted anew.
             self._hint_schedule.take_pending(subscriber)
             subscriber.position = position
-        return self._history.cursor_at(position)
+        return self._history.cursor_at(position, group.scope)

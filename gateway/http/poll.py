@@ -73,7 +73,7 @@ class PollHandler:
         self._interest.note(selection.selector)
         limit = whole_number(request, "limit", DEFAULT_LIMIT, 1, MAX_LIMIT)
         wait_seconds, applied = _wait(request)
-        place, is_conditional = await self._start(request)
+        place, is_conditional = await self._start(request, selection.selector.scope_text)
         found = await self._batch(selection.selector, place, limit, wait_seconds)
         # Not before the wait: the flags may have changed meanwhile.
         plan = self._components.plan(asked)
@@ -83,7 +83,7 @@ class PollHandler:
             headers["Preference-Applied"] = applied
         if not isinstance(found, Batch):
             self._hub.counters.resets[found] += 1
-            now = Cursor(self._history.epoch, self._history.head_position)
+            now = Cursor(self._history.epoch, self._history.head_position, selection.selector.scope_text)
             reset = b',"reset":{"reason":"%b"}' % found.encode()
             return self._answer(link, Batch([], now, False), headers, plan, reset)
         if is_conditional and not found.events and not found.more:
@@ -98,11 +98,11 @@ class PollHandler:
             **dict(self._terms.fields(plan.decisions)),
         }
 
-    async def _start(self, request: web.Request) -> tuple[Place, bool]:
+    async def _start(self, request: web.Request, scope: str) -> tuple[Place, bool]:
         """Where to start, or why that can't be; and whether it came as a condition, which 304 can answer."""
         cursors = given_cursors(request)
         if cursors:
-            return await self._resumes.place(*cursors), False
+            return await self._resumes.place(*cursors, scope=scope), False
         condition = ",".join(request.headers.getall("If-None-Match", [])).strip()
         if not condition or condition == "*":
             return self._history.head, False
@@ -112,7 +112,7 @@ class PollHandler:
         for tag in tags:
             check_cursor("If-None-Match", tag)
         # Of several answers that the client holds, the newest is what it would have to be told anew.
-        return await self._resumes.place(*tags), True
+        return await self._resumes.place(*tags, scope=scope), True
 
     def _answer(
         self,
@@ -155,7 +155,7 @@ class PollHandler:
         flushed = self._history.position(self._hub.flushed)
         if flushed is None or flushed <= found.cursor.position or found.cursor.epoch != self._history.epoch:
             return found
-        return found._replace(cursor=Cursor(self._history.epoch, flushed))
+        return found._replace(cursor=found.cursor._replace(position=flushed))
 
     async def history(self, request: web.Request) -> web.Response:
         selection = parse_selection(request, self._id_aliases)

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from flags.decide.caller import Caller
+from gateway.access.selection import granted
 from gateway.core.errors import BadParameter
 from gateway.core.events import MAX_CURSOR_CHARACTERS, has_control_characters
 from gateway.core.selectors import Selector, parse_selector
+from gateway.http.principal import principal_of
 from gateway.migration.links import CURSOR_PARAMETERS, stream_url
 from gateway.migration.links import EVENTS_PATH as EVENTS_PATH
 from gateway.migration.links import POLL_PATH as POLL_PATH
@@ -39,14 +41,18 @@ _PARSED = web.RequestKey("selection", Selection)
 
 
 def parse_selection(request: web.Request, id_aliases: Mapping[str, str]) -> Selection:
-    """The request's selection, which is parsed once. Raises BadParameter."""
+    """The request's selection, of what its caller is granted; it is parsed once.
+
+    Raises BadParameter, and Forbidden where nothing of it is granted.
+    """
     parsed: Selection | None = request.get(_PARSED)
     if parsed is not None:
         return parsed
     named = [name for joined in request.query.getall("component", []) for name in joined.split(",") if name]
     if len(named) > MAX_COMPONENTS:
         raise BadParameter("component", f"a caller belongs to at most {MAX_COMPONENTS} components")
-    selection = Selection(parse_selector(request.query, id_aliases), tuple(sorted(set(named))))
+    selector = granted(parse_selector(request.query, id_aliases), principal_of(request))
+    selection = Selection(selector, tuple(sorted(set(named))))
     request[_PARSED] = selection
     return selection
 

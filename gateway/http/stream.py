@@ -109,7 +109,8 @@ class StreamHandler:
         delivery = self._delivery(request)
         cursors = given_cursors(request)
         asked = Asked(selection.selector, selection.components, await self._callers.of(request))
-        place = await self._resumes.place_or_reset(*cursors) if cursors else None
+        scope = selection.selector.scope_text
+        place = await self._resumes.place_or_reset(*cursors, scope=scope) if cursors else None
         start = self._resumes.start(place)
         # Not before the wait: the flags may have changed meanwhile.
         footing = self._stream_plans.footing(asked)
@@ -140,16 +141,17 @@ class StreamHandler:
         return response
 
     def _first_frames(self, client_id: str, start: Start, recovered: bool | None, plan: Plan) -> bytes:
+        scope = plan.selector.scope_text
         frames = control_frames.connected(
             client_id=client_id,
             timestamp=rfc3339(self._clock.wall_ms()),
-            cursor=str(Cursor(start.epoch, start.position)),
+            cursor=str(Cursor(start.epoch, start.position, scope)),
             recovered=recovered,
             heartbeat_seconds=self._options.heartbeat_seconds,
             modes=plan.modes,
             retry_ms=self._options.retry_ms,
         )
-        return frames if start.lost is None else frames + self._hub.reset_frame(start.lost)
+        return frames if start.lost is None else frames + self._hub.reset_frame(start.lost, scope)
 
     def _attach(
         self,

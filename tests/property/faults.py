@@ -29,7 +29,7 @@ PLACES: tuple[tuple[Any, str], ...] = (
     ),
     *((Debouncer, name) for name in ("observe", "copy", "due")),
     *((Flushes, name) for name in ("leave", "safe_number", "trim")),
-    *((History, name) for name in ("after", "cursor", "number_before_time", "entry", "leave_json")),
+    *((History, name) for name in ("after", "cursor", "number_before_time", "entry", "frame_of")),
     *((control_frames, name) for name in ("heartbeat", "refresh", "reset", "bye")),
     (LogArchive, "after"),
     (Streams, "move"),

@@ -192,7 +192,7 @@ def test_an_event_of_any_text_comes_back_out_of_its_frame(event: Event, named: b
     history.open("e", ORIGIN)
     history.append(a_record(Position(7, 1), event), 0.0)
     (entry,) = history.latest(1)
-    raw = entry.frame if named else entry.message_frame
+    raw = entry.frame_for("", named=named)
     (dispatched_event,), last_id, _ = each_way(raw, cuts)
     assert dispatched_event.event == ("changed" if named else "message")
     assert last_id == "e.7-1"

@@ -165,7 +165,8 @@ class CatchUp:
         subscriber.number = subscriber.last_sent = self._history.head
         self._hint_schedule.take_pending(subscriber)
         self.behind.pop(subscriber, None)
-        return self.reset_frame(reason)
+        group: Group = subscriber.group
+        return self.reset_frame(reason, group.scope)
 
     def rejoin(self, subscriber: Subscriber, number: int) -> None:
         """A subscriber that read the log has come to entry `number`, which the history holds."""
@@ -189,11 +190,13 @@ class CatchUp:
             subscriber.signal(Signal.MOVED)
         self.add(subscriber)
 
-    def reset_frame(self, reason: ResetReason) -> bytes:
-        """A `reset` for a reader that goes on from the head; counted."""
+    def reset_frame(self, reason: ResetReason, scope: str) -> bytes:
+        """A `reset` for a reader of that scope, which goes on from the head; counted."""
         self._counters.resets[reason] += 1
         return control_frames.reset(
-            reason, self._history.cursor(self._history.head), control_frames.spread_ms(len(self._streams))
+            reason,
+            self._history.cursor(self._history.head, scope),
+            control_frames.spread_ms(len(self._streams)),
         )
 
     def pending_hints(self, subscriber: Subscriber) -> list[bytes]:
@@ -215,7 +218,7 @@ class CatchUp:
             self._history,
             readers=1,
             least=subscriber.last_sent,
-            below=None if start is None else self._history.cursor_at(start),
+            below=None if start is None else self._history.cursor_at(start, group.scope),
         )
         if frames:
             subscriber.last_sent = max(subscriber.last_sent, number)

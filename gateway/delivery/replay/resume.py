@@ -1,7 +1,7 @@
 """Where a reader that comes with a cursor goes on: in the history, in the log, or nowhere."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from gateway.core.errors import LogError
@@ -44,9 +44,11 @@ class Resumes:
         self._follower = follower
         self._catch_up_seconds = catch_up_seconds
 
-    async def place(self, *texts: str) -> Place:
+    async def place(self, *texts: str, scope: str = "") -> Place:
         """The place of the newest of these cursors that can be honoured, else why the newest can't be.
 
+        Those of another scope than the reader's can't: who may see more than before would miss what was
+        there already, who may see less would keep what it must not.
         Where this node is yet to reach a cursor it waits, CATCH_UP_SECONDS at most, however many there are.
 
         Raises LogError where only the log can tell, and is out of reach, and where the log has come to the
@@ -54,7 +56,10 @@ class Resumes:
         """
         reasons: list[ResetReason] = []
         has_waited = False
-        for text in self._newest_first(texts):
+        own = _of_scope(scope, texts)
+        if not own:
+            return "scope"
+        for text in self._newest_first(own):
             is_ahead = self._is_ahead(text)
             if is_ahead and has_waited:
                 continue
@@ -95,15 +100,16 @@ class Resumes:
                 "The log does not answer, or this node has not read as far as the cursor. Try again later."
             ) from None
 
-    async def place_or_reset(self, *texts: str) -> Place:
+    async def place_or_reset(self, *texts: str, scope: str = "") -> Place:
         """The same, but what only the log can tell is a reset while that is out of reach.
 
         For a stream: an EventSource that gets an error status would stop for ever.
         """
         try:
-            return await self.place(*texts)
+            return await self.place(*texts, scope=scope)
         except LogError:
-            resolved = [self._history.resolve(text) for text in self._newest_first(texts)]
+            own = self._newest_first(_of_scope(scope, texts))
+            resolved = [self._history.resolve(text) for text in own]
             return next((place for place in resolved if isinstance(place, int)), resolved[0])
 
     def start(self, place: Place | None) -> Start:
@@ -151,3 +157,16 @@ class Resumes:
         is_within = history.floor_position < cursor.position < history.head_position
         # Of these the history holds all that the log ever held.
         return "unknown" if cursor.epoch == history.epoch and is_within else None
+
+
+def _of_scope(scope: str, texts: Sequence[str]) -> list[str]:
+    """Those that are of that scope, or are cursors of none that this gateway ever gave.
+
+    None where nothing but EARLIEST is left: a reader that has got further has to be told.
+    """
+    own = []
+    for text in texts:
+        cursor = Cursor.parse(text)
+        if cursor is None or cursor.scope == scope:
+            own.append(text)
+    return own if len(own) == len(texts) or set(own) != {EARLIEST} else []

@@ -127,7 +127,7 @@ class Scanner:
         """
         history = self._history
         epoch, floor = history.epoch, history.floor_position
-        cursor = history.cursor(history.head)
+        cursor = history.cursor(history.head, selector.scope_text)
         found = _Found(history, selector, limit)
         async with contextlib.aclosing(self._newest_first(floor)) as pages:
             async for page in pages:
@@ -181,10 +181,10 @@ class _Found:
             return True
         if len(self.events) == self._limit or self._size >= MAX_ANSWER_BYTES:
             return False
-        json = entry.json if match is Match.DELIVER else self._history.leave_json(entry)
+        json = self._history.json_of(entry, match, self._selector)
         self.events.append(json)
         self._size += len(json)
         return True
 
     def batch(self, epoch: str, position: Position, *, more: bool) -> Batch:
-        return Batch(self.events, Cursor(epoch, position), more)
+        return Batch(self.events, Cursor(epoch, position, self._selector.scope_text), more)

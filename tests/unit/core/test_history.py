@@ -6,6 +6,7 @@ import pytest
 
 from gateway.core.events import ORIGIN, Cursor, Position, json_rest
 from gateway.core.history import History, HistoryEntry
+from gateway.core.selectors import Match, Selector
 from tests.support.events import a_record, an_event
 from tests.support.streams import frames_of
 
@@ -60,7 +61,7 @@ def test_an_event_s_json_is_held_once() -> None:
 
 def test_the_message_frame_is_the_frame_without_its_name() -> None:
     (entry,) = entries_of(history_of(1))
-    assert b"event: changed\n" + entry.message_frame == entry.frame
+    assert b"event: changed\n" + entry.frame_for("", named=False) == entry.frame
 
 
 def test_the_json_is_what_the_frame_holds() -> None:
@@ -69,11 +70,21 @@ def test_the_json_is_what_the_frame_holds() -> None:
 
 
 @pytest.mark.parametrize(("named", "event"), [(True, "changed"), (False, None)])
+def test_a_reader_of_a_scope_gets_its_cursor_in_both_places(named: bool, event: str | None) -> None:
+    (entry,) = entries_of(history_of(1))
+    (frame,) = frames_of(entry.frame_for("abcdefghij0", named=named))
+    (plain,) = frames_of(entry.frame)
+    assert (frame.event, frame.id) == (event, "e.1-0.abcdefghij0")
+    assert frame.data == plain.data | {"id": "e.1-0.abcdefghij0"}
+    assert json.loads(entry.json_for("abcdefghij0")) == frame.data
+
+
+@pytest.mark.parametrize(("named", "event"), [(True, "changed"), (False, None)])
 def test_a_frame_with_other_data_keeps_its_id_and_name(named: bool, event: str | None) -> None:
     history = history_of(0)
     history.append(a_record(1, an_event(data={"n": 1}, previous={"n": 2})), 0.0)
     (entry,) = entries_of(history)
-    (frame,) = frames_of(entry.frame_with(history.leave_json(entry), named=named))
+    (frame,) = frames_of(history.frame_of(entry, Match.LEAVE, Selector(), named=named))
     assert (frame.event, frame.id) == (event, "e.1-0")
     assert frame.data["action"] == "leave"
     assert not {"data", "previous"} & set(frame.data)

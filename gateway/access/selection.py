@@ -1,0 +1,43 @@
+"""What a caller gets of what it asks for: the one place that decides it (docs/protocol.md, section 9)."""
+
+from dataclasses import replace
+
+from gateway.access.principal import Principal
+from gateway.core.errors import Forbidden
+from gateway.core.grants import Grant
+from gateway.core.selectors import Selector
+
+_NOT_GRANTED = (
+    "Nothing that you are granted can match what you ask for: ask for less, or for a token that may see it."
+)
+"""The same for whatever is missing: an entity, a row, or a member that a filter names."""
+
+
+def granted(asked: Selector, principal: Principal) -> Selector:
+    """The selection of a caller that asks for `asked`: that AND what it is granted.
+
+    Raises Forbidden where no grant can match the request at all, and where a filter names a member that none
+    of those that could shows. The two look alike: what is not granted must not tell what there is.
+    """
+    scope = principal.scope
+    if scope is None:
+        return asked
+    able = [grant for grant in scope.grants if _can_match(grant, asked)]
+    # A grant's own filter may name a member that it does not show: a caller must not find out its operand.
+    if not able or not all(any(grant.shows(given.path[0]) for grant in able) for given in asked.filters):
+        raise Forbidden(_NOT_GRANTED)
+    return replace(asked, scope=scope)
+
+
+def _can_match(grant: Grant, asked: Selector) -> bool:
+    """Whether any event that the grant covers can be part of what was asked for."""
+    if asked.entities and not any(_meets(grant, *named) for named in asked.entities):
+        return False
+    shown = [given for given in asked.filters if grant.shows(given.path[0])]
+    return not any(given.excludes(own) for given in shown for own in grant.filters)
+
+
+def _meets(grant: Grant, entity_type: str, entity_id: str | None) -> bool:
+    if not grant.names_type(entity_type):
+        return False
+    return entity_id is None or grant.entity_id is None or entity_id == grant.entity_id
