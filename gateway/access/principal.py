@@ -26,6 +26,11 @@ class Principal:
     metrics: bool = False
     claims: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
+    @property
+    def scope_text(self) -> str:
+        """What the caller's cursors have behind their position; nothing without authentication."""
+        return "" if self.scope is None else self.scope.text
+
     def may_publish(self, entity_type: str | None) -> bool:
         """Whether it may publish events of that entity type, or where that is None without an entity."""
         if EVERY in self.publish:

@@ -19,6 +19,7 @@ from gateway.core.errors import (
 from gateway.core.events import Cursor, Event, is_text, parsing_events
 from gateway.core.unpacking import CODINGS, Broken, TooLong, unpack
 from gateway.http.cloudevents import parsing_cloudevents
+from gateway.http.principal import principal_of
 from gateway.http.problems import refuse
 from gateway.http.selection import EVENTS_PATH
 from gateway.ports.clock import Clock
@@ -91,7 +92,8 @@ class PublishHandler:
                 self._append(events, kind, body, key),
                 unheard=lambda error: refuse(request.app[REFUSALS], request, error),
             )
-        ids = [str(Cursor(appended.epoch, position)) for position in appended.positions]
+        scope = principal_of(request).scope_text
+        ids = [str(Cursor(appended.epoch, position, scope)) for position in appended.positions]
         return web.Response(
             status=200 if appended.replayed else 201,
             body=orjson.dumps({"cursor": ids[-1], "ids": ids}),

@@ -295,3 +295,30 @@ async def test_what_was_read_is_kept_for_those_who_come_with_close_cursors(bench
     before = await bench.archive.after(Position(5, 0))
     assert before[0].position == Position(6, 0)
     assert bench.log.reads == 2
+
+
+OWN, FOREIGN = "abcdefghij0", "abcdefghij1"
+
+
+@pytest.mark.parametrize(
+    ("cursors", "scope", "place"),
+    [
+        ([f"e.30-0.{OWN}"], OWN, 10),
+        ([f"e.19-0.{OWN}"], OWN, Position(19, 0)),
+        ([f"e.30-0.{FOREIGN}"], OWN, "scope"),
+        ([f"e.4-0.{FOREIGN}"], OWN, "scope"),
+        ([f"f.30-0.{FOREIGN}"], OWN, "scope"),
+        (["e.30-0"], OWN, "scope"),
+        ([f"e.30-0.{OWN}"], "", "scope"),
+        ([f"f.30-0.{OWN}"], OWN, "epoch"),
+        (["nonsense"], OWN, "unknown"),
+        (["earliest"], OWN, 0),
+        (["earliest", f"e.30-0.{FOREIGN}"], OWN, "scope"),
+        ([f"e.30-0.{FOREIGN}", f"e.25-0.{OWN}"], OWN, 5),
+    ],
+)
+async def test_a_cursor_of_another_scope_has_no_place(
+    bench: Bench, cursors: list[str], scope: str, place: object
+) -> None:
+    assert await bench.resumes.place(*cursors, scope=scope) == place
+    assert await bench.resumes.place_or_reset(*cursors, scope=scope) == place
