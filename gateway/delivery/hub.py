@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from gateway.core import control_frames
+from gateway.core.credentials import Credentials
 from gateway.core.events import ORIGIN, Position
 from gateway.core.history import History, ResetReason
 from gateway.core.selectors import Selector
@@ -155,13 +156,14 @@ class Hub:
         number: int,
         asked: object = None,
         position: Position | ResetReason = "trimmed",
+        credentials: Credentials | None = None,
     ) -> Subscriber:
         """A new stream, which has been told that it continues from entry `number`. Nothing is written yet.
 
         `asked` is what `reassign` asks with; one that is None is never reassigned. `position` is that of the
-        entry, for a stream that may find it below the history's floor.
+        entry, for a stream that may find it below the history's floor; `credentials` are its caller's.
         """
-        return self._streams.attach(transport, selector, delivery, number, asked, position)
+        return self._streams.attach(transport, selector, delivery, number, asked, position, credentials)
 
     def begin(self, subscriber: Subscriber, *, resumed: bool) -> None:
         """Writes what the new stream missed, at once where that is little, else in turns.

@@ -4,6 +4,7 @@ from asyncio import Future
 from collections.abc import Callable, Iterator
 
 from gateway.core import control_frames
+from gateway.core.credentials import Credentials
 from gateway.core.events import Position
 from gateway.core.history import ResetReason
 from gateway.core.selectors import Selector
@@ -74,11 +75,12 @@ class Streams:
         number: int,
         asked: object,
         position: Position | ResetReason,
+        credentials: Credentials | None = None,
     ) -> Subscriber:
         """A new stream that catches up from entry `number`; see subscriber.py. Nothing is written."""
         group = self.groups.get(selector, delivery)
         group.readers += 1
-        subscriber = Subscriber(group, number, transport, asked, position)
+        subscriber = Subscriber(group, number, transport, asked, position, credentials)
         # Streams that come together are not due together: the first beats come early.
         subscriber.beat_round = self.round - self.counters.opened % ROUNDS_A_BEAT
         self._subscribers[subscriber] = None

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any, Protocol
 
+from gateway.core.credentials import Credentials
 from gateway.core.events import Position
 from gateway.core.history import ResetReason
 from gateway.core.states import following
@@ -76,10 +77,21 @@ class Subscriber:
     `number` be below the history's floor, or the reason why it can't; while LIVE it is where that began.
     `beat_round` is the round in which it got its last heartbeat (gateway/delivery/heartbeats.py).
     `group` is the hub's; `asked` is whatever decides which group it belongs to, shared with others, and
-    nothing that is looked into here.
+    nothing that is looked into here. `credentials` are those with which it was opened; None where there is
+    no authentication.
     """
 
-    __slots__ = ("asked", "beat_round", "group", "last_sent", "number", "position", "state", "transport")
+    __slots__ = (
+        "asked",
+        "beat_round",
+        "credentials",
+        "group",
+        "last_sent",
+        "number",
+        "position",
+        "state",
+        "transport",
+    )
 
     def __init__(
         self,
@@ -88,9 +100,11 @@ class Subscriber:
         transport: Transport,
         asked: object = None,
         position: Position | ResetReason = "trimmed",
+        credentials: Credentials | None = None,
     ) -> None:
         self.asked = asked
         self.beat_round = 0
+        self.credentials = credentials
         self.group = group
         self.number = self.last_sent = number
         self.position = position

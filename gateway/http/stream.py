@@ -24,6 +24,7 @@ from gateway.delivery.replay.resume import Resumes, Start
 from gateway.delivery.subscriber import NOWHERE, Subscriber, Transport
 from gateway.http.accept import accepts, accepts_coding
 from gateway.http.caller import Callers, software_names
+from gateway.http.principal import principal_of
 from gateway.http.selection import given_cursors, parse_selection, whole_number
 from gateway.migration.components import Asked, Plan
 from gateway.migration.links import EVENTS_PATH
@@ -167,7 +168,9 @@ class StreamHandler:
         number = start.number if is_known else NOWHERE
         position: Position | ResetReason = start.position if is_known else "epoch"
         selector = footing.plan.selector
-        subscriber = self._hub.attach(transport, selector, delivery, number, footing, position)
+        subscriber = self._hub.attach(
+            transport, selector, delivery, number, footing, position, principal_of(request).credentials
+        )
         self._evidence.follow(subscriber, client_id, software_names(request))
         if self._stream_plans.reassignment(footing) is not None:
             # The flags have changed since `connected` was made, and that reassignment has passed it by.

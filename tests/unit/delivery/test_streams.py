@@ -2,6 +2,7 @@
 
 import pytest
 
+from gateway.core.credentials import Credentials
 from gateway.core.selectors import Selector
 from gateway.delivery.group import DeliveryOptions, Groups
 from gateway.delivery.pace import USUAL
@@ -55,6 +56,17 @@ def test_streams_of_one_selection_and_form_are_one_group(
     )
     assert one.group is other.group is not alone.group
     assert (len(streams), len(streams.groups), one.group.readers) == (3, 2, 2)
+
+
+def test_a_stream_knows_whose_it_is_and_one_without_credentials_is_nobodys(
+    streams: Streams, scheduler: ManualScheduler
+) -> None:
+    ana = Credentials(subject="ana", token_id="t1", issued_at=1.0, expires_at=2.0)
+    transport = RecordingTransport(scheduler)
+    hers = streams.attach(transport, ORDERS, DeliveryOptions(), 0, None, "trimmed", ana)
+    nobodys, _ = attach(streams, scheduler)
+    assert (hers.credentials, nobodys.credentials) == (ana, None)
+    assert hers.group is nobodys.group  # what groups share does not hang on who reads it
 
 
 def test_the_last_reader_takes_its_group_with_it_and_is_told_of_once(
