@@ -133,6 +133,24 @@ class MisdirectedRequest(ClientError):
     title = "Misdirected request"
 
 
+class InvalidToken(ClientError):
+    """The token that the caller sent is no valid one, or was sent in a way that does not count.
+
+    `detail` says what is wrong with it and nothing about keys; `error` is the code that the answer's
+    WWW-Authenticate has (RFC 6750, section 3.1).
+    """
+
+    status = 401
+    slug = "invalid-token"
+    title = "Invalid token"
+
+    def __init__(
+        self, detail: str, *, error: Literal["invalid_token", "invalid_request"] = "invalid_token"
+    ) -> None:
+        super().__init__(detail)
+        self.error = error
+
+
 class Forbidden(ClientError):
     """The caller may not do this."""
 
@@ -294,6 +312,20 @@ class NoRoomForKey(LogError):
         super().__init__(
             "Too many requests with an Idempotency-Key came within the time for which keys are kept."
             " Nothing was published: send the same request again later, or several events in one request.",
+            headers={"Retry-After": str(max(1, math.ceil(wait_seconds)))},
+        )
+
+
+class KeysUnavailable(TidegateError):
+    """The keys that tokens are checked with were never in reach: no token can be told from a forged one."""
+
+    status = 503
+    slug = "keys-unavailable"
+    title = "Tokens can't be checked"
+
+    def __init__(self, wait_seconds: float) -> None:
+        super().__init__(
+            "The token can't be checked yet, because its issuer's keys are out of reach. Try again later.",
             headers={"Retry-After": str(max(1, math.ceil(wait_seconds)))},
         )
 

@@ -11,9 +11,10 @@ import os
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
 from gateway.core.errors import ConfigError
@@ -131,7 +132,7 @@ def _environment(environ: Mapping[str, str]) -> _Source:
 
 def _variable_value(path: KeyPath, name: str, text: str) -> Any:
     kind, _ = _allowed_at(path)
-    if kind in (None, str) or get_origin(kind) is Literal:
+    if kind in (None, str, SecretStr) or get_origin(kind) is Literal:
         return text
     try:
         return json.loads(text)
@@ -150,7 +151,7 @@ def _allowed_at(path: KeyPath) -> tuple[Any, str | None]:
             field = kind.model_fields.get(str(step))
             if field is None:
                 return None, None
-            kind, allowed = field.annotation, field.description
+            kind, allowed = _unwrapped(field.annotation)[0], field.description
         elif get_origin(kind) in (Mapping, tuple):
             kind, allowed = _unwrapped(get_args(kind)[1 if get_origin(kind) is Mapping else 0])
         else:
@@ -159,6 +160,9 @@ def _allowed_at(path: KeyPath) -> tuple[Any, str | None]:
 
 
 def _unwrapped(annotation: Any) -> tuple[Any, str | None]:
+    """The type that `annotation` is of where it is not None, and what is said of it."""
+    if get_origin(annotation) in (Union, UnionType):
+        return _unwrapped(next(kind for kind in get_args(annotation) if kind is not NoneType))
     if get_origin(annotation) is not Annotated:
         return annotation, None
     kind, *metadata = get_args(annotation)
@@ -174,7 +178,8 @@ def _sentence(error: ValidationError, merged: Mapping[str, Any], sources: Iterab
     if in_name:
         path = path[:-1]
     subject = f"{_key(path)}{_where(path, sources)}"
-    given = "" if in_name else _shown(_value_at(path, merged))
+    is_hidden = in_name or _allowed_at(path)[0] is SecretStr
+    given = "" if is_hidden else _shown(_value_at(path, merged))
     if found["type"] == "extra_forbidden":
         return f"{subject} is unknown{_alternatives(path)}."
     if found["type"] == "missing":

@@ -3,12 +3,13 @@
 Each carries what is allowed as its `description`: the end of a sentence that begins "… must be".
 """
 
+import ipaddress
 import re
 from collections.abc import Callable
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, SecretStr
 from pydantic_core import PydanticCustomError
 
 from gateway.core.events import EVENT_MEMBERS, NAME_PATTERN, RESERVED_EVENT_TYPES
@@ -22,6 +23,8 @@ _NAME = re.compile(NAME_PATTERN)
 _HOST_NAME = re.compile(r"\A([a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?|\[[0-9a-f:.]+\])\Z")
 _PATH = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@/\-]*\Z")
 _POINTER = re.compile(r"(/([^~/]|~[01])*)*\Z")
+_COOKIE = re.compile(r"\A[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
+_MIN_SECRET_BYTES = 32
 _UNPRINTABLE = re.compile(r"[\x00-\x20\x7f-\xa0]")
 
 KeyPath = tuple[str | int, ...]
@@ -107,6 +110,43 @@ def _upstream(value: str) -> str:
     return value
 
 
+def is_loopback(host: str) -> bool:
+    """Whether that name or address is this machine's alone."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def _jwks_url(value: str) -> str:
+    allowed = "must be a URL of https:// with a host, such as https://idp.example/.well-known/jwks.json"
+    try:
+        parts = urlsplit(value)
+        host, _port = parts.hostname, parts.port
+    except ValueError:
+        raise wrong(allowed) from None
+    if parts.scheme not in ("http", "https") or not host or _UNPRINTABLE.search(value):
+        raise wrong(allowed)
+    if "@" in parts.netloc or "#" in value:
+        raise wrong("must not hold a user name, a password or a fragment (#…)")
+    if parts.scheme == "http" and not is_loopback(host):
+        # Whoever is between could give keys of its own, and make any token with them.
+        raise wrong("must be a URL of https://; one of http:// may be of this machine only (loopback)")
+    return value
+
+
+def _secret(value: SecretStr) -> SecretStr:
+    try:
+        size = len(value.get_secret_value().encode())
+    except UnicodeEncodeError:
+        raise wrong("must be text in UTF-8") from None
+    if size < _MIN_SECRET_BYTES:
+        raise wrong(f"must have {_MIN_SECRET_BYTES} bytes at least (RFC 7518, section 3.2), and has {size}")
+    if "-----BEGIN " in value.get_secret_value():
+        raise wrong("must not be a key in PEM: name the file of a public key as auth.public_key_file")
+    return value
+
+
 def text(description: str, **limits: Any) -> Any:
     """A text that is what `description` says, within these limits."""
     return Field(strict=True, description=description, **limits)
@@ -159,3 +199,9 @@ Upstream = Annotated[str, text("a URL"), AfterValidator(_upstream)]
 ItemsPointer = Annotated[str, text("a JSON pointer"), AfterValidator(_pointer)]
 IgnoredPointer = Annotated[str, text("a JSON pointer"), AfterValidator(_ignored)]
 UnorderedPointer = Annotated[str, text("a JSON pointer"), AfterValidator(_unordered)]
+Secret = Annotated[
+    Annotated[SecretStr, AfterValidator(_secret)] | None,
+    Field(strict=True, description=f"a text of {_MIN_SECRET_BYTES} bytes at least"),
+]
+JwksUrl = Annotated[Annotated[str, AfterValidator(_jwks_url)] | None, text("a URL")]
+CookieName = Annotated[str | None, text("the name of a cookie (RFC 6265, section 4.1.1)", pattern=_COOKIE)]

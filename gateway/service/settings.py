@@ -2,20 +2,20 @@
 
 Names, sections and defaults are those of docs/protocol.md, sections 7 and 12. Every field carries what is
 allowed as its `description`: the end of a sentence that begins "… must be". The checks that need more than
-one value are in `_contradictions`; what this version does not have yet is in `_NOT_YET`.
+one value are in `_contradictions`.
 """
 
-import ipaddress
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 from gateway.service.log_kinds import LOGS, SERVERS, either, log_kind, log_url, quoted
 from gateway.service.setting_types import (
     Bytes,
+    CookieName,
     Count,
     EntityType,
     EventType,
@@ -23,6 +23,7 @@ from gateway.service.setting_types import (
     IdAlias,
     IgnoredPointer,
     ItemsPointer,
+    JwksUrl,
     KeyPath,
     Member,
     Milliseconds,
@@ -33,10 +34,12 @@ from gateway.service.setting_types import (
     RoutePath,
     Seconds,
     SecondsFromZero,
+    Secret,
     UnorderedPointer,
     Upstream,
     each_once,
     integer,
+    is_loopback,
     number,
     text,
     wrong,
@@ -70,7 +73,7 @@ class ServerSettings(_Section):
     @property
     def names(self) -> tuple[str, ...] | None:
         """The names beside those of loopback by which it may be called; None for any."""
-        return self.hosts if self.hosts or _is_loopback(self.host) else None
+        return self.hosts if self.hosts or is_loopback(self.host) else None
 
 
 class CorsSettings(_Section):
@@ -162,6 +165,24 @@ class AuthSettings(_Section):
     """`[auth]`: who may do what (docs/protocol.md, section 9)."""
 
     mode: Annotated[Literal["none", "jwt"], Field(description='"none" or "jwt"')] = "none"
+    secret: Secret = None
+    public_key_file: Annotated[str | None, text("the path of a file in PEM", min_length=1)] = None
+    jwks_url: JwksUrl = None
+    audience: Annotated[str | None, text("what a token's aud has to name", min_length=1)] = None
+    issuer: Annotated[str | None, text("what a token's iss has to be", min_length=1)] = None
+    cookie: CookieName = None
+    query_token: Annotated[bool, Field(strict=True, description="true or false")] = False
+    leeway_seconds: Annotated[float, number("a number of seconds", 0, 3600)] = 30.0
+
+    @property
+    def key_sources(self) -> tuple[str, ...]:
+        """Which of the settings that say how tokens are checked are there."""
+        sources = {
+            "secret": self.secret,
+            "public_key_file": self.public_key_file,
+            "jwks_url": self.jwks_url,
+        }
+        return tuple(name for name, value in sources.items() if value is not None)
 
 
 class EntitySettings(_Section):
@@ -266,16 +287,6 @@ class Settings(_Section):
         return self
 
 
-class _NotYet(NamedTuple):
-    path: KeyPath
-    available: Callable[[Any], bool]
-    allowed: str
-
-
-_NOT_YET = (_NotYet(("auth", "mode"), lambda mode: mode == "none", '"none"'),)
-"""Values that the protocol knows and this version has not: everything but the `allowed` one."""
-
-
 def _contradictions(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
     """The places where values that are fine alone do not go together, each with its "must be …"."""
     if settings.stream.compression == "gzip" and settings.auth.mode != "none":
@@ -284,11 +295,19 @@ def _contradictions(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
             f'must be "none" with auth.mode "{settings.auth.mode}": what callers may see differs then, and '
             "the length of what is compressed tells whoever can publish something of what others receive",
         )
-    for path, available, allowed in _NOT_YET:
-        section, key = path
-        if not available(getattr(getattr(settings, str(section)), str(key))):
-            yield path, f"must be {allowed}: nothing else is available in this version"
-    if settings.auth.mode == "none" and not _is_loopback(settings.server.host):
+    sources = settings.auth.key_sources
+    if len(sources) > 1:
+        yield (
+            ("auth", sources[1]),
+            f"must not be set beside auth.{sources[0]}: tokens are checked with one of them",
+        )
+    if settings.auth.mode == "jwt" and not sources:
+        yield (
+            ("auth", "mode"),
+            'must be "none" where none of auth.secret, auth.public_key_file and auth.jwks_url says how to '
+            "check a token: set one of them",
+        )
+    if settings.auth.mode == "none" and not is_loopback(settings.server.host):
         yield (
             ("server", "host"),
             "must be a loopback address (127.0.0.0/8, ::1 or localhost), because without authentication "
@@ -317,10 +336,3 @@ def _contradictions(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
         first = paths.setdefault(route.path, index)
         if first != index:
             yield ("legacy", index, "path"), f"must not be the path of another route (legacy[{first}])"
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"

@@ -159,8 +159,32 @@ def test_variables_of_other_programs_are_none_of_ours() -> None:
         ),
         (
             '[auth]\nmode = "jwt"',
-            'auth.mode in tidegate.toml is "jwt", but must be "none": '
-            "nothing else is available in this version.",
+            'auth.mode in tidegate.toml is "jwt", but must be "none" where none of auth.secret, '
+            "auth.public_key_file and auth.jwks_url says how to check a token: set one of them.",
+        ),
+        (
+            '[auth]\nsecret = "hunter2"',
+            "auth.secret in tidegate.toml must have 32 bytes at least (RFC 7518, section 3.2), and has 7.",
+        ),
+        ("[auth]\nsecret = 31415926", "auth.secret in tidegate.toml must be a text of 32 bytes at least."),
+        ('[auth]\nsecret = ["hunter2"]', "auth.secret in tidegate.toml must be a text of 32 bytes at least."),
+        (
+            '[auth]\njwks_url = "http://idp.example/"',
+            'auth.jwks_url in tidegate.toml is "http://idp.example/", but must be a URL of https://; '
+            "one of http:// may be of this machine only (loopback).",
+        ),
+        (
+            "[auth]\nleeway_seconds = -1",
+            "auth.leeway_seconds in tidegate.toml is -1, but must be a number of seconds from 0 to 3600.",
+        ),
+        (
+            '[auth]\ncookie = "a b"',
+            'auth.cookie in tidegate.toml is "a b", '
+            "but must be the name of a cookie (RFC 6265, section 4.1.1).",
+        ),
+        (
+            '[auth]\naudience = ""',
+            'auth.audience in tidegate.toml is "", but must be what a token\'s aud has to name.',
         ),
         ('[auth]\nmode = "no"', 'auth.mode in tidegate.toml is "no", but must be "none" or "jwt".'),
         (
@@ -427,3 +451,16 @@ def test_a_file_that_is_not_utf_8_is_refused(file: Path) -> None:
 def test_what_the_parser_can_not_take_is_a_sentence_too(file: Path, text: str) -> None:
     file.write_text(text)
     assert sentence(file).startswith("The configuration file tidegate.toml can't be parsed: ")
+
+
+def test_a_secret_in_a_variable_is_text_as_it_is() -> None:
+    digits = "31415926" * 4
+    auth = load_settings(None, environ={"TIDEGATE_AUTH__SECRET": digits}).auth
+    assert auth.secret is not None
+    assert auth.secret.get_secret_value() == digits
+
+
+def test_other_settings_without_a_default_are_text_in_a_variable_too() -> None:
+    environ = {"TIDEGATE_AUTH__AUDIENCE": "7", "TIDEGATE_AUTH__COOKIE": "session"}
+    auth = load_settings(None, environ=environ).auth
+    assert (auth.audience, auth.cookie) == ("7", "session")

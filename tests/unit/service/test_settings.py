@@ -41,9 +41,15 @@ def test_the_example_of_all_defaults_is_what_runs_without_a_file() -> None:
 def test_the_example_of_all_defaults_leaves_no_setting_out() -> None:
     written = tomllib.loads((EXAMPLES / "defaults.toml").read_text())
     named = {name: section for name, section in Settings().model_dump().items() if isinstance(section, dict)}
+    # TOML has no word for a setting that is absent: those without a default are in comments.
     assert {name: set(section) for name, section in written.items()} == {
-        name: set(section) for name, section in named.items() if section
+        name: {key for key, value in section.items() if value is not None}
+        for name, section in named.items()
+        if section
     }
+    text = (EXAMPLES / "defaults.toml").read_text()
+    absent = [key for section in named.values() for key, value in section.items() if value is None]
+    assert [key for key in absent if f"\n# {key} = " not in text] == []
 
 
 def test_the_example_of_a_legacy_route_names_every_setting_of_a_route() -> None:
@@ -115,18 +121,81 @@ def test_no_other_address_does(host: str) -> None:
     assert "must be a loopback address" in problem(server={"host": host})
 
 
+SECRET = "0123456789abcdef0123456789abcdef"
+
+
+def test_with_tokens_the_gateway_serves_at_any_address() -> None:
+    settings = Settings.model_validate(
+        {"server": {"host": "0.0.0.0"}, "auth": {"mode": "jwt", "secret": SECRET}}
+    )
+    assert settings.server.host == "0.0.0.0"
+
+
 @pytest.mark.parametrize(
-    ("section", "key", "value", "allowed"),
+    "source",
+    [{"secret": SECRET}, {"public_key_file": "idp.pem"}, {"jwks_url": "https://idp.example/jwks.json"}],
+)
+def test_one_setting_says_how_tokens_are_checked(source: dict[str, str]) -> None:
+    auth = Settings.model_validate({"auth": {"mode": "jwt", **source}}).auth
+    assert auth.key_sources == tuple(source)
+
+
+def test_without_any_of_them_no_token_could_be_checked() -> None:
+    assert "none of auth.secret, auth.public_key_file and auth.jwks_url" in problem(auth={"mode": "jwt"})
+
+
+@pytest.mark.parametrize("mode", ["none", "jwt"])
+def test_two_ways_to_check_a_token_are_one_too_many(mode: str) -> None:
+    said = problem(auth={"mode": mode, "jwks_url": "https://idp.example/jwks.json", "secret": SECRET})
+    assert said == "must not be set beside auth.secret: tokens are checked with one of them"
+
+
+@pytest.mark.parametrize("secret", ["", "x" * 31])
+def test_a_secret_that_can_be_guessed_is_refused(secret: str) -> None:
+    assert problem(auth={"secret": secret}).startswith("must have 32 bytes at least")
+
+
+def test_a_secret_s_length_is_counted_in_bytes() -> None:
+    Settings.model_validate({"auth": {"secret": "ü" * 16}})
+
+
+def test_a_secret_is_no_public_key() -> None:
+    pem = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA\n-----END PUBLIC KEY-----\n"
+    assert "auth.public_key_file" in problem(auth={"secret": pem})
+
+
+def test_a_secret_is_shown_nowhere() -> None:
+    settings = Settings.model_validate({"auth": {"secret": SECRET}})
+    assert SECRET not in repr(settings) + str(settings.model_dump(mode="json")) + settings.model_dump_json()
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://idp.example/jwks.json", "http://127.0.0.1:9000/jwks", "http://[::1]/", "http://localhost/"],
+)
+def test_keys_come_by_https_or_from_this_machine(url: str) -> None:
+    assert Settings.model_validate({"auth": {"jwks_url": url}}).auth.jwks_url == url
+
+
+@pytest.mark.parametrize(
+    "url",
     [
-        ("auth", "mode", "jwt", '"none"'),
+        "",
+        "idp.example",
+        "ftp://idp.example/",
+        "file:///etc/keys",
+        "https://",
+        "https://a:b@idp.example/",
+        "https://idp.example/#x",
+        "http://idp.example/jwks.json",
+        "http://localhost.example/",
+        "http://10.0.0.1/",
+        "https://idp.example/a b",
+        "https://idp.example:x/",
     ],
 )
-def test_what_this_version_does_not_have_is_refused(
-    section: str, key: str, value: object, allowed: str
-) -> None:
-    assert (
-        problem(**{section: {key: value}}) == f"must be {allowed}: nothing else is available in this version"
-    )
+def test_keys_come_from_nowhere_else(url: str) -> None:
+    assert problem(auth={"jwks_url": url}).startswith("must ")
 
 
 def test_streams_may_be_compressed_where_everybody_may_see_everything() -> None:
@@ -135,8 +204,7 @@ def test_streams_may_be_compressed_where_everybody_may_see_everything() -> None:
 
 
 def test_streams_are_not_compressed_where_what_callers_may_see_differs() -> None:
-    # Said before it is said that this version has no authentication: it will hold when one has.
-    said = problem(stream={"compression": "gzip"}, auth={"mode": "jwt"})
+    said = problem(stream={"compression": "gzip"}, auth={"mode": "jwt", "secret": SECRET})
     assert said.startswith('must be "none" with auth.mode "jwt": what callers may see differs')
 
 
