@@ -235,7 +235,7 @@ class Crowd:
         if code:
             raise RunFailedError(f"connection {opening.index} failed: {os.strerror(code)}")
         if not opening.sent:
-            sock.sendall(self._request(opening.wanted))
+            sock.sendall(self._request(opening.index, opening.wanted))
             opening.sent = True
             self._epoll.modify(sock, select.EPOLLIN)
             return
@@ -247,10 +247,12 @@ class Crowd:
         opening.buffer += data
         self._admit(opening)
 
-    def _request(self, wanted: Wanted) -> bytes:
+    def _request(self, index: int, wanted: Wanted) -> bytes:
         query = f"?{urlencode({'entity': wanted.entity})}" if wanted.entity else ""
         fields = f"Last-Event-ID: {wanted.cursor}\r\n" if wanted.cursor else ""
         fields += f"Accept-Encoding: {self.dialect.codings}\r\n" if self.dialect.codings else ""
+        if self.dialect.stream_token is not None:
+            fields += f"Authorization: Bearer {self.dialect.stream_token(index, wanted.entity)}\r\n"
         return (
             f"GET {self.dialect.stream_path}{query} HTTP/1.1\r\n"
             f"Host: {self.address.host}:{self.address.port}\r\n"

@@ -1,5 +1,6 @@
 """Where servers under test differ in how they are spoken to."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 EVENTS_PATH = "/api/v1/sync/events"
@@ -13,6 +14,7 @@ class Dialect(NamedTuple):
     connections that publish; without it only the order of each connection's own events can be checked.
     `accepted`: the statuses that say that an event was taken.
     `codings`: the content codings that a stream may come in, for Accept-Encoding.
+    `stream_token(index, entity)`, `publish_token()`: the tokens that streams and publishers show; None: none.
     """
 
     stream_path: str = EVENTS_PATH
@@ -21,6 +23,8 @@ class Dialect(NamedTuple):
     positions: bool = True
     accepted: frozenset[int] = frozenset({201})
     codings: str = ""
+    stream_token: Callable[[int, str], str] | None = None
+    publish_token: Callable[[], str] | None = None
 
 
 GATEWAY = Dialect()

@@ -4,6 +4,8 @@
     python loadtests/fanout.py --quick              under 40 s, for a first look
     python loadtests/fanout.py --markdown           the tables as docs/performance.md has them
 
+`gateway-jwt` asks for tokens: each stream has a subject of its own, with one grant.
+
 The server runs alone on one core, this process on another. Every stream checks that it gets every event
 once and in order. Exit codes: 0 measured (whether the targets are met or not); 1 an event was lost, doubled,
 out of order or misdirected, or a server failed; 2 the options or the machine's limits do not allow the run.
@@ -41,13 +43,15 @@ from loadtests.measure import (
 from loadtests.progress import Progress
 from loadtests.report import Report, as_markdown, as_text, describe_machine, disturbances
 
-SERVERS = ("gateway", "baseline")
+SERVERS = ("gateway", "gateway-jwt", "baseline")
 
 FULL_PLAN = Plan(
     single_deliveries=320_000,
     full_deliveries={
         ("gateway", SINGLES_FULL): 16_000_000,
+        ("gateway-jwt", SINGLES_FULL): 16_000_000,
         ("gateway", BATCHES_FULL): 24_000_000,
+        ("gateway-jwt", BATCHES_FULL): 24_000_000,
         ("baseline", SINGLES_FULL): 300_000,
         ("baseline", BATCHES_FULL): 300_000,
     },
@@ -59,7 +63,9 @@ QUICK_PLAN = Plan(
     single_deliveries=20_000,
     full_deliveries={
         ("gateway", SINGLES_FULL): 1_000_000,
+        ("gateway-jwt", SINGLES_FULL): 1_000_000,
         ("gateway", BATCHES_FULL): 4_000_000,
+        ("gateway-jwt", BATCHES_FULL): 4_000_000,
         ("baseline", SINGLES_FULL): 40_000,
         ("baseline", BATCHES_FULL): 40_000,
     },
@@ -77,7 +83,11 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--streams", help="numbers of streams, by commas (1000,8000; with --quick 200,1000)")
     parser.add_argument("--rounds", type=int, help="fresh servers of each kind, in turns (2; with --quick 1)")
-    parser.add_argument("--servers", default=",".join(SERVERS), help="gateway, baseline or both (both)")
+    parser.add_argument(
+        "--servers",
+        default=",".join(SERVERS),
+        help="some of gateway, gateway-jwt, baseline (all)",
+    )
     parser.add_argument("--quick", action="store_true", help="a short run with smaller numbers")
     parser.add_argument("--markdown", action="store_true", help="print the tables as Markdown")
     return parser.parse_args(arguments)
@@ -134,7 +144,7 @@ def run(options: argparse.Namespace) -> int:
     counts = stream_counts(options)
     servers = [name for name in SERVERS if name in options.servers.split(",")]
     if not servers or set(options.servers.split(",")) - set(SERVERS):
-        raise UsageError(f"--servers takes gateway, baseline or both, not {options.servers!r}")
+        raise UsageError(f"--servers takes some of {','.join(SERVERS)}, not {options.servers!r}")
     plan = QUICK_PLAN if options.quick else FULL_PLAN
     rounds = options.rounds if options.rounds is not None else (1 if options.quick else 2)
     if rounds < 1:

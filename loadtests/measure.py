@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from loadtests.crowd import Crowd, RunFailedError, Wanted
 from loadtests.progress import Progress
 from loadtests.publisher import Publisher
-from loadtests.server import KINDS, QUIET_GATEWAY, Server
+from loadtests.server import KINDS, QUIET_KINDS, Server
 
 SINGLE = "single events"
 SINGLES_FULL = "full speed, one event a request"
@@ -133,7 +133,7 @@ class Session:
         with Server(KINDS[self._kind], self._core) as server:
             warm_up(server, self._progress.tick)
             before = server.resident_bytes()
-            with Crowd(server.address) as crowd, Publisher(crowd, lanes=LANES) as publisher:
+            with Crowd(server.address, server.dialect) as crowd, Publisher(crowd, lanes=LANES) as publisher:
                 crowd.open([Wanted("", (0,) * LANES)] * self._count, PATIENCE_SECONDS, self._progress.tick)
                 crowd.pump_for(SETTLE_SECONDS)
                 memory = MemoryResult(self._kind, self._count, before, server.resident_bytes())
@@ -237,9 +237,9 @@ class EntitySide:
     def start(self, stack: ExitStack, core: int) -> None:
         """Starts the server and opens the streams; the stack ends them."""
         self._progress.phase(f"{self.result.server}: {self._streams:,} streams with an entity each")
-        self._server = stack.enter_context(Server(QUIET_GATEWAY, core))
+        self._server = stack.enter_context(Server(QUIET_KINDS[self.result.server], core))
         warm_up(self._server, self._progress.tick)
-        self._crowd = stack.enter_context(Crowd(self._server.address))
+        self._crowd = stack.enter_context(Crowd(self._server.address, self._server.dialect))
         wanted = [Wanted(_own(index), (0,)) for index in range(self._streams)]
         self._crowd.open(wanted, PATIENCE_SECONDS, self._progress.tick)
         self._publisher = stack.enter_context(Publisher(self._crowd, lanes=1, per_entity=True))

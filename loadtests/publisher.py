@@ -221,10 +221,12 @@ class Publisher:
         events = [self._event(lane, entity, sent_ns) for entity in entities]
         body = orjson.dumps(events if len(events) > 1 else events[0])
         host, port = self._crowd.address
+        token = self._crowd.dialect.publish_token
+        fields = "" if token is None else f"Authorization: Bearer {token()}\r\n"
         return (
             f"POST {self._crowd.dialect.publish_path} HTTP/1.1\r\nHost: {host}:{port}\r\n"
             "Content-Type: application/json\r\n"
-            f"Content-Length: {len(body)}\r\n\r\n"
+            f"Content-Length: {len(body)}\r\n{fields}\r\n"
         ).encode() + body
 
     def _event(self, lane: int, entity: str, sent_ns: int) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from loadtests.access import CONFIG, publisher_token, stream_token
 from loadtests.crowd import Address, RunFailedError
 from loadtests.dialect import GATEWAY, Dialect
 
@@ -78,7 +79,7 @@ class Kind:
     dialect: Dialect = GATEWAY
 
 
-def gateway(config: str) -> Kind:
+def gateway(config: str, name: str = "gateway", dialect: Dialect = GATEWAY) -> Kind:
     """The gateway of this environment, with that configuration (TOML)."""
 
     def launch(folder: Path) -> Launch:
@@ -87,7 +88,7 @@ def gateway(config: str) -> Kind:
         tidegate = Path(sys.executable).parent / "tidegate"
         return Launch([str(tidegate), "serve", "--config", str(path), "--port", "0"])
 
-    return Kind("gateway", launch)
+    return Kind(name, launch, dialect)
 
 
 def gateway_on(log_url: str) -> Kind:
@@ -108,7 +109,18 @@ def backend(orders: int, simulate_every_seconds: float) -> Kind:
 
 
 QUIET_GATEWAY = gateway(QUIET_CONFIG)
-KINDS = {"gateway": gateway_on("memory://"), "baseline": python_server("baseline", BASELINE)}
+_WITH_TOKENS = GATEWAY._replace(stream_token=stream_token, publish_token=publisher_token)
+KINDS = {
+    "gateway": gateway_on("memory://"),
+    "gateway-jwt": gateway(GATEWAY_CONFIG.format(url="memory://") + CONFIG, "gateway-jwt", _WITH_TOKENS),
+    "baseline": python_server("baseline", BASELINE),
+}
+QUIET_KINDS = {
+    "gateway": QUIET_GATEWAY,
+    "gateway-jwt": gateway(QUIET_CONFIG + CONFIG, "gateway-jwt", _WITH_TOKENS),
+    "baseline": KINDS["baseline"],
+}
+"""Those of which each stream asks for an entity of its own. The baseline's heartbeats can't be put off."""
 
 
 class Server:

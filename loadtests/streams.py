@@ -275,7 +275,7 @@ class _Published(NamedTuple):
 def _published(data: bytes, positioned: bool) -> _Published:
     try:
         event: dict[str, Any] = orjson.loads(data)
-        major, minor = event["id"].partition(".")[2].split("-") if positioned else (0, 0)
+        major, minor = event["id"].split(".")[1].split("-") if positioned else (0, 0)
         inner = event["data"]
         return _Published(
             f"{event['entityType']}:{event['entityId']}" if "entityType" in event else "",
