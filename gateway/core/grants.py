@@ -130,6 +130,14 @@ class Scope:
             named,
         )
 
+    @property
+    def size(self) -> int:
+        """How many grants, operands and members it has, which is what it costs to keep."""
+        return sum(
+            1 + len(grant.members or ()) + sum(len(given.operands) for given in grant.filters)
+            for grant in self.grants
+        )
+
     def may_see(self, entity_type: str) -> bool:
         """Whether any event of that type could be covered."""
         return any(grant.names_type(entity_type) for grant in self.grants)

@@ -155,7 +155,8 @@ class Selector:
     def size(self) -> int:
         """How many values it has, which is what it costs to keep."""
         operands = sum(len(given.operands) for given in self.filters)
-        return len(self.entities) + len(self.event_types) + operands
+        granted = 0 if self.scope is None else self.scope.size
+        return len(self.entities) + len(self.event_types) + operands + granted
 
     def narrowed(self, entity_types: frozenset[str]) -> "Selector":
         """What of this selection is about these types, withheld or not; all of it where they are none."""

@@ -197,6 +197,12 @@ def test_a_whole_type_is_covered_by_a_grant_without_conditions_alone() -> None:
         assert not Scope.of([grant]).covers_type("order")
 
 
+def test_what_a_selection_costs_to_keep_counts_its_grants() -> None:
+    asked = Selector(entities=ORDERS)
+    grant = a_grant("order", "branch=in.(7,8)", members={"branch", "stage"})
+    assert selecting(OWN, grant, entities=ORDERS).size == asked.size + (1 + 1) + (1 + 2 + 2)
+
+
 def test_a_selection_is_of_the_types_that_are_granted() -> None:
     selector = selecting(OWN, a_grant(GLOBAL))
     assert selector.types == {"order"}
