@@ -86,8 +86,7 @@ class Cursor(NamedTuple):
     scope: str = ""
 
     def __str__(self) -> str:
-        text = f"{self.epoch}.{self.position.major}-{self.position.minor}"
-        return f"{text}.{self.scope}" if self.scope else text
+        return scoped(f"{self.epoch}.{self.position.major}-{self.position.minor}", self.scope)
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
@@ -99,6 +98,11 @@ class Cursor(NamedTuple):
         if max(position) > _U64_MAX:
             return None
         return cls(found[1], position, found[4] or "")
+
+
+def scoped(cursor: str, scope: str) -> str:
+    """A cursor of no scope, as a reader of `scope` gets it."""
+    return f"{cursor}.{scope}" if scope else cursor
 
 
 def has_control_characters(text: str) -> bool:

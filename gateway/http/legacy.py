@@ -14,6 +14,7 @@ from multidict import CIMultiDict
 
 from gateway.core.entity_tags import none_match
 from gateway.core.errors import BodyTimeout, BodyTooLarge, ClientError, UpstreamError
+from gateway.core.events import scoped
 from gateway.http.client_address import Clients, is_of_forwarding
 from gateway.http.terms import Terms
 from gateway.migration.links import EVENTS_PATH
@@ -102,7 +103,8 @@ class _Path:
         counters.served += 1
         if served.freshness is Freshness.STALE:
             counters.served_stale += 1
-        headers = self._headers_of(terms._replace(identity=()) if terms.identity else terms)
+        shared = terms._replace(identity=(), scope="") if terms.identity or terms.scope else terms
+        headers = self._headers_of(shared)
         headers.bring_up_to(served)
         if "If-None-Match" in request.headers:
             field = ",".join(request.headers.getall("If-None-Match"))
@@ -127,7 +129,7 @@ class _Path:
 
         The stream that they name then may repeat what the answer shows, and misses nothing.
         """
-        link = _link(self._route, self._now(), _query_of(terms))
+        link = _link(self._route, scoped(self._now(), terms.scope), _query_of(terms))
         return CIMultiDict([("Fetch-Mode", terms.mode), ("Link", link), *terms.fields])
 
     async def _forward(
@@ -265,11 +267,13 @@ class _SnapshotHeaders:
                 self.not_modified.add(name, value)
 
     def for_caller(self, fields: CIMultiDict[str], terms: Terms) -> CIMultiDict[str]:
-        """`fields`, with the caller's own parameters in the stream's address where it has any."""
-        if not terms.identity or self._snapshot is None:
+        """`fields`, with the caller's scope and its own parameters where it has any."""
+        if not (terms.identity or terms.scope) or self._snapshot is None:
             return fields
         own = fields.copy()
-        own["Link"] = _link(self._route, self._snapshot.cursor, _query_of(terms))
+        cursor = scoped(self._snapshot.cursor, terms.scope)
+        own["Sync-Cursor"] = cursor
+        own["Link"] = _link(self._route, cursor, _query_of(terms))
         return own
 
 

@@ -17,6 +17,7 @@ from flags.store.revisions import RevisionHistory
 from gateway.core.errors import ClientError
 from gateway.core.selectors import Selector
 from gateway.http.caller import Callers
+from gateway.http.principal import principal_of
 from gateway.migration.components import STREAMING, Components
 from gateway.migration.links import identity, stream_url
 
@@ -41,12 +42,14 @@ class Retired(ClientError):
 class Terms(NamedTuple):
     """How a caller gets a component's events, and the header fields that say when polling ends.
 
-    `identity` are the caller's own parameters of the stream that it may open instead.
+    `identity` are the caller's own parameters of the stream that it may open instead, `scope` that of its
+    cursors.
     """
 
     mode: str
     fields: tuple[tuple[str, str], ...] = ()
     identity: tuple[tuple[str, str], ...] = ()
+    scope: str = ""
 
 
 _FREE = Terms(STREAMING)
@@ -65,13 +68,15 @@ class PollingTerms:
         """The terms of one component for the caller of a legacy route. Raises Retired, and BadParameter."""
         components = self._components
         if components.is_free(component):
-            return _FREE
+            scope = principal_of(request).scope_text
+            return _FREE._replace(scope=scope) if scope else _FREE
         if components.is_retired(component):
             selector = Selector().narrowed(components.owned(component))
             raise Retired(stream_url(selector, (component,), self._callers.identity(request)))
         caller = await self._callers.of(request)
         decision = components.decision(component, caller)
-        return Terms(decision.mode.value, self.fields((component,)), tuple(identity(caller)))
+        fields, own = self.fields((component,)), tuple(identity(caller))
+        return Terms(decision.mode.value, fields, own, principal_of(request).scope_text)
 
     def fields(self, belongs: Iterable[str]) -> tuple[tuple[str, str], ...]:
         """Deprecation and Sunset where one of the components is in `rampdown`: the earliest of each."""
