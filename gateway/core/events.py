@@ -115,7 +115,12 @@ def is_text(text: str) -> bool:
 
     A surrogate stands for a byte that is no UTF-8 in what aiohttp reads of a request.
     """
-    return not has_control_characters(text) and _SURROGATE.search(text) is None
+    return not has_control_characters(text) and is_encodable(text)
+
+
+def is_encodable(text: str) -> bool:
+    """Whether `text` holds no lone surrogate, which is no character of its own and no UTF-8."""
+    return _SURROGATE.search(text) is None
 
 
 @dataclass(slots=True)

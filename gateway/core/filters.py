@@ -1,5 +1,6 @@
 """A member of an event's data compared with what a reader asked for (docs/protocol.md, section 3). Pure."""
 
+import math
 import re
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -9,8 +10,8 @@ from typing import Any
 import orjson
 
 from gateway.core.errors import BadParameter
-from gateway.core.events import has_control_characters
-from gateway.core.quoted_values import Value, read_quoted, read_value
+from gateway.core.events import has_control_characters, is_encodable
+from gateway.core.quoted_values import Value, in_quotes, read_quoted, read_value
 
 OPERATORS: Mapping[str, Callable[[Any, Any], Any]] = {
     "eq": eq,
@@ -31,6 +32,9 @@ _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?\Z")
 _MAX_MEMBER_CHARACTERS = 256
 _QUOTE_IT = 'an operand with a comma or a parenthesis in it stands in quotes, as in.("a,b",c)'
 _IS_OPERANDS: dict[str, object] = {"null": None, "true": True, "false": False}
+_WORDS: dict[object, str] = {None: "null", True: "true", False: "false"}
+_INTEGERS = range(-(2**63), 2**64)
+"""Those that an event keeps; what is beyond is read as a float."""
 
 
 class _Absent:
@@ -115,6 +119,54 @@ def _ordered(value: Any, compare: Callable[[Any, Any], Any], operand: Any) -> bo
     return bool(compare(value, operand))
 
 
+def filter_of(path: tuple[str, ...], operator: str, operands: Iterable[Any]) -> Filter:
+    """The filter of these JSON scalars, in the one text that all filters of the same meaning have.
+
+    Numbers are taken as an event's are, and texts stand in quotes; repeats and order of the operands of `in`,
+    and `in` or `is` where `eq` says the same, make no difference. The text reads as this filter, where no
+    operand holds control characters: those stand in no query parameter. Raises BadParameter for operands that
+    the operator does not take, for a number that is too large and for text that is not UTF-8.
+    """
+    values = dict(map(_written, operands))
+    texts = sorted(values)
+    if not texts or (len(texts) > 1 and operator != "in"):
+        raise BadParameter("filter", f"{operator} takes one operand, and only in takes several")
+    for value in values.values():
+        _check_fits(operator, value)
+    if len(texts) == 1 and (operator == "in" or (operator == "is" and texts != ["null"])):
+        operator = "eq"
+    kept = tuple(values[text] for text in texts)
+    operand = f"({','.join(texts)})" if operator == "in" else texts[0]
+    return Filter(f"{'.'.join(path)}={operator}.{operand}", path, operator, kept, _equals(operator, kept))
+
+
+def _written(operand: Any) -> tuple[str, Any]:
+    """How an operand is written, and the value that this is read as."""
+    if operand is None or isinstance(operand, bool):
+        return _WORDS[operand], operand
+    if isinstance(operand, str):
+        if not is_encodable(operand):
+            raise BadParameter("filter", "text is not UTF-8")
+        return in_quotes(operand), operand
+    if not _is_number(operand):
+        raise BadParameter("filter", "an operand is a number, text, true, false or null")
+    number = _as_in_events(operand)
+    return orjson.dumps(number).decode(), number
+
+
+def _as_in_events(number: float) -> float:
+    """That number as an event has it, and a whole one that an event has as an integer as one."""
+    try:
+        if int(number) == number and int(number) in _INTEGERS:
+            return int(number)
+        as_float = float(number)
+    except (OverflowError, ValueError):
+        as_float = math.inf
+    if not math.isfinite(as_float):
+        raise BadParameter("filter", "a number is too large")
+    return as_float
+
+
 def parse_filters(joined: str) -> Iterator[Filter]:
     """The filters that one value of `filter` writes, with commas between them. Raises BadParameter."""
     if has_control_characters(joined):
@@ -151,9 +203,17 @@ def _operand(operator: str, value: Value) -> Any:
             raise BadParameter("filter", "is takes null, true or false")
         return _IS_OPERANDS[value.text]
     operand = _scalar(value)
-    if OPERATORS[operator] not in (eq, ne) and (operand is None or isinstance(operand, bool)):
-        raise BadParameter("filter", f"{operator} compares numbers or text, not {value.text}")
+    _check_fits(operator, operand)
     return operand
+
+
+def _check_fits(operator: str, operand: Any) -> None:
+    """Raises BadParameter where `operand` is of a type that the operator does not compare."""
+    is_word = operand is None or isinstance(operand, bool)
+    if operator == "is" and not is_word:
+        raise BadParameter("filter", "is takes null, true or false")
+    if OPERATORS[operator] not in (eq, ne) and is_word:
+        raise BadParameter("filter", f"{operator} compares numbers or text, not {_WORDS[operand]}")
 
 
 def _list(joined: str, start: int) -> tuple[tuple[Any, ...], int]:

@@ -53,4 +53,9 @@ def written(text: str) -> str:
     """`text` as a value that reads as this text: in quotes where it would not without."""
     if "," not in text and not text.startswith('"'):
         return text
+    return in_quotes(text)
+
+
+def in_quotes(text: str) -> str:
+    """`text` as a value in quotes."""
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.errors import BadParameter
-from gateway.core.filters import OPERATORS, Filter, parse_filters
+from gateway.core.filters import OPERATORS, Filter, filter_of, parse_filters
 
 
 def parse_filter(text: str) -> Filter:
@@ -225,3 +225,53 @@ def test_every_operator_is_named_read_and_looked_for_in_lists(operator: str) -> 
     assert parse_filter(f"n={operator}.{operand}").operator == operator
     with pytest.raises(BadParameter, match="within the list"):
         parse_filter(f"n=in.(1,m={operator}.7)")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("n=eq.7", "n=eq.7.0"),
+        ("n=eq.7", "n=eq.7e0"),
+        ("n=eq.-0", "n=eq.0.0"),
+        ("n=eq.7", "n=in.(7,7.0)"),
+        ("n=in.(8,7)", "n=in.(7,8,7)"),
+        ("n=eq.a", 'n=eq."a"'),
+        ("n=is.true", "n=eq.true"),
+        ("n=eq.18446744073709551617", "n=eq.18446744073709551616"),
+        ("a.b=gt.1e2", "a.b=gt.100"),
+    ],
+)
+def test_filters_of_one_meaning_are_made_with_one_text(one: str, other: str) -> None:
+    made = [filter_of(read.path, read.operator, read.operands) for read in map(parse_filter, (one, other))]
+    assert made[0] == made[1]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("n=eq.7", 'n=eq."7"'),
+        ("n=eq.1", "n=eq.true"),
+        ("n=eq.0", "n=eq.false"),
+        ("n=eq.null", "n=is.null"),
+        ("n=eq.null", 'n=eq."null"'),
+        ("n=in.(7,8)", 'n=in.(7,"8")'),
+        ('n=eq."a,b"', "n=in.(a,b)"),
+        ("n=eq.9007199254740993", "n=eq.9007199254740992"),
+    ],
+)
+def test_filters_of_other_meanings_are_made_with_other_texts(one: str, other: str) -> None:
+    made = [filter_of(read.path, read.operator, read.operands) for read in map(parse_filter, (one, other))]
+    assert made[0] != made[1]
+
+
+@pytest.mark.parametrize(
+    ("operator", "operands"),
+    [
+        *(("eq", []), ("eq", [1, 2]), ("neq", [1, 2]), ("in", []), ("gt", [None]), ("lte", [True])),
+        *(("is", ["null"]), ("is", [1]), ("eq", [[7]]), ("eq", [{}]), ("in", [7, [8]])),
+        *(("eq", [float("nan")]), ("lt", [float("inf")]), ("eq", [10**400]), ("eq", ["\ud800"])),
+    ],
+)
+def test_no_filter_is_made_of_what_an_operator_does_not_take(operator: str, operands: list[Any]) -> None:
+    with pytest.raises(BadParameter, match=r"^filter: "):
+        filter_of(("n",), operator, operands)
