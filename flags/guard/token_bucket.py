@@ -30,15 +30,18 @@ class TokenBucket:
         self._tokens = rate.burst
         self._updated_at = now
 
-    def wait_seconds(self, now: float) -> float:
-        """How long until there is a token; 0.0 where there is one."""
+    def wait_seconds(self, now: float, count: int = 1) -> float:
+        """How long until there are `count` tokens, or for more than the burst a full bucket; 0.0 for now."""
         self._refill(now)
-        return max(0.0, (1 - self._tokens) / self._rate.per_second)
+        return max(0.0, (min(count, self._rate.burst) - self._tokens) / self._rate.per_second)
 
-    def take(self, now: float) -> None:
-        """Takes a token, which `wait_seconds` has found to be there."""
+    def take(self, now: float, count: int = 1) -> None:
+        """Takes tokens, for which `wait_seconds` has found that it is time.
+
+        What a full bucket did not hold is owed: it flows in before there is a token again.
+        """
         self._refill(now)
-        self._tokens -= 1
+        self._tokens -= count
 
     def is_full(self, now: float) -> bool:
         """Whether nothing tells it from a new one any more."""
@@ -52,32 +55,32 @@ class TokenBucket:
 
 
 class ClientLimits:
-    """A bucket for each client, and one for all of them together.
+    """A bucket for each client, and one for all of them together, where there is a rate for `total`.
 
     At most `most_clients` buckets are kept. A full one is forgotten first, which changes nothing; where none
     is full, further clients share one bucket: names that are made up as they come gain nothing by it.
     """
 
-    def __init__(self, each: Rate, total: Rate, most_clients: int, now: float) -> None:
+    def __init__(self, each: Rate, total: Rate | None, most_clients: int, now: float) -> None:
         self._each = each
         self._most_clients = most_clients
-        self._total = TokenBucket(total, now)
+        self._total = [] if total is None else [TokenBucket(total, now)]
         self._shared = TokenBucket(each, now)
         self._clients: OrderedDict[str, TokenBucket] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._clients)
 
-    def take(self, client: str | None, now: float) -> float:
-        """0.0 where the client may go on, and a token is taken; else after how many seconds it may.
+    def take(self, client: str | None, now: float, count: int = 1) -> float:
+        """0.0 where the client may go on, and `count` tokens are taken; else after how many seconds it may.
 
         Where nobody can tell who it is, `client` is None, and the limit of all together is the only one.
         """
-        buckets = [self._total] if client is None else [self._bucket(client, now), self._total]
-        wait_seconds = max(bucket.wait_seconds(now) for bucket in buckets)
+        buckets = self._total if client is None else [self._bucket(client, now), *self._total]
+        wait_seconds = max((bucket.wait_seconds(now, count) for bucket in buckets), default=0.0)
         if wait_seconds == 0:
             for bucket in buckets:
-                bucket.take(now)
+                bucket.take(now, count)
         return wait_seconds
 
     def _bucket(self, client: str, now: float) -> TokenBucket:

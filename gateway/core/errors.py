@@ -209,6 +209,17 @@ class TooManyRequests(ClientError):
         super().__init__(detail, headers={"Retry-After": str(max(1, math.ceil(wait_seconds)))})
 
 
+class Overloaded(TidegateError):
+    """The gateway has as much to do as it may have, whoever asks (RFC 9110, section 15.6.4)."""
+
+    status = 503
+    slug = "overloaded"
+    title = "Too much at once"
+
+    def __init__(self, detail: str, wait_seconds: float) -> None:
+        super().__init__(detail, headers={"Retry-After": str(max(1, math.ceil(wait_seconds)))})
+
+
 class PublisherError(TidegateError):
     """The publisher sent something that can't become events; nothing of it was published."""
 

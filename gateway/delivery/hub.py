@@ -26,6 +26,7 @@ from gateway.core.history import History, ResetReason
 from gateway.core.selectors import Selector
 from gateway.delivery.broadcasts import Broadcasts
 from gateway.delivery.budget import Budget
+from gateway.delivery.connection import Connection
 from gateway.delivery.counters import Work
 from gateway.delivery.group import DeliveryOptions, Groups
 from gateway.delivery.heartbeats import Heartbeats
@@ -157,13 +158,16 @@ class Hub:
         asked: object = None,
         position: Position | ResetReason = "trimmed",
         credentials: Credentials | None = None,
+        connection: Connection | None = None,
     ) -> Subscriber:
         """A new stream, which has been told that it continues from entry `number`. Nothing is written yet.
 
         `asked` is what `reassign` asks with; one that is None is never reassigned. `position` is that of the
         entry, for a stream that may find it below the history's floor; `credentials` are its caller's.
         """
-        return self._streams.attach(transport, selector, delivery, number, asked, position, credentials)
+        return self._streams.attach(
+            transport, selector, delivery, number, asked, position, credentials, connection
+        )
 
     def begin(self, subscriber: Subscriber, *, resumed: bool) -> None:
         """Writes what the new stream missed, at once where that is little, else in turns.

@@ -40,3 +40,26 @@ class Unobserved:
 
     def flushed(self, entries: Sequence[HistoryEntry]) -> None:
         pass
+
+
+class Observers:
+    """Tells several. Where one raises, those after it are not told."""
+
+    def __init__(self, *observers: Observer) -> None:
+        self._observers = observers
+
+    def attached(self, subscriber: Subscriber) -> None:
+        for observer in self._observers:
+            observer.attached(subscriber)
+
+    def moved(self, subscriber: Subscriber, before: object) -> None:
+        for observer in self._observers:
+            observer.moved(subscriber, before)
+
+    def ended(self, subscriber: Subscriber) -> None:
+        for observer in self._observers:
+            observer.ended(subscriber)
+
+    def flushed(self, entries: Sequence[HistoryEntry]) -> None:
+        for observer in self._observers:
+            observer.flushed(entries)

@@ -33,8 +33,6 @@ class Pace:
     catch_up_seconds_a_turn: float = 0.002
     """After so long no further batch is begun in a turn."""
 
-    replays_at_once: int = 4
-    """Each takes a few milliseconds of a step of the event loop; the others wait for their turn."""
     records_a_read: int = 256
     """The most that is read of the log at once; fewer where they are large (gateway/runtime/log_pages.py)."""
     reads_at_once: int = 4

@@ -8,6 +8,7 @@ from gateway.core.credentials import Credentials
 from gateway.core.events import Position
 from gateway.core.history import ResetReason
 from gateway.core.selectors import Selector
+from gateway.delivery.connection import Connection
 from gateway.delivery.counters import HubCounters, Work
 from gateway.delivery.group import DeliveryOptions, Group, Groups
 from gateway.delivery.observer import Observer
@@ -76,11 +77,12 @@ class Streams:
         asked: object,
         position: Position | ResetReason,
         credentials: Credentials | None = None,
+        connection: Connection | None = None,
     ) -> Subscriber:
         """A new stream that catches up from entry `number`; see subscriber.py. Nothing is written."""
         group = self.groups.get(selector, delivery)
         group.readers += 1
-        subscriber = Subscriber(group, number, transport, asked, position, credentials)
+        subscriber = Subscriber(group, number, transport, asked, position, credentials, connection)
         # Streams that come together are not due together: the first beats come early.
         subscriber.beat_round = self.round - self.counters.opened % ROUNDS_A_BEAT
         self._subscribers[subscriber] = None

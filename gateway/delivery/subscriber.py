@@ -11,6 +11,7 @@ from gateway.core.credentials import Credentials
 from gateway.core.events import Position
 from gateway.core.history import ResetReason
 from gateway.core.states import following
+from gateway.delivery.connection import Connection
 
 
 class State(Enum):
@@ -78,12 +79,13 @@ class Subscriber:
     `beat_round` is the round in which it got its last heartbeat (gateway/delivery/heartbeats.py).
     `group` is the hub's; `asked` is whatever decides which group it belongs to, shared with others, and
     nothing that is looked into here. `credentials` are those with which it was opened; None where there is
-    no authentication.
+    no authentication. `connection` says who reads it; None where nobody can tell.
     """
 
     __slots__ = (
         "asked",
         "beat_round",
+        "connection",
         "credentials",
         "group",
         "last_sent",
@@ -101,9 +103,11 @@ class Subscriber:
         asked: object = None,
         position: Position | ResetReason = "trimmed",
         credentials: Credentials | None = None,
+        connection: Connection | None = None,
     ) -> None:
         self.asked = asked
         self.beat_round = 0
+        self.connection = connection
         self.credentials = credentials
         self.group = group
         self.number = self.last_sent = number

@@ -89,6 +89,16 @@ def software_names(request: web.Request) -> tuple[str, ...]:
     return tuple(name for name in names if name)
 
 
+def software_label(request: web.Request) -> str:
+    """One name of the client's software: what `Tidegate-Client` says, else its version, else its agent's.
+
+    Raises BadParameter.
+    """
+    own = request.headers.get(CLIENT_HEADER)
+    version = None if own else _client_version(request)
+    return version or client_label(own, request.headers.get("User-Agent"))
+
+
 def _client_version(request: web.Request) -> str | None:
     version = _checked(CLIENT_VERSION_PARAMETER, request.query.get(CLIENT_VERSION_PARAMETER))
     if version is None and CLIENT_HEADER in request.headers:

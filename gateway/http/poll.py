@@ -18,6 +18,7 @@ from gateway.delivery.long_poll import LongPoll
 from gateway.delivery.replay.resume import Place, Resumes
 from gateway.delivery.replay.scan import Batch, Scanner
 from gateway.http.caller import Callers
+from gateway.http.limits import RequestLimits
 from gateway.http.selection import HISTORY_PATH, check_cursor, given_cursors, parse_selection, whole_number
 from gateway.http.terms import PollingTerms, Retired
 from gateway.migration.components import Asked, Components, Plan
@@ -49,6 +50,7 @@ class PollHandler:
         callers: Callers,
         terms: PollingTerms,
         id_aliases: Mapping[str, str],
+        limits: RequestLimits,
     ) -> None:
         self._history = history
         self._hub = hub
@@ -60,6 +62,7 @@ class PollHandler:
         self._callers = callers
         self._terms = terms
         self._id_aliases = id_aliases
+        self._limits = limits
 
     def add_routes(self, app: web.Application) -> None:
         app.router.add_get(POLL_PATH, self.poll)
@@ -74,7 +77,7 @@ class PollHandler:
         limit = whole_number(request, "limit", DEFAULT_LIMIT, 1, MAX_LIMIT)
         wait_seconds, applied = _wait(request)
         place, is_conditional = await self._start(request, selection.selector.scope_text)
-        found = await self._batch(selection.selector, place, limit, wait_seconds)
+        found = await self._batch(request, selection.selector, place, limit, wait_seconds)
         # Not before the wait: the flags may have changed meanwhile.
         plan = self._components.plan(asked)
         headers = self._headers(plan)
@@ -134,14 +137,14 @@ class PollHandler:
         return web.Response(body=body, headers=headers, content_type="application/json")
 
     async def _batch(
-        self, selector: Selector, place: Place, limit: int, wait_seconds: float
+        self, request: web.Request, selector: Selector, place: Place, limit: int, wait_seconds: float
     ) -> Batch | ResetReason:
         """The first matching events from a place on, or why they can't be told."""
         deadline = self._scheduler.time() + wait_seconds
         found = await self._scanner.scan(selector, place, limit)
         if not _is_to_wait(found) or wait_seconds == 0:
             return found
-        with LongPoll(self._hub.groups, selector) as long_poll:
+        with self._limits.long_poll(request), LongPoll(self._hub.groups, selector) as long_poll:
             while isinstance(found, Batch) and _is_to_wait(found) and not self._hub.is_draining:
                 left = deadline - self._scheduler.time()
                 unmatched = await long_poll.wait(left) if left > 0 else None

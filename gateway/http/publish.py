@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import orjson
@@ -59,9 +59,19 @@ class PublishCounters:
 
 
 class PublishHandler:
-    """Takes events in: all of a request, or none."""
+    """Takes events in: all of a request, or none.
 
-    def __init__(self, log: EventLog, clock: Clock, limits: PublishLimits) -> None:
+    `check_rate(request, count)` raises where its caller may not publish so many events now.
+    """
+
+    def __init__(
+        self,
+        log: EventLog,
+        clock: Clock,
+        limits: PublishLimits,
+        check_rate: Callable[[web.Request, int], None] = lambda request, count: None,
+    ) -> None:
+        self._check_rate = check_rate
         self._log = log
         self._prompt_log = log if isinstance(log, PromptLog) else None
         self._clock = clock
@@ -82,6 +92,7 @@ class PublishHandler:
         body = await read_body(request, self._limits.max_request_bytes, self._limits.body_seconds)
         self.counters.requests += 1
         events = await self._events(kind, body)
+        self._check_rate(request, len(events))
         prompt_log = self._prompt_log if key is None else None
         appended = None if prompt_log is None else prompt_log.append_now(events)
         if appended is not None:

@@ -1,7 +1,8 @@
 """`GET /api/v1/sync/events`: the stream (docs/protocol.md, section 4)."""
 
 import secrets
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -11,26 +12,31 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp_sse import EventSourceResponse
 
 from flags.decide.decision import Decision
+from gateway.access.admission import MET, Entry
 from gateway.core import control_frames, gzip_stream
 from gateway.core.errors import BadParameter, NotAcceptable
 from gateway.core.events import Cursor, Position
 from gateway.core.hints import HintTiming
 from gateway.core.history import History, ResetReason
 from gateway.core.times import rfc3339
+from gateway.delivery.connection import Connection
 from gateway.delivery.group import DeliveryOptions, HintsMode
 from gateway.delivery.handover import carry
 from gateway.delivery.hub import Hub
 from gateway.delivery.replay.resume import Resumes, Start
 from gateway.delivery.subscriber import NOWHERE, Subscriber, Transport
 from gateway.http.accept import accepts, accepts_coding
-from gateway.http.caller import Callers, software_names
+from gateway.http.caller import Callers, software_label, software_names
+from gateway.http.limits import RequestLimits
 from gateway.http.principal import principal_of
+from gateway.http.problems import refuse
 from gateway.http.selection import given_cursors, parse_selection, whole_number
 from gateway.migration.components import Asked, Plan
 from gateway.migration.links import EVENTS_PATH
 from gateway.migration.stream_evidence import StreamEvidence
 from gateway.migration.stream_plan import Footing, StreamPlans
 from gateway.ports.clock import Clock
+from gateway.runtime.refusals import REFUSALS
 
 Value = TypeVar("Value")
 
@@ -89,6 +95,7 @@ class StreamHandler:
         evidence: StreamEvidence,
         id_aliases: Mapping[str, str],
         options: StreamOptions,
+        limits: RequestLimits,
     ) -> None:
         self._history = history
         self._hub = hub
@@ -99,6 +106,7 @@ class StreamHandler:
         self._evidence = evidence
         self._id_aliases = id_aliases
         self._options = options
+        self._limits = limits
 
     def add_routes(self, app: web.Application) -> None:
         app.router.add_get(EVENTS_PATH, self.get, allow_head=False)
@@ -110,7 +118,25 @@ class StreamHandler:
         delivery = self._delivery(request)
         cursors = given_cursors(request)
         asked = Asked(selection.selector, selection.components, await self._callers.of(request))
-        scope = selection.selector.scope_text
+        connection = self._connection(request)
+        try:
+            with self._limits.stream(request, connection.address) as entry:
+                return await self._open(request, asked, delivery, cursors, connection, entry)
+        except MET as over:
+            refuse(request.app[REFUSALS], request, over)
+            return await self._refuse(request, self._response(request), "limit")
+
+    async def _open(
+        self,
+        request: web.Request,
+        asked: Asked,
+        delivery: DeliveryOptions,
+        cursors: Sequence[str],
+        connection: Connection,
+        entry: Entry,
+    ) -> web.StreamResponse:
+        """Answers with the stream, of which `entry` is kept once the hub has it."""
+        scope = asked.selector.scope_text
         place = await self._resumes.place_or_reset(*cursors, scope=scope) if cursors else None
         start = self._resumes.start(place)
         # Not before the wait: the flags may have changed meanwhile.
@@ -120,7 +146,7 @@ class StreamHandler:
             return _nothing_to_carry(footing.plan)
         response = self._response(request)
         if self._hub.is_draining:
-            return await self._refuse(request, response)
+            return await self._refuse(request, response, "drain")
         if delivery.gzip:
             response.headers["Content-Encoding"] = "gzip"
         writer = await response.prepare(request)
@@ -129,17 +155,25 @@ class StreamHandler:
             # The head is that of now; the headers took their time.
             start = self._resumes.start(place)
         resumed = None if place is None else start.lost is None
-        client_id = secrets.token_hex(8)
-        frames = self._first_frames(client_id, start, resumed, footing.plan)
+        frames = self._first_frames(connection.id, start, resumed, footing.plan)
         # They are this client's alone, and stored (docs/security.md).
         await response.write(gzip_stream.HEADER + gzip_stream.stored(frames) if delivery.gzip else frames)
         if request.transport is not None:
             request.transport.set_write_buffer_limits(high=self._options.write_buffer_bytes)
-        attach = partial(self._attach, request, client_id, delivery, footing, start)
+        attach = partial(self._attach, request, connection, delivery, footing, start, entry)
         await carry(
             request, writer, self._hub, attach, resumed=resumed is True, hand_over=self._options.hand_over
         )
         return response
+
+    def _connection(self, request: web.Request) -> Connection:
+        address = self._limits.address_of(request)
+        return Connection(
+            secrets.randbits(64),
+            round(self._clock.wall_ms()),
+            None if address is None else sys.intern(address),
+            sys.intern(software_label(request)),
+        )
 
     def _first_frames(self, client_id: str, start: Start, recovered: bool | None, plan: Plan) -> bytes:
         scope = plan.selector.scope_text
@@ -157,10 +191,11 @@ class StreamHandler:
     def _attach(
         self,
         request: web.Request,
-        client_id: str,
+        connection: Connection,
         delivery: DeliveryOptions,
         footing: Footing,
         start: Start,
+        entry: Entry,
         transport: Transport,
     ) -> Subscriber:
         # Where the history has started over since `connected` was made, the stream is told in band.
@@ -168,10 +203,12 @@ class StreamHandler:
         number = start.number if is_known else NOWHERE
         position: Position | ResetReason = start.position if is_known else "epoch"
         selector = footing.plan.selector
+        credentials = principal_of(request).credentials
         subscriber = self._hub.attach(
-            transport, selector, delivery, number, footing, position, principal_of(request).credentials
+            transport, selector, delivery, number, footing, position, credentials, connection
         )
-        self._evidence.follow(subscriber, client_id, software_names(request))
+        entry.is_kept = True
+        self._evidence.follow(subscriber, connection.id, software_names(request))
         if self._stream_plans.reassignment(footing) is not None:
             # The flags have changed since `connected` was made, and that reassignment has passed it by.
             self._hub.reassign(self._stream_plans.reassignment)
@@ -202,10 +239,12 @@ class StreamHandler:
             response.headers["Connection"] = "close"
         return response
 
-    async def _refuse(self, request: web.Request, response: EventSourceResponse) -> web.StreamResponse:
+    async def _refuse(
+        self, request: web.Request, response: EventSourceResponse, reason: control_frames.ByeReason
+    ) -> web.StreamResponse:
         """A stream that only says `bye`: any error status would stop an EventSource for ever."""
         await response.prepare(request)
-        await response.write(control_frames.bye("drain", self._hub.retry_ms()))
+        await response.write(control_frames.bye(reason, self._hub.retry_ms()))
         return response
 
 

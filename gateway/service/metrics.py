@@ -12,6 +12,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from flags.parity.report import ParityReport
+from gateway.access.admission import LIMITS
 from gateway.core.history import History, ResetReason
 from gateway.core.version import __version__
 from gateway.delivery.counters import Work
@@ -31,6 +32,7 @@ _FROM_ZERO = {
     "tidegate_delivery_failures": get_args(Work),
     "tidegate_problems": ("foreign-origin", "internal"),
     "tidegate_forwarded_ignored": ("unreadable", "untrusted"),
+    "tidegate_limit_refusals": LIMITS,
 }
 """What is shown before it happens: to Prometheus, a series that begins with 1 has not increased."""
 
@@ -39,7 +41,8 @@ class GatewayCollector(Collector):
     """The hub's, the history's and the service's figures, and those of the legacy routes.
 
     `routes` are dataclasses of counts, or of counts by kind, by the route's path; `parity` gives what is
-    known of each component's. `forwarded_ignored` counts by reason what proxies said in vain.
+    known of each component's. `forwarded_ignored` counts by reason what proxies said in vain,
+    `limit_refusals` by limit what callers were refused.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class GatewayCollector(Collector):
         routes: Mapping[str, Any],
         parity: Callable[[], Mapping[str, ParityReport]],
         forwarded_ignored: Counter[str],
+        limit_refusals: Counter[str],
     ) -> None:
         self._hub = hub
         self._history = history
@@ -63,6 +67,7 @@ class GatewayCollector(Collector):
         self._routes = routes
         self._parity = parity
         self._forwarded_ignored = forwarded_ignored
+        self._limit_refusals = limit_refusals
 
     def collect(self) -> Iterable[Metric]:
         yield from self._gauges()
@@ -115,6 +120,7 @@ class GatewayCollector(Collector):
                 *("tidegate_forwarded_ignored", "Times that what proxies say of a caller did not count."),
                 *("reason", self._forwarded_ignored),
             ),
+            ("tidegate_limit_refusals", "Times that a caller met a limit.", "limit", self._limit_refusals),
             ("tidegate_task_failures", "Failures of tasks that nobody foresaw.", "task", self._failures),
             ("tidegate_task_retries", "Times that a task found the log out of reach.", "task", self._retries),
         ]

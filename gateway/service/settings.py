@@ -45,6 +45,9 @@ from gateway.service.setting_types import (
     wrong,
 )
 
+_Bound = Annotated[int, integer("an integer", 0, 100_000_000)]
+_PerSecond = Annotated[float, number("a number", 0, 100_000_000)]
+
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -144,6 +147,21 @@ class PublishSettings(_Section):
     max_event_bytes: Bytes = 65_536
     max_request_bytes: Bytes = 1_048_576
     max_batch: Count = 1000
+
+
+class LimitsSettings(_Section):
+    """`[limits]`: how much callers may have of one process at once; 0 for as much as they like.
+
+    `publish_per_second` counts events, of a subject or static key, else of an address. `replays` are the
+    streams for which the log is read at a time.
+    """
+
+    streams: _Bound = 0
+    streams_per_subject: _Bound = 1000
+    streams_per_address: _Bound = 0
+    opens_per_second: _PerSecond = 0.0
+    publish_per_second: _PerSecond = 0.0
+    replays: Annotated[int, integer("an integer", 1, 1024)] = 4
 
 
 class FlagsSettings(_Section):
@@ -255,6 +273,7 @@ class Settings(_Section):
     stream: StreamSettings = StreamSettings()
     hints: HintsSettings = HintsSettings()
     publish: PublishSettings = PublishSettings()
+    limits: LimitsSettings = LimitsSettings()
     flags: FlagsSettings = FlagsSettings()
     auth: AuthSettings = AuthSettings()
     entities: Annotated[

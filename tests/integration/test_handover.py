@@ -14,7 +14,6 @@ import pytest
 from aiohttp import web
 
 from gateway.delivery.handover import StreamProtocol
-from gateway.delivery.pace import USUAL
 from tests.support.api import EVENTS, Client, Stream, event, eventually, numbers
 from tests.support.gateway import BOTH_WAYS, LOOPS, make_settings
 from tests.support.http import connect
@@ -87,7 +86,7 @@ async def test_after_the_hand_over_nothing_of_the_request_is_left(start_watched,
         await eventually(is_collected, CHANGED + "the request and its task are gone")
         await eventually(is_freed, CHANGED + "the RequestHandler is gone")
         watches = ("flags file", "kills that are held here", "callers' choices")
-        lasting = len(("the server", "follower", "the guard", *watches)) + USUAL.replays_at_once
+        lasting = len(("the server", "follower", "the guard", *watches)) + make_settings().limits.replays
         assert gateway.task_count() == lasting
 
 

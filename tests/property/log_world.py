@@ -26,7 +26,7 @@ class LogWorld(World):
         self.log = ShakyLog()
         self.log.start_over(EPOCH)
         archive = LogArchive(self.log, self.history, self.clock, Slices(self.clock), pace.of_hub())
-        self.replays = Replays(self.history, archive, self.hub, queue, pace.of_hub())
+        self.replays = Replays(self.history, archive, self.hub, queue, pace.of_hub(), at_once=4)
         self._tasks = [self.loop.create_task(self.replays.run()) for _ in range(2)]
         self._floor = 0
 

@@ -22,13 +22,22 @@ from gateway.runtime.supervisor import Supervisor
 class Replays:
     """Serves the streams of `queue`, which is that of the hub, in the order in which they come.
 
-    Each is served until it has caught up with the history, does not read, or is gone. One that reads again
-    is put at the end of those that wait. The hub's heartbeats reach also those that wait.
+    `at_once` of them are served at a time, of which each takes a few milliseconds of a step of the event
+    loop. Each is served until it has caught up with the history, does not read, or is gone. One that reads
+    again is put at the end of those that wait. The hub's heartbeats reach also those that wait.
     """
 
     def __init__(
-        self, history: History, archive: LogArchive, hub: Hub, queue: ReplayQueue, pace: Pace = USUAL
+        self,
+        history: History,
+        archive: LogArchive,
+        hub: Hub,
+        queue: ReplayQueue,
+        pace: Pace = USUAL,
+        *,
+        at_once: int,
     ) -> None:
+        self._at_once = at_once
         self._history = history
         self._archive = archive
         self._hub = hub
@@ -43,7 +52,7 @@ class Replays:
 
     def start(self, supervisor: Supervisor) -> None:
         """Begins to serve. Where the log is out of reach the supervisor starts again, with backoff."""
-        for number in range(1, self._pace.replays_at_once + 1):
+        for number in range(1, self._at_once + 1):
             supervisor.run(f"replay-{number}", self.run)
 
     async def run(self) -> None:

@@ -1,4 +1,4 @@
-"""What brings events from the log to the streams: what `[stream]` and `[hints]` come to."""
+"""What brings events from the log to the streams: what `[stream]`, `[hints]` and `limits.replays` come to."""
 
 import asyncio
 import logging
@@ -76,4 +76,5 @@ def make_delivery(
     archive = LogArchive(log, history, clock, stored.slices, pace)
     follower = Follower(log, history, hub, clock, stored.outage, on_grown)
     supervisor = Supervisor(clock.monotonic, stored.outage)
-    return Delivery(hub, archive, follower, Replays(history, archive, hub, queue, pace), supervisor)
+    replays = Replays(history, archive, hub, queue, pace, at_once=settings.limits.replays)
+    return Delivery(hub, archive, follower, replays, supervisor)

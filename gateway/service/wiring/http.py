@@ -12,6 +12,7 @@ from gateway.http.caller import Callers
 from gateway.http.client_address import Clients
 from gateway.http.health import HealthHandler
 from gateway.http.legacy import add_legacy_routes
+from gateway.http.limits import RequestLimits
 from gateway.http.migration import MigrationHandler
 from gateway.http.poll import PollHandler
 from gateway.http.publish import PublishHandler, PublishLimits
@@ -57,11 +58,17 @@ def add_handlers(
     options = _stream_options(settings, hand_over)
     interest, loop = gateway.upstreams.interest, asyncio.get_running_loop()
     clients = Clients(settings.server.trusted_proxies)
-    publish = PublishHandler(stored.log, clock, limits)
+    request_limits = RequestLimits(gateway.admission, clients)
+    publish = PublishHandler(stored.log, clock, limits, request_limits.publish)
     for handler in (
-        StreamHandler(history, hub, resumes, clock, stream_plans, callers, evidence, aliases, options),
+        StreamHandler(
+            history, hub, resumes, clock, stream_plans, callers, evidence, aliases, options, request_limits
+        ),
         publish,
-        PollHandler(history, hub, resumes, scanner, interest, loop, components, callers, terms, aliases),
+        PollHandler(
+            *(history, hub, resumes, scanner, interest, loop),
+            *(components, callers, terms, aliases, request_limits),
+        ),
         MigrationHandler(components, callers, reassign),
         HealthHandler(gateway.not_ready, gateway.warnings, make_metrics(gateway, problems, publish, clients)),
     ):

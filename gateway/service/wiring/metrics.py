@@ -28,6 +28,7 @@ def make_metrics(
             source.counters,
             migration.parity.reports,
             clients.ignored,
+            gateway.admission.refused.counts,
         ),
         StoreCollector(gateway.stored.log, source.shared, gateway.flags.store),
         GuardCollector(migration.guard_loop, migration.telemetry),

@@ -4,12 +4,15 @@ from dataclasses import dataclass
 
 from flags.errors import StoreUnreadable
 from flags.store.local_kills import Others
+from gateway.access.admission import Admission
 from gateway.core.errors import ConfigError, LogError
+from gateway.delivery.observer import Observers
 from gateway.delivery.pace import Pace
 from gateway.ports.clock import Clock
 from gateway.ports.log import EventLog, WatchedLog
 from gateway.runtime.stopping import Closing
 from gateway.service.settings import Settings
+from gateway.service.wiring.access import make_admission
 from gateway.service.wiring.delivery import Delivery, make_delivery
 from gateway.service.wiring.flags import Flags, make_flags
 from gateway.service.wiring.migration import Migration, make_migration
@@ -26,6 +29,7 @@ class Gateway:
     flags: Flags
     migration: Migration
     delivery: Delivery
+    admission: Admission
     ready_needs_upstreams: bool
 
     async def start(self, closing: Closing) -> None:
@@ -76,6 +80,8 @@ def make_gateway(
     upstreams = make_upstreams(settings, clock, stored)
     flags = make_flags(settings, clock, stored.shared, stored.outage, others)
     migration = make_migration(settings, clock, stored, upstreams.source, flags.store)
-    observer, on_grown = migration.evidence, migration.parity.wake
+    admission = make_admission(settings, clock)
+    observer, on_grown = Observers(admission, migration.evidence), migration.parity.wake
     delivery = make_delivery(settings, clock, stored, upstreams.groups, observer, on_grown, pace)
-    return Gateway(stored, upstreams, flags, migration, delivery, settings.server.ready_needs_upstreams)
+    needs_upstreams = settings.server.ready_needs_upstreams
+    return Gateway(stored, upstreams, flags, migration, delivery, admission, needs_upstreams)

@@ -21,7 +21,16 @@ def node(scheduler: ManualScheduler) -> Node:
 
 def families(node: Node) -> dict[str, Metric]:
     collector = GatewayCollector(
-        node.hub, node.history, Counter(), PublishCounters(), Counter(), Counter(), {}, dict, Counter()
+        node.hub,
+        node.history,
+        Counter(),
+        PublishCounters(),
+        Counter(),
+        Counter(),
+        {},
+        dict,
+        Counter(),
+        Counter(),
     )
     return {family.name: family for family in collector.collect()}
 

@@ -36,7 +36,7 @@ class Bench:
         self.node = Node(scheduler, max_events=HELD, replays=queue, pace=pace)
         self.log = ShakyLog()
         self.archive = LogArchive(self.log, self.node.history, scheduler.clock, Slices(scheduler.clock), pace)
-        self.replays = Replays(self.node.history, self.archive, self.node.hub, queue, pace)
+        self.replays = Replays(self.node.history, self.archive, self.node.hub, queue, pace, at_once=4)
 
     @property
     def history(self) -> History:

@@ -87,3 +87,27 @@ def test_a_clock_that_went_back_gives_no_tokens_and_takes_none() -> None:
 def test_a_rate_that_makes_no_sense_is_refused(per_second: float, burst: float) -> None:
     with pytest.raises(ValueError, match="rate"):
         Rate(per_second, burst)
+
+
+def test_several_tokens_are_taken_at_once_or_none() -> None:
+    bucket = limits(Rate(1, 4))
+
+    assert bucket.take("a", 0.0, 3) == 0.0
+    assert bucket.take("a", 0.0, 3) == 2.0
+    assert bucket.take("a", 0.0, 1) == 0.0
+
+
+def test_more_than_the_burst_takes_a_full_bucket_and_is_paid_for_afterwards() -> None:
+    bucket = limits(Rate(2, 4))
+    bucket.take("a", 0.0, 1)
+
+    assert bucket.take("a", 0.0, 10) == 0.5
+    assert bucket.take("a", 0.5, 10) == 0.0
+    assert bucket.take("a", 0.5, 1) == 3.5
+    assert bucket.take("a", 4.0, 1) == 0.0
+
+
+def test_where_all_together_have_no_limit_each_has_its_own() -> None:
+    bucket = ClientLimits(Rate(1, 1), None, 100, 0.0)
+
+    assert [bucket.take(client, 0.0) for client in ("a", "b", "a", None, None)] == [0.0, 0.0, 1.0, 0.0, 0.0]

@@ -1,0 +1,140 @@
+"""Whether a caller may open one more stream, or publish more: `[limits]` (docs/protocol.md, section 9)."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from flags.guard.token_bucket import ClientLimits, Rate
+from gateway.access.occupancy import Occupancy, OpenLimit, OpenLimits, network_of
+from gateway.access.refused import Refused
+from gateway.core.credentials import NOBODY, Credentials
+from gateway.core.errors import Overloaded, TooManyRequests
+from gateway.delivery.observer import Unobserved
+from gateway.delivery.subscriber import Subscriber
+from gateway.ports.clock import Clock
+
+Limit = OpenLimit | Literal["opens_per_second", "publish_per_second"]
+LIMITS: tuple[str, ...] = (*get_args(OpenLimit), "opens_per_second", "publish_per_second")
+"""The limits that callers can meet, by the names of their settings."""
+MET = (TooManyRequests, Overloaded)
+"""What is raised where one is."""
+
+MOST_PUBLISHERS = 65_536
+"""Of so many the rate is counted apart; beyond that those share one whose rate is not used up."""
+AGAIN_SECONDS = 5.0
+"""When one may try again who found no room: nobody knows when a stream ends."""
+
+_DETAILS: dict[Limit, str] = {
+    "streams": "The gateway has as many streams open as it may: try again later.",
+    "streams_per_subject": "This subject has as many streams open as it may: close one, or try again later.",
+    "streams_per_address": "This address has as many streams open as it may: close one, or try again later.",
+    "opens_per_second": "More streams are opened than may be at once: try again later.",
+    "publish_per_second": "More is published than may be: nothing of this was, send it again later.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """How many streams may be opened in a second, and events published by one caller; 0 for any number."""
+
+    opens_per_second: float = 0.0
+    publish_per_second: float = 0.0
+
+
+@dataclass(slots=True)
+class Entry:
+    """A stream that was let in. It is counted until it ends: `is_kept` says that the hub tells of that."""
+
+    is_kept: bool = False
+
+
+class Admission(Unobserved):
+    """Lets callers in within the limits, and notes whom it refuses. The hub tells it which streams ended.
+
+    Methods raise TooManyRequests where the limit is of the caller or a rate, else Overloaded.
+    """
+
+    def __init__(self, limits: OpenLimits, rates: Rates, clock: Clock) -> None:
+        now = clock.monotonic()
+        self._clock = clock
+        self._occupancy = Occupancy(limits)
+        self._opens = _bucket(rates.opens_per_second, now)
+        self._publishes = _bucket(rates.publish_per_second, now)
+        self.refused = Refused()
+
+    @property
+    def limits_publishing(self) -> bool:
+        """Whether `publish` looks at anything."""
+        return self._publishes is not None
+
+    @contextmanager
+    def stream(self, credentials: Credentials, address: str | None) -> Iterator[Entry]:
+        """A new stream, which is counted until the end of the context; once it is kept, until it ends."""
+        self._check_room(credentials, address)
+        if self._opens is not None:
+            wait_seconds = self._opens.take("", self._clock.monotonic())
+            if wait_seconds:
+                raise self._refusal("opens_per_second", credentials, address, wait_seconds)
+        with self._counted(credentials, address) as entry:
+            yield entry
+
+    @contextmanager
+    def long_poll(self, credentials: Credentials, address: str | None) -> Iterator[None]:
+        """A long poll, which counts as a stream for as long as it waits."""
+        self._check_room(credentials, address)
+        with self._counted(credentials, address):
+            yield
+
+    def publish(self, credentials: Credentials, address: str | None, count: int) -> None:
+        """So many events of one request are about to be published."""
+        if self._publishes is None:
+            return
+        who = _publisher(credentials, address)
+        wait_seconds = self._publishes.take(who, self._clock.monotonic(), count)
+        if wait_seconds:
+            raise self._refusal("publish_per_second", credentials, address, wait_seconds)
+
+    def ended(self, subscriber: Subscriber) -> None:
+        """The connection of a stream that was kept is over."""
+        if subscriber.connection is not None:
+            credentials = subscriber.credentials or NOBODY
+            self._occupancy.leave(credentials.subject, subscriber.connection.address)
+
+    def _check_room(self, credentials: Credentials, address: str | None) -> None:
+        limit = self._occupancy.passed(credentials.subject, address)
+        if limit is not None:
+            raise self._refusal(limit, credentials, address, AGAIN_SECONDS)
+
+    @contextmanager
+    def _counted(self, credentials: Credentials, address: str | None) -> Iterator[Entry]:
+        entry = Entry()
+        self._occupancy.enter(credentials.subject, address)
+        try:
+            yield entry
+        finally:
+            if not entry.is_kept:
+                self._occupancy.leave(credentials.subject, address)
+
+    def _refusal(
+        self, limit: Limit, credentials: Credentials, address: str | None, wait_seconds: float
+    ) -> TooManyRequests | Overloaded:
+        self.refused.add(limit, credentials.subject, address, self._clock.wall_ms())
+        kind = Overloaded if limit == "streams" else TooManyRequests
+        return kind(_DETAILS[limit], wait_seconds)
+
+
+def _bucket(per_second: float, now: float) -> ClientLimits | None:
+    """A caller may have at once what flows in within a second, and one of what it asks for at least."""
+    if not per_second:
+        return None
+    return ClientLimits(Rate(per_second, max(1.0, per_second)), None, MOST_PUBLISHERS, now)
+
+
+def _publisher(credentials: Credentials, address: str | None) -> str:
+    """Whose rate counts. The kinds have nothing in common, whatever a subject is called."""
+    if credentials.subject is not None:
+        return f"subject {credentials.subject}"
+    if credentials.key is not None:
+        return f"key {credentials.key}"
+    return f"address {network_of(address)}"

@@ -1,0 +1,32 @@
+"""The limits as requests meet them: whose each is, and where it comes from."""
+
+from contextlib import AbstractContextManager
+
+from aiohttp import web
+
+from gateway.access.admission import Admission, Entry
+from gateway.http.client_address import Clients
+from gateway.http.principal import principal_of
+
+
+class RequestLimits:
+    """Lets requests in, as `admission` does and raises."""
+
+    def __init__(self, admission: Admission, clients: Clients) -> None:
+        self._admission = admission
+        self._clients = clients
+
+    def stream(self, request: web.Request, address: str | None) -> AbstractContextManager[Entry]:
+        return self._admission.stream(principal_of(request).credentials, address)
+
+    def long_poll(self, request: web.Request) -> AbstractContextManager[None]:
+        return self._admission.long_poll(principal_of(request).credentials, self.address_of(request))
+
+    def publish(self, request: web.Request, count: int) -> None:
+        if self._admission.limits_publishing:
+            credentials = principal_of(request).credentials
+            self._admission.publish(credentials, self.address_of(request), count)
+
+    def address_of(self, request: web.Request) -> str | None:
+        """The client's address, whatever proxies it came through."""
+        return self._clients.address_of(request)

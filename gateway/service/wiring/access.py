@@ -1,0 +1,16 @@
+"""How much callers may have: what `[limits]` comes to."""
+
+from gateway.access.admission import Admission, Rates
+from gateway.access.occupancy import OpenLimits
+from gateway.ports.clock import Clock
+from gateway.service.settings import Settings
+
+
+def make_admission(settings: Settings, clock: Clock) -> Admission:
+    """Counts the streams of this process, and what is published here."""
+    given = settings.limits
+    return Admission(
+        OpenLimits(given.streams, given.streams_per_subject, given.streams_per_address),
+        Rates(given.opens_per_second, given.publish_per_second),
+        clock,
+    )
