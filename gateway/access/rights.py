@@ -1,0 +1,171 @@
+"""What tokens, static keys and callers without either may see and do (docs/protocol.md, section 9). Pure."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from gateway.access.grant_parsing import MalformedGrant, parse_grant
+from gateway.access.grant_templates import NothingToFill
+from gateway.access.principal import Principal
+from gateway.access.rules import Allowance, Rule
+from gateway.core.credentials import NOBODY, Credentials
+from gateway.core.events import NAME_PATTERN
+from gateway.core.grants import EVERY, Grant, Scope
+
+CLAIM = "tidegate"
+"""The claim of a token that holds grants."""
+MAX_VALUES = 1000
+"""How many grants of each kind one token may hold, those to receive together with their filters' operands.
+
+What comes after them grants nothing.
+"""
+
+_NAME = re.compile(NAME_PATTERN)
+_NO_CLAIMS: Mapping[str, Any] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What one place grants a caller. `name` is that place; `refused` says what grants nothing there."""
+
+    name: str
+    grants: tuple[Grant, ...] = ()
+    allowance: Allowance = field(default_factory=Allowance)
+    refused: tuple[str, ...] = ()
+
+
+class Rights:
+    """Who may do what, by the rules and settings that a gateway has.
+
+    `keys` are the static keys by name. `anonymous` is what callers without a token or key are granted; None:
+    they have to have one.
+    """
+
+    def __init__(
+        self,
+        rules: Iterable[Rule] = (),
+        keys: Mapping[str, Source] | None = None,
+        anonymous: Source | None = None,
+    ) -> None:
+        self._rules = tuple(rules)
+        self._keys = {
+            name: principal_of([source], Credentials(key=name)) for name, source in (keys or {}).items()
+        }
+        self.anonymous = None if anonymous is None else principal_of([anonymous], NOBODY)
+        """The caller without a token or key; None where there may be none."""
+
+    def of_token(self, claims: Mapping[str, Any]) -> Principal:
+        """The caller with a token of these claims, which were checked."""
+        credentials = Credentials(
+            subject=_text(claims.get("sub")),
+            token_id=_text(claims.get("jti")),
+            issued_at=_number(claims.get("iat")),
+            expires_at=_number(claims.get("exp")),
+        )
+        return principal_of(self.sources_of_token(claims), credentials, claims)
+
+    def of_key(self, name: str) -> Principal:
+        """The caller with the static key of that name. Raises KeyError where there is none."""
+        return self._keys[name]
+
+    def sources_of_token(self, claims: Mapping[str, Any]) -> list[Source]:
+        """What a token of these claims is granted: by itself, then by each rule that applies to it."""
+        sources = [_in_token(claims[CLAIM])] if CLAIM in claims else []
+        for number, rule in enumerate(self._rules, 1):
+            if rule.applies_to(claims):
+                sources.append(_by_rule(f"rule {number}", rule, claims))
+        return sources
+
+
+def principal_of(
+    sources: Sequence[Source], credentials: Credentials, claims: Mapping[str, Any] = _NO_CLAIMS
+) -> Principal:
+    """The caller that all of these grant something."""
+    given = [source.allowance for source in sources]
+    return Principal(
+        credentials=credentials,
+        scope=Scope.of(grant for source in sources for grant in source.grants),
+        publish=frozenset().union(*(allowance.publish for allowance in given)),
+        presence=frozenset().union(*(allowance.presence for allowance in given)),
+        broadcast=frozenset().union(*(allowance.broadcast for allowance in given)),
+        admin=any(allowance.admin for allowance in given),
+        metrics=any(allowance.metrics for allowance in given),
+        claims=claims,
+    )
+
+
+def _in_token(given: Any) -> Source:
+    """What the claim CLAIM grants: whatever is malformed in it nothing, and the rest all the same."""
+    refused: list[str] = []
+    if not isinstance(given, Mapping):
+        return Source("token", refused=("tidegate is no object",))
+    grants = _granted(given, refused)
+    allowance = Allowance(
+        publish=_names(given, "publish", refused),
+        presence=_names(given, "presence", refused),
+        broadcast=_names(given, "broadcast", refused),
+        admin=given.get("admin") is True,
+    )
+    return Source("token", tuple(grants), allowance, tuple(refused))
+
+
+def _granted(given: Mapping[str, Any], refused: list[str]) -> list[Grant]:
+    grants = []
+    left = MAX_VALUES
+    for place, written in _entries(given, "subscribe", refused):
+        try:
+            grant = parse_grant(written)
+        except MalformedGrant as error:
+            refused.append(f"{place} grants nothing: it {error}")
+            continue
+        left -= 1 + sum(len(filter_.operands) for filter_ in grant.filters)
+        if left < 0:
+            refused.append(
+                f"{place} and those after it grant nothing: with it there are more than {MAX_VALUES} grants "
+                "and operands of their filters"
+            )
+            break
+        grants.append(grant)
+    return grants
+
+
+def _by_rule(name: str, rule: Rule, claims: Mapping[str, Any]) -> Source:
+    grants = []
+    refused = []
+    for index, template in enumerate(rule.subscribe):
+        try:
+            grants.append(template.filled(claims))
+        except NothingToFill as error:
+            refused.append(f"subscribe[{index}] grants nothing: {error}")
+    return Source(name, tuple(grants), rule.allowance, tuple(refused))
+
+
+def _entries(given: Mapping[str, Any], kind: str, refused: list[str]) -> list[tuple[str, Any]]:
+    """The grants of that kind, each with its place; what is amiss goes to `refused`."""
+    entries = given.get(kind, [])
+    if not isinstance(entries, list):
+        refused.append(f"{kind} grants nothing: it must be a list")
+        return []
+    if len(entries) > MAX_VALUES:
+        refused.append(f"{kind} has {len(entries)} entries, and those after the first {MAX_VALUES} count not")
+    return [(f"{kind}[{index}]", entry) for index, entry in enumerate(entries[:MAX_VALUES])]
+
+
+def _names(given: Mapping[str, Any], kind: str, refused: list[str]) -> frozenset[str]:
+    """Entity types or channels, and EVERY; GLOBAL looks like any of them."""
+    names = set()
+    for place, entry in _entries(given, kind, refused):
+        if isinstance(entry, str) and (entry == EVERY or _NAME.match(entry)):
+            names.add(entry)
+        else:
+            refused.append(f"{place} grants nothing: it must be a name (1 to 64 of A-Z a-z 0-9 _ . -) or *")
+    return frozenset(names)
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _number(value: Any) -> float | None:
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
