@@ -12,6 +12,12 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
+from gateway.service.grant_settings import (
+    AnonymousSettings,
+    RuleSettings,
+    StaticKeySettings,
+    repeated_keys,
+)
 from gateway.service.log_kinds import LOGS, SERVERS, either, log_kind, log_url, quoted
 from gateway.service.setting_types import (
     Bytes,
@@ -191,6 +197,14 @@ class AuthSettings(_Section):
     cookie: CookieName = None
     query_token: Annotated[bool, Field(strict=True, description="true or false")] = False
     leeway_seconds: Annotated[float, number("a number of seconds", 0, 3600)] = 30.0
+    grants: Annotated[
+        tuple[RuleSettings, ...], Field(description="a list of tables, one a rule: [[auth.grants]] in a file")
+    ] = ()
+    keys: Annotated[
+        tuple[StaticKeySettings, ...],
+        Field(description="a list of tables, one a static key: [[auth.keys]] in a file"),
+    ] = ()
+    anonymous: Annotated[AnonymousSettings | None, Field(description="a table, [auth.anonymous]")] = None
 
     @property
     def key_sources(self) -> tuple[str, ...]:
@@ -320,12 +334,13 @@ def _contradictions(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
             ("auth", sources[1]),
             f"must not be set beside auth.{sources[0]}: tokens are checked with one of them",
         )
-    if settings.auth.mode == "jwt" and not sources:
+    if settings.auth.mode == "jwt" and not sources and not settings.auth.keys:
         yield (
             ("auth", "mode"),
             'must be "none" where none of auth.secret, auth.public_key_file and auth.jwks_url says how to '
             "check a token: set one of them",
         )
+    yield from repeated_keys(settings.auth.keys)
     if settings.auth.mode == "none" and not is_loopback(settings.server.host):
         yield (
             ("server", "host"),

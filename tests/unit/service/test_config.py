@@ -8,6 +8,7 @@ import pytest
 from gateway.core.errors import ConfigError
 from gateway.service.config import load_settings
 
+HASH = "0123456789abcdef" * 4
 ROUTE = """
 [[legacy]]
 component = "orders"
@@ -185,6 +186,116 @@ def test_variables_of_other_programs_are_none_of_ours() -> None:
         (
             '[auth]\naudience = ""',
             'auth.audience in tidegate.toml is "", but must be what a token\'s aud has to name.',
+        ),
+        (
+            '[[auth.grants]]\nsubscribe = ["order", "order:"]',
+            'auth.grants[0].subscribe[1] in tidegate.toml is "order:", but must have an id of 1 to 256 '
+            'characters after ":", in quotes where it holds a comma, and without control characters.',
+        ),
+        (
+            '[[auth.grants]]\nsubscribe = ["order:a=like.b"]',
+            'auth.grants[0].subscribe[0] in tidegate.toml is "order:a=like.b", but must be well-formed: '
+            "the operators are eq neq gt gte lt lte in is.",
+        ),
+        (
+            '[[auth.grants]]\nsubscribe = ["order"]\n[[auth.grants]]\nsubscribe = ["order:a=eq.x{sub}"]',
+            'auth.grants[1].subscribe[0] in tidegate.toml is "order:a=eq.x{sub}", but must have each claim, '
+            "such as {sub}, as a whole operand or a whole id, and no other braces.",
+        ),
+        (
+            '[[auth.grants]]\nsubscribe = [{ entity = "order", member = ["id"] }]',
+            "auth.grants[0].subscribe[0] in tidegate.toml is a table, but must have no members but entity, "
+            "filters, members.",
+        ),
+        (
+            "[[auth.grants]]\nsubscribe = [7]",
+            'auth.grants[0].subscribe[0] in tidegate.toml is 7, but must be text such as "order", '
+            "or an object.",
+        ),
+        (
+            '[[auth.grants]]\nsubscribe = "order"',
+            'auth.grants[0].subscribe in tidegate.toml is "order", but must be a list of grants such as '
+            '["order", "invoice:customer_id=eq.7"].',
+        ),
+        (
+            '[[auth.grants]]\npublish = ["or der"]',
+            'auth.grants[0].publish[0] in tidegate.toml is "or der", but must be an entity type '
+            '(1 to 64 of A-Z a-z 0-9 _ . -), "*" or "global".',
+        ),
+        (
+            '[[auth.grants]]\npublish = ["{role}"]',
+            'auth.grants[0].publish[0] in tidegate.toml is "{role}", but must be an entity type '
+            '(1 to 64 of A-Z a-z 0-9 _ . -), "*" or "global".',
+        ),
+        (
+            '[[auth.grants]]\npresence = [""]',
+            'auth.grants[0].presence[0] in tidegate.toml is "", but must be a channel '
+            '(1 to 64 of A-Z a-z 0-9 _ . -) or "*".',
+        ),
+        (
+            "[[auth.grants]]\nadmin = 1",
+            "auth.grants[0].admin in tidegate.toml is 1, but must be true or false.",
+        ),
+        (
+            "[[auth.grants]]\nwhen = { since = 2026-11-20 }",
+            'auth.grants[0].when.since in tidegate.toml is "2026-11-20", but must be a value that JSON has: '
+            "no date or time, and no number that is not finite.",
+        ),
+        (
+            "[[auth.grants]]\nwhen = { level = [1, inf] }",
+            "auth.grants[0].when.level in tidegate.toml is a list, but must be a value that JSON has: "
+            "no date or time, and no number that is not finite.",
+        ),
+        (
+            '[[auth.grants]]\nwhen = "customer"',
+            'auth.grants[0].when in tidegate.toml is "customer", but must be a table of claims and the '
+            "values that they must have.",
+        ),
+        (
+            '[[auth.grants]]\nrole = "customer"',
+            "auth.grants[0].role in tidegate.toml is unknown: allowed in auth.grants[0] are admin, "
+            "broadcast, metrics, presence, publish, subscribe, when.",
+        ),
+        (
+            '[auth.anonymous]\nsubscribe = ["order:a=eq.{sub}"]',
+            'auth.anonymous.subscribe[0] in tidegate.toml is "order:a=eq.{sub}", but must have no { or }: '
+            "claims stand in the grants of rules only, [[auth.grants]].",
+        ),
+        (
+            "[auth.anonymous]\nadmin = true",
+            "auth.anonymous.admin in tidegate.toml is unknown: allowed in auth.anonymous are broadcast, "
+            "presence, publish, subscribe.",
+        ),
+        (
+            "[auth]\nanonymous = true",
+            "auth.anonymous in tidegate.toml is true, but must be a table, [auth.anonymous].",
+        ),
+        (
+            f'[[auth.keys]]\nname = "a b"\nsha256 = "{HASH}"',
+            'auth.keys[0].name in tidegate.toml is "a b", but must be a name (1 to 64 of A-Z a-z 0-9 _ . -).',
+        ),
+        (
+            '[[auth.keys]]\nname = "a"',
+            "auth.keys[0].sha256 in tidegate.toml is missing: it must be a SHA-256 in 64 hexadecimal digits.",
+        ),
+        (
+            '[[auth.keys]]\nname = "a"\nsha256 = "tgk_hunter2"',
+            "auth.keys[0].sha256 in tidegate.toml must be a SHA-256 in 64 hexadecimal digits, which "
+            "`tidegate key` prints beside the key.",
+        ),
+        (
+            f'[[auth.keys]]\nname = "a"\nsha256 = "{HASH}"\nsubscribe = ["order:{{sub}}"]',
+            'auth.keys[0].subscribe[0] in tidegate.toml is "order:{sub}", but must have no { or }: '
+            "claims stand in the grants of rules only, [[auth.grants]].",
+        ),
+        (
+            f'[[auth.keys]]\nname = "a"\nsha256 = "{HASH}"\n[[auth.keys]]\nname = "a"\nsha256 = "{"0" * 64}"',
+            'auth.keys[1].name in tidegate.toml is "a", but must not be that of another key (auth.keys[0]).',
+        ),
+        (
+            f'[[auth.keys]]\nname = "a"\nsha256 = "{HASH}"\n'
+            f'[[auth.keys]]\nname = "b"\nsha256 = "{HASH.upper()}"',
+            "auth.keys[1].sha256 in tidegate.toml must not be that of another key (auth.keys[0]).",
         ),
         ('[auth]\nmode = "no"', 'auth.mode in tidegate.toml is "no", but must be "none" or "jwt".'),
         (
@@ -464,3 +575,29 @@ def test_other_settings_without_a_default_are_text_in_a_variable_too() -> None:
     environ = {"TIDEGATE_AUTH__AUDIENCE": "7", "TIDEGATE_AUTH__COOKIE": "session"}
     auth = load_settings(None, environ=environ).auth
     assert (auth.audience, auth.cookie) == ("7", "session")
+
+
+def test_rules_and_keys_in_variables_are_json() -> None:
+    environ = {
+        "TIDEGATE_AUTH__GRANTS": '[{"when": {"role": "staff"}, "subscribe": ["order:a=eq.{sub}"]}]',
+        "TIDEGATE_AUTH__ANONYMOUS__SUBSCRIBE": '["menu"]',
+        "TIDEGATE_AUTH__KEYS": f'[{{"name": "a", "sha256": "{HASH.upper()}"}}]',
+    }
+    auth = load_settings(None, environ=environ).auth
+    assert auth.grants[0].when == {"role": "staff"}
+    assert auth.grants[0].subscribe == ("order:a=eq.{sub}",)
+    assert auth.anonymous is not None
+    assert auth.anonymous.subscribe == ("menu",)
+    assert auth.keys[0].sha256.get_secret_value() == HASH
+
+
+def test_an_empty_table_for_callers_without_a_token_lets_them_in_to_see_nothing(file: Path) -> None:
+    file.write_text("[auth.anonymous]")
+    assert load_settings(file, environ={}).auth.anonymous is not None
+    file.write_text("[auth]")
+    assert load_settings(file, environ={}).auth.anonymous is None
+
+
+def test_static_keys_are_enough_to_ask_for_tokens(file: Path) -> None:
+    file.write_text(f'[auth]\nmode = "jwt"\n[[auth.keys]]\nname = "a"\nsha256 = "{HASH}"')
+    assert load_settings(file, environ={}).auth.mode == "jwt"
