@@ -39,7 +39,10 @@ CONTROL_EVENT_TYPES = frozenset(
         "bye",
     }
 )
+REVOCATION = "tidegate.revocation"
+"""The type of a revocation in the log (gateway/core/revocations.py). It is delivered to nobody."""
 RESERVED_EVENT_TYPES = CONTROL_EVENT_TYPES | {
+    REVOCATION,
     # An EventSource dispatches events of its own under these two names (HTML, section 9.2.2).
     "error",
     "open",
@@ -216,7 +219,7 @@ def json_rest(event: Event, *, leave: bool = False) -> bytes:
 def _not_reserved(value: str) -> str:
     if value in RESERVED_EVENT_TYPES:
         raise PydanticCustomError(
-            "reserved", "'{value}' is the name of a control event: choose another", {"value": value}
+            "reserved", "'{value}' is a name that the gateway uses itself: choose another", {"value": value}
         )
     return value
 

@@ -13,7 +13,7 @@ from operator import eq
 from typing import Any, Protocol
 
 from gateway.core.errors import BadParameter
-from gateway.core.events import NAME_PATTERN, Event, has_control_characters
+from gateway.core.events import NAME_PATTERN, REVOCATION, Event, has_control_characters
 from gateway.core.filters import OPERATORS, Filter, member, parse_filters
 from gateway.core.grants import EVERY, GLOBAL, Coverage, Grant, Row, Scope
 from gateway.core.quoted_values import read_value, written
@@ -168,8 +168,8 @@ class Selector:
         return replace(self, entities=entities, withheld=frozenset())
 
     def match(self, event: Event) -> Match:
-        """What becomes of `event` for this selector."""
-        if event.entity_type in self.withheld:
+        """What becomes of `event` for this selector. A revocation is nobody's, whatever was asked for."""
+        if event.event_type == REVOCATION or event.entity_type in self.withheld:
             return Match.SKIP
         if self.event_types and event.event_type not in self.event_types:
             return Match.SKIP
@@ -295,8 +295,10 @@ def event_keys(event: Event, indexed_paths: Iterable[tuple[str, ...]]) -> list[K
     """Every key under which a selector that matches `event` could be filed; some may come twice.
 
     `indexed_paths` are the members that any filed selector is filed under. The old state counts too: the
-    selector that it matched is told that the entity left.
+    selector that it matched is told that the entity left. A revocation has none.
     """
+    if event.event_type == REVOCATION:
+        return []
     keys = [EVERYTHING]
     if event.entity_type is not None and event.entity_id is not None:
         keys += type_key(event.entity_type), entity_key(event.entity_type, event.entity_id)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
+import psycopg2
 import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - psycopg2's name of the class
 from typer.testing import CliRunner, Result
@@ -113,6 +114,27 @@ def test_who_may_put_triggers_on_can_capture_and_only_the_owner_again(installed:
     assert (
         installed.postgres(installed.shop, "uncapture", "shop.orders", "--schema", "tidegate").exit_code == 0
     )
+
+
+def test_who_may_insert_events_can_write_no_revocation_and_no_trigger_can_for_it(installed: Site) -> None:
+    shop = installed.shop
+    installed.sql(f"grant usage on schema tidegate to {shop}")
+    installed.sql(f"grant insert on tidegate.sync_events to {shop}")
+    installed.sql(f"grant usage on all sequences in schema tidegate to {shop}")
+    insert = "insert into tidegate.sync_events (event_type, action) values ('{}', 'signal')"
+    installed.sql(insert.format("menu_changed"), shop)
+    with pytest.raises(psycopg2.errors.CheckViolation):
+        installed.sql(insert.format("tidegate.revocation"), shop)
+    # A function that has its owner's rights, as that of captured tables has.
+    owner = installed.roles[0]
+    installed.sql(
+        "create function tidegate.sly() returns void language sql security definer as"
+        f" $$ {insert.format('tidegate.revocation')} $$",
+        owner,
+    )
+    with pytest.raises(psycopg2.errors.CheckViolation):
+        installed.sql("select tidegate.sly()", shop)
+    installed.sql(insert.format("tidegate.revocation"), installed.roles[2])
 
 
 async def test_a_gateway_serves_publishes_and_keeps_its_flags(

@@ -5,6 +5,7 @@ from multidict import MultiDict
 
 from gateway.core.events import Event
 from gateway.core.index import SelectorIndex
+from gateway.core.revocations import Revocation
 from gateway.core.selectors import Selector, parse_selector
 from tests.support.events import an_event
 
@@ -43,6 +44,12 @@ def test_a_global_event_finds_only_those_who_asked_for_no_entity() -> None:
     everything, by_member = Filed(), Filed(filter="n=eq.7")
     index = index_of(everything, by_member, Filed(entity="order"))
     assert candidates(index, an_event(None, data={"n": 7})) == {everything, by_member}
+
+
+def test_a_revocation_finds_nobody() -> None:
+    index = index_of(Filed(), Filed(filter="subject=eq.ana"), Filed(eventTypes="tidegate.revocation"))
+    revocation = Revocation("subject", "ana", 7.0, "left").event("2026-11-20T10:30:00.123Z")
+    assert candidates(index, revocation) == set()
 
 
 def test_the_old_state_finds_those_who_see_the_entity_leave() -> None:

@@ -1,5 +1,6 @@
 """What a reader asked for: how it is written, and what it matches."""
 
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -8,6 +9,8 @@ from multidict import MultiDict
 
 from gateway.core.errors import BadParameter
 from gateway.core.events import Event
+from gateway.core.grants import EVERY, Grant, Scope
+from gateway.core.revocations import Revocation
 from gateway.core.selectors import (
     EVERYTHING,
     MAX_FILTERS,
@@ -152,6 +155,13 @@ def test_an_event_without_an_entity_is_not_for_who_asked_for_one() -> None:
 )
 def test_entities_are_matched_by_type_and_id(query: str, entity: str, match: Match) -> None:
     assert select(query).match(an_event(entity)) is match
+
+
+@pytest.mark.parametrize("query", ["", "eventTypes=tidegate.revocation", "filter=issuedBefore=gt.0"])
+@pytest.mark.parametrize("scope", [None, Scope.of([Grant(EVERY)])])
+def test_a_revocation_is_nobodys_whatever_was_asked_for(query: str, scope: Scope | None) -> None:
+    revocation = Revocation("subject", "ana", 7.0, "left").event("2026-11-20T10:30:00.123Z")
+    assert replace(select(query), scope=scope).match(revocation) is Match.SKIP
 
 
 def test_kinds_are_anded_and_values_ored() -> None:
