@@ -16,7 +16,7 @@ class Met:
     subject: str | None
     address: str | None
     count: int
-    last_ms: float
+    last_ms: int
 
 
 class Refused:
@@ -27,7 +27,7 @@ class Refused:
         self.counts: Counter[str] = Counter()
         self._latest: OrderedDict[tuple[str, str | None, str | None], Met] = OrderedDict()
 
-    def add(self, limit: str, subject: str | None, address: str | None, now_ms: float) -> None:
+    def add(self, limit: str, subject: str | None, address: str | None, now_ms: int) -> None:
         self.counts[limit] += 1
         who = (limit, subject, address)
         known = self._latest.pop(who, None)

@@ -174,6 +174,14 @@ class NoSuchFlag(ClientError):
     title = "No such flag"
 
 
+class NoSuchConnection(ClientError):
+    """There is no such stream."""
+
+    status = 404
+    slug = "no-such-connection"
+    title = "No such connection"
+
+
 class MoveForbidden(ClientError):
     """The table of stages has no such move; the problem's `allowed` names those it has."""
 

@@ -179,7 +179,7 @@ class Hub:
         if subscriber.state is State.CATCHING_UP:
             self.catch_up.go_on(subscriber)
         if self.is_draining:
-            self._send_away(subscriber)
+            self.send_away(subscriber, "drain", reconnect=True)
 
     def clogged(self, subscriber: Subscriber) -> None:
         """The transport's buffer passed its high-water mark."""
@@ -276,6 +276,14 @@ class Hub:
         """Tells the client that its stream ends, and ends it; a client that does not read is cut off."""
         self._streams.bye(subscriber, reason, reconnect=reconnect)
 
+    def open_streams(self) -> tuple[Subscriber, ...]:
+        """Every stream as of now, in the order in which they were opened, those being ended included."""
+        return tuple(self._streams)
+
+    def send_away(self, subscriber: Subscriber, reason: control_frames.ByeReason, *, reconnect: bool) -> None:
+        """The same, whatever comes of it: one that can't be told so is cut off."""
+        self._streams.safely("bye", lambda reader: self.bye(reader, reason, reconnect=reconnect), subscriber)
+
     def retry_ms(self) -> int:
         """A reconnection time, jittered so that the clients of this node do not come back as one wave."""
         return self._streams.retry_ms()
@@ -286,15 +294,12 @@ class Hub:
         self._schedule.add_job("drain", self._drain())
         return self._streams.emptied()
 
-    def _send_away(self, subscriber: Subscriber) -> None:
-        self._streams.safely("bye", lambda reader: self.bye(reader, "drain"), subscriber)
-
     def _drain(self) -> Iterator[None]:
         while self._flushes.is_due:
             yield  # what was published before the end is delivered before the bye
         for group in tuple(self.groups):
             resolve(group.waiters, ORIGIN)
         for subscriber in tuple(self._streams):
-            self._send_away(subscriber)
+            self.send_away(subscriber, "drain", reconnect=True)
             if self._budget.spend():
                 yield

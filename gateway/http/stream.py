@@ -1,7 +1,6 @@
 """`GET /api/v1/sync/events`: the stream (docs/protocol.md, section 4)."""
 
 import secrets
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -168,12 +167,7 @@ class StreamHandler:
 
     def _connection(self, request: web.Request) -> Connection:
         address = self._limits.address_of(request)
-        return Connection(
-            secrets.randbits(64),
-            round(self._clock.wall_ms()),
-            None if address is None else sys.intern(address),
-            sys.intern(software_label(request)),
-        )
+        return Connection.of(secrets.randbits(64), self._clock.wall_ms(), address, software_label(request))
 
     def _first_frames(self, client_id: str, start: Start, recovered: bool | None, plan: Plan) -> bytes:
         scope = plan.selector.scope_text

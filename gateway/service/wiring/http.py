@@ -8,6 +8,7 @@ from aiohttp import web
 
 from gateway.delivery.replay.resume import Resumes
 from gateway.delivery.replay.scan import Scanner
+from gateway.http.admin.connections import ConnectionsHandler
 from gateway.http.caller import Callers
 from gateway.http.client_address import Clients
 from gateway.http.health import HealthHandler
@@ -70,6 +71,7 @@ def add_handlers(
             *(components, callers, terms, aliases, request_limits),
         ),
         MigrationHandler(components, callers, reassign),
+        ConnectionsHandler(hub, history, gateway.admission.refused, clock),
         HealthHandler(gateway.not_ready, gateway.warnings, make_metrics(gateway, problems, publish, clients)),
     ):
         handler.add_routes(app)

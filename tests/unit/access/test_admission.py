@@ -22,7 +22,7 @@ def make(clock: ManualClock, limits: OpenLimits | None = None, **rates: float) -
 
 def subscriber_of(clock: ManualClock, credentials: Credentials, address: str) -> Subscriber:
     transport = RecordingTransport(ManualScheduler(clock))
-    connection = Connection(1, 0, address, "curl 8.5")
+    connection = Connection.of(1, 0, address, "curl 8.5")
     return Subscriber(None, 0, transport, credentials=credentials, connection=connection)
 
 
