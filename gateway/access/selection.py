@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from gateway.access.principal import Principal
-from gateway.core.errors import Forbidden
+from gateway.core.errors import InsufficientScope
 from gateway.core.grants import Grant
 from gateway.core.selectors import Selector
 
@@ -16,8 +16,8 @@ _NOT_GRANTED = (
 def granted(asked: Selector, principal: Principal) -> Selector:
     """The selection of a caller that asks for `asked`: that AND what it is granted.
 
-    Raises Forbidden where no grant can match the request at all, and where a filter names a member that none
-    of those that could shows. The two look alike: what is not granted must not tell what there is.
+    Raises InsufficientScope where no grant can match the request at all, and where a filter names a member
+    that none of those that could shows. The two look alike: what is not granted must not tell what there is.
     """
     scope = principal.scope
     if scope is None:
@@ -25,7 +25,7 @@ def granted(asked: Selector, principal: Principal) -> Selector:
     able = [grant for grant in scope.grants if _can_match(grant, asked)]
     # A grant's own filter may name a member that it does not show: a caller must not find out its operand.
     if not able or not all(any(grant.shows(given.path[0]) for grant in able) for given in asked.filters):
-        raise Forbidden(_NOT_GRANTED)
+        raise InsufficientScope(_NOT_GRANTED)
     return replace(asked, scope=scope)
 
 

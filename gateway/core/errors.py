@@ -6,8 +6,11 @@ a file path.
 """
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
+
+_UNTELLABLE = re.compile(r"[^\x20-\x21\x23-\x5b\x5d-\x7e]")
 
 
 class TidegateError(Exception):
@@ -133,6 +136,18 @@ class MisdirectedRequest(ClientError):
     title = "Misdirected request"
 
 
+class TokenRequired(ClientError):
+    """The request has no token, and nobody may do without (RFC 9110, section 15.5.2)."""
+
+    status = 401
+    slug = "token-required"
+    title = "Token required"
+
+    def __init__(self, detail: str) -> None:
+        # Of a request without credentials nothing is wrong yet: no error code (RFC 6750, section 3.1).
+        super().__init__(detail, headers={"WWW-Authenticate": "Bearer"})
+
+
 class InvalidToken(ClientError):
     """The token that the caller sent is no valid one, or was sent in a way that does not count.
 
@@ -147,8 +162,19 @@ class InvalidToken(ClientError):
     def __init__(
         self, detail: str, *, error: Literal["invalid_token", "invalid_request"] = "invalid_token"
     ) -> None:
-        super().__init__(detail)
+        super().__init__(detail, headers={"WWW-Authenticate": _challenge(error, detail)})
         self.error = error
+
+
+class SeveralTokens(InvalidToken):
+    """The request has more than one token, so that nobody knows whose it is (RFC 6750, section 2)."""
+
+    status = 400
+    slug = "several-tokens"
+    title = "Several tokens"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, error="invalid_request")
 
 
 class Forbidden(ClientError):
@@ -157,6 +183,17 @@ class Forbidden(ClientError):
     status = 403
     slug = "forbidden"
     title = "Forbidden"
+
+
+class InsufficientScope(Forbidden):
+    """The caller is known, and its grants are not enough (RFC 6750, section 3.1)."""
+
+    slug = "insufficient-scope"
+    title = "Not granted"
+
+    def __init__(self, detail: str, *, errors: Sequence[Mapping[str, str]] = ()) -> None:
+        told = {"WWW-Authenticate": _challenge("insufficient_scope", detail)}
+        super().__init__(detail, errors=errors, headers=told)
 
 
 class ForeignOrigin(Forbidden):
@@ -409,3 +446,10 @@ class ConfigError(TidegateError):
 
     slug = "configuration"
     title = "Wrong configuration"
+
+
+def _challenge(code: str, detail: str) -> str:
+    """The field WWW-Authenticate for a token that is not enough (RFC 6750, section 3)."""
+    # Of an error_description fewer characters may be part than of a detail.
+    told = _UNTELLABLE.sub("'", detail)
+    return f'Bearer error="{code}", error_description="{told}"'

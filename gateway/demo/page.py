@@ -11,7 +11,7 @@ from aiohttp.typedefs import Handler
 from gateway.core.errors import InvalidInput
 from gateway.demo.application import OrdersApplication
 from gateway.demo.publisher import Fault
-from gateway.http.admin.access import local_only
+from gateway.http.admin.access import administrators_only
 from gateway.http.json_body import read_object
 
 STATS_PATH = "/demo/stats"
@@ -57,7 +57,7 @@ def add_page(app: web.Application, backend: str) -> None:
     app.cleanup_ctx.append(application.lifespan)
     app.router.add_get(STATS_PATH, application.stats)
     app.router.add_get(FAULT_PATH, application.fault)
-    app.router.add_put(FAULT_PATH, local_only(application.set_fault))
+    app.router.add_put(FAULT_PATH, administrators_only(application.set_fault))
 
 
 def _sender(body: bytes, content_type: str) -> Handler:

@@ -1,17 +1,18 @@
 """Who asks: a request as the flags' caller (docs/protocol.md, section 8)."""
 
-from collections.abc import Iterable
 from dataclasses import replace
 
 from aiohttp import web
 from cachetools import LRUCache
 
-from flags.decide.caller import Caller
+from flags.decide.caller import Caller, comparable_claims
 from flags.decide.modes import Preference
 from flags.guard.client_label import client_label
 from flags.store.preferences import Preferences, preference_key
 from gateway.core.errors import BadParameter
 from gateway.core.events import is_text
+from gateway.http.cookies import cookies_named
+from gateway.http.principal import principal_of
 from gateway.migration.links import CAPABLE_PARAMETER, CLIENT_ID_PARAMETER, CLIENT_VERSION_PARAMETER
 
 CLIENT_ID_HEADER = "Tidegate-Client-Id"
@@ -20,12 +21,16 @@ SESSION_COOKIE = "tidegate_session"
 
 MAX_CHARACTERS = 256
 _MAX_KEPT = 65_536
+_TENANT = "tenant"
+_OF_ONE_TOKEN = frozenset({"exp", "iat", "jti", "nbf"})
+"""Claims that are others in the next token of the same user: nothing is decided by them."""
 
 
 class Callers:
     """Makes callers of requests. Equal ones are one object, as long as they are among the latest.
 
-    Without authentication nobody has a user.
+    User, tenant and claims are those of the request's token: `sub`, the claim `tenant` where that is text,
+    and all but _OF_ONE_TOKEN. Nothing else that a request says is taken for them.
     """
 
     def __init__(self, preferences: Preferences) -> None:
@@ -49,12 +54,25 @@ class Callers:
         version = _client_version(request)
         session = None
         if "Cookie" in headers:
-            session = _checked(SESSION_COOKIE, _cookie(headers.getall("Cookie"), SESSION_COOKIE))
+            # Of two that were set at once the last counts.
+            sessions = cookies_named(headers.getall("Cookie"), SESSION_COOKIE)
+            session = _checked(SESSION_COOKIE, sessions[-1] if sessions else None)
         capable = query.get(CAPABLE_PARAMETER, "true")
         if capable not in ("true", "false"):
             raise BadParameter(CAPABLE_PARAMETER, "must be true or false")
+        principal = principal_of(request)
+        claims = principal.claims
+        tenant = claims.get(_TENANT)
         return self._one(
-            Caller(session=session, client=client, client_version=version, capable=capable == "true")
+            Caller(
+                user=principal.credentials.subject,
+                session=session,
+                client=client,
+                tenant=tenant if isinstance(tenant, str) else None,
+                client_version=version,
+                claims=comparable_claims({name: claims[name] for name in claims.keys() - _OF_ONE_TOKEN}),
+                capable=capable == "true",
+            )
         )
 
     async def choose(self, caller: Caller, key: str, delivery: Preference) -> Caller:
@@ -104,16 +122,6 @@ def _client_version(request: web.Request) -> str | None:
     if version is None and CLIENT_HEADER in request.headers:
         version = _version(_checked(CLIENT_HEADER, request.headers[CLIENT_HEADER]) or "")
     return version
-
-
-def _cookie(lines: Iterable[str], name: str) -> str | None:
-    """The last cookie of that name; there may be several lines (RFC 9113, section 8.2.3)."""
-    value = None
-    for pair in ";".join(lines).split(";"):
-        given, equals, text = pair.partition("=")
-        if equals and given.strip() == name:
-            value = text.strip().removeprefix('"').removesuffix('"')
-    return value
 
 
 def _checked(name: str, value: str | None) -> str | None:

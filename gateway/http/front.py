@@ -6,6 +6,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from gateway.http.cors import Cors
+from gateway.http.front_door import FrontDoor
 from gateway.http.hosts import Hosts
 from gateway.http.problems import answer_to, check_head
 from gateway.http.timing import tell
@@ -14,13 +15,22 @@ from gateway.runtime.refusals import Refusals
 
 
 def front_middleware(
-    hosts: Hosts, cors: Cors | None, refusals: Refusals, latencies: Latencies, now: Callable[[], float]
+    hosts: Hosts,
+    door: FrontDoor,
+    cors: Cors | None,
+    refusals: Refusals,
+    latencies: Latencies,
+    now: Callable[[], float],
 ) -> Middleware:
-    """Checks each request, makes problems of what is raised, and tells how long the answer took.
+    """Checks each request and whose it is, makes problems of what is raised, and tells how long it all took.
 
     Pages of other origins that ask first get their answer here, where there is `cors`. `now` gives monotonic
     seconds. It is one middleware: each of them costs a request as much as its checks.
     """
+
+    async def admitted(request: web.Request, handler: Handler) -> web.StreamResponse:
+        await door.admit(request)
+        return await handler(request)
 
     @web.middleware
     async def front(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -28,8 +38,9 @@ def front_middleware(
         try:
             check_head(request)
             hosts.check(request)
+            # A browser sends no credentials with it (Fetch standard, CORS-preflight fetch).
             allowed = None if cors is None else cors.preflight(request)
-            response = await handler(request) if allowed is None else allowed
+            response = await admitted(request, handler) if allowed is None else allowed
         except Exception as error:  # noqa: BLE001 - nothing of an unexpected failure may reach the caller
             response = answer_to(error, request, refusals)
         tell(latencies, request, response, now() - began)

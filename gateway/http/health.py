@@ -6,7 +6,8 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from gateway.core.errors import TidegateError
+from gateway.core.errors import InsufficientScope, TidegateError
+from gateway.http.principal import principal_of
 from gateway.http.problems import problem_response
 
 REGISTRY = web.AppKey("registry", CollectorRegistry)
@@ -57,6 +58,9 @@ class HealthHandler:
         return _status("ready", warnings=warnings)
 
     async def metrics(self, request: web.Request) -> web.Response:
+        principal = principal_of(request)
+        if not (principal.admin or principal.metrics):
+            raise InsufficientScope("Metrics need a token or key with metrics or admin.")
         exposition = request.app.get(EXPOSITION)
         body = generate_latest(self._registry) if exposition is None else await exposition()
         return web.Response(

@@ -16,7 +16,9 @@ from gateway.core.errors import BadHost, ForeignOrigin, MisdirectedRequest
 OPEN_PATH = "/healthz"
 """What answers whoever asks: it says nothing, and health checks call it by any name."""
 
-_READS = frozenset({"GET", "HEAD", "OPTIONS"})
+READS = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Methods that change nothing (RFC 9110, section 9.2.1)."""
+
 _OWN_PORTS = {"http": ":80", "https": ":443"}
 _NAME = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_.])?"
 _HOST = re.compile(rf"(?P<name>{_NAME}|\[[0-9A-Fa-f:.]+\])(?::[0-9]{{0,5}})?\Z", re.ASCII)
@@ -39,23 +41,32 @@ class Hosts:
 
         Raises MisdirectedRequest (RFC 9110, section 15.5.20), BadHost and ForeignOrigin.
         """
-        if request.path == OPEN_PATH:
+        if is_open(request):
             return
         host = host_of(request)
         if host is not None and self._allowed is not None and not _is_allowed(host, self._allowed):
             raise MisdirectedRequest(
                 "The gateway does not answer to this name: call it by another, or add it to server.hosts."
             )
-        if hdrs.ORIGIN in request.headers and request.method not in _READS:
-            self._check_origin(request, host)
+        # A write that a page sends says so with `Origin` (Fetch standard); one without is a program's.
+        if hdrs.ORIGIN in request.headers and request.method not in READS and not self.vouch_for(request):
+            raise ForeignOrigin(
+                "Pages of other sites may change nothing here (Origin): add theirs to cors.origins."
+            )
 
-    def _check_origin(self, request: web.Request, host: str | None) -> None:
-        """A write that a page sends says so with `Origin` (Fetch standard); one without is a program's."""
-        for origin in request.headers.getall(hdrs.ORIGIN, ()):
-            if origin not in self._origins and (host is None or not is_own_origin(origin, host)):
-                raise ForeignOrigin(
-                    "Pages of other sites may change nothing here (Origin): add theirs to cors.origins."
-                )
+    def vouch_for(self, request: web.Request) -> bool:
+        """Whether a page that may write sent the request: `Origin` is there, and names such a one."""
+        origins = request.headers.getall(hdrs.ORIGIN, ())
+        return bool(origins) and all(self._may_write(origin, host_of(request)) for origin in origins)
+
+    def _may_write(self, origin: str, host: str | None) -> bool:
+        return origin in self._origins or (host is not None and is_own_origin(origin, host))
+
+
+def is_open(request: web.Request) -> bool:
+    """Whether it is OPEN_PATH that answers the request: another path may be called so too, below a route."""
+    resource = request.match_info.route.resource
+    return resource is not None and resource.canonical == OPEN_PATH
 
 
 def host_of(request: web.Request) -> str | None:

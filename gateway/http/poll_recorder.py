@@ -6,7 +6,8 @@ from aiohttp import web
 
 from flags.guard.client_label import client_label
 from flags.guard.window import GuardWindow
-from gateway.core.errors import BadParameter
+from gateway.core.errors import ClientError
+from gateway.http.principal import PRINCIPAL
 from gateway.http.selection import EVENTS_PATH, POLL_PATH, parse_selection
 from gateway.migration.poll_inventory import PollInventory
 from gateway.ports.clock import Clock
@@ -44,7 +45,8 @@ class PollRecorder:
 
     async def note(self, request: web.Request, response: web.StreamResponse) -> None:
         """Counts the answer to a read of these paths. For `Application.on_response_prepare`."""
-        if request.method not in _READS:
+        # Who was not let in neither polls nor says how polling goes.
+        if request.method not in _READS or PRINCIPAL not in request:
             return
         route = self._routes.get(request.path)
         if route is not None:
@@ -73,7 +75,7 @@ class PollRecorder:
         """
         try:
             selection = parse_selection(request, self._id_aliases)
-        except BadParameter:
+        except ClientError:
             return ()
         return selection.components or [
             component

@@ -2,12 +2,15 @@
 
 from aiohttp import web
 
-from gateway.access.principal import OPEN, Principal
+from gateway.access.principal import Principal
 
 PRINCIPAL = web.RequestKey("principal", Principal)
 
 
 def principal_of(request: web.Request) -> Principal:
-    """The request's caller. Without authentication there is one for all."""
-    principal: Principal = request.get(PRINCIPAL, OPEN)
+    """The caller of a request that was let in (gateway/http/front_door.py). Of any other it raises KeyError.
+
+    There is no caller by default: whoever forgets to ask for one would let in everybody.
+    """
+    principal: Principal = request[PRINCIPAL]
     return principal

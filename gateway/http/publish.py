@@ -8,10 +8,12 @@ from dataclasses import dataclass
 import orjson
 from aiohttp import hdrs, web
 
+from gateway.access.principal import OPEN, Principal
 from gateway.core.errors import (
     BadParameter,
     BodyTimeout,
     BodyTooLarge,
+    InsufficientScope,
     InvalidEvents,
     PublisherError,
     UnsupportedMediaType,
@@ -29,6 +31,9 @@ from gateway.runtime.slices import Slices
 from gateway.runtime.unattended import to_its_end
 
 _MAX_KEY_CHARACTERS = 255
+_NAME_DIGITS = 32
+_MAX_NAMED = 20
+"""How many entity types a refusal names."""
 _EVENTS_AT_ONCE = 32
 _BYTES_AT_ONCE = 32_768
 """So many events in so many bytes are parsed sooner than the loop has its next turn."""
@@ -92,6 +97,8 @@ class PublishHandler:
         body = await read_body(request, self._limits.max_request_bytes, self._limits.body_seconds)
         self.counters.requests += 1
         events = await self._events(kind, body)
+        principal = principal_of(request)
+        _check_granted(principal, events)
         self._check_rate(request, len(events))
         prompt_log = self._prompt_log if key is None else None
         appended = None if prompt_log is None else prompt_log.append_now(events)
@@ -99,12 +106,12 @@ class PublishHandler:
             self.counters.events += len(events)
         else:
             # The client may go away meanwhile: the log still takes all that it was given, and is counted.
+            once = None if key is None else _log_key(principal, key)
             appended = await to_its_end(
-                self._append(events, kind, body, key),
+                self._append(events, kind, body, once),
                 unheard=lambda error: refuse(request.app[REFUSALS], request, error),
             )
-        scope = principal_of(request).scope_text
-        ids = [str(Cursor(appended.epoch, position, scope)) for position in appended.positions]
+        ids = [str(Cursor(appended.epoch, position, principal.scope_text)) for position in appended.positions]
         return web.Response(
             status=200 if appended.replayed else 201,
             body=orjson.dumps({"cursor": ids[-1], "ids": ids}),
@@ -116,7 +123,7 @@ class PublishHandler:
             appended = await self._log.append(events)
         else:
             digest = hashlib.sha256(kind.encode() + b"\0" + body).digest()
-            appended = await self._log.append_once(events, f"http:{key}", digest)
+            appended = await self._log.append_once(events, key, digest)
         if appended.replayed:
             self.counters.replayed += 1
         else:
@@ -152,6 +159,25 @@ class PublishHandler:
             for _ in steps:
                 pass
         return events
+
+
+def _check_granted(principal: Principal, events: Sequence[Event]) -> None:
+    """Raises InsufficientScope where the caller may not publish all of them, naming each type once."""
+    refused = {event.entity_type for event in events if not principal.may_publish(event.entity_type)}
+    if not refused:
+        return
+    named = sorted("events without an entity" if one is None else f"{one}" for one in refused)
+    shown = ", ".join(named[:_MAX_NAMED]) + (", …" if len(named) > _MAX_NAMED else "")
+    raise InsufficientScope(f"Nothing was published: your grants to publish do not have {shown}.")
+
+
+def _log_key(publisher: Principal, key: str) -> str:
+    """The key by which the log knows the request. Those of two publishers differ, also for the same `key`."""
+    if publisher is OPEN:
+        return f"http:{key}"
+    # A subject may be long, and hold anything. Those without one are one publisher: nothing tells them apart.
+    name = orjson.dumps([publisher.credentials.subject, publisher.credentials.key])
+    return f"http:{hashlib.sha256(name).hexdigest()[:_NAME_DIGITS]}:{key}"
 
 
 def _invalid(detail: str) -> InvalidEvents:

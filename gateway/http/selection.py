@@ -43,7 +43,7 @@ _PARSED = web.RequestKey("selection", Selection)
 def parse_selection(request: web.Request, id_aliases: Mapping[str, str]) -> Selection:
     """The request's selection, of what its caller is granted; it is parsed once.
 
-    Raises BadParameter, and Forbidden where nothing of it is granted.
+    Raises BadParameter, and InsufficientScope where nothing of it is granted.
     """
     parsed: Selection | None = request.get(_PARSED)
     if parsed is not None:

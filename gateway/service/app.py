@@ -45,7 +45,9 @@ def create_app(
     origins = settings.cors.origins
     hosts, cors = Hosts(settings.server.names, origins), Cors(origins) if origins else None
     refusals, latencies = Refusals(), gateway.migration.latencies
-    app = web.Application(middlewares=[front_middleware(hosts, cors, refusals, latencies, clock.monotonic)])
+    door = gateway.access.door(hosts)
+    front = front_middleware(hosts, door, cors, refusals, latencies, clock.monotonic)
+    app = web.Application(middlewares=[front])
     if cors is not None:
         app[CORS] = cors
         app.on_response_prepare.append(cors.on_prepare)

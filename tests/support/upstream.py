@@ -16,6 +16,7 @@ from adapters.upstream import UpstreamSource
 from gateway.core.events import ORIGIN, Cursor, Event, Position
 from gateway.http.client_address import Clients
 from gateway.http.front import front_middleware
+from gateway.http.front_door import FrontDoor
 from gateway.http.hosts import Hosts
 from gateway.http.legacy import add_legacy_routes
 from gateway.http.server import GatewayRunner, GatewaySite
@@ -231,7 +232,8 @@ async def in_front_of(
     route = legacy_route(upstream=upstream_url, **settings)
     source = UpstreamSource([route], log, wanted, clock)
     refusals = Refusals()
-    front = front_middleware(Hosts(None), None, refusals, Latencies(), clock.monotonic)
+    hosts = Hosts(None)
+    front = front_middleware(hosts, FrontDoor(None, hosts), None, refusals, Latencies(), clock.monotonic)
     app = web.Application(middlewares=[front])
     app[REFUSALS] = refusals
 

@@ -1,18 +1,23 @@
-"""Who may administer while there is no authentication (docs/protocol.md, section 8)."""
+"""Who may administer, and under which name (docs/protocol.md, section 8)."""
 
 import re
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from gateway.core.errors import BadParameter, Forbidden
+from gateway.access.principal import OPEN
+from gateway.core.credentials import Credentials
+from gateway.core.errors import BadParameter, Forbidden, InsufficientScope
+from gateway.core.events import is_text
 from gateway.http.hosts import host_of, is_loopback, is_own_origin, name_of
+from gateway.http.principal import principal_of
 
 LOOPBACK = "loopback"
-"""Who changed something, where nobody says more."""
+"""Who changed something where there is no authentication, and nobody says more."""
 
 OPERATOR_HEADER = "Tidegate-Operator"
 
+_MAX_NAME_CHARACTERS = 256
 _OPERATOR = re.compile(r"[\x21-\x7e]([\x20-\x7e]{0,98}[\x21-\x7e])?\Z")
 _OF_A_PROXY = frozenset(
     {
@@ -29,28 +34,52 @@ _OWN_SITES = frozenset({"same-origin", "none"})
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def local_only(handler: Handler) -> Handler:
-    """`handler`, for callers of this machine that no web page sent here. Others get 403."""
+def administrators_only(handler: Handler) -> Handler:
+    """`handler`, for callers that may administer. Others get 403.
+
+    Without authentication these are callers of this machine that no web page sent here.
+    """
 
     async def guarded(request: web.Request) -> web.StreamResponse:
-        _check_peer(request)
-        _check_page(request)
+        principal = principal_of(request)
+        if principal is OPEN:
+            _check_peer(request)
+            _check_page(request)
+        elif not principal.admin:
+            raise InsufficientScope("Administration needs a token or key with admin.")
         return await handler(request)
 
     return guarded
 
 
 def operator(request: web.Request) -> str:
-    """Who makes the change: `loopback`, or `loopback:NAME` where the caller gives itself a name.
+    """Who makes the change: the token's `sub`, or `key:NAME` with a static key.
 
-    Raises BadParameter for a name that is not 1 to 100 printable ASCII characters.
+    Without authentication it is `loopback`, or `loopback:NAME` where the caller gives itself a name. Raises
+    BadParameter where that is not 1 to 100 printable ASCII characters, and InsufficientScope where a `sub` is
+    no name under which a change could be kept.
     """
+    principal = principal_of(request)
+    if principal is not OPEN:
+        return _named(principal.credentials)
     name = request.headers.get(OPERATOR_HEADER)
     if name is None:
         return LOOPBACK
     if not _OPERATOR.match(name):
         raise BadParameter(OPERATOR_HEADER, "must be 1 to 100 printable ASCII characters")
     return f"{LOOPBACK}:{name}"
+
+
+def _named(credentials: Credentials) -> str:
+    if credentials.key is not None:
+        return f"key:{credentials.key}"
+    subject = credentials.subject or ""
+    if not 1 <= len(subject) <= _MAX_NAME_CHARACTERS or not is_text(subject):
+        raise InsufficientScope(
+            f"A change is kept under the token's sub, which must be 1 to {_MAX_NAME_CHARACTERS} characters, "
+            "none of them a control character."
+        )
+    return subject
 
 
 def _check_peer(request: web.Request) -> None:

@@ -14,7 +14,7 @@ from flags.store.local_kills import LocalKills
 from flags.wire_model import pointer
 from gateway.core.entity_tags import none_match
 from gateway.core.errors import InvalidInput, NoSuchFlag, RevisionStale
-from gateway.http.admin.access import Handler, local_only, operator
+from gateway.http.admin.access import Handler, administrators_only, operator
 from gateway.http.admin.flag_problems import entity_tag, flag_problems
 from gateway.http.admin.preconditions import expected_revision, required_revision
 from gateway.http.json_body import JSON, read_object
@@ -69,7 +69,7 @@ class AdminHandler:
             router.add_route(method, path, self._current(handler))
 
     def _current(self, handler: Handler) -> Handler:
-        """The handler, for this machine only, with what other nodes changed taken over before."""
+        """The handler, for administrators, with what other nodes changed taken over before."""
 
         async def handle(request: web.Request) -> web.StreamResponse:
             with contextlib.suppress(TimeoutError):
@@ -77,7 +77,7 @@ class AdminHandler:
                     await self._store.refresh()
             return await handler(request)
 
-        return local_only(handle)
+        return administrators_only(handle)
 
     async def overview(self, request: web.Request) -> web.Response:
         """Every flag by its component's name, and the kill switch for everything."""

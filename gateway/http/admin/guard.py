@@ -6,7 +6,7 @@ from aiohttp import web
 
 from flags.guard.verdict import Action, Promote
 from gateway.core.errors import NoSuchFlag
-from gateway.http.admin.access import local_only
+from gateway.http.admin.access import administrators_only
 from gateway.http.admin.flags import FLAG_PATH
 from gateway.http.figures import figures_response
 from gateway.migration.guard_loop import GuardLoop, GuardReport
@@ -19,7 +19,7 @@ class GuardHandler:
         self._guard_loop = guard_loop
 
     def add_routes(self, app: web.Application) -> None:
-        app.router.add_get(FLAG_PATH + "/guard", local_only(self.guard))
+        app.router.add_get(FLAG_PATH + "/guard", administrators_only(self.guard))
 
     async def guard(self, request: web.Request) -> web.Response:
         component = request.match_info["component"]

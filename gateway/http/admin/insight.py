@@ -13,7 +13,7 @@ from flags.guard.telemetry import Telemetry, TelemetrySummary
 from flags.store.port import FlagStore
 from flags.store.preferences import Preferences, preference_key
 from gateway.core.errors import BadParameter, NoSuchFlag
-from gateway.http.admin.access import local_only
+from gateway.http.admin.access import administrators_only
 from gateway.http.admin.flags import ADMIN_PATH, FLAG_PATH, json_response
 from gateway.http.admin.parity_view import parity_members
 from gateway.http.figures import figures_response
@@ -49,10 +49,10 @@ class InsightHandler:
         self._parity = parity
 
     def add_routes(self, app: web.Application) -> None:
-        app.router.add_get(FLAG_PATH + "/pollers", local_only(self.pollers))
-        app.router.add_get(FLAG_PATH + "/parity", local_only(self.parity))
-        app.router.add_get(FLAG_PATH + "/telemetry", local_only(self.telemetry))
-        app.router.add_get(EXPLAIN_PATH, local_only(self.explain))
+        app.router.add_get(FLAG_PATH + "/pollers", administrators_only(self.pollers))
+        app.router.add_get(FLAG_PATH + "/parity", administrators_only(self.parity))
+        app.router.add_get(FLAG_PATH + "/telemetry", administrators_only(self.telemetry))
+        app.router.add_get(EXPLAIN_PATH, administrators_only(self.explain))
 
     async def pollers(self, request: web.Request) -> web.Response:
         component = request.match_info["component"]

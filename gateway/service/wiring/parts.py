@@ -13,6 +13,7 @@ from gateway.ports.log import EventLog, WatchedLog
 from gateway.runtime.stopping import Closing
 from gateway.service.settings import Settings
 from gateway.service.wiring.access import make_admission
+from gateway.service.wiring.auth import Access, make_access
 from gateway.service.wiring.delivery import Delivery, make_delivery
 from gateway.service.wiring.flags import Flags, make_flags
 from gateway.service.wiring.migration import Migration, make_migration
@@ -24,6 +25,7 @@ from gateway.service.wiring.upstreams import Upstreams, make_upstreams
 class Gateway:
     """The parts of one running gateway."""
 
+    access: Access
     stored: Stored
     upstreams: Upstreams
     flags: Flags
@@ -39,6 +41,7 @@ class Gateway:
         ConfigError where the flags or the log can't be used.
         """
         try:
+            await self.access.start(closing)
             await self.stored.start(closing)
             await self.flags.start(closing)
             await self.delivery.start(closing)
@@ -76,6 +79,7 @@ def make_gateway(
     settings: Settings, clock: Clock, log: EventLog | None, pace: Pace, others: Others
 ) -> Gateway:
     """A gateway in the running event loop, not started yet; `log` in place of that of `log.url`."""
+    access = make_access(settings, clock)
     stored = make_stored(settings, clock, log)
     upstreams = make_upstreams(settings, clock, stored)
     flags = make_flags(settings, clock, stored.shared, stored.outage, others)
@@ -84,4 +88,4 @@ def make_gateway(
     observer, on_grown = Observers(admission, migration.evidence), migration.parity.wake
     delivery = make_delivery(settings, clock, stored, upstreams.groups, observer, on_grown, pace)
     needs_upstreams = settings.server.ready_needs_upstreams
-    return Gateway(stored, upstreams, flags, migration, delivery, admission, needs_upstreams)
+    return Gateway(access, stored, upstreams, flags, migration, delivery, admission, needs_upstreams)

@@ -12,8 +12,10 @@ import pytest
 from aiohttp import StreamReader, web
 from aiohttp.test_utils import make_mocked_request
 
+from gateway.access.principal import OPEN
 from gateway.core.errors import InvalidEvents, LogError
 from gateway.core.events import MAX_ERRORS, Event, Position
+from gateway.http.principal import PRINCIPAL
 from gateway.http.publish import PublishHandler, PublishLimits
 from gateway.ports.log import Appended
 from gateway.runtime.refusals import REFUSALS, Refusals
@@ -48,13 +50,15 @@ def request_of(body: object, content_type: str = "application/json", **headers: 
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     app = web.Application()
     app[REFUSALS] = Refusals(lambda: ManualScheduler(ManualClock()))
-    return make_mocked_request(
+    request = make_mocked_request(
         "POST",
         "/api/v1/sync/events",
         headers={"Content-Type": content_type, **named},
         payload=payload,
         app=app,
     )
+    request[PRINCIPAL] = OPEN
+    return request
 
 
 @pytest.mark.parametrize("headers", [{}, {"Idempotency_Key": "a"}])

@@ -1,0 +1,16 @@
+"""The cookies of a request (RFC 6265, section 5.4)."""
+
+from collections.abc import Iterable
+
+
+def cookies_named(lines: Iterable[str], name: str) -> list[str]:
+    """The values of the cookies of that name, in their order, without quotes around them.
+
+    `lines` are those of the field Cookie; there may be several (RFC 9113, section 8.2.3).
+    """
+    found = []
+    for pair in ";".join(lines).split(";"):
+        given, equals, text = pair.partition("=")
+        if equals and given.strip() == name:
+            found.append(text.strip().removeprefix('"').removesuffix('"'))
+    return found

@@ -1,0 +1,74 @@
+"""Whom a request is let in as: what it presents is found here, and checked in gateway/access."""
+
+from collections.abc import Sequence
+from urllib.parse import unquote_plus
+
+from aiohttp import hdrs, web
+
+from gateway.access.authentication import Authentication, Presented
+from gateway.access.principal import OPEN
+from gateway.http.cookies import cookies_named
+from gateway.http.hosts import READS, Hosts, is_open
+from gateway.http.principal import PRINCIPAL
+
+TOKEN_PARAMETER = "access_token"
+"""The token in a query (RFC 6750, section 2.3)."""
+
+_TOKEN_IN_QUERY = web.RequestKey("token_in_query", bool)
+
+
+class FrontDoor:
+    """Lets each request in as the caller that it comes from, or refuses it.
+
+    Without `authentication` whoever comes may do everything. `cookie` is the one that may hold a token, None
+    where none may; `takes_parameter` says whether a token in the query counts.
+    """
+
+    def __init__(
+        self,
+        authentication: Authentication | None,
+        hosts: Hosts,
+        *,
+        cookie: str | None = None,
+        takes_parameter: bool = False,
+    ) -> None:
+        self._authentication = authentication
+        self._hosts = hosts
+        self._cookie = cookie
+        self._takes_parameter = takes_parameter
+
+    async def admit(self, request: web.Request) -> None:
+        """Finds the request's caller, for `principal_of`. Nobody is asked for a token at `/healthz`.
+
+        Raises what Authentication raises.
+        """
+        if self._authentication is None:
+            request[PRINCIPAL] = OPEN
+        elif not is_open(request):
+            request[PRINCIPAL] = await self._authentication.caller(self._presented(request))
+
+    def _presented(self, request: web.Request) -> Presented:
+        headers = request.headers
+        parameters: Sequence[str] = ()
+        if self._takes_parameter and TOKEN_PARAMETER in request.query:
+            parameters = request.query.getall(TOKEN_PARAMETER)
+            request[_TOKEN_IN_QUERY] = True
+        cookies: Sequence[str] = ()
+        if self._cookie is not None and hdrs.COOKIE in headers:
+            cookies = cookies_named(headers.getall(hdrs.COOKIE), self._cookie)
+        return Presented(
+            headers.getall(hdrs.AUTHORIZATION, ()),
+            parameters,
+            cookies,
+            cookie_counts=request.method in READS or self._hosts.vouch_for(request),
+        )
+
+
+def query_beside_token(request: web.Request) -> str:
+    """The request's query as it came, percent-encoded, without the token where one in it was the caller's."""
+    query = request.rel_url.raw_query_string
+    if not request.get(_TOKEN_IN_QUERY, False):
+        return query
+    return "&".join(
+        pair for pair in query.split("&") if unquote_plus(pair.partition("=")[0]) != TOKEN_PARAMETER
+    )
