@@ -16,7 +16,7 @@ from gateway.core.times import rfc3339
 from gateway.delivery.hub import Hub
 from gateway.delivery.lag import lag_of
 from gateway.delivery.subscriber import State, Subscriber
-from gateway.http.admin.access import local_only, operator
+from gateway.http.admin.access import administrators_only, operator
 from gateway.http.admin.flags import ADMIN_PATH, check_rest, take_reason
 from gateway.http.figures import figures_response
 from gateway.http.json_body import read_object
@@ -52,9 +52,9 @@ class ConnectionsHandler:
         self._slices = Slices(clock)
 
     def add_routes(self, app: web.Application) -> None:
-        app.router.add_get(CONNECTIONS_PATH, local_only(self.show))
-        app.router.add_delete(CONNECTIONS_PATH, local_only(self.end_all))
-        app.router.add_delete(CONNECTIONS_PATH + "/{id}", local_only(self.end))
+        app.router.add_get(CONNECTIONS_PATH, administrators_only(self.show))
+        app.router.add_delete(CONNECTIONS_PATH, administrators_only(self.end_all))
+        app.router.add_delete(CONNECTIONS_PATH + "/{id}", administrators_only(self.end))
 
     async def show(self, request: web.Request) -> web.Response:
         """The streams that are wanted, the oldest first, and who met a limit of late."""

@@ -7,12 +7,14 @@ import pytest
 from aiohttp import StreamReader, web
 from aiohttp.test_utils import make_mocked_request
 
+from gateway.access.principal import OPEN
 from gateway.access.refused import Refused
 from gateway.core.selectors import Selector
 from gateway.delivery.connection import Connection
 from gateway.delivery.group import DeliveryOptions
 from gateway.http.admin.connections import ConnectionsHandler
 from gateway.http.figures import PROCESS, Process
+from gateway.http.principal import PRINCIPAL
 from gateway.runtime.slices import SLICE_SECONDS
 from tests.support.clock import BusyClock
 from tests.support.node import Node
@@ -46,7 +48,9 @@ def request_of(method: str, query: str) -> web.Request:
     payload.feed_eof()
     headers = {"Content-Type": "application/json"}
     path = f"/api/v1/admin/connections?{query}"
-    return make_mocked_request(method, path, headers=headers, payload=payload, app=app)
+    request = make_mocked_request(method, path, headers=headers, payload=payload, app=app)
+    request[PRINCIPAL] = OPEN
+    return request
 
 
 @pytest.mark.parametrize(
