@@ -5,20 +5,22 @@ Nothing heavy is imported before a command needs it, so that `--help` and `versi
 
 import enum
 import os
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from gateway.cli import DONE
 from gateway.cli.flags_commands import flags_app
-from gateway.cli.options import DEFAULT_GATEWAY, GatewayOption, ending
+from gateway.cli.options import (
+    DEFAULT_GATEWAY,
+    ConfigOption,
+    GatewayOption,
+    config_file,
+    ending,
+    settings_of,
+)
 from gateway.cli.postgres_commands import postgres_app
-
-if TYPE_CHECKING:
-    from gateway.service.settings import Settings
-
-DEFAULT_CONFIG = Path("tidegate.toml")
+from gateway.cli.token_commands import token_app
 
 app = typer.Typer(
     name="tidegate",
@@ -28,6 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(token_app)
 app.add_typer(flags_app, name="flags")
 app.add_typer(postgres_app, name="postgres")
 
@@ -47,14 +50,6 @@ class Hints(enum.StrEnum):
     OFF = "off"
     WITH = "with"
     ONLY = "only"
-
-
-ConfigOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--config", "-c", metavar="FILE", help="TOML file. Default: tidegate.toml here, if there is one."
-    ),
-]
 
 
 def _print_version(is_wanted: bool) -> None:
@@ -123,7 +118,7 @@ def serve(
       2  wrong setting, or address in use
     """
     with ending(interrupted=DONE):
-        settings = _settings(_config_file(config), host=host, port=port, workers=workers)
+        settings = settings_of(config_file(config), host=host, port=port, workers=workers)
         from gateway.cli.serve import run_gateway
 
         run_gateway(settings, log_level.value)
@@ -149,8 +144,8 @@ def check_config(
       2  it is not; one sentence says why
     """
     with ending():
-        file = _config_file(config)
-        settings = _settings(file)
+        file = config_file(config)
+        settings = settings_of(file)
         from gateway.cli.check import as_json_text, summary
 
         if as_json:
@@ -372,16 +367,3 @@ def version() -> None:
 def main() -> None:
     """The entry point of `tidegate`; ends the process with an exit code of gateway/cli."""
     app()
-
-
-def _config_file(given: Path | None) -> Path | None:
-    if given is None and DEFAULT_CONFIG.is_file():
-        return DEFAULT_CONFIG
-    return given
-
-
-def _settings(file: Path | None, **server: object) -> "Settings":
-    from gateway.service.config import load_settings
-
-    given = {name: value for name, value in server.items() if value is not None}
-    return load_settings(file, {"server": given} if given else {})

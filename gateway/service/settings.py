@@ -190,7 +190,9 @@ class AuthSettings(_Section):
 
     mode: Annotated[Literal["none", "jwt"], Field(description='"none" or "jwt"')] = "none"
     secret: Secret = None
-    public_key_file: Annotated[str | None, text("the path of a file in PEM", min_length=1)] = None
+    public_key_file: Annotated[
+        str | None, text("the path of a file in PEM", pattern=re.compile(r"\A[^\0\r\n]+\Z"))
+    ] = None
     jwks_url: JwksUrl = None
     audience: Annotated[str | None, text("what a token's aud has to name", min_length=1)] = None
     issuer: Annotated[str | None, text("what a token's iss has to be", min_length=1)] = None

@@ -179,6 +179,10 @@ def test_variables_of_other_programs_are_none_of_ours() -> None:
             "auth.leeway_seconds in tidegate.toml is -1, but must be a number of seconds from 0 to 3600.",
         ),
         (
+            '[auth]\npublic_key_file = ""',
+            'auth.public_key_file in tidegate.toml is "", but must be the path of a file in PEM.',
+        ),
+        (
             '[auth]\ncookie = "a b"',
             'auth.cookie in tidegate.toml is "a b", '
             "but must be the name of a cookie (RFC 6265, section 4.1.1).",
