@@ -8,12 +8,15 @@ from typing import Any, NamedTuple
 import jwt
 import orjson
 
+from gateway.access.grant_parsing import MalformedGrant, parse_grant
+from gateway.access.rights import CLAIM
 from gateway.access.static_keys import make_key
 from gateway.access.token_keys import OF_A_SECRET, keys_of_secret
 from gateway.access.tokens import Expected, FixedKeys, TokenVerifier
 from gateway.cli import WRONG_INPUT, CommandError
 from gateway.core.errors import InvalidToken
 from gateway.core.events import NAME_PATTERN
+from gateway.core.grants import EVERY, GLOBAL
 from gateway.service.settings import AuthSettings, Settings
 
 _OWN = ("sub", "iat", "exp")
@@ -89,7 +92,7 @@ def _claims(auth: AuthSettings, wanted: Wanted, now: int) -> dict[str, Any]:
             raise CommandError(WRONG_INPUT, f"--claims must not have {name}: --sub and --expires-in say it.")
     grants = {
         "subscribe": [_grant(text) for text in wanted.subscribe],
-        "publish": list(wanted.publish),
+        "publish": [_publishable(text) for text in wanted.publish],
         "admin": wanted.is_admin,
     }
     grants = {name: value for name, value in grants.items() if value}
@@ -102,13 +105,25 @@ def _claims(auth: AuthSettings, wanted: Wanted, now: int) -> dict[str, Any]:
     return (
         {name: value for name, value in usual.items() if value is not None}
         | given
-        | ({"tidegate": grants} if grants else {})
+        | ({CLAIM: grants} if grants else {})
         | own
     )
 
 
 def _grant(text: str) -> Any:
-    return _json(text, "--subscribe") if text.startswith("{") else text
+    grant = _json(text, "--subscribe") if text.startswith("{") else text
+    try:
+        parse_grant(grant)
+    except MalformedGrant as error:
+        # In a token it would grant nothing, without a word.
+        raise CommandError(WRONG_INPUT, f"--subscribe {error}.") from None
+    return grant
+
+
+def _publishable(text: str) -> str:
+    if text != EVERY and not re.fullmatch(NAME_PATTERN, text):
+        raise CommandError(WRONG_INPUT, f'--publish must be an entity type, "{GLOBAL}" or "{EVERY}".')
+    return text
 
 
 def _json(text: str, option: str) -> Any:

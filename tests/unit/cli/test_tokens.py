@@ -17,6 +17,7 @@ from gateway.access.static_keys import StaticKeys
 from gateway.access.token_keys import keys_of_secret
 from gateway.access.tokens import Expected, FixedKeys, TokenVerifier
 from gateway.cli.main import app
+from gateway.service.settings import Settings
 from tests.support.tokens import SECRET
 
 
@@ -63,12 +64,12 @@ def test_a_token_has_the_claims_and_grants_of_its_options(run: CliRunner) -> Non
         run,
         *("--claims", '{"role": "customer", "n": 7}', "--admin", "--expires-in", "60"),
         *("--subscribe", "order:customer_id=eq.42", "--subscribe", '{"entity": "job", "members": ["id"]}'),
-        *("--publish", "order", "--publish", "global"),
+        *("--publish", "order", "--publish", "global", "--publish", "*"),
     )
     assert (claims["role"], claims["n"], claims["exp"] - claims["iat"]) == ("customer", 7, 60)
     assert claims["tidegate"] == {
         "subscribe": ["order:customer_id=eq.42", {"entity": "job", "members": ["id"]}],
-        "publish": ["order", "global"],
+        "publish": ["order", "global", "*"],
         "admin": True,
     }
 
@@ -121,6 +122,20 @@ def test_a_grant_in_json_is_json(run: CliRunner) -> None:
 
 
 @pytest.mark.parametrize(
+    "grant", ["", "a b", "order:", "order:a=xx.1", '{"entity": 7}', '{"entity": "a", "x": 1}']
+)
+def test_a_grant_that_would_grant_nothing_is_refused(run: CliRunner, grant: str) -> None:
+    configure(secret=SECRET)
+    assert "--subscribe must " in refusal(run, "--subscribe", "order", "--subscribe", grant)
+
+
+@pytest.mark.parametrize("grant", ["", "a b", "order:7", "**"])
+def test_what_may_be_published_is_named_by_entity_types(run: CliRunner, grant: str) -> None:
+    configure(secret=SECRET)
+    assert "--publish must be an entity type" in refusal(run, "--publish", grant)
+
+
+@pytest.mark.parametrize(
     "source", [{"public_key_file": "idp.pem"}, {"jwks_url": "https://idp.example/jwks.json"}]
 )
 def test_what_an_issuer_signs_the_issuer_has_to_make(run: CliRunner, source: dict[str, str]) -> None:
@@ -152,6 +167,7 @@ def test_a_key_is_printed_with_its_part_of_the_configuration(run: CliRunner) -> 
     assert key not in block
     (made,) = tomllib.loads(block)["auth"]["keys"]
     assert made == {"name": "billing", "sha256": hashlib.sha256(key.encode()).hexdigest()}
+    Settings.model_validate({"auth": {"keys": [made]}})
     assert StaticKeys({made["sha256"]: made["name"]}).find(key) == "billing"
 
 
