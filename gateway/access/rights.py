@@ -49,8 +49,9 @@ class Rights:
         anonymous: Source | None = None,
     ) -> None:
         self._rules = tuple(rules)
+        self._key_sources = dict(keys or {})
         self._keys = {
-            name: principal_of([source], Credentials(key=name)) for name, source in (keys or {}).items()
+            name: principal_of([source], Credentials(key=name)) for name, source in self._key_sources.items()
         }
         self.anonymous = None if anonymous is None else principal_of([anonymous], NOBODY)
         """The caller without a token or key; None where there may be none."""
@@ -69,6 +70,10 @@ class Rights:
         """The caller with the static key of that name. Raises KeyError where there is none."""
         return self._keys[name]
 
+    def sources_of_key(self, name: str) -> list[Source]:
+        """What the static key of that name is granted. Raises KeyError where there is none."""
+        return [self._key_sources[name]]
+
     def sources_of_token(self, claims: Mapping[str, Any]) -> list[Source]:
         """What a token of these claims is granted: by itself, then by each rule that applies to it."""
         sources = [_in_token(claims[CLAIM])] if CLAIM in claims else []
@@ -76,6 +81,11 @@ class Rights:
             if rule.applies_to(claims):
                 sources.append(_by_rule(f"rule {number}", rule, claims))
         return sources
+
+    def rules_passed_over(self, claims: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
+        """The rules that are not for a token of these claims, each with the claims that are others."""
+        unmet = [(f"rule {number}", [*rule.unmet_in(claims)]) for number, rule in enumerate(self._rules, 1)]
+        return [(name, names) for name, names in unmet if names]
 
 
 def principal_of(

@@ -1,6 +1,6 @@
 """Rules: what tokens with certain claims are granted, for issuers that can't add grants of ours. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,7 +28,13 @@ class Rule:
 
     def applies_to(self, claims: Mapping[str, Any]) -> bool:
         """Whether these claims have all the values that the rule asks for."""
-        return all(_has(_claim(claims, name), wanted) for name, wanted in self.when.items())
+        return not any(self.unmet_in(claims))
+
+    def unmet_in(self, claims: Mapping[str, Any]) -> Iterator[str]:
+        """The names of claims that don't have the value that the rule asks for."""
+        for name, wanted in self.when.items():
+            if not _has(_claim(claims, name), wanted):
+                yield name
 
 
 class _Absent:
