@@ -44,6 +44,7 @@ EXPOSED_FIELDS = (
     "Sunset",
     "Sync-Cursor",
     "Vary",
+    "WWW-Authenticate",
 )
 """What a page may read of an answer: the fields that docs/protocol.md names."""
 MAX_AGE_SECONDS = 7200

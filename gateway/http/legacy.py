@@ -16,6 +16,8 @@ from gateway.core.entity_tags import none_match
 from gateway.core.errors import BodyTimeout, BodyTooLarge, ClientError, UpstreamError
 from gateway.core.events import scoped
 from gateway.http.client_address import Clients, is_of_forwarding
+from gateway.http.front_door import query_beside_token
+from gateway.http.principal import principal_of
 from gateway.http.terms import Terms
 from gateway.migration.links import EVENTS_PATH
 from gateway.ports.legacy_route import LegacyRoute
@@ -83,8 +85,8 @@ class _Path:
             return await self._forward(request, "")
         terms = await self._terms_of(request, self._route.component)
         poller = self._poller
-        if poller is None or request.rel_url.raw_query_string:
-            return await self._forward(request, "", self._said_of_polling(terms))
+        if poller is None or not is_of_snapshot(request, self._route):
+            return await self._forward(request, "", self._said_of_polling(request, terms))
         served = poller.at_once()
         if served is None:
             served = await poller.answer()
@@ -124,13 +126,16 @@ class _Path:
             headers = self._headers[terms] = _SnapshotHeaders(self._route, terms)
         return headers
 
-    def _said_of_polling(self, terms: Terms) -> CIMultiDict[str]:
+    def _said_of_polling(self, request: web.Request, terms: Terms) -> CIMultiDict[str]:
         """The fields of a read that goes through. Called before the upstream is asked.
 
-        The stream that they name then may repeat what the answer shows, and misses nothing.
+        The stream that they name then may repeat what the answer shows, and misses nothing. It is named to
+        those alone who get the same of it.
         """
-        link = _link(self._route, scoped(self._now(), terms.scope), _query_of(terms))
-        return CIMultiDict([("Fetch-Mode", terms.mode), ("Link", link), *terms.fields])
+        said = CIMultiDict([("Fetch-Mode", terms.mode), *terms.fields])
+        if _may_stream(request, self._route):
+            said["Link"] = _link(self._route, scoped(self._now(), terms.scope), _query_of(terms))
+        return said
 
     async def _forward(
         self, request: web.Request, tail: str, said: CIMultiDict[str] | None = None
@@ -143,8 +148,8 @@ class _Path:
         outgoing = self._proxy.outgoing(
             route,
             tail,
-            request.rel_url.raw_query_string,
-            [field for field in request.headers.items() if not is_of_forwarding(field[0])],
+            query_beside_token(request),
+            _fields_of_caller(request),
             self._clients.fields_for_upstream(request),
             counters=counters,
         )
@@ -207,6 +212,40 @@ class _Path:
         self._server.forward_failed(self._route, error)
         if request.transport is not None:
             request.transport.abort()
+
+
+def is_of_snapshot(request: web.Request, route: LegacyRoute) -> bool:
+    """Whether a read of the route is answered from its snapshot, which all of its callers share.
+
+    What goes beyond the path is for the upstream to answer, and so is what not everybody may see.
+    """
+    scope = principal_of(request).scope
+    sees_all = scope is None or scope.covers_type(route.entity)
+    return route.shared and sees_all and not query_beside_token(request)
+
+
+def _may_stream(request: web.Request, route: LegacyRoute) -> bool:
+    """Whether a stream of the route's entities stands for what the caller polls.
+
+    Where answers are the caller's own its stream is as well; where they are everybody's it has to see all.
+    """
+    scope = principal_of(request).scope
+    if scope is None:
+        return True
+    return scope.covers_type(route.entity) if route.shared else scope.may_see(route.entity)
+
+
+def _fields_of_caller(request: web.Request) -> list[tuple[str, str]]:
+    """The fields that the upstream gets from the caller, its credentials among them.
+
+    A static key is this gateway's secret, and of no use to anybody else.
+    """
+    is_by_key = principal_of(request).credentials.key is not None
+    return [
+        (name, value)
+        for name, value in request.headers.items()
+        if not is_of_forwarding(name) and not (is_by_key and name.lower() == "authorization")
+    ]
 
 
 async def _in_parts(request: web.Request, body: bytes, headers: CIMultiDict[str]) -> web.StreamResponse:

@@ -7,6 +7,7 @@ from aiohttp import web
 from flags.guard.client_label import client_label
 from flags.guard.window import GuardWindow
 from gateway.core.errors import ClientError
+from gateway.http.legacy import is_of_snapshot
 from gateway.http.principal import PRINCIPAL
 from gateway.http.selection import EVENTS_PATH, POLL_PATH, parse_selection
 from gateway.migration.poll_inventory import PollInventory
@@ -51,7 +52,7 @@ class PollRecorder:
         route = self._routes.get(request.path)
         if route is not None:
             components: Iterable[str] = (route.component,)
-            from_snapshot = route.shared and not request.rel_url.raw_query_string
+            from_snapshot = is_of_snapshot(request, route)
         elif request.path in (POLL_PATH, EVENTS_PATH):
             components, from_snapshot = self._components(request), True
         else:

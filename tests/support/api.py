@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.http import DEADLINE_SECONDS, Connection, Headers, Response, connect
 from tests.support.sse import Frame, FrameReader
+from tests.support.tokens import bearer
 
 GZIP = ("Accept-Encoding", "gzip")
 EVENTS = "/api/v1/sync/events"
@@ -141,10 +142,14 @@ class Stream:
 
 
 class Client:
-    """A client of one gateway: a connection a request, so that none depends on another."""
+    """A client of one gateway: a connection a request, so that none depends on another.
 
-    def __init__(self, port: int) -> None:
+    With a `token` it sends that in every request, as Bearer.
+    """
+
+    def __init__(self, port: int, token: str | None = None) -> None:
         self.port = port
+        self._own = [] if token is None else [bearer(token)]
 
     async def request(
         self,
@@ -157,7 +162,8 @@ class Client:
         version: str = "HTTP/1.1",
     ) -> Response:
         async with connect(self.port) as connection:
-            await connection.request(method, target(path, query), headers=headers, body=body, version=version)
+            fields = [*self._own, *headers]
+            await connection.request(method, target(path, query), headers=fields, body=body, version=version)
             return await connection.response(to_head=method == "HEAD")
 
     async def get(self, path: str, query: Query = (), *, headers: Headers = ()) -> Response:
@@ -205,7 +211,8 @@ class Client:
     ) -> AsyncIterator[Stream]:
         """An open stream of which nothing has been read."""
         async with connect(self.port, receive_buffer=receive_buffer) as connection:
-            await connection.request("GET", target(path, query), headers=headers, version=version)
+            fields = [*self._own, *headers]
+            await connection.request("GET", target(path, query), headers=fields, version=version)
             status, answered = await connection.head()
             assert status == 200
             yield Stream(connection, answered)

@@ -6,6 +6,8 @@ from typing import Any
 
 import jwt
 
+from gateway.access.static_keys import make_key
+
 SECRET = "a secret that only these tests know"
 """What the tokens are signed with (HS256)."""
 LIFETIME_SECONDS = 3600.0
@@ -54,6 +56,12 @@ def mint(
     return jwt.encode(payload, secret, algorithm="HS256", headers=dict(headers or {}))
 
 
+def static_key(name: str, **rights: Any) -> tuple[str, dict[str, Any]]:
+    """A new static key, and its table for `auth.keys` with these rights."""
+    key, digest = make_key()
+    return key, {"name": name, "sha256": digest} | rights
+
+
 def bearer(token: str) -> tuple[str, str]:
-    """The header field that presents the token (RFC 6750, section 2.1)."""
+    """The header field that presents a token or a static key (RFC 6750, section 2.1)."""
     return "Authorization", f"Bearer {token}"
