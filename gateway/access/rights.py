@@ -53,6 +53,7 @@ class Rights:
         self._keys = {
             name: principal_of([source], Credentials(key=name)) for name, source in self._key_sources.items()
         }
+        self._anonymous_source = anonymous
         self.anonymous = None if anonymous is None else principal_of([anonymous], NOBODY)
         """The caller without a token or key; None where there may be none."""
 
@@ -73,6 +74,10 @@ class Rights:
     def sources_of_key(self, name: str) -> list[Source]:
         """What the static key of that name is granted. Raises KeyError where there is none."""
         return [self._key_sources[name]]
+
+    def sources_of_nobody(self) -> list[Source] | None:
+        """What callers without a token or key are granted; None where there may be none."""
+        return None if self._anonymous_source is None else [self._anonymous_source]
 
     def sources_of_token(self, claims: Mapping[str, Any]) -> list[Source]:
         """What a token of these claims is granted: by itself, then by each rule that applies to it."""

@@ -1,9 +1,13 @@
-"""The commands `tidegate token` and `tidegate key`: options, help texts, exit codes; tokens.py does them."""
+"""The commands `tidegate token`, `tidegate key` and `tidegate explain`: options, help texts, exit codes.
+
+What they do is in tokens.py and explain.py.
+"""
 
 from typing import Annotated
 
 import typer
 
+from gateway.cli import WRONG_INPUT, CommandError
 from gateway.cli.options import ConfigOption, config_file, ending, settings_of
 
 token_app = typer.Typer()
@@ -78,3 +82,54 @@ def key(
         from gateway.cli.tokens import new_key
 
         typer.echo("\n".join(new_key(name)))
+
+
+@token_app.command()
+def explain(
+    token: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TOKEN",
+            envvar="TIDEGATE_TOKEN",
+            help="A token or a static key. Without it: whoever has none.",
+        ),
+    ] = None,
+    event: Annotated[
+        str | None, typer.Option(metavar="CURSOR", help="The id of an event, which is read from log.url.")
+    ] = None,
+    event_json: Annotated[
+        str | None, typer.Option(metavar="FILE|-", help="A file with an event's JSON; - is standard input.")
+    ] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Say what a caller is granted and by what, and why an event does not reach it.
+
+    Looks at the configuration and the token alone, and at the event where one is given: what a gateway with
+    that configuration would do, but for revocations and for the flags of a migration. What a token or an
+    event holds is not shown, but for the subject and for what grants are made of.
+
+    \b
+    Examples:
+      tidegate explain --token "$TOKEN"
+      tidegate explain --token "$TOKEN" --event 1k2j.1795766400123-0
+      tidegate tail --limit 1 --json | tidegate explain --token "$TOKEN" --event-json -
+
+    \b
+    Exit codes:
+      0  explained, whatever the answer is
+      2  an option, the file, the event or the configuration is wrong
+      3  the token or key is not valid, or there is none and callers without one get 401
+      4  the log or the issuer's keys can't be reached
+    """
+    with ending():
+        import asyncio
+
+        from gateway.cli.explain import Wanted
+        from gateway.cli.explain import explain as explained
+        from gateway.cli.terminal import printable
+
+        if event is not None and event_json is not None:
+            raise CommandError(WRONG_INPUT, "Give --event or --event-json, not both.")
+        wanted = Wanted(token, event, event_json)
+        for line in asyncio.run(explained(settings_of(config_file(config)), wanted)):
+            typer.echo(printable(line))

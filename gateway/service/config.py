@@ -25,7 +25,11 @@ from gateway.service.settings import Settings
 __all__ = ["PREFIX", "Settings", "load_settings"]
 
 PREFIX = "TIDEGATE_"
-"""Every environment variable that begins so is a setting: TIDEGATE_SERVER__PORT is `server.port`."""
+"""Every environment variable that begins so, but for one, is a setting: TIDEGATE_SERVER__PORT is
+`server.port`."""
+
+TOKEN_VARIABLE = "TIDEGATE_TOKEN"
+"""The one that is none: the token that commands present. It may well be set where a gateway starts, too."""
 
 _BARE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
 _MAX_SHOWN = 64
@@ -108,7 +112,7 @@ def _file(path: Path | None) -> _Source:
 def _environment(environ: Mapping[str, str]) -> _Source:
     variables: dict[KeyPath, str] = {}
     for name in sorted(environ):
-        if name.startswith(PREFIX):
+        if name.startswith(PREFIX) and name != TOKEN_VARIABLE:
             path: KeyPath = tuple(name.removeprefix(PREFIX).lower().split("__"))
             if path in variables:
                 raise ConfigError(

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from gateway.cli.main import app
 from gateway.core.version import __version__
 
-COMMANDS = ["serve", "check-config", "publish", "tail", "relay", "demo", "token", "key", "version"]
+COMMANDS = ["serve", "check-config", "publish", "tail", "relay", "demo", "token", "key", "explain", "version"]
 EXAMPLE = Path(__file__).parents[3] / "docs" / "examples" / "orders.toml"
 
 

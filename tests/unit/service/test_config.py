@@ -87,6 +87,10 @@ def test_variables_of_other_programs_are_none_of_ours() -> None:
     assert load_settings(None, environ={"PORT": "1", "XTIDEGATE_PORT": "1", "tidegate_port": "1"})
 
 
+def test_the_token_of_commands_is_no_setting() -> None:
+    assert load_settings(None, environ={"TIDEGATE_TOKEN": "tgk_hunter2"}) == load_settings(None, environ={})
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
