@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from cachetools import LRUCache
+
 from gateway.access.grant_parsing import MalformedGrant, parse_grant
 from gateway.access.grant_templates import NothingToFill
 from gateway.access.principal import Principal
@@ -20,6 +22,9 @@ MAX_VALUES = 1000
 
 What comes after them grants nothing.
 """
+
+KEPT_VALUES = 50_000
+"""How much is kept of callers with tokens: each counts for one, and its grants and their operands do."""
 
 _NAME = re.compile(NAME_PATTERN)
 _NO_CLAIMS: Mapping[str, Any] = {}
@@ -47,7 +52,9 @@ class Rights:
         rules: Iterable[Rule] = (),
         keys: Mapping[str, Source] | None = None,
         anonymous: Source | None = None,
+        kept_values: int = KEPT_VALUES,
     ) -> None:
+        self._callers: LRUCache[int, Principal] = LRUCache(kept_values, getsizeof=_size)
         self._rules = tuple(rules)
         self._key_sources = dict(keys or {})
         self._keys = {
@@ -58,14 +65,25 @@ class Rights:
         """The caller without a token or key; None where there may be none."""
 
     def of_token(self, claims: Mapping[str, Any]) -> Principal:
-        """The caller with a token of these claims, which were checked."""
+        """The caller with a token of these claims, which were checked and which nobody changes.
+
+        The same object for the same object while it is kept: a token that comes with every request, and that
+        the verifier knows again, is read once.
+        """
+        known = self._callers.get(id(claims))
+        # It holds its claims, so no others have their id while it is there.
+        if known is not None and known.claims is claims:
+            return known
         credentials = Credentials(
             subject=_text(claims.get("sub")),
             token_id=_text(claims.get("jti")),
             issued_at=_number(claims.get("iat")),
             expires_at=_number(claims.get("exp")),
         )
-        return principal_of(self.sources_of_token(claims), credentials, claims)
+        caller = principal_of(self.sources_of_token(claims), credentials, claims)
+        if _size(caller) <= self._callers.maxsize:
+            self._callers[id(claims)] = caller
+        return caller
 
     def of_key(self, name: str) -> Principal:
         """The caller with the static key of that name. Raises KeyError where there is none."""
@@ -110,6 +128,15 @@ def principal_of(
     )
 
 
+def _size(caller: Principal) -> int:
+    grants = () if caller.scope is None else caller.scope.grants
+    return 1 + sum(map(_values_of, grants))
+
+
+def _values_of(grant: Grant) -> int:
+    return 1 + sum(len(filter_.operands) for filter_ in grant.filters)
+
+
 def _in_token(given: Any) -> Source:
     """What the claim CLAIM grants: whatever is malformed in it nothing, and the rest all the same."""
     refused: list[str] = []
@@ -134,7 +161,7 @@ def _granted(given: Mapping[str, Any], refused: list[str]) -> list[Grant]:
         except MalformedGrant as error:
             refused.append(f"{place} grants nothing: it {error}")
             continue
-        left -= 1 + sum(len(filter_.operands) for filter_ in grant.filters)
+        left -= _values_of(grant)
         if left < 0:
             refused.append(
                 f"{place} and those after it grant nothing: with it there are more than {MAX_VALUES} grants "

@@ -175,3 +175,35 @@ def test_a_source_says_what_grants_nothing_and_why() -> None:
     assert rule.name == "rule 2"
     assert rule.refused == ("subscribe[0] grants nothing: the claim {sub} is a list, which fits in.{…} only",)
     assert rule.grants == (Grant("job", "J"),)
+
+
+def test_a_token_that_is_known_is_read_once() -> None:
+    rights = Rights([CUSTOMER], kept_values=5)
+    claims = {"sub": "u42", "role": "customer"}
+    caller = rights.of_token(claims)
+    assert rights.of_token(claims) is caller
+    # The second one is of another caller, whatever it says.
+    assert rights.of_token({**claims}) is not caller
+    assert rights.of_token({**claims, "sub": "u43"}).scope == scope("invoice:customer_id=eq.u43")
+
+
+def test_only_so_much_is_kept_of_callers() -> None:
+    rights = Rights(kept_values=5)
+    small: dict[str, Any] = {"tidegate": {"subscribe": ["order"]}}
+    large: dict[str, Any] = {"tidegate": {"subscribe": ["order:a=in.(1,2,3,4)"]}}
+    kept = rights.of_token(small)
+    assert rights.of_token(large) is not rights.of_token(large)
+    assert rights.of_token(small) is kept
+    for number in range(9):
+        rights.of_token({"sub": str(number)})
+    again = rights.of_token(small)
+    assert again is not kept
+    assert again == kept
+
+
+def test_claims_that_went_lend_their_place_to_nobody() -> None:
+    rights = Rights([CUSTOMER], kept_values=3)
+    for number in range(500):
+        caller = rights.of_token({"sub": f"u{number}", "role": "customer"})
+        assert caller.scope == scope(f"invoice:customer_id=eq.u{number}")
+        assert caller.credentials.subject == f"u{number}"
