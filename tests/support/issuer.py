@@ -37,9 +37,13 @@ def ec_key(curve: EllipticCurve | None = None) -> Any:
     return new_ec_key(curve or SECP256R1())
 
 
-@cache
 def private_key(algorithm: str, name: str = "") -> Any:
     """The issuer's private key of that algorithm and name; made once for a process."""
+    return _made(algorithm, name)
+
+
+@cache
+def _made(algorithm: str, name: str) -> Any:
     makers = {"RS256": rsa_key, "ES256": ec_key, "EdDSA": Ed25519PrivateKey.generate}
     return makers[algorithm]()
 

@@ -8,6 +8,7 @@ from tests.support.debian import missing
 
 EVENTSOURCE = "eventsource@4"
 """The newest that runs on Node 20."""
+JOSE = "jose@6"
 _INSTALL_SECONDS = 600
 
 
