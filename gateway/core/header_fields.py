@@ -6,19 +6,30 @@ upstream; it drops the former when it writes, and fails on the latter. So does w
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from multidict import CIMultiDict
 
-MAX_URL_BYTES = 16_384
-"""How long the target of a request may be (RFC 9110, section 15.5.15)."""
 MAX_HEAD_BYTES = 32_768
-"""What the fields' names and values may have in all, of a request as of an upstream's answer."""
+"""What the fields' names and values of an upstream's answer may have in all."""
 MAX_FIELDS = 256
-"""How many fields a message may have."""
+"""How many fields it may have."""
 
 # RFC 9110, section 5.5: of the control characters only a tab may stand in a field's value.
 _UNSENDABLE = re.compile("[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
 _VALIDATORS = frozenset({"etag", "last-modified"})
+
+
+@dataclass(frozen=True, slots=True)
+class HeadLimits:
+    """How long the target of a request may be (RFC 9110, section 15.5.15), and its header fields in all.
+
+    Those are counted by the bytes of their names and values, and by their number.
+    """
+
+    url_bytes: int = 16_384
+    head_bytes: int = MAX_HEAD_BYTES
+    head_fields: int = MAX_FIELDS
 
 
 def text_of(value: str) -> str:

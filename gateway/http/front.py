@@ -5,6 +5,7 @@ from collections.abc import Callable
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from gateway.core.header_fields import MAX_HEAD_BYTES
 from gateway.http.cors import Cors
 from gateway.http.front_door import FrontDoor
 from gateway.http.hosts import Hosts
@@ -21,11 +22,13 @@ def front_middleware(
     refusals: Refusals,
     latencies: Latencies,
     now: Callable[[], float],
+    head_bytes: int = MAX_HEAD_BYTES,
 ) -> Middleware:
     """Checks each request and whose it is, makes problems of what is raised, and tells how long it all took.
 
     Pages of other origins that ask first get their answer here, where there is `cors`. `now` gives monotonic
-    seconds. It is one middleware: each of them costs a request as much as its checks.
+    seconds, and header fields may have `head_bytes`. It is one middleware: each of them costs a request as
+    much as its checks.
     """
 
     async def admitted(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -36,7 +39,7 @@ def front_middleware(
     async def front(request: web.Request, handler: Handler) -> web.StreamResponse:
         began = now()
         try:
-            check_head(request)
+            check_head(request, head_bytes)
             hosts.check(request)
             # A browser sends no credentials with it (Fetch standard, CORS-preflight fetch).
             allowed = None if cors is None else cors.preflight(request)

@@ -11,14 +11,16 @@ from gateway.http.publish import read_body
 
 JSON = "application/json"
 BODY_SECONDS = 10.0
+BODY_BYTES = web.AppKey("body_bytes", int)
+"""How many bytes an object may have where its resource says nothing of that."""
 MAX_DEPTH = 32
 """How deeply a body may be nested. Nothing that is asked for comes near it, and what reads it may recurse."""
 
 
 async def read_object(
-    request: web.Request, max_bytes: int, kinds: Collection[str] = (JSON,)
+    request: web.Request, max_bytes: int | None = None, kinds: Collection[str] = (JSON,)
 ) -> dict[str, Any]:
-    """The request's body, one JSON object of at most `max_bytes` bytes.
+    """The request's body, one JSON object of at most `max_bytes` bytes; without them of BODY_BYTES.
 
     Raises UnsupportedMediaType for a Content-Type that is none of `kinds`, MalformedBody for what is no JSON,
     InvalidInput for JSON that is no object, and what `read_body` raises.
@@ -27,7 +29,7 @@ async def read_object(
     # (Fetch standard, CORS-safelisted request-header): a form or a `text/plain` body never gets here.
     if request.content_type not in kinds:
         raise UnsupportedMediaType(f"Send {' or '.join(kinds)}.")
-    raw = await read_body(request, max_bytes, BODY_SECONDS)
+    raw = await read_body(request, max_bytes or request.app[BODY_BYTES], BODY_SECONDS)
     try:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError as error:

@@ -7,7 +7,7 @@ import orjson
 from aiohttp import web
 
 from gateway.core.errors import HeadTooLarge, TidegateError
-from gateway.core.header_fields import MAX_HEAD_BYTES, size_of
+from gateway.core.header_fields import size_of
 from gateway.runtime.refusals import Refusals
 
 
@@ -43,13 +43,13 @@ def answer_to(error: Exception, request: web.Request, refusals: Refusals) -> web
     )
 
 
-def check_head(request: web.Request) -> None:
-    """Raises HeadTooLarge where the header fields have more bytes in all than they may have."""
+def check_head(request: web.Request, max_bytes: int) -> None:
+    """Raises HeadTooLarge where the header fields have more than `max_bytes` in all."""
     # aiohttp bounds each of them, and their number.
     size = size_of(request.raw_headers)
-    if size > MAX_HEAD_BYTES:
+    if size > max_bytes:
         raise HeadTooLarge(
-            f"The header fields of a request may have {MAX_HEAD_BYTES} bytes in all; these have {size}: "
+            f"The header fields of a request may have {max_bytes} bytes in all; these have {size}: "
             "send fewer or shorter ones."
         )
 

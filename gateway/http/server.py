@@ -19,7 +19,7 @@ from gateway.core.errors import (
     UnknownTransferCoding,
     UnsupportedVersion,
 )
-from gateway.core.header_fields import MAX_FIELDS, MAX_HEAD_BYTES, MAX_URL_BYTES
+from gateway.core.header_fields import HeadLimits
 from gateway.http.cors import CORS, Cors, origin_of
 from gateway.http.problems import problem_response
 from gateway.runtime.half_close import ENDS_WITH_INPUT, HALF_CLOSED_SECONDS
@@ -40,18 +40,23 @@ LINGERING_SECONDS = 2.0
 """How long the rest of a refused request is read, so that the client gets to see the answer."""
 
 
+HEAD = web.AppKey("head", HeadLimits)
+"""How large the head of an application's requests may be."""
+
+
 class _RequestHandler(web.RequestHandler):
     """Answers what can't be parsed as HTTP with a problem, and callers that have said all that they will.
 
     aiohttp's own answer is plain text, and it leaves a request whose caller closes its sending side.
     """
 
-    __slots__ = ("_cut_off", "_half_closed_seconds", "_refusals", "is_half_closed")
+    __slots__ = ("_cut_off", "_half_closed_seconds", "_head", "_refusals", "is_half_closed")
 
     def __init__(self, server: "_Server", **kwargs: Any) -> None:
         super().__init__(server, **kwargs)
         self._refusals = server.refusals
         self._half_closed_seconds = server.half_closed_seconds
+        self._head = server.head
         self.is_half_closed = False
         self._cut_off: web.RequestPayloadError | None = None
 
@@ -69,7 +74,7 @@ class _RequestHandler(web.RequestHandler):
         return response
 
     def _problem(self, request: web.BaseRequest, status: int, exc: BaseException | None) -> web.Response:
-        over = _over_limit(exc) if status < 500 else None
+        over = _over_limit(exc, self._head) if status < 500 else None
         if over is not None:
             self._refusals.add(over.slug, detail=over.detail, peer=self.peername)
             return problem_response(over)
@@ -139,7 +144,7 @@ class _MarkingRequestHandler(_RequestHandler):
         super().data_received(data)
         if self._messages and not isinstance(self._messages[-1][0], RawRequestMessage):
             self._unread = self._before + data
-        self._before = data if len(data) <= MAX_HEAD_BYTES else b""
+        self._before = data if len(data) <= self._head.head_bytes else b""
 
     def handle_error(
         self,
@@ -156,13 +161,13 @@ class _MarkingRequestHandler(_RequestHandler):
         return response
 
 
-def _over_limit(error: BaseException | None) -> TidegateError | None:
+def _over_limit(error: BaseException | None, head: HeadLimits) -> TidegateError | None:
     """The limit on a request's head for which the parser failed; None where it was for something else."""
-    if isinstance(error, LineTooLong) and error.args[1] == MAX_URL_BYTES:
-        return TargetTooLong(f"A request's URL may have {MAX_URL_BYTES} bytes: send a shorter one.")
+    if isinstance(error, LineTooLong) and error.args[1] == head.url_bytes:
+        return TargetTooLong(f"A request's URL may have {head.url_bytes} bytes: send a shorter one.")
     if isinstance(error, LineTooLong) or "Too many headers" in str(error):
         return HeadTooLarge(
-            f"A request may have {MAX_FIELDS} header fields, with {MAX_HEAD_BYTES} bytes in all: "
+            f"A request may have {head.head_fields} header fields, with {head.head_bytes} bytes in all: "
             "send fewer or shorter ones."
         )
     return None
@@ -198,6 +203,7 @@ def _unmet(request: web.BaseRequest) -> TidegateError | None:
 class _Server(web.Server):
     refusals: Refusals
     half_closed_seconds: float
+    head: HeadLimits
     cors: Cors | None
 
     def __call__(self) -> web.RequestHandler:
@@ -243,6 +249,7 @@ class GatewayRunner(web.AppRunner):
         self._refusals = app.get(REFUSALS) or Refusals()
         self._cors = app.get(CORS)
         self._half_closed_seconds = half_closed_seconds
+        head = self._head = app.get(HEAD) or HeadLimits()
         super().__init__(
             app,
             access_log=None,
@@ -252,9 +259,10 @@ class GatewayRunner(web.AppRunner):
             tcp_keepalive=False,  # the listening socket has it, and all that it accepts
             shutdown_timeout=SHUTDOWN_SECONDS,
             auto_decompress=False,
-            max_line_size=MAX_URL_BYTES,
-            max_field_size=MAX_HEAD_BYTES,
-            max_headers=MAX_FIELDS,
+            max_line_size=head.url_bytes,
+            # The parser tells by its limit alone what was too long. `check_head` counts all fields exactly.
+            max_field_size=head.head_bytes + (head.head_bytes == head.url_bytes),
+            max_headers=head.head_fields,
             **kwargs,
         )
 
@@ -265,6 +273,7 @@ class GatewayRunner(web.AppRunner):
         assert isinstance(server, _Server)
         server.refusals = self._refusals
         server.half_closed_seconds = self._half_closed_seconds
+        server.head = self._head
         server.cors = self._cors
         server.answer_with(server.request_handler)
         return server

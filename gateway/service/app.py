@@ -12,12 +12,14 @@ from gateway.http.cors import CORS, Cors
 from gateway.http.figures import PROCESS, Process
 from gateway.http.front import front_middleware
 from gateway.http.hosts import Hosts
-from gateway.http.json_body import BODY_SECONDS
+from gateway.http.json_body import BODY_BYTES, BODY_SECONDS
+from gateway.http.server import HEAD
 from gateway.ports.clock import Clock, SystemClock
 from gateway.ports.log import EventLog
 from gateway.runtime.refusals import REFUSALS, Refusals
 from gateway.runtime.stopping import Closing
 from gateway.service.settings import Settings
+from gateway.service.wiring.access import make_head_limits
 from gateway.service.wiring.http import add_handlers
 from gateway.service.wiring.parts import Gateway, make_gateway
 
@@ -46,11 +48,14 @@ def create_app(
     hosts, cors = Hosts(settings.server.names, origins), Cors(origins) if origins else None
     refusals, latencies = Refusals(), gateway.migration.latencies
     door = gateway.access.door(hosts)
-    front = front_middleware(hosts, door, cors, refusals, latencies, clock.monotonic)
+    head = make_head_limits(settings)
+    front = front_middleware(hosts, door, cors, refusals, latencies, clock.monotonic, head.head_bytes)
     app = web.Application(middlewares=[front])
     if cors is not None:
         app[CORS] = cors
         app.on_response_prepare.append(cors.on_prepare)
+    app[HEAD] = head
+    app[BODY_BYTES] = settings.limits.body_bytes
     app[GATEWAY] = gateway
     app[REFUSALS] = refusals
     app[LOCAL_KILLS] = gateway.flags.store

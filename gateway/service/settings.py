@@ -52,6 +52,7 @@ from gateway.service.setting_types import (
 )
 
 _Bound = Annotated[int, integer("an integer", 0, 100_000_000)]
+_HeadBytes = Annotated[int, integer("a number of bytes", 1024, 1_048_576)]
 _PerSecond = Annotated[float, number("a number", 0, 100_000_000)]
 
 
@@ -159,7 +160,8 @@ class LimitsSettings(_Section):
     """`[limits]`: how much callers may have of one process at once; 0 for as much as they like.
 
     `publish_per_second` counts events, of a subject or static key, else of an address. `replays` are the
-    streams for which the log is read at a time.
+    streams for which the log is read at a time. `url_bytes`, `head_bytes` and `head_fields` are of every
+    request's head, `body_bytes` is of the bodies by which operators change something.
     """
 
     streams: _Bound = 0
@@ -168,6 +170,10 @@ class LimitsSettings(_Section):
     opens_per_second: _PerSecond = 0.0
     publish_per_second: _PerSecond = 0.0
     replays: Annotated[int, integer("an integer", 1, 1024)] = 4
+    url_bytes: _HeadBytes = 16_384
+    head_bytes: _HeadBytes = 32_768
+    head_fields: Annotated[int, integer("an integer", 16, 10_000)] = 256
+    body_bytes: Bytes = 1_048_576
 
 
 class FlagsSettings(_Section):

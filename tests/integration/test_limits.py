@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
+from tests.support.admin import KILL_ALL
 from tests.support.api import EVENTS, JSON, POLL, Client, assert_problem, event, eventually, numbers
 from tests.support.clock import ManualClock
 from tests.support.events import an_event
@@ -232,6 +233,27 @@ async def test_without_limits_nothing_is_refused(limited):
         assert await open_now(client, ana())
         assert (await client.post([event(n) for n in range(100)], headers=ana())).status == 201
     assert await client.metric("tidegate_limit_refusals_total") == 0
+
+
+@pytest.mark.parametrize("head_bytes", [2000, 4000])
+async def test_requests_are_as_large_as_the_settings_say(limited, head_bytes):
+    client = limited(url_bytes=2000, head_bytes=head_bytes, head_fields=20, body_bytes=1000)
+    size = len("GET /healthz?") - len("GET ")
+    assert (await client.get(f"/healthz?{'a' * (2000 - size)}")).status == 200
+    too_long = await client.get(f"/healthz?{'a' * (2001 - size)}")
+    assert_problem(too_long, 414)
+    assert "2000 bytes" in too_long.json["detail"]
+    for fields in ([("X", "a" * head_bytes)], [("X", "a" * (head_bytes // 2))] * 2):
+        too_large = await client.get("/healthz", headers=fields)
+        assert_problem(too_large, 431)
+        assert f"{head_bytes} bytes" in too_large.json["detail"]
+    assert (await client.get("/healthz", headers=[("X", "a" * (head_bytes - 100))])).status == 200
+    too_many = await client.get("/healthz", headers=[("X", "a")] * 21)
+    assert_problem(too_many, 431)
+    assert "20 header fields" in too_many.json["detail"]
+    change = b'{"reason":"%b"}' % (b"a" * 1000)
+    assert_problem(await client.request("POST", KILL_ALL, headers=[JSON], body=change), 413)
+    assert (await client.post(event(1, data={"n": 1, "text": "a" * 1000}))).status == 201
 
 
 @BOTH_WAYS

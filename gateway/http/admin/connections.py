@@ -33,7 +33,6 @@ MAX_LIMIT = 1000
 MAX_REFUSED = 100
 MAX_SELECTION_CHARACTERS = 2000
 """A selection may be as long as a URL, and a thousand of them are told at once."""
-MAX_BODY_BYTES = 8192
 MAX_REASON_CHARACTERS = 1000
 
 _log = logging.getLogger(__name__)
@@ -195,7 +194,7 @@ def _refusal(met: Met) -> dict[str, Any]:
 
 
 async def _reason(request: web.Request) -> str:
-    body = await read_object(request, MAX_BODY_BYTES)
+    body = await read_object(request)
     reason = take_reason(body)
     check_rest(body)
     if not 1 <= len(reason) <= MAX_REASON_CHARACTERS or not is_text(reason):

@@ -24,7 +24,6 @@ ADMIN_PATH = "/api/v1/admin"
 FLAGS_PATH = f"{ADMIN_PATH}/flags"
 FLAG_PATH = FLAGS_PATH + "/{component}"
 
-MAX_BODY_BYTES = 1_048_576
 MAX_REVISIONS = 1000
 MERGE_PATCH = "application/merge-patch+json"
 
@@ -136,7 +135,7 @@ class AdminHandler:
 
     async def rollback(self, request: web.Request) -> web.Response:
         component = request.match_info["component"]
-        body = await read_object(request, MAX_BODY_BYTES)
+        body = await read_object(request)
         reason = take_reason(body)
         target = body.pop("toRevision", None)
         if target is not None and (type(target) is not int or target < 1):
@@ -199,7 +198,7 @@ class AdminHandler:
 
     async def _change(self, request: web.Request, kinds: tuple[str, ...], *, whole: bool) -> web.Response:
         component = request.match_info["component"]
-        fields = await read_object(request, MAX_BODY_BYTES, kinds)
+        fields = await read_object(request, kinds=kinds)
         current = self._store.snapshot().get(component)
         expected = required_revision(request, component, current)
         reason = take_reason(fields)
@@ -274,7 +273,7 @@ def _flag_response(
 
 async def _reason_and_place(request: web.Request) -> tuple[str, bool]:
     """The reason for a switch, and whether it is meant for this node, whatever the store does."""
-    body = await read_object(request, MAX_BODY_BYTES)
+    body = await read_object(request)
     reason = take_reason(body)
     is_local = body.pop("local", False)
     if not isinstance(is_local, bool):
@@ -284,7 +283,7 @@ async def _reason_and_place(request: web.Request) -> tuple[str, bool]:
 
 
 async def _only_reason(request: web.Request) -> str:
-    body = await read_object(request, MAX_BODY_BYTES)
+    body = await read_object(request)
     reason = take_reason(body)
     check_rest(body)
     return reason

@@ -2,6 +2,7 @@
 
 from gateway.access.admission import Admission, Rates
 from gateway.access.occupancy import OpenLimits
+from gateway.core.header_fields import HeadLimits
 from gateway.ports.clock import Clock
 from gateway.service.settings import Settings
 
@@ -14,3 +15,8 @@ def make_admission(settings: Settings, clock: Clock) -> Admission:
         Rates(given.opens_per_second, given.publish_per_second),
         clock,
     )
+
+
+def make_head_limits(settings: Settings) -> HeadLimits:
+    given = settings.limits
+    return HeadLimits(given.url_bytes, given.head_bytes, given.head_fields)

@@ -14,6 +14,7 @@ from gateway.delivery.connection import Connection
 from gateway.delivery.group import DeliveryOptions
 from gateway.http.admin.connections import ConnectionsHandler
 from gateway.http.figures import PROCESS, Process
+from gateway.http.json_body import BODY_BYTES
 from gateway.http.principal import PRINCIPAL
 from gateway.runtime.slices import SLICE_SECONDS
 from tests.support.clock import BusyClock
@@ -42,6 +43,7 @@ def handler(node: Node) -> ConnectionsHandler:
 
 def request_of(method: str, query: str) -> web.Request:
     app = web.Application()
+    app[BODY_BYTES] = 1024
     app[PROCESS] = Process("here", shares_log=False)
     payload = StreamReader(Mock(), 2**16, loop=asyncio.get_running_loop())
     payload.feed_data(b'{"reason":"a test"}')
