@@ -8,7 +8,7 @@ import orjson
 from gateway.core import eventstream
 from gateway.core.history import ResetReason
 
-ByeReason = Literal["drain", "slow_consumer", "token_expired", "limit", "disconnected"]
+ByeReason = Literal["drain", "slow_consumer", "token_expired", "revoked", "limit", "disconnected"]
 
 
 MAX_SPREAD_MS = 30_000

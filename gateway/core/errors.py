@@ -386,6 +386,30 @@ class KeysUnavailable(TidegateError):
         )
 
 
+class RevocationsUnknown(TidegateError):
+    """Which tokens were revoked is not known: nobody with a token is let in."""
+
+    status = 503
+    slug = "revocations-unknown"
+    title = "Revocations are not known"
+
+
+class RevocationUncertain(TidegateError):
+    """The revocation is in the log, and holds; it could not be kept for when the log drops it."""
+
+    status = 503
+    slug = "revocation-uncertain"
+    title = "The revocation holds, and is not kept"
+
+
+class TooManyRevocations(ClientError):
+    """So many tokens and keys are revoked that there is no room for one more."""
+
+    status = 409
+    slug = "too-many-revocations"
+    title = "Too many revocations"
+
+
 class FlagsUnavailable(TidegateError):
     """The flags could not be kept: nothing was changed."""
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple, cast, get_args
 
 from gateway.core.credentials import Credentials
+from gateway.core.errors import InvalidToken
 from gateway.core.events import ORIGIN, REVOCATION, Cursor, Event, Position
 
 Kind = Literal["subject", "tokenId", "key"]
@@ -122,6 +123,15 @@ class Revocations:
         until = now - held_seconds
         for whom in [whom for whom, places in self._held.items() if _is_over(places[-1].revocation, until)]:
             del self._held[whom]
+
+    def check(self, credentials: Credentials | None) -> None:
+        """Raises InvalidToken where these credentials count no more."""
+        if self.covers(credentials):
+            raise InvalidToken("The token was revoked.")
+
+    def covers(self, credentials: Credentials | None) -> bool:
+        """Whether one of them covers these credentials."""
+        return self.end_of(credentials, "") is not None
 
     def end_of(self, credentials: Credentials | None, epoch: str) -> Position | None:
         """The place in the log after which nothing reaches these credentials; None where none covers them.

@@ -18,6 +18,7 @@ Work = Literal[
     "replay",
     "resume",
     "review",
+    "revoke",
     "start_over",
     "write",
 ]

@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from gateway.core.errors import LogError, PlaceLost
-from gateway.core.events import Cursor, Record
+from gateway.core.events import REVOCATION, Cursor, Record
 from gateway.core.history import History, ResetReason
 from gateway.delivery.hub import Hub
 from gateway.delivery.replay.preload import warm
+from gateway.delivery.revoked_tokens import RevokedTokens
 from gateway.ports.clock import Clock
 from gateway.ports.log import EventLog
 from gateway.runtime.logs import log_event
@@ -30,7 +31,8 @@ class Follower:
     It tells `outage` of a log that is out of reach, for everybody who needs it: what else of this process
     fails meanwhile says nothing of that.
 
-    `on_grown` is called when the history has grown, or started over; the hub is woken before that.
+    `on_grown` is called when the history has grown, or started over; the hub is woken before that. `revoked`
+    gets every revocation in the step in which the history does.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class Follower:
         clock: Clock,
         outage: Outage,
         on_grown: Callable[[], None],
+        revoked: RevokedTokens,
     ) -> None:
         self._log = log
         self._history = history
@@ -49,6 +52,7 @@ class Follower:
         self.trouble: str | None = WARMING
         self._outage = outage
         self._on_grown = on_grown
+        self._revoked = revoked
         self._waiters: dict[asyncio.Future[None], Cursor] = {}
 
     @property
@@ -63,6 +67,7 @@ class Follower:
     async def start(self) -> None:
         """Opens the history with the newest events of the log, and starts the hub. Raises LogError."""
         await warm(self._log, self._history, self._clock)
+        self._learn_revocations(self._history)
         self._hub.start()
 
     async def reached(self, cursor: Cursor) -> None:
@@ -128,17 +133,25 @@ class Follower:
         now = self._clock.monotonic()
         for record in records:
             self._history.append(record, now)
+            if record.event.event_type == REVOCATION:
+                self._revoked.take(record.event, Cursor(self._history.epoch, record.position))
             if self._clock.monotonic() - now >= SLICE_SECONDS:
                 self._hub.wake()
                 await asyncio.sleep(0)
                 now = self._clock.monotonic()
         self._hub.wake()
 
+    def _learn_revocations(self, history: History) -> None:
+        for entry in history.after(history.floor, history.head - history.floor) or ():
+            if entry.event.event_type == REVOCATION:
+                self._revoked.take(entry.event, Cursor(history.epoch, entry.position))
+
     async def _start_over(self, lost: ResetReason) -> None:
         self.trouble = WARMING
         log_event(_log, logging.WARNING, "history_starts_over", reason=lost, epoch=self._log.epoch)
         fresh = self._history.blank()
         await warm(self._log, fresh, self._clock)
+        self._learn_revocations(fresh)
         await self._hub.start_over(partial(self._history.become, fresh), lost)
         self._tell(starts_over=True)
         for _ in fresh.emptying():

@@ -2,9 +2,10 @@
 
 from asyncio import Future
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 from gateway.core import control_frames, eventstream, gzip_stream
+from gateway.core.credentials import Credentials
 from gateway.core.events import Event, Position
 from gateway.core.hints import Debouncer, HintTiming, Refresh
 from gateway.core.history import History, HistoryEntry
@@ -161,11 +162,21 @@ def observe(debouncer: Debouncer, number: int, entry: HistoryEntry) -> None:
         debouncer.observe(event.entity_type, event.entity_id, event.event_type, number, entry.at, entry.after)
 
 
+class Waiting(Protocol):
+    """A long poll that waits at the moment."""
+
+    credentials: Credentials | None
+
+    def wake(self) -> None:
+        """Ends its wait."""
+        ...
+
+
 class Groups:
     """The groups that somebody reads, filed so that an event finds those it may concern.
 
     `on_interest` is called whenever a selector gets its first reader. `fan_in` is that of
-    their hints (gateway/core/hints.py).
+    their hints (gateway/core/hints.py). `long_polls` are those of callers with credentials.
     """
 
     def __init__(self, fan_in: int, on_interest: Callable[[], None]) -> None:
@@ -174,6 +185,7 @@ class Groups:
         self._groups: dict[tuple[Selector, DeliveryOptions | None], Group] = {}
         self._block = gzip_stream.Blocks().of
         self._index: SelectorIndex[Group] = SelectorIndex()
+        self.long_polls: dict[Waiting, None] = {}
 
     def __len__(self) -> int:
         return len(self._groups)

@@ -23,6 +23,7 @@ from gateway.core import control_frames
 from gateway.core.credentials import Credentials
 from gateway.core.events import ORIGIN, Position
 from gateway.core.history import History, ResetReason
+from gateway.core.revocations import Revocations
 from gateway.core.selectors import Selector
 from gateway.delivery.broadcasts import Broadcasts
 from gateway.delivery.budget import Budget
@@ -38,6 +39,7 @@ from gateway.delivery.reassign import ReassignmentFor, Reassignments
 from gateway.delivery.replay.from_history import CatchUp
 from gateway.delivery.replay.queue import ReplayQueue
 from gateway.delivery.replay.recovery import Recovery
+from gateway.delivery.revoked_streams import RevokedStreams
 from gateway.delivery.schedule import Schedule
 from gateway.delivery.streams import Streams
 from gateway.delivery.subscriber import NOWHERE, Signal, State, Subscriber, Transport
@@ -62,7 +64,8 @@ class Hub:
     Belongs to one event loop. `draw(low, high)` is where chance comes in. Methods never raise for what a
     transport does: a connection that fails is counted and closed. `observer` is told of the streams; those
     that are to read the log are put into `replays`, and get a `reset` where that is None; `failures` counts
-    the work that raised. What the parts tell each other is tied together here.
+    the work that raised. `revocations` are those that this node knows, each before the hub is woken for its
+    entry. What the parts tell each other is tied together here.
     """
 
     def __init__(
@@ -75,6 +78,7 @@ class Hub:
         *,
         observer: Observer,
         replays: ReplayQueue | None,
+        revocations: Revocations | None = None,
         pace: Pace = USUAL,
         draw: Callable[[float, float], float] = random.uniform,
     ) -> None:
@@ -92,6 +96,7 @@ class Hub:
             retry_ms=timing.retry_ms,
             draw=draw,
         )
+        revocations = Revocations() if revocations is None else revocations
         self.counters = streams.counters
         self.groups = groups
         budget = self._budget = Budget(pace.writes_a_turn)
@@ -101,13 +106,14 @@ class Hub:
         flushes = self._flushes = Flushes(history, clock, streams, hint_schedule, budget, pace)
         self.room = flushes.room
         catch_up = self.catch_up = CatchUp(
-            history, scheduler, streams, hint_schedule, self.wake, replays, pace
+            history, scheduler, streams, hint_schedule, self.wake, replays, revocations, pace
         )
         recovery = Recovery(streams, flushes, catch_up, budget)
         self._broadcasts = Broadcasts(history, streams, hint_schedule, flushes, recovery, budget)
         self._reassignments = Reassignments(history, streams, hint_schedule, flushes, catch_up, budget)
+        revoked = RevokedStreams(revocations, groups, streams, flushes, catch_up, budget)
         schedule = self._schedule = Schedule(
-            scheduler, failures, flushes, catch_up, recovery, budget, pace, timing.coalesce_seconds
+            scheduler, failures, flushes, catch_up, recovery, revoked, budget, pace, timing.coalesce_seconds
         )
         self._heartbeats = Heartbeats(
             history,

@@ -13,6 +13,7 @@ from gateway.delivery.live import Flushes
 from gateway.delivery.pace import Pace
 from gateway.delivery.replay.from_history import CatchUp
 from gateway.delivery.replay.recovery import Recovery
+from gateway.delivery.revoked_streams import RevokedStreams
 from gateway.ports.clock import Scheduler
 from gateway.runtime.alarm import Alarm
 from gateway.runtime.failures import Failures
@@ -42,6 +43,7 @@ class Schedule:
         flushes: Flushes,
         catch_up: CatchUp,
         recovery: Recovery,
+        revoked_streams: RevokedStreams,
         budget: Budget,
         pace: Pace,
         coalesce_seconds: float,
@@ -51,6 +53,7 @@ class Schedule:
         self._flushes = flushes
         self._catch_up = catch_up
         self._recovery = recovery
+        self._revoked_streams = revoked_streams
         self._budget = budget
         self._pace = pace
         self._coalesce_seconds = coalesce_seconds
@@ -95,7 +98,7 @@ class Schedule:
             # The loop has written what the last turn queued, and done other things as well.
             self._whole_took += min(now - self._began, self._pace.turn_seconds)
         elif self._flushes.is_due and (now >= self._next_flush_at or self.is_hurried):
-            self._whole = _Task("flush", self._flushes.run(), lambda error: self._recovery.drop_flush())
+            self._whole = _Task("flush", self._flush(), lambda error: self._recovery.drop_flush())
             self._whole_took = 0.0
             self._next_flush_at = now + self._coalesce_seconds
         elif self._hints:
@@ -112,6 +115,10 @@ class Schedule:
                 self._jobs.appendleft(job)
         self._catch_up.run_some()
         self.plan()
+
+    def _flush(self) -> Iterator[None]:
+        yield from self._flushes.run()
+        yield from self._revoked_streams.end()
 
     def _step(self, work: _Task) -> _Task | None:
         """Does the next part of `work`; gives what is left of it, None where that was the last."""

@@ -19,6 +19,7 @@ from gateway.delivery.replay.resume import Place, Resumes
 from gateway.delivery.replay.scan import Batch, Scanner
 from gateway.http.caller import Callers
 from gateway.http.limits import RequestLimits
+from gateway.http.principal import principal_of
 from gateway.http.selection import HISTORY_PATH, check_cursor, given_cursors, parse_selection, whole_number
 from gateway.http.terms import PollingTerms, Retired
 from gateway.migration.components import Asked, Components, Plan
@@ -141,16 +142,17 @@ class PollHandler:
     ) -> Batch | ResetReason:
         """The first matching events from a place on, or why they can't be told."""
         deadline = self._scheduler.time() + wait_seconds
-        found = await self._scanner.scan(selector, place, limit)
+        credentials = principal_of(request).credentials
+        found = await self._scanner.scan(selector, place, limit, credentials)
         if not _is_to_wait(found) or wait_seconds == 0:
             return found
-        with self._limits.long_poll(request), LongPoll(self._hub.groups, selector) as long_poll:
+        with self._limits.long_poll(request), LongPoll(self._hub.groups, selector, credentials) as long_poll:
             while isinstance(found, Batch) and _is_to_wait(found) and not self._hub.is_draining:
                 left = deadline - self._scheduler.time()
                 unmatched = await long_poll.wait(left) if left > 0 else None
                 if unmatched is None:
                     return self._moved_on(found)
-                found = await self._scanner.go_on(selector, found.cursor, unmatched, limit)
+                found = await self._scanner.go_on(selector, found.cursor, unmatched, limit, credentials)
         return found
 
     def _moved_on(self, found: Batch) -> Batch:
@@ -163,7 +165,9 @@ class PollHandler:
     async def history(self, request: web.Request) -> web.Response:
         selection = parse_selection(request, self._id_aliases)
         limit = whole_number(request, "limit", DEFAULT_LIMIT, 1, MAX_LIMIT)
-        events, cursor = await self._scanner.latest(selection.selector, limit)
+        events, cursor = await self._scanner.latest(
+            selection.selector, limit, principal_of(request).credentials
+        )
         body = b'{"events":[%b],"cursor":%b}' % (b",".join(events), orjson.dumps(cursor))
         headers = {"Cache-Control": "private, no-cache", "Link": selection.link(cursor)}
         return web.Response(body=body, headers=headers, content_type="application/json")

@@ -3,8 +3,10 @@
 from typing import NamedTuple, Protocol
 
 from gateway.core.events import Event
+from gateway.core.revocations import Revocation
 from gateway.delivery.group import DeliveryOptions
 from tests.property.world import Choice, Client, World
+from tests.support.events import TIMESTAMP
 
 
 class Operation(Protocol):
@@ -36,6 +38,31 @@ class Open(NamedTuple):
         client = Client(self.choice, self.delivery)
         world.clients.append(client)
         world.connect(client)
+
+
+class OpenAs(NamedTuple):
+    """A new client connects with a token of that subject."""
+
+    choice: Choice
+    delivery: DeliveryOptions
+    subject: str
+
+    def apply(self, world: World) -> None:
+        client = Client(self.choice, self.delivery, self.subject)
+        world.clients.append(client)
+        world.connect(client)
+
+
+class Revoke(NamedTuple):
+    """The tokens of a subject are revoked, and these events come with it out of the log."""
+
+    subject: str
+    before: list[Event]
+    after: list[Event]
+
+    def apply(self, world: World) -> None:
+        revocation = Revocation("subject", self.subject, 0.0, "").event(TIMESTAMP)
+        world.append([*self.before, revocation, *self.after])
 
 
 class Reconnect(NamedTuple):

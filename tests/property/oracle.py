@@ -127,6 +127,23 @@ def check_complete(world: World, client: Client) -> None:
     assert at == len(world.events), "heartbeats did not move the cursor to the newest event"
 
 
+def check_revoked(world: World, client: Client) -> None:
+    """Once all is quiet: what was before its revocation has come, nothing after it, and it was told so."""
+    until = world.revoked_at(client)
+    assert until is not None
+    for session in client.sessions:
+        for frame, _, _ in session.sent():
+            is_event = frame.event not in CONTROL | {"fetch-mode"}
+            assert not is_event or world.number_of(frame.data["id"]) <= until, "an event after the revocation"
+    assert client.session.is_over
+    last = client.session.sent()[-1]
+    assert (last.frame.event, last.frame.data["reason"]) == ("bye", "revoked")
+    at = world.number_of(last_id(client.seen()) or "")
+    if client.delivery.hints != "only" and at >= last.note.floor:
+        missed = world.expected(client.choice, at, until)
+        assert not missed, f"events {missed} never came"
+
+
 def check_hints(world: World, client: Client) -> None:
     """Every matching change of an entity is followed by a hint for it, or by a reset."""
     unhinted = unhinted_changes(world, client, client.seen(), _forgiven(client))

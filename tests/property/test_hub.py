@@ -18,14 +18,23 @@ from tests.property.operations import (
     FailWrites,
     Move,
     Open,
+    OpenAs,
     Operation,
     Read,
     Reconnect,
+    Revoke,
     Step,
     StopReading,
     Wait,
 )
-from tests.property.oracle import check_complete, check_count, check_hints, check_order, check_resumption
+from tests.property.oracle import (
+    check_complete,
+    check_count,
+    check_hints,
+    check_order,
+    check_resumption,
+    check_revoked,
+)
 from tests.property.world import Choice, Pace, World
 from tests.support.events import an_event
 
@@ -41,6 +50,7 @@ CHOICES = (
     Choice(entities=("order",), n=1),
     Choice(entities=("order:2",), event_types=("a",), n=0),
 )
+SUBJECTS = ("ana", "bo")
 TIMINGS = (HintTiming(50, 100), HintTiming(200, 100), HintTiming(100, 300))
 
 STATES = (None, {"n": 0}, {"n": 1})
@@ -72,9 +82,12 @@ def _operations(
     moves: bool = False,
     log: bool = False,
     faults: bool = False,
+    revocations: bool = False,
 ) -> list[Operation]:
     """A few kinds of clients, so that some share a group, and what happens to them."""
-    kinds = draw(st.lists(_kinds(hints), min_size=1, max_size=3))
+    kinds: list[Operation] = [*draw(st.lists(_kinds(hints), min_size=1, max_size=3))]
+    if revocations:
+        kinds += [OpenAs(*kind, subject) for kind in kinds if isinstance(kind, Open) for subject in SUBJECTS]
     one = _weighted(
         (6, st.builds(Append, st.lists(_event, min_size=1, max_size=4))),
         (6, st.builds(Step, st.integers(1, 4))),
@@ -89,6 +102,12 @@ def _operations(
         (6 if log else 0, st.builds(Turn, st.integers(1, 4))),
         (1 if log else 0, st.builds(TrimLog, st.integers(1, 4))),
         (6 if faults else 0, st.builds(Fault, st.integers(1, 30))),
+        (
+            3 if revocations else 0,
+            st.builds(
+                Revoke, st.sampled_from(SUBJECTS), st.lists(_event, max_size=3), st.lists(_event, max_size=3)
+            ),
+        ),
         (
             3 if moves else 0,
             st.builds(Move, _which, st.sampled_from(CHOICES), st.sampled_from((False, False, True))),
@@ -312,3 +331,38 @@ def test_wherever_a_replay_fails_its_reader_is_whole_or_told(pace: Pace, operati
             check_order(world, client)
             check_complete(world, client)
         assert world.hub.failures.counts.total() >= world.failures
+
+
+def _check_revocations(world: World) -> None:
+    for client in world.clients:
+        check_order(world, client)
+        if world.revoked_at(client) is None:
+            check_complete(world, client)
+        else:
+            check_revoked(world, client)
+
+
+@settings(max_examples=3 * settings.default.max_examples)
+@given(
+    pace=_paces,
+    operations=_operations(("off", "off", "with", "only"), clogs=True, moves=True, revocations=True),
+)
+def test_who_is_revoked_gets_exactly_what_was_before_that_and_the_others_everything(
+    pace: Pace, operations: list[Operation]
+) -> None:
+    world = World(pace)
+    _run(world, operations)
+    _check_revocations(world)
+
+
+@settings(max_examples=2 * settings.default.max_examples)
+@given(
+    pace=_short_paces,
+    operations=_operations(("off", "off", "with", "only"), clogs=True, log=True, revocations=True),
+)
+def test_who_is_revoked_while_it_reads_the_log_gets_exactly_what_was_before_that(
+    pace: Pace, operations: list[Operation]
+) -> None:
+    with _paced_with_log(pace) as world:
+        _run(world, operations)
+        _check_revocations(world)

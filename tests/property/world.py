@@ -7,8 +7,10 @@ from typing import Literal, NamedTuple
 from multidict import MultiDict
 
 from gateway.core import eventstream
-from gateway.core.events import ORIGIN, Cursor, Event, Position, Record
+from gateway.core.credentials import Credentials
+from gateway.core.events import ORIGIN, REVOCATION, Cursor, Event, Position, Record
 from gateway.core.history import History
+from gateway.core.revocations import Revocation, Revocations
 from gateway.core.selectors import Selector, parse_selector
 from gateway.delivery import pace as hub_pace
 from gateway.delivery.group import DeliveryOptions, Groups
@@ -52,6 +54,8 @@ class Choice(NamedTuple):
 
     def verdict(self, event: Event) -> Verdict:
         """What the protocol says of `event`, said again in a few lines of its own."""
+        if event.event_type == REVOCATION:
+            return "skip"
         names = {event.entity_type, f"{event.entity_type}:{event.entity_id}"}
         if self.entities and (event.entity_type is None or not names & set(self.entities)):
             return "skip"
@@ -158,6 +162,7 @@ class Session:
             cursor,
             asked=client,
             log_floor=world.log_floor,
+            credentials=client.credentials,
         )
         self.transport.subscriber = self.subscriber
         world.sessions.append(self)
@@ -194,10 +199,12 @@ class Session:
 class Client:
     """Somebody who reconnects with the last id seen, as an EventSource does.
 
-    `choices` are what it got its events by, one after the other; the last one is that of now.
+    `choices` are what it got its events by, one after the other; the last one is that of now. It has a token
+    where it has a `subject`.
     """
 
-    def __init__(self, choice: Choice, delivery: DeliveryOptions) -> None:
+    def __init__(self, choice: Choice, delivery: DeliveryOptions, subject: str | None = None) -> None:
+        self.credentials = None if subject is None else Credentials(subject=subject)
         self.choices = [choice]
         self.delivery = delivery
         self.sessions: list[Session] = []
@@ -234,6 +241,7 @@ class World:
         )
         self.history.open(EPOCH, ORIGIN)
         clock: Clock = self.clock
+        self.revocations = Revocations()
         self.hub = Hub(
             self.history,
             self.scheduler,
@@ -242,6 +250,7 @@ class World:
             Groups(FAN_IN, lambda: None),
             observer=Unobserved(),
             replays=replays,
+            revocations=self.revocations,
             pace=pace.of_hub(),
             draw=lambda low, high: low,
         )
@@ -287,6 +296,9 @@ class World:
             position = Position(8 + len(self.events) // 2, len(self.events) % 2)
             self._positions.append(position)
             self.take_in(a_record(position, event))
+            revocation = Revocation.of(event) if event.event_type == REVOCATION else None
+            if revocation is not None:
+                self.revocations.add(revocation, Cursor(EPOCH, position))
         self.hub.wake()
 
     def take_in(self, record: Record) -> None:
@@ -321,6 +333,11 @@ class World:
             return Reassignment(choice.selector(), client, tell, ends)
 
         self.hub.reassign(reassignment_for)
+
+    def revoked_at(self, client: Client) -> int | None:
+        """The number after which nothing is for the client."""
+        end = self.revocations.end_of(client.credentials, EPOCH)
+        return None if end is None else bisect_right(self._positions, end)
 
     def expected(self, choice: Choice, after: int, until: int) -> list[int]:
         """The numbers of the events that a client gets of those after one number, up to another."""

@@ -6,8 +6,10 @@ from urllib.parse import parse_qsl
 
 from multidict import MultiDict
 
-from gateway.core.events import CONTROL_EVENT_TYPES, ORIGIN, Event
+from gateway.core.credentials import Credentials
+from gateway.core.events import CONTROL_EVENT_TYPES, ORIGIN, REVOCATION, Cursor, Event
 from gateway.core.history import History
+from gateway.core.revocations import Revocation, Revocations
 from gateway.core.selectors import parse_selector
 from gateway.delivery.group import DeliveryOptions, Groups
 from gateway.delivery.hub import Hub, HubTiming
@@ -28,11 +30,20 @@ RETRY_MS = 2000
 class Reader:
     """A client and its stream."""
 
-    def __init__(self, node: "Node", query: str, cursor: str | None, delivery: DeliveryOptions) -> None:
+    def __init__(
+        self,
+        node: "Node",
+        query: str,
+        cursor: str | None,
+        delivery: DeliveryOptions,
+        credentials: Credentials | None = None,
+    ) -> None:
         self.delivery = delivery
         self.transport = RecordingTransport(node.scheduler, write_seconds=node.write_seconds)
         selector = parse_selector(MultiDict(parse_qsl(query)), {})
-        self.subscriber = open_stream(node.hub, node.history, self.transport, selector, delivery, cursor)
+        self.subscriber = open_stream(
+            node.hub, node.history, self.transport, selector, delivery, cursor, credentials=credentials
+        )
 
     def frames(self, event: str | None = None) -> list[Frame]:
         """What the client has read, of one event type if that is given."""
@@ -70,6 +81,7 @@ class Node:
             max_events=max_events, max_age_seconds=max_age_seconds, max_bytes=10**9, id_aliases={}
         )
         self.history.open("e", ORIGIN)
+        self.revocations = Revocations()
         timing = HubTiming(HEARTBEAT_SECONDS, COALESCE_SECONDS, STALL_SECONDS, RETRY_MS)
         self.hub = Hub(
             self.history,
@@ -79,6 +91,7 @@ class Node:
             Groups(fan_in, on_interest),
             observer=observer or Unobserved(),
             replays=replays,
+            revocations=self.revocations,
             pace=pace,
             draw=draw,
         )
@@ -87,7 +100,11 @@ class Node:
     def append(self, *events: Event) -> None:
         """The events have come out of the log; the hub has been told, and has done nothing yet."""
         for event in events:
-            self.history.append(a_record(self.history.head + 1, event), self.scheduler.time())
+            record = a_record(self.history.head + 1, event)
+            self.history.append(record, self.scheduler.time())
+            revocation = Revocation.of(event) if event.event_type == REVOCATION else None
+            if revocation is not None:
+                self.revocations.add(revocation, Cursor("e", record.position))
         self.hub.wake()
 
     def publish(self, *events: Event) -> None:
@@ -99,5 +116,12 @@ class Node:
         """Long enough for the next event not to be held back for those before it."""
         self.scheduler.run_for(0.1)
 
-    def connect(self, query: str = "", *, cursor: str | None = None, **delivery: Any) -> Reader:
-        return Reader(self, query, cursor, DeliveryOptions(**delivery))
+    def connect(
+        self,
+        query: str = "",
+        *,
+        cursor: str | None = None,
+        credentials: Credentials | None = None,
+        **delivery: Any,
+    ) -> Reader:
+        return Reader(self, query, cursor, DeliveryOptions(**delivery), credentials)

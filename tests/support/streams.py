@@ -6,6 +6,7 @@ import zlib
 from typing import Any, NamedTuple
 
 from gateway.core import control_frames, gzip_stream
+from gateway.core.credentials import Credentials
 from gateway.core.events import ORIGIN, Cursor, Position
 from gateway.core.history import History
 from gateway.core.selectors import Selector
@@ -104,6 +105,7 @@ def open_stream(
     cursor: str | None = None,
     asked: object = None,
     log_floor: Position | None = None,
+    credentials: Credentials | None = None,
 ) -> Subscriber:
     """A stream as the gateway's handler opens it: the first frames, then the hub's.
 
@@ -129,7 +131,7 @@ def open_stream(
     if delivery.gzip:
         first = gzip_stream.HEADER + gzip_stream.stored(first)
     transport.write(b"%x\r\n%b\r\n" % (len(first), first) if delivery.chunked else first)
-    subscriber = hub.attach(transport, selector, delivery, number, asked, position)
+    subscriber = hub.attach(transport, selector, delivery, number, asked, position, credentials)
     transport.set_protocol(StreamProtocol(hub, subscriber))
     hub.begin(subscriber, resumed=cursor is not None and isinstance(resolved, int))
     return subscriber

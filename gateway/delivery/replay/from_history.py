@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from gateway.core import control_frames
-from gateway.core.events import Position
+from gateway.core.events import ORIGIN, Position
 from gateway.core.hints import Refresh
 from gateway.core.history import History, ResetReason
+from gateway.core.revocations import Revocations
 from gateway.core.selectors import Match
 from gateway.delivery.counters import Work
 from gateway.delivery.group import Group
@@ -28,7 +29,8 @@ class CatchUp:
 
     `behind` has the subscribers that read the log, or have hints to come from that, each with the position
     from which it misses nothing should it reconnect. One that starts to read the log, in which it goes on at
-    its `position`, is put into `replays`; None where there is no log to read.
+    its `position`, is put into `replays`; None where there is no log to read. Whoever is covered by one of
+    the `revocations` gets what comes before that, and `bye`.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class CatchUp:
         hint_schedule: HintSchedule,
         plan: Callable[[], None],
         replays: ReplayQueue | None,
+        revocations: Revocations,
         pace: Pace,
     ) -> None:
         self._history = history
@@ -49,6 +52,7 @@ class CatchUp:
         self._plan = plan
         self.behind: dict[Subscriber, Position] = {}
         self._replays = replays
+        self._revocations = revocations
         self._pace = pace
         self._waiting: deque[Subscriber] = deque()
         self._is_held = False
@@ -107,12 +111,19 @@ class CatchUp:
         group: Group = subscriber.group
         frames: list[bytes] = []
         size, enough, events = 0, self._pace.catch_up_bytes, 0
+        end = self.end_of(subscriber)
         entries = self._history.after(subscriber.number, self._pace.catch_up_entries)
         if entries is None:
             if self._falls_behind(subscriber):
                 return
+            if end is not None:
+                # From the head on nothing is for it.
+                self._revoke(subscriber)
+                return
             frames.append(self.skip_gap(subscriber))
         for number, entry in enumerate(entries or (), subscriber.number + 1):
+            if end is not None and entry.position > end:
+                break
             subscriber.number = number
             match = group.selector.match(entry.event)
             if match is Match.SKIP:
@@ -132,10 +143,14 @@ class CatchUp:
                 if size >= enough:
                     break
         caught_up = subscriber.number == self._history.head
-        if caught_up:
+        is_revoked = end is not None and (self._history.position(subscriber.number) or ORIGIN) >= end
+        if caught_up or is_revoked:
             frames += self.pending_hints(subscriber)
         if frames and self._streams.write(subscriber, group.framed(b"".join(frames))):
             self._counters.deliveries += events
+        if is_revoked:
+            self._revoke(subscriber)
+            return
         if subscriber.state is State.CATCHING_UP and caught_up:
             subscriber.signal(Signal.CAUGHT_UP)
             subscriber.position = self._history.head_position
@@ -144,6 +159,27 @@ class CatchUp:
         subscriber.position = self._history.position(subscriber.number) or "trimmed"
         if subscriber.state is State.CATCHING_UP:
             self.add(subscriber)
+
+    def end_of(self, subscriber: Subscriber) -> Position | None:
+        """The place in the log after which nothing is for it; None where it is not revoked."""
+        return self._revocations.end_of(subscriber.credentials, self._history.epoch)
+
+    def ends_behind(self, subscriber: Subscriber, position: Position) -> bool:
+        """Whether a reader of the log that has all up to `position` is revoked there; it is ended then."""
+        end = self.end_of(subscriber)
+        if end is None or position < end:
+            return False
+        hints = self.pending_hints(subscriber)
+        if hints:
+            group: Group = subscriber.group
+            self._streams.write(subscriber, group.framed(b"".join(hints)))
+        self._revoke(subscriber)
+        return True
+
+    def _revoke(self, subscriber: Subscriber) -> None:
+        """It has all that comes before the revocation. One that does not read is told once it does."""
+        if subscriber.state is State.CATCHING_UP:
+            self._streams.bye(subscriber, "revoked", reconnect=False)
 
     def _falls_behind(self, subscriber: Subscriber) -> bool:
         """The history has not what comes after its number; says whether the log is read for it."""

@@ -80,6 +80,8 @@ class Replays:
 
     async def _serve(self, subscriber: Subscriber) -> None:
         while self._is_behind(subscriber) and isinstance(position := subscriber.position, Position):
+            if self._catch_up.ends_behind(subscriber, position):
+                return
             try:
                 entries = await self._archive.after(position)
             except (TrimmedError, UnknownPosition) as lost:
@@ -101,8 +103,11 @@ class Replays:
         """
         while self._is_behind(subscriber) and subscriber.position is position:
             # Another node's events may be in the log before they are in this history: the catch-up
-            # brings those.
-            known = [entry for entry in entries if entry.position <= self._history.head_position]
+            # brings those. And nothing that comes after a revocation is for whom that covers.
+            last = self._history.head_position
+            end = self._catch_up.end_of(subscriber)
+            last = last if end is None else min(last, end)
+            known = [entry for entry in entries if entry.position <= last]
             count = self._write_some(subscriber, position, known) if known else 0
             if not known:
                 # The log has nothing between: it is a floor that is no event's position.

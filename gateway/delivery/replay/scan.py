@@ -4,9 +4,11 @@ import contextlib
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from typing import NamedTuple
 
+from gateway.core.credentials import Credentials
 from gateway.core.errors import EpochChanged, PlaceLost, TrimmedError
 from gateway.core.events import ORIGIN, Cursor, Position
 from gateway.core.history import History, HistoryEntry, ResetReason
+from gateway.core.revocations import Revocations
 from gateway.core.selectors import Match, Selector
 from gateway.delivery.replay.log_archive import LogArchive
 from gateway.delivery.replay.resume import Place
@@ -34,21 +36,36 @@ class Scanner:
     """Looks through the log where a reader is behind the history, and through the history.
 
     All that it looks at, it looks at in `slices`. A caller that goes away ends its scan with the next one.
+    Nothing that comes after one of the `revocations` is for a caller whose credentials that covers: every
+    method raises InvalidToken where there is nothing before it.
     """
 
-    def __init__(self, history: History, archive: LogArchive, slices: Slices) -> None:
+    def __init__(
+        self, history: History, archive: LogArchive, slices: Slices, revocations: Revocations
+    ) -> None:
+        self._revocations = revocations
         self._history = history
         self._archive = archive
         self._slices = slices
 
-    async def scan(self, selector: Selector, place: Place, limit: int) -> Batch | ResetReason:
+    async def scan(
+        self, selector: Selector, place: Place, limit: int, credentials: Credentials | None = None
+    ) -> Batch | ResetReason:
         """The first matching events from a place on that was found in this step, or why not.
 
         Where there are none, nothing that the history has by now was overlooked: whoever waits from this
         step on misses none. Raises LogError where the log is out of reach.
         """
+        self._revocations.check(credentials)
+        found = _Found(self._history, selector, limit, credentials)
+        batch = await self._scan(found, place)
+        if not found.events:
+            # It may have come meanwhile: whoever would wait now is to be told.
+            self._revocations.check(credentials)
+        return batch
+
+    async def _scan(self, found: "_Found", place: Place) -> Batch | ResetReason:
         epoch = self._history.epoch
-        found = _Found(self._history, selector, limit)
         try:
             if isinstance(place, Position):
                 batch = await self._scan_log(found, place, epoch)
@@ -62,14 +79,19 @@ class Scanner:
         return place
 
     async def go_on(
-        self, selector: Selector, cursor: Cursor, least: Position, limit: int
+        self,
+        selector: Selector,
+        cursor: Cursor,
+        least: Position,
+        limit: int,
+        credentials: Credentials | None = None,
     ) -> Batch | ResetReason:
         """The same from a cursor on that was good, or from `least` where nothing matched up to there."""
         if cursor.epoch != self._history.epoch:
             return "epoch"
         position = max(cursor.position, least)
         number = self._history.number_at(position)
-        return await self.scan(selector, position if number is None else number, limit)
+        return await self.scan(selector, position if number is None else number, limit, credentials)
 
     async def _scan_log(self, found: "_Found", position: Position, epoch: str) -> Batch | int:
         """Through the log: a batch, or the number at which the history goes on."""
@@ -114,21 +136,25 @@ class Scanner:
         Raises EpochChanged where the history has started over meanwhile.
         """
         found.last = position
+        found.end = self._revocations.end_of(found.credentials, epoch)
         await self._slices.run(found.take(entries))
         if self._history.epoch != epoch:
             raise EpochChanged("The log has started over.")
         return found.last
 
-    async def latest(self, selector: Selector, limit: int) -> tuple[list[bytes], str]:
+    async def latest(
+        self, selector: Selector, limit: int, credentials: Credentials | None = None
+    ) -> tuple[list[bytes], str]:
         """The newest matching events, oldest first, at most `limit`; and the cursor of the head.
 
         Looks into the log where the history has too few, not further back than LATEST_LOG_ENTRIES. Raises
         LogError where that is out of reach.
         """
+        self._revocations.check(credentials)
         history = self._history
         epoch, floor = history.epoch, history.floor_position
         cursor = history.cursor(history.head, selector.scope_text)
-        found = _Found(history, selector, limit)
+        found = _Found(history, selector, limit, credentials)
         async with contextlib.aclosing(self._newest_first(floor)) as pages:
             async for page in pages:
                 await self._look(found, reversed(page), floor, epoch)
@@ -153,10 +179,15 @@ class _Found:
     """The events that one answer has so far.
 
     `last` is the position of the last entry that the answer covers; `is_full` says that the next
-    one matched too, and there was no room for it.
+    one matched too, and there was no room for it, or that it comes after `end`, where these credentials were
+    revoked.
     """
 
-    def __init__(self, history: History, selector: Selector, limit: int) -> None:
+    def __init__(
+        self, history: History, selector: Selector, limit: int, credentials: Credentials | None
+    ) -> None:
+        self.credentials = credentials
+        self.end: Position | None = None
         self._history = history
         self._selector = selector
         self._limit = limit
@@ -168,7 +199,8 @@ class _Found:
     def take(self, entries: Iterable[HistoryEntry]) -> Iterator[None]:
         """Takes in entries that match, a step for each that it looks at, until there is no room."""
         for entry in entries:
-            self.is_full = not self._add(entry)
+            is_after_end = self.end is not None and entry.position > self.end
+            self.is_full = is_after_end or not self._add(entry)
             if self.is_full:
                 return
             self.last = entry.position

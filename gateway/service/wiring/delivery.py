@@ -13,11 +13,13 @@ from gateway.delivery.pace import Pace
 from gateway.delivery.replay.from_log import Replays
 from gateway.delivery.replay.log_archive import LogArchive
 from gateway.delivery.replay.queue import ReplayQueue
+from gateway.delivery.revoked_tokens import RevokedTokens
 from gateway.ports.clock import Clock
 from gateway.runtime.logs import log_event
 from gateway.runtime.stopping import Closing
 from gateway.runtime.supervisor import Supervisor
 from gateway.service.settings import Settings
+from gateway.service.wiring.revocations import Beside
 from gateway.service.wiring.stored import Stored
 
 _log = logging.getLogger(__name__)
@@ -25,20 +27,24 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """The hub with those who feed it; `supervisor` keeps what works on the log."""
+    """The hub with those who feed it; `supervisor` keeps what works on the log. `revoked` are known first."""
 
     hub: Hub
     archive: LogArchive
     follower: Follower
     replays: Replays
     supervisor: Supervisor
+    revoked: RevokedTokens
 
     async def start(self, closing: Closing) -> None:
         """Fills the history, and follows the log from there. Raises LogError where the log can't be read."""
+        closing.add("revocations", self.revoked.close)
+        await self.revoked.start()
         closing.add("hub", self._stop_hub)
         await self.follower.start()
         closing.add("supervisor", self.supervisor.close)
         self.supervisor.run("follower", self.follower.run)
+        self.supervisor.run("revocations", self.revoked.run)
         self.replays.start(self.supervisor)
 
     async def drain(self, seconds: float) -> None:
@@ -70,11 +76,22 @@ def make_delivery(
         stall_seconds=settings.stream.stall_seconds,
         retry_ms=settings.stream.retry_ms,
     )
+    revoked = RevokedTokens(Beside(settings, clock, stored.shared), clock)
     log, history, queue = stored.log, stored.history, ReplayQueue()
     loop = asyncio.get_running_loop()
-    hub = Hub(history, loop, clock, timing, groups, observer=observer, replays=queue, pace=pace)
+    hub = Hub(
+        history,
+        loop,
+        clock,
+        timing,
+        groups,
+        observer=observer,
+        replays=queue,
+        revocations=revoked.revocations,
+        pace=pace,
+    )
     archive = LogArchive(log, history, clock, stored.slices, pace)
-    follower = Follower(log, history, hub, clock, stored.outage, on_grown)
+    follower = Follower(log, history, hub, clock, stored.outage, on_grown, revoked)
     supervisor = Supervisor(clock.monotonic, stored.outage)
     replays = Replays(history, archive, hub, queue, pace, at_once=settings.limits.replays)
-    return Delivery(hub, archive, follower, replays, supervisor)
+    return Delivery(hub, archive, follower, replays, supervisor, revoked)

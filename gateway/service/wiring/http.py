@@ -54,7 +54,7 @@ def add_handlers(
     reassign = partial(hub.reassign, stream_plans.reassignment)
     flags.store.subscribe(lambda before, after: reassign())
     resumes = Resumes(history, delivery.archive, delivery.follower)
-    scanner = Scanner(history, delivery.archive, Slices(clock))
+    scanner = Scanner(history, delivery.archive, Slices(clock), delivery.revoked.revocations)
     limits = PublishLimits(**settings.publish.model_dump(), body_seconds=body_seconds)
     options = _stream_options(settings, hand_over)
     interest, loop = gateway.upstreams.interest, asyncio.get_running_loop()

@@ -7,25 +7,29 @@ from collections.abc import AsyncIterator
 import pytest
 
 from adapters.memory import MemoryLog
+from gateway.core.credentials import Credentials
 from gateway.core.errors import LogError
-from gateway.core.events import Cursor, Position, Record
+from gateway.core.events import Cursor, Event, Position, Record
 from gateway.core.hints import HintTiming
 from gateway.core.history import History
+from gateway.core.revocations import Revocation
 from gateway.core.selectors import Selector
 from gateway.delivery.follower import WARMING, Follower
 from gateway.delivery.group import DeliveryOptions, Groups
 from gateway.delivery.hub import Hub, HubTiming
 from gateway.delivery.observer import Unobserved
 from gateway.delivery.pace import USUAL, Pace
+from gateway.delivery.revoked_tokens import RevokedTokens
 from gateway.ports.clock import Clock
 from gateway.ports.log import EventLog
 from gateway.runtime.outage import Outage
 from gateway.runtime.slices import SLICE_SECONDS
 from tests.support.clock import BusyClock, ManualClock
-from tests.support.events import an_event
+from tests.support.events import TIMESTAMP, an_event
 from tests.support.loop import let_others_run, until
 from tests.support.scheduler import ManualScheduler
 from tests.support.shaky_log import ShakyLog
+from tests.support.shared_store import MemorySharedStore
 from tests.support.streams import open_stream, received
 from tests.support.transport import RecordingTransport
 
@@ -41,6 +45,7 @@ class Node:
         self.scheduler = scheduler
         self.history = History(max_events=max_events, max_age_seconds=1e9, max_bytes=10**9, id_aliases={})
         timing = HubTiming(heartbeat_seconds=15.0, coalesce_seconds=0.0, stall_seconds=30.0, retry_ms=2000)
+        self.revoked = RevokedTokens(MemorySharedStore(clock), clock)
         self.hub = Hub(
             self.history,
             scheduler,
@@ -49,6 +54,7 @@ class Node:
             Groups(50, lambda: None),
             observer=Unobserved(),
             replays=None,
+            revocations=self.revoked.revocations,
             pace=pace,
         )
         self.outage = Outage(logging.getLogger("gateway"), "log", now=clock.monotonic)
@@ -57,7 +63,7 @@ class Node:
         self.follower = self.make_follower(clock)
 
     def make_follower(self, clock: Clock) -> Follower:
-        return Follower(self.log, self.history, self.hub, clock, self.outage, self._note_head)
+        return Follower(self.log, self.history, self.hub, clock, self.outage, self._note_head, self.revoked)
 
     def _note_head(self) -> None:
         self.heads.append(self.history.head)
@@ -422,5 +428,30 @@ async def test_a_few_events_come_in_at_once(node: Node) -> None:
         heads.add(node.history.head)
         await asyncio.sleep(0)
     assert heads == {0}
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def revocation_of(subject: str) -> Event:
+    return Revocation("subject", subject, 150.0, "left").event(TIMESTAMP)
+
+
+async def test_revocations_hold_from_the_step_in_which_the_history_has_them(node: Node) -> None:
+    await node.log.append([an_event(), revocation_of("ana")])
+    task = await node.start()
+    assert ("subject", "ana") in node.revoked.revocations
+    (position,) = (await node.log.append([revocation_of("bo")])).positions
+    await until(lambda: node.history.head == 3, "the new one came")
+    assert node.revoked.revocations.end_of(Credentials(subject="bo"), node.log.epoch) == position
+    await node.log.close()
+    await task
+
+
+async def test_revocations_of_a_log_that_started_over_hold_too(lasting: Node, shaky: ShakyLog) -> None:
+    task = await lasting.start()
+    shaky.start_over("f")
+    shaky.put_events(revocation_of("ana"))
+    await until(lambda: ("subject", "ana") in lasting.revoked.revocations, "it holds")
+    await lasting.log.close()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

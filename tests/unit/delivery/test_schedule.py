@@ -36,6 +36,9 @@ class Work:
             self.done.append("catch_up")
             self.is_waiting = False
 
+    def end(self) -> Iterator[None]:
+        return iter(())
+
     def drop_flush(self) -> Iterator[None]:
         self.done.append("dropped")
         yield
@@ -60,7 +63,7 @@ def failures(scheduler: ManualScheduler) -> Failures:
 @pytest.fixture
 def schedule(scheduler: ManualScheduler, failures: Failures, work: Work) -> Schedule:
     budget = Budget(USUAL.writes_a_turn)
-    return Schedule(scheduler, failures, work, work, work, budget, USUAL, COALESCE_SECONDS)  # type: ignore[arg-type]
+    return Schedule(scheduler, failures, work, work, work, work, budget, USUAL, COALESCE_SECONDS)  # type: ignore[arg-type]
 
 
 def test_a_flush_runs_a_step_a_turn_and_others_have_theirs_between(

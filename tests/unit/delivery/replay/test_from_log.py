@@ -5,9 +5,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from gateway.core.credentials import Credentials
 from gateway.core.events import Event, Position
 from gateway.core.hints import HintTiming
 from gateway.core.history import History
+from gateway.core.revocations import Revocation
 from gateway.core.selectors import Selector
 from gateway.delivery.group import DeliveryOptions, Group
 from gateway.delivery.pace import USUAL, Pace
@@ -17,7 +19,7 @@ from gateway.delivery.replay.log_archive import LogArchive
 from gateway.delivery.replay.queue import ReplayQueue
 from gateway.delivery.subscriber import NOWHERE, State, Subscriber
 from gateway.runtime.slices import Slices
-from tests.support.events import an_event
+from tests.support.events import TIMESTAMP, an_event
 from tests.support.loop import let_others_run, until
 from tests.support.node import Node
 from tests.support.scheduler import ManualScheduler
@@ -56,17 +58,20 @@ class Bench:
         self.node.hub.wake()
         self.node.scheduler.run_for(1.0)
 
-    def connect(self, position: int, **delivery: object) -> "Reader":
-        return Reader(self, position, DeliveryOptions(chunked=False, **delivery))  # type: ignore[arg-type]
+    def connect(self, position: int, credentials: Credentials | None = None, **delivery: object) -> "Reader":
+        options = DeliveryOptions(chunked=False, **delivery)  # type: ignore[arg-type]
+        return Reader(self, position, options, credentials)
 
 
 class Reader:
     """A stream that comes with a cursor from before the history."""
 
-    def __init__(self, bench: Bench, position: int, delivery: DeliveryOptions) -> None:
+    def __init__(
+        self, bench: Bench, position: int, delivery: DeliveryOptions, credentials: Credentials | None = None
+    ) -> None:
         self.transport = RecordingTransport(bench.node.scheduler)
         self.subscriber: Subscriber = bench.node.hub.attach(
-            self.transport, Selector(), delivery, NOWHERE, self, Position(position, 0)
+            self.transport, Selector(), delivery, NOWHERE, self, Position(position, 0), credentials
         )
         bench.node.hub.begin(self.subscriber, resumed=True)
 
@@ -172,3 +177,50 @@ async def test_who_is_cut_off_while_the_log_is_read_gets_nothing(bench: Bench) -
     await let_others_run()
     assert reader.transport.writes == []
     assert bench.replays.waiting == 0
+
+
+ANA = Credentials(subject="ana", issued_at=100.0)
+ANA_REVOKED = Revocation("subject", "ana", 150.0, "left").event(TIMESTAMP)
+
+
+@pytest.mark.parametrize("pace", [USUAL, Pace(catch_up_bytes=1), Pace(records_a_read=2)])
+async def test_a_reader_of_the_log_that_is_revoked_gets_what_was_before_that_and_bye(bench: Bench) -> None:
+    bench.publish(*[an_event()] * 5, ANA_REVOKED, *[an_event()] * 6)
+    ana, other = bench.connect(1, ANA), bench.connect(1)
+
+    def are_done() -> bool:
+        bench.node.scheduler.run_ready()
+        return ana.subscriber.state is State.CLOSED and other.is_live()
+
+    await until(are_done, "both have what is theirs")
+    assert (ana.numbers(), other.numbers()) == ([2, 3, 4, 5], [*range(2, 6), *range(7, 13)])
+    assert [frame.data["reason"] for frame in ana.frames("bye")] == ["revoked"]
+
+
+@pytest.mark.parametrize("pace", [Pace(records_a_read=2)])
+async def test_one_that_is_revoked_while_it_reads_the_log_gets_what_was_before_that(bench: Bench) -> None:
+    bench.publish(*[an_event()] * 9)
+    ana = bench.connect(1, ANA)
+    await until(lambda: bench.log.reads == 1, "the first read has begun")
+    bench.log.may_read.clear()
+    bench.publish(ANA_REVOKED, *[an_event()] * 5)
+    bench.log.may_read.set()
+    await until(lambda: ana.subscriber.state is State.CLOSED, "it was told")
+    assert ana.numbers() == list(range(2, 10))
+    assert [frame.data["reason"] for frame in ana.frames("bye")] == ["revoked"]
+
+
+async def test_one_that_begins_in_the_log_behind_its_revocation_gets_nothing(bench: Bench) -> None:
+    bench.publish(an_event(), ANA_REVOKED, *[an_event()] * 9)
+    ana = bench.connect(4, ANA)
+    await until(lambda: ana.subscriber.state is State.CLOSED, "it was told")
+    assert (ana.numbers(), [frame.data["reason"] for frame in ana.frames("bye")]) == ([], ["revoked"])
+
+
+@pytest.mark.parametrize("hints", ["with", "only"])
+async def test_the_hints_of_what_was_before_it_come_before_the_bye(bench: Bench, hints: str) -> None:
+    bench.publish(*[an_event(f"order:{number}") for number in range(1, 5)], ANA_REVOKED, *[an_event()] * 6)
+    ana = bench.connect(1, ANA, hints=hints, timing=HintTiming(50, 100))
+    await until(lambda: ana.subscriber.state is State.CLOSED, "it was told")
+    hinted = [frame.data["entityId"] for frame in ana.frames("refresh")]
+    assert hinted == ["2", "3", "4"]

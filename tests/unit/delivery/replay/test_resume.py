@@ -17,6 +17,7 @@ from gateway.delivery.observer import Unobserved
 from gateway.delivery.pace import USUAL
 from gateway.delivery.replay.log_archive import LogArchive
 from gateway.delivery.replay.resume import Resumes
+from gateway.delivery.revoked_tokens import RevokedTokens
 from gateway.delivery.subscriber import NOWHERE
 from gateway.runtime.log_pages import FIRST_RECORDS
 from gateway.runtime.outage import Outage
@@ -25,6 +26,7 @@ from tests.support.events import a_record, an_event
 from tests.support.loop import let_others_run, until
 from tests.support.scheduler import ManualScheduler
 from tests.support.shaky_log import ShakyLog
+from tests.support.shared_store import MemorySharedStore
 
 Kind = TypeVar("Kind", bound=Follower)
 
@@ -48,7 +50,8 @@ class Bench:
     def follow(self, kind: type[Kind]) -> Kind:
         clock = self.scheduler.clock
         outage = Outage(logging.getLogger("gateway"), "log", now=clock.monotonic)
-        return kind(self.log, self.history, self.hub, clock, outage, lambda: None)
+        revoked = RevokedTokens(MemorySharedStore(clock), clock)
+        return kind(self.log, self.history, self.hub, clock, outage, lambda: None, revoked)
 
 
 @pytest.fixture

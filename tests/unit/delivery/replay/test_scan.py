@@ -6,14 +6,17 @@ from typing import Any
 import pytest
 from multidict import MultiDict
 
-from gateway.core.events import Event, Position
+from gateway.core.credentials import Credentials
+from gateway.core.errors import InvalidToken
+from gateway.core.events import Cursor, Event, Position
 from gateway.core.history import History
+from gateway.core.revocations import Revocation, Revocations
 from gateway.core.selectors import Selector, parse_selector
 from gateway.delivery.replay.log_archive import LogArchive
 from gateway.delivery.replay.scan import LATEST_LOG_ENTRIES, SCAN_LOG_ENTRIES, Batch, Scanner
 from gateway.runtime.slices import SLICE_SECONDS, Slices
 from tests.support.clock import BusyClock
-from tests.support.events import a_record, an_event
+from tests.support.events import TIMESTAMP, a_record, an_event
 from tests.support.loop import until
 from tests.support.shaky_log import ShakyLog
 
@@ -34,7 +37,8 @@ class Bench:
         self.history.open("e", Position(0, 0))
         slices = Slices(self.clock)
         archive = LogArchive(self.log, self.history, self.clock, slices)
-        self.scanner = Scanner(self.history, archive, slices)
+        self.revocations = Revocations()
+        self.scanner = Scanner(self.history, archive, slices, self.revocations)
 
     def add(self, count: int, **data: Any) -> None:
         for _ in range(count):
@@ -46,13 +50,17 @@ class Bench:
         self.history.append(record, 0.0)
         self.history.trim(0.0, self.history.head)
 
-    def scan(self, selector: Selector, limit: int = 10) -> "asyncio.Task[Any]":
+    def scan(
+        self, selector: Selector, limit: int = 10, credentials: Credentials | None = None
+    ) -> "asyncio.Task[Any]":
         """A scan from the beginning, of what the log holds or the history."""
         place = Position(0, 0) if self.history.floor else 0
-        return asyncio.create_task(self.scanner.scan(selector, place, limit))
+        return asyncio.create_task(self.scanner.scan(selector, place, limit, credentials))
 
-    def latest(self, selector: Selector, limit: int = 10) -> "asyncio.Task[Any]":
-        return asyncio.create_task(self.scanner.latest(selector, limit))
+    def latest(
+        self, selector: Selector, limit: int = 10, credentials: Credentials | None = None
+    ) -> "asyncio.Task[Any]":
+        return asyncio.create_task(self.scanner.latest(selector, limit, credentials))
 
     async def goes_on(self, entries: int) -> None:
         """Returns in the midst of the scan, once it has looked at that many entries."""
@@ -187,3 +195,47 @@ async def test_the_log_is_looked_through_only_so_far() -> None:
     far.add(1, rare=True)
     far.add(LATEST_LOG_ENTRIES - 1)
     assert len((await far.latest(RARE))[0]) == 1
+
+
+ANA = Credentials(subject="ana", issued_at=100.0)
+
+
+def revoke(bench: Bench) -> None:
+    """The next event is the one after which nothing is Ana's."""
+    revocation = Revocation("subject", "ana", 150.0, "left")
+    bench.put(revocation.event(TIMESTAMP))
+    bench.revocations.add(revocation, Cursor("e", bench.history.head_position))
+
+
+@pytest.mark.parametrize("look", [Bench.scan, Bench.latest])
+async def test_who_is_revoked_is_answered_nothing(look: Any) -> None:
+    bench = Bench()
+    bench.add(3)
+    revoke(bench)
+    with pytest.raises(InvalidToken):
+        await look(bench, ALL, credentials=ANA)
+    assert len((await bench.scan(ALL)).events) == 3
+
+
+@pytest.mark.parametrize("held", [EVENTS, 100])
+async def test_who_is_revoked_during_a_scan_gets_what_was_before_that(held: int) -> None:
+    bench = Bench(max_events=held)
+    bench.add(EVENTS)
+    bench.add(1, rare=True)
+    task = bench.scan(RARE, credentials=ANA)
+    await bench.goes_on(500)
+    revoke(bench)
+    bench.add(1, rare=True)
+    assert positions(await task) == [EVENTS + 1]
+
+
+@pytest.mark.parametrize("held", [EVENTS, 100])
+async def test_who_is_revoked_during_a_scan_that_finds_nothing_before_that_is_refused(held: int) -> None:
+    bench = Bench(max_events=held)
+    bench.add(EVENTS)
+    task = bench.scan(RARE, credentials=ANA)
+    await bench.goes_on(500)
+    revoke(bench)
+    bench.add(1, rare=True)
+    with pytest.raises(InvalidToken):
+        await task
