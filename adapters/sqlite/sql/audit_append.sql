@@ -1,0 +1,1 @@
+insert or ignore into audit (id, kind, who, body) values (?, ?, ?, ?)
