@@ -5,7 +5,7 @@ from typing import Any
 
 from gateway.cli.terminal import table
 from gateway.core.redaction import redacted
-from gateway.service.settings import LegacySettings, Settings
+from gateway.service.settings import AuthSettings, LegacySettings, Settings
 from gateway.service.wiring.logs import check_url
 
 
@@ -47,6 +47,7 @@ def summary(settings: Settings, file: str | None) -> list[str]:
             f"{history.max_events} events, {history.max_age_seconds:g} s, {history.max_bytes} bytes",
         ),
         ("authentication", settings.auth.mode),
+        *_granted(settings.auth),
         ("workers", str(settings.server.workers)),
         ("flags", _flags(settings)),
     ]
@@ -60,6 +61,15 @@ def summary(settings: Settings, file: str | None) -> list[str]:
         return [*lines, "no legacy routes"]
     head = ("PATH", "COMPONENT", "ENTITY", "EVERY", "SHARED", "EVENTS FROM", "UPSTREAM")
     return [*lines, "", "legacy routes", *table([head, *map(_route, settings.legacy)], "  ")]
+
+
+def _granted(auth: AuthSettings) -> list[tuple[str, str]]:
+    """Where grants come from beside tokens."""
+    rows = [("rules", str(len(auth.grants)))] if auth.grants else []
+    rows += _named("static keys", tuple(key.name for key in auth.keys))
+    if auth.mode != "none":
+        rows.append(("without a token", "refused" if auth.anonymous is None else "as auth.anonymous says"))
+    return rows
 
 
 def _named(label: str, values: tuple[str, ...]) -> list[tuple[str, str]]:

@@ -67,6 +67,20 @@ def test_version_is_an_option_as_well(run: CliRunner) -> None:
     assert (result.exit_code, result.stdout) == (0, f"tidegate {__version__}\n")
 
 
+def test_check_config_tells_where_grants_come_from(run: CliRunner) -> None:
+    def rows(name: str) -> list[str]:
+        result = run.invoke(app, ["check-config", "--config", str(EXAMPLE.with_name(f"access-{name}.toml"))])
+        assert result.exit_code == 0
+        return [" ".join(line.split()) for line in result.stdout.splitlines()]
+
+    applications = rows("applications")
+    assert "rules 5" in applications
+    assert "static keys booking-backend, wallet-backend, prometheus" in applications
+    assert "without a token refused" in applications
+    assert "without a token as auth.anonymous says" in rows("branch")
+    assert not [row for row in rows("customer") if row.startswith("static keys")]
+
+
 def test_check_config_tells_what_would_run(run: CliRunner) -> None:
     result = run.invoke(app, ["check-config", "--config", str(EXAMPLE)])
     assert result.exit_code == 0
