@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from gateway.access.authentication import STATIC_KEY_PREFIX
 from gateway.access.explain import explain_event, explain_grants
 from gateway.access.jwks import FetchFailed
 from gateway.access.jwks_fetch import fetch_jwks
 from gateway.access.rights import Source
 from gateway.access.static_keys import StaticKeys
-from gateway.access.token_keys import KeySet, keys_of_pem, keys_of_secret
+from gateway.access.token_keys import KeySet
 from gateway.access.tokens import Expected, FixedKeys, TokenVerifier
 from gateway.cli import REFUSED, UNREACHABLE, WRONG_INPUT, CommandError
 from gateway.core.errors import InvalidEvents, InvalidToken, LogError, PlaceLost
@@ -22,10 +23,10 @@ from gateway.core.grants import Scope
 from gateway.ports.clock import SystemClock
 from gateway.ports.log import EventLog
 from gateway.service.settings import Settings
+from gateway.service.wiring.auth import load_keys
 from gateway.service.wiring.logs import open_log
 from gateway.service.wiring.rights import rights_of
 
-_KEY_PREFIX = "tgk_"
 _ANY_SIZE = 2**62
 
 
@@ -64,7 +65,7 @@ async def _caller(settings: Settings, token: str | None) -> tuple[list[str], Seq
                 REFUSED, "Callers without a token get 401: there is no [auth.anonymous]. Give --token."
             )
         return [_scope(sources)], sources
-    if token.startswith(_KEY_PREFIX):
+    if token.startswith(STATIC_KEY_PREFIX):
         keys = StaticKeys({key.sha256.get_secret_value(): key.name for key in settings.auth.keys})
         name = keys.find(token)
         if name is None:
@@ -95,21 +96,13 @@ async def _claims(settings: Settings, token: str) -> Mapping[str, Any]:
 
 async def _keys(settings: Settings) -> KeySet:
     """The keys that tokens are checked with; those of a JWKS are fetched once."""
-    auth = settings.auth
+    url = settings.auth.jwks_url
+    if url is None:
+        return load_keys(settings)
     try:
-        if auth.secret is not None:
-            return keys_of_secret(auth.secret.get_secret_value())
-        if auth.public_key_file is not None:
-            return keys_of_pem((settings.base_dir / auth.public_key_file).read_bytes())
-        if auth.jwks_url is not None:
-            return (await fetch_jwks(auth.jwks_url)).keys
-    except ValueError as error:
-        raise CommandError(WRONG_INPUT, f"auth.{auth.key_sources[0]} {error}.") from None
-    except OSError as error:
-        raise CommandError(WRONG_INPUT, f"auth.public_key_file can't be read: {error.strerror}.") from None
+        return (await fetch_jwks(url)).keys
     except FetchFailed as error:
         raise CommandError(UNREACHABLE, f"auth.jwks_url gave no keys. {error}") from None
-    raise CommandError(WRONG_INPUT, "No token counts here: [auth] has static keys alone.")
 
 
 async def _event(settings: Settings, wanted: Wanted) -> Event | None:

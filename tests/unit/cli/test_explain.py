@@ -234,5 +234,8 @@ def test_keys_that_can_not_be_had_are_told(run: CliRunner) -> None:
     assert refusal(run, "--token", customer())[0] == 2
     configure('[auth]\nmode = "jwt"\njwks_url = "http://127.0.0.1:1/keys"')
     assert refusal(run, "--token", customer())[0] == 4
+
+
+def test_no_token_counts_where_there_are_static_keys_alone(run: CliRunner) -> None:
     configure(f'[auth]\nmode = "jwt"\n[[auth.keys]]\nname = "k"\nsha256 = "{"0" * 64}"')
-    assert refusal(run, "--token", customer())[0] == 2
+    assert refusal(run, "--token", customer())[0] == 3
