@@ -185,6 +185,12 @@ def test_of_two_keys_with_one_name_both_are_given() -> None:
     assert keys.fitting("ES256", "a") == keys.keys
 
 
+def test_one_token_is_tried_with_so_many_keys_and_no_more() -> None:
+    keys = keys_of_jwks({"keys": [jwk("EdDSA", kid="a")] * 20 + [jwk("EdDSA", "2", kid="b")]})
+    assert keys.fitting("EdDSA", None) == keys.fitting("EdDSA", "a") == keys.keys[:16]
+    assert keys.fitting("EdDSA", "b") == keys.keys[20:]
+
+
 def test_a_token_may_name_the_key_of_a_file_as_it_likes() -> None:
     keys = keys_of_pem(public_pem(private_key("ES256")))
     assert keys.fitting("ES256", "any") == keys.keys
