@@ -278,3 +278,13 @@ def test_any_parts_are_a_token_or_refused(parts: list[bytes]) -> None:
 def test_any_bytes_are_no_signature(signature: bytes, algorithm: str) -> None:
     text = f"{b64(json.dumps({'alg': algorithm}))}.{BODY}.{b64(signature or b'x')}"
     assert not parse_jws(text).is_signed_with(public_key_of(algorithm))
+
+
+@given(st.integers(0, len(TOKEN) - 1), st.characters(max_codepoint=0x7F))
+def test_a_token_of_which_one_character_is_another_is_signed_by_nobody(place: int, character: str) -> None:
+    changed = TOKEN[:place] + character + TOKEN[place + 1 :]
+    try:
+        is_signed = parse_jws(changed).is_signed_with(KEY)
+    except InvalidToken:
+        is_signed = False
+    assert is_signed == (changed == TOKEN)
