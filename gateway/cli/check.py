@@ -6,6 +6,7 @@ from typing import Any
 from gateway.cli.terminal import table
 from gateway.core.redaction import redacted
 from gateway.service.settings import AuthSettings, LegacySettings, Settings
+from gateway.service.wiring.auth import load_keys
 from gateway.service.wiring.logs import check_url
 
 
@@ -16,8 +17,12 @@ def origin(settings: Settings) -> str:
 
 
 def as_json_text(settings: Settings) -> str:
-    """Every setting as JSON, passwords as `***`. Raises ConfigError where `log.url` is of no use."""
+    """Every setting as JSON, passwords as `***`.
+
+    Raises ConfigError where `log.url` is of no use, or a key for tokens can't be used.
+    """
     check_url(settings)
+    load_keys(settings)
     return json.dumps(_without_secrets(settings.model_dump(mode="json")), indent=2, ensure_ascii=False)
 
 
@@ -34,6 +39,7 @@ def _without_secrets(value: Any) -> Any:
 def summary(settings: Settings, file: str | None) -> list[str]:
     """A few lines for people about `settings`, which came from `file`. Raises as `as_json_text` does."""
     check_url(settings)
+    load_keys(settings)
     history = settings.history
     rows: list[tuple[str, ...]] = [
         ("configuration", file or "defaults, no file"),
@@ -46,7 +52,7 @@ def summary(settings: Settings, file: str | None) -> list[str]:
             "history",
             f"{history.max_events} events, {history.max_age_seconds:g} s, {history.max_bytes} bytes",
         ),
-        ("authentication", settings.auth.mode),
+        ("authentication", _authentication(settings.auth)),
         *_granted(settings.auth),
         ("workers", str(settings.server.workers)),
         ("flags", _flags(settings)),
@@ -74,6 +80,21 @@ def _granted(auth: AuthSettings) -> list[tuple[str, str]]:
 
 def _named(label: str, values: tuple[str, ...]) -> list[tuple[str, str]]:
     return [(label, ", ".join(values))] if values else []
+
+
+def _authentication(auth: AuthSettings) -> str:
+    """Whom the gateway lets in."""
+    if auth.mode == "none":
+        return auth.mode
+    sources = {
+        "secret": "tokens by auth.secret",
+        "public_key_file": f"tokens by the key in {auth.public_key_file}",
+        "jwks_url": f"tokens by the keys at {redacted(auth.jwks_url or '')}",
+    }
+    words = [sources[name] for name in auth.key_sources]
+    words += [f"cookie {auth.cookie}"] if auth.cookie is not None else []
+    words += ["access_token in queries"] if auth.query_token else []
+    return ", ".join(words) or "static keys alone"
 
 
 def _route(route: LegacySettings) -> tuple[str, ...]:

@@ -30,7 +30,10 @@ class Published(Protocol):
 _FROM_ZERO = {
     "tidegate_resets": get_args(ResetReason),
     "tidegate_delivery_failures": get_args(Work),
-    "tidegate_problems": ("foreign-origin", "internal"),
+    "tidegate_problems": (
+        *("foreign-origin", "insufficient-scope", "internal", "invalid-token", "keys-unavailable"),
+        *("several-tokens", "token-required"),
+    ),
     "tidegate_forwarded_ignored": ("unreadable", "untrusted"),
     "tidegate_limit_refusals": LIMITS,
 }

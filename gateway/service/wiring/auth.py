@@ -1,8 +1,14 @@
 """Who may do what: what `[auth]` comes to."""
 
+import logging
 from dataclasses import dataclass
+from functools import partial
+
+from yarl import URL
 
 from gateway.access.authentication import Authentication
+from gateway.access.jwks import RemoteKeys
+from gateway.access.jwks_fetch import fetch_jwks
 from gateway.access.static_keys import StaticKeys
 from gateway.access.token_keys import KeySet, keys_of_pem, keys_of_secret
 from gateway.access.tokens import Expected, FixedKeys, TokenVerifier
@@ -10,20 +16,33 @@ from gateway.core.errors import ConfigError
 from gateway.http.front_door import FrontDoor
 from gateway.http.hosts import Hosts
 from gateway.ports.clock import Clock
-from gateway.runtime.stopping import Closing
+from gateway.runtime.outage import Outage
+from gateway.runtime.supervisor import Supervisor
 from gateway.service.settings import AuthSettings, Settings
 from gateway.service.wiring.rights import rights_of
+
+FIRST_FETCH_SECONDS = 2.0
+"""How long the start waits for the issuer's keys; tokens get 503 while there are none."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Who tells callers apart; `authentication` is None where whoever comes may do everything."""
+    """Who tells callers apart; `authentication` is None where whoever comes may do everything.
+
+    `remote_keys` are those that are fetched, None where none are.
+    """
 
     settings: AuthSettings
     authentication: Authentication | None
+    remote_keys: RemoteKeys | None = None
 
-    async def start(self, closing: Closing) -> None:
-        """Fetches the issuer's keys, where they are to be fetched."""
+    async def start(self, supervisor: Supervisor) -> None:
+        """Fetches the issuer's keys from now on, where they are to be fetched, until the supervisor ends."""
+        if self.remote_keys is not None:
+            supervisor.run("token_keys", self.remote_keys.run)
+            await self.remote_keys.tried(FIRST_FETCH_SECONDS)
 
     def door(self, hosts: Hosts) -> FrontDoor:
         """What lets requests in that `hosts` do not refuse."""
@@ -40,15 +59,21 @@ def make_access(settings: Settings, clock: Clock) -> Access:
     auth = settings.auth
     if auth.mode == "none":
         return Access(auth, None)
-    keys = FixedKeys(load_keys(settings))
+    remote_keys = None if auth.jwks_url is None else _remote_keys(auth.jwks_url, clock)
+    keys = remote_keys or FixedKeys(load_keys(settings))
     expected = Expected(auth.audience, auth.issuer, auth.leeway_seconds)
     tokens = TokenVerifier(keys, expected, lambda: clock.wall_ms() / 1000)
     static_keys = StaticKeys({key.sha256.get_secret_value(): key.name for key in auth.keys})
-    return Access(auth, Authentication(tokens, static_keys, rights_of(auth)))
+    return Access(auth, Authentication(tokens, static_keys, rights_of(auth)), remote_keys)
+
+
+def _remote_keys(url: str, clock: Clock) -> RemoteKeys:
+    outage = Outage(_log, "jwks", now=clock.monotonic, address=str(URL(url).origin()))
+    return RemoteKeys(partial(fetch_jwks, url), clock.monotonic, outage)
 
 
 def load_keys(settings: Settings) -> KeySet:
-    """The keys that are in the settings, or in the file that they name; none where there are none.
+    """The keys that are in the settings, or in the file that they name; none where they are elsewhere.
 
     Raises ConfigError where a key can't be used.
     """

@@ -41,10 +41,10 @@ class Gateway:
         ConfigError where the flags or the log can't be used.
         """
         try:
-            await self.access.start(closing)
             await self.stored.start(closing)
             await self.flags.start(closing)
             await self.delivery.start(closing)
+            await self.access.start(self.delivery.supervisor)
             await self.upstreams.start(closing)
             self.migration.start(self.delivery.supervisor)
         except LogError as error:
