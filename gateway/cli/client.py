@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from typing import Any
 
 import aiohttp
@@ -12,6 +13,8 @@ from gateway.cli.terminal import printable
 
 EVENTS_PATH = "api/v1/sync/events"
 _MAX_SHOWN = 300
+# RFC 6750, section 2.1.
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*\Z", re.ASCII)
 _WORTH_A_RETRY = frozenset({408, 425, 429})
 
 
@@ -32,6 +35,20 @@ def gateway_url(gateway: str) -> URL:
             f"--url must be the gateway's address, such as http://127.0.0.1:8080, and is {gateway!r}.",
         )
     return url
+
+
+def credentials(token: str | None) -> dict[str, str]:
+    """The header field that presents a token or static key; none without one.
+
+    Raises CommandError for what can't be one, without showing it.
+    """
+    if token is None:
+        return {}
+    if not _TOKEN.match(token):
+        raise CommandError(
+            WRONG_INPUT, "--token (TIDEGATE_TOKEN) must be a token or static key, and is none."
+        )
+    return {"Authorization": f"Bearer {token}"}
 
 
 def refusal(status: int, body: bytes) -> CommandError:

@@ -14,7 +14,7 @@ import typer
 from yarl import URL
 
 from gateway.cli import REFUSED, UNREACHABLE, WRONG_INPUT, CommandError
-from gateway.cli.client import gateway_url, reason, refusal
+from gateway.cli.client import credentials, gateway_url, reason, refusal
 from gateway.cli.flags_view import change_lines
 from gateway.cli.terminal import note, printable
 from gateway.core.events import NAME_PATTERN
@@ -38,13 +38,14 @@ class Answer(NamedTuple):
 class Administration:
     """The administration of the gateway at `gateway`. Every method raises CommandError.
 
-    `operator` is who makes changes, as the audit trail will name it; by default the user of this machine.
+    `operator` is who makes changes, as the history will name it; by default the user of this machine. Where
+    the gateway asks for a `token` it is whoever that names.
     """
 
-    def __init__(self, gateway: str, operator: str | None = None) -> None:
+    def __init__(self, gateway: str, operator: str | None = None, token: str | None = None) -> None:
         self._root = gateway_url(gateway) / "api/v1/admin"
         self._gateway = gateway
-        self._operator = _operator(operator)
+        self._who = {**_operator(operator), **credentials(token)}
 
     def list(self) -> dict[str, Any]:
         """All flags, and the kill switch for everything."""
@@ -124,7 +125,7 @@ class Administration:
     def _ask(
         self, method: str, url: URL, body: Members | None = None, headers: Mapping[str, str] | None = None
     ) -> Answer:
-        return asyncio.run(self._request(method, url, body, {**(headers or {}), **self._operator}))
+        return asyncio.run(self._request(method, url, body, {**(headers or {}), **self._who}))
 
     async def _request(
         self, method: str, url: URL, body: Members | None, headers: Mapping[str, str]

@@ -8,7 +8,7 @@ import typer
 
 from flags.decide.stages import Stage
 from gateway.cli import WRONG_INPUT, CommandError, flags_view
-from gateway.cli.options import DEFAULT_GATEWAY, GatewayOption, ending
+from gateway.cli.options import DEFAULT_GATEWAY, GatewayOption, TokenOption, ending
 
 if TYPE_CHECKING:
     from gateway.cli.flags import Administration
@@ -46,19 +46,24 @@ AllOption = Annotated[bool, typer.Option("--all", help="Every component, now, an
 
 
 @flags_app.command("list")
-def list_flags(url: GatewayOption = DEFAULT_GATEWAY, as_json: JsonOption = False) -> None:
+def list_flags(
+    url: GatewayOption = DEFAULT_GATEWAY, token: TokenOption = None, as_json: JsonOption = False
+) -> None:
     """List all flags.
 
     \b
     Example:
       tidegate flags list
     """
-    _answer(url, None, as_json, lambda flags: flags.list(), flags_view.list_lines)
+    _answer(url, token, None, as_json, lambda flags: flags.list(), flags_view.list_lines)
 
 
 @flags_app.command()
 def show(
-    component: ComponentArgument, url: GatewayOption = DEFAULT_GATEWAY, as_json: JsonOption = False
+    component: ComponentArgument,
+    url: GatewayOption = DEFAULT_GATEWAY,
+    token: TokenOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Show all members of a flag.
 
@@ -66,7 +71,7 @@ def show(
     Example:
       tidegate flags show orders
     """
-    _answer(url, None, as_json, lambda flags: flags.show(component), flags_view.flag_lines)
+    _answer(url, token, None, as_json, lambda flags: flags.show(component), flags_view.flag_lines)
 
 
 @flags_app.command("set")
@@ -93,6 +98,7 @@ def set_flag(
     ] = False,
     operator: OperatorOption = None,
     url: GatewayOption = DEFAULT_GATEWAY,
+    token: TokenOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Change a flag; make it, where the component has none.
@@ -121,6 +127,7 @@ def set_flag(
             raise CommandError(WRONG_INPUT, "nothing to change: give --stage, --percentage or --file.")
     _answer(
         url,
+        token,
         operator,
         as_json,
         lambda flags: flags.set(component, fields, reason, revision, force=force),
@@ -137,6 +144,7 @@ def delete(
     ] = None,
     operator: OperatorOption = None,
     url: GatewayOption = DEFAULT_GATEWAY,
+    token: TokenOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Remove a flag: the component streams and polls freely then.
@@ -149,6 +157,7 @@ def delete(
     """
     _answer(
         url,
+        token,
         operator,
         as_json,
         lambda flags: flags.delete(component, reason, revision),
@@ -166,6 +175,7 @@ def rollback(
     ] = None,
     operator: OperatorOption = None,
     url: GatewayOption = DEFAULT_GATEWAY,
+    token: TokenOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Take a flag back to an earlier revision.
@@ -176,7 +186,12 @@ def rollback(
       tidegate flags rollback orders --to 3 --reason "as it was on Monday"
     """
     _answer(
-        url, operator, as_json, lambda flags: flags.rollback(component, reason, to), flags_view.changed_lines
+        url,
+        token,
+        operator,
+        as_json,
+        lambda flags: flags.rollback(component, reason, to),
+        flags_view.changed_lines,
     )
 
 
@@ -188,6 +203,7 @@ def kill(
     local: LocalOption = False,
     operator: OperatorOption = None,
     url: GatewayOption = DEFAULT_GATEWAY,
+    token: TokenOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Send all callers of a component, or of everything, to polling at once.
@@ -201,7 +217,7 @@ def kill(
       tidegate flags kill orders --local --reason "stale prices, and the database is down"
       tidegate flags kill --all --reason "incident 42"
     """
-    _switch("kill", component, everything, reason, operator, url, as_json, local=local)
+    _switch("kill", component, everything, reason, operator, url, token, as_json, local=local)
 
 
 @flags_app.command()
@@ -212,6 +228,7 @@ def unkill(
     local: LocalOption = False,
     operator: OperatorOption = None,
     url: GatewayOption = DEFAULT_GATEWAY,
+    token: TokenOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Take a kill switch back: the flags count again.
@@ -223,7 +240,7 @@ def unkill(
       tidegate flags unkill orders --reason "prices are right"
       tidegate flags unkill --all --reason "incident 42 is over"
     """
-    _switch("unkill", component, everything, reason, operator, url, as_json, local=local)
+    _switch("unkill", component, everything, reason, operator, url, token, as_json, local=local)
 
 
 @flags_app.command()
@@ -232,6 +249,7 @@ def rearm(
     reason: ReasonOption,
     operator: OperatorOption = None,
     url: GatewayOption = DEFAULT_GATEWAY,
+    token: TokenOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Clear the latch of an automatic rollback, so that the flag's stage counts again.
@@ -242,6 +260,7 @@ def rearm(
     """
     _answer(
         url,
+        token,
         operator,
         as_json,
         lambda flags: flags.switch("rearm", component, reason),
@@ -254,6 +273,7 @@ def history(
     component: OptionalComponent = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, metavar="N", help="The last N revisions.")] = 20,
     url: GatewayOption = DEFAULT_GATEWAY,
+    token: TokenOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show who changed a flag, when, what and why; without COMPONENT, the kill switch for everything.
@@ -262,12 +282,17 @@ def history(
     Example:
       tidegate flags history orders
     """
-    _answer(url, None, as_json, lambda flags: flags.history(component, limit), flags_view.history_lines)
+    _answer(
+        url, token, None, as_json, lambda flags: flags.history(component, limit), flags_view.history_lines
+    )
 
 
 @flags_app.command()
 def parity(
-    component: ComponentArgument, url: GatewayOption = DEFAULT_GATEWAY, as_json: JsonOption = False
+    component: ComponentArgument,
+    url: GatewayOption = DEFAULT_GATEWAY,
+    token: TokenOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Show whether push says the same as polling.
 
@@ -275,12 +300,15 @@ def parity(
     Example:
       tidegate flags parity orders
     """
-    _answer(url, None, as_json, lambda flags: flags.parity(component), flags_view.parity_lines)
+    _answer(url, token, None, as_json, lambda flags: flags.parity(component), flags_view.parity_lines)
 
 
 @flags_app.command()
 def pollers(
-    component: ComponentArgument, url: GatewayOption = DEFAULT_GATEWAY, as_json: JsonOption = False
+    component: ComponentArgument,
+    url: GatewayOption = DEFAULT_GATEWAY,
+    token: TokenOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Show which client software still polls a component.
 
@@ -288,12 +316,15 @@ def pollers(
     Example:
       tidegate flags pollers orders
     """
-    _answer(url, None, as_json, lambda flags: flags.pollers(component), flags_view.poller_lines)
+    _answer(url, token, None, as_json, lambda flags: flags.pollers(component), flags_view.poller_lines)
 
 
 @flags_app.command()
 def guard(
-    component: ComponentArgument, url: GatewayOption = DEFAULT_GATEWAY, as_json: JsonOption = False
+    component: ComponentArgument,
+    url: GatewayOption = DEFAULT_GATEWAY,
+    token: TokenOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Show what the guard makes of a component, from which figures, and what it would do.
 
@@ -301,7 +332,7 @@ def guard(
     Example:
       tidegate flags guard orders
     """
-    _answer(url, None, as_json, lambda flags: flags.guard(component), flags_view.guard_lines)
+    _answer(url, token, None, as_json, lambda flags: flags.guard(component), flags_view.guard_lines)
 
 
 @flags_app.command()
@@ -321,6 +352,7 @@ def explain(
         list[str] | None, typer.Option(metavar="NAME", help="Only this component; repeatable.")
     ] = None,
     url: GatewayOption = DEFAULT_GATEWAY,
+    token: TokenOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say what a caller would get of each component, and why.
@@ -342,7 +374,7 @@ def explain(
         caller = [(name, str(value)) for name, value in named.items() if value is not None]
         caller += [_claim(text) for text in claim or ()]
         caller += [("component", name) for name in component or ()]
-    _answer(url, None, as_json, lambda flags: flags.explain(caller), flags_view.explain_lines)
+    _answer(url, token, None, as_json, lambda flags: flags.explain(caller), flags_view.explain_lines)
 
 
 def _claim(text: str) -> tuple[str, str]:
@@ -359,6 +391,7 @@ def _switch(
     reason: str,
     operator: str | None,
     url: str,
+    token: str | None,
     as_json: bool,
     *,
     local: bool,
@@ -367,11 +400,14 @@ def _switch(
         if everything is (component is not None):
             raise CommandError(WRONG_INPUT, "give either a component or --all.")
     view = flags_view.switched_lines if everything else flags_view.changed_lines
-    _answer(url, operator, as_json, lambda flags: flags.switch(name, component, reason, local=local), view)
+    _answer(
+        url, token, operator, as_json, lambda flags: flags.switch(name, component, reason, local=local), view
+    )
 
 
 def _answer(
     url: str,
+    token: str | None,
     operator: str | None,
     as_json: bool,
     ask: Callable[["Administration"], dict[str, Any]],
@@ -381,5 +417,5 @@ def _answer(
     with ending():
         from gateway.cli.flags import Administration, show_answer
 
-        answer = ask(Administration(url, operator))
+        answer = ask(Administration(url, operator, token))
         show_answer(answer, view(answer), as_json)

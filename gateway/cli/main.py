@@ -15,6 +15,7 @@ from gateway.cli.options import (
     DEFAULT_GATEWAY,
     ConfigOption,
     GatewayOption,
+    TokenOption,
     config_file,
     ending,
     settings_of,
@@ -161,6 +162,7 @@ def publish(
         str, typer.Argument(metavar="FILE|-", show_default=False, help="JSON file; - is standard input.")
     ] = "-",
     url: GatewayOption = DEFAULT_GATEWAY,
+    token: TokenOption = None,
     idempotency_key: Annotated[
         str | None, typer.Option(metavar="K", help="Makes the same command safe to repeat for 10 minutes.")
     ] = None,
@@ -187,12 +189,13 @@ def publish(
 
         from gateway.cli import publish as command
 
-        asyncio.run(command.publish(url, command.read_events(file), idempotency_key))
+        asyncio.run(command.publish(url, command.read_events(file), idempotency_key, token))
 
 
 @app.command()
 def tail(
     url: GatewayOption = DEFAULT_GATEWAY,
+    token: TokenOption = None,
     entity: Annotated[
         list[str] | None,
         typer.Option(metavar="TYPE[:ID]", help="Only this entity type, or this one entity; repeatable."),
@@ -254,7 +257,7 @@ def tail(
         parameters += [("filter", value) for value in filters or ()]
         parameters += [] if client is None else [("clientId", client)]
         parameters.append(("hints", hints.value))
-        wanted = Wanted(url, tuple(parameters), cursor, limit, as_json)
+        wanted = Wanted(url, tuple(parameters), cursor, limit, as_json, token)
         raise typer.Exit(asyncio.run(follow(wanted, Backoff(base_seconds=1.0, cap_seconds=30.0))))
 
 

@@ -18,6 +18,15 @@ DEFAULT_GATEWAY = "http://127.0.0.1:8080"
 
 GatewayOption = Annotated[str, typer.Option("--url", metavar="URL", help="Address of the gateway.")]
 
+TokenOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TOKEN",
+        envvar="TIDEGATE_TOKEN",
+        help="A token or static key. Others may read a command line: the variable is for that.",
+    ),
+]
+
 DEFAULT_CONFIG = Path("tidegate.toml")
 
 ConfigOption = Annotated[

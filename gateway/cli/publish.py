@@ -10,7 +10,7 @@ import aiohttp
 import typer
 
 from gateway.cli import REFUSED, UNREACHABLE, WRONG_INPUT, CommandError
-from gateway.cli.client import events_url, reason, refusal
+from gateway.cli.client import credentials, events_url, reason, refusal
 from gateway.cli.terminal import note
 
 _TIMEOUT = aiohttp.ClientTimeout(total=60, sock_connect=10)
@@ -29,10 +29,10 @@ def read_events(file: str) -> bytes:
         raise CommandError(WRONG_INPUT, f"{file} can't be read: {error.strerror}.") from None
 
 
-async def publish(gateway: str, body: bytes, idempotency_key: str | None) -> None:
+async def publish(gateway: str, body: bytes, idempotency_key: str | None, token: str | None = None) -> None:
     """Publishes `body` as it is, and prints the cursor of its last event. Raises CommandError."""
     url = events_url(gateway)
-    headers = {"Content-Type": "application/json"}
+    headers = {"Content-Type": "application/json", **credentials(token)}
     if idempotency_key is not None:
         if not _HEADER_VALUE.match(idempotency_key):
             raise CommandError(WRONG_INPUT, "--idempotency-key must be 1 to 256 printable ASCII characters.")

@@ -4,14 +4,14 @@ import asyncio
 import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
 import typer
 
 from gateway.cli import DONE, REFUSED, UNREACHABLE, CommandError
-from gateway.cli.client import events_url, reason, refusal
+from gateway.cli.client import credentials, events_url, reason, refusal
 from gateway.cli.terminal import note, printable
 from gateway.core.backoff import Backoff
 from gateway.core.events import RESERVED_EVENT_TYPES
@@ -40,6 +40,7 @@ class Wanted:
     cursor: str | None = None
     limit: int | None = None
     as_json: bool = False
+    token: str | None = field(default=None, repr=False)
 
 
 class StreamTail:
@@ -201,7 +202,9 @@ async def _stream(session: aiohttp.ClientSession, wanted: Wanted, follower: Stre
         parameters.append(("lastEventId", follower.cursor))
     url = events_url(wanted.gateway).with_query(parameters)
     async with asyncio.timeout(FIRST_SILENCE_SECONDS):
-        response = await session.get(url, headers={"Accept": "text/event-stream"})
+        response = await session.get(
+            url, headers={"Accept": "text/event-stream", **credentials(wanted.token)}
+        )
     async with response:
         if response.status == 204:
             note("the gateway asks to poll: there is no stream for this selection")
