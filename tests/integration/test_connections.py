@@ -6,9 +6,10 @@ import logging
 import pytest
 
 from tests.support.admin import operator, refused
-from tests.support.api import GZIP, POLL, assert_problem, event, eventually, numbers
+from tests.support.api import GZIP, POLL, Client, assert_problem, event, eventually, numbers
 from tests.support.gateway import BOTH_WAYS, make_settings
 from tests.support.principals import KEY, SUBJECT, believe_callers
+from tests.support.tokens import auth_settings, bearer, mint
 
 CONNECTIONS = "/api/v1/admin/connections"
 REASON = {"reason": "a test"}
@@ -200,6 +201,34 @@ async def test_an_end_says_why_and_of_what(client, admin, caplog):
             await admin.send("DELETE", path, REASON, Tidegate_Operator="olga")
     [line] = [record for record in caplog.records if record.msg == "connections_ended"]
     assert line.fields == {"who": "loopback:olga", "why": "a test", "ended": 1, "id": shown}
+
+
+async def test_with_tokens_subjects_are_theirs_and_administrators_end_them(start_gateway):
+    gateway = start_gateway(make_settings(auth=auth_settings(), limits={"streams_per_subject": 1}))
+    client = Client(gateway.port)
+    ana, fresh, ben = (bearer(mint(name, subscribe=["order"])) for name in ("ana", "ana", "ben"))
+    boss = dict([bearer(mint("boss", admin=True))])
+    async with (
+        operator(gateway.port) as admin,
+        client.stream(headers=[ana]) as anas,
+        client.stream(headers=[ben]) as bens,
+    ):
+        await anas.connected()
+        await bens.connected()
+        async with client.stream(headers=[fresh]) as one_too_many:
+            [bye] = await one_too_many.rest()
+            assert bye.data["reason"] == "limit"
+        refused(await admin.get(CONNECTIONS), 401)
+        refused(await admin.get(CONNECTIONS, **dict([ana])), 403)
+        refused(await admin.send("DELETE", f"{CONNECTIONS}?subject=ben", REASON, **dict([ana])), 403)
+        answer = (await admin.get(CONNECTIONS, **boss)).json()
+        assert [one["subject"] for one in answer["connections"]] == ["ana", "ben"]
+        assert [met["subject"] for met in answer["refused"]] == ["ana"]
+        response = await admin.send("DELETE", f"{CONNECTIONS}?subject=ana", REASON, **boss)
+        assert (response.status_code, response.json()["ended"]) == (200, 1)
+        [bye] = await anas.rest()
+        assert bye.data["reason"] == "disconnected"
+        assert (await admin.get(CONNECTIONS, **boss)).json()["matching"] == 1
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", ""), ("DELETE", "?subject=ana"), ("DELETE", "/1")])
