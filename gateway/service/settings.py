@@ -52,7 +52,7 @@ from gateway.service.setting_types import (
 )
 
 _Bound = Annotated[int, integer("an integer", 0, 100_000_000)]
-_HeadBytes = Annotated[int, integer("a number of bytes", 1024, 1_048_576)]
+_HeadBytes = Annotated[int, integer("a number of bytes, an integer", 1024, 1_048_576)]
 _PerSecond = Annotated[float, number("a number", 0, 100_000_000)]
 
 

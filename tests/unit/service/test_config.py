@@ -95,6 +95,27 @@ def test_the_token_of_commands_is_no_setting() -> None:
     ("text", "expected"),
     [
         (
+            "[limits]\nstreams = -1",
+            "limits.streams in tidegate.toml is -1, but must be an integer from 0 to 100000000.",
+        ),
+        (
+            "[limits]\nopens_per_second = -0.5",
+            "limits.opens_per_second in tidegate.toml is -0.5, but must be a number from 0 to 100000000.",
+        ),
+        (
+            "[limits]\npublish_per_second = nan",
+            "limits.publish_per_second in tidegate.toml is NaN, but must be a number from 0 to 100000000.",
+        ),
+        (
+            "[limits]\nreplays = 0",
+            "limits.replays in tidegate.toml is 0, but must be an integer from 1 to 1024.",
+        ),
+        (
+            "[limits]\nhead_bytes = 0",
+            "limits.head_bytes in tidegate.toml is 0, but must be a number of bytes, an integer from 1024 to "
+            "1048576.",
+        ),
+        (
             "[server]\nport = 70000",
             "server.port in tidegate.toml is 70000, but must be an integer from 0 to 65535.",
         ),

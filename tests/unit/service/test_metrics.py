@@ -7,9 +7,11 @@ from typing import get_args
 import pytest
 from prometheus_client.metrics_core import Metric
 
+from gateway.access.admission import LIMITS
 from gateway.delivery.counters import HubCounters, Work
 from gateway.http.publish import PublishCounters
 from gateway.service.metrics import GatewayCollector
+from gateway.service.settings import LimitsSettings
 from tests.support.node import Node
 from tests.support.scheduler import ManualScheduler
 
@@ -54,3 +56,10 @@ def test_every_work_that_may_fail_is_shown_before_it_does(node: Node) -> None:
 
     assert {sample.labels["work"]: sample.value for sample in samples} == dict.fromkeys(get_args(Work), 0)
     assert {"abort", "bye", "leave", "resume"} <= set(get_args(Work))
+
+
+def test_every_limit_is_shown_before_it_is_met(node: Node) -> None:
+    samples = families(node)["tidegate_limit_refusals"].samples
+
+    assert {sample.labels["limit"]: sample.value for sample in samples} == dict.fromkeys(LIMITS, 0)
+    assert {"streams", "publish_per_second"} <= set(LIMITS) <= set(LimitsSettings.model_fields)
