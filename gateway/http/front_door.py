@@ -1,12 +1,13 @@
 """Whom a request is let in as: what it presents is found here, and checked in gateway/access."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from urllib.parse import unquote_plus
 
 from aiohttp import hdrs, web
 
 from gateway.access.authentication import Authentication, Presented
 from gateway.access.principal import OPEN
+from gateway.core.credentials import Credentials
 from gateway.http.cookies import cookies_named
 from gateway.http.hosts import READS, Hosts, is_open
 from gateway.http.principal import PRINCIPAL
@@ -21,31 +22,36 @@ class FrontDoor:
     """Lets each request in as the caller that it comes from, or refuses it.
 
     Without `authentication` whoever comes may do everything. `cookie` is the one that may hold a token, None
-    where none may; `takes_parameter` says whether a token in the query counts.
+    where none may; `takes_parameter` says whether a token in the query counts. `check_revoked` raises for
+    credentials that count no more.
     """
 
     def __init__(
         self,
         authentication: Authentication | None,
         hosts: Hosts,
+        check_revoked: Callable[[Credentials], None],
         *,
         cookie: str | None = None,
         takes_parameter: bool = False,
     ) -> None:
         self._authentication = authentication
         self._hosts = hosts
+        self._check_revoked = check_revoked
         self._cookie = cookie
         self._takes_parameter = takes_parameter
 
     async def admit(self, request: web.Request) -> None:
         """Finds the request's caller, for `principal_of`. Nobody is asked for a token at `/healthz`.
 
-        Raises what Authentication raises.
+        Raises what Authentication raises, and `check_revoked`.
         """
         if self._authentication is None:
             request[PRINCIPAL] = OPEN
         elif not is_open(request):
-            request[PRINCIPAL] = await self._authentication.caller(self._presented(request))
+            principal = await self._authentication.caller(self._presented(request))
+            self._check_revoked(principal.credentials)
+            request[PRINCIPAL] = principal
 
     def _presented(self, request: web.Request) -> Presented:
         headers = request.headers

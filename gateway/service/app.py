@@ -47,7 +47,7 @@ def create_app(
     origins = settings.cors.origins
     hosts, cors = Hosts(settings.server.names, origins), Cors(origins) if origins else None
     refusals, latencies = Refusals(), gateway.migration.latencies
-    door = gateway.access.door(hosts)
+    door = gateway.access.door(hosts, gateway.delivery.revoked.check)
     head = make_head_limits(settings)
     front = front_middleware(hosts, door, cors, refusals, latencies, clock.monotonic, head.head_bytes)
     app = web.Application(middlewares=[front])

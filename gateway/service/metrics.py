@@ -17,6 +17,7 @@ from gateway.core.history import History, ResetReason
 from gateway.core.version import __version__
 from gateway.delivery.counters import Work
 from gateway.delivery.hub import Hub
+from gateway.delivery.revoked_tokens import RevokedTokens
 
 
 class Published(Protocol):
@@ -60,6 +61,7 @@ class GatewayCollector(Collector):
         parity: Callable[[], Mapping[str, ParityReport]],
         forwarded_ignored: Counter[str],
         limit_refusals: Counter[str],
+        revoked: RevokedTokens,
     ) -> None:
         self._hub = hub
         self._history = history
@@ -71,6 +73,7 @@ class GatewayCollector(Collector):
         self._parity = parity
         self._forwarded_ignored = forwarded_ignored
         self._limit_refusals = limit_refusals
+        self._revoked = revoked
 
     def collect(self) -> Iterable[Metric]:
         yield from self._gauges()
@@ -87,6 +90,7 @@ class GatewayCollector(Collector):
             ("tidegate_history_events", "Events in the history.", history.head - history.floor),
             ("tidegate_history_bytes", "Bytes that the history takes, estimated.", history.size_bytes),
             ("tidegate_streams_behind", "Streams that are older than the history.", len(hub.catch_up.behind)),
+            ("tidegate_revocations", "Revocations that hold.", len(self._revoked.revocations)),
             ("tidegate_unflushed_events", "Events that no stream was sent yet.", history.head - hub.flushed),
         ]
         for name, text, value in gauges:
@@ -104,6 +108,7 @@ class GatewayCollector(Collector):
             ("tidegate_replayed_events", "Events read from the log for streams.", counters.replayed),
             ("tidegate_lagged", "Times that a stream's client did not keep up.", counters.lagged),
             ("tidegate_failed_writes", "Writes to connections that were gone.", counters.failed_writes),
+            ("tidegate_revocations_malformed", "Revocations that were none.", self._revoked.malformed),
             ("tidegate_published_events", "Events published over HTTP.", self._published.events),
             ("tidegate_publish_requests", "Requests to publish.", self._published.requests),
             (

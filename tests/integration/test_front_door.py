@@ -48,6 +48,8 @@ RIGHTS = {
         ("GET", f"{ADMIN}/connections"),
         ("DELETE", f"{ADMIN}/connections"),
         ("DELETE", ADMIN + "/connections/{id}"),
+        ("GET", f"{ADMIN}/revocations"),
+        ("POST", f"{ADMIN}/revocations"),
         ("POST", ADMIN + "/{switch}"),
     ],
 }

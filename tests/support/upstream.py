@@ -233,7 +233,9 @@ async def in_front_of(
     source = UpstreamSource([route], log, wanted, clock)
     refusals = Refusals()
     hosts = Hosts(None)
-    front = front_middleware(hosts, FrontDoor(None, hosts), None, refusals, Latencies(), clock.monotonic)
+    front = front_middleware(
+        hosts, FrontDoor(None, hosts, lambda credentials: None), None, refusals, Latencies(), clock.monotonic
+    )
     app = web.Application(middlewares=[front])
     app[REFUSALS] = refusals
 

@@ -1,6 +1,7 @@
 """Who may do what: what `[auth]` comes to."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,6 +13,7 @@ from gateway.access.jwks_fetch import fetch_jwks
 from gateway.access.static_keys import StaticKeys
 from gateway.access.token_keys import KeySet, keys_of_pem, keys_of_secret
 from gateway.access.tokens import Expected, FixedKeys, TokenVerifier
+from gateway.core.credentials import Credentials
 from gateway.core.errors import ConfigError
 from gateway.http.front_door import FrontDoor
 from gateway.http.hosts import Hosts
@@ -44,11 +46,12 @@ class Access:
             supervisor.run("token_keys", self.remote_keys.run)
             await self.remote_keys.tried(FIRST_FETCH_SECONDS)
 
-    def door(self, hosts: Hosts) -> FrontDoor:
-        """What lets requests in that `hosts` do not refuse."""
+    def door(self, hosts: Hosts, check_revoked: Callable[[Credentials], None]) -> FrontDoor:
+        """What lets requests in that `hosts` do not refuse, whose credentials are not revoked."""
         return FrontDoor(
             self.authentication,
             hosts,
+            check_revoked,
             cookie=self.settings.cookie,
             takes_parameter=self.settings.query_token,
         )

@@ -9,6 +9,7 @@ from aiohttp import web
 from gateway.delivery.replay.resume import Resumes
 from gateway.delivery.replay.scan import Scanner
 from gateway.http.admin.connections import ConnectionsHandler
+from gateway.http.admin.revocations import RevocationsHandler
 from gateway.http.caller import Callers
 from gateway.http.client_address import Clients
 from gateway.http.health import HealthHandler
@@ -70,6 +71,7 @@ def add_handlers(
             *(history, hub, resumes, scanner, interest, loop),
             *(components, callers, terms, aliases, request_limits),
         ),
+        RevocationsHandler(stored.log, delivery.revoked, clock),
         MigrationHandler(components, callers, reassign),
         ConnectionsHandler(hub, history, gateway.admission.refused, clock),
         HealthHandler(gateway.not_ready, gateway.warnings, make_metrics(gateway, problems, publish, clients)),

@@ -30,6 +30,7 @@ def make_metrics(
             migration.parity.reports,
             clients.ignored,
             gateway.admission.refused.counts,
+            delivery.revoked,
         ),
         StoreCollector(gateway.stored.log, source.shared, gateway.flags.store),
         AccessCollector(gateway.access.remote_keys),

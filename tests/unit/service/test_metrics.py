@@ -9,11 +9,13 @@ from prometheus_client.metrics_core import Metric
 
 from gateway.access.admission import LIMITS
 from gateway.delivery.counters import HubCounters, Work
+from gateway.delivery.revoked_tokens import RevokedTokens
 from gateway.http.publish import PublishCounters
 from gateway.service.metrics import GatewayCollector
 from gateway.service.settings import LimitsSettings
 from tests.support.node import Node
 from tests.support.scheduler import ManualScheduler
+from tests.support.shared_store import MemorySharedStore
 
 
 @pytest.fixture
@@ -33,6 +35,7 @@ def families(node: Node) -> dict[str, Metric]:
         dict,
         Counter(),
         Counter(),
+        RevokedTokens(MemorySharedStore(node.scheduler.clock), node.scheduler.clock),
     )
     return {family.name: family for family in collector.collect()}
 
