@@ -1,9 +1,7 @@
 """Whether a caller may open one more stream, or publish more: `[limits]` (docs/protocol.md, section 9)."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, Self, get_args
 
 from flags.guard.token_bucket import ClientLimits, Rate
 from gateway.access.occupancy import Occupancy, OpenLimit, OpenLimits, network_of
@@ -42,11 +40,27 @@ class Rates:
     publish_per_second: float = 0.0
 
 
-@dataclass(slots=True)
 class Entry:
-    """A stream that was let in. It is counted until it ends: `is_kept` says that the hub tells of that."""
+    """A stream or long poll that was let in: it counts until the end of this context.
 
-    is_kept: bool = False
+    A stream that `is_kept` counts until the hub says that it ended.
+    """
+
+    __slots__ = ("_address", "_occupancy", "_subject", "is_kept")
+
+    def __init__(self, occupancy: Occupancy, subject: str | None, address: str | None) -> None:
+        self._occupancy = occupancy
+        self._subject = subject
+        self._address = address
+        self.is_kept = False
+
+    def __enter__(self) -> Self:
+        self._occupancy.enter(self._subject, self._address)
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        if not self.is_kept:
+            self._occupancy.leave(self._subject, self._address)
 
 
 class Admission(Unobserved):
@@ -68,23 +82,19 @@ class Admission(Unobserved):
         """Whether `publish` looks at anything."""
         return self._publishes is not None
 
-    @contextmanager
-    def stream(self, credentials: Credentials, address: str | None) -> Iterator[Entry]:
-        """A new stream, which is counted until the end of the context; once it is kept, until it ends."""
+    def stream(self, credentials: Credentials, address: str | None) -> Entry:
+        """A new stream, which is to be entered at once."""
         self._check_room(credentials, address)
         if self._opens is not None:
             wait_seconds = self._opens.take("", self._clock.monotonic())
             if wait_seconds:
                 raise self._refusal("opens_per_second", credentials, address, wait_seconds)
-        with self._counted(credentials, address) as entry:
-            yield entry
+        return Entry(self._occupancy, credentials.subject, address)
 
-    @contextmanager
-    def long_poll(self, credentials: Credentials, address: str | None) -> Iterator[None]:
-        """A long poll, which counts as a stream for as long as it waits."""
+    def long_poll(self, credentials: Credentials, address: str | None) -> Entry:
+        """A long poll, which counts as a stream for as long as it waits; to be entered at once."""
         self._check_room(credentials, address)
-        with self._counted(credentials, address):
-            yield
+        return Entry(self._occupancy, credentials.subject, address)
 
     def publish(self, credentials: Credentials, address: str | None, count: int) -> None:
         """So many events of one request are about to be published."""
@@ -105,16 +115,6 @@ class Admission(Unobserved):
         limit = self._occupancy.passed(credentials.subject, address)
         if limit is not None:
             raise self._refusal(limit, credentials, address, AGAIN_SECONDS)
-
-    @contextmanager
-    def _counted(self, credentials: Credentials, address: str | None) -> Iterator[Entry]:
-        entry = Entry()
-        self._occupancy.enter(credentials.subject, address)
-        try:
-            yield entry
-        finally:
-            if not entry.is_kept:
-                self._occupancy.leave(credentials.subject, address)
 
     def _refusal(
         self, limit: Limit, credentials: Credentials, address: str | None, wait_seconds: float

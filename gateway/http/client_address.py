@@ -4,6 +4,7 @@ Whoever sends a request writes into these fields what it likes. So they are beli
 and from the right: each says who asked it, and the first that is not trusted is the client.
 """
 
+import functools
 import ipaddress
 import re
 from collections import Counter
@@ -166,6 +167,7 @@ def _elements(line: str) -> list[Hop]:
         at = match.end()
 
 
+@functools.lru_cache(maxsize=1024)
 def _address(text: str | None) -> _Address | None:
     """The address that a node names, with or without a port; None for any other, such as `unknown`.
 

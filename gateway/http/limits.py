@@ -1,7 +1,5 @@
 """The limits as requests meet them: whose each is, and where it comes from."""
 
-from contextlib import AbstractContextManager
-
 from aiohttp import web
 
 from gateway.access.admission import Admission, Entry
@@ -16,10 +14,10 @@ class RequestLimits:
         self._admission = admission
         self._clients = clients
 
-    def stream(self, request: web.Request, address: str | None) -> AbstractContextManager[Entry]:
+    def stream(self, request: web.Request, address: str | None) -> Entry:
         return self._admission.stream(principal_of(request).credentials, address)
 
-    def long_poll(self, request: web.Request) -> AbstractContextManager[None]:
+    def long_poll(self, request: web.Request) -> Entry:
         return self._admission.long_poll(principal_of(request).credentials, self.address_of(request))
 
     def publish(self, request: web.Request, count: int) -> None:

@@ -117,9 +117,11 @@ class StreamHandler:
         delivery = self._delivery(request)
         cursors = given_cursors(request)
         asked = Asked(selection.selector, selection.components, await self._callers.of(request))
-        connection = self._connection(request)
+        address = self._limits.address_of(request)
+        client = software_label(request)
+        connection = Connection.of(secrets.randbits(64), self._clock.wall_ms(), address, client)
         try:
-            with self._limits.stream(request, connection.address) as entry:
+            with self._limits.stream(request, address) as entry:
                 return await self._open(request, asked, delivery, cursors, connection, entry)
         except MET as over:
             refuse(request.app[REFUSALS], request, over)
@@ -164,10 +166,6 @@ class StreamHandler:
             request, writer, self._hub, attach, resumed=resumed is True, hand_over=self._options.hand_over
         )
         return response
-
-    def _connection(self, request: web.Request) -> Connection:
-        address = self._limits.address_of(request)
-        return Connection.of(secrets.randbits(64), self._clock.wall_ms(), address, software_label(request))
 
     def _first_frames(self, client_id: str, start: Start, recovered: bool | None, plan: Plan) -> bytes:
         scope = plan.selector.scope_text
