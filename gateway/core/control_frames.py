@@ -92,6 +92,11 @@ def fetch_mode(*, component: str, mode: str, reason: str, delay_ms: int, cursor:
     return _frame("fetch-mode", data)
 
 
+def token_expiring(expires_at: str) -> bytes:
+    """The stream ends with its token, at that time of RFC 3339."""
+    return _frame("token-expiring", {"expiresAt": expires_at})
+
+
 def bye(reason: ByeReason, retry_ms: int, *, reconnect: bool = True) -> bytes:
     """The last frame of a stream, with the reconnection time: half a minute more where it ends for good."""
     if not reconnect:

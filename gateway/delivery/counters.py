@@ -19,6 +19,7 @@ Work = Literal[
     "resume",
     "review",
     "revoke",
+    "sessions",
     "start_over",
     "write",
 ]

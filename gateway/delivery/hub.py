@@ -6,7 +6,7 @@ No subscriber has a queue, a task or a timer. The hub does its work in turns (ga
   framed;
 - *hints* that are due go out whole before the next flush (broadcasts.py);
 - *jobs* run between flushes, so that the cursors they carry hold: heartbeats (heartbeats.py), reassignments
-  (reassign.py), a drain, starting over;
+  (reassign.py), the ends of tokens (sessions.py), a drain, starting over;
 - *catch-up* (from_history.py) brings single subscribers, resuming or fallen behind, from their number to the
   head.
 
@@ -41,6 +41,7 @@ from gateway.delivery.replay.queue import ReplayQueue
 from gateway.delivery.replay.recovery import Recovery
 from gateway.delivery.revoked_streams import RevokedStreams
 from gateway.delivery.schedule import Schedule
+from gateway.delivery.sessions import Sessions
 from gateway.delivery.streams import Streams
 from gateway.delivery.subscriber import NOWHERE, Signal, State, Subscriber, Transport
 from gateway.ports.clock import Clock, Scheduler
@@ -115,6 +116,7 @@ class Hub:
         schedule = self._schedule = Schedule(
             scheduler, failures, flushes, catch_up, recovery, revoked, budget, pace, timing.coalesce_seconds
         )
+        self._sessions = Sessions(scheduler, clock, streams, budget, schedule.add_job)
         self._heartbeats = Heartbeats(
             history,
             scheduler,
@@ -137,6 +139,7 @@ class Hub:
         """Ends every timer, and aborts what is still connected."""
         self._schedule.stop()
         self._heartbeats.stop()
+        self._sessions.alarm.cancel()
         self.hint_schedule.alarm.cancel()
         self._streams.stop()
 
@@ -182,6 +185,7 @@ class Hub:
         """
         if resumed:
             self._streams.safely("resume", self.hint_schedule.add_recent, subscriber)
+        self._sessions.begin(subscriber)
         if subscriber.state is State.CATCHING_UP:
             self.catch_up.go_on(subscriber)
         if self.is_draining:
@@ -208,6 +212,7 @@ class Hub:
 
     def _gone(self, subscriber: Subscriber) -> None:
         self.catch_up.drop(subscriber)
+        self._sessions.forget(subscriber)
 
     def write(self, subscriber: Subscriber, payload: bytes) -> bool:
         """Gives the transport bytes in the group's framing; says whether it took them.

@@ -24,7 +24,7 @@ from gateway.http.selection import HISTORY_PATH, check_cursor, given_cursors, pa
 from gateway.http.terms import PollingTerms, Retired
 from gateway.migration.components import Asked, Components, Plan
 from gateway.migration.links import POLL_PATH, stream_url
-from gateway.ports.clock import Scheduler
+from gateway.ports.clock import Clock, Scheduler
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
@@ -47,6 +47,7 @@ class PollHandler:
         scanner: Scanner,
         interest: Interest,
         scheduler: Scheduler,
+        clock: Clock,
         components: Components,
         callers: Callers,
         terms: PollingTerms,
@@ -59,6 +60,7 @@ class PollHandler:
         self._scanner = scanner
         self._interest = interest
         self._scheduler = scheduler
+        self._clock = clock
         self._components = components
         self._callers = callers
         self._terms = terms
@@ -141,8 +143,12 @@ class PollHandler:
         self, request: web.Request, selector: Selector, place: Place, limit: int, wait_seconds: float
     ) -> Batch | ResetReason:
         """The first matching events from a place on, or why they can't be told."""
-        deadline = self._scheduler.time() + wait_seconds
         credentials = principal_of(request).credentials
+        if credentials.expires_at is not None:
+            # It waits no longer than a stream would stay open.
+            left = credentials.expires_at - self._clock.wall_ms() / 1000
+            wait_seconds = max(0.0, min(wait_seconds, left))
+        deadline = self._scheduler.time() + wait_seconds
         found = await self._scanner.scan(selector, place, limit, credentials)
         if not _is_to_wait(found) or wait_seconds == 0:
             return found

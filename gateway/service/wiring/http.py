@@ -68,7 +68,7 @@ def add_handlers(
         ),
         publish,
         PollHandler(
-            *(history, hub, resumes, scanner, interest, loop),
+            *(history, hub, resumes, scanner, interest, loop, clock),
             *(components, callers, terms, aliases, request_limits),
         ),
         RevocationsHandler(stored.log, delivery.revoked, clock),
