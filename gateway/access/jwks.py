@@ -107,6 +107,11 @@ class RemoteKeys:
         self.fetches = 0
         self.failures = 0
 
+    @property
+    def is_out_of_reach(self) -> bool:
+        """Whether the last fetch failed."""
+        return self._outage.lasts
+
     async def run(self) -> None:
         """Fetches the keys again and again; for a supervisor."""
         while True:

@@ -69,3 +69,14 @@ async def test_what_became_of_fetching_keys_is_counted(start_gateway, backend):
 
     await eventually(failed, "a fetch failed")
     assert await scraper.metric("tidegate_jwks_fetches_total") >= 1
+
+
+async def test_operators_are_warned_while_the_issuer_is_out_of_reach(start_gateway, backend, refusing):
+    key, table = static_key("probe")
+    for url, warned in ((refusing, True), (backend.url, False)):
+        backend.says(DOCUMENT)
+        settings = make_settings(auth={"mode": "jwt", "jwks_url": url, "keys": [table]})
+        gateway = await asyncio.to_thread(start_gateway, settings)
+        answer = await Client(gateway.port, key).get("/readyz")
+        assert answer.status == 200
+        assert any("auth.jwks_url" in warning for warning in answer.json["warnings"]) == warned

@@ -46,6 +46,12 @@ class Access:
             supervisor.run("token_keys", self.remote_keys.run)
             await self.remote_keys.tried(FIRST_FETCH_SECONDS)
 
+    def warnings(self) -> list[str]:
+        """What an operator should see to although callers are served, one sentence each."""
+        if self.remote_keys is None or not self.remote_keys.is_out_of_reach:
+            return []
+        return ["The keys at auth.jwks_url can't be fetched: those that were fetched last stay good, if any."]
+
     def door(self, hosts: Hosts, check_revoked: Callable[[Credentials], None]) -> FrontDoor:
         """What lets requests in that `hosts` do not refuse, whose credentials are not revoked."""
         return FrontDoor(

@@ -72,6 +72,7 @@ class Gateway:
         if flags.held:
             held = ", ".join(sorted(component or "everything" for component in flags.held))
             warnings.append(f"Killed on this node alone, until the flags' store takes it: {held}.")
+        warnings += self.access.warnings()
         return warnings + self.upstreams.failing() + self.delivery.hub.failures.warnings()
 
 

@@ -235,7 +235,10 @@ async def test_known_keys_go_on_through_an_outage() -> None:
             await given.answers(FAILURE)
             assert await given.kids("a") == ["a"]
             given.clock.advance(5.0)
+            assert given.keys.is_out_of_reach
         assert (given.keys.revision, given.keys.failures) == (1, 100)
+        await given.answers(keys("a"))
+        assert not given.keys.is_out_of_reach
 
 
 async def test_an_unknown_key_in_an_outage_is_just_unknown() -> None:
