@@ -4,11 +4,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from gateway.access import static_keys
 from gateway.access.principal import Principal
 from gateway.core.errors import InvalidToken, SeveralTokens, TokenRequired
-
-STATIC_KEY_PREFIX = "tgk_"
-"""What every static key begins with, and no token."""
 
 # RFC 9110, section 11.1: schemes have no case, and one space at least stands behind them.
 _BEARER = re.compile(r"bearer(?: +(?P<token>.*))?\Z", re.IGNORECASE)
@@ -97,7 +95,7 @@ class Authentication:
         return await self._of_token(token)
 
     async def _of_bearer(self, text: str) -> Principal:
-        if not text.startswith(STATIC_KEY_PREFIX):
+        if not text.startswith(static_keys.PREFIX):
             return await self._of_token(text)
         name = self._keys.find(text) if text.isascii() else None
         if name is None:

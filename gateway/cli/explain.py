@@ -8,12 +8,11 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from gateway.access.authentication import STATIC_KEY_PREFIX
+from gateway.access import static_keys
 from gateway.access.explain import explain_event, explain_grants
 from gateway.access.jwks import FetchFailed
 from gateway.access.jwks_fetch import fetch_jwks
 from gateway.access.rights import Source
-from gateway.access.static_keys import StaticKeys
 from gateway.access.token_keys import KeySet
 from gateway.access.tokens import Expected, FixedKeys, TokenVerifier
 from gateway.cli import REFUSED, UNREACHABLE, WRONG_INPUT, CommandError
@@ -65,8 +64,8 @@ async def _caller(settings: Settings, token: str | None) -> tuple[list[str], Seq
                 REFUSED, "Callers without a token get 401: there is no [auth.anonymous]. Give --token."
             )
         return [_scope(sources)], sources
-    if token.startswith(STATIC_KEY_PREFIX):
-        keys = StaticKeys({key.sha256.get_secret_value(): key.name for key in settings.auth.keys})
+    if token.startswith(static_keys.PREFIX):
+        keys = static_keys.StaticKeys({key.sha256.get_secret_value(): key.name for key in settings.auth.keys})
         name = keys.find(token)
         if name is None:
             raise CommandError(REFUSED, "The key is none of auth.keys in this configuration.")
