@@ -86,7 +86,10 @@ async def test_after_the_hand_over_nothing_of_the_request_is_left(start_watched,
         await eventually(is_collected, CHANGED + "the request and its task are gone")
         await eventually(is_freed, CHANGED + "the RequestHandler is gone")
         watches = ("flags file", "kills that are held here", "callers' choices")
-        lasting = len(("the server", "follower", "the guard", *watches)) + make_settings().limits.replays
+        lasting = (
+            len(("the server", "follower", "revocations", "the guard", *watches))
+            + make_settings().limits.replays
+        )
         assert gateway.task_count() == lasting
 
 
