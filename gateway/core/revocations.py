@@ -4,7 +4,7 @@ The contract is docs/protocol.md, section 9. Pure: what is known comes in, and n
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal, NamedTuple, cast, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 from gateway.core.credentials import Credentials
 from gateway.core.errors import InvalidToken
@@ -26,12 +26,14 @@ class Revocation(NamedTuple):
 
     Of a subject or a token id those tokens that were issued before `issued_before` (seconds since
     1970-01-01T00:00Z), and those that do not say when they were. A key has no such time: it counts no more.
+    `made_at` is when that was said, likewise in seconds.
     """
 
     kind: Kind
     name: str
     issued_before: float
     reason: str
+    made_at: float = 0.0
 
     @property
     def whom(self) -> Whom:
@@ -46,8 +48,7 @@ class Revocation(NamedTuple):
 
     def event(self, timestamp: str) -> Event:
         """How it stands in the log; `timestamp` is as of any event. `of` gives it back."""
-        data = {self.kind: self.name, "issuedBefore": self.issued_before, "reason": self.reason}
-        return Event(REVOCATION, None, None, "signal", timestamp, data)
+        return Event(REVOCATION, None, None, "signal", timestamp, self.members())
 
     @classmethod
     def of(cls, event: Event) -> "Revocation | None":
@@ -62,17 +63,21 @@ class Revocation(NamedTuple):
         kinds = [kind for kind in KINDS if kind in members]
         if len(kinds) != 1:
             return None
-        name, issued_before = members[kinds[0]], members.get("issuedBefore")
-        reason = members.get("reason", "")
-        # A boolean is a number to Python, and not to JSON.
-        is_time = isinstance(issued_before, int | float) and not isinstance(issued_before, bool)
-        if not isinstance(name, str) or not isinstance(reason, str) or not is_time:
+        name, reason = members[kinds[0]], members.get("reason", "")
+        times = [members.get("issuedBefore"), members.get("madeAt", 0.0)]
+        if not isinstance(name, str) or not isinstance(reason, str) or not all(map(_is_time, times)):
             return None
-        return cls(kinds[0], name, float(cast(float, issued_before)), reason)
+        issued_before, made_at = map(float, times)
+        return cls(kinds[0], name, issued_before, reason, made_at)
 
     def members(self) -> dict[str, Any]:
         """What `parse` reads."""
-        return {self.kind: self.name, "issuedBefore": self.issued_before, "reason": self.reason}
+        return {
+            self.kind: self.name,
+            "issuedBefore": self.issued_before,
+            "reason": self.reason,
+            "madeAt": self.made_at,
+        }
 
 
 class Held(NamedTuple):
@@ -119,7 +124,7 @@ class Revocations:
         return True
 
     def expire(self, now: float, held_seconds: float) -> None:
-        """Drops those of tokens that are older than that: what they cover has expired. Keys do not expire."""
+        """Drops those of tokens that were made before that: what they cover has expired. Keys never do."""
         until = now - held_seconds
         for whom in [whom for whom, places in self._held.items() if _is_over(places[-1].revocation, until)]:
             del self._held[whom]
@@ -163,4 +168,9 @@ def _goes_further(revocation: Revocation, before: Revocation) -> bool:
 
 
 def _is_over(revocation: Revocation, until: float) -> bool:
-    return revocation.kind != "key" and revocation.issued_before < until
+    return revocation.kind != "key" and max(revocation.made_at, revocation.issued_before) < until
+
+
+def _is_time(value: object) -> bool:
+    # A boolean is a number to Python, and not to JSON.
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -22,7 +22,8 @@ BUCKETS = 16
 MOST = 20_000
 """How many subjects, token ids and keys may be revoked at a time."""
 HELD_SECONDS = 400 * 86_400.0
-"""How long a revocation of tokens holds: when its tokens expire is not known here. Those of keys stay."""
+"""How long after it was made a revocation of tokens holds: when they expire is not known here. Those of keys
+stay."""
 ATTEMPTS = 20
 """How often a bucket is written anew because another node wrote it meanwhile."""
 
@@ -154,10 +155,17 @@ def _parsed(found: SharedEntry | None) -> Iterator[Held]:
     try:
         values = orjson.loads(found.value)
     except orjson.JSONDecodeError as error:
-        raise LogError("The revocations that are kept beside the log are damaged.") from error
+        raise _damaged() from error
     for value in values if isinstance(values, list) else [None]:
         revocation = Revocation.parse(value)
         cursor = Cursor.parse(str(value.get("cursor"))) if isinstance(value, dict) else None
         if revocation is None or cursor is None:
-            raise LogError("The revocations that are kept beside the log are damaged.")
+            raise _damaged()
         yield Held(revocation, cursor)
+
+
+def _damaged() -> LogError:
+    return LogError(
+        "The revocations that are kept beside the log are damaged, and nobody is let in without them: put"
+        " them back from a copy, or remove them and revoke anew."
+    )

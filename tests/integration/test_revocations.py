@@ -233,6 +233,14 @@ async def test_what_is_wrong_with_a_body_is_pointed_at_and_nothing_is_revoked(
         assert (await admin.get(REVOCATIONS)).json() == {"revocations": [], "total": 0}
 
 
+async def test_one_of_tokens_that_were_issued_long_ago_holds_all_the_same(gateway: GatewayThread) -> None:
+    await revoked(gateway.port, subject="ana", issuedBefore="1970-01-01T01:00:00Z")
+    await revoked(gateway.port, subject="cy")
+    assert_problem(await Client(gateway.port).get(POLL, headers=ANA), 401)
+    later = [(SUBJECT, "ana"), (ISSUED_AT, "3600")]
+    assert (await Client(gateway.port).get(POLL, headers=later)).status == 200
+
+
 async def test_a_time_that_is_a_little_ahead_is_taken(gateway: GatewayThread) -> None:
     now_ms = SystemClock().wall_ms()
     made = await revoked(gateway.port, subject="ana", issuedBefore=rfc3339(now_ms + 60_000))

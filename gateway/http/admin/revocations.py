@@ -89,7 +89,7 @@ def _read(body: dict[str, Any], now_ms: int) -> Revocation:
     issued_before = _issued_before(body, now_ms, places)
     if places:
         raise InvalidInput("Nothing was revoked.", errors=places)
-    return Revocation(kinds[0], body[kinds[0]], issued_before, str(reason))
+    return Revocation(kinds[0], body[kinds[0]], issued_before, str(reason), now_ms / 1000)
 
 
 def _issued_before(body: dict[str, Any], now_ms: int, places: list[dict[str, str]]) -> float:

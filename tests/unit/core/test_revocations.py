@@ -50,7 +50,7 @@ def test_it_covers_what_was_issued_before_and_what_does_not_say_when(
 
 @pytest.mark.parametrize("kind", ["subject", "tokenId", "key"])
 def test_an_event_of_the_log_gives_it_back(kind: Kind) -> None:
-    given = revocation(kind, 'a "b" 𝄞', NOW + 0.123)
+    given = revocation(kind, 'a "b" 𝄞', NOW + 0.123)._replace(made_at=NOW + 0.5)
     event = given.event("2026-11-20T10:30:00.123Z")
     assert (event.event_type, event.entity_type, event.action) == (REVOCATION, None, "signal")
     assert Revocation.of(event) == given
@@ -70,6 +70,7 @@ def test_an_event_of_the_log_gives_it_back(kind: Kind) -> None:
         {"subject": "ana", "issuedBefore": True},
         {"subject": "ana", "issuedBefore": None},
         {"subject": "ana", "issuedBefore": 1, "reason": 7},
+        {"subject": "ana", "issuedBefore": 1, "madeAt": None},
     ],
 )
 def test_what_is_malformed_is_none(data: dict[str, Any] | None) -> None:
@@ -125,5 +126,7 @@ def test_those_of_tokens_go_when_they_are_old_and_those_of_keys_stay() -> None:
     held.add(revocation(issued_before=NOW - 100.5), at(1))
     held.add(revocation("tokenId", "t1", NOW - 99.5), at(2))
     held.add(revocation("key", "ci", NOW - 1000), at(3))
+    # Of old tokens, and made of late.
+    held.add(revocation("subject", "bo", NOW - 1000)._replace(made_at=NOW - 99.5), at(4))
     held.expire(NOW, 100.0)
-    assert [one.revocation.name for one in held] == ["t1", "ci"]
+    assert [one.revocation.name for one in held] == ["t1", "ci", "bo"]

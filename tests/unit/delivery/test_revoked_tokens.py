@@ -183,5 +183,5 @@ async def test_nothing_but_what_holds_is_kept(shop: Shop) -> None:
     found = await shop.store.get(key)
     assert found is not None
     assert orjson.loads(found.value) == [
-        {"subject": "ana", "issuedBefore": shop.now, "reason": "left", "cursor": "e.1-0"}
+        {"subject": "ana", "issuedBefore": shop.now, "reason": "left", "madeAt": 0.0, "cursor": "e.1-0"}
     ]
