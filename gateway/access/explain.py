@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from gateway.access.grant_parsing import written_grant
 from gateway.access.rights import Source
-from gateway.core.events import Event
+from gateway.core.events import REVOCATION, Event
 from gateway.core.grants import EVERY, GLOBAL, Grant, Row, Scope
 from gateway.core.selectors import Match, Selector
 
@@ -24,6 +24,8 @@ def explain_event(sources: Sequence[Source], event: Event) -> list[str]:
 
     Flags of a migration, which may keep a component's events back from a stream, are not looked at.
     """
+    if event.event_type == REVOCATION:
+        return ["It reaches nobody: it is a revocation, which the gateway keeps in the log."]
     selector = Selector(scope=Scope.of(grant for source in sources for grant in source.grants))
     about = [(source.name, grant) for source in sources for grant in source.grants if _is_about(grant, event)]
     reasons = [_reason(name, grant, event) for name, grant in about]

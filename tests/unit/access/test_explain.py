@@ -9,7 +9,8 @@ from gateway.access.grant_parsing import parse_grant
 from gateway.access.grant_templates import parse_template
 from gateway.access.rights import Rights, Source
 from gateway.access.rules import Allowance, Rule
-from tests.support.events import an_event
+from gateway.core.revocations import Revocation
+from tests.support.events import TIMESTAMP, an_event
 
 RIGHTS = Rights(
     [
@@ -160,3 +161,10 @@ def test_an_event_reaches_a_caller_or_each_grant_says_why_not(
 def test_what_an_event_holds_is_not_in_the_sentences() -> None:
     event = an_event("invoice:1", data={"customer_id": "hunter2"}, previous={"customer_id": "hunter3"})
     assert "hunter" not in "".join(explain_event(SOURCES, event))
+
+
+def test_a_revocation_reaches_nobody_and_no_grant_is_about_it() -> None:
+    revocation = Revocation("subject", "ana", 7.0, "left").event(TIMESTAMP)
+    assert explain_event(source("*", "global"), revocation) == [
+        "It reaches nobody: it is a revocation, which the gateway keeps in the log."
+    ]
