@@ -23,7 +23,7 @@ MAX_VALUES = 1000
 What comes after them grants nothing.
 """
 
-KEPT_VALUES = 50_000
+KEPT_VALUES = 5_000
 """How much is kept of callers with tokens: each counts for one, and its grants and their operands do."""
 
 _NAME = re.compile(NAME_PATTERN)

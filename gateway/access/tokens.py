@@ -13,7 +13,7 @@ from gateway.access.jws import Jws, json_object, parse_jws
 from gateway.access.token_keys import KeySet, TokenKey
 from gateway.core.errors import InvalidToken
 
-CACHED_BYTES = 8 * 1024 * 1024
+CACHED_BYTES = 1024 * 1024
 """How many bytes of tokens are remembered as checked. What they say takes some times as much."""
 
 _NOT_SIGNED_HERE = "The token's signature is none that counts here."

@@ -61,14 +61,15 @@ class StreamPlans:
 
         It is kept as long as the stream is open, and of a stream nothing else is.
         """
+        selection = (asked.selector, asked.named)
+        # Before anything is remembered by it: many callers ask for the same, and no two are the same caller.
+        selector, named = self._selections.setdefault(selection, selection)
+        asked = Asked(selector, named, asked.caller)
         return self._shared(asked, self._components.plan(asked))
 
     def _shared(self, asked: Asked, plan: Plan) -> Footing:
         footing = self._footings.get(asked)
         if footing is None or footing.plan is not plan:
-            selection = (asked.selector, asked.named)
-            selector, named = self._selections.setdefault(selection, selection)
-            asked = Asked(selector, named, asked.caller)
             footing = self._footings[asked] = Footing(asked, plan)
         return footing
 

@@ -184,6 +184,14 @@ async def test_a_subjects_streams_are_ended_and_leave_their_room(client, admin):
         assert numbers(await bens.take(1)) == [1]
 
 
+async def test_an_end_needs_no_reason(client, admin):
+    async with client.stream(headers=ANA) as stream:
+        shown = (await stream.connected()).data["clientId"]
+        response = await admin.http.delete(f"{CONNECTIONS}/{shown}")
+        assert (response.status_code, response.json()["ended"]) == (200, 1)
+        assert [frame.event for frame in await stream.rest()] == ["bye"]
+
+
 async def test_an_end_says_why_and_of_what(client, admin, caplog):
     async with client.stream(headers=ANA) as stream:
         shown = (await stream.connected()).data["clientId"]

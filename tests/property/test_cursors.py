@@ -10,7 +10,8 @@ U64 = 2**64 - 1
 _numbers = st.integers(0, 120) | st.integers(0, U64) | st.sampled_from((9, 10, 99, 100, 10**19, U64))
 _positions = st.builds(Position, _numbers, _numbers)
 _epochs = st.text("abcxyz0189", min_size=1, max_size=64)
-_cursors = st.builds(Cursor, _epochs, _positions)
+_scopes = st.just("") | st.from_regex(r"[A-Za-z0-9_-]{11}", fullmatch=True)
+_cursors = st.builds(Cursor, _epochs, _positions, _scopes)
 
 
 @given(_cursors)
@@ -26,7 +27,7 @@ def test_cursors_of_an_epoch_order_as_pairs_of_integers(epoch: str, one: Positio
     assert (parsed[0] < parsed[1]) is ((one.major, one.minor) < (other.major, other.minor))
 
 
-@given(st.text() | st.from_regex(r"[a-z0-9]*:?[0-9]*-?[0-9]*\s?", fullmatch=True))
+@given(st.text() | st.from_regex(r"[a-z0-9]*[.:]?[0-9]*-?[0-9]*([.][A-Za-z0-9_-]*)?\s?", fullmatch=True))
 def test_any_text_is_a_cursor_that_is_written_so_or_none(text: str) -> None:
     cursor = Cursor.parse(text)
     assert cursor is None or str(cursor) == text

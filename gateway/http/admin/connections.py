@@ -120,9 +120,15 @@ class ConnectionsHandler:
         await self._slices.run(look())
         return ended
 
-    def _tell(self, request: web.Request, reason: str, ended: int, **of: str) -> None:
+    def _tell(self, request: web.Request, reason: str | None, ended: int, **of: str) -> None:
         log_event(
-            _log, logging.INFO, "connections_ended", who=operator(request), why=reason, ended=ended, **of
+            _log,
+            logging.INFO,
+            "connections_ended",
+            who=operator(request),
+            why=reason or "",
+            ended=ended,
+            **of,
         )
 
     def _told(self, subscriber: Subscriber) -> dict[str, Any]:
@@ -193,7 +199,10 @@ def _refusal(met: Met) -> dict[str, Any]:
     }
 
 
-async def _reason(request: web.Request) -> str:
+async def _reason(request: web.Request) -> str | None:
+    """Why, where the caller says it. Raises InvalidInput for what is no line of text."""
+    if not request.body_exists:
+        return None
     body = await read_object(request)
     reason = take_reason(body)
     check_rest(body)
