@@ -40,6 +40,7 @@ EXPOSED_FIELDS = (
     "Link",
     "Location",
     "Preference-Applied",
+    "Request-Id",
     "Retry-After",
     "Sunset",
     "Sync-Cursor",

@@ -7,6 +7,7 @@ import orjson
 from aiohttp import web
 
 from gateway.core.errors import InvalidInput, MalformedBody, UnsupportedMediaType
+from gateway.http.audit import GIVEN
 from gateway.http.publish import read_body
 
 JSON = "application/json"
@@ -23,7 +24,7 @@ async def read_object(
     """The request's body, one JSON object of at most `max_bytes` bytes; without them of BODY_BYTES.
 
     Raises UnsupportedMediaType for a Content-Type that is none of `kinds`, MalformedBody for what is no JSON,
-    InvalidInput for JSON that is no object, and what `read_body` raises.
+    InvalidInput for JSON that is no object, and what `read_body` raises. The audit trail finds it in GIVEN.
     """
     # None of the kinds is one that a browser's page may send to another site without asking it first
     # (Fetch standard, CORS-safelisted request-header): a form or a `text/plain` body never gets here.
@@ -38,6 +39,7 @@ async def read_object(
         raise InvalidInput("The body is no object.", errors=[{"pointer": "", "detail": "must be an object"}])
     if _is_deep(body):
         raise MalformedBody(f"The body is nested more than {MAX_DEPTH} levels deep.")
+    request[GIVEN] = dict(body)
     return body
 
 

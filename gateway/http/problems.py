@@ -8,6 +8,7 @@ from aiohttp import web
 
 from gateway.core.errors import HeadTooLarge, TidegateError
 from gateway.core.header_fields import size_of
+from gateway.http.request_id import request_id
 from gateway.runtime.refusals import Refusals
 
 
@@ -32,7 +33,13 @@ def answer_to(error: Exception, request: web.Request, refusals: Refusals) -> web
     if isinstance(error, web.HTTPException):
         if error.status < 400:
             raise error
-        refusals.add("http", method=request.method, path=request.path, status=error.status)
+        refusals.add(
+            "http",
+            method=request.method,
+            path=request.path,
+            status=error.status,
+            request_id=request_id(request),
+        )
         return _of_http_exception(error)
     if isinstance(error, ConnectionError):
         # The client went away while it was answered: nobody is left to tell.
@@ -56,12 +63,16 @@ def check_head(request: web.Request, max_bytes: int) -> None:
 
 def refuse(refusals: Refusals, request: web.Request, error: BaseException) -> None:
     """Tells `refusals` of what became of a request, also where the caller is not there to be told."""
-    method, path = request.method, request.path
+    fields: dict[str, Any] = {
+        "method": request.method,
+        "path": request.path,
+        "request_id": request_id(request),
+    }
     if isinstance(error, TidegateError):
         level = logging.WARNING if error.status >= 500 else logging.INFO
-        refusals.add(error.slug, level=level, method=method, path=path, detail=error.detail)
+        refusals.add(error.slug, level=level, **fields, detail=error.detail)
     else:
-        refusals.add("internal", level=logging.ERROR, error=error, method=method, path=path)
+        refusals.add("internal", level=logging.ERROR, error=error, **fields)
 
 
 def _of_http_exception(error: web.HTTPException) -> web.Response:

@@ -15,11 +15,13 @@ from gateway.core.errors import (
     BodyTooLarge,
     InsufficientScope,
     InvalidEvents,
+    LogError,
     PublisherError,
     UnsupportedMediaType,
 )
 from gateway.core.events import Cursor, Event, is_text, parsing_events
 from gateway.core.unpacking import CODINGS, Broken, TooLong, unpack
+from gateway.http.audit import Trail
 from gateway.http.cloudevents import parsing_cloudevents
 from gateway.http.principal import principal_of
 from gateway.http.problems import refuse
@@ -66,7 +68,8 @@ class PublishCounters:
 class PublishHandler:
     """Takes events in: all of a request, or none.
 
-    `check_rate(request, count)` raises where its caller may not publish so many events now.
+    `check_rate(request, count)` raises where its caller may not publish so many events now. `trail` is told
+    who published what.
     """
 
     def __init__(
@@ -75,7 +78,9 @@ class PublishHandler:
         clock: Clock,
         limits: PublishLimits,
         check_rate: Callable[[web.Request, int], None] = lambda request, count: None,
+        trail: Trail | None = None,
     ) -> None:
+        self._trail = trail
         self._check_rate = check_rate
         self._log = log
         self._prompt_log = log if isinstance(log, PromptLog) else None
@@ -104,11 +109,13 @@ class PublishHandler:
         appended = None if prompt_log is None else prompt_log.append_now(events)
         if appended is not None:
             self.counters.events += len(events)
+            if self._trail is not None:
+                self._trail.published(request, events, appended)
         else:
             # The client may go away meanwhile: the log still takes all that it was given, and is counted.
             once = None if key is None else _log_key(principal, key)
             appended = await to_its_end(
-                self._append(events, kind, body, once),
+                self._append(request, events, kind, body, once),
                 unheard=lambda error: refuse(request.app[REFUSALS], request, error),
             )
         ids = [str(Cursor(appended.epoch, position, principal.scope_text)) for position in appended.positions]
@@ -118,12 +125,21 @@ class PublishHandler:
             content_type="application/json",
         )
 
-    async def _append(self, events: Sequence[Event], kind: str, body: bytes, key: str | None) -> Appended:
-        if key is None:
-            appended = await self._log.append(events)
-        else:
-            digest = hashlib.sha256(kind.encode() + b"\0" + body).digest()
-            appended = await self._log.append_once(events, key, digest)
+    async def _append(
+        self, request: web.Request, events: Sequence[Event], kind: str, body: bytes, key: str | None
+    ) -> Appended:
+        try:
+            if key is None:
+                appended = await self._log.append(events)
+            else:
+                digest = hashlib.sha256(kind.encode() + b"\0" + body).digest()
+                appended = await self._log.append_once(events, key, digest)
+        except LogError as error:
+            if self._trail is not None:
+                self._trail.publish_failed(request, events, error)
+            raise
+        if self._trail is not None:
+            self._trail.published(request, events, appended)
         if appended.replayed:
             self.counters.replayed += 1
         else:

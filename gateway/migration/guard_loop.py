@@ -4,7 +4,7 @@ import asyncio
 import logging
 import math
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -44,6 +44,8 @@ EVALUATIONS_A_WINDOW = 60
 """A window is exact to a sixtieth of its length: judging more often would see the same figures."""
 STANDSTILL_EVALUATIONS = 4
 """After how many evaluations that did not take place the process must have stood still."""
+
+Acted = Callable[[str, Mapping[str, Any], str], None]
 
 _OF_CLIENTS = frozenset({Metric.PUSH_LAG, Metric.FIRST_EVENT, Metric.FALLBACK_RATE})
 """What only streams can give."""
@@ -99,7 +101,8 @@ class GuardLoop:
     """The guard of all components. `compared` are those whose push is compared with another source.
 
     `changed` must hear of every change of the flags: a change of the rollout, whoever made it, starts the
-    guard over. An action that the store refuses is tried again whenever it is still called for.
+    guard over. `acted` hears of what was done: the component, the change and
+    the reason. An action that the store refuses is tried again whenever it is still called for.
     """
 
     def __init__(
@@ -110,6 +113,7 @@ class GuardLoop:
         poll_inventory: PollInventory,
         clock: Clock,
         compared: Collection[str],
+        acted: Acted = lambda component, fields, reason: None,
     ) -> None:
         self._store = store
         self._windows = windows
@@ -117,6 +121,7 @@ class GuardLoop:
         self._poll_inventory = poll_inventory
         self._clock = clock
         self._compared = frozenset(compared)
+        self._acted = acted
         self._watched: dict[str, _Watched] = {}
         self.counters = GuardCounters()
 
@@ -249,6 +254,7 @@ class GuardLoop:
                 watched.refusal_told_at = now
                 _tell(logging.ERROR, "guard_refused", flag, action, error=error.detail)
             return False
+        self._acted(flag.component, fields, reason)
         if isinstance(action, RollBack):
             self.counters.rollbacks[flag.component] += 1
             _tell(logging.WARNING, "guard_rolled_back", flag, action)

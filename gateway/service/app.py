@@ -8,6 +8,8 @@ from aiohttp import web
 from flags.store.local_kills import ALONE, Others
 from gateway.delivery.pace import USUAL, Pace
 from gateway.http.admin.flags import LOCAL_KILLS
+from gateway.http.audit import Trail
+from gateway.http.client_address import Clients
 from gateway.http.cors import CORS, Cors
 from gateway.http.figures import PROCESS, Process
 from gateway.http.front import front_middleware
@@ -49,7 +51,9 @@ def create_app(
     refusals, latencies = Refusals(), gateway.migration.latencies
     door = gateway.access.door(hosts, gateway.delivery.revoked.check)
     head = make_head_limits(settings)
-    front = front_middleware(hosts, door, cors, refusals, latencies, clock.monotonic, head.head_bytes)
+    clients = Clients(settings.server.trusted_proxies)
+    trail = Trail(gateway.audit.recorder, clients)
+    front = front_middleware(hosts, door, cors, refusals, latencies, clock.monotonic, head.head_bytes, trail)
     app = web.Application(middlewares=[front])
     if cors is not None:
         app[CORS] = cors
@@ -61,7 +65,9 @@ def create_app(
     app[LOCAL_KILLS] = gateway.flags.store
     app[PROCESS] = Process(platform.node(), shares_log=settings.log.is_in_server)
     add_handlers(
-        app, settings, clock, gateway, refusals.counts, hand_over=hand_over, body_seconds=body_seconds
+        *(app, settings, clock, gateway, refusals.counts, clients, trail),
+        hand_over=hand_over,
+        body_seconds=body_seconds,
     )
 
     async def lifespan(app: web.Application) -> AsyncIterator[None]:

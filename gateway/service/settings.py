@@ -176,6 +176,16 @@ class LimitsSettings(_Section):
     body_bytes: Bytes = 1_048_576
 
 
+class AuditSettings(_Section):
+    """`[audit]`: how much is kept of who published, changed something or was refused.
+
+    `max_entries` are of each of these kinds, so that none pushes another out.
+    """
+
+    max_entries: Annotated[int, integer("an integer", 1, 10_000_000)] = 100_000
+    max_age_seconds: Seconds = 7_776_000.0
+
+
 class FlagsSettings(_Section):
     """`[flags]`: the migration's flags, in a file or in the log's server.
 
@@ -296,6 +306,7 @@ class Settings(_Section):
     hints: HintsSettings = HintsSettings()
     publish: PublishSettings = PublishSettings()
     limits: LimitsSettings = LimitsSettings()
+    audit: AuditSettings = AuditSettings()
     flags: FlagsSettings = FlagsSettings()
     auth: AuthSettings = AuthSettings()
     entities: Annotated[

@@ -50,10 +50,10 @@ class _LinesBesideLog(_Lines):
         self._log_outage = log
 
     def outage(self, name: str) -> told.Outage:
-        return _Beside(super().outage(name), self._log_outage, self._now)
+        return OutageBesideLog(super().outage(name), self._log_outage, self._now)
 
 
-class _Beside:
+class OutageBesideLog:
     """An outage that is told while the log has none, and once it has lasted for `PATIENCE_SECONDS`."""
 
     def __init__(self, own: told.Outage, log: Outage, now: Callable[[], float]) -> None:

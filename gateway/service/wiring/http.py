@@ -8,8 +8,10 @@ from aiohttp import web
 
 from gateway.delivery.replay.resume import Resumes
 from gateway.delivery.replay.scan import Scanner
+from gateway.http.admin.audit import AuditHandler
 from gateway.http.admin.connections import ConnectionsHandler
 from gateway.http.admin.revocations import RevocationsHandler
+from gateway.http.audit import Trail
 from gateway.http.caller import Callers
 from gateway.http.client_address import Clients
 from gateway.http.health import HealthHandler
@@ -37,6 +39,8 @@ def add_handlers(
     clock: Clock,
     gateway: Gateway,
     problems: Counter[str],
+    clients: Clients,
+    trail: Trail,
     *,
     hand_over: bool,
     body_seconds: float,
@@ -59,9 +63,8 @@ def add_handlers(
     limits = PublishLimits(**settings.publish.model_dump(), body_seconds=body_seconds)
     options = _stream_options(settings, hand_over)
     interest, loop = gateway.upstreams.interest, asyncio.get_running_loop()
-    clients = Clients(settings.server.trusted_proxies)
     request_limits = RequestLimits(gateway.admission, clients)
-    publish = PublishHandler(stored.log, clock, limits, request_limits.publish)
+    publish = PublishHandler(stored.log, clock, limits, request_limits.publish, trail)
     for handler in (
         StreamHandler(
             history, hub, resumes, clock, stream_plans, callers, evidence, aliases, options, request_limits
@@ -73,6 +76,7 @@ def add_handlers(
         ),
         RevocationsHandler(stored.log, delivery.revoked, clock),
         MigrationHandler(components, callers, reassign),
+        AuditHandler(gateway.audit.recorder),
         ConnectionsHandler(hub, history, gateway.admission.refused, clock),
         HealthHandler(gateway.not_ready, gateway.warnings, make_metrics(gateway, problems, publish, clients)),
     ):

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from adapters.memory import MemoryLog
+from adapters.memory_audit import MemoryAudit
 from gateway.core.errors import ConfigError, LogError
+from gateway.ports.audit import AuditStore
 from gateway.ports.clock import Clock
 from gateway.ports.leases import Leases
 from gateway.ports.log import EventLog
@@ -47,6 +49,12 @@ def open_leases(settings: Settings, clock: Clock) -> Leases | None:
         return _OPENERS[settings.log.kind].leases(settings, clock)
 
 
+def open_audit(settings: Settings, clock: Clock) -> AuditStore:
+    """Where the audit trail is kept: where the log is. It is not started yet. Raises as `open_log` does."""
+    with _wrong_url():
+        return _OPENERS[settings.log.kind].audit(settings, clock)
+
+
 @contextmanager
 def _wrong_url() -> Iterator[None]:
     try:
@@ -82,6 +90,10 @@ def _memory(settings: Settings, clock: Clock) -> EventLog:
     return MemoryLog(clock, **settings.history.model_dump())
 
 
+def _memory_audit(settings: Settings, clock: Clock) -> AuditStore:
+    return MemoryAudit(clock, **settings.audit.model_dump())
+
+
 def _path(settings: Settings) -> Path:
     return settings.base_dir / settings.log.url.removeprefix(SQLITE)
 
@@ -102,6 +114,13 @@ def _sqlite_leases(settings: Settings, clock: Clock) -> Leases:
 
     path = _path(settings)
     return EveryLease(SqliteShared(path.with_name(f"{path.name}.upstreams"), clock))
+
+
+def _sqlite_audit(settings: Settings, clock: Clock) -> AuditStore:
+    from adapters.sqlite import SqliteAudit
+
+    path = _path(settings)
+    return SqliteAudit(path.with_name(f"{path.name}.audit"), clock, **settings.audit.model_dump())
 
 
 def _check_postgres(settings: Settings) -> None:
@@ -128,6 +147,12 @@ def _postgres_leases(settings: Settings, clock: Clock) -> Leases:
     return _shared_leases(PostgresShared(settings.log.url), clock)
 
 
+def _postgres_audit(settings: Settings, clock: Clock) -> AuditStore:
+    from adapters.postgres.audit import PostgresAudit
+
+    return PostgresAudit(settings.log.url, clock, **settings.audit.model_dump())
+
+
 def _check_redis(settings: Settings) -> None:
     with needs_extra("redis", "redis"):
         from adapters.redis import Address
@@ -151,6 +176,12 @@ def _redis_leases(settings: Settings, clock: Clock) -> Leases:
     return _shared_leases(RedisShared(_redis_connection(settings)), clock)
 
 
+def _redis_audit(settings: Settings, clock: Clock) -> AuditStore:
+    with needs_extra("redis", "redis"):
+        from adapters.redis import RedisAudit
+    return RedisAudit(_redis_connection(settings), clock, **settings.audit.model_dump())
+
+
 def _redis_connection(settings: Settings) -> "RedisConnection":
     from adapters.redis import Address, RedisConnection
 
@@ -166,12 +197,13 @@ class _Opener(NamedTuple):
     log: Callable[[Settings, Clock], EventLog]
     check: Callable[[Settings], None]
     leases: Callable[[Settings, Clock], Leases | None]
+    audit: Callable[[Settings, Clock], AuditStore]
 
 
 _OPENERS = {
-    "memory": _Opener(_memory, lambda settings: None, lambda settings, clock: None),
-    "sqlite": _Opener(_sqlite, lambda settings: None, _sqlite_leases),
-    "postgres": _Opener(_postgres, _check_postgres, _postgres_leases),
-    "redis": _Opener(_redis, _check_redis, _redis_leases),
+    "memory": _Opener(_memory, lambda settings: None, lambda settings, clock: None, _memory_audit),
+    "sqlite": _Opener(_sqlite, lambda settings: None, _sqlite_leases, _sqlite_audit),
+    "postgres": _Opener(_postgres, _check_postgres, _postgres_leases, _postgres_audit),
+    "redis": _Opener(_redis, _check_redis, _redis_leases, _redis_audit),
 }
 """By the names of gateway/service/log_kinds.py (LOGS). No kind stands in for one that is not here."""

@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from gateway.http.client_address import Clients
 from gateway.http.publish import PublishHandler
 from gateway.service.access_metrics import AccessCollector
+from gateway.service.audit_metrics import AuditCollector
 from gateway.service.guard_metrics import GuardCollector
 from gateway.service.metrics import BuildCollector, GatewayCollector, make_registry
 from gateway.service.store_metrics import StoreCollector
@@ -34,6 +35,7 @@ def make_metrics(
         ),
         StoreCollector(gateway.stored.log, source.shared, gateway.flags.store),
         AccessCollector(gateway.access.remote_keys),
+        AuditCollector(gateway.audit.recorder),
         GuardCollector(migration.guard_loop, migration.telemetry),
         migration.latencies,
         ProcessCollector(registry=None),

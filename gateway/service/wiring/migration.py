@@ -7,7 +7,7 @@ from adapters.upstream import UpstreamSource
 from flags.guard.telemetry import Telemetry
 from flags.guard.token_bucket import ClientLimits, Rate
 from flags.store.port import FlagStore
-from gateway.migration.guard_loop import GuardLoop
+from gateway.migration.guard_loop import Acted, GuardLoop
 from gateway.migration.guard_windows import GuardWindows, window_seconds
 from gateway.migration.parity_sampler import ParitySampler
 from gateway.migration.poll_inventory import PollInventory
@@ -52,10 +52,12 @@ def make_migration(
     stored: Stored,
     upstreams: UpstreamSource,
     flags: FlagStore,
+    acted: Acted,
 ) -> Migration:
     """The guard and what it judges by, listening to the flags.
 
-    `evidence` is to hear of the hub's streams, `parity` of the history's growth.
+    `acted` hears of what the guard did. `evidence` is to hear of the hub's streams, `parity` of the history's
+    growth.
     """
     owned = owned_types(settings)
     windows = GuardWindows(window_seconds(flags.snapshot, owned))
@@ -64,7 +66,9 @@ def make_migration(
     latencies = Latencies()
     evidence = StreamEvidence(windows, telemetry, owned, clock, latencies.written, hears_all=stored.is_alone)
     poll_inventory = PollInventory(windows.knows, upstreams.requests_of)
-    guard_loop = GuardLoop(flags, windows, evidence, poll_inventory, clock, _compared(upstreams.routes))
+    guard_loop = GuardLoop(
+        flags, windows, evidence, poll_inventory, clock, _compared(upstreams.routes), acted
+    )
     flags.subscribe(guard_loop.changed)
     parity = make_parity(settings, upstreams, stored.history, flags, windows, clock, stored.slices)
     return Migration(windows, telemetry, evidence, latencies, poll_inventory, guard_loop, parity)

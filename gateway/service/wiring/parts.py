@@ -13,6 +13,7 @@ from gateway.ports.log import EventLog, WatchedLog
 from gateway.runtime.stopping import Closing
 from gateway.service.settings import Settings
 from gateway.service.wiring.access import make_admission
+from gateway.service.wiring.audit import Audit, make_audit
 from gateway.service.wiring.auth import Access, make_access
 from gateway.service.wiring.delivery import Delivery, make_delivery
 from gateway.service.wiring.flags import Flags, make_flags
@@ -27,6 +28,7 @@ class Gateway:
 
     access: Access
     stored: Stored
+    audit: Audit
     upstreams: Upstreams
     flags: Flags
     migration: Migration
@@ -42,9 +44,11 @@ class Gateway:
         """
         try:
             await self.stored.start(closing)
+            await self.audit.start(closing)
             await self.flags.start(closing)
             await self.delivery.start(closing)
             await self.access.start(self.delivery.supervisor)
+            self.audit.run(self.delivery.supervisor)
             await self.upstreams.start(closing)
             self.migration.start(self.delivery.supervisor)
         except LogError as error:
@@ -82,11 +86,12 @@ def make_gateway(
     """A gateway in the running event loop, not started yet; `log` in place of that of `log.url`."""
     access = make_access(settings, clock)
     stored = make_stored(settings, clock, log)
+    audit = make_audit(settings, clock, stored.outage)
     upstreams = make_upstreams(settings, clock, stored)
     flags = make_flags(settings, clock, stored.shared, stored.outage, others)
-    migration = make_migration(settings, clock, stored, upstreams.source, flags.store)
+    migration = make_migration(settings, clock, stored, upstreams.source, flags.store, audit.acted)
     admission = make_admission(settings, clock)
     observer, on_grown = Observers(admission, migration.evidence), migration.parity.wake
     delivery = make_delivery(settings, clock, stored, upstreams.groups, observer, on_grown, pace)
     needs_upstreams = settings.server.ready_needs_upstreams
-    return Gateway(access, stored, upstreams, flags, migration, delivery, admission, needs_upstreams)
+    return Gateway(access, stored, audit, upstreams, flags, migration, delivery, admission, needs_upstreams)

@@ -546,7 +546,7 @@ def test_a_wrong_variable_gets_a_sentence_that_names_it(environ: Mapping[str, st
             "servr in the variable TIDEGATE_SERVR__PORT is unknown (did you mean server?)",
         ),
         ("TIDEGATE_PORT", "port in the variable TIDEGATE_PORT is unknown (did you mean server.port?)"),
-        ("TIDEGATE_", '"" in the variable TIDEGATE_ is unknown: allowed at the top are auth, '),
+        ("TIDEGATE_", '"" in the variable TIDEGATE_ is unknown: allowed at the top are audit, auth, '),
         ("TIDEGATE_FOO__BAR__BAZ", "foo in the variable TIDEGATE_FOO__BAR__BAZ is unknown: "),
     ],
 )
