@@ -30,6 +30,9 @@ class MemoryAudit:
     async def append(self, entries: Sequence[AuditEntry]) -> None:
         for entry in entries:
             held = self._held[entry.kind]
+            if not held or held[-1].id < entry.id:
+                held.append(entry)
+                continue
             at = bisect_left(held, entry.id, key=_id)
             if at == len(held) or held[at].id != entry.id:
                 insort(held, entry, key=_id)

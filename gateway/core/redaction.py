@@ -1,6 +1,7 @@
 """What may be shown of a URL, and of what people write: everything but its secrets."""
 
 import re
+from typing import Any
 from urllib.parse import unquote_plus
 
 # Up to the last @ before the path: libpq takes any other character for one of the password's.
@@ -16,9 +17,15 @@ def redacted(text: str) -> str:
     return _PARAMETER.sub(_parameter, _CREDENTIALS.sub(r"\1:***@", text))
 
 
-def without_tokens(text: str) -> str:
-    """`text` with `***` in place of whatever looks like a token or a key, wherever somebody wrote it."""
-    return _TOKENS.sub("***", text)
+def without_tokens(value: Any) -> Any:
+    """A JSON value with `***` in place of whatever looks like a token or a key, wherever it stands."""
+    if isinstance(value, str):
+        return _TOKENS.sub("***", value)
+    if isinstance(value, dict):
+        return {without_tokens(name): without_tokens(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [without_tokens(inner) for inner in value]
+    return value
 
 
 def _parameter(match: re.Match[str]) -> str:

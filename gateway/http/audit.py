@@ -12,6 +12,7 @@ from aiohttp import web
 from gateway.access.principal import OPEN
 from gateway.core.errors import BadParameter, LogError, TidegateError
 from gateway.core.events import Cursor, Event
+from gateway.core.redaction import without_tokens
 from gateway.http.admin.access import LOOPBACK, operator
 from gateway.http.client_address import Clients
 from gateway.http.principal import PRINCIPAL
@@ -70,7 +71,8 @@ class Trail:
         members["events"] = len(events)
         members["eventTypes"] = _named({event.event_type for event in events})
         members["entityTypes"] = _named({event.entity_type or "global" for event in events})
-        self._recorder.add("publish", who_of(request), members | came)
+        members.update(came)
+        self._recorder.add("publish", who_of(request), members)
 
     def _changed(self, request: web.Request, status: int | None) -> None:
         given = dict(request.get(GIVEN, {}))
@@ -86,7 +88,8 @@ class Trail:
             members["outcome"] = "unknown"
         elif given:
             size = len(orjson.dumps(given))
-            members |= {"change": given} if size <= MAX_CHANGE_BYTES else {"changeBytes": size}
+            fits = size <= MAX_CHANGE_BYTES
+            members |= {"change": without_tokens(given)} if fits else {"changeBytes": size}
         if status is not None:
             members["status"] = status
         self._recorder.add("admin", who_of(request), members)
@@ -124,7 +127,8 @@ def who_of(request: web.Request) -> str:
 
 
 def shown(text: str) -> str:
-    """`text` in one line, at most MAX_CHARACTERS of it, without what JSON or a database can't hold."""
+    """`text` in one line, at most MAX_CHARACTERS of it, without tokens and what a database can't hold."""
+    text = without_tokens(text)
     if not text.isprintable():
         text = text.encode("unicode_escape").decode()
     return text if len(text) <= MAX_CHARACTERS else f"{text[: MAX_CHARACTERS - 1]}…"
@@ -136,6 +140,8 @@ def _is_change(request: web.Request) -> bool:
 
 def _named(types: Collection[str]) -> list[str]:
     """The types in order; of many the first, and how many there are beside."""
+    if len(types) == 1:
+        return [*types]
     if len(types) <= MAX_TYPES:
         return sorted(types)
     return [*sorted(types)[:MAX_TYPES], f"and {len(types) - MAX_TYPES} more"]

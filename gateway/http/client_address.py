@@ -60,6 +60,9 @@ class Clients:
 
     def address_of(self, request: web.Request) -> str | None:
         """The client's address, the rightmost that is not trusted; None where there is no peer."""
+        if not self._trusted:
+            self._count_unbelieved(request)
+            return request.remote
         peer = _address(request.remote)
         if peer is None or not self._is_believed(peer, request):
             return request.remote
@@ -94,9 +97,12 @@ class Clients:
     def _is_believed(self, peer: _Address, request: web.Request) -> bool:
         if self._is_trusted(peer):
             return True
+        self._count_unbelieved(request)
+        return False
+
+    def _count_unbelieved(self, request: web.Request) -> None:
         if FORWARDED_FOR in request.headers or hdrs.FORWARDED in request.headers:
             self.ignored["untrusted"] += 1
-        return False
 
     def _is_trusted(self, address: _Address) -> bool:
         return any(address in network for network in self._trusted)

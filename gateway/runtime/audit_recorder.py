@@ -12,7 +12,6 @@ import orjson
 
 from gateway.core.backoff import Backoff
 from gateway.core.errors import LogError
-from gateway.core.redaction import without_tokens
 from gateway.core.times import rfc3339
 from gateway.ports.audit import KINDS, AuditEntry, AuditKind, AuditQuery, AuditStore, moment
 from gateway.ports.clock import Clock
@@ -24,14 +23,20 @@ _log = logging.getLogger(__name__)
 MAX_WAITING = 10_000
 """How many entries of a kind wait while the store is out of reach; what comes then is lost."""
 BATCH = 200
-PAUSE_SECONDS = 0.2
-"""How long an entry waits for others to be written with it."""
 TRIM_SECONDS = 60.0
 TRIM_EVERY = 1000
 """After so many seconds, or entries, the store's bounds are applied."""
-READ_SECONDS = 2.0
-"""How long whoever reads waits at most for what this node has yet to write."""
-CLOSE_SECONDS = 1.0
+
+
+class RecorderTiming(NamedTuple):
+    """How long an entry waits for others to be written with it, how long whoever reads waits at most for what
+    this node has yet to write, and how long the end may take; and the longest pause after a failure.
+    """
+
+    pause_seconds: float = 0.2
+    read_seconds: float = 2.0
+    close_seconds: float = 1.0
+    longest_retry_seconds: float = 10.0
 
 
 class Outage(Protocol):
@@ -58,6 +63,9 @@ class _Waiting(NamedTuple):
     members: Mapping[str, Any]
 
 
+_USUAL = RecorderTiming()
+
+
 class AuditRecorder:
     """Takes entries at once and writes them to `store` in batches. `run` is to be kept running.
 
@@ -66,7 +74,10 @@ class AuditRecorder:
     time that entries are lost.
     """
 
-    def __init__(self, store: AuditStore, clock: Clock, outage: Outage) -> None:
+    def __init__(
+        self, store: AuditStore, clock: Clock, outage: Outage, timing: RecorderTiming = _USUAL
+    ) -> None:
+        self._timing = timing
         self._store = store
         self._clock = clock
         self._outage = outage
@@ -88,7 +99,7 @@ class AuditRecorder:
         return sum(map(len, self._waiting.values()))
 
     def add(self, kind: AuditKind, who: str, members: Mapping[str, Any]) -> None:
-        """One more entry, of this moment. `members` are JSON; `who` is "" for nobody."""
+        """One more entry, of this moment. `members` are JSON without secrets; `who` is "" for nobody."""
         self._add(self._clock.wall_ms(), kind, who, members)
 
     def add_refused(self, refused: Refused, who: str, members: Mapping[str, Any]) -> None:
@@ -100,7 +111,7 @@ class AuditRecorder:
     async def read(self, query: AuditQuery) -> list[AuditEntry]:
         """What the query means, with what this node took before. Raises LogError."""
         try:
-            async with asyncio.timeout(READ_SECONDS):
+            async with asyncio.timeout(self._timing.read_seconds):
                 await self.flush(counts_at_once=True)
         except TimeoutError:
             raise LogError("The audit trail can't be written at the moment: try again later.") from None
@@ -108,13 +119,13 @@ class AuditRecorder:
 
     async def run(self) -> None:
         """Writes what comes, and applies the store's bounds, until it is cancelled."""
-        backoff = Backoff(0.5, 10.0)
+        backoff = Backoff(0.5, self._timing.longest_retry_seconds)
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(WINDOW_SECONDS):
                     await self._arrived.wait()
             self._arrived.clear()
-            await asyncio.sleep(PAUSE_SECONDS)
+            await asyncio.sleep(self._timing.pause_seconds)
             try:
                 await self.flush()
                 await self._trim()
@@ -137,9 +148,9 @@ class AuditRecorder:
                     await self._write([waiting.popleft() for _ in range(min(BATCH, len(waiting)))], waiting)
 
     async def close(self) -> None:
-        """Writes what waits, for CLOSE_SECONDS at most, and says what is lost. Then closes the store."""
+        """Writes what waits, for a bounded time, and says what is lost. Then closes the store."""
         with suppress(TimeoutError, LogError):
-            async with asyncio.timeout(CLOSE_SECONDS):
+            async with asyncio.timeout(self._timing.close_seconds):
                 await self.flush(counts_at_once=True)
         for kind, waiting in self._waiting.items():
             self.lost[kind] += len(waiting)
@@ -181,7 +192,5 @@ class AuditRecorder:
     def _entry(self, taken: _Waiting) -> AuditEntry:
         # The number keeps the order of one node within a millisecond.
         entry_id = f"{moment(taken.at_ms)}-{taken.number:010d}-{self._node}"
-        who = without_tokens(taken.who)
-        head = {"id": entry_id, "at": rfc3339(taken.at_ms), "kind": taken.kind, "who": who or None}
-        body = without_tokens(orjson.dumps(head | dict(taken.members)).decode())
-        return AuditEntry(entry_id, taken.kind, who, body.encode())
+        head = {"id": entry_id, "at": rfc3339(taken.at_ms), "kind": taken.kind, "who": taken.who or None}
+        return AuditEntry(entry_id, taken.kind, taken.who, orjson.dumps({**head, **taken.members}))

@@ -27,6 +27,7 @@ class Guarded:
     def __init__(self, store: LedgerStore, compared: Collection[str]) -> None:
         self.store = store
         self.clock = ManualClock(wall_ms=NOW_MS)
+        self.acts: list[tuple[str, list[str], str]] = []
         self.windows = GuardWindows(window_seconds(store.snapshot, OWNED))
         limits = ClientLimits(Rate(1000, 1000), Rate(1000, 1000), 100, self.clock.monotonic())
         self.telemetry = Telemetry(self.windows, limits)
@@ -35,9 +36,13 @@ class Guarded:
         )
         self.poll_inventory = PollInventory(self.windows.knows, lambda component: 0)
         self.guard_loop = GuardLoop(
-            store, self.windows, self.evidence, self.poll_inventory, self.clock, compared
+            *(store, self.windows, self.evidence, self.poll_inventory),
+            *(self.clock, compared, self._acted),
         )
         store.subscribe(self.guard_loop.changed)
+
+    def _acted(self, component: str, change: Mapping[str, Any], reason: str) -> None:
+        self.acts.append((component, sorted(change), reason))
 
     @property
     def flag(self) -> Flag:

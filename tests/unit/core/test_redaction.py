@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.core.redaction import redacted
+from gateway.core.redaction import redacted, without_tokens
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,26 @@ from gateway.core.redaction import redacted
 )
 def test_a_url_is_shown_without_its_passwords(url: str, shown: str) -> None:
     assert redacted(url) == shown
+
+
+JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.c2ln-_"
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (f"Bearer {JWT}.", "Bearer ***"),
+        (f"id={JWT}&x=1", "id=***&x=1"),
+        ("eyJlbmMiOiJBMTI4R0NNIn0.a.b.c.d", "***"),
+        ("eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0.", "***"),
+        ("the key is tgk_Ab-_9, said he", "the key is ***, said he"),
+        ("\ttgk_Ab \\tgk_Ab \x0eyJhbGciOiJI", "\t*** \\*** \x0eyJhbGciOiJI"),
+        (
+            {"a": [JWT, 7, None, True], JWT: {"b": "tgk_1"}},
+            {"a": ["***", 7, None, True], "***": {"b": "***"}},
+        ),
+        ("eyes.open.wide", "eyes.open.wide"),
+    ],
+)
+def test_what_looks_like_a_token_is_not_shown(value: object, shown: object) -> None:
+    assert without_tokens(value) == shown

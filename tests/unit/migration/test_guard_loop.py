@@ -36,6 +36,7 @@ async def test_a_failure_latches_and_names_metric_value_threshold_and_reason(ord
     assert (orders.flag.stage, orders.flag.percentage) == ("live", 5)
     last = orders.store.revisions("orders").entries[-1]
     assert (last.who, last.why) == ("guard", f"automatic rollback: {latch.reason}")
+    assert orders.acts == [("orders", ["latch"], last.why)], "it is told, once"
     assert orders.guard_loop.counters.rollbacks == {"orders": 1}
 
 
@@ -60,6 +61,7 @@ async def test_a_dry_run_tells_once_what_it_would_do_and_changes_nothing(
     await orders.make(guard={"dryRun": True})
     with caplog.at_level(logging.WARNING):
         await orders.judge(2 * WINDOW_SECONDS, bad=10)
+    assert orders.acts == []
 
     assert orders.flag.revision == 1
     assert [record.getMessage() for record in caplog.records] == ["guard_dry_run"]
