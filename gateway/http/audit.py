@@ -45,8 +45,9 @@ class Trail:
 
     def published(self, request: web.Request, events: Sequence[Event], appended: Appended) -> None:
         """These events were published, or by an earlier request with the same key."""
-        cursor = str(Cursor(appended.epoch, appended.positions[-1]))
-        came = {"cursor": cursor, "replayed": True} if appended.replayed else {"cursor": cursor}
+        came: dict[str, Any] = {"cursor": str(Cursor(appended.epoch, appended.positions[-1]))}
+        if appended.replayed:
+            came["replayed"] = True
         self._add_publish(request, events, came)
 
     def publish_failed(self, request: web.Request, events: Sequence[Event], error: LogError) -> None:

@@ -1,6 +1,6 @@
 """The id of a request, by which its log line, its audit entry and its answer are found together."""
 
-import secrets
+from random import getrandbits
 
 from aiohttp import web
 
@@ -13,7 +13,8 @@ def request_id(request: web.Request) -> str:
     """The request's id: 128 random bits, drawn when it is first asked for. What a caller sends is none."""
     known: str | None = request.get(_REQUEST_ID)
     if known is None:
-        known = request[_REQUEST_ID] = secrets.token_hex(16)
+        # It tells requests apart, and is no secret: asking the system each time costs three times as much.
+        known = request[_REQUEST_ID] = f"{getrandbits(128):032x}"
     return known
 
 

@@ -162,6 +162,17 @@ async def test_whatever_is_changed_under_the_administration_is_there(secured):
     assert entry["reason"] == "he left"
 
 
+async def test_a_revocation_says_whose_rights_ended_and_why(secured):
+    client = admin_client(secured)
+
+    revoked = await change(client, "POST", "/api/v1/admin/revocations", subject="bob", reason="he left")
+    assert revoked.status == 201, revoked.body
+
+    [entry] = await audit(client, kind="admin")
+    assert entry["path"] == "/api/v1/admin/revocations"
+    assert (entry["who"], entry["reason"], entry["change"]) == ("ana", "he left", {"subject": "bob"})
+
+
 async def test_what_changed_nothing_is_no_entry(secured):
     client = admin_client(secured)
     refused = await change(client, "PUT", FLAG, reason="a typo", stag="off")
