@@ -10,7 +10,8 @@ from gateway.access.static_keys import make_key
 
 SECRET = "a secret that only these tests know"
 """What the tokens are signed with (HS256)."""
-LIFETIME_SECONDS = 3600.0
+LIFETIME_SECONDS = 86_400.0
+"""Longer than any run of the tests: many a token is minted when they are collected."""
 
 
 def auth_settings(**members: Any) -> dict[str, Any]:
