@@ -15,6 +15,8 @@ from tests.support.cluster import shared_log
 from tests.support.gateway import GatewayThread, ServedGateway, make_settings
 from tests.support.ports import own_port
 from tests.support.postgres import PostgresServer, log_database, own_server
+from tests.support.shaky_log import ShakyLog
+from tests.support.tokens import auth_settings
 from tests.support.upstream import Gateway, Upstream, in_front_of, upstream
 
 
@@ -53,6 +55,17 @@ def start_gateway() -> Iterator[Callable[..., GatewayThread]]:
 def gateway(start_gateway: Callable[..., GatewayThread], hand_over: bool) -> GatewayThread:
     """A gateway with default settings."""
     return start_gateway(hand_over=hand_over)
+
+
+@pytest.fixture(params=[10_000, 2], ids=["history", "log"])
+def reading_gateway(
+    request: pytest.FixtureRequest, start_gateway: Callable[..., GatewayThread]
+) -> GatewayThread:
+    """A gateway that asks for tokens; it reads what is not new from its history, or from the log alone."""
+    settings = make_settings(
+        auth=auth_settings(), history={"max_events": request.param}, stream={"heartbeat_seconds": 0.2}
+    )
+    return start_gateway(settings, log=ShakyLog())
 
 
 @pytest.fixture

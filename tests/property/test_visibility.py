@@ -90,6 +90,18 @@ _wishes = st.builds(
     st.sampled_from((*[()] * 4, ("a",), ("a", "b"))),
     st.one_of(st.just(()), _where, _where, st.just((Comparison("n", "is", (True,)),))),
 )
+_pair = st.lists(_comparison, min_size=2, max_size=2, unique=True).map(tuple)
+_hiding = st.lists(
+    st.builds(
+        lambda where, members: Granted("order", None, where, frozenset(members)),
+        st.tuples(_comparison),
+        st.sampled_from(("n", "m", "nm", "o")),
+    ),
+    min_size=2,
+    max_size=2,
+    unique=True,
+).map(tuple)
+"""Callers who see one member of some rows, and another one of others."""
 _deliveries = st.sampled_from(
     tuple(
         DeliveryOptions(named, hints, None if hints == "off" else timing, chunked, gzip)
@@ -253,7 +265,12 @@ def test_every_transport_gives_a_caller_what_it_may_see_and_nothing_else(
 
 
 @settings(max_examples=5 * settings.default.max_examples)
-@given(_callers, _wishes, st.booleans(), st.lists(_events, max_size=3))
+@given(
+    st.one_of(_callers, _hiding),
+    st.one_of(_wishes, st.builds(Wish, st.just(()), st.just(()), _pair)),
+    st.booleans(),
+    st.lists(_events, max_size=3),
+)
 def test_a_request_is_refused_where_no_grant_can_match_it_and_nowhere_else(
     caller: Caller, wish: Wish, by_rule: bool, events: list[Event]
 ) -> None:
