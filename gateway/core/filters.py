@@ -84,7 +84,9 @@ class Filter:
         """Whether no row can match both, since they ask one member to equal values that are never equal."""
         if self.path != other.path or not (OPERATORS[self.operator] is OPERATORS[other.operator] is eq):
             return False
-        return not any(operand in other.equals.get(type(operand), ()) for operand in self.operands)
+        # One of them may have a thousand operands, and it is asked of as many grants with one each.
+        few, many = sorted((self, other), key=lambda given: len(given.operands))
+        return not any(operand in many.equals.get(type(operand), ()) for operand in few.operands)
 
 
 def _equals(operator: str, operands: Iterable[Any]) -> Mapping[type, Container[Any]]:

@@ -125,6 +125,10 @@ class Selector:
                 keys.update(dict.fromkeys(own))
         return tuple(keys)
 
+    def names_type(self, entity_type: str) -> bool:
+        """Whether entities of that type were asked for by name, all of them or some."""
+        return entity_type in self._types
+
     def may_receive(self, entity_type: str) -> bool:
         """Whether an event of that entity type could match at all."""
         if entity_type in self.withheld or (self.scope is not None and not self.scope.may_see(entity_type)):
@@ -134,12 +138,13 @@ class Selector:
     @property
     def types(self) -> frozenset[str | None]:
         """The entity types that it could receive; None stands for "any"."""
-        if self.entities:
-            return frozenset(filter(self.may_receive, self._types))
+        asked = self._types - self.withheld
         if self.scope is None:
-            return frozenset({None})
-        named = (grant.entity for grant in self.scope.grants if grant.entity != GLOBAL)
-        return frozenset(None if entity_type == EVERY else entity_type for entity_type in named)
+            return asked if self.entities else frozenset({None})
+        granted = {grant.entity for grant in self.scope.grants} - {GLOBAL}
+        if EVERY in granted:
+            return asked if self.entities else frozenset(granted - {EVERY} | {None})
+        return asked & granted if self.entities else frozenset(granted)
 
     @property
     def scope_text(self) -> str:

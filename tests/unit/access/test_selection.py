@@ -9,6 +9,7 @@ from gateway.core.errors import Forbidden
 from gateway.core.filters import parse_filters
 from gateway.core.grants import EVERY, Grant, Scope
 from gateway.core.selectors import Selector, parse_selector
+from tests.support.effort import calls_of
 from tests.unit.core.test_grants import a_grant
 
 
@@ -93,3 +94,40 @@ def test_a_grant_of_every_type_shows_what_it_says() -> None:
     assert granted(asked("entity=anything&filter=stage=eq.new"), of(Grant(EVERY, None, filters)))
     with pytest.raises(Forbidden):
         granted(asked("filter=stage=eq.new"), of(Grant(EVERY, None, filters, frozenset({"branch"}))))
+
+
+MANY = 500
+"""Of grants, and of what is asked for: both may be a thousand."""
+
+
+@pytest.mark.parametrize(
+    ("query", "grants"),
+    [
+        (f"entity={','.join(f'b:{n}' for n in range(MANY))}", [Grant("b", f"-{n}") for n in range(MANY)]),
+        (f"entity={','.join(f'b{n}' for n in range(MANY))}", [Grant(f"c{n}") for n in range(MANY)]),
+        (
+            f"filter=b=in.({','.join(map(str, range(MANY)))})",
+            [a_grant("order", f"b=eq.-{n}") for n in range(1, MANY)],
+        ),
+        (
+            f"filter=b=in.({','.join(map(str, range(MANY)))})",
+            [a_grant("order", f"b=in.({','.join(str(-n) for n in range(1, MANY))})")],
+        ),
+    ],
+    ids=["ids", "types", "a filter to many", "a filter to one"],
+)
+def test_many_grants_and_many_wishes_are_not_each_compared_with_each(query: str, grants: list[Grant]) -> None:
+    selector, caller = asked(query), of(*grants)
+
+    def ask() -> None:
+        with pytest.raises(Forbidden):
+            granted(selector, caller)
+
+    assert calls_of(ask) < 50 * MANY
+
+
+def test_the_types_of_many_grants_are_found_without_comparing_each_with_each() -> None:
+    types = [f"t{number}" for number in range(MANY)]
+    selector = granted(asked(f"entity={','.join(types)}"), of(*map(Grant, types)))
+    assert selector.types == {*types}
+    assert calls_of(lambda: selector.types) < 50 * MANY
