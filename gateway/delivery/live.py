@@ -6,7 +6,7 @@ Invariant: a LIVE subscriber was sent all matching entries up to `max(subscriber
 from asyncio import Future
 from collections.abc import Iterator, Sequence, Set
 
-from gateway.core.events import ORIGIN, REVOCATION, Position
+from gateway.core.events import ORIGIN, Position
 from gateway.core.hints import Refresh
 from gateway.core.history import History, HistoryEntry, ResetReason
 from gateway.core.selectors import Match
@@ -73,7 +73,6 @@ class Flushes:
     """One flush after the other. `flushed` is the last entry that every live member has, if it matches.
 
     `giving` are the hints that are being given (broadcasts.py), and the live members that lack them still.
-    `has_revocation` says that the last flush ended with one: some of the members get nothing after it.
     """
 
     def __init__(
@@ -94,7 +93,6 @@ class Flushes:
         self._budget = budget
         self._pace = pace
         self.giving: tuple[list[Refresh], Set[Subscriber]] = ([], frozenset())
-        self.has_revocation = False
         self.skip()
         self._waiters: set[Future[None]] = set()
 
@@ -133,24 +131,22 @@ class Flushes:
         pace = self._pace
         return head - self.flushed > pace.entries_a_flush or self._waiting_bytes > pace.bytes_a_flush
 
-    def _batch(self) -> list[HistoryEntry]:
-        """The entries of the next flush. A revocation is its last."""
+    def next_entries(self) -> list[HistoryEntry]:
+        """The entries of the next flush, for `run`."""
         entries = self._history.after(self.flushed, self._pace.entries_a_flush)
         if entries is None:
             raise RuntimeError("the history dropped entries before they were flushed")
         size, enough = 0, self._pace.bytes_a_flush
         for count, entry in enumerate(entries, 1):
             size += len(entry.frame)
-            self.has_revocation = entry.event.event_type == REVOCATION
-            if size >= enough or self.has_revocation:
+            if size >= enough:
                 return entries[:count]
         return entries
 
-    def run(self) -> Iterator[None]:
+    def run(self, entries: Sequence[HistoryEntry]) -> Iterator[None]:
         """One flush, in as many parts as the budget makes of it. It must have ended before the next."""
         budget = self._budget
         first = self.flushed
-        entries = self._batch()
         flush = self._running = Flush(self._history, first + len(entries))
         for number, entry in enumerate(entries, first + 1):
             # Groups come and go in between. Whoever comes has caught up with the history, and so has this

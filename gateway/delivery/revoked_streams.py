@@ -1,12 +1,14 @@
 """Ends the streams and long polls that a revocation covers, where it stands in the log.
 
-Nothing after it is written to them: it is the last entry of its flush, and this work is done whole before the
-next one begins. A stream that is not live then comes upon the revocation by itself, on its way to the head
-(gateway/delivery/replay).
+Before a flush that has one, every live stream that it covers is sent back to the catch-up, which gives it
+what comes before, and no more (gateway/delivery/replay). So nothing after it is flushed to them. Others have
+a flush as it always was, however many revocations are in it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from gateway.core.events import REVOCATION
+from gateway.core.history import HistoryEntry
 from gateway.core.revocations import Revocations
 from gateway.delivery.budget import Budget
 from gateway.delivery.group import Groups
@@ -17,7 +19,7 @@ from gateway.delivery.subscriber import Signal, State, Subscriber
 
 
 class RevokedStreams:
-    """Makes the work that follows a flush; who runs it begins no flush meanwhile."""
+    """Makes the work that comes before a flush of certain entries; who runs it does so whole."""
 
     def __init__(
         self,
@@ -35,9 +37,9 @@ class RevokedStreams:
         self._catch_up = catch_up
         self._budget = budget
 
-    def end(self) -> Iterator[None]:
-        """Ends whom the last flush's revocation covers; nothing where it had none."""
-        if not self._flushes.has_revocation:
+    def end_before(self, entries: Sequence[HistoryEntry]) -> Iterator[None]:
+        """Ends whom revocations among these entries cover, which no flush has brought yet."""
+        if not any(entry.event.event_type == REVOCATION for entry in entries):
             return
         for subscriber in tuple(self._streams):
             if subscriber.state is State.LIVE and self._revocations.covers(subscriber.credentials):
@@ -51,7 +53,7 @@ class RevokedStreams:
                 yield
 
     def _end(self, subscriber: Subscriber) -> None:
-        """It has all that comes before; the catch-up gives it the hints of that, and says why it ends."""
+        """The catch-up gives it what it lacks of what comes before, hints too, and says why it ends."""
         self._flushes.leave(subscriber)
         subscriber.signal(Signal.MOVED)
         self._catch_up.go_on(subscriber)

@@ -117,8 +117,9 @@ class Schedule:
         self.plan()
 
     def _flush(self) -> Iterator[None]:
-        yield from self._flushes.run()
-        yield from self._revoked_streams.end()
+        entries = self._flushes.next_entries()
+        yield from self._revoked_streams.end_before(entries)
+        yield from self._flushes.run(entries)
 
     def _step(self, work: _Task) -> _Task | None:
         """Does the next part of `work`; gives what is left of it, None where that was the last."""

@@ -85,6 +85,22 @@ def test_while_the_covered_ones_are_looked_for_nothing_is_flushed(scheduler: Man
     assert [other.numbers() for other in others] == [[1, 3]] * 5
 
 
+def test_however_many_come_at_once_the_others_have_one_flush(scheduler: ManualScheduler) -> None:
+    node = Node(scheduler)
+    readers = {
+        name: node.connect(credentials=Credentials(subject=name, issued_at=100.0)) for name in "abcdefgh"
+    }
+    bo = node.connect(credentials=BO)
+    before = node.hub.counters.flushes
+    for name in readers:
+        node.append(an_event(), Revocation("subject", name, 150.0, "left").event(TIMESTAMP))
+    scheduler.run_for(0.1)
+    assert node.hub.counters.flushes == before + 1
+    assert bo.numbers() == [1, 3, 5, 7, 9, 11, 13, 15]
+    for count, reader in enumerate(readers.values(), 1):
+        assert (reader.numbers(), goodbyes(reader)) == ([1, 3, 5, 7, 9, 11, 13, 15][:count], REVOKED)
+
+
 @pytest.mark.parametrize("covered", [True, False])
 def test_one_that_comes_back_gets_what_was_before_it(scheduler: ManualScheduler, covered: bool) -> None:
     node = Node(scheduler, pace=Pace(catch_up_entries=2))
@@ -168,12 +184,14 @@ def test_a_flush_that_fails_takes_nobody_past_it(
 ) -> None:
     node = Node(scheduler)
     ana, bo = node.connect(credentials=ANA), node.connect(credentials=BO)
-    failures = [ValueError("not this time")]
+    calls = []
     framed = Group.framed
 
     def framed_later(group: Group, payload: bytes) -> bytes:
-        if failures:
-            raise failures.pop()
+        calls.append(payload)
+        # The first is what Ana is given by herself.
+        if len(calls) == 2:
+            raise ValueError("not this time")
         return framed(group, payload)
 
     monkeypatch.setattr(Group, "framed", framed_later)

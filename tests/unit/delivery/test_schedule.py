@@ -23,7 +23,10 @@ class Work:
         self.flush_raises = False
         self.is_waiting = False
 
-    def run(self) -> Iterator[None]:
+    def next_entries(self) -> list[object]:
+        return []
+
+    def run(self, entries: list[object]) -> Iterator[None]:
         self.is_due = False
         for step in range(1, self.flush_steps + 1):
             self.done.append(f"flush {step}")
@@ -36,7 +39,7 @@ class Work:
             self.done.append("catch_up")
             self.is_waiting = False
 
-    def end(self) -> Iterator[None]:
+    def end_before(self, entries: list[object]) -> Iterator[None]:
         return iter(())
 
     def drop_flush(self) -> Iterator[None]:
