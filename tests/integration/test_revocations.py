@@ -1,14 +1,16 @@
 """Revocations from outside: what was published before one reaches the revoked, and nothing after it."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
+from gateway.core.errors import ConfigError
 from gateway.core.events import REVOCATION
 from gateway.core.times import rfc3339
 from gateway.ports.clock import SystemClock
@@ -254,6 +256,35 @@ async def test_where_the_log_takes_nothing_nothing_is_revoked(tmp_path: Path, st
     gateway.call(log.lose)
     assert_problem(await revoke(gateway.port, subject="ana"), 503)
     assert (await Client(gateway.port).get(REVOCATIONS)).json["total"] == 0
+
+
+async def test_one_that_cant_be_kept_holds_and_its_maker_is_told(
+    tmp_path: Path, start_gateway: Start
+) -> None:
+    (tmp_path / "flags.revocations.db").mkdir()
+    settings = make_settings(flags={"store": f"file:{tmp_path}/flags.json"})
+    with pytest.raises(ConfigError):
+        start_gateway(settings, extend=believe_callers)
+    (tmp_path / "flags.revocations.db").rmdir()
+    gateway = start_gateway(settings, extend=believe_callers)
+    (tmp_path / "flags.revocations.db").mkdir()
+    answer = await revoke(gateway.port, subject="ana")
+    assert_problem(answer, 503)
+    assert answer.json["type"] == "urn:tidegate:problem:revocation-uncertain"
+    assert_problem(await Client(gateway.port).get(POLL, headers=ANA), 401)
+    (tmp_path / "flags.revocations.db").rmdir()
+    assert (await revoke(gateway.port, subject="ana")).status == 201
+    assert (tmp_path / "flags.revocations.db").is_file()
+
+
+async def test_where_what_is_kept_is_damaged_nobody_is_served(tmp_path: Path, start_gateway: Start) -> None:
+    gateway = Site("memory", "memory://", tmp_path, start_gateway).start()
+    await revoked(gateway.port, subject="ana")
+    gateway.stop()
+    with closing(sqlite3.connect(tmp_path / "flags.revocations.db")) as database, database:
+        database.execute("update shared set value = ?", (b"[",))
+    with pytest.raises(ConfigError, match="damaged"):
+        Site("memory", "memory://", tmp_path, start_gateway).start()
 
 
 async def test_tokens_and_keys_that_are_revoked_count_no_more_and_fresh_ones_do(
