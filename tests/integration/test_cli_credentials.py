@@ -1,12 +1,14 @@
 """Commands that present a token or a static key to a gateway (docs/cli.md)."""
 
 import json
+import re
 
 import pytest
 
 from tests.support.command import command, run
 from tests.support.gateway import make_settings
-from tests.support.tokens import auth_settings, mint
+from tests.support.issuer import private_key, public_pem
+from tests.support.tokens import SECRET, auth_settings, mint
 
 HELLO = '{"eventType": "hello", "data": {"n": 1}}'
 COMMANDS = [
@@ -76,3 +78,54 @@ async def test_the_help_does_not_show_the_variable_s_value(name):
     assert code == 0
     assert "TIDEGATE_TOKEN" in out
     assert "hunter2" not in out
+
+
+CONFIG = """
+[auth]
+mode = "jwt"
+public_key_file = "idp.pem"
+cookie = "session"
+query_token = true
+
+[[auth.keys]]
+name = "ci"
+sha256 = "{hash}"
+
+[auth.anonymous]
+subscribe = ["menu"]
+"""
+
+
+@pytest.fixture
+def config(tmp_path):
+    """A configuration that names a file with a key, which is not there yet."""
+    file = tmp_path / "tidegate.toml"
+    file.write_text(CONFIG.format(hash="0" * 64))
+    return file
+
+
+@pytest.mark.parametrize("arguments", [("check-config",), ("check-config", "--json"), ("serve",)])
+async def test_a_key_that_can_not_be_used_is_told_before_anything_starts(config, arguments):
+    for content, sentence in [
+        (None, "auth.public_key_file can't be read: No such file or directory."),
+        (b"nonsense", "auth.public_key_file must hold a public key in PEM (-----BEGIN PUBLIC KEY-----)."),
+    ]:
+        if content is not None:
+            (config.parent / "idp.pem").write_bytes(content)
+        code, out, err = await run(*arguments, "--config", str(config))
+        assert (code, out, err) == (2, "", f"tidegate: {sentence}\n")
+
+
+async def test_a_configuration_says_whom_it_lets_in_and_shows_no_secret(config):
+    (config.parent / "idp.pem").write_bytes(public_pem(private_key("ES256")))
+    code, out, _ = await run("check-config", "--config", str(config))
+    assert code == 0
+    told = [tuple(re.split(" {2,}", line, maxsplit=1)) for line in out.splitlines()]
+    assert ("authentication", "tokens by the key in idp.pem, cookie session, access_token in queries") in told
+    assert ("static keys", "ci") in told
+    assert ("without a token", "as auth.anonymous says") in told
+    config.write_text(f'[auth]\nmode = "jwt"\nsecret = "{SECRET}"\n')
+    for arguments in ((), ("--json",)):
+        code, out, _ = await run("check-config", "--config", str(config), *arguments)
+        assert code == 0
+        assert SECRET not in out
