@@ -14,6 +14,7 @@ from gateway.access.rules import Allowance, Rule
 from gateway.core.credentials import NOBODY, Credentials
 from gateway.core.events import NAME_PATTERN
 from gateway.core.grants import EVERY, Grant, Scope
+from gateway.core.json_weight import json_weight
 
 CLAIM = "tidegate"
 """The claim of a token that holds grants."""
@@ -23,8 +24,9 @@ MAX_VALUES = 1000
 What comes after them grants nothing.
 """
 
-KEPT_VALUES = 5_000
-"""How much is kept of callers with tokens: each counts for one, and its grants and their operands do."""
+KEPT_VALUES = 10_000
+"""How much is kept of callers with tokens: each counts for one, and so do its grants, their operands and
+members, and what its claims weigh."""
 
 _NAME = re.compile(NAME_PATTERN)
 _NO_CLAIMS: Mapping[str, Any] = {}
@@ -119,18 +121,24 @@ def principal_of(
     return Principal(
         credentials=credentials,
         scope=Scope.of(grant for source in sources for grant in source.grants),
-        publish=frozenset().union(*(allowance.publish for allowance in given)),
-        presence=frozenset().union(*(allowance.presence for allowance in given)),
-        broadcast=frozenset().union(*(allowance.broadcast for allowance in given)),
+        publish=_union(allowance.publish for allowance in given),
+        presence=_union(allowance.presence for allowance in given),
+        broadcast=_union(allowance.broadcast for allowance in given),
         admin=any(allowance.admin for allowance in given),
         metrics=any(allowance.metrics for allowance in given),
         claims=claims,
     )
 
 
+def _union(names: Iterable[frozenset[str]]) -> frozenset[str]:
+    # Most callers have none, of which there is one object.
+    return frozenset(name for each in names for name in each)
+
+
 def _size(caller: Principal) -> int:
-    grants = () if caller.scope is None else caller.scope.grants
-    return 1 + sum(map(_values_of, grants))
+    received = 0 if caller.scope is None else caller.scope.size
+    named = len(caller.publish) + len(caller.presence) + len(caller.broadcast)
+    return 1 + received + named + json_weight(caller.claims)
 
 
 def _values_of(grant: Grant) -> int:

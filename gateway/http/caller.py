@@ -11,6 +11,7 @@ from flags.guard.client_label import client_label
 from flags.store.preferences import Preferences, preference_key
 from gateway.core.errors import BadParameter
 from gateway.core.events import is_text
+from gateway.core.json_weight import json_weight
 from gateway.http.cookies import cookies_named
 from gateway.http.principal import principal_of
 from gateway.migration.links import CAPABLE_PARAMETER, CLIENT_ID_PARAMETER, CLIENT_VERSION_PARAMETER
@@ -21,6 +22,7 @@ SESSION_COOKIE = "tidegate_session"
 
 MAX_CHARACTERS = 256
 _MAX_KEPT = 65_536
+"""Of so many callers, and choices, it is remembered; a caller with large claims counts for several."""
 _TENANT = "tenant"
 _OF_ONE_TOKEN = frozenset({"exp", "iat", "jti", "nbf"})
 """Claims that are others in the next token of the same user: nothing is decided by them."""
@@ -33,9 +35,11 @@ class Callers:
     and all but _OF_ONE_TOKEN. Nothing else that a request says is taken for them.
     """
 
-    def __init__(self, preferences: Preferences) -> None:
+    def __init__(self, preferences: Preferences, max_kept: int = _MAX_KEPT) -> None:
         self._preferences = preferences
-        self._kept: LRUCache[Caller, Caller] = LRUCache(_MAX_KEPT)
+        self._kept: LRUCache[Caller, Caller] = LRUCache(
+            max_kept, getsizeof=lambda caller: 1 + json_weight(caller.claims)
+        )
         self._chosen: LRUCache[str, Preference] = LRUCache(_MAX_KEPT)
 
     async def of(self, request: web.Request) -> Caller:

@@ -201,6 +201,21 @@ def test_only_so_much_is_kept_of_callers() -> None:
     assert again == kept
 
 
+@pytest.mark.parametrize(
+    "large",
+    [
+        {"groups": [f"group-{number}" for number in range(100)]},
+        {"note": "x" * 5000},
+        {"tidegate": {"publish": [f"t{number}" for number in range(9)]}},
+        {"tidegate": {"subscribe": [{"entity": "order", "members": [f"m{n}" for n in range(9)]}]}},
+    ],
+    ids=["a list", "a text", "types to publish", "members"],
+)
+def test_what_a_token_says_beside_its_grants_counts_too(large: dict[str, Any]) -> None:
+    rights = Rights(kept_values=9)
+    assert rights.of_token(large) is not rights.of_token(large)
+
+
 def test_claims_that_went_lend_their_place_to_nobody() -> None:
     rights = Rights([CUSTOMER], kept_values=3)
     for number in range(500):
