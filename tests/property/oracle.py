@@ -129,6 +129,17 @@ def check_complete(world: World, client: Client) -> None:
 
 def check_revoked(world: World, client: Client) -> None:
     """Once all is quiet: what was before its revocation has come, nothing after it, and it was told so."""
+    until = check_nothing_after_revocation(world, client)
+    last = client.session.sent()[-1]
+    assert (last.frame.event, last.frame.data["reason"]) == ("bye", "revoked")
+    at = world.number_of(last_id(client.seen()) or "")
+    if client.delivery.hints != "only" and at >= last.note.floor:
+        missed = world.expected(client.choice, at, until)
+        assert not missed, f"events {missed} never came"
+
+
+def check_nothing_after_revocation(world: World, client: Client) -> int:
+    """No event after its revocation was written to it, and its stream is over; gives the number of that."""
     until = world.revoked_at(client)
     assert until is not None
     for session in client.sessions:
@@ -136,12 +147,7 @@ def check_revoked(world: World, client: Client) -> None:
             is_event = frame.event not in CONTROL | {"fetch-mode"}
             assert not is_event or world.number_of(frame.data["id"]) <= until, "an event after the revocation"
     assert client.session.is_over
-    last = client.session.sent()[-1]
-    assert (last.frame.event, last.frame.data["reason"]) == ("bye", "revoked")
-    at = world.number_of(last_id(client.seen()) or "")
-    if client.delivery.hints != "only" and at >= last.note.floor:
-        missed = world.expected(client.choice, at, until)
-        assert not missed, f"events {missed} never came"
+    return until
 
 
 def check_hints(world: World, client: Client) -> None:

@@ -31,6 +31,7 @@ from tests.property.oracle import (
     check_complete,
     check_count,
     check_hints,
+    check_nothing_after_revocation,
     check_order,
     check_resumption,
     check_revoked,
@@ -366,3 +367,24 @@ def test_who_is_revoked_while_it_reads_the_log_gets_exactly_what_was_before_that
     with _paced_with_log(pace) as world:
         _run(world, operations)
         _check_revocations(world)
+
+
+@settings(max_examples=2 * settings.default.max_examples)
+@given(
+    pace=_paces,
+    operations=_operations(
+        ("off", "off", "with", "only"), clogs=True, moves=True, faults=True, revocations=True
+    ),
+)
+def test_wherever_the_work_fails_the_revoked_get_nothing_that_came_after_that(
+    pace: Pace, operations: list[Operation]
+) -> None:
+    world = World(pace)
+    with failing(world):
+        _run(world, operations)
+        for client in world.clients:
+            check_order(world, client)
+            if world.revoked_at(client) is not None:
+                check_nothing_after_revocation(world, client)
+            else:
+                check_complete(world, client)
