@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cachetools import LRUCache
@@ -28,8 +28,12 @@ KEPT_VALUES = 10_000
 """How much is kept of callers with tokens: each counts for one, and so do its grants, their operands and
 members, and what its claims weigh."""
 
+KEPT_SCOPES = 10_000
+"""How much is kept of scopes, grants with operands, so that callers who are granted the same share one."""
+
 _NAME = re.compile(NAME_PATTERN)
 _NO_CLAIMS: Mapping[str, Any] = {}
+_NO_NAMES: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,7 @@ class Rights:
         kept_values: int = KEPT_VALUES,
     ) -> None:
         self._callers: LRUCache[int, Principal] = LRUCache(kept_values, getsizeof=_size)
+        self._scopes: LRUCache[str, Scope] = LRUCache(KEPT_SCOPES, getsizeof=lambda scope: 1 + scope.size)
         self._rules = tuple(rules)
         self._key_sources = dict(keys or {})
         self._keys = {
@@ -82,9 +87,19 @@ class Rights:
             issued_at=_number(claims.get("iat")),
             expires_at=_number(claims.get("exp")),
         )
-        caller = principal_of(self.sources_of_token(claims), credentials, claims)
+        caller = self._sharing_scope(principal_of(self.sources_of_token(claims), credentials, claims))
         if _size(caller) <= self._callers.maxsize:
             self._callers[id(claims)] = caller
+        return caller
+
+    def _sharing_scope(self, caller: Principal) -> Principal:
+        """The caller with the scope that all share who are granted the same, while it is among the latest."""
+        assert caller.scope is not None, "a token has grants, if none"
+        shared = self._scopes.get(caller.scope.text)
+        if shared is not None:
+            return replace(caller, scope=shared)
+        if caller.scope.size < self._scopes.maxsize:
+            self._scopes[caller.scope.text] = caller.scope
         return caller
 
     def of_key(self, name: str) -> Principal:
@@ -131,8 +146,8 @@ def principal_of(
 
 
 def _union(names: Iterable[frozenset[str]]) -> frozenset[str]:
-    # Most callers have none, of which there is one object.
-    return frozenset(name for each in names for name in each)
+    # Most callers have none, of which there is to be one object.
+    return frozenset(name for each in names for name in each) or _NO_NAMES
 
 
 def _size(caller: Principal) -> int:

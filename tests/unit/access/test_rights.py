@@ -222,3 +222,12 @@ def test_claims_that_went_lend_their_place_to_nobody() -> None:
         caller = rights.of_token({"sub": f"u{number}", "role": "customer"})
         assert caller.scope == scope(f"invoice:customer_id=eq.u{number}")
         assert caller.credentials.subject == f"u{number}"
+
+
+def test_callers_who_are_granted_the_same_share_one_scope() -> None:
+    rights = Rights()
+    grants = {"tidegate": {"subscribe": ["order", "invoice:branch=eq.7"]}}
+    turned = {"tidegate": {"subscribe": ["invoice:branch=eq.7", "order"]}}
+    one, other = rights.of_token({"sub": "ann", **grants}), rights.of_token({"sub": "bob", **turned})
+    assert one.scope is other.scope
+    assert rights.of_token({"sub": "bob", "tidegate": {"subscribe": ["order"]}}).scope != one.scope
