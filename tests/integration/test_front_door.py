@@ -49,6 +49,7 @@ RIGHTS = {
         ("GET", f"{ADMIN}/connections"),
         ("DELETE", f"{ADMIN}/connections"),
         ("DELETE", ADMIN + "/connections/{id}"),
+        ("GET", f"{ADMIN}/audit"),
         ("GET", f"{ADMIN}/revocations"),
         ("POST", f"{ADMIN}/revocations"),
         ("POST", ADMIN + "/{switch}"),
