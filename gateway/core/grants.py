@@ -23,7 +23,7 @@ Members = frozenset[str] | None
 _Name = tuple[str, str | None]
 """An entity type, EVERY or GLOBAL, and the id that a grant is about, None for all."""
 
-_DIGEST_BYTES = 8
+_TEXT_BYTES = 8
 _NO_MEMBERS: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -106,27 +106,29 @@ class Scope:
 
     `text` is the cursor's: the first 8 bytes of the SHA-256 over the grants' texts, sorted and without
     repeats, in base64url without padding (RFC 4648, section 5). `is_partial` says that some grant shows
-    certain members alone.
+    certain members alone. Scopes are compared by the whole digest: equal ones are sent the same frames.
     """
 
     grants: tuple[Grant, ...] = field(compare=False)
     text: str
     is_partial: bool = field(compare=False)
+    _digest: bytes = field(repr=False)
     _named: Mapping[_Name, tuple[Grant, ...]] = field(compare=False, repr=False)
 
     @classmethod
     def of(cls, grants: Iterable[Grant]) -> Self:
         by_text = {grant.text: grant for grant in grants}
         texts = sorted(by_text)
-        digest = hashlib.sha256(orjson.dumps(texts)).digest()[:_DIGEST_BYTES]
+        digest = hashlib.sha256(orjson.dumps(texts)).digest()
         named: dict[_Name, tuple[Grant, ...]] = {}
         for grant in by_text.values():
             name = (grant.entity, grant.entity_id)
             named[name] = (*named.get(name, ()), grant)
         return cls(
             tuple(by_text[text] for text in texts),
-            base64.urlsafe_b64encode(digest).rstrip(b"=").decode(),
+            base64.urlsafe_b64encode(digest[:_TEXT_BYTES]).rstrip(b"=").decode(),
             any(grant.members is not None for grant in by_text.values()),
+            digest,
             named,
         )
 

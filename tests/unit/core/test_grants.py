@@ -1,5 +1,6 @@
 """What a scope covers and shows, through the selections that readers have of it."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -188,6 +189,13 @@ def test_equal_grants_make_equal_scopes_in_whatever_order() -> None:
 def test_other_grants_make_other_scopes(other: Grant) -> None:
     assert Scope.of([OWN]).text != Scope.of([other]).text
     assert selecting(OWN) != selecting(other)
+
+
+def test_scopes_of_one_text_are_equal_only_where_their_grants_are() -> None:
+    # The text is a digest cut short: whoever could make grants of a text that others have would be in their
+    # group, and be sent their frames.
+    one, other = Scope.of([OWN]), Scope.of([a_grant("order")])
+    assert replace(other, text=one.text) != one
 
 
 def test_a_whole_type_is_covered_by_a_grant_without_conditions_alone() -> None:
