@@ -66,6 +66,7 @@ async def test_every_way_gives_the_rows_and_members_that_are_granted_and_nothing
 async def test_who_is_granted_nothing_of_it_is_told_by_no_way_that_it_happened(reading_gateway):
     publisher = Client(reading_gateway.port, mint(publish=["*"]))
     token = mint(subscribe=["order:branch=eq.9", "order:99", "menu"])
+    await publisher.publish(*EVENTS)
     async with watching(reading_gateway.port, token) as watch:
         *_, last = await publisher.publish(*EVENTS)
         told = await watch.told(last)

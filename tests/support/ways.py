@@ -11,7 +11,8 @@ from tests.support.http import DEADLINE_SECONDS
 from tests.support.sse import Frame
 
 CONTROL = frozenset({"connected", "heartbeat", "refresh"})
-_HINTS = (("hints", "only"), ("debounceMs", 50), ("maxWaitMs", 50))
+_SOON = (("debounceMs", 50), ("maxWaitMs", 50))
+_HINTS = (("hints", "only"), *_SOON)
 _LONG = 1000
 
 Query = Sequence[tuple[str, Any]]
@@ -61,6 +62,7 @@ class Watch:
             frames = {
                 "live": await self._until(self._live),
                 "replayed": await self._replayed(),
+                "replayed beside hints": await self._replayed(("hints", "with"), *_SOON),
                 "replayed without names": await self._replayed(("format", "message")),
             }
             answers = {
@@ -78,6 +80,11 @@ class Watch:
             assert events == ways["live"], f"{way} is not what came live"
         entities = [_entities(came) for came in hinted]
         assert entities[0] == entities[1], "hints again are not the hints that came live"
+        # Who comes back for both may get hints for what came shortly before as well.
+        known = {
+            (one.get("entityType"), one.get("entityId")) for one in answers["looked back at"][0]["events"]
+        }
+        assert _entities(frames["replayed beside hints"]) <= known, "a hint for what the caller may not see"
         raw = b"".join(one.raw for came in [*frames.values(), *hinted] for one in came)
         raw += repr(answers).encode()
         events = [{name: one[name] for name in one if name != "id"} for one in ways["live"]]
