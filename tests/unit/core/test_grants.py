@@ -211,6 +211,16 @@ def test_what_a_selection_costs_to_keep_counts_its_grants() -> None:
     assert selecting(OWN, grant, entities=ORDERS).size == asked.size + (1 + 1) + (1 + 2 + 2)
 
 
+@pytest.mark.parametrize("types", [set(), {"order"}, {"order", "invoice"}])
+def test_what_a_component_leaves_of_a_selection_is_of_the_same_grants(types: set[str]) -> None:
+    for whole in (selecting(OWN), selecting(OWN, entities=ORDERS), selecting(OWN, filters="branch=gt.1")):
+        narrowed = whole.narrowed(frozenset(types))
+        assert narrowed.scope == whole.scope
+        assert narrowed.match(update({"branch": 7})) is Match.DELIVER
+        assert narrowed.match(update({"branch": 8})) is Match.SKIP
+        assert narrowed.match(an_event("invoice:1", data={"branch": 7})) is Match.SKIP
+
+
 def test_a_selection_is_of_the_types_that_are_granted() -> None:
     selector = selecting(OWN, a_grant(GLOBAL))
     assert selector.types == {"order"}
