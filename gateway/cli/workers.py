@@ -71,7 +71,7 @@ def _order(settings: Settings, number: int, count: int, directory: Path, log_lev
     return Order(
         number=number,
         count=count,
-        settings=settings.model_dump_json(),
+        settings=settings.with_secrets(),
         base_dir=settings.base_dir,
         directory=directory,
         log_level=log_level,

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
 from gateway.access.grant_parsing import MalformedGrant, parse_grant
 from gateway.access.grant_templates import parse_template, without_claims
-from gateway.service.setting_types import KeyPath, Name, text, wrong
+from gateway.service.setting_types import HiddenText, KeyPath, Name, text, wrong
 
 _SHA256 = re.compile(r"\A[0-9a-f]{64}\Z")
 _NAME_OR_EVERY = re.compile(r"\A(\*|[A-Za-z0-9_.\-]{1,64})\Z")
@@ -83,7 +83,7 @@ WantedClaims = Annotated[
     Field(description="a table of claims and the values that they must have"),
 ]
 KeyHash = Annotated[
-    SecretStr, Field(strict=True, description="a SHA-256 in 64 hexadecimal digits"), AfterValidator(_sha256)
+    HiddenText, Field(strict=True, description="a SHA-256 in 64 hexadecimal digits"), AfterValidator(_sha256)
 ]
 """Hidden as a secret is: somebody may well put the key itself here."""
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, Field, PlainSerializer, SecretStr, SerializationInfo
 from pydantic_core import PydanticCustomError
 
 from gateway.core.events import EVENT_MEMBERS, NAME_PATTERN, RESERVED_EVENT_TYPES
@@ -135,6 +135,18 @@ def _jwks_url(value: str) -> str:
     return value
 
 
+WITH_SECRETS = "with_secrets"
+"""The context in which secrets are written as they are; in any other they are hidden."""
+
+
+def _written_secret(value: SecretStr, info: SerializationInfo) -> str:
+    return value.get_secret_value() if info.context == WITH_SECRETS else str(value)
+
+
+HiddenText = Annotated[SecretStr, PlainSerializer(_written_secret, when_used="json")]
+"""Text that nobody is shown."""
+
+
 def _secret(value: SecretStr) -> SecretStr:
     try:
         size = len(value.get_secret_value().encode())
@@ -200,7 +212,7 @@ ItemsPointer = Annotated[str, text("a JSON pointer"), AfterValidator(_pointer)]
 IgnoredPointer = Annotated[str, text("a JSON pointer"), AfterValidator(_ignored)]
 UnorderedPointer = Annotated[str, text("a JSON pointer"), AfterValidator(_unordered)]
 Secret = Annotated[
-    Annotated[SecretStr, AfterValidator(_secret)] | None,
+    Annotated[HiddenText, AfterValidator(_secret)] | None,
     Field(strict=True, description=f"a text of {_MIN_SECRET_BYTES} bytes at least"),
 ]
 JwksUrl = Annotated[Annotated[str, AfterValidator(_jwks_url)] | None, text("a URL")]

@@ -20,6 +20,7 @@ from gateway.service.grant_settings import (
 )
 from gateway.service.log_kinds import LOGS, SERVERS, either, log_kind, log_url, quoted
 from gateway.service.setting_types import (
+    WITH_SECRETS,
     Bytes,
     CookieName,
     Count,
@@ -326,6 +327,10 @@ class Settings(_Section):
     def base_dir(self) -> Path:
         """The directory that files named in the configuration are relative to; absolute."""
         return self._base_dir
+
+    def with_secrets(self) -> str:
+        """JSON that these settings are read from again, for a process of the gateway's own alone."""
+        return self.model_dump_json(context=WITH_SECRETS)
 
     def model_post_init(self, context: Any) -> None:
         """Takes `base_dir` out of the validation context, where one is given."""

@@ -10,13 +10,14 @@ import psutil
 import pytest
 
 from tests.support.admin import ORDERS, operator
-from tests.support.api import Client, event, eventually
+from tests.support.api import POLL, Client, event, eventually
 from tests.support.cluster import Wanderer, position, publish_last, toml
 from tests.support.command import run
 from tests.support.gateway import ServedGateway
 from tests.support.http import DEADLINE_SECONDS
 from tests.support.postgres import PASSWORD_USER, connected, execute, own_server
 from tests.support.redis import redis_server
+from tests.support.tokens import auth_settings, bearer, mint, static_key
 
 COUNT = 3
 
@@ -43,6 +44,17 @@ def processes(gateway: ServedGateway) -> list[psutil.Process]:
     with contextlib.suppress(psutil.NoSuchProcess):
         return psutil.Process(gateway.process.pid).children()
     return []
+
+
+@ONE_LOG
+async def test_all_take_the_same_tokens_and_keys(serve: Callable[[str], ServedGateway], log_url: str) -> None:
+    key, table = static_key("ci", subscribe=["order"])
+    auth = toml(**{"auth": auth_settings(), "[auth.keys]": table})
+    gateway = await asyncio.to_thread(serve, toml(server={"workers": 2}, log={"url": log_url}) + auth)
+    for credentials in (key, mint(subscribe=["order"])):
+        # Each is a connection of its own, which either of the workers may get.
+        polls = [Client(gateway.port).get(POLL, headers=[bearer(credentials)]) for _ in range(16)]
+        assert {answer.status for answer in await asyncio.gather(*polls)} == {200}
 
 
 @ONE_LOG

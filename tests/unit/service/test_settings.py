@@ -415,3 +415,27 @@ def test_origins_and_proxies_are_kept_once_and_in_one_spelling() -> None:
 @pytest.mark.parametrize("store", ["xpostgres", "my redis", "/file:flags.json"])
 def test_what_only_ends_like_a_store_of_flags_is_none(store: str) -> None:
     assert problem(flags={"store": store}, log={"url": "postgres://h/d"}).startswith("String should")
+
+
+def test_a_worker_reads_the_settings_that_it_is_given_and_nobody_else_is_shown_their_secrets(
+    tmp_path: Path,
+) -> None:
+    given: dict[str, Any] = {
+        "auth": {
+            "mode": "jwt",
+            "secret": "a secret that nobody is shown, of 32 bytes",
+            "grants": [{"when": {"a.b": [1, {"c": None}]}, "subscribe": ["order:branch=eq.{sub}"]}],
+            "keys": [{"name": "ci", "sha256": "AB" * 32, "publish": ["*"], "subscribe": ['order:"1"']}],
+            "anonymous": {"subscribe": [{"entity": "menu", "members": ["name"]}]},
+        },
+        "cors": {"origins": ["https://app.example"]},
+        "server": {"host": "0.0.0.0", "hosts": ["shop.example"], "trusted_proxies": ["10.0.0.0/8"]},
+    }
+    context = {"base_dir": tmp_path}
+    settings = Settings.model_validate(given, context=context)
+    read = Settings.model_validate_json(settings.with_secrets(), context=context)
+    assert read == settings
+    assert read.base_dir == tmp_path
+    for shown in (settings.model_dump_json(), repr(settings), f"{settings.model_dump(mode='json')}"):
+        assert "nobody is shown" not in shown
+        assert "abab" not in shown
