@@ -70,6 +70,7 @@ def request_handlers(gateway):
 @BOTH_LOOPS
 async def test_after_the_hand_over_nothing_of_the_request_is_left(start_watched, watched, loop):
     gateway = start_watched(loop=loop)
+    lasting = gateway.task_count()
     async with Client(gateway.port).stream() as stream:
         await stream.connected()
 
@@ -85,12 +86,7 @@ async def test_after_the_hand_over_nothing_of_the_request_is_left(start_watched,
         await eventually(is_not_listed, CHANGED + "its server does not list the connection")
         await eventually(is_collected, CHANGED + "the request and its task are gone")
         await eventually(is_freed, CHANGED + "the RequestHandler is gone")
-        watches = ("flags file", "kills that are held here", "callers' choices")
-        lasting = (
-            len(("the server", "follower", "revocations", "the guard", *watches))
-            + make_settings().limits.replays
-        )
-        assert gateway.task_count() == lasting
+        assert gateway.task_count() <= lasting
 
 
 @BOTH_LOOPS
