@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Protocol
 
 from gateway.access import static_keys
 from gateway.access.principal import Principal
-from gateway.core.errors import InvalidToken, SeveralTokens, TokenRequired
+from gateway.core.access_errors import InvalidToken, SeveralTokens, TokenRequired
 
 # RFC 9110, section 11.1: schemes have no case, and one space at least stands behind them.
 _BEARER = re.compile(r"bearer(?: +(?P<token>.*))?\Z", re.IGNORECASE)

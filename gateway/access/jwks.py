@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 from gateway.access.token_keys import OF_PUBLIC_KEYS, KeySet, TokenKey
-from gateway.core.errors import KeysUnavailable
+from gateway.core.access_errors import KeysUnavailable
 from gateway.runtime.logs import log_event
 from gateway.runtime.outage import Outage
 from gateway.runtime.waiters import resolve

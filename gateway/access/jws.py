@@ -13,7 +13,7 @@ import jwt
 import orjson
 
 from gateway.access.token_keys import ALGORITHMS, TokenKey
-from gateway.core.errors import InvalidToken
+from gateway.core.access_errors import InvalidToken
 
 MAX_TOKEN_BYTES = 16_384
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from gateway.access.principal import Principal
-from gateway.core.errors import InsufficientScope
+from gateway.core.access_errors import InsufficientScope
 from gateway.core.grants import EVERY, GLOBAL, Grant
 from gateway.core.selectors import Selector
 

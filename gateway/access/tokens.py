@@ -11,7 +11,7 @@ from cachetools import LRUCache
 
 from gateway.access.jws import Jws, json_object, parse_jws
 from gateway.access.token_keys import KeySet, TokenKey
-from gateway.core.errors import InvalidToken
+from gateway.core.access_errors import InvalidToken
 
 CACHED_BYTES = 1024 * 1024
 """How many bytes of tokens are remembered as checked. What they say takes some times as much."""

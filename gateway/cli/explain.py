@@ -16,7 +16,8 @@ from gateway.access.rights import Source
 from gateway.access.token_keys import KeySet
 from gateway.access.tokens import Expected, FixedKeys, TokenVerifier
 from gateway.cli import REFUSED, UNREACHABLE, WRONG_INPUT, CommandError
-from gateway.core.errors import InvalidEvents, InvalidToken, LogError, PlaceLost
+from gateway.core.access_errors import InvalidToken
+from gateway.core.errors import InvalidEvents, LogError, PlaceLost
 from gateway.core.events import REVOCATION, Cursor, Event, Record, parsing_events
 from gateway.core.grants import Scope
 from gateway.ports.clock import SystemClock

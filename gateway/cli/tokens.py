@@ -14,7 +14,7 @@ from gateway.access.static_keys import make_key
 from gateway.access.token_keys import OF_A_SECRET, keys_of_secret
 from gateway.access.tokens import Expected, FixedKeys, TokenVerifier
 from gateway.cli import WRONG_INPUT, CommandError
-from gateway.core.errors import InvalidToken
+from gateway.core.access_errors import InvalidToken
 from gateway.core.events import NAME_PATTERN
 from gateway.core.grants import EVERY, GLOBAL
 from gateway.service.settings import AuthSettings, Settings

@@ -6,8 +6,8 @@ The contract is docs/protocol.md, section 9. Pure: what is known comes in, and n
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple, get_args
 
+from gateway.core.access_errors import InvalidToken
 from gateway.core.credentials import Credentials
-from gateway.core.errors import InvalidToken
 from gateway.core.events import ORIGIN, REVOCATION, Cursor, Event, Position
 
 Kind = Literal["subject", "tokenId", "key"]

@@ -11,8 +11,9 @@ from typing import Any, Protocol
 
 import orjson
 
+from gateway.core.access_errors import RevocationsUnknown, TooManyRevocations
 from gateway.core.credentials import Credentials
-from gateway.core.errors import LogError, RevocationsUnknown, TooManyRevocations
+from gateway.core.errors import LogError
 from gateway.core.events import Cursor, Event
 from gateway.core.revocations import Held, Revocation, Revocations, Whom
 from gateway.ports.clock import Clock

@@ -6,7 +6,8 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from gateway.core.errors import InsufficientScope, TidegateError
+from gateway.core.access_errors import InsufficientScope
+from gateway.core.errors import TidegateError
 from gateway.http.principal import principal_of
 from gateway.http.problems import problem_response
 

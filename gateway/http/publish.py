@@ -9,11 +9,11 @@ import orjson
 from aiohttp import hdrs, web
 
 from gateway.access.principal import OPEN, Principal
+from gateway.core.access_errors import InsufficientScope
 from gateway.core.errors import (
     BadParameter,
     BodyTimeout,
     BodyTooLarge,
-    InsufficientScope,
     InvalidEvents,
     LogError,
     PublisherError,

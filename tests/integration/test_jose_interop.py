@@ -11,7 +11,7 @@ import pytest
 
 from gateway.access.token_keys import KeySet, keys_of_jwks, keys_of_pem, keys_of_secret
 from gateway.access.tokens import Expected, FixedKeys, TokenVerifier
-from gateway.core.errors import InvalidToken
+from gateway.core.access_errors import InvalidToken
 from tests.support.command import command
 from tests.support.http import DEADLINE_SECONDS
 from tests.support.issuer import PUBLIC, jwk, private_key, public_pem, signed

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from gateway.core.errors import InsufficientScope
+from gateway.core.access_errors import InsufficientScope
 from gateway.core.events import Event
 from gateway.core.hints import HintTiming
 from gateway.core.selectors import Match

@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from gateway.access.principal import OPEN
+from gateway.core.access_errors import InsufficientScope
 from gateway.core.credentials import Credentials
-from gateway.core.errors import BadParameter, Forbidden, InsufficientScope
+from gateway.core.errors import BadParameter, Forbidden
 from gateway.core.events import is_text
 from gateway.http.hosts import host_of, is_loopback, is_own_origin, name_of
 from gateway.http.principal import principal_of

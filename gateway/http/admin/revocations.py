@@ -7,7 +7,8 @@ from typing import Any
 from aiohttp import web
 
 from flags.wire_model import pointer
-from gateway.core.errors import InvalidInput, LogError, RevocationUncertain
+from gateway.core.access_errors import RevocationUncertain
+from gateway.core.errors import InvalidInput, LogError
 from gateway.core.events import Cursor, is_text
 from gateway.core.revocations import KINDS, Held, Kind, Revocation
 from gateway.core.times import in_utc, rfc3339

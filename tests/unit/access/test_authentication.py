@@ -7,8 +7,8 @@ import pytest
 
 from gateway.access.authentication import Authentication, Presented
 from gateway.access.principal import Principal
+from gateway.core.access_errors import InvalidToken, SeveralTokens, TokenRequired
 from gateway.core.credentials import Credentials
-from gateway.core.errors import InvalidToken, SeveralTokens, TokenRequired
 
 GOOD = "header.payload.signature"
 KEY = "tgk_0123456789"

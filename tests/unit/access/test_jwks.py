@@ -9,7 +9,7 @@ import pytest
 
 from gateway.access.jwks import WAIT_SECONDS, Fetched, FetchFailed, RefreshTimes, RemoteKeys
 from gateway.access.token_keys import KeySet, keys_of_jwks
-from gateway.core.errors import KeysUnavailable
+from gateway.core.access_errors import KeysUnavailable
 from gateway.runtime.outage import Outage
 from tests.support.clock import ManualClock
 from tests.support.issuer import jwk

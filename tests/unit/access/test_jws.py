@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gateway.access.jws import MAX_TOKEN_BYTES, json_object, parse_jws
 from gateway.access.token_keys import ALGORITHMS, TokenKey, keys_of_pem, keys_of_secret
-from gateway.core.errors import InvalidToken
+from gateway.core.access_errors import InvalidToken
 from tests.support.issuer import PUBLIC, b64, private_key, public_pem, signed
 
 SECRET = "a secret of which nobody can guess a part"

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.access.token_keys import KeySet, TokenKey, keys_of_jwks, keys_of_pem, keys_of_secret
 from gateway.access.tokens import Expected, FixedKeys, TokenVerifier
-from gateway.core.errors import InvalidToken, KeysUnavailable
+from gateway.core.access_errors import InvalidToken, KeysUnavailable
 from tests.support.clock import ManualClock
 from tests.support.issuer import PUBLIC, jwk, private_key, public_pem, signed
 

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from gateway.core.errors import InsufficientScope, InvalidToken, SeveralTokens, TokenRequired
+from gateway.core.access_errors import InsufficientScope, InvalidToken, SeveralTokens, TokenRequired
 
 _CHALLENGE = re.compile(
     r'Bearer error="[a-z_]+", error_description="[\x20-\x21\x23-\x5b\x5d-\x7e]+"\Z', re.ASCII

@@ -5,8 +5,9 @@ import asyncio
 import orjson
 import pytest
 
+from gateway.core.access_errors import InvalidToken, RevocationsUnknown, TooManyRevocations
 from gateway.core.credentials import NOBODY, Credentials
-from gateway.core.errors import InvalidToken, LogError, RevocationsUnknown, TooManyRevocations
+from gateway.core.errors import LogError
 from gateway.core.events import REVOCATION, Cursor, Position
 from gateway.core.revocations import Kind, Revocation
 from gateway.delivery.revoked_tokens import BUCKETS, RevokedTokens

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from multidict import MultiDict
 
+from gateway.core.access_errors import InvalidToken
 from gateway.core.credentials import Credentials
-from gateway.core.errors import InvalidToken
 from gateway.core.events import Cursor, Event, Position
 from gateway.core.history import History
 from gateway.core.revocations import Revocation, Revocations
