@@ -6,7 +6,7 @@ from typing import Any
 from gateway.cli.terminal import table
 from gateway.core.redaction import redacted
 from gateway.service.settings import AuthSettings, LegacySettings, Settings
-from gateway.service.wiring.auth import load_keys
+from gateway.service.wiring.auth import check_mode, load_keys
 from gateway.service.wiring.logs import check_url
 
 
@@ -19,9 +19,11 @@ def origin(settings: Settings) -> str:
 def as_json_text(settings: Settings) -> str:
     """Every setting as JSON, passwords as `***`.
 
-    Raises ConfigError where `log.url` is of no use, or a key for tokens can't be used.
+    Raises ConfigError where `log.url` is of no use, `auth.mode` was forgotten, or a key for tokens can't be
+    used.
     """
     check_url(settings)
+    check_mode(settings.auth)
     load_keys(settings)
     return json.dumps(_without_secrets(settings.model_dump(mode="json")), indent=2, ensure_ascii=False)
 
@@ -39,6 +41,7 @@ def _without_secrets(value: Any) -> Any:
 def summary(settings: Settings, file: str | None) -> list[str]:
     """A few lines for people about `settings`, which came from `file`. Raises as `as_json_text` does."""
     check_url(settings)
+    check_mode(settings.auth)
     load_keys(settings)
     history = settings.history
     rows: list[tuple[str, ...]] = [

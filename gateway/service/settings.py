@@ -330,7 +330,7 @@ class Settings(_Section):
 
     def with_secrets(self) -> str:
         """JSON that these settings are read from again, for a process of the gateway's own alone."""
-        return self.model_dump_json(context=WITH_SECRETS)
+        return self.model_dump_json(context=WITH_SECRETS, exclude_unset=True)
 
     def model_post_init(self, context: Any) -> None:
         """Takes `base_dir` out of the validation context, where one is given."""

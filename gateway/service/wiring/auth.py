@@ -64,8 +64,9 @@ class Access:
 
 
 def make_access(settings: Settings, clock: Clock) -> Access:
-    """What tells callers apart. Raises ConfigError where a key can't be used."""
+    """What tells callers apart. Raises ConfigError where a key can't be used, and as `check_mode` does."""
     auth = settings.auth
+    check_mode(auth)
     if auth.mode == "none":
         return Access(auth, None)
     remote_keys = None if auth.jwks_url is None else _remote_keys(auth.jwks_url, clock)
@@ -79,6 +80,16 @@ def make_access(settings: Settings, clock: Clock) -> Access:
 def _remote_keys(url: str, clock: Clock) -> RemoteKeys:
     outage = Outage(_log, "jwks", now=clock.monotonic, address=str(URL(url).origin()))
     return RemoteKeys(partial(fetch_jwks, url), clock.monotonic, outage)
+
+
+def check_mode(auth: AuthSettings) -> None:
+    """Raises ConfigError where whoever set something about tokens forgot to ask callers for them."""
+    others = sorted(auth.model_fields_set - {"mode"})
+    if others and "mode" not in auth.model_fields_set:
+        raise ConfigError(
+            f'auth.mode must be set where auth.{others[0]} is: to "jwt", or to "none" where everybody is to '
+            "be let in all the same."
+        )
 
 
 def load_keys(settings: Settings) -> KeySet:

@@ -436,6 +436,7 @@ def test_a_worker_reads_the_settings_that_it_is_given_and_nobody_else_is_shown_t
     read = Settings.model_validate_json(settings.with_secrets(), context=context)
     assert read == settings
     assert read.base_dir == tmp_path
+    assert read.auth.model_fields_set == settings.auth.model_fields_set
     for shown in (settings.model_dump_json(), repr(settings), f"{settings.model_dump(mode='json')}"):
         assert "nobody is shown" not in shown
         assert "abab" not in shown

@@ -1,12 +1,13 @@
 """What `[auth]` comes to: which keys count, and what is said of those that can't."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gateway.core.errors import ConfigError
-from gateway.service.settings import Settings
-from gateway.service.wiring.auth import load_keys
+from gateway.service.settings import AuthSettings, Settings
+from gateway.service.wiring.auth import check_mode, load_keys
 from tests.support.issuer import PUBLIC, private_key, private_pem, public_pem
 from tests.support.tokens import SECRET, static_key
 
@@ -55,3 +56,17 @@ def test_a_private_key_is_not_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="holds a private one") as wrong:
         load_keys(settings_of(tmp_path, public_key_file="idp.pem"))
     assert pem.decode().splitlines()[1] not in wrong.value.detail
+
+
+@pytest.mark.parametrize(
+    "forgotten", [{"secret": SECRET}, {"anonymous": {}}, {"grants": []}, {"cookie": "c"}]
+)
+def test_a_forgotten_mode_ends_the_start_instead_of_letting_everybody_in(forgotten: dict[str, Any]) -> None:
+    (name,) = forgotten
+    with pytest.raises(ConfigError, match=f"auth.mode must be set where auth.{name} is"):
+        check_mode(AuthSettings.model_validate(forgotten))
+
+
+@pytest.mark.parametrize("said", [{}, {"mode": "none"}, {"mode": "none", "secret": SECRET}, {"mode": "jwt"}])
+def test_a_mode_that_was_chosen_is_taken_as_it_is(said: dict[str, Any]) -> None:
+    check_mode(AuthSettings.model_validate(said))
