@@ -1,6 +1,6 @@
 """Measures fan-out: the gateway against a queue and a task per connection, from outside both processes.
 
-    python loadtests/fanout.py                      about five minutes: 1,000 and 8,000 streams
+    python loadtests/fanout.py                      about seven minutes: 1,000 and 8,000 streams
     python loadtests/fanout.py --quick              under 40 s, for a first look
     python loadtests/fanout.py --markdown           the tables as docs/performance.md has them
 
