@@ -46,7 +46,12 @@ async def test_an_event_source_streams_what_its_users_cookie_is_granted_until_th
     grants = [{"entity": "order", "filters": ["owner=eq.ann"], "members": ["owner"]}]
     token = mint("ann", subscribe=grants, publish=["order"])
     async with site(token) as (origin, report):
-        gateway = start_gateway(make_settings(auth=auth_settings(cookie=COOKIE), cors={"origins": [origin]}))
+        settings = make_settings(
+            auth=auth_settings(cookie=COOKIE),
+            cors={"origins": [origin]},
+            flags={"store": f"file:{tmp_path}/flags.json"},
+        )
+        gateway = start_gateway(settings)
         with showing(f"{origin}/?gateway=http://127.0.0.1:{gateway.port}", tmp_path):
             async with operator(gateway.port) as admin, asyncio.timeout(DEADLINE_SECONDS):
                 admin.http.headers.update([bearer(mint("root", admin=True))])
