@@ -4,8 +4,21 @@ const events = `${gateway}/api/v1/sync/events`;
 const told = { cookie: document.cookie, seen: [], scope: null };
 
 const source = new EventSource(`${events}?entity=order`, { withCredentials: true });
-source.addEventListener("connected", async (message) => {
+let published;
+source.addEventListener("connected", (message) => {
   told.scope = message.lastEventId.split(".")[2];
+  published = publish();
+});
+source.addEventListener("changed", (message) => told.seen.push(JSON.parse(message.data).data));
+source.addEventListener("bye", async (message) => {
+  told.bye = JSON.parse(message.data);
+  source.close();
+  // The stream may end before the answer to what was published is here.
+  await published;
+  await fetch("/report", { method: "POST", body: JSON.stringify(told) });
+});
+
+async function publish() {
   told.withoutCookie = (await fetch(`${gateway}/api/v1/sync/poll`, { credentials: "omit" })).status;
   const own = { eventType: "changed", entityType: "order", entityId: "1", data: { owner: "ann", price: 3 } };
   const others = { ...own, entityId: "2", data: { owner: "bob" } };
@@ -16,10 +29,4 @@ source.addEventListener("connected", async (message) => {
     body: JSON.stringify([others, own]),
   });
   told.published = answer.status;
-});
-source.addEventListener("changed", (message) => told.seen.push(JSON.parse(message.data).data));
-source.addEventListener("bye", async (message) => {
-  told.bye = JSON.parse(message.data);
-  source.close();
-  await fetch("/report", { method: "POST", body: JSON.stringify(told) });
-});
+}
