@@ -7,7 +7,7 @@ import ipaddress
 import re
 from collections.abc import Callable
 from typing import Annotated, Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, Field, PlainSerializer, SecretStr, SerializationInfo
 from pydantic_core import PydanticCustomError
@@ -94,8 +94,8 @@ def _route_path(value: str) -> str:
     return value
 
 
-def _upstream(value: str) -> str:
-    allowed = "must be a URL of http:// or https:// with a host, such as http://127.0.0.1:9000/orders"
+def _web_address(value: str, allowed: str) -> tuple[SplitResult, str]:
+    """The parts of a URL of http or https, and its host. Raises `allowed` for anything else."""
     try:
         parts = urlsplit(value)
         host, _port = parts.hostname, parts.port
@@ -103,6 +103,12 @@ def _upstream(value: str) -> str:
         raise wrong(allowed) from None
     if parts.scheme not in ("http", "https") or not host or _UNPRINTABLE.search(value):
         raise wrong(allowed)
+    return parts, host
+
+
+def _upstream(value: str) -> str:
+    allowed = "must be a URL of http:// or https:// with a host, such as http://127.0.0.1:9000/orders"
+    parts, _ = _web_address(value, allowed)
     if "@" in parts.netloc:
         raise wrong("must not hold a user name or a password")
     if "#" in value:
@@ -120,13 +126,7 @@ def is_loopback(host: str) -> bool:
 
 def _jwks_url(value: str) -> str:
     allowed = "must be a URL of https:// with a host, such as https://idp.example/.well-known/jwks.json"
-    try:
-        parts = urlsplit(value)
-        host, _port = parts.hostname, parts.port
-    except ValueError:
-        raise wrong(allowed) from None
-    if parts.scheme not in ("http", "https") or not host or _UNPRINTABLE.search(value):
-        raise wrong(allowed)
+    parts, host = _web_address(value, allowed)
     if "@" in parts.netloc or "#" in value:
         raise wrong("must not hold a user name, a password or a fragment (#…)")
     if parts.scheme == "http" and not is_loopback(host):
