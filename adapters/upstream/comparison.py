@@ -51,7 +51,7 @@ class Comparison:
 
     def matching(self) -> Iterator[None]:
         """Finds the counterpart of every item, in steps."""
-        old, new, member = self._old, self._new, self._route.key
+        old, new, member = self._old, self._new, self._route.keys[0]
         following = 0
         for number, hashed in enumerate(new.hashes):
             # Most lists keep their order: what follows the last counterpart is likely to be the next.
@@ -126,7 +126,7 @@ class Comparison:
 
         What was left out is named in `metadata.omitted`, so that a reader knows to fetch the item itself.
         """
-        route, key = self._route, str(item[self._route.key])
+        route, key = self._route, str(item[self._route.keys[0]])
         event = Event(
             *(kind, route.entity, key, action, self._timestamp),
             source=route.source,

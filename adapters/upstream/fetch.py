@@ -25,11 +25,18 @@ _HEADERS = {
 
 
 class Fetched(NamedTuple):
-    """A 200 answer. `coded` says that a content coding was taken off, so that its ETag is of other bytes."""
+    """A good answer, of the first of several requests; `more` are the bodies of the others, in their order.
+
+    `body` is without the content coding in which it came: `coded` is what came, in `coding`, where there was
+    one, and its ETag is of those bytes.
+    """
 
     headers: CIMultiDictProxy[str]
     body: bytes
-    coded: bool
+    coded: bytes | None = None
+    coding: str = ""
+    status: int = 200
+    more: tuple[bytes, ...] = ()
 
 
 def poll_session() -> aiohttp.ClientSession:
@@ -72,7 +79,7 @@ async def fetch(
         raise no_answer(error) from error
     coding = headers.get("Content-Encoding", "").strip().lower()
     if coding in ("", "identity"):
-        return Fetched(headers, body, coded=False)
+        return Fetched(headers, body)
     if coding not in CODINGS:
         raise BadAnswer("encoding", "The upstream's answer has a content coding that was not asked for.")
     try:
@@ -83,7 +90,7 @@ async def fetch(
         ) from error
     except TooLong as error:
         raise _too_large(route.max_body_bytes) from error
-    return Fetched(headers, unpacked, coded=True)
+    return Fetched(headers, unpacked, body, coding)
 
 
 async def _read(answer: aiohttp.ClientResponse, max_bytes: int) -> bytes:

@@ -28,7 +28,7 @@ class Items(Mapping[str, bytes]):
     def __init__(self, body: bytes, route: LegacyRoute) -> None:
         self._body = body
         self._pointer = route.items
-        self._member = route.key
+        self._member = route.keys[0]
         # Of each item, and behind the last one where that ends.
         self._starts = array("I")
         self.hashes = array("I")

@@ -112,6 +112,7 @@ class Poller:
         self.route = route
         self.counters = counters
         self.listener: AnswerListener | None = None
+        self.request_fields: Mapping[str, str] = {}
         self._tracker = tracker
         self._wanted = wanted
         self._clock = clock

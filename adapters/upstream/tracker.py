@@ -300,7 +300,7 @@ class Tracker:
         validators = validators_of(fetched.headers, received)
         if not trusted:
             validators.pop("If-None-Match", None)
-        own = trusted and not fetched.coded and strong
+        own = trusted and fetched.coded is None and strong
         headers, left_out = end_to_end(fetched.headers.items(), NOT_SHARED)
         self._counters.fields_left_out += left_out
         return Snapshot(

@@ -16,13 +16,53 @@ _POINTER = re.compile(r"(/([^~]|~[01])*)?\Z", re.DOTALL)
 _LONGEST_ENTITY = 64 - len("_created")
 
 
+Shape = Literal["list", "map", "single"]
+"""A list of items; an object whose member names are the keys; one entity."""
+
+Empty = Literal["null", "absent", 204, 404]
+"""What means that there are no items: a null or nothing at `items`, or a status."""
+
+
+@dataclass(frozen=True)
+class Pages:
+    """Where an answer names its next page: a pointer to its address in the body, or else a Link field."""
+
+    next: str | None = None
+    link: bool = False
+
+
+@dataclass(frozen=True)
+class Functions:
+    """Functions of the operator's own, each `package.module:function`, which run apart from the gateway."""
+
+    decode: str | None = None
+    map: str | None = None
+
+    def __bool__(self) -> bool:
+        return self.decode is not None or self.map is not None
+
+
+@dataclass(frozen=True)
+class UpstreamTls:
+    """Files in PEM for the way to an upstream: whom to trust, and who the gateway is. Absolute paths."""
+
+    ca_file: str | None = None
+    cert_file: str | None = None
+    key_file: str | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class LegacyRoute:
     """A path that pollers call, and the upstream behind it (docs/protocol.md, section 7).
 
-    `items` is a JSON pointer (RFC 6901) to the list in the answer, "" the whole answer; `key` the member that
-    identifies an item; `changes` gives the event type for a changed member. `events` says whether the poll
-    publishes what it sees change, or only serves. Raises ValueError for a value that can't work.
+    Of a path with parameters (`/customers/{customer}/orders`), and of a route with `vary_query`, each list
+    that somebody asks for is a route of its own, made by `replace`: with the path and the upstream filled in,
+    the parameters' values as `members`, which each of its items has too, and the query as `variant`.
+
+    `items` is a JSON pointer (RFC 6901) to the list in the answer, "" the whole answer; `key` names the
+    member that identifies an item, by its name or a pointer, or several of them; `changes` gives the event
+    type for a changed member, by its name or a pointer. `events` says whether the poll publishes what it sees
+    change, or only serves. Raises ValueError for a value that can't work.
     """
 
     component: str
@@ -30,16 +70,44 @@ class LegacyRoute:
     upstream: str
     entity: str
     items: str
-    key: str
+    key: str | tuple[str, ...]
     interval_seconds: float
     shared: bool = False
-    events: Literal["poll", "external"] = "poll"
+    events: Literal["poll", "external", "none"] = "poll"
     changes: Mapping[str, str] = field(default_factory=dict)
     timeout_seconds: float = 10.0
     max_body_bytes: int = 16 * 1024 * 1024
     stale_if_error_seconds: float = 300.0
     max_delete_ratio: float = 0.5
     max_event_bytes: int = 65_536
+    # What the gateway's own poll says, and nothing that goes through. Its secrets are shown nowhere.
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    query: str = field(default="", repr=False)
+    method: str = "GET"
+    body: str | None = field(default=None, repr=False)
+    content_type: str = "application/json"
+    public_url: str | None = None
+    tls: UpstreamTls = UpstreamTls()
+    follow_redirects: bool = False
+    pages: Pages | None = None
+    max_pages: int = 100
+    also: tuple[str, ...] = ()
+    # How the answer is read.
+    shape: Shape = "list"
+    id: str | None = None
+    empty: tuple[Empty, ...] = ("null",)
+    ignore: tuple[str, ...] = ()
+    deleted: str | None = None
+    functions: Functions = Functions()
+    # Which requests are answered from what, and which are writes.
+    vary_query: tuple[str, ...] = ()
+    ignore_query: tuple[str, ...] = ()
+    max_variants: int = 100
+    reads: tuple[str, ...] = ()
+    write_poll_seconds: float | None = None
+    # Of one list of several.
+    members: Mapping[str, str] = field(default_factory=dict)
+    variant: str = ""
 
     def __post_init__(self) -> None:
         if not _PATH.match(self.path) or "//" in self.path or {".", ".."} & set(self.path.split("/")):
@@ -68,6 +136,16 @@ class LegacyRoute:
     def url(self) -> URL:
         """Where the list is asked for: as it was written, which may not be how yarl would quote it."""
         return URL(self.upstream, encoded=self.upstream.isascii())
+
+    @cached_property
+    def name(self) -> str:
+        """What tells this list from every other: its path, with the query where it is of one."""
+        return f"{self.path}?{self.variant}" if self.variant else self.path
+
+    @cached_property
+    def keys(self) -> tuple[str, ...]:
+        """The members, or pointers, of which an item's key is made."""
+        return (self.key,) if isinstance(self.key, str) else tuple(self.key)
 
     @cached_property
     def source(self) -> str:

@@ -32,6 +32,12 @@ class Snapshot:
     the header fields of the next conditional request; `asked_at` (monotonic seconds) is when the upstream was
     asked for what it last confirmed, and `received_at` when it did; `cursor` is the position that the body
     corresponds to. `etags_trusted` is False once the upstream gave two bodies one ETag.
+
+    `body` is what callers get, of the first of several requests, with any content coding taken off; `coded`
+    is the same as it came in the content coding `coding`, under the entity tag `coded_etag`. `text` is what
+    the items are read from where that is not the body: a JSON text of all pages, as `route.functions` made
+    it. `last_modified` is the upstream's. `problem` names what keeps the answer from being compared (a kind
+    of BadAnswer): it is served all the same.
     """
 
     body: bytes
@@ -43,6 +49,13 @@ class Snapshot:
     asked_at: float
     received_at: float
     cursor: str
+    status: int = 200
+    coded: bytes | None = None
+    coding: str = ""
+    coded_etag: str = ""
+    text: bytes | None = None
+    last_modified: str | None = None
+    problem: str | None = None
 
 
 class Freshness(enum.Enum):
@@ -51,6 +64,20 @@ class Freshness(enum.Enum):
     HIT = "hit"
     MISS = "miss"
     STALE = "stale"
+    UNUSABLE = "unusable"
+    """From an answer that is the upstream's last word and can't be compared."""
+
+
+class GivenAnswer(NamedTuple):
+    """An answer of the upstream that is no list, for callers to have as it is.
+
+    `headers` are those that every caller may see; `retry_after_seconds` how long it asks to be left alone.
+    """
+
+    status: int
+    headers: CIMultiDict[str]
+    body: bytes
+    retry_after_seconds: float | None = None
 
 
 class Served(NamedTuple):
@@ -74,9 +101,14 @@ class AnswerListener(Protocol):
 
 
 class SharedList(Protocol):
-    """A list that is polled for everybody. `listener`, where there is one, is told of its answers."""
+    """A list that is polled for everybody. `listener`, where there is one, is told of its answers.
+
+    `request_fields` are the header fields of the gateway's own poll, by their names in lower case: what the
+    upstream's `Vary` is about.
+    """
 
     listener: AnswerListener | None
+    request_fields: Mapping[str, str]
 
     def at_once(self) -> Served | None:
         """The answer to a caller, where there is one without waiting. Counts the caller as a poller."""
@@ -85,13 +117,28 @@ class SharedList(Protocol):
     async def answer(self) -> Served:
         """The answer to a caller, after asking the upstream where there is none without.
 
-        Raises UpstreamError or LogError where there is none that is good enough.
+        Raises UpstreamError or LogError where there is none that is good enough, UpstreamAnswered where the
+        upstream said something else than a list; HeldBack where the upstream is not asked as soon as that.
         """
         ...
 
     def written(self) -> None:
         """Something was, or may have been, written: asks the upstream at once."""
         ...
+
+
+class UpstreamAnswered(UpstreamError):
+    """The upstream answered, and not with a list: what it said is for the caller to read."""
+
+    title = "The upstream's answer is no list"
+
+    def __init__(self, detail: str, answer: GivenAnswer) -> None:
+        super().__init__(detail)
+        self.answer = answer
+
+
+class HeldBack(Exception):
+    """The poll that a caller would have to wait for is put off: its request goes through instead."""
 
 
 class RequestBody(ABC):

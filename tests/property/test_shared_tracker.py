@@ -105,7 +105,7 @@ class World:
     async def _ask(self, validators: Mapping[str, str]) -> Fetched | None:
         await asyncio.sleep(0)
         body = listed(*(order(key, orderStage=stage) for key, stage in self.items.items()))
-        return Fetched(CIMultiDictProxy(CIMultiDict()), body, coded=False)
+        return Fetched(CIMultiDictProxy(CIMultiDict()), body)
 
     async def poll(self, poll: Poll) -> None:
         """Polls; a node that dies meanwhile is followed by another that knows nothing."""

@@ -84,7 +84,7 @@ async def follow(steps: list[Step]) -> tuple[list[Seen], MemoryLog, Tracker, lis
         await publish(step.meanwhile)
         if step.said is None:
             raise UpstreamError("The upstream is down.") from ClientError()
-        return Fetched(CIMultiDictProxy(CIMultiDict()), step.said, coded=False)
+        return Fetched(CIMultiDictProxy(CIMultiDict()), step.said)
 
     tracker = Tracker(ROUTE, log, ask, clock, {}, RouteCounters(), Slices(clock))
     seen = []

@@ -119,7 +119,7 @@ class Cluster:
 
     async def _fetch(self, validators: Mapping[str, str]) -> Fetched:
         self.asked += 1
-        return Fetched(CIMultiDictProxy(CIMultiDict()), self.body, coded=False)
+        return Fetched(CIMultiDictProxy(CIMultiDict()), self.body)
 
     async def _pause(self, seconds: float) -> None:
         self.pauses.append(seconds)

@@ -80,7 +80,7 @@ class Followed:
         self.meanwhile()
         if self.body is None:
             return None
-        return Fetched(CIMultiDictProxy(CIMultiDict()), self.body, coded=False)
+        return Fetched(CIMultiDictProxy(CIMultiDict()), self.body)
 
     async def says(self, body: bytes | None) -> None:
         """The upstream says that, or with None that nothing has changed, and is polled."""
@@ -102,7 +102,7 @@ async def asked(clock: ManualClock, cache_bytes: int) -> Tracker:
     async def fetch(validators: object) -> Fetched:
         clock.advance(ANSWER_SECONDS)
         headers = CIMultiDictProxy[str](CIMultiDict())
-        return Fetched(headers, listed(order("A"), order("B")), coded=False)
+        return Fetched(headers, listed(order("A"), order("B")))
 
     log = MemoryLog(clock, max_events=10, max_age_seconds=1e9, max_bytes=10**6)
     await log.start()
