@@ -5,7 +5,7 @@ import asyncio
 from aiohttp.test_utils import make_mocked_request
 from multidict import CIMultiDict
 
-from gateway.http.legacy import _in_parts
+from gateway.http.legacy_answers import _in_parts
 
 
 async def test_a_long_answer_leaves_turns_to_others_also_where_its_caller_takes_all_at_once() -> None:
