@@ -5,7 +5,8 @@ from typing import Any
 
 from gateway.cli.terminal import table
 from gateway.core.redaction import redacted
-from gateway.service.settings import AuthSettings, LegacySettings, Settings
+from gateway.service.legacy_settings import LegacySettings
+from gateway.service.settings import AuthSettings, Settings
 from gateway.service.wiring.auth import check_mode, load_keys
 from gateway.service.wiring.logs import check_url
 

@@ -11,7 +11,10 @@ from yarl import URL
 from gateway.core.events import NAME_PATTERN, RESERVED_EVENT_TYPES
 
 _NAME = re.compile(NAME_PATTERN)
-_PATH = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@/\-]*\Z")
+PARAMETER = r"\{([A-Za-z_][A-Za-z0-9_]{0,63})\}"
+"""A parameter of a path, which is a whole step of it; the group is its name."""
+
+_PATH = re.compile(rf"(/({PARAMETER}|[A-Za-z0-9._~!$&'()*+,;=:@\-]*))+\Z")
 _POINTER = re.compile(r"(/([^~]|~[01])*)?\Z", re.DOTALL)
 _LONGEST_ENTITY = 64 - len("_created")
 
@@ -118,7 +121,7 @@ class LegacyRoute:
             raise ValueError(f"entity: must be 1 to {_LONGEST_ENTITY} of A-Z a-z 0-9 _ . -")
         if not _POINTER.match(self.items):
             raise ValueError('items: must be a JSON pointer such as /docs, or "" for the whole answer')
-        if not self.key:
+        if self.shape == "list" and not self.key:
             raise ValueError("key: must name a member")
         for member, event_type in self.changes.items():
             if not _NAME.match(event_type) or event_type in RESERVED_EVENT_TYPES:
@@ -141,6 +144,11 @@ class LegacyRoute:
     def name(self) -> str:
         """What tells this list from every other: its path, with the query where it is of one."""
         return f"{self.path}?{self.variant}" if self.variant else self.path
+
+    @cached_property
+    def parameters(self) -> tuple[str, ...]:
+        """The parameters of the path, in its order; none where they are filled in."""
+        return tuple(re.findall(PARAMETER, self.path))
 
     @cached_property
     def keys(self) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from gateway.core.errors import ConfigError
 from gateway.core.redaction import redacted
 from gateway.service.setting_types import KeyPath
 from gateway.service.settings import Settings
+from gateway.service.variables import CantFillIn, route_filled_in
 
 __all__ = ["PREFIX", "Settings", "load_settings"]
 
@@ -68,9 +69,31 @@ def load_settings(
         merged = _merge(merged, source.values)
     base_dir = Path.cwd() if path is None else path.resolve().parent
     try:
-        return Settings.model_validate(merged, context={"base_dir": base_dir})
+        return Settings.model_validate(
+            _with_variables(merged, environ, sources), context={"base_dir": base_dir}
+        )
     except ValidationError as error:
         raise ConfigError(_sentence(error, merged, sources)) from None
+
+
+def _with_variables(
+    merged: Mapping[str, Any], environ: Mapping[str, str], sources: Iterable[_Source]
+) -> dict[str, Any]:
+    """`merged` with the environment's values in the legacy routes. Raises ConfigError where one is missing.
+
+    What is no route at all is left for the model to refuse.
+    """
+    routes = merged.get("legacy")
+    if not isinstance(routes, list):
+        return dict(merged)
+    filled = []
+    for index, route in enumerate(routes):
+        try:
+            filled.append(route_filled_in(route, environ) if isinstance(route, Mapping) else route)
+        except CantFillIn as error:
+            path: KeyPath = ("legacy", index, *error.path)
+            raise ConfigError(f"{_key(path)}{_where(path, sources)} {error}.") from None
+    return {**merged, "legacy": filled}
 
 
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -182,7 +205,7 @@ def _sentence(error: ValidationError, merged: Mapping[str, Any], sources: Iterab
     if in_name:
         path = path[:-1]
     subject = f"{_key(path)}{_where(path, sources)}"
-    is_hidden = in_name or _allowed_at(path)[0] is SecretStr
+    is_hidden = in_name or _is_secret(_allowed_at(path)[0])
     given = "" if is_hidden else _shown(_value_at(path, merged))
     if found["type"] == "extra_forbidden":
         return f"{subject} is unknown{_alternatives(path)}."
@@ -195,6 +218,13 @@ def _sentence(error: ValidationError, merged: Mapping[str, Any], sources: Iterab
     else:
         predicate = f"must be {_allowed_at(path)[1] or 'a table'}"
     return f"{subject} {given}{predicate}."
+
+
+def _is_secret(kind: Any) -> bool:
+    """Whether that is a text that nobody is shown, or a table of such."""
+    return kind is SecretStr or (
+        get_origin(kind) is Mapping and _unwrapped(get_args(kind)[1])[0] is SecretStr
+    )
 
 
 def _where(path: KeyPath, sources: Iterable[_Source]) -> str:

@@ -14,6 +14,7 @@ from pydantic_core import PydanticCustomError
 
 from gateway.core.events import EVENT_MEMBERS, NAME_PATTERN, RESERVED_EVENT_TYPES
 from gateway.migration.links import QUERY_PARAMETERS
+from gateway.ports.legacy_route import PARAMETER
 from gateway.service.origins import network, origin
 
 OWN_PATHS = ("/api/v1/sync", "/api/v1/admin", "/api/health", "/healthz", "/readyz", "/metrics")
@@ -21,8 +22,10 @@ OWN_PATHS = ("/api/v1/sync", "/api/v1/admin", "/api/health", "/healthz", "/ready
 
 _NAME = re.compile(NAME_PATTERN)
 _HOST_NAME = re.compile(r"\A([a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?|\[[0-9a-f:.]+\])\Z")
-_PATH = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@/\-]*\Z")
-_POINTER = re.compile(r"(/([^~/]|~[01])*)*\Z")
+_PATH = re.compile(rf"(/({PARAMETER}|[A-Za-z0-9._~!$&'()*+,;=:@\-]*))+\Z")
+_BRACES = re.compile(rf"/{PARAMETER}(?=/|\Z)")
+POINTER = re.compile(r"(/([^~/]|~[01])*)*\Z")
+"""A JSON pointer (RFC 6901)."""
 _COOKIE = re.compile(r"\A[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 _MIN_SECRET_BYTES = 32
 _UNPRINTABLE = re.compile(r"[\x00-\x20\x7f-\xa0]")
@@ -36,7 +39,7 @@ def wrong(predicate: str, path: KeyPath = ()) -> PydanticCustomError:
     return PydanticCustomError("setting", "{predicate}", {"predicate": predicate, "path": path})
 
 
-def _in_one_spelling(spell: Callable[[str], str]) -> AfterValidator:
+def in_one_spelling(spell: Callable[[str], str]) -> AfterValidator:
     """Takes what `spell` makes of a value; the ValueError that it raises says what the value must be."""
 
     def checked(value: str) -> str:
@@ -68,26 +71,38 @@ def _free_member(value: str) -> str:
 
 
 def _pointer(value: str) -> str:
-    if not _POINTER.match(value):
+    if not POINTER.match(value):
         raise wrong('must be a JSON pointer such as "/docs", or "" for the whole body')
     return value
 
 
 def _ignored(value: str) -> str:
-    if not value or not _POINTER.match(value):
+    if not value or not POINTER.match(value):
         raise wrong('must be a JSON pointer into an item such as "/updatedAt", where * is any one step')
     return value
 
 
 def _unordered(value: str) -> str:
-    if not value or not _POINTER.match(value):
+    if not value or not POINTER.match(value):
         raise wrong('must be a JSON pointer to a list of an item such as "/tags", where * is any one step')
     return value
 
 
 def _route_path(value: str) -> str:
     if not _PATH.match(value) or "//" in value or {".", ".."} & set(value.split("/")):
-        raise wrong('must be a plain path that starts with "/", such as "/api/v1/orders"')
+        raise wrong(
+            'must be a plain path that starts with "/", such as "/api/v1/orders"; a parameter such as '
+            "{customer} is a whole step of it"
+        )
+    parameters = re.findall(PARAMETER, value)
+    for parameter in parameters:
+        if parameters.count(parameter) > 1:
+            raise wrong(f"must not have {{{parameter}}} twice")
+        if parameter in QUERY_PARAMETERS or parameter in EVENT_MEMBERS:
+            raise wrong(
+                f"must not have {{{parameter}}}: it is the protocol's own name for something else, and no "
+                "stream could be asked for by it"
+            )
     for own in OWN_PATHS:
         if value == own or value.startswith(own + "/"):
             raise wrong(f"must not be {own} or lie under it, which the gateway answers itself")
@@ -113,6 +128,11 @@ def _upstream(value: str) -> str:
         raise wrong("must not hold a user name or a password")
     if "#" in value:
         raise wrong("must not have a fragment (#…)")
+    before_query = value.partition("?")[0]
+    if "${" in before_query:
+        raise wrong("must have ${…} in its query alone, and in headers, query and body")
+    if set("{}") & set(parts.netloc + _BRACES.sub("", parts.path)):
+        raise wrong("must have a parameter such as {customer} as a whole step of its path")
     return value
 
 
@@ -188,8 +208,6 @@ Name = Annotated[str, text(f"a name (1 to 64 of {_ALPHABET})", pattern=_NAME)]
 EventType = Annotated[
     str, text(f"an event type (1 to 64 of {_ALPHABET})", pattern=_NAME), AfterValidator(_not_reserved)
 ]
-Member = Annotated[str, text("the name of a member, 1 to 256 characters", min_length=1, max_length=256)]
-
 
 HostName = Annotated[
     str,
@@ -200,8 +218,8 @@ HostName = Annotated[
     ),
 ]
 
-Origin = Annotated[str, text("an origin such as https://app.shop.example"), _in_one_spelling(origin)]
-Network = Annotated[str, text("an address or a network such as 127.0.0.1/32"), _in_one_spelling(network)]
+Origin = Annotated[str, text("an origin such as https://app.shop.example"), in_one_spelling(origin)]
+Network = Annotated[str, text("an address or a network such as 127.0.0.1/32"), in_one_spelling(network)]
 EntityType = Annotated[str, text(f"an entity type (1 to 56 of {_ALPHABET})", pattern=_NAME, max_length=56)]
 IdAlias = Annotated[
     str, text(f"a member's name (1 to 64 of {_ALPHABET})", pattern=_NAME), AfterValidator(_free_member)

@@ -18,32 +18,25 @@ from gateway.service.grant_settings import (
     StaticKeySettings,
     repeated_keys,
 )
+from gateway.service.legacy_settings import LegacySettings, contradictions
 from gateway.service.log_kinds import LOGS, SERVERS, either, log_kind, log_url, quoted
 from gateway.service.setting_types import (
     WITH_SECRETS,
     Bytes,
     CookieName,
     Count,
-    EntityType,
-    EventType,
     HostName,
     IdAlias,
-    IgnoredPointer,
-    ItemsPointer,
     JwksUrl,
     KeyPath,
-    Member,
     Milliseconds,
     Name,
     Network,
     Origin,
     Port,
-    RoutePath,
     Seconds,
     SecondsFromZero,
     Secret,
-    UnorderedPointer,
-    Upstream,
     each_once,
     integer,
     is_loopback,
@@ -248,54 +241,6 @@ class ComponentSettings(_Section):
     entities: Annotated[tuple[Name, ...], Field(description="a list of entity types")]
 
 
-class ParitySettings(_Section):
-    """`[legacy.parity]`: what comparing the polled list with the pushed events overlooks, and remembers.
-
-    Without `settle_seconds` it is twice the route's interval, and at least 2: so that two polls that follow
-    one another fall into one window, and that a publisher may take longer than a fast poll.
-    """
-
-    ignore: Annotated[
-        tuple[IgnoredPointer, ...],
-        Field(description="a list of JSON pointers into an item"),
-    ] = ()
-    unordered: Annotated[
-        tuple[UnorderedPointer, ...],
-        Field(description="a list of JSON pointers to lists of an item"),
-    ] = ()
-    numeric_tolerance: Annotated[float, number("a number", 0, 1_000_000_000)] = 0.0
-    settle_seconds: Annotated[float | None, number("a number of seconds", 0.01, 31_536_000)] = None
-    merge: Annotated[bool, Field(strict=True, description="true or false")] = False
-    keep_values: Annotated[bool, Field(strict=True, description="true or false")] = False
-
-    def settle_of(self, interval_seconds: float) -> float:
-        """The settle window of a route that is polled so often."""
-        return max(2.0, 2 * interval_seconds) if self.settle_seconds is None else self.settle_seconds
-
-
-class LegacySettings(_Section):
-    """`[[legacy]]`: one route that pollers call today (docs/protocol.md, section 7)."""
-
-    component: Name
-    path: RoutePath
-    upstream: Upstream
-    # The longest event type made of it is entity_created.
-    entity: EntityType
-    items: ItemsPointer = ""
-    key: Member
-    interval_seconds: Seconds = 2.0
-    timeout_seconds: Seconds = 10.0
-    max_body_bytes: Bytes = 16_777_216
-    stale_if_error_seconds: SecondsFromZero = 300.0
-    max_delete_ratio: Annotated[float, number("a number", 0, 1)] = 0.5
-    shared: Annotated[bool, Field(strict=True, description="true or false")] = False
-    events: Annotated[Literal["poll", "external"], Field(description='"poll" or "external"')] = "poll"
-    changes: Annotated[
-        Mapping[Member, EventType], Field(description="a table of members and the event types they give")
-    ] = {}
-    parity: ParitySettings = ParitySettings()
-
-
 class Settings(_Section):
     """Everything that can be set; frozen. Made by `gateway.config.load_settings`."""
 
@@ -389,8 +334,24 @@ def _contradictions(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
         other = aliases.setdefault(entity.id_alias, name)
         if other != name:
             yield ("entities", name, "id_alias"), f"must not be the id alias of another type ({other})"
+    yield from _between_routes(settings.legacy)
+
+
+def _between_routes(routes: tuple[LegacySettings, ...]) -> Iterator[tuple[KeyPath, str]]:
     paths: dict[str, int] = {}
-    for index, route in enumerate(settings.legacy):
-        first = paths.setdefault(route.path, index)
+    makers: dict[str, int] = {}
+    for index, route in enumerate(routes):
+        for path, predicate in contradictions(route):
+            yield ("legacy", index, *path), predicate
+        first = paths.setdefault(route.pattern, index)
         if first != index:
             yield ("legacy", index, "path"), f"must not be the path of another route (legacy[{first}])"
+        if route.shared and route.events == "poll":
+            maker = makers.setdefault(route.entity, index)
+            if maker != index:
+                yield (
+                    ("legacy", index, "entity"),
+                    f"must not be the entity of another route that makes events (legacy[{maker}]): to each, "
+                    "what the other lists would be gone. If both are parts of one list, name this upstream "
+                    'in also of that route; if this one only serves, set events = "none"',
+                )

@@ -13,6 +13,7 @@ from adapters.postgres.health import PostgresHealth
 from adapters.sqlite import SqliteLog
 from gateway.delivery.counters import Work
 from gateway.ports.log import Figure
+from gateway.service.legacy_settings import LegacySettings
 from gateway.service.settings import Settings
 from tests.support import module_map
 from tests.support.clock import ManualClock
@@ -30,6 +31,12 @@ def test_the_contract_lists_every_setting_with_its_default() -> None:
     written = {name: table for name, table in tomllib.loads(block).items() if name not in _EXAMPLES}
     defaults = Settings().model_dump(mode="json", exclude={"legacy", *_EXAMPLES}, exclude_none=True)
     assert written == defaults
+
+
+def test_the_contract_has_every_setting_of_a_route() -> None:
+    section = PROTOCOL.partition("\n## 7. ")[2].partition("\n## 8. ")[0]
+    missing = {name for name in LegacySettings.model_fields if not re.search(rf"`{name}\b", section)}
+    assert missing <= {"parity"}
 
 
 def test_the_operators_manual_has_every_setting() -> None:

@@ -14,7 +14,8 @@ from gateway.migration.parity_sampler import ParitySampler
 from gateway.ports.clock import Clock
 from gateway.ports.legacy_route import LegacyRoute
 from gateway.runtime.slices import Slices
-from gateway.service.settings import ParitySettings, Settings
+from gateway.service.legacy_settings import ParitySettings
+from gateway.service.settings import Settings
 
 
 def make_parity(

@@ -6,9 +6,9 @@ from adapters.upstream import UpstreamSource
 from gateway.delivery.group import Groups
 from gateway.delivery.interest import Interest
 from gateway.ports.clock import Clock
-from gateway.ports.legacy_route import LegacyRoute
 from gateway.runtime.stopping import Closing
 from gateway.service.settings import Settings
+from gateway.service.wiring.routes import routes_of
 from gateway.service.wiring.stored import Stored
 
 
@@ -39,7 +39,7 @@ def make_upstreams(settings: Settings, clock: Clock, stored: Stored) -> Upstream
 
     Here is tied who asks for interest and who wakes those that ask: streams and polls wake the pollers.
     """
-    routes = _routes(settings)
+    routes = routes_of(settings)
     source = UpstreamSource(
         routes,
         stored.log,
@@ -52,13 +52,3 @@ def make_upstreams(settings: Settings, clock: Clock, stored: Stored) -> Upstream
     groups = Groups(settings.hints.fan_in, source.wake)
     interest = Interest(groups, clock, {route.entity for route in routes}, source.wake)
     return Upstreams(groups, interest, source)
-
-
-def _routes(settings: Settings) -> list[LegacyRoute]:
-    max_event_bytes = settings.publish.max_event_bytes
-    return [
-        LegacyRoute(
-            **{name: value for name, value in route if name != "parity"}, max_event_bytes=max_event_bytes
-        )
-        for route in settings.legacy
-    ]

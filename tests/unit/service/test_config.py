@@ -359,11 +359,12 @@ def test_the_token_of_commands_is_no_setting() -> None:
         (ROUTE + "shared = 1", "legacy[0].shared in tidegate.toml is 1, but must be true or false."),
         (
             ROUTE + 'events = "push"',
-            'legacy[0].events in tidegate.toml is "push", but must be "poll" or "external".',
+            'legacy[0].events in tidegate.toml is "push", but must be "poll", "external" or "none".',
         ),
         (
             ROUTE + '[legacy.changes]\n"" = "stage_change"',
-            'legacy[0].changes."" in tidegate.toml must have the name of a member, 1 to 256 characters.',
+            'legacy[0].changes."" in tidegate.toml must have the name of a member, 1 to 256 characters, '
+            'or a JSON pointer such as "/status/phase".',
         ),
         (
             ROUTE + '[legacy.parity]\nignore = ["/a", "b"]',
@@ -426,8 +427,8 @@ def test_the_token_of_commands_is_no_setting() -> None:
         ),
         (
             ROUTE.replace('key = "orderID"', ""),
-            "legacy[0].key in tidegate.toml is missing: "
-            "it must be the name of a member, 1 to 256 characters.",
+            "legacy[0].key in tidegate.toml must be set: it says by which member an item is known from "
+            "answer to answer.",
         ),
         (
             "[server\nport = 80",
