@@ -79,6 +79,8 @@ _TERMS: Mapping[Stage, _Terms] = MappingProxyType(
 
 BY_PERCENTAGE = frozenset(stage for stage, terms in _TERMS.items() if terms.default is None)
 """The stages in which a flag's percentage counts."""
+_BY_SESSION = frozenset({"default", "session"})
+"""The kinds of stickiness that a session is a key for."""
 
 
 def decide(flag: Flag | None, caller: Caller, *, kill_all: bool, stale: bool = False) -> Decision:
@@ -100,6 +102,20 @@ def is_retired(flag: Flag | None, *, kill_all: bool) -> bool:
         flag is not None
         and flag.stage not in POLLED
         and not (kill_all or flag.killed or flag.latch is not None)
+    )
+
+
+def lacks_session(flag: Flag, caller: Caller) -> bool:
+    """Whether the flag's percentage can't place the caller, and could if that had a session.
+
+    Whoever has chosen for itself needs none, and is to keep its choice, which goes by the key that it has.
+    """
+    return (
+        flag.stage in BY_PERCENTAGE
+        and flag.percentage not in (0, 100)
+        and flag.stickiness in _BY_SESSION
+        and caller.preference == "auto"
+        and caller.key(flag.stickiness) is None
     )
 
 

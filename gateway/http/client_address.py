@@ -68,6 +68,18 @@ class Clients:
             return request.remote
         return [str(peer), *_addresses(self._believed(_hops(request.headers)))][-1]
 
+    def is_https(self, request: web.BaseRequest) -> bool:
+        """Whether the client asked by https, as far as this gateway or a trusted proxy saw it."""
+        peer = _address(request.remote)
+        if peer is None or not self._is_trusted(peer):
+            return request.scheme == "https"
+        said = request.headers.get(FORWARDED_PROTO)
+        if said is None and hdrs.FORWARDED in request.headers:
+            believed = self._believed(_hops(request.headers))
+            said = _said_of_client(believed[-1]).get(FORWARDED_PROTO) if believed else None
+        # Proxies that add to it, as to X-Forwarded-For, have the client's first.
+        return (said or request.scheme).partition(",")[0].strip().lower() == "https"
+
     def fields_for_upstream(self, request: web.Request) -> _Fields:
         """The fields that tell an upstream who asked, in place of all of `is_of_forwarding` that came.
 

@@ -3,6 +3,13 @@
 from collections.abc import Iterable
 
 
+def without_cookie(line: str, name: str) -> str:
+    """A line of the field Cookie without the cookies of that name; the others are as they were."""
+    pairs = line.split(";")
+    kept = [pair for pair in pairs if pair.partition("=")[0].strip() != name]
+    return line if len(kept) == len(pairs) else ";".join(kept).strip()
+
+
 def cookies_named(lines: Iterable[str], name: str) -> list[str]:
     """The values of the cookies of that name, in their order, without quotes around them.
 

@@ -8,7 +8,9 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from gateway.core.errors import BodyTimeout, BodyTooLarge, ClientError, UpstreamError
+from gateway.http.caller import SESSION_COOKIE
 from gateway.http.client_address import Clients, is_of_forwarding
+from gateway.http.cookies import without_cookie
 from gateway.http.front_door import query_beside_token
 from gateway.http.principal import principal_of
 from gateway.ports.legacy_route import LegacyRoute
@@ -107,14 +109,18 @@ class Forwarding:
 def _fields_of_caller(request: web.Request) -> list[tuple[str, str]]:
     """The fields that the upstream gets from the caller, its credentials among them.
 
-    A static key is this gateway's secret, and of no use to anybody else.
+    A static key is this gateway's secret, and the session is its own: neither is of use to anybody else.
     """
     is_by_key = principal_of(request).credentials.key is not None
-    return [
-        (name, value)
-        for name, value in request.headers.items()
-        if not is_of_forwarding(name) and not (is_by_key and name.lower() == "authorization")
-    ]
+    fields = []
+    for name, value in request.headers.items():
+        lowered = name.lower()
+        if is_of_forwarding(name) or (is_by_key and lowered == "authorization"):
+            continue
+        sent = without_cookie(value, SESSION_COOKIE) if lowered == "cookie" else value
+        if sent or not value:
+            fields.append((name, sent))
+    return fields
 
 
 class _Body(RequestBody):

@@ -15,6 +15,7 @@ from gateway.core.events import NAME_PATTERN
 from gateway.core.selectors import Selector
 from gateway.http.caller import Callers
 from gateway.http.publish import read_body
+from gateway.http.sessions import Sessions
 from gateway.migration.components import POLL_INTERVAL_MS, Components
 from gateway.migration.links import poll_url, stream_url
 
@@ -55,9 +56,12 @@ class PreferenceUncertain(TidegateError):
 class MigrationHandler:
     """Answers what the flags decide. `changed` is called after a caller has chosen."""
 
-    def __init__(self, components: Components, callers: Callers, changed: Callable[[], None]) -> None:
+    def __init__(
+        self, components: Components, callers: Callers, sessions: Sessions, changed: Callable[[], None]
+    ) -> None:
         self._components = components
         self._callers = callers
+        self._sessions = sessions
         self._changed = changed
 
     def add_routes(self, app: web.Application) -> None:
@@ -70,7 +74,7 @@ class MigrationHandler:
         if len(named) != 1 or not _NAME.match(named[0]):
             raise BadParameter("component", "name one component: 1 to 64 of A-Z a-z 0-9 _ . -")
         component = named[0]
-        caller = await self._callers.of(request)
+        caller = await self._sessions.caller(request, Selector(), (component,))
         decision = self._components.decision(component, caller)
         flag = self._components.flag(component)
         owned = self._components.owned(component)

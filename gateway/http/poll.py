@@ -17,10 +17,10 @@ from gateway.delivery.interest import Interest
 from gateway.delivery.long_poll import LongPoll
 from gateway.delivery.replay.resume import Place, Resumes
 from gateway.delivery.replay.scan import Batch, Scanner
-from gateway.http.caller import Callers
 from gateway.http.limits import RequestLimits
 from gateway.http.principal import principal_of
 from gateway.http.selection import HISTORY_PATH, check_cursor, given_cursors, parse_selection, whole_number
+from gateway.http.sessions import Sessions
 from gateway.http.terms import PollingTerms, Retired
 from gateway.migration.components import Asked, Components, Plan
 from gateway.migration.links import POLL_PATH, stream_url
@@ -49,7 +49,7 @@ class PollHandler:
         scheduler: Scheduler,
         clock: Clock,
         components: Components,
-        callers: Callers,
+        sessions: Sessions,
         terms: PollingTerms,
         id_aliases: Mapping[str, str],
         limits: RequestLimits,
@@ -62,7 +62,7 @@ class PollHandler:
         self._scheduler = scheduler
         self._clock = clock
         self._components = components
-        self._callers = callers
+        self._sessions = sessions
         self._terms = terms
         self._id_aliases = id_aliases
         self._limits = limits
@@ -73,7 +73,8 @@ class PollHandler:
 
     async def poll(self, request: web.Request) -> web.Response:
         selection = parse_selection(request, self._id_aliases)
-        asked = Asked(selection.selector, selection.components, await self._callers.of(request))
+        caller = await self._sessions.caller(request, selection.selector, selection.components)
+        asked = Asked(selection.selector, selection.components, caller)
         if self._components.plan(asked).is_retired:
             raise Retired(stream_url(selection.selector, selection.components, asked.caller))
         self._interest.note(selection.selector)

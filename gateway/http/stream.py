@@ -25,11 +25,12 @@ from gateway.delivery.hub import Hub
 from gateway.delivery.replay.resume import Resumes, Start
 from gateway.delivery.subscriber import NOWHERE, Subscriber, Transport
 from gateway.http.accept import accepts, accepts_coding
-from gateway.http.caller import Callers, software_label, software_names
+from gateway.http.caller import software_label, software_names
 from gateway.http.limits import RequestLimits
 from gateway.http.principal import principal_of
 from gateway.http.problems import refuse
 from gateway.http.selection import given_cursors, parse_selection, whole_number
+from gateway.http.sessions import Sessions
 from gateway.migration.components import Asked, Plan
 from gateway.migration.links import EVENTS_PATH
 from gateway.migration.stream_evidence import StreamEvidence
@@ -90,7 +91,7 @@ class StreamHandler:
         resumes: Resumes,
         clock: Clock,
         stream_plans: StreamPlans,
-        callers: Callers,
+        sessions: Sessions,
         evidence: StreamEvidence,
         id_aliases: Mapping[str, str],
         options: StreamOptions,
@@ -101,7 +102,7 @@ class StreamHandler:
         self._resumes = resumes
         self._clock = clock
         self._stream_plans = stream_plans
-        self._callers = callers
+        self._sessions = sessions
         self._evidence = evidence
         self._id_aliases = id_aliases
         self._options = options
@@ -116,7 +117,8 @@ class StreamHandler:
         selection = parse_selection(request, self._id_aliases)
         delivery = self._delivery(request)
         cursors = given_cursors(request)
-        asked = Asked(selection.selector, selection.components, await self._callers.of(request))
+        caller = await self._sessions.caller(request, selection.selector, selection.components)
+        asked = Asked(selection.selector, selection.components, caller)
         address = self._limits.address_of(request)
         client = software_label(request)
         connection = Connection.of(secrets.randbits(64), self._clock.wall_ms(), address, client)

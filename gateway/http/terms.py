@@ -18,6 +18,7 @@ from gateway.core.errors import ClientError
 from gateway.core.selectors import Selector
 from gateway.http.caller import Callers
 from gateway.http.principal import principal_of
+from gateway.http.sessions import Sessions
 from gateway.migration.components import STREAMING, Components
 from gateway.migration.links import identity, stream_url
 
@@ -58,9 +59,12 @@ _FREE = Terms(STREAMING)
 class PollingTerms:
     """The terms of polling, as the flags are when it is asked."""
 
-    def __init__(self, components: Components, callers: Callers, revisions: Revisions) -> None:
+    def __init__(
+        self, components: Components, callers: Callers, sessions: Sessions, revisions: Revisions
+    ) -> None:
         self._components = components
         self._callers = callers
+        self._sessions = sessions
         self._revisions = revisions
         self._began: dict[str, tuple[Flag, datetime | None]] = {}
 
@@ -73,7 +77,7 @@ class PollingTerms:
         if components.is_retired(component):
             selector = Selector().narrowed(components.owned(component))
             raise Retired(stream_url(selector, (component,), self._callers.identity(request)))
-        caller = await self._callers.of(request)
+        caller = await self._sessions.caller(request, Selector(), (component,))
         decision = components.decision(component, caller)
         fields, own = self.fields((component,)), tuple(identity(caller))
         return Terms(decision.mode.value, fields, own, principal_of(request).scope_text)

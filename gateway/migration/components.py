@@ -3,13 +3,13 @@
 The rules are docs/protocol.md's, section 8; `flags` decides for one caller of one component.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from cachetools import LRUCache
 
 from flags.decide.caller import Caller
-from flags.decide.decision import Decision, decide, is_retired
+from flags.decide.decision import Decision, decide, is_retired, lacks_session
 from flags.decide.flag import Flag, Flags
 from flags.decide.modes import Mode
 from flags.decide.stages import Stage
@@ -94,6 +94,12 @@ class Components:
         flags = self._flags()
         return decide(flags.get(component), caller, kill_all=flags.kill_all, stale=flags.stale)
 
+    def lacks_session(self, selector: Selector, named: Sequence[str], caller: Caller) -> bool:
+        """Whether a percentage is to place the caller of what is selected, and it lacks a session for it."""
+        flags = self._flags()
+        wanting = {name for name, flag in flags.by_component.items() if lacks_session(flag, caller)}
+        return bool(wanting) and not wanting.isdisjoint(self._belongs(selector, named))
+
     def is_retired(self, component: str) -> bool:
         """Whether polling the component is over for everybody."""
         flags = self._flags()
@@ -112,7 +118,7 @@ class Components:
         return plan
 
     def _decide(self, asked: Asked) -> Plan:
-        belongs = self._belongs(asked)
+        belongs = self._belongs(asked.selector, asked.named)
         decisions = {component: self.decision(component, asked.caller) for component in belongs}
         retired = frozenset(component for component in belongs if self.is_retired(component))
         interval_ms = self._poll_interval_ms(belongs)
@@ -138,14 +144,14 @@ class Components:
             poll_interval_ms=interval_ms,
         )
 
-    def _belongs(self, asked: Asked) -> tuple[str, ...]:
+    def _belongs(self, selector: Selector, named: Sequence[str]) -> Sequence[str]:
         """The components that the caller names; else every one that owns a type it could receive."""
-        if asked.named:
-            return asked.named
+        if named:
+            return named
         return tuple(
             component
             for component, entity_types in sorted(self._owned.items())
-            if any(asked.selector.may_receive(entity_type) for entity_type in entity_types)
+            if any(selector.may_receive(entity_type) for entity_type in entity_types)
         )
 
     def _without(self, selector: Selector, carrying: Iterable[str]) -> Selector:

@@ -193,6 +193,7 @@ class FlagsSettings(_Section):
             pattern=re.compile(rf"\A(file:[^\0\r\n]+|{'|'.join(SERVERS)})\Z"),
         ),
     ] = "file:flags.json"
+    session_cookie: Annotated[bool, Field(strict=True, description="true or false")] = True
 
 
 class AuthSettings(_Section):

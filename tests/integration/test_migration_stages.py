@@ -128,13 +128,6 @@ async def test_in_live_the_cohort_streams_and_the_others_poll(migration: Migrati
             async with migration.client.stream(ORDERS, headers=[who]) as stream:
                 assert (await stream.connected()).data["modes"] == {"orders": "streaming"}
 
-    nobody = await migration.fetch_mode()
-    assert (nobody["mode"], nobody["reason"], nobody["cause"]) == (
-        "polling",
-        "ERROR",
-        "TARGETING_KEY_MISSING",
-    )
-
 
 @pytest.mark.parametrize("path", [f"{POLL}?component=orders", PATH, f"{PATH}?page=1"])
 async def test_the_link_of_a_polled_answer_opens_the_stream_for_the_same_caller(

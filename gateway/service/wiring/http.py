@@ -20,6 +20,7 @@ from gateway.http.limits import RequestLimits
 from gateway.http.migration import MigrationHandler
 from gateway.http.poll import PollHandler
 from gateway.http.publish import PublishHandler, PublishLimits
+from gateway.http.sessions import Sessions
 from gateway.http.stream import StreamHandler, StreamOptions
 from gateway.http.terms import PollingTerms
 from gateway.migration.components import Components
@@ -54,7 +55,9 @@ def add_handlers(
     aliases = id_aliases(settings)
     components = Components(owned_types(settings), flags.store.snapshot)
     callers = Callers(flags.preferences)
-    terms = PollingTerms(components, callers, flags.store.revisions)
+    sessions = Sessions(components, callers, clients, are_given=settings.flags.session_cookie)
+    app.on_response_prepare.append(sessions.on_prepare)
+    terms = PollingTerms(components, callers, sessions, flags.store.revisions)
     stream_plans = StreamPlans(components, callers.current)
     reassign = partial(hub.reassign, stream_plans.reassignment)
     flags.store.subscribe(lambda before, after: reassign())
@@ -67,15 +70,15 @@ def add_handlers(
     publish = PublishHandler(stored.log, clock, limits, request_limits.publish, trail)
     for handler in (
         StreamHandler(
-            history, hub, resumes, clock, stream_plans, callers, evidence, aliases, options, request_limits
+            history, hub, resumes, clock, stream_plans, sessions, evidence, aliases, options, request_limits
         ),
         publish,
         PollHandler(
             *(history, hub, resumes, scanner, interest, loop, clock),
-            *(components, callers, terms, aliases, request_limits),
+            *(components, sessions, terms, aliases, request_limits),
         ),
         RevocationsHandler(stored.log, delivery.revoked, clock),
-        MigrationHandler(components, callers, reassign),
+        MigrationHandler(components, callers, sessions, reassign),
         AuditHandler(gateway.audit.recorder),
         ConnectionsHandler(hub, history, gateway.admission.refused, clock),
         HealthHandler(gateway.not_ready, gateway.warnings, make_metrics(gateway, problems, publish, clients)),

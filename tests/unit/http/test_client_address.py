@@ -201,3 +201,26 @@ def test_a_hidden_client_still_has_a_scheme() -> None:
 
 def test_what_can_not_be_read_is_not_passed_on() -> None:
     assert passed_on("127.0.0.1", *forwarded('for="203.0.113.7')) == [("X-Forwarded-For", "127.0.0.1"), *OWN]
+
+
+@pytest.mark.parametrize(
+    ("peer", "fields", "is_https"),
+    [
+        ("10.0.0.1", [], False),
+        ("10.0.0.1", [("X-Forwarded-Proto", "https")], True),
+        ("10.0.0.1", [("X-Forwarded-Proto", "HTTPS")], True),
+        ("10.0.0.1", [("X-Forwarded-Proto", "http")], False),
+        ("10.0.0.1", [("X-Forwarded-Proto", "https, http")], True),
+        ("10.0.0.1", forwarded("for=203.0.113.7;proto=https"), True),
+        ("10.0.0.1", forwarded("for=203.0.113.7;proto=https, for=10.0.0.2;proto=http"), True),
+        ("10.0.0.1", forwarded("for=198.51.100.1;proto=https, for=203.0.113.7;proto=http"), False),
+        ("10.0.0.1", forwarded("for=203.0.113.7"), False),
+        ("10.0.0.1", [*forwarded("for=203.0.113.7;proto=https"), ("X-Forwarded-Proto", "http")], False),
+        ("203.0.113.7", [("X-Forwarded-Proto", "https")], False),
+        (None, [("X-Forwarded-Proto", "https")], False),
+    ],
+)
+def test_only_a_trusted_proxy_says_that_a_client_came_by_https(
+    peer: str | None, fields: list[tuple[str, str]], is_https: bool
+) -> None:
+    assert Clients(TRUSTED).is_https(request(peer, *fields)) is is_https

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from flags.decide.caller import Caller, comparable_claims
-from flags.decide.decision import BY_PERCENTAGE, Cause, Decision, Reason, decide, is_retired
+from flags.decide.decision import BY_PERCENTAGE, Cause, Decision, Reason, decide, is_retired, lacks_session
 from flags.decide.modes import Mode
 from flags.decide.stages import Stage
 from tests.support.flags import LATCH, USER, make_flag, rule
@@ -194,3 +194,29 @@ def test_a_percentage_counts_where_the_stage_says_so_and_nowhere_else(stage: Sta
     )
 
     assert (nobody != everybody) is (stage in BY_PERCENTAGE)
+
+
+@pytest.mark.parametrize(
+    ("members", "caller", "lacks"),
+    [
+        ({}, Caller(), True),
+        ({"stickiness": "session"}, Caller(), True),
+        ({"stickiness": "session"}, Caller(user="u", client="c"), True),
+        ({}, Caller(user="u"), False),
+        ({}, Caller(client="c"), False),
+        ({}, Caller(session="s"), False),
+        ({"stickiness": "client"}, Caller(), False),
+        ({"stickiness": "claim:plan"}, Caller(), False),
+        ({"percentage": 0}, Caller(), False),
+        ({"percentage": 100}, Caller(), False),
+        ({"percentage": 0.001}, Caller(), True),
+        ({"stage": "shadow"}, Caller(), False),
+        ({"stage": "rampdown"}, Caller(), False),
+        ({"killed": True}, Caller(), True),
+        ({"stickiness": "session"}, Caller(client="c", preference="polling"), False),
+    ],
+)
+def test_a_session_is_lacking_where_a_percentage_finds_no_key(
+    members: dict[str, Any], caller: Caller, lacks: bool
+) -> None:
+    assert lacks_session(make_flag(**({"stage": "live", "percentage": 50} | members)), caller) is lacks
