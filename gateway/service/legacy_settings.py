@@ -159,7 +159,7 @@ class LegacySettings(_Table):
     parity: ParitySettings = ParitySettings()
 
     @property
-    def keys(self) -> tuple[str, ...]:
+    def key_parts(self) -> tuple[str, ...]:
         """The members, or pointers, of which an item's key is made."""
         return (self.key,) if isinstance(self.key, str) else self.key or ()
 
@@ -258,9 +258,9 @@ def _of_the_key(route: LegacySettings) -> Iterator[tuple[KeyPath, str]]:
             ("id",),
             f'must not be set with shape "{route.shape}", whose items have keys: set shape = "single"',
         )
-    if route.keys and set(route.keys) <= set(route.parameters):
+    if route.key_parts and set(route.key_parts) <= set(route.parameters):
         yield ("key",), "must name a member of the items too: all items of one path have the same parameters"
-    for part in route.keys:
+    for part in route.key_parts:
         for index, pointer in enumerate(route.ignore):
             if pointer == _pointer_of(part):
                 yield ("ignore", index), "must not name the key, by which items are told apart"

@@ -13,8 +13,8 @@ from gateway.demo.changes import OrderChange, correction_of, events_of, stale_ev
 from gateway.demo.launcher import CONFIG
 from gateway.demo.orders import Order
 from gateway.demo.store import OrderStore
-from gateway.ports.legacy_route import LegacyRoute
 from gateway.service.config import load_settings
+from gateway.service.wiring.upstreams import routes_of
 from tests.support.clock import ManualClock
 from tests.support.comparing import compare, extract
 from tests.support.steps import finish
@@ -45,10 +45,8 @@ def recorded():
 @pytest.fixture
 def route():
     """The demo's route, as if the gateway had to find out the changes by itself."""
-    [settings] = load_settings(CONFIG, {}).legacy
-    polled = dict(settings) | {"events": "poll"}
-    del polled["parity"]
-    return LegacyRoute(**polled, max_event_bytes=65536)
+    [route] = routes_of(load_settings(CONFIG, {}))
+    return replace(route, events="poll")
 
 
 def items(order, route):
