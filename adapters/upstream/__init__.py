@@ -1,8 +1,8 @@
 """Legacy endpoints: polled once for everybody, compared, published, and served from one snapshot.
 
 docs/protocol.md, section 7. `route` is what is configured; `comparison` turns two answers into events;
-`fetch` asks once; `tracker` keeps the last good answer and publishes; `poller` decides when to ask and what a
-caller gets; `proxy` takes through what no snapshot can answer; `source` holds them together.
+`fetch` asks for a list; `tracker` keeps the last good answer and publishes; `poller` decides when to ask and
+what a caller gets; `proxy` takes through what no snapshot can answer; `source` holds them together.
 """
 
 from adapters.upstream.comparison import derived_members

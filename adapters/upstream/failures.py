@@ -8,6 +8,7 @@ from aiohttp.http_exceptions import LineTooLong
 
 from gateway.core.errors import LogError, TidegateError, UpstreamError, UpstreamTimeout
 from gateway.core.header_fields import MAX_FIELDS, MAX_HEAD_BYTES, size_of
+from gateway.ports.upstreams import GivenAnswer, UpstreamAnswered
 
 _WORDS = {
     "refused": "The upstream refused the connection.",
@@ -28,8 +29,16 @@ class BadAnswer(UpstreamError):
     title = "The upstream's answer can't be used"
 
     def __init__(self, kind: str, detail: str) -> None:
-        super().__init__(detail)
+        UpstreamError.__init__(self, detail)
         self.kind = kind
+
+
+class OtherStatus(BadAnswer, UpstreamAnswered):
+    """The upstream answered with a status that is no list's: what it said may be passed on."""
+
+    def __init__(self, answer: GivenAnswer) -> None:
+        BadAnswer.__init__(self, "status", f"The upstream answered with status {answer.status}.")
+        self.answer = answer
 
 
 class NoAnswer(UpstreamError):
@@ -87,6 +96,11 @@ def _head_too_large() -> BadAnswer:
         f"The header fields of the upstream's answer are over {MAX_HEAD_BYTES} bytes in all, or over"
         f" {MAX_FIELDS}.",
     )
+
+
+def too_large(max_bytes: int) -> BadAnswer:
+    """What is said of an answer that is over its route's bound, all of its pages together."""
+    return BadAnswer("too_large", f"The upstream's answer is over {max_bytes} bytes.")
 
 
 def is_out_of_reach(error: TidegateError) -> bool:

@@ -1,34 +1,33 @@
-"""One conditional request for the list, bounded in time and size."""
+"""What one poll asks of an upstream: one conditional request, or as many as the list has parts and pages."""
 
 import asyncio
-from collections.abc import Mapping
+import contextlib
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 import aiohttp
-from aiohttp.http import HttpProcessingError
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from adapters.upstream.failures import BadAnswer, check_head, no_answer
-from adapters.upstream.long_bodies import joined
-from gateway.core.errors import UpstreamTimeout
-from gateway.core.header_fields import MAX_FIELDS, MAX_HEAD_BYTES
-from gateway.core.unpacking import CODINGS, Broken, TooLong, unpack
+from adapters.upstream.exchange import Exchanged, exchange, is_list, poll_session, unpacked
+from adapters.upstream.failures import BadAnswer, too_large
+from adapters.upstream.given import other_status
+from adapters.upstream.pages import next_page
+from adapters.upstream.request import PollRequest, requests_of
+from adapters.upstream.tls import TlsContexts
+from gateway.core.errors import UpstreamError, UpstreamTimeout
 from gateway.ports.legacy_route import LegacyRoute
 
-# Not coded: an upstream's strong ETag then names the very bytes that callers get, and so holds for the
-# If-Match of their writes too (RFC 9110, section 8.8.3.3).
-_HEADERS = {
-    "Accept": "application/json, */*;q=0.1",
-    "Accept-Encoding": "identity",
-    "User-Agent": "tidegate",
-}
+_WHOLE_TIMEOUTS = 10
+"""How many times `timeout_seconds` all requests of one poll may take together."""
 
 
 class Fetched(NamedTuple):
     """A good answer, of the first of several requests; `more` are the bodies of the others, in their order.
 
     `body` is without the content coding in which it came: `coded` is what came, in `coding`, where there was
-    one, and its ETag is of those bytes.
+    one, and its ETag is of those bytes. A `status` other than 200 means that this answer holds no items; of
+    such answers of the other requests there is nothing in `more`.
     """
 
     headers: CIMultiDictProxy[str]
@@ -39,76 +38,115 @@ class Fetched(NamedTuple):
     more: tuple[bytes, ...] = ()
 
 
-def poll_session() -> aiohttp.ClientSession:
-    """A session for `fetch`. It keeps no cookies, so that no poll depends on the one before."""
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=False,
-        timeout=aiohttp.ClientTimeout(total=None),
-        headers=_HEADERS,
-        max_field_size=MAX_HEAD_BYTES,
-        max_headers=MAX_FIELDS,
-    )
+class Page(NamedTuple):
+    """One answer of several, and its body without any content coding."""
+
+    answer: Exchanged
+    body: bytes
 
 
-async def fetch(
-    session: aiohttp.ClientSession, route: LegacyRoute, validators: Mapping[str, str]
-) -> Fetched | None:
-    """Asks the upstream for its list; None where it says that nothing changed since `validators`.
+class Polls:
+    """Asks the upstreams of all routes, on everybody's behalf. `start` and `close` within the event loop.
 
-    `validators` are fields that can be sent. Raises BadAnswer (`status`, also for a 304 that nobody asked
-    for; `head_too_large`; `too_large`; `encoding`), UpstreamTimeout where the whole took over
-    `timeout_seconds`, NoAnswer where no whole answer came.
+    `tls` has the contexts of all routes; `wall_ms` gives the time of day. Raises ValueError where what a
+    route asks for can't be: see `requests_of`.
     """
-    try:
-        async with (
-            asyncio.timeout(route.timeout_seconds),
-            session.get(route.url, headers=CIMultiDict(validators), allow_redirects=False) as answer,
-        ):
-            check_head(answer)
+
+    def __init__(self, routes: Iterable[LegacyRoute], tls: TlsContexts, wall_ms: Callable[[], int]) -> None:
+        for route in routes:
+            try:
+                requests_of(route)
+            except ValueError as error:
+                raise ValueError(f"{route.path}: {error}") from error
+        self._tls = tls
+        self._wall_ms = wall_ms
+        self._session: aiohttp.ClientSession | None = None
+
+    def start(self) -> None:
+        """Opens the session; nothing is connected yet."""
+        self._session = poll_session()
+
+    async def close(self) -> None:
+        """Closes every connection. Closing twice, or before `start`, does nothing."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def fetch(self, route: LegacyRoute, validators: Mapping[str, str]) -> Fetched | None:
+        """Asks the upstream for its list; None where it says that nothing changed since `validators`.
+
+        `validators` are fields that can be sent; they are where one request is all, for that the first of
+        several has not changed says nothing of the others. Raises OtherStatus for an answer that is no list;
+        BadAnswer (`status`, also for a 304 that nobody asked for; `head_too_large`; `encoding`; `too_large`,
+        all pages together; `not_json` and `bad_page`, `other_origin`, `page_loop`, `too_many_pages` of what
+        names the next page); UpstreamTimeout where one request took over `timeout_seconds`, or all of them
+        ten times as long; NoAnswer where no whole answer came.
+        """
+        seconds = _WHOLE_TIMEOUTS * route.timeout_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._fetch(route, validators)
+        except TimeoutError as error:
+            detail = f"The upstream did not answer with all pages of its list within {seconds:g} s."
+            raise UpstreamTimeout(detail) from error
+
+    async def _fetch(self, route: LegacyRoute, validators: Mapping[str, str]) -> Fetched | None:
+        if route.pages is None and not route.also:
+            (request,) = requests_of(route)
+            headers = CIMultiDict(request.headers)
+            headers.update(validators)
+            answer = await self._ask(route, replace(request, headers=headers), route.max_body_bytes)
             if answer.status == 304 and validators:
                 return None
-            if answer.status != 200:
-                raise BadAnswer("status", f"The upstream answered with status {answer.status}.")
-            body = await _read(answer, route.max_body_bytes)
-            headers = answer.headers
-    except TimeoutError as error:
-        raise UpstreamTimeout(f"The upstream did not answer within {route.timeout_seconds:g} s.") from error
-    except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
-        raise no_answer(error) from error
-    coding = headers.get("Content-Encoding", "").strip().lower()
-    if coding in ("", "identity"):
-        return Fetched(headers, body)
-    if coding not in CODINGS:
-        raise BadAnswer("encoding", "The upstream's answer has a content coding that was not asked for.")
-    try:
-        unpacked = await asyncio.to_thread(unpack, body, coding, route.max_body_bytes)
-    except Broken as error:
-        raise BadAnswer(
-            "encoding", f"The upstream's answer is not the {coding} that it says it is."
-        ) from error
-    except TooLong as error:
-        raise _too_large(route.max_body_bytes) from error
-    return Fetched(headers, unpacked, body, coding)
+            return _fetched([await self._page(route, answer, route.max_body_bytes)])
+        pages = []
+        left = route.max_body_bytes
+        for request in requests_of(route):
+            async with contextlib.aclosing(self._pages(route, request, left)) as found:
+                async for page in found:
+                    left -= len(page.body)
+                    pages.append(page)
+        return _fetched(pages)
+
+    async def _pages(self, route: LegacyRoute, request: PollRequest, left: int) -> AsyncGenerator[Page, None]:
+        """The pages of one list, of `left` bytes at most."""
+        asked = set()
+        while True:
+            asked.add(request.url)
+            page = await self._page(route, await self._ask(route, request, left), left)
+            left -= len(page.body)
+            yield page
+            following = await next_page(route, page.answer, page.body) if page.answer.status == 200 else None
+            if following is None:
+                return
+            if following in asked:
+                raise BadAnswer("page_loop", "A page of the upstream's list names one before it as the next.")
+            if len(asked) >= route.max_pages:
+                detail = f"The upstream's list has more than {route.max_pages} pages (max_pages)."
+                raise BadAnswer("too_many_pages", detail)
+            request = replace(request, url=following)
+
+    async def _ask(self, route: LegacyRoute, request: PollRequest, left: int) -> Exchanged:
+        if self._session is None:
+            raise UpstreamError("The gateway has not started polling.")
+        return await exchange(self._session, route, request, self._tls.of(route), left)
+
+    async def _page(self, route: LegacyRoute, answer: Exchanged, left: int) -> Page:
+        if not is_list(route, answer.status):
+            raise await other_status(answer, self._wall_ms)
+        body = None if answer.body is None else await unpacked(answer.body, answer.coding, left)
+        if body is None:
+            raise too_large(route.max_body_bytes)
+        return Page(answer, body)
 
 
-async def _read(answer: aiohttp.ClientResponse, max_bytes: int) -> bytes:
-    parts = []
-    size = answer.content_length or 0
-    if size <= max_bytes:
-        size = 0
-        async for part in answer.content.iter_any():
-            size += len(part)
-            if size > max_bytes:
-                break
-            parts.append(part)
-    if size > max_bytes:
-        # Without this, leaving the request would read the rest of a short body to keep the connection.
-        answer.close()
-        raise _too_large(max_bytes)
-    return await joined(parts)
-
-
-def _too_large(max_bytes: int) -> BadAnswer:
-    return BadAnswer("too_large", f"The upstream's answer is over {max_bytes} bytes.")
+def _fetched(pages: list[Page]) -> Fetched:
+    first, *others = pages
+    answer = first.answer
+    return Fetched(
+        answer.headers,
+        first.body,
+        answer.body if answer.coding else None,
+        answer.coding,
+        answer.status,
+        tuple(page.body for page in others if page.answer.status == 200),
+    )

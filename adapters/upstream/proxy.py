@@ -14,6 +14,7 @@ from yarl import URL
 
 from adapters.upstream.failures import BadAnswer, check_head, no_answer
 from adapters.upstream.snapshot import CORS_FIELDS, end_to_end
+from adapters.upstream.tls import TlsContexts
 from gateway.core.errors import ClientError, UpstreamError, UpstreamTimeout
 from gateway.core.header_fields import MAX_FIELDS, MAX_HEAD_BYTES, passed_on
 from gateway.ports.legacy_route import LegacyRoute
@@ -59,9 +60,13 @@ class _Answer:
 
 
 class Proxy:
-    """Takes requests to the upstreams. `start` and `close` from within the event loop."""
+    """Takes requests to the upstreams. `start` and `close` from within the event loop.
 
-    def __init__(self) -> None:
+    `tls` has the contexts of all routes.
+    """
+
+    def __init__(self, tls: TlsContexts) -> None:
+        self._tls = tls
         self._kept: aiohttp.ClientSession | None = None
         self._fresh: aiohttp.ClientSession | None = None
 
@@ -121,6 +126,7 @@ class Proxy:
                 timeout=timeout,
                 allow_redirects=False,
                 skip_auto_headers=_AUTOMATIC,
+                ssl=self._tls.of(route),
             )
         try:
             if response.status < 200:

@@ -2,12 +2,12 @@
 
 import hashlib
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime, timedelta
 
 from multidict import CIMultiDict
 
 from gateway.core.header_fields import passed_on, sendable
+from gateway.core.times import http_date
 from gateway.ports.upstreams import Fields
 
 CORS_FIELDS = frozenset(
@@ -94,15 +94,7 @@ def validators_of(headers: Mapping[str, str], received: datetime) -> dict[str, s
         fields["If-None-Match"] = etag
     modified = headers.get("Last-Modified")
     if modified:
-        changed_at, answered_at = _http_date(modified), _http_date(headers.get("Date", "")) or received
+        changed_at, answered_at = http_date(modified), http_date(headers.get("Date", "")) or received
         if changed_at is not None and answered_at - changed_at >= timedelta(seconds=1):
             fields["If-Modified-Since"] = modified
     return sendable(fields)
-
-
-def _http_date(text: str) -> datetime | None:
-    try:
-        moment = parsedate_to_datetime(text)
-    except (ValueError, OverflowError):
-        return None
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

@@ -2,21 +2,21 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from operator import attrgetter
 
-import aiohttp
 from cachetools import LRUCache
 
-from adapters.upstream.fetch import Fetched, fetch, poll_session
+from adapters.upstream.fetch import Polls
 from adapters.upstream.items import Items
 from adapters.upstream.outages import RouteOutages, Server, address_of, servers_of
 from adapters.upstream.poller import Follows, Poller
 from adapters.upstream.proxy import Proxy
 from adapters.upstream.shared_tracker import SharedTracker
-from adapters.upstream.tracker import Fetch, Tracker
-from gateway.core.errors import LogError, UpstreamError
+from adapters.upstream.tls import TlsContexts
+from adapters.upstream.tracker import Tracker
+from gateway.core.errors import LogError
 from gateway.ports.clock import Clock
 from gateway.ports.leases import Leases
 from gateway.ports.legacy_route import LegacyRoute
@@ -37,7 +37,8 @@ class UpstreamSource:
     `wanted` says whether a subscriber could receive events of an entity type. Of the nodes that share
     `leases` only one asks an upstream, and the others serve what it got. `log_outage` tells of the log's
     outages; long work takes its turns in `slices`. `close` waits `release_seconds` for leases to be given
-    back. Raises ValueError where two routes have the same path.
+    back. Raises ValueError where two routes have the same path, or a file for TLS can't
+    be used.
     """
 
     def __init__(
@@ -54,12 +55,13 @@ class UpstreamSource:
         if len({route.path for route in routes}) < len(routes):
             raise ValueError("two legacy routes have the same path")
         self.routes = tuple(routes)
-        self.proxy = Proxy()
+        tls = TlsContexts(self.routes)
+        self._polls = Polls(self.routes, tls, clock.wall_ms)
+        self.proxy = Proxy(tls)
         self.counters: Mapping[str, RouteCounters] = {route.path: RouteCounters() for route in routes}
         """By the route's path."""
         self._servers = servers_of(self.routes, clock.monotonic)
         self._shared: dict[str, SharedTracker] = {}
-        self._session: aiohttp.ClientSession | None = None
         self._supervisor = Supervisor()
         self._leases = leases
         self._release_seconds = release_seconds
@@ -71,7 +73,8 @@ class UpstreamSource:
         for route in self.routes:
             if route.shared:
                 counters = self.counters[route.path]
-                make = partial(Tracker, route, log, self._fetch_of(route), clock, items, counters, slices)
+                fetch = partial(self._polls.fetch, route)
+                make = partial(Tracker, route, log, fetch, clock, items, counters, slices)
                 follows: Follows = make()
                 if leases is not None:
                     follows = self._shared[route.path] = SharedTracker(route, make, log, leases, clock)
@@ -80,7 +83,7 @@ class UpstreamSource:
 
     async def start(self) -> None:
         """Starts the pollers; nothing is asked before somebody wants it."""
-        self._session = poll_session()
+        self._polls.start()
         self.proxy.start()
         if self._leases is not None:
             self._supervisor.run("leases", self._leases.run)
@@ -101,8 +104,7 @@ class UpstreamSource:
         for poller in self._pollers.values():
             poller.close()
         await self.proxy.close()
-        if self._session is not None:
-            await self._session.close()
+        await self._polls.close()
 
     def server(self, route: LegacyRoute) -> Server:
         """What is known of reaching a route's upstream."""
@@ -128,11 +130,3 @@ class UpstreamSource:
     def health(self) -> list[RouteHealth]:
         """How each shared route's upstream is, in the order of the configuration."""
         return [poller.health() for poller in self._pollers.values()]
-
-    def _fetch_of(self, route: LegacyRoute) -> Fetch:
-        def ask(validators: Mapping[str, str]) -> Awaitable[Fetched | None]:
-            if self._session is None:
-                raise UpstreamError("The gateway has not started polling.")
-            return fetch(self._session, route, validators)
-
-        return ask

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from adapters.upstream import UpstreamSource
+from gateway.core.errors import ConfigError
 from gateway.delivery.group import Groups
 from gateway.delivery.interest import Interest
 from gateway.ports.clock import Clock
@@ -38,17 +39,21 @@ def make_upstreams(settings: Settings, clock: Clock, stored: Stored) -> Upstream
     """The pollers of the legacy routes; of the nodes that share a store, one asks each upstream.
 
     Here is tied who asks for interest and who wakes those that ask: streams and polls wake the pollers.
+    Raises ConfigError where what the routes say can't be, a file for TLS among it.
     """
     routes = routes_of(settings)
-    source = UpstreamSource(
-        routes,
-        stored.log,
-        lambda entity_type: interest.wants(entity_type),
-        clock,
-        leases=stored.leases,
-        log_outage=stored.outage,
-        slices=stored.slices,
-    )
+    try:
+        source = UpstreamSource(
+            routes,
+            stored.log,
+            lambda entity_type: interest.wants(entity_type),
+            clock,
+            leases=stored.leases,
+            log_outage=stored.outage,
+            slices=stored.slices,
+        )
+    except ValueError as error:
+        raise ConfigError(f"legacy: {error}.") from None
     groups = Groups(settings.hints.fan_in, source.wake)
     interest = Interest(groups, clock, {route.entity for route in routes}, source.wake)
     return Upstreams(groups, interest, source)

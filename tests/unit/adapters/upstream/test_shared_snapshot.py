@@ -3,10 +3,10 @@
 import orjson
 from multidict import CIMultiDict
 
-from adapters.upstream.fetch import fetch, poll_session
 from adapters.upstream.shared_snapshot import SharedSnapshot
 from gateway.ports.upstreams import Snapshot
 from tests.support.legacy import legacy_route, listed, order
+from tests.support.polls import polls
 from tests.support.upstream import raw_upstream
 
 BODY = listed(order("A"))
@@ -41,8 +41,8 @@ async def test_what_an_older_version_kept_and_can_not_be_sent_holds_nothing_up()
     assert list(again.headers.items()) == list(SNAPSHOT.headers.items())
     assert again.validators == {}
     answer = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%b" % (len(BODY), BODY)
-    async with raw_upstream(answer) as (url, heads), poll_session() as session:
-        fetched = await fetch(session, legacy_route(upstream=url), again.validators)
+    async with raw_upstream(answer) as (url, heads), polls() as asking:
+        fetched = await asking.fetch(legacy_route(upstream=url), again.validators)
     assert fetched is not None
     assert fetched.body == BODY
     assert b"If-None-Match" not in heads[0]

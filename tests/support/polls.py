@@ -1,0 +1,21 @@
+"""What asks upstreams, for tests that want to see what came of one question."""
+
+import contextlib
+from collections.abc import AsyncIterator
+
+from adapters.upstream.fetch import Polls
+from adapters.upstream.tls import TlsContexts
+from gateway.ports.clock import Clock
+from gateway.ports.legacy_route import LegacyRoute
+from tests.support.clock import ManualClock
+
+
+@contextlib.asynccontextmanager
+async def polls(*routes: LegacyRoute, clock: Clock | None = None) -> AsyncIterator[Polls]:
+    """Asks for `routes`, and for any other that has no files for TLS."""
+    asking = Polls(routes, TlsContexts(routes), (clock or ManualClock()).wall_ms)
+    asking.start()
+    try:
+        yield asking
+    finally:
+        await asking.close()
