@@ -62,6 +62,7 @@ class RouteOutages:
         self._now = now
         self._log_outage = log_outage
         self._held_up_at: float | None = None
+        self._is_unusable = False
         self._answers = Outage(_log, "upstream", now=now, address=address_of(route.url), **_fields(route))
 
     def failed(self, error: TidegateError) -> None:
@@ -75,11 +76,21 @@ class RouteOutages:
             return
         if isinstance(error, BadAnswer):
             self._server.over(by=self._route.path)
+        self._is_unusable = False
         self._answers.failed(**_what(error))
+
+    def unusable(self, error: BadAnswer) -> None:
+        """The upstream gave an answer that is served, and can't be compared: one line, and no reminders."""
+        self._held_up_at = None
+        self._server.over(by=self._route.path)
+        if not (self._is_unusable and self._answers.is_told):
+            self._is_unusable = True
+            self._answers.failed(**_what(error))
 
     def over(self) -> None:
         """The upstream gave an answer that can be used."""
         self._held_up_at = None
+        self._is_unusable = False
         self._server.over(by=self._route.path)
         self._answers.over()
 

@@ -15,20 +15,25 @@ from adapters.upstream.failures import BadAnswer, kind_of
 from adapters.upstream.items import Items
 from adapters.upstream.outages import RouteOutages
 from adapters.upstream.poller_states import TRANSITIONS, PollerSignal, PollerState
-from gateway.core.backoff import Backoff
+from adapters.upstream.schedule import Schedule
 from gateway.core.errors import LogError, TidegateError, UpstreamError, UpstreamTimeout
 from gateway.core.states import following
 from gateway.core.times import rfc3339
 from gateway.ports.clock import Clock
 from gateway.ports.legacy_route import LegacyRoute
 from gateway.ports.route_counters import RouteCounters, RouteHealth
-from gateway.ports.upstreams import AnswerListener, Freshness, Served, Snapshot
+from gateway.ports.upstreams import (
+    AnswerListener,
+    Freshness,
+    GivenAnswer,
+    HeldBack,
+    Served,
+    Snapshot,
+    UpstreamAnswered,
+)
 
 # A legacy poller counts as one for so many intervals after its last request.
 _POLLER_INTERVALS = 3
-_BACKOFF_CAP_SECONDS = 30.0
-# The most that backing off adds, in intervals: an upstream that is back is seen within so many.
-_BACKOFF_CAP_INTERVALS = 10
 
 
 class Follows(Protocol):
@@ -37,6 +42,11 @@ class Follows(Protocol):
     @property
     def snapshot(self) -> Snapshot | None:
         """The last good answer."""
+        ...
+
+    @property
+    def unusable(self) -> Snapshot | None:
+        """The answer after it, where that can't be compared; None where there is none."""
         ...
 
     @property
@@ -52,7 +62,8 @@ class Follows(Protocol):
     async def poll(self, *, fresh: bool) -> bool:
         """Brings `snapshot` up to date; with `fresh`, an answer that was asked for before won't do.
 
-        False where the answer is held back. Raises UpstreamError or LogError where there is none.
+        False where the answer is held back. Raises UpstreamError or LogError where there is none, BadAnswer
+        also where the answer has become `unusable`.
         """
         ...
 
@@ -65,20 +76,25 @@ class Follows(Protocol):
         ...
 
 
-_HEALTH: Mapping[PollerState, Literal["idle", "connected", "down"]] = {
+_HEALTH: Mapping[PollerState, Literal["idle", "connected", "unusable", "down"]] = {
     PollerState.IDLE: "idle",
     PollerState.CURRENT: "connected",
     PollerState.HELD: "connected",
+    PollerState.UNUSABLE: "unusable",
     PollerState.FAILED: "down",
 }
+_ANSWERED = frozenset({PollerState.CURRENT, PollerState.UNUSABLE})
+"""The last poll gave what callers get."""
 
 
 class _Flight:
     """One poll, from when somebody may wait for it until it has ended."""
 
     def __init__(self) -> None:
-        self.is_forced = False
-        """It is to begin at once, whether or not somebody wants the result."""
+        self.at = math.inf
+        """When it is to begin (monotonic seconds), whether or not somebody wants the result."""
+        self.is_for_write = False
+        """A write is what brings it forward."""
         self.is_outdated = False
         """Something was written since it began, which it may not show."""
         self.ended = asyncio.Event()
@@ -116,9 +132,8 @@ class Poller:
         self._tracker = tracker
         self._wanted = wanted
         self._clock = clock
-        cap = min(_BACKOFF_CAP_SECONDS, _BACKOFF_CAP_INTERVALS * route.interval_seconds)
         self._outages = outages
-        self._backoff = Backoff(route.interval_seconds, cap, draw)
+        self._schedule = Schedule(route, clock, draw)
         self._state = PollerState.IDLE
         # The last state that says what there is to answer callers with.
         self._known = PollerState.IDLE
@@ -126,7 +141,6 @@ class Poller:
         self._last_success_ms: int | None = None
         self._last_get = -math.inf
         self._waiting = 0
-        self._due = -math.inf
         self._kick = asyncio.Event()
         # The poll under way, or the last one, and the one after it.
         self._flight = self._next = _Flight()
@@ -140,24 +154,25 @@ class Poller:
         state = self._known
         if state is PollerState.IDLE:
             self._kick.set()
-        snapshot = self._tracker.snapshot
+        snapshot = self._latest
         if snapshot is None or self._is_outdated:
             return None
         age = now - snapshot.asked_at
-        if state is PollerState.CURRENT or (state is PollerState.IDLE and age <= self.route.interval_seconds):
-            return Served(snapshot, Freshness.HIT, int(age))
+        if state in _ANSWERED or (state is PollerState.IDLE and age <= self.route.interval_seconds):
+            return _served(snapshot, Freshness.HIT, age)
         if state is PollerState.HELD or (
             state is PollerState.FAILED and age <= self.route.stale_if_error_seconds
         ):
-            return Served(snapshot, Freshness.STALE, int(age))
+            return _served(snapshot, Freshness.STALE, age)
         return None
 
     async def answer(self) -> Served:
         """The answer to a caller, after asking the upstream where there is none without.
 
         Raises UpstreamError or LogError where the upstream could not be asked and there is no snapshot, or
-        none that is still good enough. Waits for at most two polls: the one under way, which may have begun
-        before the last write, and the next.
+        none that is still good enough; UpstreamAnswered where it said something else than a list; HeldBack
+        where the poll that shows the last write is put off. Waits for at most two polls: the one under way,
+        which may have begun before the last write, and the next.
         """
         served = self.at_once()
         if served is not None:
@@ -165,17 +180,17 @@ class Poller:
         # An upstream may be silent for longer than a caller counts as one after its request: who waits does.
         self._waiting += 1
         try:
-            await self._polled()
+            is_polled = await self._polled()
         finally:
             self._waiting -= 1
         now = self._last_get = self._clock.monotonic()
-        snapshot = self._tracker.snapshot
-        age = math.inf if snapshot is None else now - snapshot.asked_at
+        snapshot = self._latest
         if snapshot is not None and self._state is not PollerState.CLOSED:
-            if self._known in (PollerState.CURRENT, PollerState.IDLE):
-                return Served(snapshot, Freshness.MISS, int(age))
+            age = now - snapshot.asked_at
+            if is_polled and (self._known in _ANSWERED or self._known is PollerState.IDLE):
+                return _served(snapshot, Freshness.MISS, age)
             if self._known is PollerState.HELD or age <= self.route.stale_if_error_seconds:
-                return Served(snapshot, Freshness.STALE, int(age))
+                return _served(snapshot, Freshness.STALE, age)
         raise self._refusal()
 
     async def items_of(self, snapshot: Snapshot) -> Items:
@@ -187,16 +202,17 @@ class Poller:
         self._kick.set()
 
     def written(self) -> None:
-        """Something was, or may have been, written through the gateway: asks the upstream at once.
+        """Something was, or may have been, written through the gateway: asks the upstream as soon as it may.
 
         Nobody is answered from the old snapshot any more. Where there is none anywhere, there is nothing to
         bring up to date, and the upstream is left alone.
         """
         if self._state is PollerState.ASKING:
             self._flight.is_outdated = True
-        elif not self._tracker.has_begun:
+        elif not self._tracker.has_begun and self._latest is None:
             return
-        self._is_outdated = self._next.is_forced = True
+        self._is_outdated = self._next.is_for_write = True
+        self._next.at = min(self._next.at, max(self._clock.monotonic(), self._schedule.after_write_at))
         self._kick.set()
 
     def health(self) -> RouteHealth:
@@ -218,38 +234,41 @@ class Poller:
         """Asks the upstream for as long as the gateway runs; ends only by being cancelled."""
         while True:
             self._kick.clear()
-            delay = self._delay()
-            if delay is not None and delay <= 0:
+            delay = self._schedule.delay(self._next.at, is_wanted=self._is_wanted())
+            if delay <= 0:
                 await self._poll()
                 continue
-            if delay is None and self._state is not PollerState.IDLE:
+            if delay == math.inf and self._state is not PollerState.IDLE:
                 self._signal(PollerSignal.UNWANTED)
                 self._outages.rest()
                 # What can't be given back runs out by itself.
                 with contextlib.suppress(LogError):
                     await self._tracker.rest()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(delay):
+                async with asyncio.timeout(None if delay == math.inf else delay):
                     await self._kick.wait()
 
-    def _delay(self) -> float | None:
-        """The seconds until the next poll is due, 0 or less where it is; None where nobody wants it."""
-        if self._next.is_forced:
-            return 0.0
+    def _is_wanted(self) -> bool:
+        """Whether somebody wants the result: a caller, or a subscriber."""
         since = self._clock.monotonic() - self._last_get
         recent = since <= _POLLER_INTERVALS * self.route.interval_seconds
-        if recent or self._waiting > 0 or self._wanted(self.route.entity):
-            return self._due - asyncio.get_running_loop().time()
-        return None
+        return recent or self._waiting > 0 or self._wanted(self.route.entity)
 
     async def _poll(self) -> None:
         self._flight, self._next = self._next, _Flight()
         self._signal(PollerSignal.BEGUN)
-        self._due = asyncio.get_running_loop().time() + self._tracker.pace_seconds
+        self._schedule.begun(self._tracker.pace_seconds, for_write=self._flight.is_for_write)
+        before = self._tracker.unusable
         try:
-            self._succeeded(await self._tracker.poll(fresh=self._is_outdated))
+            taken = await self._tracker.poll(fresh=self._is_outdated)
+            self._answered(PollerSignal.TAKEN if taken else PollerSignal.KEPT_BACK)
         except (UpstreamError, LogError) as error:
-            self._failed(error)
+            counts = self.counters.bad_answers if isinstance(error, BadAnswer) else self.counters.failures
+            counts[kind_of(error)] += 1
+            if isinstance(error, BadAnswer) and self._tracker.unusable not in (None, before):
+                self._unusable(error)
+            else:
+                self._failed(error)
         except Exception:
             self.counters.crashes += 1
             raise
@@ -258,24 +277,38 @@ class Poller:
                 self._note(UpstreamError("The upstream could not be asked: the gateway broke off."))
             self._flight.ended.set()
 
-    def _succeeded(self, taken: bool) -> None:
+    def _answered(self, signal: PollerSignal) -> None:
         self._is_outdated = self._flight.is_outdated
+        self._schedule.answered()
+        self._last_success_ms = self._clock.wall_ms()
         self._outages.over()
         self._trouble = None
-        self._backoff.reset()
-        self._last_success_ms = self._clock.wall_ms()
-        snapshot = self._tracker.snapshot
-        if taken and snapshot is not None and self.listener is not None:
-            self.listener.polled(snapshot)
-        self._signal(PollerSignal.TAKEN if taken else PollerSignal.KEPT_BACK)
+        snapshot = self._latest
+        if signal is PollerSignal.TAKEN and snapshot is not None:
+            if snapshot.problem is not None:
+                # Another node asked, and keeps what can't be compared for all.
+                signal = PollerSignal.UNUSABLE
+            elif self.listener is not None:
+                self.listener.polled(snapshot)
+        self._signal(signal)
+
+    def _unusable(self, error: BadAnswer) -> None:
+        """Callers get what there is as before, and as soon; only nothing can be compared with it."""
+        self._is_outdated = self._flight.is_outdated
+        self._schedule.answered()
+        self._outages.unusable(error)
+        self._trouble = _Trouble(error, self._clock.monotonic())
+        self._signal(PollerSignal.UNUSABLE)
 
     def _failed(self, error: TidegateError) -> None:
-        counts = self.counters.bad_answers if isinstance(error, BadAnswer) else self.counters.failures
-        counts[kind_of(error)] += 1
-        delay = self._backoff.next()
-        self._due = max(self._due, asyncio.get_running_loop().time()) + delay
+        wish = error.answer.retry_after_seconds if isinstance(error, UpstreamAnswered) else None
+        self._schedule.failed(wish or 0.0)
         self._outages.failed(error)
         self._note(error)
+        if self._schedule.is_left_alone:
+            # Who waits for the poll after this one would wait for as long as the upstream asks.
+            self._next.ended.set()
+            self._next.ended = asyncio.Event()
 
     def _note(self, error: TidegateError) -> None:
         self._trouble = _Trouble(error, self._clock.monotonic())
@@ -287,24 +320,36 @@ class Poller:
         if self._state in _HEALTH:
             self._known = self._state
 
-    async def _polled(self) -> None:
+    @property
+    def _latest(self) -> Snapshot | None:
+        """What callers get: the upstream's last answer, whether or not it can be compared."""
+        return self._tracker.unusable or self._tracker.snapshot
+
+    async def _polled(self) -> bool:
         """Waits for a poll that shows every write so far, and sees to it that there is one.
 
-        Where none is under way and the last one failed less than an interval ago, there is none to wait for:
-        callers that only get errors must not cost the upstream more than those that get answers.
+        False where there is none to wait for: the upstream wants to be left alone, or none is under way and
+        the last one failed less than an interval ago. Callers that only get errors must not cost the upstream
+        more than those that get answers. Raises HeldBack where writes may bring one forward only later.
         """
         if self._state is PollerState.CLOSED:
-            return
+            return False
         if self._state is PollerState.ASKING and not self._flight.is_outdated:
             await self._flight.ended.wait()
-            return
+            return True
+        if self._schedule.is_left_alone:
+            return False
+        now = self._clock.monotonic()
+        if now < self._next.at < math.inf:
+            raise HeldBack
         failed_at = -math.inf if self._trouble is None else self._trouble.at
-        recent = self._clock.monotonic() - failed_at < self.route.interval_seconds
-        if self._state is PollerState.FAILED and recent and not self._next.is_forced:
-            return
-        self._next.is_forced = True
+        recent = now - failed_at < self.route.interval_seconds
+        if self._state is PollerState.FAILED and recent and self._next.at == math.inf:
+            return False
+        self._next.at = min(self._next.at, now)
         self._kick.set()
         await self._next.ended.wait()
+        return True
 
     def _refusal(self) -> TidegateError:
         """An error for one caller: raising one and the same for many would grow its traceback each time."""
@@ -315,5 +360,23 @@ class Poller:
         error = self._trouble.error
         if isinstance(error, LogError):
             return LogError(error.detail)
+        if isinstance(error, UpstreamAnswered):
+            since = self._clock.monotonic() - self._trouble.at
+            return UpstreamAnswered(error.detail, _given_since(error.answer, since))
         kind = UpstreamTimeout if isinstance(error, UpstreamTimeout) else UpstreamError
         return kind(error.detail)
+
+
+def _served(snapshot: Snapshot, freshness: Freshness, age_seconds: float) -> Served:
+    return Served(snapshot, freshness if snapshot.problem is None else Freshness.UNUSABLE, int(age_seconds))
+
+
+def _given_since(answer: GivenAnswer, seconds: float) -> GivenAnswer:
+    """An answer that was given so long ago, as it is to be given to a caller now (RFC 9111, section 5.1)."""
+    headers = answer.headers.copy()
+    headers["Age"] = str(int(seconds))
+    left = answer.retry_after_seconds
+    if left is not None:
+        left = max(0.0, left - seconds)
+        headers["Retry-After"] = str(math.ceil(left))
+    return answer._replace(headers=headers, retry_after_seconds=left)

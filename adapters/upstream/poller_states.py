@@ -15,6 +15,8 @@ class PollerState(Enum):
     """The last poll gave an answer, which is the snapshot."""
     HELD = "held"
     """The last poll gave an answer that is kept back until another confirms it."""
+    UNUSABLE = "unusable"
+    """The last poll gave an answer that can't be compared, and is served all the same."""
     FAILED = "failed"
     """The last poll gave nothing."""
     CLOSED = "closed"
@@ -27,6 +29,7 @@ class PollerSignal(Enum):
     BEGUN = "begun"
     TAKEN = "taken"
     KEPT_BACK = "kept back"
+    UNUSABLE = "unusable"
     FAILED = "failed"
     UNWANTED = "unwanted"
     CLOSED = "closed"
@@ -37,6 +40,7 @@ TRANSITIONS: Mapping[tuple[PollerState, PollerSignal], PollerState] = {
     (PollerState.IDLE, PollerSignal.CLOSED): PollerState.CLOSED,
     (PollerState.ASKING, PollerSignal.TAKEN): PollerState.CURRENT,
     (PollerState.ASKING, PollerSignal.KEPT_BACK): PollerState.HELD,
+    (PollerState.ASKING, PollerSignal.UNUSABLE): PollerState.UNUSABLE,
     (PollerState.ASKING, PollerSignal.FAILED): PollerState.FAILED,
     (PollerState.CURRENT, PollerSignal.BEGUN): PollerState.ASKING,
     (PollerState.CURRENT, PollerSignal.UNWANTED): PollerState.IDLE,
@@ -44,6 +48,9 @@ TRANSITIONS: Mapping[tuple[PollerState, PollerSignal], PollerState] = {
     (PollerState.HELD, PollerSignal.BEGUN): PollerState.ASKING,
     (PollerState.HELD, PollerSignal.UNWANTED): PollerState.IDLE,
     (PollerState.HELD, PollerSignal.CLOSED): PollerState.CLOSED,
+    (PollerState.UNUSABLE, PollerSignal.BEGUN): PollerState.ASKING,
+    (PollerState.UNUSABLE, PollerSignal.UNWANTED): PollerState.IDLE,
+    (PollerState.UNUSABLE, PollerSignal.CLOSED): PollerState.CLOSED,
     (PollerState.FAILED, PollerSignal.BEGUN): PollerState.ASKING,
     (PollerState.FAILED, PollerSignal.UNWANTED): PollerState.IDLE,
     (PollerState.FAILED, PollerSignal.CLOSED): PollerState.CLOSED,

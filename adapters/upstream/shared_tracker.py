@@ -92,6 +92,10 @@ class SharedTracker:
         return self._tracker.snapshot
 
     @property
+    def unusable(self) -> Snapshot | None:
+        return self._tracker.unusable
+
+    @property
     def is_leading(self) -> bool:
         """Whether this node asks the upstream, as far as it knows."""
         return self._leases.holds(self._lease)

@@ -81,6 +81,8 @@ class Tracker:
         batch_events: int = BATCH_EVENTS,
     ) -> None:
         self.snapshot: Snapshot | None = None
+        self.unusable: Snapshot | None = None
+        """The answer after `snapshot`, where that can't be compared."""
         self.pace_seconds = route.interval_seconds
         """How long after one `poll` the next is due."""
         self._route = route

@@ -12,12 +12,12 @@ from multidict import CIMultiDict
 from gateway.core.events import scoped
 from gateway.http.client_address import Clients
 from gateway.http.front_door import query_beside_token
-from gateway.http.legacy_answers import SnapshotAnswers, query_of, stream_link
+from gateway.http.legacy_answers import SnapshotAnswers, given_answer, query_of, stream_link
 from gateway.http.legacy_forwarding import Forwarding
 from gateway.http.principal import principal_of
 from gateway.http.terms import Terms
 from gateway.ports.legacy_route import LegacyRoute
-from gateway.ports.upstreams import SharedList, Upstreams
+from gateway.ports.upstreams import HeldBack, SharedList, UpstreamAnswered, Upstreams
 
 _READS = frozenset({"GET", "HEAD"})
 
@@ -63,7 +63,10 @@ class _Path:
         self._forwarding = Forwarding(route, source, clients, self._written)
 
     async def list(self, request: web.Request) -> web.StreamResponse:
-        """The path itself. Without a query, a read of a shared route is answered from its snapshot."""
+        """The path itself. Without a query, a read of a shared route is answered from its snapshot.
+
+        It goes through where it would have to wait for a poll that shows the last write, and that is put off.
+        """
         if request.method not in _READS:
             return await self._forwarding.forward(request, "")
         terms = await self._terms_of(request, self._route.component)
@@ -72,7 +75,13 @@ class _Path:
             return await self._forwarding.forward(request, "", self._said_of_polling(request, terms))
         served = of.at_once()
         if served is None:
-            served = await of.answer()
+            try:
+                served = await of.answer()
+            except UpstreamAnswered as error:
+                return given_answer(error.answer, terms)
+            except HeldBack:
+                said = self._said_of_polling(request, terms)
+                return await self._forwarding.forward(request, "", said, "stale")
             self._counters.waited += 1
         return await self._answers.answer(request, of, served, terms)
 

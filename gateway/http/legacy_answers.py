@@ -13,12 +13,13 @@ from gateway.http.terms import Terms
 from gateway.migration.links import EVENTS_PATH
 from gateway.ports.legacy_route import LegacyRoute
 from gateway.ports.route_counters import RouteCounters
-from gateway.ports.upstreams import Freshness, Served, SharedList, Snapshot
+from gateway.ports.upstreams import Freshness, GivenAnswer, Served, SharedList, Snapshot
 
 _CACHE_STATUS = {
     Freshness.HIT: "tidegate; hit",
     Freshness.MISS: "tidegate; fwd=miss",
     Freshness.STALE: "tidegate; hit; fwd=stale",
+    Freshness.UNUSABLE: "tidegate; fwd=stale; detail=unusable",
 }
 _MAX_TERMS = 16
 _PART_BYTES = 65_536
@@ -42,7 +43,7 @@ class SnapshotAnswers:
         self, request: web.Request, of: SharedList, served: Served, terms: Terms
     ) -> web.StreamResponse:
         """Answers with what was `served` of a list, or says that the caller has it."""
-        if of.listener is not None:
+        if of.listener is not None and served.snapshot.problem is None:
             of.listener.served(served.snapshot)
         counters = self._counters
         counters.served += 1
@@ -71,6 +72,14 @@ class SnapshotAnswers:
                 by_terms.clear()
             headers = by_terms[terms] = _SnapshotHeaders(self._route, terms)
         return headers
+
+
+def given_answer(answer: GivenAnswer, terms: Terms) -> web.Response:
+    """What the upstream said that is no list, for a caller; it is to be kept by nobody."""
+    headers = answer.headers.copy()
+    headers.update({"Cache-Control": "no-store", "Cache-Status": "tidegate; fwd=miss"})
+    headers.update({"Fetch-Mode": terms.mode, **dict(terms.fields)})
+    return web.Response(status=answer.status, body=answer.body, headers=headers)
 
 
 async def _in_parts(request: web.Request, body: bytes, headers: CIMultiDict[str]) -> web.StreamResponse:

@@ -34,12 +34,15 @@ class Forwarding:
         self._written = written
 
     async def forward(
-        self, request: web.Request, tail: str, said: CIMultiDict[str] | None = None
+        self, request: web.Request, tail: str, said: CIMultiDict[str] | None = None, reason: str | None = None
     ) -> web.StreamResponse:
         """Takes a request for `tail` below the route's path through, and its answer back.
 
-        `said` are fields that the answer carries beside the upstream's own.
+        `said` are fields that the answer carries beside the upstream's own. `reason` is why no snapshot
+        answers it (RFC 9211, section 2.2): by default, that none is for such requests.
         """
+        if reason is None:
+            reason = "bypass" if request.method in SAFE_METHODS else "method"
         route, counters = self._route, self._counters
         outgoing = self._proxy.outgoing(
             route,
@@ -60,7 +63,7 @@ class Forwarding:
                 self._server.forwarded()
                 if writes and answer.status < 400:
                     self._written()
-                return await self._relay(request, answer, said)
+                return await self._relay(request, answer, said, reason)
         except (UpstreamError, asyncio.CancelledError) as error:
             if not answered:
                 if isinstance(error, UpstreamError):
@@ -72,7 +75,7 @@ class Forwarding:
             raise
 
     async def _relay(
-        self, request: web.Request, answer: Answer, said: CIMultiDict[str] | None
+        self, request: web.Request, answer: Answer, said: CIMultiDict[str] | None, reason: str
     ) -> web.StreamResponse:
         headers = answer.headers
         if said is not None:
@@ -81,7 +84,6 @@ class Forwarding:
             headers.update(said)
             headers.extend(("Link", link) for link in links)
         # RFC 9211, section 2: each cache adds itself after those that are nearer to the origin.
-        reason = "bypass" if request.method in SAFE_METHODS else "method"
         headers.add("Cache-Status", f"tidegate; fwd={reason}")
         response = web.StreamResponse(status=answer.status, headers=headers)
         await response.prepare(request)

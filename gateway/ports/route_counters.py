@@ -49,12 +49,13 @@ class RouteHealth:
     """How the upstream of a shared route is.
 
     `idle`: nobody wants its answer, so it is not asked, and nothing is known to be wrong; `connected`: the
-    last answer could be used; `down`: it could not, or there was none. `last_success` is RFC 3339.
+    last answer could be used; `unusable`: it is served, and could not be compared; `down`: there was none to
+    serve. `last_success` is RFC 3339.
     """
 
     component: str
     path: str
-    state: Literal["idle", "connected", "down"]
+    state: Literal["idle", "connected", "unusable", "down"]
     last_success: str | None
     last_error: str | None
 

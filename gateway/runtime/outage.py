@@ -56,6 +56,11 @@ class Outage:
         """Whether the last that was heard is a failure."""
         return self._began is not None
 
+    @property
+    def is_told(self) -> bool:
+        """Whether a line has said that it began, and none that it is over."""
+        return self._is_told
+
     def failed(self, *, by: str = "", **fields: Any) -> None:
         """One more try failed. `fields` say how: `error`, and what an operator can look for."""
         now = self._now()

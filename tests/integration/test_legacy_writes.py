@@ -11,6 +11,7 @@ from aiohttp import web
 from tests.support.clock import ManualClock
 from tests.support.legacy import PATH, listed, order
 from tests.support.upstream import (
+    NOW,
     PATIENCE_SECONDS,
     Gateway,
     Upstream,
@@ -44,6 +45,39 @@ async def test_a_write_that_succeeded_is_in_the_very_next_answer(backend: Upstre
 
     assert got.body == listed(order("A"), order("B"))
     assert [event.entity_id for event in await shared.events()] == ["B"]
+
+
+async def test_many_writes_bring_one_poll_an_interval_and_readers_go_through_meanwhile(
+    backend: Upstream, clock: ManualClock
+) -> None:
+    async with in_front_of(backend.url, clock, interval_seconds=3600.0, write_poll_seconds=None) as one:
+        await one.get()
+        await one.request("POST", PATH)
+        await one.get()
+        for number in range(20):
+            await one.request("PUT", PATH + "/A")
+            backend.says(listed(order(number)), ETag=f'"{number}"', Link="</page/2>; rel=next")
+            got = await one.get(**{"If-None-Match": '"-1"'})
+
+            assert (got.status, got.body) == (200, listed(order(number)))
+            assert got.cache_status == "tidegate; fwd=stale"
+            assert got.headers["Fetch-Mode"] == "streaming"
+            assert got.headers.getall("Link") == [
+                f'</api/v1/sync/events?entity=order&lastEventId={NOW}>; rel="alternate";'
+                ' type="text/event-stream"',
+                "</page/2>; rel=next",
+            ]
+        counters = one.source.counters[PATH]
+        assert (counters.polls, counters.served) == (2, 2)
+
+        clock.advance(3600.0)
+        later = await one.get()
+        await one.request("POST", PATH)
+        after = await one.get()
+
+    assert (later.body, later.cache_status) == (listed(order(19)), "tidegate; fwd=miss")
+    assert after.cache_status == "tidegate; fwd=stale"
+    assert counters.polls == 3
 
 
 async def test_a_write_below_the_path_triggers_a_poll_that_nobody_had_to_ask_for(

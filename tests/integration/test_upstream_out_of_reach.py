@@ -85,7 +85,7 @@ class Held:
         self.clock = ManualClock()
         self.log_outage = Outage(logging.getLogger("t"), "log", now=self.clock.monotonic)
         log = UnreachableLog(self.clock, max_events=9, max_age_seconds=1e9, max_bytes=2**20)
-        route = legacy_route(upstream=url, interval_seconds=3600.0)
+        route = legacy_route(upstream=url, interval_seconds=3600.0, write_poll_seconds=0.0)
         self.source = UpstreamSource(
             [route], log, lambda entity: False, self.clock, log_outage=self.log_outage
         )

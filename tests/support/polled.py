@@ -4,18 +4,37 @@ import asyncio
 
 from multidict import CIMultiDict
 
+from adapters.upstream.failures import BadAnswer
 from adapters.upstream.items import Items
 from adapters.upstream.outages import RouteOutages, Server
 from adapters.upstream.poller import Poller
 from gateway.ports.legacy_route import LegacyRoute
 from gateway.ports.route_counters import RouteCounters
-from gateway.ports.upstreams import Snapshot
+from gateway.ports.upstreams import GivenAnswer, Snapshot, UpstreamAnswered
 from tests.support.clock import ManualClock
 from tests.support.comparing import extract
 from tests.support.legacy import legacy_route, listed, order
 from tests.support.loop import let_others_run, until
 
-ROUTE = legacy_route(interval_seconds=3600.0, stale_if_error_seconds=1e6)
+ROUTE = legacy_route(interval_seconds=3600.0, stale_if_error_seconds=1e6, write_poll_seconds=0.0)
+"""Any write may bring forward a poll."""
+
+
+class Unusable(BadAnswer):
+    """The upstream's answer can't be compared, and is to be served all the same."""
+
+    def __init__(self) -> None:
+        super().__init__("not_json", "The upstream's answer is not JSON.")
+
+
+class Answered(BadAnswer, UpstreamAnswered):
+    """The upstream's answer is no list."""
+
+    def __init__(self, status: int = 429, retry_after_seconds: float | None = None, **fields: str) -> None:
+        headers = CIMultiDict({name.replace("_", "-"): value for name, value in fields.items()})
+        answer = GivenAnswer(status, headers, b"no", retry_after_seconds)
+        UpstreamAnswered.__init__(self, f"The upstream answered with status {status}.", answer)
+        self.kind = "status"
 
 
 class Answers:
@@ -23,6 +42,9 @@ class Answers:
 
     def __init__(self, clock: ManualClock) -> None:
         self.snapshot: Snapshot | None = None
+        self.unusable: Snapshot | None = None
+        self.unusable_from_now = False
+        """Polls that end well take over an answer that another node could not compare."""
         self.has_begun = False
         self.pace_seconds = ROUTE.interval_seconds
         self.fresh: list[bool] = []
@@ -36,14 +58,24 @@ class Answers:
         self.begun_at = asyncio.get_running_loop().time()
         asked_at = self._clock.monotonic()
         self._ends = asyncio.get_running_loop().create_future()
-        taken = await self._ends
-        if taken:
+        try:
+            taken = await self._ends
+        except Unusable as error:
+            self.unusable = self._snapshot(asked_at, problem=error.kind)
+            raise
+        if taken and self.unusable_from_now:
+            self.unusable = self._snapshot(asked_at, problem="not_json")
+        elif taken:
             self.has_begun = True
-            body = listed(order(len(self.fresh)))
-            self.snapshot = Snapshot(
-                body, "", CIMultiDict(), '"e"', True, {}, asked_at, self._clock.monotonic(), "e.1-0"
-            )
+            self.snapshot, self.unusable = self._snapshot(asked_at), None
         return taken
+
+    def _snapshot(self, asked_at: float, problem: str | None = None) -> Snapshot:
+        body = listed(order(len(self.fresh)))
+        received_at = self._clock.monotonic()
+        return Snapshot(
+            body, "", CIMultiDict(), '"e"', True, {}, asked_at, received_at, "e.1-0", problem=problem
+        )
 
     @property
     def is_asked(self) -> bool:

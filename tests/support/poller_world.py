@@ -9,12 +9,14 @@ from gateway.core.errors import LogError
 from gateway.ports.upstreams import Snapshot
 from tests.support.clock import ManualClock
 from tests.support.loop import let_others_run
-from tests.support.polled import ROUTE, Polled
+from tests.support.polled import ROUTE, Answered, Polled, Unusable
 
 OUTCOMES: dict[str, bool | Exception] = {
     "taken": True,
     "kept back": False,
     "no answer": NoAnswer("refused"),
+    "unusable": Unusable(),
+    "left alone": Answered(retry_after_seconds=3600.0),
     "bad answer": BadAnswer("status", "The upstream answered with status 500."),
     "log": LogError("The log is out of reach."),
     "defect": ValueError("nobody foresaw this"),

@@ -227,9 +227,12 @@ async def in_front_of(
     trusted_proxies: Sequence[str] = (),
     **settings: object,
 ) -> AsyncIterator[Gateway]:
-    """The legacy route of `tests.legacy` with `settings`, on a free port, and a memory log behind it."""
+    """The legacy route of `tests.legacy` with `settings`, on a free port, and a memory log behind it.
+
+    Any write may bring forward a poll.
+    """
     log = MemoryLog(clock, max_events=10_000, max_age_seconds=1e9, max_bytes=2**26)
-    route = legacy_route(upstream=upstream_url, **settings)
+    route = legacy_route(upstream=upstream_url, **({"write_poll_seconds": 0.0} | settings))
     source = UpstreamSource([route], log, wanted, clock)
     refusals = Refusals()
     hosts = Hosts(None)

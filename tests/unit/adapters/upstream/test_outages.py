@@ -125,6 +125,35 @@ def test_a_bad_answer_is_the_routes_own_trouble(
     assert fields_of(caplog.records[0])["address"] == ADDRESS
 
 
+def test_an_answer_that_is_served_and_not_compared_is_told_once_for_as_long_as_it_lasts(
+    upstreams: Upstreams, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(2):
+        for _ in range(100):
+            upstreams.a.unusable(BadAnswer("not_json", "The upstream's answer is not JSON."))
+            upstreams.clock.advance(5.0)
+        upstreams.a.over()
+
+    assert lines(caplog) == 2 * [("upstream_failed", "not_json"), ("upstream_recovered", None)]
+
+
+def test_an_answer_that_is_not_compared_is_told_also_where_it_soon_comes_again(
+    upstreams: Upstreams, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(2):
+        upstreams.a.unusable(BadAnswer("not_json", "The upstream's answer is not JSON."))
+        upstreams.a.over()
+    for _ in range(3):
+        upstreams.a.unusable(BadAnswer("not_json", "The upstream's answer is not JSON."))
+        upstreams.clock.advance(CALM_SECONDS)
+
+    assert lines(caplog) == [
+        ("upstream_failed", "not_json"),
+        ("upstream_recovered", None),
+        ("upstream_failed", "not_json"),
+    ]
+
+
 def test_an_answer_that_can_not_be_used_shows_that_the_server_is_back(
     upstreams: Upstreams, caplog: pytest.LogCaptureFixture
 ) -> None:

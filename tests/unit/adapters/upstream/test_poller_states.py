@@ -12,12 +12,13 @@ from tests.support.poller_world import World
 from tests.support.states import drawing
 
 IDLE, ASKING, CLOSED = PollerState.IDLE, PollerState.ASKING, PollerState.CLOSED
-ANSWERED = [PollerState.CURRENT, PollerState.HELD, PollerState.FAILED]
+ANSWERED = [PollerState.CURRENT, PollerState.HELD, PollerState.UNUSABLE, PollerState.FAILED]
 
 EXPECTED = {
     (IDLE, PollerSignal.BEGUN): ASKING,
     (ASKING, PollerSignal.TAKEN): PollerState.CURRENT,
     (ASKING, PollerSignal.KEPT_BACK): PollerState.HELD,
+    (ASKING, PollerSignal.UNUSABLE): PollerState.UNUSABLE,
     (ASKING, PollerSignal.FAILED): PollerState.FAILED,
     **{(state, PollerSignal.BEGUN): ASKING for state in ANSWERED},
     **{(state, PollerSignal.UNWANTED): IDLE for state in ANSWERED},
@@ -59,7 +60,7 @@ def test_what_can_happen_goes_through_all_of_the_table() -> None:
             await world.step(step)
         await world.close()
 
-    for outcome in ("taken", "kept back", "log"):
+    for outcome in ("taken", "kept back", "unusable", "log"):
         for rest in (["hours"], []):
             asyncio.run(happen(["wait", "taken", "write", outcome, "write", outcome, *rest]))
     asyncio.run(happen([]))
