@@ -12,7 +12,8 @@ from multidict import CIMultiDict
 from gateway.core.events import scoped
 from gateway.http.client_address import Clients
 from gateway.http.front_door import query_beside_token
-from gateway.http.legacy_answers import SnapshotAnswers, given_answer, query_of, stream_link
+from gateway.http.legacy_answers import SnapshotAnswers, given_answer
+from gateway.http.legacy_fields import query_of, stream_link
 from gateway.http.legacy_forwarding import Forwarding
 from gateway.http.principal import principal_of
 from gateway.http.terms import Terms
@@ -59,13 +60,14 @@ class _Path:
         self._terms_of = terms_of
         self._now = now
         self._segments = route.path.rstrip("/").count("/") + 1
-        self._answers = SnapshotAnswers(route, self._counters)
         self._forwarding = Forwarding(route, source, clients, self._written)
+        self._answers = SnapshotAnswers(route, self._counters, self._forwarding.fields_of)
 
     async def list(self, request: web.Request) -> web.StreamResponse:
         """The path itself. Without a query, a read of a shared route is answered from its snapshot.
 
-        It goes through where it would have to wait for a poll that shows the last write, and that is put off.
+        It goes through where it would have to wait for a poll that shows the last write, and that is put off,
+        and where the upstream's answer depends on what this request says and the poll does not.
         """
         if request.method not in _READS:
             return await self._forwarding.forward(request, "")
@@ -83,6 +85,9 @@ class _Path:
                 said = self._said_of_polling(request, terms)
                 return await self._forwarding.forward(request, "", said, "stale")
             self._counters.waited += 1
+        if not self._answers.is_for(request, of, served.snapshot):
+            said = self._said_of_polling(request, terms)
+            return await self._forwarding.forward(request, "", said, "vary-miss")
         return await self._answers.answer(request, of, served, terms)
 
     async def below(self, request: web.Request) -> web.StreamResponse:

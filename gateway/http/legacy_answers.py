@@ -1,26 +1,22 @@
 """What a caller gets of a snapshot, and how it is written (docs/protocol.md, section 7)."""
 
 import asyncio
-from urllib.parse import quote, urlencode
+from collections.abc import Callable
 from weakref import WeakKeyDictionary
 
 from aiohttp import web
 from multidict import CIMultiDict
 
 from gateway.core.entity_tags import none_match
-from gateway.core.events import scoped
+from gateway.core.times import http_date
+from gateway.http.accept import accepts_coding
+from gateway.http.legacy_fields import SnapshotFields
+from gateway.http.legacy_vary import is_same_request, varied_by
 from gateway.http.terms import Terms
-from gateway.migration.links import EVENTS_PATH
 from gateway.ports.legacy_route import LegacyRoute
 from gateway.ports.route_counters import RouteCounters
-from gateway.ports.upstreams import Freshness, GivenAnswer, Served, SharedList, Snapshot
+from gateway.ports.upstreams import Fields, Freshness, GivenAnswer, Served, SharedList, Snapshot
 
-_CACHE_STATUS = {
-    Freshness.HIT: "tidegate; hit",
-    Freshness.MISS: "tidegate; fwd=miss",
-    Freshness.STALE: "tidegate; hit; fwd=stale",
-    Freshness.UNUSABLE: "tidegate; fwd=stale; detail=unusable",
-}
 _MAX_TERMS = 16
 _PART_BYTES = 65_536
 """How much of a snapshot is written at once; a caller that reads slowly has no more of it in memory."""
@@ -28,50 +24,82 @@ _PARTS_A_TURN = 8
 """To hand the kernel so many takes some tenths of a millisecond; of one that takes all there is no end."""
 
 
+class _Kept:
+    """What the answers from one list have in common."""
+
+    def __init__(self) -> None:
+        self.by_terms: dict[Terms, SnapshotFields] = {}
+        self._headers: CIMultiDict[str] | None = None
+        self._varied_by: frozenset[str] = frozenset()
+
+    def varied_by(self, snapshot: Snapshot) -> frozenset[str]:
+        """The fields of a request on which the list's answer depends."""
+        if snapshot.headers is not self._headers:
+            self._headers, self._varied_by = snapshot.headers, varied_by(snapshot.headers)
+        return self._varied_by
+
+
 class SnapshotAnswers:
     """Answers callers of one route from the snapshots of its lists.
 
-    The fields that many answers have in common are kept for as long as their list is.
+    What many answers have in common is kept for as long as their list is. `fields_of` gives the fields that
+    the upstream would get of a caller.
     """
 
-    def __init__(self, route: LegacyRoute, counters: RouteCounters) -> None:
+    def __init__(
+        self, route: LegacyRoute, counters: RouteCounters, fields_of: Callable[[web.Request], Fields]
+    ) -> None:
         self._route = route
         self._counters = counters
-        self._headers: WeakKeyDictionary[SharedList, dict[Terms, _SnapshotHeaders]] = WeakKeyDictionary()
+        self._fields_of = fields_of
+        self._kept: WeakKeyDictionary[SharedList, _Kept] = WeakKeyDictionary()
+
+    def is_for(self, request: web.Request, of: SharedList, snapshot: Snapshot) -> bool:
+        """Whether the upstream could have answered the caller with the list's snapshot."""
+        names = self._kept_of(of).varied_by(snapshot)
+        return not names or is_same_request(names, of.request_fields, self._fields_of(request))
 
     async def answer(
         self, request: web.Request, of: SharedList, served: Served, terms: Terms
     ) -> web.StreamResponse:
         """Answers with what was `served` of a list, or says that the caller has it."""
-        if of.listener is not None and served.snapshot.problem is None:
-            of.listener.served(served.snapshot)
-        counters = self._counters
+        snapshot, counters = served.snapshot, self._counters
+        if of.listener is not None and snapshot.problem is None:
+            of.listener.served(snapshot)
         counters.served += 1
         if served.freshness is Freshness.STALE:
             counters.served_stale += 1
         shared = terms._replace(identity=(), scope="") if terms.identity or terms.scope else terms
-        headers = self._headers_of(of, shared)
-        headers.bring_up_to(served)
-        if "If-None-Match" in request.headers:
-            field = ",".join(request.headers.getall("If-None-Match"))
-            if none_match(field, served.snapshot.etag):
-                counters.served_304 += 1
-                return web.Response(status=304, headers=headers.for_caller(headers.not_modified, terms))
-        body, fields = served.snapshot.body, headers.for_caller(headers.full, terms)
+        fields = self._fields(of, shared)
+        fields.bring_up_to(served)
+        is_coded = _takes_coded(request, snapshot)
+        not_modified = _not_modified(request, snapshot, fields, is_coded=is_coded)
+        if not_modified is not None:
+            counters.served_304 += 1
+            return web.Response(status=304, headers=fields.for_caller(not_modified, terms))
+        if snapshot.coded is not None and is_coded:
+            body, headers = snapshot.coded, fields.coded
+        else:
+            body, headers = snapshot.body, fields.full
+        headers = fields.for_caller(headers, terms)
         if len(body) <= _PART_BYTES or request.method == "HEAD":
-            return web.Response(body=body, headers=fields)
-        return await _in_parts(request, body, fields)
+            return web.Response(status=snapshot.status, body=body, headers=headers)
+        return await _in_parts(request, snapshot.status, body, headers)
 
-    def _headers_of(self, of: SharedList, terms: Terms) -> "_SnapshotHeaders":
-        by_terms = self._headers.get(of)
-        if by_terms is None:
-            by_terms = self._headers[of] = {}
-        headers = by_terms.get(terms)
-        if headers is None:
+    def _fields(self, of: SharedList, terms: Terms) -> SnapshotFields:
+        by_terms = self._kept_of(of).by_terms
+        fields = by_terms.get(terms)
+        if fields is None:
             if len(by_terms) >= _MAX_TERMS:
                 by_terms.clear()
-            headers = by_terms[terms] = _SnapshotHeaders(self._route, terms)
-        return headers
+            fields = by_terms[terms] = SnapshotFields(self._route, terms)
+        return fields
+
+    def _kept_of(self, of: SharedList) -> _Kept:
+        kept = self._kept.get(of)
+        if kept is None:
+            kept = self._kept[of] = _Kept()
+        return kept
 
 
 def given_answer(answer: GivenAnswer, terms: Terms) -> web.Response:
@@ -82,12 +110,60 @@ def given_answer(answer: GivenAnswer, terms: Terms) -> web.Response:
     return web.Response(status=answer.status, body=answer.body, headers=headers)
 
 
-async def _in_parts(request: web.Request, body: bytes, headers: CIMultiDict[str]) -> web.StreamResponse:
+def _takes_coded(request: web.Request, snapshot: Snapshot) -> bool:
+    """Whether the caller gets the answer in the coding in which it came."""
+    if snapshot.coded is None:
+        return False
+    accepted = ",".join(request.headers.getall("Accept-Encoding", ()))
+    return accepts_coding(accepted, snapshot.coding.removeprefix("x-"))
+
+
+def _not_modified(
+    request: web.Request, snapshot: Snapshot, fields: SnapshotFields, *, is_coded: bool
+) -> CIMultiDict[str] | None:
+    """The fields of a 304 where the caller has the answer already; None where it does not.
+
+    By If-None-Match, where it is there, else by If-Modified-Since (RFC 9110, section 13.2.2). A condition is
+    for answers that are no errors (section 13.2.1).
+    """
+    if snapshot.status >= 300:
+        return None
+    tag = snapshot.coded_etag if is_coded else snapshot.etag
+    if "If-None-Match" in request.headers:
+        condition = ",".join(request.headers.getall("If-None-Match"))
+        if condition.strip() != "*":
+            # What a server makes of a tag that compresses could be taken for both.
+            tags = [snapshot.coded_etag, snapshot.etag] if snapshot.coded is not None else [snapshot.etag]
+            tag = next((tag for tag in tags if none_match(condition, tag)), "")
+        found = fields.not_modified
+    else:
+        tag = tag if _is_unchanged(request, snapshot) else ""
+        found = fields.unchanged
+    if not tag:
+        return None
+    if tag != snapshot.etag:
+        found = found.copy()
+        found["ETag"] = tag
+    return found
+
+
+def _is_unchanged(request: web.Request, snapshot: Snapshot) -> bool:
+    """Whether the upstream's answer is no newer than the caller's (RFC 9110, section 13.1.3)."""
+    lines = request.headers.getall("If-Modified-Since", ())
+    if len(lines) != 1 or snapshot.last_modified is None:
+        return False
+    since, modified = http_date(lines[0]), http_date(snapshot.last_modified)
+    return since is not None and modified is not None and modified <= since
+
+
+async def _in_parts(
+    request: web.Request, status: int, body: bytes, headers: CIMultiDict[str]
+) -> web.StreamResponse:
     """Answers with `body`, each part once there is room for it.
 
     In one piece aiohttp would copy it for each caller, and keep what the caller does not read.
     """
-    response = web.StreamResponse(headers=headers)
+    response = web.StreamResponse(status=status, headers=headers)
     response.content_length = len(body)
     await response.prepare(request)
     whole = memoryview(body)
@@ -98,66 +174,3 @@ async def _in_parts(request: web.Request, body: bytes, headers: CIMultiDict[str]
             await asyncio.sleep(0)
     await response.write_eof()
     return response
-
-
-class _SnapshotHeaders:
-    """The header fields of a route's answers of some terms, made once for all that have the same ones.
-
-    `full` goes with a 200, `not_modified` with a 304. Callers copy them, as aiohttp's responses do.
-    """
-
-    def __init__(self, route: LegacyRoute, terms: Terms) -> None:
-        self._terms = terms
-        self._route = route
-        self._snapshot: Snapshot | None = None
-        self._freshness = Freshness.HIT
-        self._age_seconds = 0
-        self.full: CIMultiDict[str] = CIMultiDict()
-        self.not_modified: CIMultiDict[str] = CIMultiDict()
-
-    def bring_up_to(self, served: Served) -> None:
-        """Makes the fields anew where they are not those of `served` already."""
-        snapshot, freshness, age_seconds = served
-        if snapshot is self._snapshot and age_seconds == self._age_seconds and freshness is self._freshness:
-            return
-        self._snapshot, self._freshness, self._age_seconds = snapshot, freshness, age_seconds
-        own = {
-            "ETag": snapshot.etag,
-            "Cache-Control": "private, no-cache",
-            "Sync-Cursor": snapshot.cursor,
-            "Age": str(age_seconds),
-            "Cache-Status": _CACHE_STATUS[freshness],
-            "Fetch-Mode": self._terms.mode,
-            "Link": stream_link(self._route, snapshot.cursor),
-            **dict(self._terms.fields),
-        }
-        self.full = snapshot.headers.copy()
-        self.full.extend(own)
-        self.not_modified = CIMultiDict(own)
-        # RFC 9110, section 15.4.5: a 304 repeats what a cache needs to find the stored answer again.
-        for name in ("Content-Location", "Vary"):
-            for value in snapshot.headers.getall(name, []):
-                self.not_modified.add(name, value)
-
-    def for_caller(self, fields: CIMultiDict[str], terms: Terms) -> CIMultiDict[str]:
-        """`fields`, with the caller's scope and its own parameters where it has any."""
-        if not (terms.identity or terms.scope) or self._snapshot is None:
-            return fields
-        own = fields.copy()
-        cursor = scoped(self._snapshot.cursor, terms.scope)
-        own["Sync-Cursor"] = cursor
-        own["Link"] = stream_link(self._route, cursor, query_of(terms))
-        return own
-
-
-def stream_link(route: LegacyRoute, cursor: str, identity: str = "") -> str:
-    """The stream that goes on from `cursor`."""
-    url = (
-        f"{EVENTS_PATH}?entity={quote(route.entity, safe='')}&lastEventId={quote(cursor, safe='')}{identity}"
-    )
-    return f'<{url}>; rel="alternate"; type="text/event-stream"'
-
-
-def query_of(terms: Terms) -> str:
-    """The caller's own parameters, as they follow others; empty where it has none."""
-    return f"&{urlencode(terms.identity, errors='surrogatepass')}" if terms.identity else ""

@@ -12,9 +12,10 @@ from gateway.http.caller import SESSION_COOKIE
 from gateway.http.client_address import Clients, is_of_forwarding
 from gateway.http.cookies import without_cookie
 from gateway.http.front_door import query_beside_token
+from gateway.http.legacy_fields import with_upstreams
 from gateway.http.principal import principal_of
 from gateway.ports.legacy_route import LegacyRoute
-from gateway.ports.upstreams import SAFE_METHODS, Answer, RequestBody, Upstreams
+from gateway.ports.upstreams import SAFE_METHODS, Answer, Fields, RequestBody, Upstreams
 
 
 class Forwarding:
@@ -74,15 +75,14 @@ class Forwarding:
                     self._written()
             raise
 
+    def fields_of(self, request: web.Request) -> Fields:
+        """The fields that the upstream would get of a request, those that say who asks among them."""
+        return [*_fields_of_caller(request), *self._clients.fields_for_upstream(request)]
+
     async def _relay(
         self, request: web.Request, answer: Answer, said: CIMultiDict[str] | None, reason: str
     ) -> web.StreamResponse:
-        headers = answer.headers
-        if said is not None:
-            # The upstream may have links of its own, as to the next page; of the others there is one.
-            links = headers.getall("Link", [])
-            headers.update(said)
-            headers.extend(("Link", link) for link in links)
+        headers = answer.headers if said is None else with_upstreams(said, answer.headers)
         # RFC 9211, section 2: each cache adds itself after those that are nearer to the origin.
         headers.add("Cache-Status", f"tidegate; fwd={reason}")
         response = web.StreamResponse(status=answer.status, headers=headers)
