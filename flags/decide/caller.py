@@ -13,6 +13,9 @@ Claims = tuple[tuple[str, tuple[str, ...]], ...]
 """Each claim's name with its values as text, ordered by name: hashable, so that callers are."""
 
 
+_DEFAULT = ("user", "session", "client")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
     """What is known of a caller. Equal callers get equal decisions, so one object may stand for many.
@@ -53,6 +56,11 @@ class Caller:
             return self.user or self.session or self.client or None
         values = self.values(stickiness)
         return values[0] if len(values) == 1 else None
+
+    def key_from(self, stickiness: str) -> str | None:
+        """The attribute whose value `key` gives, or None where it gives none."""
+        names = _DEFAULT if stickiness == "default" else (stickiness,)
+        return next((name for name in names if self.key(name) is not None), None)
 
 
 def comparable_claims(claims: Mapping[str, object]) -> Claims:

@@ -1,9 +1,11 @@
 """Why a caller gets what it gets, in a sentence for people. Pure."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from flags.decide.caller import Caller
-from flags.decide.decision import Cause, Decision, Reason, decide
+from flags.decide.decision import Cause, Decision, Reason, decide, lacks_session
 from flags.decide.flag import Flag, Flags
 from flags.decide.rollout import bucket
 from flags.decide.targeting import Rule
@@ -13,8 +15,8 @@ from flags.decide.targeting import Rule
 class Explanation:
     """The decision for one caller of one component, and `why`.
 
-    `key` is what the caller is bucketed by and `bucket` (0 to 99,999) where that puts it; None where the
-    caller has no key, or the component no flag.
+    `key` is what the caller is bucketed by, `key_from` the attribute that it is, and `bucket` (0 to 99,999)
+    where that puts it; None where the caller has no key, or the component no flag.
     """
 
     component: str
@@ -22,15 +24,29 @@ class Explanation:
     revision: int | None
     why: str
     key: str | None
+    key_from: str | None
     bucket: int | None
 
 
-def explain(flags: Flags, component: str, caller: Caller) -> Explanation:
-    """What `decide` says of the caller under these flags, and why."""
+_IN_WORDS: Mapping[str, str] = MappingProxyType({"user": "user id", "client": "client id"})
+
+
+def explain(flags: Flags, component: str, caller: Caller, *, gives_sessions: bool = False) -> Explanation:
+    """What `decide` says of the caller under these flags, and why.
+
+    `gives_sessions` says whether the gateway gives one to whoever lacks it: then that is in the sentence.
+    """
     flag = flags.get(component)
     # The reason of a decision from stale flags hides the one that is to be explained.
     decision = decide(flag, caller, kill_all=flags.kill_all)
     why = _why(flag, caller, decision, flags.kill_all)
+    if (
+        gives_sessions
+        and decision.cause is Cause.TARGETING_KEY_MISSING
+        and flag
+        and lacks_session(flag, caller)
+    ):
+        why += " The gateway gives such a caller a session, which places it if its client keeps cookies."
     if flags.stale:
         decision = decide(flag, caller, kill_all=flags.kill_all, stale=True)
         why += " The flags' store can't be used now: these are the last good flags."
@@ -41,6 +57,7 @@ def explain(flags: Flags, component: str, caller: Caller) -> Explanation:
         revision=None if flag is None else flag.revision,
         why=why,
         key=key,
+        key_from=None if flag is None else caller.key_from(flag.stickiness),
         bucket=None if flag is None or key is None else bucket(flag.group, key),
     )
 
@@ -79,7 +96,11 @@ def _why_without_cause(flag: Flag, caller: Caller, decision: Decision) -> str:
         place = bucket(flag.group, caller.key(flag.stickiness) or "")
         limit = round(flag.percentage * 1000)
         side = "below" if place < limit else "not below"
-        return f"Its bucket {place} is {side} {limit}: {flag.percentage:g} % of the callers stream."
+        key = caller.key_from(flag.stickiness) or ""
+        return (
+            f"Its bucket {place} is {side} {limit}: {flag.percentage:g} % of the callers stream. "
+            f"Its key is its {_IN_WORDS.get(key, key)}."
+        )
     return f"In the stage {flag.stage} this is what everybody gets."
 
 

@@ -7,6 +7,8 @@ from typing import get_args
 import orjson
 from aiohttp import web
 
+from flags.decide.caller import Caller
+from flags.decide.flag import Flag
 from flags.decide.modes import Preference
 from flags.errors import StoreFull, StoreUncertain, StoreUnwritable
 from flags.store.preferences import preference_key
@@ -15,7 +17,7 @@ from gateway.core.events import NAME_PATTERN
 from gateway.core.selectors import Selector
 from gateway.http.caller import Callers
 from gateway.http.publish import read_body
-from gateway.http.sessions import Sessions
+from gateway.http.sessions import Sessions, is_new
 from gateway.migration.components import POLL_INTERVAL_MS, Components
 from gateway.migration.links import poll_url, stream_url
 
@@ -88,6 +90,7 @@ class MigrationHandler:
                 "reason": decision.reason,
                 "cause": decision.cause,
                 "revision": 0 if flag is None else flag.revision,
+                "keyFrom": None if flag is None else _key_from(request, flag, caller),
                 "streamUrl": stream_url(selector, (component,), caller),
                 "pollUrl": poll_url(selector, (component,), caller),
                 "pollIntervalMs": POLL_INTERVAL_MS if flag is None else flag.poll_interval_ms,
@@ -118,6 +121,12 @@ class MigrationHandler:
             raise PreferenceNotKept("The preference could not be kept. Try again later.") from error
         self._changed()
         return _json({"delivery": delivery})
+
+
+def _key_from(request: web.Request, flag: Flag, caller: Caller) -> str | None:
+    """How the caller's key came about: the attribute that it is, or `new-session` where it gets that now."""
+    found = caller.key_from(flag.stickiness)
+    return "new-session" if found == "session" and is_new(request) else found
 
 
 async def _delivery(request: web.Request) -> Preference:

@@ -35,6 +35,7 @@ async def test_without_flags_everything_streams_and_no_file_is_made(migration: M
         "reason": "STATIC",
         "cause": None,
         "revision": 0,
+        "keyFrom": None,
         "streamUrl": "/api/v1/sync/events?entity=order&component=orders",
         "pollUrl": "/api/v1/sync/poll?entity=order&component=orders",
         "pollIntervalMs": 5000,

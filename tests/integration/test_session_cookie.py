@@ -353,3 +353,25 @@ async def test_it_is_no_credential_of_a_write(cohort: Cohort) -> None:
 
     assert refused.status == 403
     assert (await cohort.client.get(PREFERENCE, headers=[cookie])).json == {"delivery": "auto"}
+
+
+async def test_fetch_mode_says_how_the_key_came_about(cohort: Cohort) -> None:
+    without_flag = await ask(cohort, "fetch-mode", sends("s"))
+    await cohort.flag()
+    given = await ask(cohort, "fetch-mode")
+    back = await ask(cohort, "fetch-mode", sends(session_of(given)))
+    client = await ask(cohort, "fetch-mode", ("Tidegate-Client-Id", "c"))
+    await cohort.patch(stickiness="tenant")
+    none = await ask(cohort, "fetch-mode", sends("s"))
+
+    answers = (without_flag, given, back, client, none)
+    assert [answer.json["keyFrom"] for answer in answers] == [None, "new-session", "session", "client", None]
+
+
+async def test_a_caller_without_a_key_streams_with_everybody(cohort: Cohort) -> None:
+    await cohort.flag(percentage=100)
+
+    answers = [await ask(cohort, way) for way in WAYS]
+
+    assert all(streams(answer) for answer in answers)
+    assert answers[-1].status == 200

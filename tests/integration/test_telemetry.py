@@ -136,6 +136,7 @@ async def test_explain_says_what_a_caller_gets_and_why(admin):
     [decision] = answer["decisions"]
     assert (decision["component"], decision["mode"], decision["reason"]) == ("orders", "streaming", "SPLIT")
     assert f"bucket {decision['bucket']} is below 50000" in decision["why"]
+    assert (decision["key"], decision["keyFrom"]) == ("u42", "user")
 
     answer = (await admin.get("/api/v1/admin/explain?user=u42&claim.team=staff&component=orders")).json()
     assert answer["decisions"][0]["mode"] == "polling"

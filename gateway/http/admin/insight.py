@@ -28,7 +28,10 @@ _MAX_CHARACTERS = 256
 
 
 class InsightHandler:
-    """Reads; changes nothing. `components` gives those that are configured."""
+    """Reads; changes nothing. `components` gives those that are configured.
+
+    `gives_sessions` says whether callers without a key get a session.
+    """
 
     def __init__(
         self,
@@ -39,6 +42,8 @@ class InsightHandler:
         components: Iterable[str],
         preferences: Preferences,
         parity: ParitySampler,
+        *,
+        gives_sessions: bool,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -47,6 +52,7 @@ class InsightHandler:
         self._components = frozenset(components)
         self._preferences = preferences
         self._parity = parity
+        self._gives_sessions = gives_sessions
 
     def add_routes(self, app: web.Application) -> None:
         app.router.add_get(FLAG_PATH + "/pollers", administrators_only(self.pollers))
@@ -113,7 +119,10 @@ class InsightHandler:
         return json_response(
             {
                 "delivery": delivery,
-                "decisions": [_decision(explain(flags, component, caller)) for component in components],
+                "decisions": [
+                    _decision(explain(flags, component, caller, gives_sessions=self._gives_sessions))
+                    for component in components
+                ],
             }
         )
 
@@ -162,6 +171,7 @@ def _decision(explanation: Explanation) -> dict[str, Any]:
         "cause": decision.cause,
         "revision": explanation.revision,
         "key": explanation.key,
+        "keyFrom": explanation.key_from,
         "bucket": explanation.bucket,
         "why": explanation.why,
     }

@@ -35,7 +35,8 @@ def add_administration(
     for handler in (
         AdminHandler(flags.store, owned),
         InsightHandler(
-            flags.store, clock, poll_inventory, telemetry, owned, flags.preferences, migration.parity
+            *(flags.store, clock, poll_inventory, telemetry, owned, flags.preferences, migration.parity),
+            gives_sessions=settings.flags.session_cookie,
         ),
         GuardHandler(migration.guard_loop),
         TelemetryHandler(telemetry, migration.evidence.reporters, clients, clock),

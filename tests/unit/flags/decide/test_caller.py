@@ -55,3 +55,22 @@ def test_equal_callers_are_one_in_a_set() -> None:
     }
 
     assert len(callers) == 1
+
+
+@pytest.mark.parametrize(
+    ("stickiness", "caller", "name"),
+    [
+        ("default", Caller(user="u", session="s", client="c"), "user"),
+        ("default", Caller(session="s", client="c"), "session"),
+        ("default", Caller(user="", session="", client="c"), "client"),
+        ("default", Caller(tenant="t"), None),
+        ("client", Caller(user="u", client="c"), "client"),
+        ("client", Caller(user="u"), None),
+        ("claim:plan", Caller(claims=(("plan", ("gold",)),)), "claim:plan"),
+        ("claim:plan", Caller(claims=(("plan", ("gold", "trial")),)), None),
+    ],
+)
+def test_where_a_key_comes_from_has_the_attributes_name(
+    stickiness: str, caller: Caller, name: str | None
+) -> None:
+    assert caller.key_from(stickiness) == name

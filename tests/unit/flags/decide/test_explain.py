@@ -64,9 +64,10 @@ def test_a_latch_whose_reason_is_a_sentence_has_one_full_stop():
 @pytest.mark.parametrize(("percentage", "side"), [(5, "not below 5000"), (50, "below 50000")])
 def test_a_split_is_explained_by_the_bucket(percentage, side):
     explanation = explained(stage="live", percentage=percentage)
-    assert explanation.key == "u42"
+    assert (explanation.key, explanation.key_from) == ("u42", "user")
     assert explanation.why == (
-        f"Its bucket {explanation.bucket} is {side}: {percentage} % of the callers stream."
+        f"Its bucket {explanation.bucket} is {side}: {percentage} % of the callers stream. "
+        "Its key is its user id."
     )
 
 
@@ -81,3 +82,27 @@ def test_stale_flags_are_said_to_be_stale_beside_the_reason():
     assert explanation.decision.reason is Reason.STALE
     assert explanation.why.startswith("In the stage rampdown")
     assert explanation.why.endswith("these are the last good flags.")
+
+
+@pytest.mark.parametrize(
+    ("caller", "stickiness", "words"),
+    [
+        (Caller(session="s", client="c"), "default", "session"),
+        (Caller(client="c"), "default", "client id"),
+        (Caller(user="u", tenant="t"), "tenant", "tenant"),
+        (Caller(claims=(("plan", ("gold",)),)), "claim:plan", "claim:plan"),
+    ],
+)
+def test_a_split_says_what_the_key_is(caller, stickiness, words):
+    why = explained(caller, stage="live", percentage=50, stickiness=stickiness).why
+    assert why.endswith(f"Its key is its {words}.")
+
+
+@pytest.mark.parametrize(
+    ("stickiness", "gives_sessions", "says_so"),
+    [("default", True, True), ("default", False, False), ("client", True, False)],
+)
+def test_who_lacks_a_key_is_said_to_get_a_session_where_it_does(stickiness, gives_sessions, says_so):
+    flags = Flags({"orders": make_flag(stage="live", percentage=50, stickiness=stickiness)})
+    why = explain(flags, "orders", Caller(), gives_sessions=gives_sessions).why
+    assert why.endswith("if its client keeps cookies.") is says_so
