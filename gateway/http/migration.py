@@ -19,7 +19,7 @@ from gateway.http.caller import Callers
 from gateway.http.publish import read_body
 from gateway.http.sessions import Sessions, is_new
 from gateway.migration.components import POLL_INTERVAL_MS, Components
-from gateway.migration.links import poll_url, stream_url
+from gateway.migration.links import poll_url, state_link, state_url, stream_url
 
 FETCH_MODE_PATH = "/api/v1/sync/fetch-mode"
 PREFERENCE_PATH = "/api/v1/sync/preference"
@@ -81,6 +81,7 @@ class MigrationHandler:
         flag = self._components.flag(component)
         owned = self._components.owned(component)
         selector = Selector().narrowed(owned)
+        state = state_url(selector, (component,), caller)
         return _json(
             {
                 "component": component,
@@ -93,9 +94,10 @@ class MigrationHandler:
                 "keyFrom": None if flag is None else _key_from(request, flag, caller),
                 "streamUrl": stream_url(selector, (component,), caller),
                 "pollUrl": poll_url(selector, (component,), caller),
+                "stateUrl": state,
                 "pollIntervalMs": POLL_INTERVAL_MS if flag is None else flag.poll_interval_ms,
             },
-            {"Fetch-Mode": decision.mode.value},
+            {"Fetch-Mode": decision.mode.value, "Link": state_link(state)},
         )
 
     async def get_preference(self, request: web.Request) -> web.Response:

@@ -23,7 +23,7 @@ from gateway.http.selection import HISTORY_PATH, check_cursor, given_cursors, pa
 from gateway.http.sessions import Sessions
 from gateway.http.terms import PollingTerms, Retired
 from gateway.migration.components import Asked, Components, Plan
-from gateway.migration.links import POLL_PATH, stream_url
+from gateway.migration.links import POLL_PATH, state_url, stream_url
 from gateway.ports.clock import Clock, Scheduler
 
 DEFAULT_LIMIT = 100
@@ -75,8 +75,12 @@ class PollHandler:
         selection = parse_selection(request, self._id_aliases)
         caller = await self._sessions.caller(request, selection.selector, selection.components)
         asked = Asked(selection.selector, selection.components, caller)
-        if self._components.plan(asked).is_retired:
-            raise Retired(stream_url(selection.selector, selection.components, asked.caller))
+        plan = self._components.plan(asked)
+        if plan.is_retired:
+            selector, named = selection.selector, selection.components
+            # The state is that of types or components, and the poll may be of everything.
+            of = named if selector.entities or named else tuple(plan.decisions)
+            raise Retired(stream_url(selector, named, caller), state_url(selector, of, caller))
         self._interest.note(selection.selector)
         limit = whole_number(request, "limit", DEFAULT_LIMIT, 1, MAX_LIMIT)
         wait_seconds, applied = _wait(request)

@@ -20,23 +20,28 @@ from gateway.http.caller import Callers
 from gateway.http.principal import principal_of
 from gateway.http.sessions import Sessions
 from gateway.migration.components import STREAMING, Components
-from gateway.migration.links import identity, stream_url
+from gateway.migration.links import identity, state_link, state_url, stream_url
 
 Revisions = Callable[[str], RevisionHistory]
 """A component's history. Raises flags.errors.NotFound."""
 
 
 class Retired(ClientError):
-    """Polling this is over (docs/protocol.md, section 8, stage `complete`)."""
+    """Polling this is over (docs/protocol.md, section 8, stage `complete`).
+
+    `successor` is the stream in its place, and `state` where the state is that a stream goes on from.
+    """
 
     status = 410
     slug = "retired"
     title = "No longer polled"
 
-    def __init__(self, successor: str) -> None:
+    def __init__(self, successor: str, state: str) -> None:
+        links = f'<{successor}>; rel="successor-version", {state_link(state)}'
         super().__init__(
-            "This is not polled any more: open the stream that the Link header names.",
-            headers={"Link": f'<{successor}>; rel="successor-version"', "Fetch-Mode": STREAMING},
+            "This is not polled any more: open the stream that Link names; the state is at stateUrl.",
+            headers={"Link": links, "Fetch-Mode": STREAMING},
+            members={"stateUrl": state},
         )
 
 
@@ -76,7 +81,10 @@ class PollingTerms:
             return _FREE._replace(scope=scope) if scope else _FREE
         if components.is_retired(component):
             selector = Selector().narrowed(components.owned(component))
-            raise Retired(stream_url(selector, (component,), self._callers.identity(request)))
+            caller = self._callers.identity(request)
+            raise Retired(
+                stream_url(selector, (component,), caller), state_url(selector, (component,), caller)
+            )
         caller = await self._sessions.caller(request, Selector(), (component,))
         decision = components.decision(component, caller)
         fields, own = self.fields((component,)), tuple(identity(caller))

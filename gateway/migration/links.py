@@ -1,4 +1,4 @@
-"""The addresses of the stream and the poll, with a selection in them (docs/protocol.md, sections 3 to 5)."""
+"""The addresses of stream, poll and state, with a selection in them (docs/protocol.md, sections 3 to 5)."""
 
 from collections.abc import Iterable
 from urllib.parse import urlencode
@@ -8,6 +8,7 @@ from gateway.core.selectors import SELECTING_PARAMETERS, Selector
 
 EVENTS_PATH = "/api/v1/sync/events"
 POLL_PATH = "/api/v1/sync/poll"
+STATE_PATH = "/api/v1/sync/state"
 
 CLIENT_ID_PARAMETER = "clientId"
 CLIENT_VERSION_PARAMETER = "clientVersion"
@@ -40,6 +41,16 @@ def poll_url(
 ) -> str:
     """The poll of this selection for `caller`, after `cursor` where one is given."""
     return _url(POLL_PATH, selector, components, caller, ("cursor", cursor))
+
+
+def state_url(selector: Selector, components: Iterable[str], caller: Caller | None = None) -> str:
+    """The state of this selection for `caller`."""
+    return _url(STATE_PATH, selector, components, caller, ("cursor", None))
+
+
+def state_link(url: str) -> str:
+    """The member of the field Link (RFC 8288) that names the state at `url`."""
+    return f'<{url}>; rel="alternate"; type="application/json"'
 
 
 def identity(caller: Caller) -> list[tuple[str, str]]:

@@ -12,6 +12,7 @@ from tests.support.gateway import GatewayThread, make_settings
 from tests.support.legacy import PATH
 from tests.support.migration import FETCH_MODE, ORDERS, Migration, a_migration
 
+IS_STATE = 'rel="alternate"; type="application/json"'
 STAGES_OF_POLLING = ("off", "shadow")
 
 
@@ -38,6 +39,7 @@ async def test_without_flags_everything_streams_and_no_file_is_made(migration: M
         "keyFrom": None,
         "streamUrl": "/api/v1/sync/events?entity=order&component=orders",
         "pollUrl": "/api/v1/sync/poll?entity=order&component=orders",
+        "stateUrl": "/api/v1/sync/state?entity=order&component=orders",
         "pollIntervalMs": 5000,
     }
     assert [poll.headers["Fetch-Mode"], legacy.headers["Fetch-Mode"]] == ["streaming", "streaming"]
@@ -206,8 +208,28 @@ async def test_in_complete_polling_is_gone_and_says_what_comes_after_it(migratio
         assert_problem(answer, 410)
         assert 'rel="successor-version"' in answer.headers["Link"]
         assert "/api/v1/sync/events?" in answer.headers["Link"]
+        assert answer.headers["Link"].endswith(f"<{answer.json['stateUrl']}>; {IS_STATE}")
+    assert poll.json["stateUrl"] == "/api/v1/sync/state?component=orders"
+    assert legacy.json["stateUrl"] == "/api/v1/sync/state?entity=order&component=orders"
     assert (await migration.client.get(POLL, {"component": "billing"})).status == 200
     assert (await migration.client.post(event(1))).status == 201
+
+
+async def test_a_retired_poll_of_everything_names_the_state_of_its_components(migration: Migration) -> None:
+    await migration.change(stage="complete")
+    await migration.change("billing", stage="complete")
+
+    answer = await migration.client.get(POLL, {"clientId": "c"})
+
+    assert answer.json["stateUrl"] == "/api/v1/sync/state?component=billing&component=orders&clientId=c"
+    assert answer.headers["Link"].startswith('</api/v1/sync/events?clientId=c>; rel="successor-version"')
+
+
+async def test_fetch_mode_names_the_state(migration: Migration) -> None:
+    answer = await migration.client.get(FETCH_MODE, [*ORDERS, ("clientId", "c")])
+
+    assert answer.json["stateUrl"] == "/api/v1/sync/state?entity=order&component=orders&clientId=c"
+    assert answer.headers["Link"] == f"<{answer.json['stateUrl']}>; {IS_STATE}"
 
 
 @pytest.mark.parametrize("stage", ["live", "rampdown", "complete"])
