@@ -31,10 +31,13 @@ class InvalidFlag(FlagError):
 
 
 class ForbiddenMove(FlagError):
-    """The table of stages has no such move. `allowed` are the stages that may follow `before`."""
+    """There is no such move. `allowed` are the stages that may follow `before`, None where there was none.
 
-    def __init__(self, before: str, after: str, allowed: Sequence[str]) -> None:
-        super().__init__(f"No way leads from {before} to {after}: allowed are {', '.join(allowed)}.")
+    `why` is the sentence for people, where it is not that the table of stages does not have it.
+    """
+
+    def __init__(self, before: str | None, after: str, allowed: Sequence[str], why: str = "") -> None:
+        super().__init__(why or f"No way leads from {before} to {after}: allowed are {', '.join(allowed)}.")
         self.before = before
         self.after = after
         self.allowed = tuple(allowed)

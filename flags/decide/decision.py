@@ -29,6 +29,7 @@ class Cause(StrEnum):
 
     KILL_SWITCH = "kill_switch"
     AUTO_ROLLBACK = "auto_rollback"
+    NO_SOURCE = "no_source"
     CLIENT_INCAPABLE = "client_incapable"
     USER_OPT_IN = "user_opt_in"
     USER_OPT_OUT = "user_opt_out"
@@ -83,13 +84,16 @@ _BY_SESSION = frozenset({"default", "session"})
 """The kinds of stickiness that a session is a key for."""
 
 
-def decide(flag: Flag | None, caller: Caller, *, kill_all: bool, stale: bool = False) -> Decision:
+def decide(
+    flag: Flag | None, caller: Caller, *, kill_all: bool, stale: bool = False, has_source: bool = True
+) -> Decision:
     """The caller's mode, with the first reason that applies, in the order of the protocol.
 
     `flag` is None where the component has none: it streams and polls freely, and only `kill_all` stops it.
-    With `stale` (Flags.stale) the reason is STALE, whatever it would have been; the cause stays.
+    With `stale` (Flags.stale) the reason is STALE, whatever it would have been; the cause stays. Without
+    `has_source` nothing makes the component's events, so that a stream would stay silent.
     """
-    decision = _decide(flag, caller, kill_all)
+    decision = _decide(flag, caller, kill_all, has_source)
     return decision._replace(reason=Reason.STALE) if stale else decision
 
 
@@ -119,14 +123,16 @@ def lacks_session(flag: Flag, caller: Caller) -> bool:
     )
 
 
-def _decide(flag: Flag | None, caller: Caller, kill_all: bool) -> Decision:
+def _decide(flag: Flag | None, caller: Caller, kill_all: bool, has_source: bool) -> Decision:
     stage = None if flag is None else flag.stage
     if kill_all or (flag is not None and flag.killed):
         return Decision(Mode.POLLING, stage, Reason.DISABLED, Cause.KILL_SWITCH)
+    if flag is not None and flag.latch is not None:
+        return Decision(Mode.POLLING, stage, Reason.DISABLED, Cause.AUTO_ROLLBACK)
+    if not has_source:
+        return Decision(Mode.POLLING, stage, Reason.STATIC, Cause.NO_SOURCE)
     if flag is None:
         return Decision(Mode.STREAMING, None, Reason.STATIC)
-    if flag.latch is not None:
-        return Decision(Mode.POLLING, flag.stage, Reason.DISABLED, Cause.AUTO_ROLLBACK)
     if not caller.capable:
         return Decision(Mode.POLLING, flag.stage, Reason.TARGETING_MATCH, Cause.CLIENT_INCAPABLE)
     terms = _TERMS[flag.stage]

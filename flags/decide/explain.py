@@ -8,6 +8,7 @@ from flags.decide.caller import Caller
 from flags.decide.decision import Cause, Decision, Reason, decide, lacks_session
 from flags.decide.flag import Flag, Flags
 from flags.decide.rollout import bucket
+from flags.decide.stages import NO_SOURCE
 from flags.decide.targeting import Rule
 
 
@@ -31,14 +32,17 @@ class Explanation:
 _IN_WORDS: Mapping[str, str] = MappingProxyType({"user": "user id", "client": "client id"})
 
 
-def explain(flags: Flags, component: str, caller: Caller, *, gives_sessions: bool = False) -> Explanation:
+def explain(
+    flags: Flags, component: str, caller: Caller, *, gives_sessions: bool = False, has_source: bool = True
+) -> Explanation:
     """What `decide` says of the caller under these flags, and why.
 
     `gives_sessions` says whether the gateway gives one to whoever lacks it: then that is in the sentence.
+    `has_source` is as in `decide`.
     """
     flag = flags.get(component)
     # The reason of a decision from stale flags hides the one that is to be explained.
-    decision = decide(flag, caller, kill_all=flags.kill_all)
+    decision = decide(flag, caller, kill_all=flags.kill_all, has_source=has_source)
     why = _why(flag, caller, decision, flags.kill_all)
     if (
         gives_sessions
@@ -48,7 +52,7 @@ def explain(flags: Flags, component: str, caller: Caller, *, gives_sessions: boo
     ):
         why += " The gateway gives such a caller a session, which places it if its client keeps cookies."
     if flags.stale:
-        decision = decide(flag, caller, kill_all=flags.kill_all, stale=True)
+        decision = decide(flag, caller, kill_all=flags.kill_all, stale=True, has_source=has_source)
         why += " The flags' store can't be used now: these are the last good flags."
     key = None if flag is None else caller.key(flag.stickiness)
     return Explanation(
@@ -65,6 +69,8 @@ def explain(flags: Flags, component: str, caller: Caller, *, gives_sessions: boo
 def _why(flag: Flag | None, caller: Caller, decision: Decision, kill_all: bool) -> str:
     if kill_all:
         return "The kill switch for everything is on."
+    if decision.cause is Cause.NO_SOURCE:
+        return f"Nothing makes its events: {NO_SOURCE}."
     if flag is None:
         return "The component has no flag: it streams and polls freely."
     match decision.cause:

@@ -59,6 +59,23 @@ MOVES = MappingProxyType(
 back to any earlier one, for the way back must not lead through stages that are broken too."""
 
 
+NO_SOURCE = 'none of its legacy routes is shared with events = "poll", and none has events = "external"'
+"""What a component without a source of events lacks, in words."""
+
+SILENT = tuple(stage for stage in Stage if stage not in STREAMED)
+"""The stages that such a component may be in: in all others somebody would wait for events in vain."""
+
+
+def check_source(component: str, before: Stage | None, after: Stage) -> None:
+    """Raises ForbiddenMove where a component without a source of events is to leave SILENT.
+
+    `before` is None where it had no stage.
+    """
+    if after not in SILENT:
+        why = f"{component} has no source of events, so it can't go to {after}: {NO_SOURCE}."
+        raise ForbiddenMove(before, after, SILENT, why)
+
+
 def check_move(before: Stage, after: Stage) -> None:
     """Raises ForbiddenMove, which names the allowed stages, where the table has no such move.
 

@@ -1,6 +1,6 @@
 """Flags in a JSON file (flags/store/document.py), which people and deployments may edit or replace."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -19,7 +19,12 @@ Result = TypeVar("Result")
 
 
 def file_flag_store(
-    path: Path, *, tell: Tell, now_ms: Callable[[], int] = wall_ms, poll_seconds: float = POLL_SECONDS
+    path: Path,
+    *,
+    tell: Tell,
+    now_ms: Callable[[], int] = wall_ms,
+    poll_seconds: float = POLL_SECONDS,
+    without_source: Collection[str] = (),
 ) -> LedgerStore:
     """The store in the file at `path`. Where there is none, the first change makes it.
 
@@ -29,7 +34,14 @@ def file_flag_store(
     counting = CountingTell(tell)
     publisher = Publisher(counting)
     kept = _InThread(FileLedger(path, tell=counting, now_ms=now_ms), publisher.publish)
-    return LedgerStore(kept, publisher, tell=counting, now_ms=now_ms, poll_seconds=poll_seconds)
+    return LedgerStore(
+        kept,
+        publisher,
+        tell=counting,
+        now_ms=now_ms,
+        poll_seconds=poll_seconds,
+        without_source=without_source,
+    )
 
 
 class _InThread:

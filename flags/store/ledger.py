@@ -3,7 +3,7 @@
 A Ledger is never changed; each operation gives the next one, or the same one where there is nothing to do.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from flags.decide.flag import Flag, Flags
-from flags.decide.stages import check_move
+from flags.decide.stages import check_move, check_source
 from flags.errors import InvalidFlag, NotFound, StaleRevision
 from flags.store.retention import kept
 from flags.store.revisions import (
@@ -126,6 +126,19 @@ def removed(ledger: Ledger, component: str, *, expected_revision: int | None, by
     if errors:
         raise InvalidFlag(errors)
     return _appended(ledger, component, state(current), None, by)
+
+
+def within_source(component: str, change: Callable[[Ledger], Ledger], ledger: Ledger) -> Ledger:
+    """The ledger after a change of a component that has no source of events.
+
+    Raises ForbiddenMove where that takes it into a stage, or lets more callers in, that wait for events. What
+    somebody wrote into the store stands, and can be killed, or taken back.
+    """
+    after = change(ledger)
+    had, has = ledger.flags.get(component), after.flags.get(component)
+    if has is not None and (had is None or had.stage is not has.stage or had.percentage < has.percentage):
+        check_source(component, None if had is None else had.stage, has.stage)
+    return after
 
 
 def switched(ledger: Ledger, killed: bool, *, by: Attribution) -> Ledger:

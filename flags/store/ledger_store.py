@@ -1,13 +1,13 @@
 """A FlagStore over one ledger, wherever that is kept."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import NamedTuple, Protocol
 
 from flags.decide.flag import Flags
 from flags.log_lines import CountingTell
 from flags.store.background import Watch
-from flags.store.ledger import Ledger
+from flags.store.ledger import Ledger, within_source
 from flags.store.port import FlagStore, Operation, Subscriber
 from flags.store.publisher import Publisher
 from flags.store.revisions import RevisionHistory, attribution
@@ -64,7 +64,8 @@ class KeptLedger(Protocol):
 class LedgerStore(FlagStore):
     """The FlagStore of what `kept` holds, which shows its flags to `publisher`.
 
-    `tell` counts how often each event was told, by the log lines' names.
+    `tell` counts how often each event was told, by the log lines' names. `without_source` are the components
+    that nothing makes events of: none of them goes further than `shadow`.
     """
 
     def __init__(
@@ -75,11 +76,13 @@ class LedgerStore(FlagStore):
         tell: CountingTell,
         now_ms: Callable[[], int],
         poll_seconds: float,
+        without_source: Collection[str] = (),
     ) -> None:
         self._kept = kept
         self._publisher = publisher
         self._counts = tell.counts
         self._now_ms = now_ms
+        self._without_source = frozenset(without_source)
         self._watch = Watch(kept.refresh, poll_seconds, tell, "flags_watch")
 
     @property
@@ -103,7 +106,10 @@ class LedgerStore(FlagStore):
 
     async def make(self, operation: Operation, *, who: str, reason: str) -> Ledger:
         by = attribution(who, reason, rfc3339(self._now_ms()))
-        return await self._kept.commit(partial(operation.apply, by=by))
+        change = partial(operation.apply, by=by)
+        if operation.component in self._without_source:
+            change = partial(within_source, operation.component, change)
+        return await self._kept.commit(change)
 
     def revisions(self, component: str | None) -> RevisionHistory:
         return self._kept.state.ledger.revisions(component)

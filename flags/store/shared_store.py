@@ -1,7 +1,7 @@
 """Flags in a server that all nodes of a cluster share: one document (document.py), compared and set."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 
 from flags.decide.flag import Flags
@@ -32,12 +32,20 @@ def shared_flag_store(
     tell: Tell,
     now_ms: Callable[[], int] = wall_ms,
     poll_seconds: float = POLL_SECONDS,
+    without_source: Collection[str] = (),
 ) -> LedgerStore:
     """The store in `values`. While these can't be used, the flags stay as they were, and are `stale`."""
     counting = CountingTell(tell)
     publisher = Publisher(counting)
     kept = SharedLedger(values, publisher.publish, tell=counting, now_ms=now_ms)
-    return LedgerStore(kept, publisher, tell=counting, now_ms=now_ms, poll_seconds=poll_seconds)
+    return LedgerStore(
+        kept,
+        publisher,
+        tell=counting,
+        now_ms=now_ms,
+        poll_seconds=poll_seconds,
+        without_source=without_source,
+    )
 
 
 class SharedLedger:

@@ -3,11 +3,13 @@
 import json
 from typing import Any
 
+from flags.decide.stages import NO_SOURCE
 from gateway.cli.terminal import table
 from gateway.core.redaction import redacted
 from gateway.service.legacy_settings import LegacySettings
 from gateway.service.settings import AuthSettings, Settings
 from gateway.service.wiring.auth import check_mode, load_keys
+from gateway.service.wiring.entities import without_source
 from gateway.service.wiring.logs import check_url
 
 
@@ -70,7 +72,16 @@ def summary(settings: Settings, file: str | None) -> list[str]:
     if not settings.legacy:
         return [*lines, "no legacy routes"]
     head = ("PATH", "COMPONENT", "ENTITY", "EVERY", "SHARED", "EVENTS FROM", "UPSTREAM")
-    return [*lines, "", "legacy routes", *table([head, *map(_route, settings.legacy)], "  ")]
+    routes = table([head, *map(_route, settings.legacy)], "  ")
+    return [*lines, "", "legacy routes", *routes, *_without_source(settings)]
+
+
+def _without_source(settings: Settings) -> list[str]:
+    """A line for each component that can't go further than `shadow`."""
+    return [
+        f"component {name} has no source of events: {NO_SOURCE}. It can be off or shadow"
+        for name in sorted(without_source(settings))
+    ]
 
 
 def _granted(auth: AuthSettings) -> list[tuple[str, str]]:

@@ -14,6 +14,7 @@ const WORDS = {
   STALE: "by the last good flags",
   kill_switch: "by the kill switch",
   auto_rollback: "after an automatic rollback",
+  no_source: "nothing makes events",
   user_opt_in: "by its own choice",
   user_opt_out: "by its own choice",
 };

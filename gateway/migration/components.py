@@ -3,7 +3,7 @@
 The rules are docs/protocol.md's, section 8; `flags` decides for one caller of one component.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from cachetools import LRUCache
@@ -62,12 +62,19 @@ class Plan:
 class Components:
     """The configured components, and the flags as they are when it is asked.
 
-    `owned` are the entity types of each. One without a flag streams and polls freely.
+    `owned` are the entity types of each. One without a flag streams and polls freely, but for those that are
+    `without_source` of events: these are polled, whatever their flags say.
     """
 
-    def __init__(self, owned: Mapping[str, frozenset[str]], flags: Callable[[], Flags]) -> None:
+    def __init__(
+        self,
+        owned: Mapping[str, frozenset[str]],
+        flags: Callable[[], Flags],
+        without_source: Collection[str] = (),
+    ) -> None:
         self._owned = owned
         self._flags = flags
+        self._without_source = frozenset(without_source)
         self._plans: LRUCache[Hashable, Plan] = LRUCache(_MAX_PLANS * _ORDINARY_SIZE, _size_of)
         self._recent: LRUCache[Asked, Plan] = LRUCache(_MAX_PLANS * _ORDINARY_SIZE, _size_of)
         self._recent_flags = Flags()
@@ -87,23 +94,33 @@ class Components:
     def is_free(self, component: str) -> bool:
         """Whether every caller of the component gets the same answer, since no flag says anything of it."""
         flags = self._flags()
-        return not flags.kill_all and flags.get(component) is None
+        return not flags.kill_all and flags.get(component) is None and self._has_source(component)
 
     def decision(self, component: str, caller: Caller) -> Decision:
         """How the caller gets the component's events, and why."""
         flags = self._flags()
-        return decide(flags.get(component), caller, kill_all=flags.kill_all, stale=flags.stale)
+        return decide(
+            flags.get(component),
+            caller,
+            kill_all=flags.kill_all,
+            stale=flags.stale,
+            has_source=self._has_source(component),
+        )
 
     def lacks_session(self, selector: Selector, named: Sequence[str], caller: Caller) -> bool:
         """Whether a percentage is to place the caller of what is selected, and it lacks a session for it."""
         flags = self._flags()
-        wanting = {name for name, flag in flags.by_component.items() if lacks_session(flag, caller)}
+        wanting = {
+            name
+            for name, flag in flags.by_component.items()
+            if lacks_session(flag, caller) and self._has_source(name)
+        }
         return bool(wanting) and not wanting.isdisjoint(self._belongs(selector, named))
 
     def is_retired(self, component: str) -> bool:
         """Whether polling the component is over for everybody."""
         flags = self._flags()
-        return is_retired(flags.get(component), kill_all=flags.kill_all)
+        return self._has_source(component) and is_retired(flags.get(component), kill_all=flags.kill_all)
 
     def plan(self, asked: Asked) -> Plan:
         """How this caller gets its events now."""
@@ -179,8 +196,11 @@ class Components:
 
     def in_rampdown(self, belongs: Iterable[str]) -> list[Flag]:
         """The flags of those components that are in `rampdown`."""
-        flags = map(self._flags().get, belongs)
+        flags = map(self._flags().get, filter(self._has_source, belongs))
         return [flag for flag in flags if flag is not None and flag.stage is Stage.RAMPDOWN]
+
+    def _has_source(self, component: str) -> bool:
+        return component not in self._without_source
 
 
 def _size_of(plan: Plan) -> int:

@@ -1,6 +1,6 @@
 """What operators see of a migration: who polls, what clients say, what one caller gets and why."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import Any, cast, get_args
 
@@ -8,6 +8,7 @@ from aiohttp import web
 
 from flags.decide.caller import Caller, comparable_claims
 from flags.decide.explain import Explanation, explain
+from flags.decide.flag import Flags
 from flags.decide.modes import Preference
 from flags.guard.telemetry import Telemetry, TelemetrySummary
 from flags.store.port import FlagStore
@@ -30,7 +31,8 @@ _MAX_CHARACTERS = 256
 class InsightHandler:
     """Reads; changes nothing. `components` gives those that are configured.
 
-    `gives_sessions` says whether callers without a key get a session.
+    `gives_sessions` says whether callers without a key get a session, `without_source` are the components
+    that nothing makes events of.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class InsightHandler:
         parity: ParitySampler,
         *,
         gives_sessions: bool,
+        without_source: Collection[str],
     ) -> None:
         self._store = store
         self._clock = clock
@@ -53,6 +56,7 @@ class InsightHandler:
         self._preferences = preferences
         self._parity = parity
         self._gives_sessions = gives_sessions
+        self._without_source = frozenset(without_source)
 
     def add_routes(self, app: web.Application) -> None:
         app.router.add_get(FLAG_PATH + "/pollers", administrators_only(self.pollers))
@@ -119,11 +123,17 @@ class InsightHandler:
         return json_response(
             {
                 "delivery": delivery,
-                "decisions": [
-                    _decision(explain(flags, component, caller, gives_sessions=self._gives_sessions))
-                    for component in components
-                ],
+                "decisions": [_decision(self._explain(flags, component, caller)) for component in components],
             }
+        )
+
+    def _explain(self, flags: Flags, component: str, caller: Caller) -> Explanation:
+        return explain(
+            flags,
+            component,
+            caller,
+            gives_sessions=self._gives_sessions,
+            has_source=component not in self._without_source,
         )
 
     def _asked_for(self, request: web.Request) -> list[str]:

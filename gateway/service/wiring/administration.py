@@ -13,7 +13,7 @@ from gateway.http.telemetry import TelemetryHandler
 from gateway.ports.clock import Clock
 from gateway.ports.legacy_route import LegacyRoute
 from gateway.service.settings import Settings
-from gateway.service.wiring.entities import id_aliases, owned_types
+from gateway.service.wiring.entities import id_aliases, owned_types, without_source
 from gateway.service.wiring.flags import Flags
 from gateway.service.wiring.migration import Migration
 
@@ -37,6 +37,7 @@ def add_administration(
         InsightHandler(
             *(flags.store, clock, poll_inventory, telemetry, owned, flags.preferences, migration.parity),
             gives_sessions=settings.flags.session_cookie,
+            without_source=without_source(settings),
         ),
         GuardHandler(migration.guard_loop),
         TelemetryHandler(telemetry, migration.evidence.reporters, clients, clock),

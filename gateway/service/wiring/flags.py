@@ -18,6 +18,7 @@ from gateway.runtime.logs import log_event
 from gateway.runtime.outage import Outage
 from gateway.runtime.stopping import Closing
 from gateway.service.settings import Settings
+from gateway.service.wiring.entities import without_source
 from gateway.service.wiring.shared_values import FlagValues
 
 _log = logging.getLogger(__name__)
@@ -104,16 +105,16 @@ def open_flags(
 
     `log_outage` tells when the log is out of reach.
     """
-    store = settings.flags.store
+    store, silent = settings.flags.store, without_source(settings)
     if shared is not None and not store.startswith(_FILE):
         tell = _LinesBesideLog(clock, log_outage)
         values = FlagValues(shared)
-        flags = shared_flag_store(values, tell=tell, now_ms=clock.wall_ms)
+        flags = shared_flag_store(values, tell=tell, now_ms=clock.wall_ms, without_source=silent)
         return flags, SharedPreferences(values, tell=tell, timer=clock.monotonic, now_ms=clock.wall_ms)
     lines = _Lines(clock)
     path = settings.base_dir / store.removeprefix(_FILE)
     choices = path.with_name(f"{path.stem}.preferences.db")
     return (
-        file_flag_store(path, tell=lines),
+        file_flag_store(path, tell=lines, without_source=silent),
         FilePreferences(choices, tell=lines, now_ms=clock.wall_ms),
     )

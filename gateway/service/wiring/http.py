@@ -29,7 +29,7 @@ from gateway.ports.clock import Clock
 from gateway.runtime.slices import Slices
 from gateway.service.settings import Settings
 from gateway.service.wiring.administration import add_administration
-from gateway.service.wiring.entities import id_aliases, owned_types
+from gateway.service.wiring.entities import id_aliases, owned_types, without_source
 from gateway.service.wiring.metrics import make_metrics
 from gateway.service.wiring.parts import Gateway
 
@@ -53,7 +53,7 @@ def add_handlers(
     stored, delivery, flags = gateway.stored, gateway.delivery, gateway.flags
     history, hub, evidence = stored.history, delivery.hub, gateway.migration.evidence
     aliases = id_aliases(settings)
-    components = Components(owned_types(settings), flags.store.snapshot)
+    components = Components(owned_types(settings), flags.store.snapshot, without_source(settings))
     callers = Callers(flags.preferences)
     sessions = Sessions(components, callers, clients, are_given=settings.flags.session_cookie)
     app.on_response_prepare.append(sessions.on_prepare)

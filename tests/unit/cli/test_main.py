@@ -99,6 +99,7 @@ def test_check_config_tells_what_would_run(run: CliRunner) -> None:
     ] in lines
     assert ["workers", "1"] in lines
     assert ["flags", "file:flags.json"] in lines
+    assert "no source of events" not in result.stdout
 
 
 def test_check_config_says_where_events_of_elsewhere_come_from_and_who_shares_the_flags(
@@ -119,6 +120,9 @@ def test_check_config_says_that_a_route_per_caller_gives_no_events(run: CliRunne
     Path("tidegate.toml").write_text(EXAMPLE.read_text().replace("shared = true", "shared = false"))
     result = run.invoke(app, ["check-config"])
     assert "  no      nothing: answers are not shared  http://" in result.stdout
+    last = result.stdout.splitlines()[-1]
+    assert last.startswith("component orders has no source of events: none of its legacy routes is shared")
+    assert last.endswith("It can be off or shadow")
 
 
 def test_check_config_names_the_hosts_and_what_a_component_owns(run: CliRunner) -> None:

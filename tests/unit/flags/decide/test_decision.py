@@ -121,6 +121,21 @@ def test_the_switch_for_everything_stops_a_component_without_a_flag_too() -> Non
     assert decide(None, Caller(), kill_all=True) == (POLLING, None, Reason.DISABLED, Cause.KILL_SWITCH)
 
 
+def test_a_component_without_a_source_is_polled_unless_a_switch_says_so_already() -> None:
+    for case in CASES:
+        flag = make_flag(stage=case.stage, killed=case.killed, latch=LATCH if case.latched else None)
+        decision = decide(flag, USER, kill_all=case.kill_all, has_source=False)
+        assert decision.mode is POLLING
+        if not (case.kill_all or case.killed or case.latched):
+            assert decision[1:] == (Stage(case.stage), Reason.STATIC, Cause.NO_SOURCE)
+    assert decide(None, USER, kill_all=False, has_source=False) == (
+        POLLING,
+        None,
+        Reason.STATIC,
+        Cause.NO_SOURCE,
+    )
+
+
 def test_the_first_rule_that_matches_counts() -> None:
     flag = make_flag(
         stage="live",
