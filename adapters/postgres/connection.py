@@ -51,7 +51,8 @@ class SessionLost(LogError):
 class Session:
     """One connection to the server that takes writes, in autocommit.
 
-    No transaction of it spans a round trip: one that its client left open would hold delivery everywhere.
+    No transaction of it that writes spans a round trip: one that its client left open would hold delivery
+    everywhere.
     What belongs together goes out as one query string, which is one transaction (see the manual's "Multiple
     Statements in a Simple Query"). Every method raises LogError, SessionLost where the connection did not
     survive it.

@@ -19,6 +19,7 @@ from adapters.postgres.pool import CLOSE_SECONDS, Pool
 from adapters.postgres.reader import Reader, without_bounds
 from adapters.postgres.retention import Retention
 from adapters.postgres.rows import Columns, Row, columns, joined, position_of, size_of
+from adapters.postgres.state import PostgresState
 from adapters.postgres.statements import statement
 from adapters.postgres.troubles import Troubles
 from gateway.core.errors import LogError
@@ -69,6 +70,8 @@ class PostgresLog:
     With `notify` each append announces itself, and readers listen; without, they look more often. It keeps
     the newest `max_events`, or a few hundredths more, and none longer than `max_age_seconds`. With
     `bookkeeping_seconds` it notes that often what its readers have got (adapters/postgres/bookkeeping.py).
+
+    `state` knows the rows of the captured tables: a StateSource (gateway/ports/state.py).
     """
 
     def __init__(
@@ -89,6 +92,7 @@ class PostgresLog:
         self._held = Outage(_log, "log_delivery")
         self._pool = Pool(self._connect, connections)
         self._reader = Reader(self._pool)
+        self.state = PostgresState(self._connect, troubles=self._troubles)
         self._append_sql = statement("log_append")
         self._once_sql = "".join(map(statement, ("once_claim", "log_append", "once_keep", "once_known")))
         self._batcher = Batcher(self._write, splits_refused=True)
@@ -134,12 +138,14 @@ class PostgresLog:
         async with self._pool.session() as session:
             await require_schema(session)
         await self.bounds()
+        await self.state.refresh()
         if self._listener is not None:
             self._supervisor.run("log_listener", self._listener.run)
         for number in range(1, _WRITERS + 1):
             self._supervisor.run(f"log_writer_{number}", self._batcher.run)
         self._supervisor.run("log_retention", self._retention.run)
         self._supervisor.run("log_watch", self._watch)
+        self._supervisor.run("log_state", self.state.run)
         if self._bookkeeper is not None:
             self._supervisor.run("log_bookkeeping", self._bookkeeper.run)
 
@@ -157,6 +163,7 @@ class PostgresLog:
                     self._rested.clear()
                     await self._rested.wait()
         await self._pool.close()
+        await self.state.close()
 
     async def append(self, events: Sequence[Event]) -> Appended:
         if self._is_closed:

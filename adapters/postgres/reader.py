@@ -61,10 +61,7 @@ class Reader:
     def require_own(self) -> None:
         """Raises LogError where the last read found rows of another server: what is appended may be lost."""
         if self._foreign is not None:
-            raise LogError(
-                "The log's table holds transactions of another server, as after restoring a dump: empty it"
-                " with `truncate sync_events`."
-            )
+            raise another_servers()
 
     def appended(self, epoch: str, position: Position) -> None:
         """The log has this event from now on."""
@@ -204,6 +201,14 @@ def without_bounds() -> LogError:
     return LogError(
         "The log's table of bounds lost its only row: `insert into sync_events_bounds default values` starts"
         " a new history."
+    )
+
+
+def another_servers() -> LogError:
+    """What to do where the log's rows are of another server."""
+    return LogError(
+        "The log's table holds transactions of another server, as after restoring a dump: empty it"
+        " with `truncate sync_events`."
     )
 
 

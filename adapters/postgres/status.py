@@ -95,9 +95,18 @@ async def _tables(session: Session) -> list[CapturedTable]:
     for root, partition in await session.fetch(statement("status_uncaptured")):
         bare.setdefault(root, []).append(partition)
     found = []
-    for oid, title, root, is_partitioned, triggers, enabled, alike, argument in await session.fetch(
-        statement("status_captures")
-    ):
+    for (
+        oid,
+        title,
+        root,
+        is_partitioned,
+        triggers,
+        enabled,
+        alike,
+        argument,
+        owner,
+        may_read,
+    ) in await session.fetch(statement("status_captures")):
         options = json.loads(argument)
         expected = _TRIGGERS - {"tidegate_truncate"} if is_partitioned else _TRIGGERS
         problems = [f"its trigger {name} is gone" for name in sorted(expected - set(triggers))]
@@ -105,6 +114,8 @@ async def _tables(session: Session) -> list[CapturedTable]:
             problems.append("a trigger of it is disabled")
         if not alike:
             problems.append("its triggers differ")
+        if not may_read and title == root:
+            problems.append(f"{owner} may not read it: nobody gets its state, and a TRUNCATE is a gap")
         problems += _column_problems(await table_columns(session, oid), options)
         problems += [f"its partition {name} is not captured" for name in bare.get(title, ())]
         found.append(_captured(title, root, options, problems))

@@ -30,6 +30,7 @@ CONTROL_EVENT_TYPES = frozenset(
     {
         "connected",
         "reset",
+        "state",
         "heartbeat",
         "refresh",
         "fetch-mode",

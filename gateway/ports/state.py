@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from gateway.core.errors import TidegateError
 from gateway.core.events import Cursor
@@ -58,4 +58,14 @@ class StateSource(Protocol):
 
         Entering may wait for an answer. Raises StateUnknown where there is none, or none that is good enough.
         """
+        ...
+
+
+@runtime_checkable
+class LogWithState(Protocol):
+    """A log that knows the state of what its events are about; found by type, as `WatchedLog` is."""
+
+    @property
+    def state(self) -> StateSource:
+        """Of use from the log's `start` to its `close`."""
         ...

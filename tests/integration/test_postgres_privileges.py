@@ -13,9 +13,13 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - psycopg
 from typer.testing import CliRunner, Result
 
 from gateway.cli.main import app
+from gateway.core.selectors import Selector
+from gateway.ports.state import StateUnknown
 from tests.support.api import Client, event, eventually
 from tests.support.gateway import GatewayThread, make_settings
 from tests.support.postgres import connected, execute, fresh_database
+from tests.support.postgres_log import opened
+from tests.support.state import state_of
 
 PAGE = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
 CAPTURE = ("capture", "shop.orders", "--entity", "order", "--key", "id", "--schema", "tidegate")
@@ -135,6 +139,27 @@ def test_who_may_insert_events_can_write_no_revocation_and_no_trigger_can_for_it
     with pytest.raises(psycopg2.errors.CheckViolation):
         installed.sql("select tidegate.sly()", shop)
     installed.sql(insert.format("tidegate.revocation"), installed.roles[2])
+
+
+async def test_a_gateway_reads_the_captured_columns_of_captured_tables_alone(installed: Site) -> None:
+    owner, capturer, server = installed.roles
+    installed.sql("alter table shop.orders add column card_token text", installed.shop)
+    installed.sql("insert into shop.orders values ('A', 'new', 'secret')", installed.shop)
+    done = await asyncio.to_thread(installed.postgres, capturer, *CAPTURE, "--without", "card_token")
+    assert done.exit_code == 0
+    async with opened(installed.url(server)) as log:
+        assert await state_of(log.state, "order") == {"order": {"A": {"id": "A", "order_stage": "new"}}}
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+            installed.sql("select id from shop.orders", server)
+        with pytest.raises(psycopg2.errors.RaiseException):
+            installed.sql("select tidegate_state('sync_events'::regclass, null)", server)
+
+        installed.sql(f"revoke select on shop.orders from {owner}")
+        with pytest.raises(StateUnknown):
+            await state_of(log.state, "order")
+        assert not log.state.knows("order", Selector())
+    status = await asyncio.to_thread(installed.postgres, server, "status", "--schema", "tidegate")
+    assert f"{owner} may not read it" in status.stdout
 
 
 async def test_a_gateway_serves_publishes_and_keeps_its_flags(

@@ -3,7 +3,7 @@ select format('drop trigger %%I on %%I.%%I', t.tgname, n.nspname, c.relname)
 from pg_trigger as t
 join pg_class as c on c.oid = t.tgrelid
 join pg_namespace as n on n.oid = c.relnamespace
-where t.tgfoid = to_regproc('tidegate_capture')
+where t.tgfoid in (to_regproc('tidegate_capture'), to_regproc('tidegate_capture_as'))
     and (
         t.tgrelid = %(oid)s
         or t.tgrelid in (select p.relid from pg_partition_tree(%(oid)s::oid::regclass) as p)

@@ -174,8 +174,8 @@ def test_the_name_of_a_control_event_is_refused(event_type: str) -> None:
 
 def test_the_reserved_names_are_those_of_the_protocol() -> None:
     assert {
-        *("connected", "reset", "heartbeat", "refresh", "fetch-mode", "token-expiring", "presence"),
-        *("broadcast", "bye", "error", "open", "tidegate.revocation"),
+        *("connected", "reset", "state", "heartbeat", "refresh", "fetch-mode", "token-expiring"),
+        *("presence", "broadcast", "bye", "error", "open", "tidegate.revocation"),
     } == RESERVED_EVENT_TYPES
 
 

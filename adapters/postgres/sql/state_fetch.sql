@@ -1,0 +1,1 @@
+fetch forward %(rows)s from tidegate_state

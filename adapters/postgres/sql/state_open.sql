@@ -1,0 +1,1 @@
+select tidegate_state(%(table)s::oid, %(ids)s::text[])
