@@ -38,27 +38,45 @@ def connected(
     heartbeat_seconds: float,
     modes: Mapping[str, str],
     retry_ms: int,
+    state_follows: bool | None = None,
 ) -> bytes:
     """The first frame of a stream, with the reconnection time.
 
-    `recovered` is None where no cursor was given.
+    `recovered` is None where no cursor was given. `state_follows` says whether the state comes next; None
+    where there is no need for it, or nobody asked. Where it does the frame has no id.
     """
     data: dict[str, Any] = {"clientId": client_id, "timestamp": timestamp, "cursor": cursor}
     if recovered is not None:
         data["recovered"] = recovered
+    if state_follows is not None:
+        data["state"] = state_follows
     whole = heartbeat_seconds == int(heartbeat_seconds)
     data["heartbeatSeconds"] = int(heartbeat_seconds) if whole else heartbeat_seconds
     data["modes"] = modes
-    return _frame("connected", data, cursor, retry_ms)
+    return _frame("connected", data, None if state_follows else cursor, retry_ms)
 
 
-def reset(reason: ResetReason, cursor: str, jitter_ms: int) -> bytes:
-    """The gap before `cursor` can't be filled."""
-    return _frame("reset", {"reason": reason, "cursor": cursor, "jitterMs": jitter_ms}, cursor)
+def reset(reason: ResetReason, cursor: str, jitter_ms: int, *, state_follows: bool | None = None) -> bytes:
+    """The gap before `cursor` can't be filled. `state_follows` is as for `connected`."""
+    data: dict[str, Any] = {"reason": reason, "cursor": cursor, "jitterMs": jitter_ms}
+    if state_follows is not None:
+        data["state"] = state_follows
+    return _frame("reset", data, None if state_follows else cursor)
 
 
-def heartbeat(timestamp: str, cursor: str) -> bytes:
-    """Nothing else happened up to `cursor`."""
+def state(entity_type: str, number: int, cursor: str, *, is_last: bool) -> tuple[bytes, bytes]:
+    """What stands before and behind the items of a part of the state, of which the last has the id."""
+    head = eventstream.encode("", event="state", last_event_id=cursor if is_last else None)
+    tail = b'],"part":%d,"last":%b,"cursor":"%b"}\n\n' % (
+        number,
+        b"true" if is_last else b"false",
+        cursor.encode(),
+    )
+    return head.removesuffix(b"\n\n") + b'{"entityType":%b,"items":[' % orjson.dumps(entity_type), tail
+
+
+def heartbeat(timestamp: str, cursor: str | None) -> bytes:
+    """Nothing else happened up to `cursor`; None where the stream is at none yet."""
     return _frame("heartbeat", {"timestamp": timestamp}, cursor)
 
 

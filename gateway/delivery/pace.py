@@ -42,6 +42,14 @@ class Pace:
     """For how long the log's bounds are taken to hold. A floor that has risen since is found out by
     reading."""
 
+    state_reads_at_once: int = 4
+    state_fresh_seconds: float = 1.0
+    """For how long a state counts as that of now where its source can't tell whether it has changed."""
+    state_kept_bytes: int = 134_217_728
+    """Of states that nobody is being sent, for whoever asks for the same."""
+    state_largest_bytes: int = 268_435_456
+    """Of one state: a larger one is not told at all."""
+
     streams_a_slice: int = 128
     """That heartbeats look at in one go: half a turn, should all of them be due."""
     sweep_seconds: float = 1.0

@@ -87,6 +87,10 @@ class Components:
         """The entity types that the component owns; none where it is not configured."""
         return self._owned.get(component, frozenset())
 
+    def owned_by(self, components: Iterable[str]) -> frozenset[str]:
+        """The entity types that any of these components owns."""
+        return frozenset().union(*map(self.owned, components))
+
     def flag(self, component: str) -> Flag | None:
         """The component's flag as it is now."""
         return self._flags().get(component)

@@ -21,7 +21,7 @@ QUERY_PARAMETERS = frozenset(
         CLIENT_ID_PARAMETER,
         CLIENT_VERSION_PARAMETER,
         CAPABLE_PARAMETER,
-        *("component", "debounceMs", "format", "hints", "limit", "maxWaitMs", "wait"),
+        *("component", "debounceMs", "format", "hints", "limit", "maxWaitMs", "state", "wait"),
         # The protocol's, and not read yet.
         *("access_token", "channel", "presence"),
     }

@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 
 from gateway.runtime.logs import LogfmtFormatter
-from tests.support.api import EVENTS, HISTORY, JSON, POLL, Client, assert_problem, event
+from tests.support.api import EVENTS, HISTORY, JSON, POLL, STATE, Client, assert_problem, event
 from tests.support.gateway import make_settings
 from tests.support.http import connect
 from tests.support.legacy import PATH, route_settings
@@ -28,7 +28,7 @@ RIGHTS = {
         ("*", PATH),
         ("*", PATH + "/{below}"),
     ],
-    "subscribe": [("GET", EVENTS), ("GET", POLL), ("GET", HISTORY)],
+    "subscribe": [("GET", EVENTS), ("GET", POLL), ("GET", HISTORY), ("GET", STATE)],
     "publish": [("POST", EVENTS)],
     "metrics": [("GET", "/metrics")],
     "admin": [

@@ -19,6 +19,7 @@ GZIP = ("Accept-Encoding", "gzip")
 EVENTS = "/api/v1/sync/events"
 POLL = "/api/v1/sync/poll"
 HISTORY = "/api/v1/sync/history"
+STATE = "/api/v1/sync/state"
 
 Query = Mapping[str, Any] | Sequence[tuple[str, Any]]
 JSON = ("Content-Type", "application/json")

@@ -6,7 +6,6 @@ from functools import partial
 
 from aiohttp import web
 
-from gateway.delivery.replay.resume import Resumes
 from gateway.delivery.replay.scan import Scanner
 from gateway.http.admin.audit import AuditHandler
 from gateway.http.admin.connections import ConnectionsHandler
@@ -21,6 +20,7 @@ from gateway.http.migration import MigrationHandler
 from gateway.http.poll import PollHandler
 from gateway.http.publish import PublishHandler, PublishLimits
 from gateway.http.sessions import Sessions
+from gateway.http.state import StateHandler
 from gateway.http.stream import StreamHandler, StreamOptions
 from gateway.http.terms import PollingTerms
 from gateway.migration.components import Components
@@ -61,7 +61,7 @@ def add_handlers(
     stream_plans = StreamPlans(components, callers.current)
     reassign = partial(hub.reassign, stream_plans.reassignment)
     flags.store.subscribe(lambda before, after: reassign())
-    resumes = Resumes(history, delivery.archive, delivery.follower)
+    states, resumes = gateway.states.shared, gateway.states.resumes
     scanner = Scanner(history, delivery.archive, Slices(clock), delivery.revoked.revocations)
     limits = PublishLimits(**settings.publish.model_dump(), body_seconds=body_seconds)
     options = _stream_options(settings, hand_over)
@@ -77,6 +77,7 @@ def add_handlers(
             *(history, hub, resumes, scanner, interest, loop, clock),
             *(components, sessions, terms, aliases, request_limits),
         ),
+        StateHandler(states, components, callers, clock, aliases),
         RevocationsHandler(stored.log, delivery.revoked, clock),
         MigrationHandler(components, callers, sessions, reassign),
         AuditHandler(gateway.audit.recorder),

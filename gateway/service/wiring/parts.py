@@ -18,6 +18,7 @@ from gateway.service.wiring.auth import Access, make_access
 from gateway.service.wiring.delivery import Delivery, make_delivery
 from gateway.service.wiring.flags import Flags, make_flags
 from gateway.service.wiring.migration import Migration, make_migration
+from gateway.service.wiring.state import States, make_states
 from gateway.service.wiring.stored import Stored, make_stored
 from gateway.service.wiring.upstreams import Upstreams, make_upstreams
 
@@ -33,6 +34,7 @@ class Gateway:
     flags: Flags
     migration: Migration
     delivery: Delivery
+    states: States
     admission: Admission
     ready_needs_upstreams: bool
 
@@ -93,5 +95,9 @@ def make_gateway(
     admission = make_admission(settings, clock)
     observer, on_grown = Observers(admission, migration.evidence), migration.parity.wake
     delivery = make_delivery(settings, clock, stored, upstreams.groups, observer, on_grown, pace)
+    states = make_states(clock, stored, upstreams, delivery, pace)
     needs_upstreams = settings.server.ready_needs_upstreams
-    return Gateway(access, stored, audit, upstreams, flags, migration, delivery, admission, needs_upstreams)
+    return Gateway(
+        *(access, stored, audit, upstreams, flags, migration, delivery, states),
+        *(admission, needs_upstreams),
+    )

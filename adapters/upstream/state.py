@@ -1,0 +1,98 @@
+"""The state of the entities that shared routes list: the items of their last good answers."""
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from typing import NamedTuple
+
+from adapters.upstream.items import Items
+from adapters.upstream.poller import Poller
+from adapters.upstream.source import UpstreamSource
+from gateway.core.errors import LogError, UpstreamError
+from gateway.core.events import Cursor
+from gateway.core.selectors import Selector
+from gateway.ports.clock import Clock
+from gateway.ports.legacy_route import LegacyRoute
+from gateway.ports.state import StateItem, StateReading, StateUnknown
+from gateway.ports.upstreams import Snapshot
+
+_BATCH_ITEMS = 50
+_BATCH_BYTES = 65_536
+
+
+class RouteStates:
+    """A StateSource: the shared routes of `source` whose changes are events."""
+
+    def __init__(self, source: UpstreamSource, clock: Clock) -> None:
+        self._source = source
+        self._clock = clock
+        self._routes: dict[str, LegacyRoute] = {}
+        for route in source.routes:
+            if route.shared and route.events != "none":
+                self._routes.setdefault(route.entity, route)
+
+    def knows(self, entity_type: str, selector: Selector) -> bool:
+        """Whether a route lists the entities of the type."""
+        return entity_type in self._routes
+
+    @asynccontextmanager
+    async def read(self, entity_types: Sequence[str], selector: Selector) -> AsyncIterator[StateReading]:
+        """The answers of now of the types' routes; where an upstream was not asked lately, it is.
+
+        Raises StateUnknown where one gives none that callers would be answered with.
+        """
+        lists = [await self._listed(self._routes[entity_type]) for entity_type in entity_types]
+        yield _Reading(lists, self._clock)
+
+    async def _listed(self, route: LegacyRoute) -> "_Listed":
+        poller = self._source.poller(route)
+        assert poller is not None, "a shared route has a poller"
+        try:
+            served = await poller.answer()
+        except UpstreamError as error:
+            raise StateUnknown(f"{route.path} gives no list now: {error.detail}") from error
+        except LogError as error:
+            raise StateUnknown(error.detail) from error
+        return _Listed(route, poller, served.snapshot)
+
+
+class _Listed(NamedTuple):
+    """One route's list."""
+
+    route: LegacyRoute
+    poller: Poller
+    snapshot: Snapshot
+
+
+class _Reading:
+    """Some routes' lists as a StateReading, at the oldest of their positions."""
+
+    def __init__(self, lists: Sequence[_Listed], clock: Clock) -> None:
+        cursors = [Cursor.parse(listed.snapshot.cursor) for listed in lists]
+        known = [cursor for cursor in cursors if cursor is not None]
+        if len({cursor.epoch for cursor in known}) != 1:
+            raise StateUnknown("The log has started over: ask again.")
+        self.cursor = min(known)
+        self.version: str | None = " ".join(listed.snapshot.digest for listed in lists)
+        oldest = min(listed.snapshot.received_at for listed in lists)
+        self.as_of_ms = clock.wall_ms() - max(0, round((clock.monotonic() - oldest) * 1000))
+        self._lists = lists
+
+    async def batches(self) -> AsyncIterator[tuple[str, Sequence[StateItem]]]:
+        for listed in self._lists:
+            items = await listed.poller.items_of(listed.snapshot)
+            for batch in _batches(items):
+                yield listed.route.entity, batch
+
+
+def _batches(items: Items) -> Iterator[list[StateItem]]:
+    """The items, some at a time: an item is decoded for its key, and a batch is made in one piece."""
+    batch: list[StateItem] = []
+    size = 0
+    for key, raw in items.items():
+        batch.append(StateItem(key, raw))
+        size += len(raw)
+        if len(batch) >= _BATCH_ITEMS or size >= _BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch

@@ -1,0 +1,175 @@
+"""The states that somebody asks for: each read once for all who ask for the same at a time."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from operator import attrgetter
+
+from cachetools import LRUCache
+
+from gateway.core.errors import ClientError, LogError
+from gateway.core.events import Cursor
+from gateway.core.history import History
+from gateway.delivery.pace import USUAL, Pace
+from gateway.delivery.replay.resume import Place
+from gateway.delivery.state.parts import PartsBuilder, StateParts
+from gateway.delivery.state.question import StateQuestion
+from gateway.ports.clock import Clock
+from gateway.ports.state import StateReading, StateSource, StateUnknown
+from gateway.runtime.slices import Slices
+
+RETRY_SECONDS = 1
+"""What whoever asks for a state that is not known yet is told to wait."""
+
+
+class NoSuchState(ClientError):
+    """Nothing tells the state of what is asked for."""
+
+    status = 404
+    slug = "no-such-state"
+    title = "Nothing knows this state"
+
+
+class _Asking:
+    """Those who wait for the answer to one question. `reads` counts the answers, of which it has the last."""
+
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        self.waiting = 0
+        self.reads = 0
+        self.answer: StateParts | StateUnknown | NoSuchState | None = None
+
+
+class SharedStates:
+    """Asks `source`, and keeps what was answered while there is room for it.
+
+    `place_of` finds where a stream with a cursor goes on (gateway/delivery/replay/resume.py). What is kept is
+    given again while a stream can go on from its cursor, and the source says that it has not changed, or was
+    asked just now. Long work takes its turns in `slices`.
+    """
+
+    def __init__(
+        self,
+        source: StateSource,
+        place_of: Callable[[str], Awaitable[Place]],
+        history: History,
+        clock: Clock,
+        slices: Slices,
+        pace: Pace = USUAL,
+    ) -> None:
+        self._source = source
+        self._place_of = place_of
+        self._history = history
+        self._clock = clock
+        self._slices = slices
+        self._pace = pace
+        self._turn = asyncio.Semaphore(pace.state_reads_at_once)
+        self._asked: dict[StateQuestion, _Asking] = {}
+        self._kept: LRUCache[StateQuestion, StateParts] = LRUCache(
+            pace.state_kept_bytes, getsizeof=attrgetter("size")
+        )
+        self.reads = 0
+        """How many states were read and encoded."""
+        self.failures = 0
+        """How often one could not be."""
+
+    @property
+    def kept_bytes(self) -> int:
+        """What the states take that are kept for whoever asks next."""
+        return int(self._kept.currsize)
+
+    def knows(self, question: StateQuestion) -> bool:
+        """Whether there is somebody to ask, for each of its types."""
+        return all(
+            self._source.knows(entity_type, question.selector) for entity_type in question.entity_types
+        )
+
+    async def parts(self, question: StateQuestion) -> StateParts:
+        """The state as it is now. Of those who ask meanwhile one asks the source.
+
+        Raises NoSuchState where nothing tells it, StateUnknown where nobody can say now.
+        """
+        if not self.knows(question):
+            raise NoSuchState(_nobody_knows(question))
+        kept = self._kept.get(question)
+        if kept is not None and kept.version is None and self._is_of_now(kept):
+            return kept
+        asking = self._asked.setdefault(question, _Asking())
+        asking.waiting += 1
+        reads = asking.reads
+        try:
+            async with asking.lock:
+                if asking.reads == reads:
+                    asking.answer = await self._answer(question)
+                    asking.reads += 1
+                return _given(asking.answer)
+        finally:
+            asking.waiting -= 1
+            if not asking.waiting:
+                del self._asked[question]
+
+    async def _answer(self, question: StateQuestion) -> StateParts | StateUnknown | NoSuchState:
+        try:
+            async with self._turn:
+                return await self._read(question)
+        except LogError as error:
+            answer: StateUnknown | NoSuchState = StateUnknown(error.detail)
+        except (StateUnknown, NoSuchState) as error:
+            answer = error
+        self.failures += 1
+        return answer
+
+    async def _read(self, question: StateQuestion) -> StateParts:
+        async with self._source.read(question.entity_types, question.selector) as reading:
+            kept = self._kept.get(question)
+            if (
+                kept is not None
+                and kept.version == reading.version is not None
+                and self._is_held(kept.cursor)
+            ):
+                kept.as_of_ms = reading.as_of_ms
+                return kept
+            place = await self._place_of(str(reading.cursor))
+            if isinstance(place, str):
+                raise StateUnknown("The log does not hold any more what came after the state: ask again.")
+            parts = await self._encoded(question, reading)
+        self.reads += 1
+        self._kept.pop(question, None)
+        if parts.size <= self._pace.state_kept_bytes:
+            self._kept[question] = parts
+        return parts
+
+    async def _encoded(self, question: StateQuestion, reading: StateReading) -> StateParts:
+        builder = PartsBuilder(question, reading.cursor)
+        async for entity_type, items in reading.batches():
+            await self._slices.run(builder.adding(entity_type, items))
+            if builder.size > self._pace.state_largest_bytes:
+                largest = self._pace.state_largest_bytes >> 20
+                raise NoSuchState(f"The state has more than {largest} MiB, and is not told: ask for less.")
+        return builder.finished(reading.as_of_ms, reading.version, self._clock.monotonic())
+
+    def _is_of_now(self, kept: StateParts) -> bool:
+        is_fresh = self._clock.monotonic() < kept.read_at + self._pace.state_fresh_seconds
+        return is_fresh and self._is_held(kept.cursor)
+
+    def _is_held(self, cursor: Cursor) -> bool:
+        """Whether this node's own history has what follows."""
+        history = self._history
+        return cursor.epoch == history.epoch and history.number_at(cursor.position) is not None
+
+
+def _given(answer: StateParts | StateUnknown | NoSuchState | None) -> StateParts:
+    """The answer, or an error of its own for each: one that is raised for many grows its traceback."""
+    if isinstance(answer, StateParts):
+        return answer
+    if isinstance(answer, NoSuchState):
+        raise NoSuchState(answer.detail)
+    detail = "The state is not known yet." if answer is None else answer.detail
+    raise StateUnknown(detail, headers={"Retry-After": str(RETRY_SECONDS)})
+
+
+def _nobody_knows(question: StateQuestion) -> str:
+    listed = ", ".join(question.entity_types)
+    return (
+        f"Nothing here knows the state of {listed}, as it was asked for."
+        " It is known of the entities of shared legacy routes and of captured tables."
+    )

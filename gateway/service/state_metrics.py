@@ -1,0 +1,26 @@
+"""What /metrics shows of the states that streams begin with. docs/operations.md lists it."""
+
+from collections.abc import Iterator
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from gateway.delivery.state.shared import SharedStates
+
+
+class StateCollector(Collector):
+    """How states were read, and what those take that are kept."""
+
+    def __init__(self, states: SharedStates) -> None:
+        self._states = states
+
+    def collect(self) -> Iterator[Metric]:
+        states = self._states
+        yield CounterMetricFamily("tidegate_state_reads", "States read and encoded.", value=states.reads)
+        yield CounterMetricFamily(
+            "tidegate_state_failures", "Times that a state could not be told.", value=states.failures
+        )
+        yield GaugeMetricFamily(
+            "tidegate_state_kept_bytes", "Bytes of the states that are kept.", value=states.kept_bytes
+        )
