@@ -18,8 +18,8 @@ from gateway.ports.state import StateItem, StateUnknown
 from gateway.runtime.slices import Slices
 from tests.support.clock import ManualClock
 from tests.support.events import a_record, an_event
-from tests.support.loop import until
 from tests.support.given_state import GivenState
+from tests.support.loop import until
 
 
 def asked(**query: str) -> StateQuestion:
