@@ -26,7 +26,7 @@ _FUNCTION = re.compile(r"\A[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*\Z")
 _MAX_KEY_PARTS = 8
 _MAX_NAME = 256
 
-_NOT_FOR_HEADERS = {
+NOT_FOR_HEADERS = {
     **dict.fromkeys(
         ("connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"),
         "is of one connection (RFC 9110, section 7.6.1)",
@@ -46,7 +46,7 @@ _NOT_FOR_HEADERS = {
 
 
 def _header_name(value: str) -> str:
-    reason = _NOT_FOR_HEADERS.get(value.lower())
+    reason = NOT_FOR_HEADERS.get(value.lower())
     if reason is not None:
         raise wrong(f"must not be set: {value} {reason}")
     return value

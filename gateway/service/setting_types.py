@@ -88,7 +88,8 @@ def _unordered(value: str) -> str:
     return value
 
 
-def _route_path(value: str) -> str:
+def route_path(value: str) -> str:
+    """`value`, where it is a path that callers may be served at. Raises ValueError otherwise."""
     if not _PATH.match(value) or "//" in value or {".", ".."} & set(value.split("/")):
         raise wrong(
             'must be a plain path that starts with "/", such as "/api/v1/orders"; a parameter such as '
@@ -224,7 +225,7 @@ EntityType = Annotated[str, text(f"an entity type (1 to 56 of {_ALPHABET})", pat
 IdAlias = Annotated[
     str, text(f"a member's name (1 to 64 of {_ALPHABET})", pattern=_NAME), AfterValidator(_free_member)
 ]
-RoutePath = Annotated[str, text("a path"), AfterValidator(_route_path)]
+RoutePath = Annotated[str, text("a path"), AfterValidator(route_path)]
 Upstream = Annotated[str, text("a URL"), AfterValidator(_upstream)]
 ItemsPointer = Annotated[str, text("a JSON pointer"), AfterValidator(_pointer)]
 IgnoredPointer = Annotated[str, text("a JSON pointer"), AfterValidator(_ignored)]

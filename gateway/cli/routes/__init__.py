@@ -1,0 +1,1 @@
+"""What an upstream's answers say about the route that fits them, for `check-config --try` and `route`."""
