@@ -1,5 +1,6 @@
 """One legacy route: what is polled, how its answer is read, and what its changes are called."""
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +16,9 @@ PARAMETER = r"\{([A-Za-z_][A-Za-z0-9_]{0,63})\}"
 """A parameter of a path, which is a whole step of it; the group is its name."""
 
 _PATH = re.compile(rf"(/({PARAMETER}|[A-Za-z0-9._~!$&'()*+,;=:@\-]*))+\Z")
+_FILLED_PATH = re.compile(r"/([A-Za-z0-9._~!$&'()*+,;=:@/\-]|%[0-9A-F]{2})*\Z")
 _POINTER = re.compile(r"(/([^~]|~[01])*)?\Z", re.DOTALL)
+_LONGEST_KEY_NAME = 256
 _LONGEST_ENTITY = 64 - len("_created")
 
 
@@ -113,7 +116,8 @@ class LegacyRoute:
     variant: str = ""
 
     def __post_init__(self) -> None:
-        if not _PATH.match(self.path) or "//" in self.path or {".", ".."} & set(self.path.split("/")):
+        allowed = _FILLED_PATH if self.members else _PATH
+        if not allowed.match(self.path) or "//" in self.path or {".", ".."} & set(self.path.split("/")):
             raise ValueError("path: must be a plain absolute path such as /api/v1/orders")
         if not _NAME.match(self.component):
             raise ValueError("component: must be 1 to 64 of A-Z a-z 0-9 _ . -")
@@ -144,6 +148,13 @@ class LegacyRoute:
     def name(self) -> str:
         """What tells this list from every other: its path, with the query where it is of one."""
         return f"{self.path}?{self.variant}" if self.variant else self.path
+
+    @cached_property
+    def key_name(self) -> str:
+        """The same for keys, which are bounded: a long name is cut, with its SHA-256 behind it."""
+        if len(self.name) <= _LONGEST_KEY_NAME:
+            return self.name
+        return f"{self.name[:_LONGEST_KEY_NAME]}#{hashlib.sha256(self.name.encode()).hexdigest()}"
 
     @cached_property
     def parameters(self) -> tuple[str, ...]:
