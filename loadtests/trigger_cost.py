@@ -3,6 +3,7 @@
     python loadtests/trigger_cost.py                on a server of its own, about 20 s
     python loadtests/trigger_cost.py --url URL      in an empty database of a server of yours
     python loadtests/trigger_cost.py --markdown     the tables as docs/performance.md has them
+    python loadtests/trigger_cost.py --as "select * from row"       with a query of the row
 
 Every statement is a transaction of its own, and its commit reaches the disk. The two tables take turns, so
 that whatever else the machine does meets both. What the triggers took is what EXPLAIN ANALYZE says.
@@ -18,7 +19,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -179,12 +180,12 @@ def measure(bench: Bench, rounds: int) -> dict[str, Timing]:
     return timings
 
 
-async def prepare(url: str) -> None:
-    """Installs the log's schema where it is missing, and captures one of the tables."""
+async def prepare(url: str, query: str | None) -> None:
+    """Installs the log's schema where it is missing, and captures one of the tables, maybe with a query."""
     session = await connect(url)
     try:
         await install(session)
-        await apply(session, await capture(session, TABLES[1], WANTED), lock_seconds=5)
+        await apply(session, await capture(session, TABLES[1], replace(WANTED, query=query)), lock_seconds=5)
     finally:
         session.close()
 
@@ -248,6 +249,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--rounds", type=int, default=500, help="how often each single-row statement is run")
     parser.add_argument(
+        "--as", dest="query", help="a query of the row that has its order_stage and payment_stage"
+    )
+    parser.add_argument(
         "--markdown", action="store_true", help="print the table as docs/performance.md has it"
     )
     options = parser.parse_args(arguments)
@@ -264,7 +268,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     """Measures and prints. Raises WrongEventsError, and StoreMissingError."""
     with database(options.url) as url, closing(Bench(url)) as bench:
-        asyncio.run(prepare(url))
+        asyncio.run(prepare(url, options.query))
         if bench.sql("select from sync_events limit 1"):
             parser.error("the log in that database holds events, so what is measured could not be checked")
         timings = measure(bench, options.rounds)

@@ -1,7 +1,7 @@
 """Table capture: triggers that turn whatever changes a table into events, in the transaction that changes it.
 
-What the triggers do is in migrations/002_capture.sql, and 006_names.sql after it. Here is who gets which, and
-what is refused.
+What the triggers do is in migrations/002_capture.sql, 006_names.sql after it, and with a query of the row in
+011_shapes.sql. Here is who gets which, and what is refused.
 """
 
 import json
@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 from psycopg2 import errorcodes
 
 from adapters.postgres.connection import Session
+from adapters.postgres.shape import shape_of
 from adapters.postgres.statements import statement
 from gateway.core.changes import member_suffix
 from gateway.core.errors import ConfigError, LogError
@@ -48,8 +49,9 @@ class Capture:
     key is taken always. `changes` gives the event type for a changed column. Events of more than
     `max_event_bytes` of JSON go out with less in them. `notify` says whether a statement wakes the log's
     readers at once, or leaves them to their timer; `auto` wakes them where the server allows no two-phase
-    commits, which a notification would make impossible.
-    Raises CaptureError for what no table could be captured as.
+    commits, which a notification would make impossible. `query` is what rows are given as, with `row` for
+    the captured columns of one (adapters/postgres/shape.py); None: as they are. `changes` are of its members
+    then. Raises CaptureError for what no table could be captured as.
     """
 
     entity: str
@@ -59,6 +61,7 @@ class Capture:
     changes: Mapping[str, str] = field(default_factory=dict)
     max_event_bytes: int = MAX_EVENT_BYTES
     notify: Notify = "auto"
+    query: str | None = None
 
     def __post_init__(self) -> None:
         if not _NAME.match(self.entity) or len(self.entity) > _LONGEST_ENTITY:
@@ -72,8 +75,10 @@ class Capture:
         for column, event_type in self.changes.items():
             if not _NAME.match(event_type) or event_type in RESERVED_EVENT_TYPES:
                 raise CaptureError(f"event-types: {event_type!r} can't be an event type.")
-            if column in self.without:
+            if column in self.without and self.query is None:
                 raise CaptureError(f"event-types: {column} is left out, so no event can tell of it.")
+        if self.query is not None and not self.query.strip():
+            raise CaptureError("as: is empty.")
         if self.max_event_bytes < LEAST_EVENT_BYTES:
             raise CaptureError(f"max-event-bytes: must be at least {LEAST_EVENT_BYTES}.")
 
@@ -138,12 +143,16 @@ async def table_columns(session: Session, oid: int) -> dict[str, Column]:
 async def capture(session: Session, name: str, wanted: Capture) -> list[str]:
     """The statements that capture the table, in place of how it was captured before. Changes nothing.
 
-    Raises CaptureError, LogError.
+    Raises CaptureError, ShapeError, LogError; the session is then to be closed.
     """
     table = await find_table(session, name)
     options = _options(table, wanted)
+    function = "tidegate_capture"
+    if wanted.query is not None:
+        function = "tidegate_capture_as"
+        options |= await _shaped(session, table, wanted, options["columns"])
     # No escapes for what is not ASCII: the text is there for people too, in `\d` and in a dump.
-    parameters = {"oid": table.oid, "options": json.dumps(options, ensure_ascii=False)}
+    parameters = {"oid": table.oid, "options": json.dumps(options, ensure_ascii=False), "function": function}
     created = await session.fetch(statement("capture_create"), parameters)
     return [*await _drops(session, table), *(sql for (sql,) in created)]
 
@@ -185,11 +194,8 @@ async def _drops(session: Session, table: Table) -> list[str]:
 def _options(table: Table, wanted: Capture) -> dict[str, Any]:
     """The argument of the triggers. `leftOut` is only there to tell new columns from unwanted ones."""
     _require_key(table, wanted.key)
-    for option, names in (
-        ("columns", wanted.columns),
-        ("without", wanted.without),
-        ("event-types", wanted.changes),
-    ):
+    changes = wanted.changes if wanted.query is None else {}
+    for option, names in (("columns", wanted.columns), ("without", wanted.without), ("event-types", changes)):
         for name in names:
             if name not in table.columns:
                 known = ", ".join(table.columns)
@@ -199,7 +205,7 @@ def _options(table: Table, wanted: Capture) -> dict[str, Any]:
         for name in table.columns
         if name == wanted.key or (name in wanted.columns if wanted.columns else name not in wanted.without)
     ]
-    for name in wanted.changes:
+    for name in changes:
         if name not in taken:
             raise CaptureError(f"event-types: {name} is left out, so no event can tell of it.")
     return {
@@ -215,6 +221,23 @@ def _options(table: Table, wanted: Capture) -> dict[str, Any]:
         "maxEventBytes": wanted.max_event_bytes,
         "notify": wanted.notify,
     }
+
+
+async def _shaped(
+    session: Session, table: Table, wanted: Capture, columns: Sequence[str]
+) -> Mapping[str, Any]:
+    """What the argument of the triggers says beside, of a capture with a query."""
+    assert wanted.query is not None
+    shape = await shape_of(session, table.oid, columns, wanted.key, wanted.query)
+    for name in wanted.changes:
+        if shape.reads_table:
+            raise CaptureError(
+                f"event-types: the query of --as reads {table.title} itself, where a changed row is no longer"
+                " what it was: no event can tell what changed."
+            )
+        if name not in shape.members:
+            raise CaptureError(f"event-types: --as gives no {name}; it gives {', '.join(shape.members)}.")
+    return {"as": wanted.query, "readsTable": shape.reads_table}
 
 
 def _require_key(table: Table, key: str) -> None:

@@ -19,7 +19,8 @@ _TRIGGERS = frozenset({"tidegate_insert", "tidegate_update", "tidegate_delete", 
 class CapturedTable:
     """A table that has triggers of ours, and what is wrong with its capture, a sentence each.
 
-    `part_of` is the table of which it is a partition.
+    `part_of` is the table of which it is a partition; `query` what its rows are given as, None where as they
+    are.
     """
 
     table: str
@@ -28,6 +29,7 @@ class CapturedTable:
     key: str
     columns: tuple[str, ...]
     changes: Mapping[str, str]
+    query: str | None
     problems: tuple[str, ...]
 
 
@@ -130,6 +132,7 @@ def _captured(title: str, root: str, options: Mapping[str, Any], problems: Itera
         key=options["key"],
         columns=tuple(options["columns"]),
         changes={rule["member"]: rule["eventType"] for rule in options["changes"]},
+        query=options.get("as"),
         problems=tuple(problems),
     )
 

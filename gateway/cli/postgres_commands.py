@@ -94,6 +94,15 @@ def capture(
         list[str] | None,
         typer.Option(metavar="C=T[,C=T...]", help="The event type for a changed column; repeatable."),
     ] = None,
+    query: Annotated[
+        str | None,
+        typer.Option(
+            "--as",
+            metavar="QUERY",
+            help="What a row is given as: a query of `row`, which has the captured columns.",
+            show_default=False,
+        ),
+    ] = None,
     max_event_bytes: Annotated[
         int, typer.Option(metavar="N", help="Larger events go out with less in them.")
     ] = 65_536,
@@ -114,6 +123,8 @@ def capture(
       tidegate postgres capture orders --entity order --key id --without card_token
       tidegate postgres capture shop.orders --entity order --key id \\
         --event-types order_stage=stage_change,payment_stage=payment_update
+      tidegate postgres capture tickets --entity ticket --key id \\
+        --as "select id, price::text as price, customer_id as customer from row"
 
     \b
     Exit codes:
@@ -133,6 +144,7 @@ def capture(
             changes=pairs("event-types", event_types or ()),
             max_event_bytes=max_event_bytes,
             notify=notify.value,
+            query=query,
         )
         show(Database(url, schema).capture(table, wanted, dry_run=dry_run))
 

@@ -24,6 +24,13 @@ def status_lines(status: Status) -> list[str]:
         return [*lines, "no captured tables"]
     head = ("TABLE", "ENTITY", "KEY", "COLUMNS", "EVENT TYPES")
     lines += ["", "captured tables", *table([head, *map(_row, status.tables)], "  ")]
+    shapes = [
+        f"  {printable(captured.table)}: {printable(captured.query)}"
+        for captured in status.tables
+        if captured.query is not None and captured.part_of is None
+    ]
+    if shapes:
+        lines += ["", "given as", *shapes]
     problems = [
         f"  {printable(captured.table)}: {printable(problem)}"
         for captured in status.tables
@@ -66,6 +73,7 @@ def status_json(status: Status) -> dict[str, Any]:
                 "key": captured.key,
                 "columns": list(captured.columns),
                 "eventTypes": dict(captured.changes),
+                "as": captured.query,
                 "problems": list(captured.problems),
             }
             for captured in status.tables

@@ -162,6 +162,30 @@ async def test_a_gateway_reads_the_captured_columns_of_captured_tables_alone(ins
     assert f"{owner} may not read it" in status.stdout
 
 
+def test_a_query_takes_the_right_to_run_one_as_the_owner_of_the_log(installed: Site) -> None:
+    owner, capturer, _ = installed.roles
+    installed.sql("create table shop.stages (id text primary key, title text)", installed.shop)
+    query = "select o.id, s.title from row as o left join shop.stages as s on s.id = o.order_stage"
+    shaped = (*CAPTURE, "--as", query)
+
+    refused = installed.postgres(capturer, *shaped)
+    assert refused.exit_code == 2
+    assert f"{owner}, who owns the log and runs it, may not read" in refused.stderr
+    installed.sql(f"grant select on shop.stages to {owner}", installed.shop)
+    refused = installed.postgres(capturer, *shaped)
+    assert refused.exit_code == 2
+    assert "permission denied for function tidegate.tidegate_capture_as" in refused.stderr
+
+    installed.sql(f"grant execute on function tidegate.tidegate_capture_as() to {capturer}", owner)
+    done = installed.postgres(capturer, *shaped)
+    assert (done.exit_code, done.stderr) == (0, "")
+    installed.sql(
+        "insert into shop.stages values ('n', 'New'); insert into shop.orders values ('A', 'n')",
+        installed.shop,
+    )
+    assert installed.sql("select data ->> 'title' from tidegate.sync_events") == [("New",)]
+
+
 async def test_a_gateway_serves_publishes_and_keeps_its_flags(
     installed: Site, start_gateway: Callable[..., GatewayThread]
 ) -> None:

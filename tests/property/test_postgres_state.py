@@ -22,6 +22,13 @@ from tests.support.state import Items, folded, items_of
 WRITERS = 3
 KEYS = 4
 TABLE = "create table orders (id int primary key, total int)"
+SHAPES = {
+    None: "select id::text, to_jsonb(o) from orders as o",
+    "select id, total::text as total from row where total % 3 > 0": (
+        "select id::text, jsonb_build_object('id', id, 'total', total::text) from orders where total % 3 > 0"
+    ),
+}
+"""What rows are captured as, and the items that the table then holds."""
 UPSERT = "insert into orders values ({key}, {value}) on conflict (id) do update set total = excluded.total"
 DELETE = "delete from orders where id = {key}"
 SAVE = "savepoint part"
@@ -69,6 +76,7 @@ class World:
 
     log: PostgresLog
     writers: Sequence[Writer]
+    items: str
     reading: tuple[AbstractAsyncContextManager[StateReading], StateReading] | None = None
     readings: list[tuple[Cursor, Items]] = field(default_factory=list)
 
@@ -91,7 +99,7 @@ class World:
 
     async def check(self) -> None:
         """Every reading, and what its stream gets, come to what the table holds."""
-        rows = execute(self.writers[0].connection, "select id::text, to_jsonb(o) from orders as o")
+        rows = execute(self.writers[0].connection, self.items)
         for cursor, items in self.readings:
             assert cursor.epoch == self.log.epoch
             records: list[Record] = []
@@ -100,11 +108,12 @@ class World:
             assert folded(items, [record.event for record in records]) == dict(rows)
 
 
-async def a_world(stack: AsyncExitStack) -> World:
+async def a_world(stack: AsyncExitStack, query: str | None) -> World:
     running = await stack.enter_async_context(shop(TABLE))
-    await running.capture()
+    await running.capture(query=query)
     log = await stack.enter_async_context(opened(running.url))
-    return World(log, [Writer(stack.enter_context(connected(running.url)), n) for n in range(WRITERS)])
+    writers = [Writer(stack.enter_context(connected(running.url)), n) for n in range(WRITERS)]
+    return World(log, writers, SHAPES[query])
 
 
 async def play(world: World, taken: Sequence[tuple[str, int, int]]) -> None:
@@ -127,12 +136,12 @@ def runner() -> Iterator[asyncio.Runner]:
         yield runner
 
 
-@pytest.fixture(scope="module")
-def world(runner: asyncio.Runner) -> Iterator[World]:
+@pytest.fixture(scope="module", params=SHAPES, ids=["rows", "a query of them"])
+def world(runner: asyncio.Runner, request: pytest.FixtureRequest) -> Iterator[World]:
     """One for all examples: each goes on with the table that the last one left."""
     stack = AsyncExitStack()
     try:
-        yield runner.run(a_world(stack))
+        yield runner.run(a_world(stack, request.param))
     finally:
         runner.run(stack.aclose())
 

@@ -1,8 +1,8 @@
 -- The statements that put the capture's triggers on a table and all of its partitions. A statement fires those
 -- of the table that it names and no others, so what is written through a partition's own name needs its own.
 -- Truncating fires those of every partition, so only what holds rows has one.
-select format('create trigger %%I %%s on %%I.%%I%%s for each statement execute function %%I.tidegate_capture(%%L)',
-    k.name, k.event, n.nspname, c.relname, k.tables, current_schema(), %(options)s)
+select format('create trigger %%I %%s on %%I.%%I%%s for each statement execute function %%I.%%I(%%L)',
+    k.name, k.event, n.nspname, c.relname, k.tables, current_schema(), %(function)s, %(options)s)
 from (
     select %(oid)s::oid as relid
     union
