@@ -15,6 +15,7 @@ from adapters.upstream.failures import BadAnswer, kind_of
 from adapters.upstream.items import Items
 from adapters.upstream.outages import RouteOutages
 from adapters.upstream.poller_states import TRANSITIONS, PollerSignal, PollerState
+from adapters.upstream.request import request_fields
 from adapters.upstream.schedule import Schedule
 from gateway.core.errors import LogError, TidegateError, UpstreamError, UpstreamTimeout
 from gateway.core.states import following
@@ -128,7 +129,7 @@ class Poller:
         self.route = route
         self.counters = counters
         self.listener: AnswerListener | None = None
-        self.request_fields: Mapping[str, str] = {}
+        self.request_fields = request_fields(route)
         self._tracker = tracker
         self._wanted = wanted
         self._clock = clock

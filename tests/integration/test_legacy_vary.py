@@ -2,8 +2,9 @@
 
 import pytest
 
+from tests.support.clock import ManualClock
 from tests.support.legacy import PATH, listed, order
-from tests.support.upstream import NOW, Gateway, Upstream
+from tests.support.upstream import NOW, Gateway, Upstream, in_front_of
 
 SHARED = listed(order("A"))
 
@@ -36,6 +37,20 @@ async def test_everybody_goes_through_where_the_answer_depends_on_more(
 
     assert [(got.status, got.cache_status) for got in answers] == 2 * [(304, "tidegate; fwd=vary-miss")]
     assert [asked.method for asked in backend.asked] == ["GET", method, method]
+
+
+async def test_callers_that_accept_what_the_poll_does_share_its_answer(
+    backend: Upstream, clock: ManualClock
+) -> None:
+    """As Django REST framework has it."""
+    backend.says(SHARED, Vary="Accept, Cookie")
+    async with in_front_of(backend.url, clock, interval_seconds=3600.0, headers={"Accept": "*/*"}) as one:
+        await one.get()
+        browser, page = await one.get(Accept=" */* "), await one.get(Accept="text/html")
+
+    assert browser.cache_status == "tidegate; hit"
+    assert page.cache_status == "tidegate; fwd=vary-miss"
+    assert [asked.headers["Accept"] for asked in backend.asked] == ["*/*", "text/html"]
 
 
 async def test_a_session_of_the_gateways_own_makes_no_difference(backend: Upstream, shared: Gateway) -> None:
