@@ -13,6 +13,7 @@ from gateway.http.client_address import Clients, is_of_forwarding
 from gateway.http.cookies import without_cookie
 from gateway.http.front_door import query_beside_token
 from gateway.http.legacy_fields import with_upstreams
+from gateway.http.legacy_reads import Reads
 from gateway.http.principal import principal_of
 from gateway.ports.legacy_route import LegacyRoute
 from gateway.ports.upstreams import SAFE_METHODS, Answer, Fields, RequestBody, Upstreams
@@ -33,6 +34,7 @@ class Forwarding:
         self._counters = source.counters[route.path]
         self._clients = clients
         self._written = written
+        self._reads = Reads(route.reads)
 
     async def forward(
         self, request: web.Request, tail: str, said: CIMultiDict[str] | None = None, reason: str | None = None
@@ -55,7 +57,7 @@ class Forwarding:
         )
         body = _Body(request, route) if request.body_exists else None
         counters.forwarded += 1
-        writes = request.method not in SAFE_METHODS
+        writes = not self._reads.cover(request.method, request.rel_url.raw_path)
         answered = False
         try:
             async with self._proxy.request(route, request.method, outgoing, body) as answer:

@@ -47,6 +47,39 @@ async def test_a_write_that_succeeded_is_in_the_very_next_answer(backend: Upstre
     assert [event.entity_id for event in await shared.events()] == ["B"]
 
 
+async def test_requests_that_only_read_cost_no_poll_whatever_their_method(
+    backend: Upstream, clock: ManualClock
+) -> None:
+    reads = (f"POST {PATH}/search", f"POST {PATH}/*/quote")
+    async with in_front_of(
+        backend.url, clock, interval_seconds=3600.0, write_poll_seconds=0.0, reads=reads
+    ) as one:
+        await one.get()
+        for number in range(20):
+            await one.request("POST", f"{PATH}/search?n={number}", data=b'{"stage":"open"}')
+            await one.request("POST", f"{PATH}/{number}/quote")
+            await one.request("PROPFIND", PATH)
+            assert (await one.get()).cache_status == "tidegate; hit"
+        assert one.source.counters[PATH].polls == 1
+
+        await one.request("POST", f"{PATH}/search/all")
+        assert (await one.get()).cache_status == "tidegate; fwd=miss"
+
+
+async def test_a_reading_request_whose_answer_got_lost_costs_no_poll() -> None:
+    head = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"
+    async with (
+        raw_upstream(head + listed(order("A")), b"") as (url, heads),
+        in_front_of(url, ManualClock(), interval_seconds=3600.0, reads=(f"POST {PATH}",)) as one,
+    ):
+        await one.get()
+        lost = await one.request("POST", PATH)
+        got = await one.get()
+
+    assert (lost.status, got.cache_status) == (502, "tidegate; hit")
+    assert len(heads) == 2
+
+
 async def test_many_writes_bring_one_poll_an_interval_and_readers_go_through_meanwhile(
     backend: Upstream, clock: ManualClock
 ) -> None:
