@@ -5,6 +5,7 @@ the upstream.
 """
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from aiohttp import web
 from multidict import CIMultiDict
@@ -29,17 +30,21 @@ TermsOf = Callable[[web.Request, str], Awaitable[Terms]]
 def add_legacy_routes(
     app: web.Application, source: Upstreams, terms_of: TermsOf, now: Callable[[], str], clients: Clients
 ) -> None:
-    """Registers every route of `source`, and what lies below its path.
+    """Registers every route of `source`, its path with a slash more or less at the end, and what lies below.
 
     Reads of the list carry what `terms_of` says, or are refused as it says. `now` gives the cursor of now.
     `clients` tells upstreams who asks.
     The server has to run with `handler_cancellation`: it is how a caller's going away ends what was asked
     for it.
     """
+    paths = {route.path for route in source.routes}
     # The longer path first, so that a route below another one is not taken for a part of it.
     for route in sorted(source.routes, key=lambda route: len(route.path), reverse=True):
         path = _Path(route, source, terms_of, now, clients)
         app.router.add_route("*", route.path, path.list)
+        other = with_other_end(route.path)
+        if other and other not in paths:
+            app.router.add_route("*", other, path.with_other_end)
         app.router.add_route("*", route.path.rstrip("/") + "/{below:.*}", path.below)
 
 
@@ -61,6 +66,7 @@ class _Path:
         self._now = now
         self._segments = route.path.rstrip("/").count("/") + 1
         self._forwarding = Forwarding(route, source, clients, self._written)
+        self._with_other_end = Forwarding(_with_end_of(route), source, clients, self._written)
         self._answers = SnapshotAnswers(route, self._counters, self._forwarding.fields_of)
 
     async def list(self, request: web.Request) -> web.StreamResponse:
@@ -90,6 +96,17 @@ class _Path:
             return await self._forwarding.forward(request, "", said, "vary-miss")
         return await self._answers.answer(request, of, served, terms)
 
+    async def with_other_end(self, request: web.Request) -> web.StreamResponse:
+        """The path with a slash more or less at its end, which goes through with that end.
+
+        Only the upstream knows whether it is the same, something else or nothing. A read of it is on the
+        terms of the path itself all the same, or it would go on where that is over.
+        """
+        said = None
+        if request.method in _READS:
+            said = self._said_of_polling(request, await self._terms_of(request, self._route.component))
+        return await self._with_other_end.forward(request, "", said)
+
     async def below(self, request: web.Request) -> web.StreamResponse:
         """Any path below. It is cut out of the path as it came: a router's view of it is decoded."""
         segments = request.rel_url.raw_path.split("/")[self._segments :]
@@ -115,14 +132,27 @@ class _Path:
         return said
 
 
+def with_other_end(path: str) -> str:
+    """A path with a slash more at its end, or without the one that it has; "" for the root's."""
+    return path[:-1] if path.endswith("/") else f"{path}/"
+
+
+def _with_end_of(route: LegacyRoute) -> LegacyRoute:
+    """The route with the address that the upstream has for the other end of the path."""
+    address, mark, query = route.upstream.partition("?")
+    end = "" if route.path.endswith("/") else "/"
+    return replace(route, upstream=f"{address.rstrip('/')}{end}{mark}{query}")
+
+
 def is_of_snapshot(request: web.Request, route: LegacyRoute) -> bool:
     """Whether a read of the route is answered from its snapshot, which all of its callers share.
 
-    What goes beyond the path is for the upstream to answer, and so is what not everybody may see.
+    What goes beyond the path, or has a body, is for the upstream to answer, and so is what not everybody may
+    see.
     """
     scope = principal_of(request).scope
     sees_all = scope is None or scope.covers_type(route.entity)
-    return route.shared and sees_all and not query_beside_token(request)
+    return route.shared and sees_all and not query_beside_token(request) and not request.body_exists
 
 
 def _may_stream(request: web.Request, route: LegacyRoute) -> bool:

@@ -26,6 +26,7 @@ RIGHTS = {
         ("PUT", f"{SYNC}/preference"),
         ("POST", f"{SYNC}/telemetry"),
         ("*", PATH),
+        ("*", PATH + "/"),
         ("*", PATH + "/{below}"),
     ],
     "subscribe": [("GET", EVENTS), ("GET", POLL), ("GET", HISTORY), ("GET", STATE)],

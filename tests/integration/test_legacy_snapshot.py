@@ -244,6 +244,41 @@ async def test_a_query_goes_through_and_leaves_the_snapshot_alone(backend: Upstr
     assert whole.body == b'{"docs":[]}'
 
 
+async def test_a_read_with_a_body_goes_through(backend: Upstream, quiet: Gateway) -> None:
+    """What it asks for stands in the body, if the upstream takes it at all (RFC 9110, section 9.3.1)."""
+    await quiet.get()
+    got = await quiet.request("GET", PATH, data=b'{"stage":"open"}')
+    empty = await quiet.request("GET", PATH, data=b"")
+
+    assert (got.cache_status, backend.asked[1].body) == ("tidegate; fwd=bypass", b'{"stage":"open"}')
+    assert got.headers["Fetch-Mode"] == "streaming"
+    assert empty.cache_status == "tidegate; hit"
+    assert len(backend.asked) == 2
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"Range": "bytes=0-3"},
+        {"If-Match": '"v0"'},
+        {"If-Unmodified-Since": "Sun, 06 Nov 1994 08:49:37 GMT"},
+        {"Cache-Control": "no-cache", "Pragma": "no-cache"},
+        {"Cache-Control": "max-age=0"},
+        {"Prefer": "return=minimal"},
+    ],
+)
+async def test_what_a_cache_may_overlook_is_answered_whole(
+    backend: Upstream, quiet: Gateway, fields: dict[str, str]
+) -> None:
+    """RFC 9110, sections 14.2 and 13.1; a poll an interval is as fresh as it gets for anybody."""
+    backend.says(FIRST, ETag='"v1"')
+    await quiet.get()
+    got = await quiet.get(**fields)
+
+    assert (got.status, got.body, got.cache_status) == (200, FIRST, "tidegate; hit")
+    assert len(backend.asked) == 1
+
+
 async def test_the_mode_of_the_component_is_asked_for_every_answer(
     backend: Upstream, clock: ManualClock
 ) -> None:

@@ -203,8 +203,9 @@ async def test_in_complete_polling_is_gone_and_says_what_comes_after_it(migratio
 
     poll = await migration.client.get(POLL, ORDERS)
     legacy = await migration.client.get(PATH)
+    with_slash = await migration.client.get(f"{PATH}/")
 
-    for answer in (poll, legacy):
+    for answer in (poll, legacy, with_slash):
         assert_problem(answer, 410)
         assert 'rel="successor-version"' in answer.headers["Link"]
         assert "/api/v1/sync/events?" in answer.headers["Link"]
