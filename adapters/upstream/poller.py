@@ -259,14 +259,15 @@ class Poller:
         self._flight, self._next = self._next, _Flight()
         self._signal(PollerSignal.BEGUN)
         self._schedule.begun(self._tracker.pace_seconds, for_write=self._flight.is_for_write)
-        before = self._tracker.unusable
+        began = self._clock.monotonic()
         try:
             taken = await self._tracker.poll(fresh=self._is_outdated)
             self._answered(PollerSignal.TAKEN if taken else PollerSignal.KEPT_BACK)
         except (UpstreamError, LogError) as error:
             counts = self.counters.bad_answers if isinstance(error, BadAnswer) else self.counters.failures
             counts[kind_of(error)] += 1
-            if isinstance(error, BadAnswer) and self._tracker.unusable not in (None, before):
+            unusable = self._tracker.unusable
+            if isinstance(error, BadAnswer) and unusable is not None and unusable.asked_at >= began:
                 self._unusable(error)
             else:
                 self._failed(error)

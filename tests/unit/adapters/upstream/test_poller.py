@@ -281,6 +281,23 @@ async def test_an_upstream_that_fails_after_an_answer_that_can_not_be_compared_i
     assert polled.poller.health().state == "down"
 
 
+async def test_an_error_after_an_answer_that_could_not_be_compared_before_is_one(
+    polled: Polled, clock: ManualClock
+) -> None:
+    """As where a node takes over what another got, and then the upstream fails."""
+    await first_answer(polled)
+    polled.answers.unusable_from_now = True
+    polled.poller.written()
+    await polled.polls(2)
+    await polled.answers.end()
+    clock.advance(1.0)
+    polled.poller.written()
+    await polled.polls(3)
+    await polled.answers.end(Answered(500))
+
+    assert polled.poller.health().state == "down"
+
+
 async def test_the_upstreams_word_is_passed_on_where_there_is_nothing_else(
     polled: Polled, clock: ManualClock
 ) -> None:
