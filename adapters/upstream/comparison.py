@@ -8,20 +8,22 @@ beyond a float's precision are the same value here; an item's key can't be one.
 """
 
 from array import array
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
-import orjson
-
-from adapters.upstream.items import Items
+from adapters.upstream.items import BAD, GOOD, NONE, Items
 from gateway.core.changes import member_suffix
 from gateway.core.events import Event, json_size
+from gateway.core.json_pointer import ABSENT, found_at, member_path, path_of
 from gateway.core.times import rfc3339
 from gateway.ports.legacy_route import LegacyRoute
 
 _CREATED, _SAME = -1, -2
-_ABSENT = object()
+_ANY = None
+_KEPT_UNLESS_FOUND = bytes(state == NONE for state in range(256))
+
+Pattern = tuple[str | None, ...]
+"""A path in which None stands for any one member or element."""
 
 
 class Told(NamedTuple):
@@ -42,28 +44,37 @@ class Comparison:
         self._old = old
         self._new = new
         self._route = route
+        self._members = Members(route)
         self._timestamp = rfc3339(now_ms)
-        # Of each new item the number of the old one, or _CREATED or _SAME.
+        # Of each new number that of the old item, or _CREATED, or _SAME where there is nothing to tell.
         self._was = array("i")
-        self.count_before = len(old)
+        self._kept = bytearray(old.states.translate(_KEPT_UNLESS_FOUND))
+        self.count_before = self._kept.count(0)
         """How many items there were."""
-        self._kept = bytearray(self.count_before)
 
     def matching(self) -> Iterator[None]:
         """Finds the counterpart of every item, in steps."""
-        old, new, member = self._old, self._new, self._route.keys[0]
+        old, new = self._old, self._new
         following = 0
-        for number, hashed in enumerate(new.hashes):
+        for number, (hashed, state) in enumerate(zip(new.hashes, new.states, strict=True)):
+            if state == NONE:
+                self._was.append(_SAME)
+                yield
+                continue
             # Most lists keep their order: what follows the last counterpart is likely to be the next.
-            is_next = following < self.count_before and old.hashes[following] == hashed
+            is_next = (
+                following < len(old.hashes)
+                and old.hashes[following] == hashed
+                and old.states[following] != NONE
+            )
             candidates: Iterator[int] | tuple[int] = (following,) if is_next else old.numbers(hashed)
-            found, raw = _CREATED, new.raw(number)
+            found, raw = _CREATED if state == GOOD else _SAME, new.raw(number)
             for candidate in candidates:
-                before = old.raw(candidate)
-                if before == raw:
+                if old.raw(candidate) == raw and self._is_same_key(candidate, number):
                     found = _SAME
-                elif str(orjson.loads(before)[member]) == str(orjson.loads(raw)[member]):
-                    found = candidate
+                elif old.key(candidate) == new.key(number):
+                    # What can't be compared is still there, and that is all that is known of it.
+                    found = candidate if state == GOOD else _SAME
                 else:
                     continue
                 self._kept[candidate] = 1
@@ -72,6 +83,10 @@ class Comparison:
             self._was.append(found)
             yield
 
+    def _is_same_key(self, candidate: int, number: int) -> bool:
+        """Whether two items of the same bytes have one key: in a map that stands outside of them."""
+        return self._route.shape != "map" or self._old.key(candidate) == self._new.key(number)
+
     @property
     def missing_count(self) -> int:
         """How many of them are gone."""
@@ -79,7 +94,7 @@ class Comparison:
 
     @property
     def kept(self) -> bytes:
-        """Of each old item, by number, 1 where it is still there, else 0."""
+        """Of each old number, 0 where an item is gone, else 1."""
         return bytes(self._kept)
 
     def lacks_too(self, kept: bytes) -> bool:
@@ -98,52 +113,54 @@ class Comparison:
         route, old, new = self._route, self._old, self._new
         gone = self._kept.find(0)
         while gone >= 0:
-            item = orjson.loads(old.raw(gone))
-            yield [self._fit(f"{route.entity}_deleted", "delete", item, item, item)]
+            item = old.item(gone) if old.states[gone] == GOOD else None
+            yield [self._fit(f"{route.entity}_deleted", "delete", old.key(gone), item, item)]
             gone = self._kept.find(0, gone + 1)
         for number, was in enumerate(self._was):
             if was == _SAME:
                 yield ()
-            elif was == _CREATED:
-                item = orjson.loads(new.raw(number))
-                yield [self._fit(f"{route.entity}_created", "insert", item, item, None)]
+                continue
+            key, after = new.key(number), new.item(number)
+            if was == _CREATED:
+                yield [self._fit(f"{route.entity}_created", "insert", key, after)]
+            elif old.states[was] == BAD:
+                yield [self._fit(f"{route.entity}_updated", "update", key, after, None)]
             else:
-                before, after = orjson.loads(old.raw(was)), orjson.loads(new.raw(number))
+                before = old.item(was)
                 yield [
-                    self._fit(kind, "update", after, data, before)
-                    for kind, data in _changes(before, after, route)
+                    self._fit(kind, "update", key, data, before)
+                    for kind, data in self._members.changes(before, after)
                 ]
 
     def _fit(
         self,
         kind: str,
         action: str,
-        item: dict[str, Any],
-        data: dict[str, Any],
-        previous: dict[str, Any] | None,
+        key: str,
+        data: dict[str, Any] | None,
+        *previous: dict[str, Any] | None,
     ) -> Told:
-        """An event of `item` within `max_event_bytes`: whole, or without `previous`, or without `data` too.
+        """An event within `max_event_bytes`: whole, or without `previous`, or without `data` too.
 
-        What was left out is named in `metadata.omitted`, so that a reader knows to fetch the item itself.
+        What was left out, or is None because it can't be read, is named in `metadata.omitted`, so that a
+        reader knows to fetch the item itself.
         """
-        route, key = self._route, str(item[self._route.keys[0]])
-        event = Event(
-            *(kind, route.entity, key, action, self._timestamp),
-            source=route.source,
-            data=data,
-            previous=previous,
-        )
-        size = _size(event)
-        if size is not None and size <= route.max_event_bytes:
-            return Told(event, size, is_cut=False)
-        if previous is not None:
-            shorter = replace(event, previous=None, metadata={"omitted": ["previous"]})
-            size = _size(shorter)
+        route = self._route
+        shown = {"data": data} | ({"previous": previous[0]} if previous else {})
+        for left_out in ((), ("previous",), ("data", "previous")):
+            kept = {name: item for name, item in shown.items() if item is not None and name not in left_out}
+            omitted = [name for name in shown if name not in kept]
+            event = Event(
+                *(kind, route.entity, key, action, self._timestamp),
+                source=route.source,
+                data=kept.get("data"),
+                previous=kept.get("previous"),
+                metadata={"omitted": omitted} if omitted else None,
+            )
+            size = _size(event)
             if size is not None and size <= route.max_event_bytes:
-                return Told(shorter, size, is_cut=True)
-        omitted = ["data"] if previous is None else ["data", "previous"]
-        bare = replace(event, data=None, previous=None, metadata={"omitted": omitted})
-        return Told(bare, _size(bare) or 0, is_cut=True)
+                break
+        return Told(event, size or 0, is_cut=bool(left_out))
 
 
 def too_many_missing(comparison: Comparison, route: LegacyRoute) -> bool:
@@ -152,50 +169,88 @@ def too_many_missing(comparison: Comparison, route: LegacyRoute) -> bool:
     return count >= 10 and comparison.missing_count > route.max_delete_ratio * count
 
 
-def same(one: Any, other: Any) -> bool:
-    """Whether two decoded JSON values are equal as JSON: 1 and 1.0 are, True and 1 are not, at any depth."""
+def same(one: Any, other: Any, ignored: Collection[Pattern] = ()) -> bool:
+    """Whether two decoded JSON values are equal as JSON: 1 and 1.0 are, True and 1 are not, at any depth.
+
+    What is at one of the `ignored` paths makes no difference, be it there or not.
+    """
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
     if isinstance(one, dict):
-        if not isinstance(other, dict) or one.keys() != other.keys():
+        if not isinstance(other, dict):
             return False
-        return all(same(value, other[name]) for name, value in one.items())
+        if ignored:
+            return all(
+                same(one.get(name, ABSENT), other.get(name, ABSENT), below)
+                for name in one.keys() | other.keys()
+                if () not in (below := _below(ignored, name))
+            )
+        return one.keys() == other.keys() and all(same(value, other[name]) for name, value in one.items())
     if isinstance(one, list):
-        if not isinstance(other, list) or len(one) != len(other):
+        if not isinstance(other, list):
             return False
-        return all(same(value, other[index]) for index, value in enumerate(one))
+        if ignored:
+            return same(_by_index(one), _by_index(other), ignored)
+        return len(one) == len(other) and all(same(value, other[index]) for index, value in enumerate(one))
     return bool(one == other)
 
 
 def derived_members(route: LegacyRoute) -> frozenset[str]:
-    """The members that the events of `route` add to an item: the old and the new value of what changed."""
-    suffixes = [member_suffix(member, route.entity) for member in route.changes]
-    return frozenset(prefix + suffix for suffix in suffixes for prefix in ("previous", "new"))
+    """The members that the events of `route` add to an item.
+
+    Those are the old and the new value of what changed, and the members of the route itself.
+    """
+    suffixes = [_suffix(member, route) for member in route.changes]
+    changes = [prefix + suffix for suffix in suffixes for prefix in ("previous", "new")]
+    return frozenset(changes) | route.members.keys()
 
 
-def _changes(
-    before: dict[str, Any], after: dict[str, Any], route: LegacyRoute
-) -> list[tuple[str, dict[str, Any]]]:
-    changes = []
-    changed = {
-        member
-        for member in before.keys() | after.keys()
-        if not same(before.get(member, _ABSENT), after.get(member, _ABSENT))
-    }
-    for member, kind in route.changes.items():
-        if member in changed:
-            suffix = member_suffix(member, route.entity)
+class Members:
+    """Which members of an item count, and which event tells of a change."""
+
+    def __init__(self, route: LegacyRoute) -> None:
+        self._route = route
+        ignored = [path_of(pointer) for pointer in route.ignore]
+        self._ignored = [tuple(_ANY if token == "*" else token for token in path) for path in ignored]
+        self._rules = [
+            (kind, member_path(member), _suffix(member, route)) for member, kind in route.changes.items()
+        ]
+        self._told = [*self._ignored, *(path for _, path, _ in self._rules)]
+
+    def changes(self, before: dict[str, Any], after: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+        """The events' types and data: first those of the rules, in their order, then one for all the rest."""
+        changes = []
+        for kind, path, suffix in self._rules:
+            old, new = found_at(before, path), found_at(after, path)
+            ignored: Collection[Pattern] = self._ignored
+            for token in path:
+                ignored = _below(ignored, token)
+            if () in ignored or same(old, new, ignored):
+                continue
             # An absent member gives none of the two: absent is not null. Where the item has a member of such
             # a name itself, the change wins; the item's own value is still to be had from the upstream.
             data = dict(after)
-            for prefix, item in (("previous", before), ("new", after)):
+            for prefix, value in (("previous", old), ("new", new)):
                 data.pop(prefix + suffix, None)
-                if member in item:
-                    data[prefix + suffix] = item[member]
+                if value is not ABSENT:
+                    data[prefix + suffix] = value
             changes.append((kind, data))
-    if not changed <= route.changes.keys():
-        changes.append((f"{route.entity}_updated", after))
-    return changes
+        if not same(before, after, self._told):
+            changes.append((f"{self._route.entity}_updated", after))
+        return changes
+
+
+def _by_index(elements: list[Any]) -> dict[str, Any]:
+    return {str(index): element for index, element in enumerate(elements)}
+
+
+def _suffix(member: str, route: LegacyRoute) -> str:
+    return member_suffix(member_path(member)[-1], route.entity)
+
+
+def _below(patterns: Collection[Pattern], token: str) -> list[Pattern]:
+    """What the patterns are that begin with `token`, behind it."""
+    return [pattern[1:] for pattern in patterns if pattern and pattern[0] in (_ANY, token)]
 
 
 def _size(event: Event) -> int | None:

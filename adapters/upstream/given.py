@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from adapters.upstream.exchange import MAX_GIVEN_BYTES, Exchanged, unpacked
 from adapters.upstream.failures import BadAnswer, OtherStatus
-from adapters.upstream.snapshot import NOT_SHARED, end_to_end
+from adapters.upstream.shared_fields import NOT_SHARED, end_to_end
 from gateway.core.times import http_date
 from gateway.ports.upstreams import GivenAnswer
 

@@ -1,6 +1,7 @@
 """The bodies of one route's answers, in the store that all nodes share."""
 
 import math
+from collections.abc import Collection
 
 from adapters.upstream.long_bodies import joined
 from gateway.ports.clock import Clock
@@ -20,19 +21,19 @@ class SharedBodies:
     somebody else finds nothing. Methods raise LogError; what was done before that stays done.
     """
 
-    def __init__(self, store: SharedStore, path: str, clock: Clock) -> None:
+    def __init__(self, store: SharedStore, name: str, clock: Clock) -> None:
         self._store = store
-        self._path = path
+        self._name = name
         self._clock = clock
-        self._kept_digest: str | None = None
-        self._keep_again_at = -math.inf
+        # Of each body that this node has kept: when it has to be kept anew.
+        self._keep_again_at: dict[str, float] = {}
         # Of each body that this node kept or loaded since `forget`: the versions of its parts, by number.
         self._versions: dict[str, dict[int, int]] = {}
 
     async def keep(self, digest: str, body: bytes) -> None:
         """Sees to it that the others find the body for a good while."""
         now = self._clock.monotonic()
-        if digest == self._kept_digest and now < self._keep_again_at:
+        if now < self._keep_again_at.get(digest, -math.inf):
             return
         versions = self._versions.setdefault(digest, {})
         for number, start in enumerate(range(0, len(body) + 1, PART_BYTES)):
@@ -40,7 +41,7 @@ class SharedBodies:
             version = await self._store.put(self._key(digest, number), part, ttl_seconds=BODY_TTL_SECONDS)
             assert version is not None, "it is set whatever is there"
             versions[number] = version
-        self._kept_digest, self._keep_again_at = digest, now + BODY_TTL_SECONDS / 4
+        self._keep_again_at[digest] = now + BODY_TTL_SECONDS / 4
 
     async def load(self, digest: str) -> bytes | None:
         """The body; None where it is gone."""
@@ -55,12 +56,13 @@ class SharedBodies:
         self._versions[digest] = versions
         return await joined(parts)
 
-    async def let_go_but(self, digest: str) -> None:
+    async def let_go_but(self, digests: Collection[str]) -> None:
         """Removes every other body, by the versions that this node knows.
 
         Another node may just have kept the same body anew: that stays.
         """
-        for outdated in self._versions.keys() - {digest}:
+        for outdated in self._versions.keys() - set(digests):
+            self._keep_again_at.pop(outdated, None)
             versions = self._versions[outdated]
             while versions:
                 number, version = versions.popitem()
@@ -69,12 +71,12 @@ class SharedBodies:
 
     def doubt(self) -> None:
         """What this node kept may be gone: it is kept anew when it is needed."""
-        self._kept_digest = None
+        self._keep_again_at.clear()
 
     def forget(self) -> None:
         """Another node has changed what there is: this one drops nothing that it knew of."""
-        self._kept_digest = None
+        self._keep_again_at.clear()
         self._versions.clear()
 
     def _key(self, digest: str, number: int) -> str:
-        return f"body:{self._path}:{digest}:{number}"
+        return f"body:{self._name}:{digest}:{number}"

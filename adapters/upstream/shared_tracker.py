@@ -21,9 +21,11 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
+from adapters.upstream.failures import BadAnswer
 from adapters.upstream.items import Items
 from adapters.upstream.shared_bodies import SharedBodies
-from adapters.upstream.shared_snapshot import SharedSnapshot
+from adapters.upstream.shared_snapshot import Bodies, SharedSnapshot
+from adapters.upstream.snapshot_bodies import SnapshotBodies
 from adapters.upstream.tracker import ListChange, Publish, Tracker
 from gateway.core.errors import UpstreamError
 from gateway.core.events import Cursor
@@ -77,14 +79,15 @@ class SharedTracker:
         self._leases = leases
         self._store = leases.store
         self._clock = clock
-        self._lease = f"poll:{route.path}"
-        self._entry_key = f"snapshot:{route.path}"
+        self._lease = f"poll:{route.name}"
+        self._entry_key = f"snapshot:{route.name}"
         # Of the entry that this node's snapshot is: its own, or one that it took over.
         self._version = 0
         self._is_kept = False
-        self._bodies = SharedBodies(leases.store, route.path, clock)
+        self._stored = SharedBodies(leases.store, route.name, clock)
+        self._bodies = SnapshotBodies(self._stored)
         # What the entry says, where this node set it, it is not pending, and there is no other node.
-        self._final_digest: str | None = None
+        self._final: list[Bodies] | None = None
         self.counts: Counter[SharedCount] = Counter()
 
     @property
@@ -141,20 +144,32 @@ class SharedTracker:
 
     async def _lead(self, *, fresh: bool) -> bool:
         await self._take_up()
-        if self._tracker.snapshot is not None and not self._is_kept:
+        if self._latest is not None and not self._is_kept:
             # What the next answer is compared with has to be there for whoever takes over in between.
             await self._keep()
         if not fresh and self._is_recent():
             return True
         self.counts["led"] += 1
         self._is_kept = False
-        taken = await self._tracker.poll()
+        before = self._tracker.unusable
+        try:
+            taken = await self._tracker.poll()
+        except BadAnswer:
+            if self._tracker.unusable not in (None, before):
+                # Nothing can be compared with it, and callers of the other nodes are to have it all the same.
+                await self._keep()
+            raise
         if taken:
             await self._keep()
         return taken
 
+    @property
+    def _latest(self) -> Snapshot | None:
+        """What the upstream said last, whether or not it can be compared."""
+        return self._tracker.unusable or self._tracker.snapshot
+
     def _is_recent(self) -> bool:
-        snapshot = self._tracker.snapshot
+        snapshot = self._latest
         if snapshot is None or self._age(snapshot) >= _NEARLY * self._route.interval_seconds:
             return False
         # The cursor of a history that is over is of no use to anybody.
@@ -167,26 +182,32 @@ class SharedTracker:
         if found is None:
             return
         shared, version = found
-        snapshot = await self._load(shared)
+        snapshot, unusable = await self._load(shared)
         self._version = version
         if snapshot is not None and shared.pending:
             await self._complete(shared, snapshot)
             return
-        if snapshot is None:
+        if snapshot is None and shared.problem is None:
             self._lost(shared)
-        self._tracker.adopt(snapshot)
+        self._adopt(shared, snapshot, unusable)
         self._is_kept = True
 
     async def _complete(self, shared: SharedSnapshot, new: Snapshot) -> None:
         """Publishes what leads to `new`, which may have been published before, and lets others serve it."""
         assert shared.previous is not None, "what is pending has something before it"
-        body = await self._bodies.load(shared.previous)
-        if body is None:
+        before = await self._bodies.load(Bodies(shared.previous, text=shared.previous_text))
+        try:
+            if before is None:
+                raise BadAnswer("gone", "What the answer is to be compared with is gone.")
+            old = replace(
+                new, body=before.body, digest=shared.previous, text=before.text, status=shared.previous_status
+            )
+            change = await self._tracker.change(old, new, shared.changed_at_ms, shared.published)
+        except BadAnswer:
+            # Gone, or read under other settings by the process before.
             self._lost(shared)
             self._tracker.adopt(None)
             return
-        old = replace(new, body=body, digest=shared.previous)
-        change = await self._tracker.change(old, new, shared.changed_at_ms, shared.published)
         cursor = await self._append(change, shared, is_set=True)
         self._tracker.adopt(replace(new, cursor=cursor))
         self.counts["completed"] += 1
@@ -194,12 +215,14 @@ class SharedTracker:
 
     async def _publish(self, change: ListChange) -> str:
         """What the tracker publishes with: steps 1 and 2."""
-        await self._bodies.keep(change.new.digest, change.new.body)
         shared = SharedSnapshot.of(
             change.new,
+            await self._bodies.keep(change.new),
             self._asked_at_ms(change.new),
             pending=True,
             previous=change.old.digest,
+            previous_status=change.old.status,
+            previous_text=await self._bodies.text_of(change.old),
             changed_at_ms=change.at_ms,
         )
         return await self._append(change, shared, is_set=False)
@@ -212,7 +235,7 @@ class SharedTracker:
                 async for batch in change.batches:
                     if not is_set:
                         await self._set(shared)
-                    key = f"poll:{self._route.path}:{self._version}"
+                    key = f"poll:{self._route.name}:{self._version}"
                     await shown.append(await self._events_log.append_once(batch, key, b""))
                     published = shared.published + len(batch)
                     shared = replace(shared, published=published, cursor=str(shown.cursor))
@@ -225,15 +248,18 @@ class SharedTracker:
 
     async def _keep(self) -> None:
         """Step 3, for whatever the tracker has now."""
-        snapshot = self._tracker.snapshot
-        assert snapshot is not None, "a poll that was taken gave one"
-        await self._bodies.keep(snapshot.digest, snapshot.body)
-        # Who comes after a process that is alone needs the body, and not how old it is.
-        if self._leases.is_shared or snapshot.digest != self._final_digest:
-            await self._set(SharedSnapshot.of(snapshot, self._asked_at_ms(snapshot)))
-            self._final_digest = snapshot.digest
+        kept = [one for one in (self._tracker.snapshot, self._tracker.unusable) if one is not None]
+        bodies = [await self._bodies.keep(one) for one in kept]
+        # Who comes after a process that is alone needs the bodies, and not how old they are.
+        if self._leases.is_shared or bodies != self._final:
+            shared, *unusable = (
+                SharedSnapshot.of(one, its, self._asked_at_ms(one))
+                for one, its in zip(kept, bodies, strict=True)
+            )
+            await self._set(replace(shared, unusable=unusable[0]) if unusable else shared)
+            self._final = bodies
         self._is_kept = True
-        await self._bodies.let_go_but(snapshot.digest)
+        await self._bodies.let_go_but(bodies)
 
     async def _follow(self) -> bool:
         """Serves what the node that asks has got; False where there is nothing to serve yet.
@@ -244,14 +270,14 @@ class SharedTracker:
         found = await self._look()
         if found is not None and not found[0].pending:
             shared, version = found
-            snapshot = await self._load(shared)
-            if snapshot is not None:
-                self._tracker.adopt(snapshot)
+            snapshot, unusable = await self._load(shared)
+            if snapshot is not None or unusable is not None:
+                self._adopt(shared, snapshot, unusable)
                 self._version = version
-        snapshot = self._tracker.snapshot
-        if snapshot is None:
+        latest = self._latest
+        if latest is None:
             return False
-        age = self._age(snapshot)
+        age = self._age(latest)
         if age > _LATE_INTERVALS * self._route.interval_seconds + _LATE_SECONDS:
             raise UpstreamError(f"The node that asks the upstream has had no answer for {age:.0f} s.")
         return True
@@ -261,13 +287,13 @@ class SharedTracker:
         entry = await self._store.get(self._entry_key)
         if entry is None:
             self._version, self._is_kept = 0, False
-            self._final_digest = None
-            self._bodies.doubt()
+            self._final = None
+            self._stored.doubt()
             return None
         if entry.version == self._version:
             return None
         # Whoever set it may have dropped what this node kept.
-        self._bodies.forget()
+        self._stored.forget()
         return SharedSnapshot.parse(entry.value), entry.version
 
     async def _set(self, shared: SharedSnapshot) -> None:
@@ -276,16 +302,23 @@ class SharedTracker:
             raise _Overtaken
         self._version = version
 
-    async def _load(self, shared: SharedSnapshot) -> Snapshot | None:
-        """The snapshot with its body; None where that is gone."""
-        known = self._tracker.snapshot
-        body = known.body if known is not None and known.digest == shared.digest else None
-        if body is None:
-            body = await self._bodies.load(shared.digest)
-        if body is None:
+    async def _load(self, shared: SharedSnapshot) -> tuple[Snapshot | None, Snapshot | None]:
+        """The good answer and the unusable one after it; None where there is none, or its bodies are gone."""
+        snapshot = await self._load_one(shared)
+        if shared.problem is not None:
+            return None, snapshot
+        return snapshot, None if shared.unusable is None else await self._load_one(shared.unusable)
+
+    async def _load_one(self, shared: SharedSnapshot) -> Snapshot | None:
+        loaded = await self._bodies.load(shared.bodies)
+        if loaded is None:
             return None
         age = max(0, self._clock.wall_ms() - shared.asked_at_ms) / 1000
-        return shared.snapshot(body, self._clock.monotonic() - age)
+        return shared.snapshot(loaded.body, self._clock.monotonic() - age, loaded.coded, loaded.text)
+
+    def _adopt(self, shared: SharedSnapshot, snapshot: Snapshot | None, unusable: Snapshot | None) -> None:
+        self._tracker.adopt(snapshot, unusable)
+        self._bodies.remember(one.bodies for one in (shared, shared.unusable) if one is not None)
 
     def _age(self, snapshot: Snapshot) -> float:
         return self._clock.monotonic() - snapshot.asked_at

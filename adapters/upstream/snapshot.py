@@ -2,82 +2,103 @@
 
 import hashlib
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
-from multidict import CIMultiDict
-
-from gateway.core.header_fields import passed_on, sendable
+from adapters.upstream.fetch import Fetched
+from adapters.upstream.shared_fields import NOT_SHARED, OF_THE_CODED, end_to_end
+from gateway.core.entity_tags import is_strong
+from gateway.core.header_fields import is_sendable, sendable
 from gateway.core.times import http_date
-from gateway.ports.upstreams import Fields
-
-CORS_FIELDS = frozenset(
-    f"access-control-{name}"
-    for name in (
-        *("allow-credentials", "allow-headers", "allow-methods", "allow-origin", "allow-private-network"),
-        *("expose-headers", "max-age"),
-    )
-)
-"""What an upstream lets pages of other origins do. In front of it the gateway's own rules count alone."""
-
-NOT_SHARED = CORS_FIELDS | frozenset(
-    {
-        # Of one connection, or of the coding that was taken off (RFC 9110, sections 7.6.1 and 8.4).
-        "connection",
-        "keep-alive",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-        "content-encoding",
-        "content-length",
-        "content-range",
-        "accept-ranges",
-        "content-digest",
-        "repr-digest",
-        "digest",
-        "content-md5",
-        # Meant for one caller.
-        "set-cookie",
-        "set-cookie2",
-        "www-authenticate",
-        "authentication-info",
-        "proxy-authenticate",
-        "proxy-authentication-info",
-        # The gateway gives its own. Last-Modified is left out because its second is too coarse: a 304 to
-        # If-Modified-Since could come with a Sync-Cursor that is ahead of what the caller holds.
-        "age",
-        "cache-control",
-        "cache-status",
-        "date",
-        "etag",
-        "expires",
-        "fetch-mode",
-        "last-modified",
-        "pragma",
-        "server",
-        "sync-cursor",
-    }
-)
-"""Fields of the upstream's answer that a snapshot does not repeat; all others are."""
+from gateway.ports.legacy_route import LegacyRoute
+from gateway.ports.upstreams import Snapshot
 
 
-def digest_of(body: bytes) -> str:
-    """128 bits that stand for `body`, in hexadecimal."""
-    return hashlib.blake2b(body, digest_size=16).hexdigest()
+class Moment(NamedTuple):
+    """When an answer was asked for and came (monotonic; the latter also in wall time), and its cursor."""
+
+    asked_at: float
+    received_at: float
+    received_ms: int
+    cursor: str
+
+    def on(self, snapshot: Snapshot) -> Snapshot:
+        """The snapshot, confirmed at this moment."""
+        return replace(snapshot, asked_at=self.asked_at, received_at=self.received_at, cursor=self.cursor)
 
 
-def end_to_end(fields: Fields, left_out: frozenset[str]) -> tuple[CIMultiDict[str], int]:
-    """`fields` less `left_out` and less what Connection names (RFC 9110, section 7.6.1).
+def digest_of(fetched: Fetched, route: LegacyRoute) -> str:
+    """128 bits that stand for all that an answer says of the list, in hexadecimal.
 
-    And how many of the others can't be sent.
+    Of one body with status 200 it is that of the body alone, as it was before there were others. The names of
+    the functions are part of it: what others make of the same bodies is something else.
     """
-    names = set(left_out)
-    fields = [*fields]
-    for name, value in fields:
-        if name.lower() == "connection":
-            names.update([option.strip().lower() for option in value.split(",")])
-    return passed_on([field for field in fields if field[0].lower() not in names])
+    digest = hashlib.blake2b(fetched.body, digest_size=16)
+    functions = route.functions
+    if fetched.status != 200 or fetched.more or functions:
+        lengths = [len(fetched.body), *map(len, fetched.more)]
+        digest.update(repr((fetched.status, lengths, functions.decode, functions.map)).encode())
+        for body in fetched.more:
+            digest.update(body)
+    return digest.hexdigest()
+
+
+def snapshot_of(
+    fetched: Fetched, digest: str, route: LegacyRoute, moment: Moment, *, is_trusted: bool
+) -> tuple[Snapshot, int]:
+    """An answer as callers get it, and how many header fields are left out because they can't be sent.
+
+    An upstream's strong entity tag names the bytes that came. Where those are in a content coding, the plain
+    body has a tag of the gateway's own, made of the digest; so has either where the upstream gave no strong
+    one, or its tags are not trusted. A plain body and a coded one never share a tag.
+    """
+    given = fetched.headers.get("ETag", "")
+    tag = given if is_trusted and is_strong(given) else None
+    left_out = NOT_SHARED if fetched.coded is None else NOT_SHARED | OF_THE_CODED
+    headers, count = end_to_end(fetched.headers.items(), left_out)
+    validators = {}
+    # What the first answer says of itself it does not say of those that follow.
+    if route.pages is None and not route.also:
+        validators = validators_of(fetched.headers, datetime.fromtimestamp(moment.received_ms / 1000, UTC))
+    if not is_trusted:
+        validators.pop("If-None-Match", None)
+    # Two names of one coding (RFC 9110, section 8.4.1.3).
+    coding = fetched.coding.removeprefix("x-")
+    own, modified = f'"{digest}"', fetched.headers.get("Last-Modified", "")
+    snapshot = Snapshot(
+        body=fetched.body,
+        digest=digest,
+        headers=headers,
+        etag=(tag or own) if fetched.coded is None else own,
+        etags_trusted=is_trusted,
+        validators=validators,
+        asked_at=moment.asked_at,
+        received_at=moment.received_at,
+        cursor=moment.cursor,
+        status=fetched.status,
+        coded=fetched.coded,
+        coding=coding,
+        coded_etag="" if fetched.coded is None else tag or f'"{digest}-{coding}"',
+        last_modified=modified if modified and is_sendable(modified) else None,
+    )
+    return snapshot, count
+
+
+def with_body_of(old: Snapshot, new: Snapshot) -> Snapshot:
+    """`new`, of which the list is that of `old`, with the bytes of that: they are kept once."""
+    kept = replace(new, body=old.body, text=old.text)
+    if (old.coding, old.coded_etag) == (new.coding, new.coded_etag):
+        return replace(kept, coded=old.coded)
+    return kept
+
+
+def distrusted(snapshot: Snapshot) -> Snapshot:
+    """The snapshot without the upstream's entity tags, which no longer tell its bodies apart."""
+    validators = {name: value for name, value in snapshot.validators.items() if name != "If-None-Match"}
+    own = f'"{snapshot.digest}"'
+    coded = "" if snapshot.coded is None else f'"{snapshot.digest}-{snapshot.coding}"'
+    return replace(snapshot, etags_trusted=False, validators=validators, etag=own, coded_etag=coded)
 
 
 def validators_of(headers: Mapping[str, str], received: datetime) -> dict[str, str]:

@@ -88,9 +88,9 @@ def _batches(items: Items) -> Iterator[list[StateItem]]:
     """The items, some at a time: an item is decoded for its key, and a batch is made in one piece."""
     batch: list[StateItem] = []
     size = 0
-    for key, raw in items.items():
-        batch.append(StateItem(key, raw))
-        size += len(raw)
+    for key, data in items.data():
+        batch.append(StateItem(key, data))
+        size += len(data)
         if len(batch) >= _BATCH_ITEMS or size >= _BATCH_BYTES:
             yield batch
             batch, size = [], 0

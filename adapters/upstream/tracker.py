@@ -3,16 +3,20 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, MutableMapping, Sequence
+from collections import Counter
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import NamedTuple
 
 from adapters.upstream.answer_position import Shown
-from adapters.upstream.comparison import Comparison, Told, too_many_missing
+from adapters.upstream.comparison import Comparison, too_many_missing
+from adapters.upstream.event_batches import BATCH_EVENTS, EventBatch
+from adapters.upstream.failures import BadAnswer
 from adapters.upstream.fetch import Fetched
 from adapters.upstream.items import Items
-from adapters.upstream.snapshot import NOT_SHARED, digest_of, end_to_end, validators_of
+from adapters.upstream.json_list import sequence_of
+from adapters.upstream.long_bodies import joined
+from adapters.upstream.snapshot import Moment, digest_of, distrusted, snapshot_of, with_body_of
 from gateway.core.entity_tags import is_strong
 from gateway.core.events import Cursor, Event
 from gateway.ports.clock import Clock
@@ -32,14 +36,14 @@ Publish = Callable[["ListChange"], Awaitable[str]]
 """Appends the events of a change to the log, all of them in order, and gives the cursor to which its new
 answer corresponds. Raises LogError; some of the events may then have been appended."""
 
+MakeText = Callable[[Sequence[bytes], str], Awaitable[bytes]]
+"""What a route's functions make of the bodies of an answer, given their content type: a JSON text that is of
+the route's shape. Raises BadAnswer."""
+
 ItemsCache = MutableMapping[tuple[str, str], Items]
-"""The items of an answer, by its route's path and its digest. It may forget any of them at any time."""
+"""The items of an answer, by its route's name and its digest. It may forget any of them at any time."""
 
 Batches = AsyncGenerator[Sequence[Event], None]
-
-BATCH_EVENTS = 250
-BATCH_BYTES = 131_072
-"""How much is appended to the log at once: neither the log nor anybody who reads it is held up by a batch."""
 
 _OFFLOAD_BYTES = 65_536
 """The digest of so many bytes takes 0.1 ms; that of more is left to a thread, which holds nobody up."""
@@ -64,6 +68,8 @@ class Tracker:
     """The last good answer of one upstream, and the events that led to it.
 
     `snapshot` is None until the first good answer, which is the base of all comparing and publishes nothing.
+    `unusable` is a newer one that can't be compared (its `problem` says why), for callers to have as it came;
+    None once a good one follows. Of a route with functions, `functions` makes the text of the items.
     `poll` must not run twice at once. `publish` takes what changed to the log; by default it just appends.
     """
 
@@ -78,11 +84,11 @@ class Tracker:
         slices: Slices,
         publish: Publish | None = None,
         *,
+        functions: MakeText | None = None,
         batch_events: int = BATCH_EVENTS,
     ) -> None:
         self.snapshot: Snapshot | None = None
         self.unusable: Snapshot | None = None
-        """The answer after `snapshot`, where that can't be compared."""
         self.pace_seconds = route.interval_seconds
         """How long after one `poll` the next is due."""
         self._route = route
@@ -97,13 +103,16 @@ class Tracker:
         # What was still there of the old answer's items when too many were gone.
         self._held: bytes | None = None
         self._begun: ListChange | None = None
+        self._functions = functions
+        # Of the last answer that was read: how many items were left out, and the first few of them.
+        self._left_out: tuple[Counter[str], list[tuple[int, str]]] = (Counter(), [])
         # What every log line says of the route.
         self._fields: dict[str, object] = {"component": route.component, "path": route.path}
 
     @property
     def has_begun(self) -> bool:
-        """Whether there is an answer already."""
-        return self.snapshot is not None
+        """Whether there is an answer already, be it one that can't be compared."""
+        return self.snapshot is not None or self.unusable is not None
 
     async def rest(self) -> None:
         """Nobody wants the result for now: nothing has to be done about that."""
@@ -113,7 +122,8 @@ class Tracker:
 
         `fresh` makes no difference: every answer is. Raises UpstreamError (BadAnswer among them) where the
         upstream gave nothing to use, LogError where the log did not take the events. `snapshot` is then what
-        it was, and the next poll compares with it again.
+        it was, and the next poll compares with it again. Where it gave something that can't be compared,
+        `unusable` is that, a new object each time.
 
         The cursor of an answer that changed nothing is the log's head from before the upstream was asked:
         what this route published is at or before it, and what others publish of this entity while the
@@ -140,63 +150,98 @@ class Tracker:
     async def _ask(self, before: Cursor) -> bool:
         self._counters.polls += 1
         asked_at = self._clock.monotonic()
+        # Of the last good answer also while there is a newer one that can't be compared: a 304 says that
+        # all is as it was then.
+        fetched = await self._fetch(self.snapshot.validators if self.snapshot is not None else {})
+        moment = Moment(asked_at, self._clock.monotonic(), self._clock.wall_ms(), str(before))
         old = self.snapshot
-        fetched = await self._fetch(old.validators if old is not None else {})
-        received_at = self._clock.monotonic()
-        cursor = str(before)
         if fetched is None:
             if old is not None:
-                self.snapshot = replace(old, asked_at=asked_at, received_at=received_at, cursor=cursor)
+                self._keep(moment.on(old))
             self._counters.not_modified += 1
             self._held = None
             return True
-        if len(fetched.body) <= _OFFLOAD_BYTES:
-            digest = digest_of(fetched.body)
-        else:
-            digest = await asyncio.to_thread(digest_of, fetched.body)
-        new = self._snapshot_of(fetched, digest, asked_at, received_at, cursor)
+        digest = await _digest(fetched, self._route)
+        is_trusted = self._trusted(fetched, digest)
+        new, left_out = snapshot_of(fetched, digest, self._route, moment, is_trusted=is_trusted)
+        self._counters.fields_left_out += left_out
         if old is not None and old.digest == digest:
-            self.snapshot = replace(new, body=old.body)
+            self._keep(with_body_of(old, new))
             self._counters.unchanged += 1
             self._held = None
             return True
-        items = await self._read(new)
-        if old is not None and not await self._follow(old, new, items):
-            return False
+        try:
+            new = replace(new, text=await self._text(fetched))
+            items = None if self._route.events == "none" else await self._read(new)
+        except BadAnswer as error:
+            self.unusable = replace(new, problem=error.kind)
+            raise
+        if items is None:
+            self._counters.changed += old is not None
+            self._keep(new)
+            return True
+        self._name_bad_ones(items)
         if old is None:
-            self.snapshot = new
+            self._keep(new)
+        elif not await self._follow(old, new, items):
+            return False
         # A cache refuses what is larger than itself: such items are read from the body again.
         with contextlib.suppress(ValueError):
-            self._items[self._route.path, digest] = items
+            self._items[self._route.name, digest] = items
         return True
 
+    def _keep(self, snapshot: Snapshot) -> None:
+        """From now on this is the last answer, and a good one."""
+        self.snapshot, self.unusable = snapshot, None
+
+    async def _text(self, fetched: Fetched) -> bytes | None:
+        """What the items are read from, where that is not the one body."""
+        bodies = (fetched.body, *fetched.more)
+        if self._route.functions and fetched.status == 200:
+            assert self._functions is not None, "a route with functions has what runs them"
+            return await self._functions(bodies, fetched.headers.get("Content-Type", ""))
+        return await joined(sequence_of(bodies)) if fetched.more else None
+
     async def items_of(self, snapshot: Snapshot) -> Items:
-        """The items of an answer that was kept, read again where nobody remembers them."""
-        known = self._items.get((self._route.path, snapshot.digest))
+        """The items of an answer that was kept, read again where nobody remembers them.
+
+        Whatever the route's `events` are. Raises BadAnswer where they can't be read, as of a route that makes
+        no events.
+        """
+        known = self._items.get((self._route.name, snapshot.digest))
         if known is not None:
             return known
         return await self._read(snapshot)
 
     async def _read(self, snapshot: Snapshot) -> Items:
-        items = Items(snapshot.body, self._route)
+        text = snapshot.body if snapshot.text is None else snapshot.text
+        items = Items(text, self._route, is_empty=snapshot.status != 200)
         await self._slices.run(items.reading())
         return items
 
     async def _follow(self, old: Snapshot, new: Snapshot, items: Items) -> bool:
         """Publishes what leads from `old` to `new` and keeps `new`; False where that is held."""
         now_ms = self._clock.wall_ms()
-        comparison = await self._compared(old, items, now_ms)
+        try:
+            base = await self.items_of(old)
+        except BadAnswer as error:
+            # It was read under other settings, by the process before: nothing can be compared with it.
+            self._tell(logging.ERROR, "upstream_base_lost", digest=old.digest, kind=error.kind)
+            self._keep(new)
+            return True
+        comparison = await self._compared(base, items, now_ms)
         if self._to_be_held(comparison):
+            self.unusable = None
             return False
         self._counters.changed += 1
         if self._route.events == "poll":
             cursor = await self._publish(ListChange(old, new, now_ms, self._batches(comparison)))
             new = replace(new, cursor=cursor)
         # Nothing was awaited since: an answer that was published must never be published again.
-        self.snapshot = new
+        self._keep(new)
         if self._route.events == "poll":
             # Nobody else asks for these, and they keep an answer that is over.
-            self._items.pop((self._route.path, old.digest), None)
+            self._items.pop((self._route.name, old.digest), None)
         return True
 
     async def _append(self, change: ListChange) -> str:
@@ -227,7 +272,7 @@ class Tracker:
 
         Raises BadAnswer where one of them can't be read.
         """
-        comparison = await self._compared(old, await self._read(new), at_ms)
+        comparison = await self._compared(await self.items_of(old), await self._read(new), at_ms)
         return ListChange(old, new, at_ms, self._batches(comparison, published), published)
 
     def shown(self, snapshot: Snapshot) -> Shown:
@@ -236,13 +281,12 @@ class Tracker:
         assert cursor is not None, "the gateway's own cursors can be read"
         return Shown(self._events_log, self._route.entity, cursor, self._fields)
 
-    def adopt(self, snapshot: Snapshot | None) -> None:
-        """Goes on from a snapshot that another tracker of the same upstream took, or begins anew."""
-        self.snapshot = snapshot
+    def adopt(self, snapshot: Snapshot | None, unusable: Snapshot | None = None) -> None:
+        """Goes on from what another tracker of the same upstream took, or begins anew."""
+        self.snapshot, self.unusable = snapshot, unusable
         self._held = self._begun = None
 
-    async def _compared(self, old: Snapshot, items: Items, now_ms: int) -> Comparison:
-        base = await self.items_of(old)
+    async def _compared(self, base: Items, items: Items, now_ms: int) -> Comparison:
         comparison = Comparison(base, items, self._route, now_ms)
         await self._slices.run(comparison.matching())
         return comparison
@@ -251,7 +295,7 @@ class Tracker:
         self, comparison: Comparison, published: int = 0
     ) -> AsyncGenerator[Sequence[Event], None]:
         """The comparison's events in batches, without the first `published` ones."""
-        batch = _Batch(comparison.told(), published, self._batch_events)
+        batch = EventBatch(comparison.told(), published, self._batch_events)
         while not batch.is_over:
             await self._slices.run(batch.filling())
             if batch.events:
@@ -280,75 +324,34 @@ class Tracker:
         self._held = None
         return False
 
-    def _snapshot_of(
-        self, fetched: Fetched, digest: str, asked_at: float, received_at: float, cursor: str
-    ) -> Snapshot:
-        old = self.snapshot
+    def _trusted(self, fetched: Fetched, digest: str) -> bool:
+        """Whether the upstream's entity tags still tell its bodies apart."""
+        known = [one for one in (self.snapshot, self.unusable) if one is not None]
+        if not all(one.etags_trusted for one in known):
+            return False
         given = fetched.headers.get("ETag", "")
-        strong = is_strong(given)
-        trusted = old is None or old.etags_trusted
-        if (
-            old is not None
-            and trusted
-            and strong
-            and given == old.validators.get("If-None-Match")
-            and digest != old.digest
-        ):
-            # Sent on, it would make a 304 of a change. From here on the gateway's own digests stand in.
-            trusted = False
-            self._counters.etags_reused += 1
-            self._tell(logging.WARNING, "upstream_etag_reused")
-        received = datetime.fromtimestamp(self._clock.wall_ms() / 1000, UTC)
-        validators = validators_of(fetched.headers, received)
-        if not trusted:
-            validators.pop("If-None-Match", None)
-        own = trusted and fetched.coded is None and strong
-        headers, left_out = end_to_end(fetched.headers.items(), NOT_SHARED)
-        self._counters.fields_left_out += left_out
-        return Snapshot(
-            body=fetched.body,
-            digest=digest,
-            headers=headers,
-            etag=given if own else f'"{digest}"',
-            etags_trusted=trusted,
-            validators=validators,
-            asked_at=asked_at,
-            received_at=received_at,
-            cursor=cursor,
-        )
+        again = [one for one in known if one.validators.get("If-None-Match") == given != ""]
+        if not is_strong(given) or all(one.digest == digest for one in again):
+            return True
+        # Sent on, it would make a 304 of a change. From here on the gateway's own digests stand in.
+        self._counters.etags_reused += 1
+        self._tell(logging.WARNING, "upstream_etag_reused")
+        self.snapshot = None if self.snapshot is None else distrusted(self.snapshot)
+        return False
+
+    def _name_bad_ones(self, items: Items) -> None:
+        """Counts what was left out of an answer, and says so where it is not what was left out before."""
+        self._counters.bad_items.update(items.bad)
+        before, self._left_out = self._left_out, (items.bad, items.bad_ones)
+        if items.bad and self._left_out != before:
+            first = [{"item": index, "kind": kind} for index, kind in items.bad_ones]
+            self._tell(logging.WARNING, "upstream_items_left_out", kinds=dict(items.bad), first=first)
 
     def _tell(self, level: int, event: str, **fields: object) -> None:
         log_event(_log, level, event, **self._fields, **fields)
 
 
-class _Batch:
-    """Takes what is told, batch by batch; the first `skipped` events are left out."""
-
-    def __init__(self, told: Iterator[Sequence[Told]], skipped: int, most_events: int) -> None:
-        self.events: list[Event] = []
-        self.cut_items = 0
-        self.first_cut: str | None = None
-        self.is_over = False
-        self._told = told
-        self._skipped = skipped
-        self._most_events = most_events
-
-    def filling(self) -> Iterator[None]:
-        """Makes `events` the next batch, in steps, all events of an item in one; empty at the end."""
-        self.events, size = [], 0
-        for told in self._told:
-            is_cut = False
-            for one in told:
-                is_cut |= one.is_cut
-                if self._skipped:
-                    self._skipped -= 1
-                    continue
-                self.events.append(one.event)
-                size += one.size
-            if is_cut:
-                self.cut_items += 1
-                self.first_cut = self.first_cut or told[0].event.entity_id
-            if len(self.events) >= self._most_events or size >= BATCH_BYTES:
-                return
-            yield
-        self.is_over = True
+async def _digest(fetched: Fetched, route: LegacyRoute) -> str:
+    if len(fetched.body) + sum(map(len, fetched.more)) <= _OFFLOAD_BYTES:
+        return digest_of(fetched, route)
+    return await asyncio.to_thread(digest_of, fetched, route)

@@ -14,7 +14,8 @@ class RouteCounters:
 
     `polls` is how often the upstream was asked: of these `not_modified` gave 304, `unchanged` the same bytes
     again, `changed` others, `held` ones that were kept back, `bad_answers` (by kind) ones that can't be used,
-    and `failures` none (kinds: adapters/upstream/failures.py). `etags_reused` counts bodies that came under
+    and `failures` none (kinds: adapters/upstream/failures.py). `bad_items` (by kind) were left out of answers
+    that can be used, and are counted once for each new answer. `etags_reused` counts bodies that came under
     the ETag of another. `events` were published, `oversized_events` of them with something left out.
     """
 
@@ -24,6 +25,7 @@ class RouteCounters:
     changed: int = 0
     held: int = 0
     bad_answers: Counter[str] = field(default_factory=Counter)
+    bad_items: Counter[str] = field(default_factory=Counter)
     failures: Counter[str] = field(default_factory=Counter)
     etags_reused: int = 0
     events: int = 0

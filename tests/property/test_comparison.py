@@ -1,6 +1,6 @@
 """Whatever two answers hold, the events between them are those of exactly what changed."""
 
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 from hypothesis import given
@@ -73,6 +73,72 @@ def test_only_what_changed_is_told_and_once_for_each_rule(
         if key not in old or key not in new or not same(orjson.loads(old[key]), orjson.loads(new[key]))
     }
     assert {key for _, key in told} == changed
+
+
+def without(item: Any, patterns: list[list[str]]) -> Any:
+    """The item less what is at the patterns, by the plainest reading."""
+    if isinstance(item, dict):
+        named = {name: [one[1:] for one in patterns if one[0] in ("*", name)] for name in item}
+        return {name: without(item[name], below) for name, below in named.items() if [] not in below}
+    if isinstance(item, list):
+        return ["a list", without({str(index): element for index, element in enumerate(item)}, patterns)]
+    return item
+
+
+def is_marked(item: dict[str, Any]) -> bool:
+    return item.get("gone") not in (None, False, 0, "")
+
+
+NAMES = st.sampled_from(["id", "note", "gone", "x"])
+SMALL = st.recursive(
+    st.sampled_from([None, True, False, 0, 1, "", "a"]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(NAMES, inner, max_size=2),
+    max_leaves=4,
+)
+KEYED = st.dictionaries(
+    st.tuples(st.sampled_from(["a", "a:b", "%"]), st.sampled_from(["b", "", ":"])),
+    st.dictionaries(NAMES, SMALL, max_size=3),
+    max_size=5,
+)
+IGNORED = st.lists(
+    st.lists(st.sampled_from(["id", "note", "x", "*", "0"]), min_size=1, max_size=3), max_size=2
+)
+
+
+@given(KEYED, KEYED, IGNORED, st.sampled_from(["list", "map"]))
+def test_of_any_shape_what_is_told_is_what_a_plain_reading_tells(
+    before: dict[tuple[str, str], Any],
+    after: dict[tuple[str, str], Any],
+    ignored: list[list[str]],
+    shape: Literal["list", "map"],
+) -> None:
+    pointers = tuple("/" + "/".join(one) for one in ignored)
+    # Of a rule the members that it adds would be in the way here.
+    settings: dict[str, Any] = {"ignore": pointers, "deleted": "/gone", "changes": {}, "shape": shape}
+    route = legacy_route(key=("one", "/more/other"), **settings)
+
+    def parts(key: tuple[str, str]) -> str:
+        return ":".join(part.replace("%", "%25").replace(":", "%3A") for part in key)
+
+    def read(answer: dict[tuple[str, str], Any]) -> tuple[Items, dict[str, Any]]:
+        if shape == "map":
+            there = {parts(key): item for key, item in answer.items()}
+            return extract(orjson.dumps({"docs": there}), route), there
+        whole = {key: item | {"one": key[0], "more": {"other": key[1]}} for key, item in answer.items()}
+        return extract(listed(*whole.values()), route), {parts(key): item for key, item in whole.items()}
+
+    (old, was), (new, now) = read(before), read(after)
+    was, now = ({key: one for key, one in all_.items() if not is_marked(one)} for all_ in (was, now))
+    told = compare(old, new, route, NOW_MS).events
+
+    assert {one.entity_id for one in told if one.action == "delete"} == was.keys() - now.keys()
+    assert {one.entity_id for one in told if one.action == "insert"} == now.keys() - was.keys()
+    assert {one.entity_id for one in told if one.action == "update"} == {
+        key
+        for key in was.keys() & now.keys()
+        if not same(without(was[key], ignored), without(now[key], ignored))
+    }
+    assert len(told) == len({one.entity_id for one in told})
 
 
 @given(ANSWERS)

@@ -37,6 +37,6 @@ def compare(old: Items, new: Items, route: LegacyRoute, now_ms: int) -> Compared
     steps = list(comparison.told())
     return Compared(
         events=tuple(one.event for told in steps for one in told),
-        missing=frozenset(key for key, kept in zip(old, comparison.kept, strict=True) if not kept),
+        missing=frozenset(old.key(number) for number, kept in enumerate(comparison.kept) if not kept),
         oversized=tuple(str(told[0].event.entity_id) for told in steps if any(one.is_cut for one in told)),
     )

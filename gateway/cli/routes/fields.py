@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from adapters.upstream.snapshot import NOT_SHARED
+from adapters.upstream.shared_fields import NOT_SHARED
 
 _NOT_OF_CALLERS = {"accept-encoding", "origin", ""}
 _OF_CONNECTION = {"connection", "keep-alive", "transfer-encoding", "date", "server", "content-length"}

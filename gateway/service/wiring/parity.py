@@ -27,14 +27,17 @@ def make_parity(
     clock: Clock,
     slices: Slices,
 ) -> ParitySampler:
-    """The sampler with a lane for every shared route, which listens to the route's poller."""
+    """The sampler with a lane for every shared route, which listens to the route's poller.
+
+    Of a route that makes no events nothing is pushed that could be compared with it.
+    """
     given = {route.path: route.parity for route in settings.legacy}
     sampler = ParitySampler(
         history, clock, slices, lambda component, tally, now: windows[component].compared(tally, now)
     )
     for route in upstreams.routes:
         poller = upstreams.poller(route)
-        if poller is not None:
+        if poller is not None and route.events != "none":
             lane = _lane(route, given[route.path], poller, flags, clock, sampler.wake)
             poller.listener = lane
             sampler.add(lane)
@@ -50,7 +53,8 @@ def _lane(
     clock: Clock,
     wake: Callable[[], None],
 ) -> ParityLane:
-    rules = ComparisonRules.of(given.ignore, given.unordered, given.numeric_tolerance, derived_members(route))
+    ignored = (*route.ignore, *given.ignore)
+    rules = ComparisonRules.of(ignored, given.unordered, given.numeric_tolerance, derived_members(route))
     settle_seconds = given.settle_of(route.interval_seconds)
     parity = Parity(
         route.entity,

@@ -7,6 +7,8 @@ import pytest
 
 from adapters.upstream.comparison import derived_members, same, too_many_missing
 from adapters.upstream.failures import BadAnswer
+from adapters.upstream.items import Items
+from adapters.upstream.json_list import sequence_of
 from gateway.core.changes import member_suffix
 from tests.support.comparing import Compared, compare, extract, matched
 from tests.support.legacy import legacy_route, listed, order
@@ -46,7 +48,6 @@ def test_items_are_found_at_the_json_pointer(pointer: str, document: Any) -> Non
     [
         ("", {"docs": []}),
         ("/docs", {}),
-        ("/docs", {"docs": None}),
         ("/docs", {"docs": {"A": {}}}),
         ("/docs", []),
         ("/docs", 7),
@@ -99,11 +100,15 @@ def test_what_is_not_json_is_bad(raw: bytes) -> None:
         (order("a\x7fb"), "bad_key"),
     ],
 )
-def test_an_item_that_has_no_usable_key_makes_the_answer_bad(item: Any, kind: str) -> None:
+def test_an_item_that_has_no_usable_key_is_left_out_and_alone_makes_the_answer_bad(
+    item: Any, kind: str
+) -> None:
     raw = listed(order("first")).replace(b"]}", b"," + _json(item) + b"]}")
+    items = extract(raw, legacy_route())
     with pytest.raises(BadAnswer) as caught:
-        extract(raw, legacy_route())
+        extract(b'{"docs":[%b]}' % _json(item), legacy_route())
 
+    assert (list(items), items.bad, items.bad_ones) == (["first"], {kind: 1}, [(1, kind)])
     assert caught.value.kind == kind
 
 
@@ -329,3 +334,174 @@ def test_more_than_the_ratio_of_at_least_ten_items_is_too_many(
     comparison = matched(extract(listed(*old), one), extract(listed(*old[missing:]), one), one, NOW_MS)
 
     assert too_many_missing(comparison, one) is held
+
+
+@pytest.mark.parametrize(
+    ("ignore", "old", "new", "is_change"),
+    [
+        (["/ageMs"], {"ageMs": 1}, {"ageMs": 2}, False),
+        (["/ageMs"], {"ageMs": 1}, {}, False),
+        (["/ageMs"], {"ageMs": 1, "n": 1}, {"ageMs": 2, "n": 2}, True),
+        (["/ageMs"], {"x": {"ageMs": 1}}, {"x": {"ageMs": 2}}, True),
+        (["/*/ageMs"], {"x": {"ageMs": 1}, "ageMs": 1}, {"x": {}, "ageMs": 1}, False),
+        (["/*/ageMs"], {"ageMs": 1}, {"ageMs": 2}, True),
+        (["/links/*"], {"links": {"self": 1}}, {"links": {"next": 2}}, False),
+        (["/links/*"], {"links": {"self": 1}}, {}, True),
+        (["/links/*"], {"links": [1, 2]}, {"links": [3]}, False),
+        (["/links/*"], {"links": {}}, {"links": []}, True),
+        (["/links/*/at"], {"links": [{"at": 1}]}, {"links": [{"at": 2}]}, False),
+        (["/links/*/at"], {"links": [{"at": 1}]}, {"links": [{"at": 1}, {"at": 2}]}, True),
+        (["/links/1"], {"links": [1, 2, 3]}, {"links": [1, 9, 3]}, False),
+        (["/links/1"], {"links": [1, 2]}, {"links": [1]}, False),
+        (["/a~1b/~0"], {"a/b": {"~": 1}}, {"a/b": {"~": 2}}, False),
+        (["/orderStage"], {"orderStage": "open"}, {"orderStage": "paid"}, False),
+        (["/x"], {"x": True, "n": 1}, {"x": 1, "n": True}, True),
+    ],
+)
+def test_a_change_of_what_is_ignored_is_none(
+    ignore: list[str], old: dict[str, Any], new: dict[str, Any], is_change: bool
+) -> None:
+    compared = changes([order("A", **old)], [order("A", **new)], ignore=tuple(ignore))
+    assert [event.event_type for event in compared.events] == ["order_updated"] * is_change
+    if compared.events:
+        assert compared.events[0].data == order("A", **new)
+        assert compared.events[0].previous == order("A", **old)
+
+
+STATUS_RULES = {"/status/phase": "phase_change", "orderStage": "stage_change", "/tags/0": "main_tag"}
+
+
+def test_a_rule_may_name_a_member_below_the_top() -> None:
+    old, new = order("A", status={"phase": "new", "n": 1}), order("A", status={"phase": "done", "n": 1})
+    (event,) = changes([old], [new], changes=STATUS_RULES).events
+
+    assert event.event_type == "phase_change"
+    assert event.data == new | {"previousPhase": "new", "newPhase": "done"}
+    assert event.previous == old
+
+
+def test_what_changes_beside_a_member_below_the_top_is_told_of_too() -> None:
+    old, new = order("A", status={"phase": "new", "n": 1}), order("A", status={"phase": "done", "n": 2})
+    assert [event.event_type for event in changes([old], [new], changes=STATUS_RULES).events] == [
+        "phase_change",
+        "order_updated",
+    ]
+
+
+def test_a_member_below_the_top_may_come_and_go() -> None:
+    one, other = changes(
+        [order("A", status={}), order("B", tags=["x"])],
+        [order("A", status={"phase": None}), order("B", tags=["y"])],
+        changes=STATUS_RULES,
+    ).events
+
+    assert one.data == order("A", status={"phase": None}, newPhase=None)
+    assert (other.event_type, other.data) == ("main_tag", order("B", tags=["y"], previous0="x", new0="y"))
+
+
+def test_a_rule_says_nothing_of_what_is_ignored_below_it() -> None:
+    old, new = order("A", status={"at": 1, "n": 1}), order("A", status={"at": 2, "n": 1})
+    rules = {"status": "status_change"}
+    assert changes([old], [new], changes=rules, ignore=("/status/at",)).events == ()
+    assert changes([old], [new], changes=rules, ignore=("/status",)).events == ()
+    assert [one.event_type for one in changes([old], [new], changes=rules).events] == ["status_change"]
+
+
+def test_an_item_that_is_marked_as_deleted_is_gone_and_one_that_comes_back_is_created() -> None:
+    there, marked = order("A", n=1, archived=False), order("A", n=2, archived=True)
+    (gone,) = changes([there], [marked], deleted="/archived").events
+
+    assert (gone.event_type, gone.data, gone.previous) == ("order_deleted", there, there)
+    assert changes([marked], [marked | {"n": 3}], deleted="/archived").events == ()
+    assert changes([marked], [], deleted="/archived").events == ()
+    assert changes([], [marked], deleted="/archived").events == ()
+    (back,) = changes([marked], [there], deleted="/archived").events
+    assert (back.event_type, back.data) == ("order_created", there)
+
+
+def test_items_that_are_marked_count_as_missing() -> None:
+    route = legacy_route(deleted="archived")
+    old = extract(listed(*(order(number) for number in range(10)), order("x", archived=1)), route)
+    new = extract(listed(*(order(number, archived=True) for number in range(10))), route)
+
+    comparison = matched(old, new, route, NOW_MS)
+    assert (comparison.count_before, comparison.missing_count) == (10, 10)
+
+
+BAD = b'{"orderID":"A","n":"\\ud83d"}'
+
+
+def beside(one: bytes, other: bytes, **settings: Any) -> Compared:
+    """What leads from a list with `one` to a list with `other`, each beside a good item."""
+    route = legacy_route(**settings)
+    texts = (b'{"docs":[{"orderID":"Z"}%b]}' % (b"," + item if item else b"") for item in (one, other))
+    old, new = (extract(text, route) for text in texts)
+    return compare(old, new, route, NOW_MS)
+
+
+def test_of_an_item_that_can_not_be_compared_nothing_is_told_while_it_is_there() -> None:
+    good = orjson.dumps(order("A", n="b"))
+    assert beside(good, BAD) == beside(b"", BAD) == beside(BAD, BAD) == Compared((), frozenset(), ())
+    assert beside(BAD, BAD.replace(b"83d", b"83e")).events == ()
+
+
+def test_an_item_that_can_be_compared_again_is_updated_without_what_it_was() -> None:
+    (event,) = beside(BAD, orjson.dumps(order("A", n="b"))).events
+
+    assert (event.event_type, event.action, event.data) == ("order_updated", "update", order("A", n="b"))
+    assert (event.previous, event.metadata) == (None, {"omitted": ["previous"]})
+
+
+def test_an_item_that_could_not_be_compared_and_goes_is_deleted() -> None:
+    compared = beside(BAD, b"")
+    (event,) = compared.events
+
+    assert (event.event_type, event.entity_id, event.data, event.previous) == (
+        "order_deleted",
+        "A",
+        None,
+        None,
+    )
+    assert event.metadata == {"omitted": ["data", "previous"]}
+    assert compared.oversized == ()
+
+
+def test_two_names_of_a_map_that_change_places_are_two_changes() -> None:
+    route = legacy_route(shape="map", changes={})
+    old, new = (
+        extract(text, route)
+        for text in (b'{"docs":{"a":{"n":1},"b":{"n":2}}}', b'{"docs":{"b":{"n":1},"a":{"n":2}}}')
+    )
+    events = compare(old, new, route, NOW_MS).events
+    assert [(one.entity_id, one.data, one.previous) for one in events] == [
+        ("b", {"n": 1}, {"n": 2}),
+        ("a", {"n": 2}, {"n": 1}),
+    ]
+
+
+def test_events_have_the_routes_members() -> None:
+    settings: dict[str, Any] = {"members": {"customer": "7"}, "key": ("customer", "orderID"), "changes": {}}
+    created, changed = changes([order("A")], [order("B"), order("A", n=1)], **settings).events[:2]
+
+    assert (created.entity_id, created.data) == ("7:B", order("B", customer="7"))
+    assert changed.data == order("A", n=1, customer="7")
+    assert changed.previous == order("A", customer="7")
+
+
+def test_an_item_that_moves_to_another_list_is_neither_deleted_nor_created() -> None:
+    route = legacy_route(also=("/closed",), changes={})
+    moved = order("A", done=True)
+
+    def both(first: list[Any], second: list[Any]) -> Items:
+        return extract(b"".join(sequence_of([listed(*first), listed(*second)])), route)
+
+    (event,) = compare(both([order("A")], []), both([], [moved]), route, NOW_MS).events
+    assert (event.event_type, event.data, event.previous) == ("order_updated", moved, order("A"))
+    assert compare(both([order("A")], []), both([], [order("A")]), route, NOW_MS).events == ()
+    # While it is in both, the first counts.
+    assert compare(both([order("A")], []), both([order("A")], [moved]), route, NOW_MS).events == ()
+
+
+def test_members_that_events_add_are_the_routes_own_too() -> None:
+    route = legacy_route(changes={"/status/phase": "phase_change"}, members={"customer": "7"})
+    assert derived_members(route) == {"previousPhase", "newPhase", "customer"}

@@ -80,7 +80,7 @@ async def test_what_could_be_kept_in_part_only_is_kept_whole_or_let_go_after_tha
         await one.keep("d", LONG)
     assert await other.load("d") is None
     await one.keep(after_that, LONG)
-    await one.let_go_but(after_that)
+    await one.let_go_but([after_that])
 
     assert await other.load(after_that) == LONG
     assert len(store.keys()) == 3
@@ -91,8 +91,8 @@ async def test_letting_go_that_failed_is_gone_on_with(one: SharedBodies, store: 
     await one.keep("e", b"")
     store.failures[:] = [None, "before"]
     with pytest.raises(LogError):
-        await one.let_go_but("e")
-    await one.let_go_but("e")
+        await one.let_go_but(["e"])
+    await one.let_go_but(["e"])
 
     # The one for which it failed may have been removed, and runs out by itself if not.
     assert len(store.keys()) == 2
@@ -104,7 +104,7 @@ async def test_parts_that_another_node_has_kept_anew_stay(
     await one.keep("d", LONG)
     await one.keep("e", b"")
     await other.keep("d", LONG)
-    await one.let_go_but("e")
+    await one.let_go_but(["e"])
 
     assert await other.load("d") == LONG
 
@@ -112,7 +112,7 @@ async def test_parts_that_another_node_has_kept_anew_stay(
 async def test_what_was_loaded_can_be_let_go_of(one: SharedBodies, other: SharedBodies, store: Store) -> None:
     await one.keep("d", LONG)
     await other.load("d")
-    await other.let_go_but("e")
+    await other.let_go_but(["e"])
 
     assert store.keys() == []
 

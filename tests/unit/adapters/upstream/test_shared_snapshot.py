@@ -3,7 +3,7 @@
 import orjson
 from multidict import CIMultiDict
 
-from adapters.upstream.shared_snapshot import SharedSnapshot
+from adapters.upstream.shared_snapshot import Bodies, SharedSnapshot
 from gateway.ports.upstreams import Snapshot
 from tests.support.legacy import legacy_route, listed, order
 from tests.support.polls import polls
@@ -24,7 +24,7 @@ SNAPSHOT = Snapshot(
 
 
 def test_what_is_shared_is_what_was_there() -> None:
-    shared = SharedSnapshot.parse(SharedSnapshot.of(SNAPSHOT, 1000).json())
+    shared = SharedSnapshot.parse(SharedSnapshot.of(SNAPSHOT, Bodies("d"), 1000).json())
 
     again = shared.snapshot(BODY, 7.0)
     assert list(again.headers.items()) == list(SNAPSHOT.headers.items())
@@ -32,7 +32,7 @@ def test_what_is_shared_is_what_was_there() -> None:
 
 
 async def test_what_an_older_version_kept_and_can_not_be_sent_holds_nothing_up() -> None:
-    kept = orjson.loads(SharedSnapshot.of(SNAPSHOT, 1000).json())
+    kept = orjson.loads(SharedSnapshot.of(SNAPSHOT, Bodies("d"), 1000).json())
     kept["headers"].append(["X-Odd", "a\x01b"])
     kept["validators"]["If-None-Match"] = '"a\x01"'
 

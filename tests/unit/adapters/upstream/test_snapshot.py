@@ -1,11 +1,11 @@
-"""Validators and header fields of an upstream's answer."""
+"""What an upstream's answer becomes for callers, and for the next request."""
 
 from datetime import UTC, datetime
 
 import pytest
 from multidict import CIMultiDict
 
-from adapters.upstream.snapshot import NOT_SHARED, end_to_end, validators_of
+from adapters.upstream.snapshot import validators_of
 
 RECEIVED = datetime(2026, 11, 20, 10, 30, 5, tzinfo=UTC)
 FIVE_PAST = "Fri, 20 Nov 2026 10:30:05 GMT"
@@ -33,27 +33,3 @@ def test_if_modified_since_is_sent_only_when_a_second_has_passed(
     headers = CIMultiDict({"Last-Modified": modified} | ({"Date": date} if date else {}))
 
     assert validators_of(headers, RECEIVED) == ({"If-Modified-Since": modified} if asked else {})
-
-
-def test_fields_of_one_caller_or_one_connection_are_not_shared() -> None:
-    headers = CIMultiDict(
-        [
-            ("Content-Type", "application/json"),
-            ("X-Total-Count", "12"),
-            ("Link", "</orders?page=2>; rel=next"),
-            ("Set-Cookie", "session=secret"),
-            ("Connection", "keep-alive, X-Hop"),
-            ("X-Hop", "1"),
-            ("Content-Length", "9"),
-            ("ETag", '"v1"'),
-        ]
-    )
-
-    shared, left_out = end_to_end(headers.items(), NOT_SHARED)
-
-    assert left_out == 0
-    assert dict(shared) == {
-        "Content-Type": "application/json",
-        "X-Total-Count": "12",
-        "Link": "</orders?page=2>; rel=next",
-    }

@@ -9,9 +9,10 @@ from cachetools import LRUCache
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from adapters.memory import MemoryLog
+from adapters.upstream.event_batches import BATCH_BYTES, BATCH_EVENTS
 from adapters.upstream.fetch import Fetched
 from adapters.upstream.items import Items
-from adapters.upstream.tracker import BATCH_BYTES, BATCH_EVENTS, Tracker
+from adapters.upstream.tracker import Tracker
 from gateway.core.errors import EpochChanged, LogError
 from gateway.core.events import ORIGIN, Cursor, Event, Position, Record
 from gateway.ports.clock import Clock
