@@ -21,6 +21,7 @@ Work = Literal[
     "revoke",
     "sessions",
     "start_over",
+    "state",
     "write",
 ]
 """What may raise and is counted then (gateway/runtime/failures.py), as log lines and /metrics call it."""
@@ -36,6 +37,7 @@ class HubCounters:
     hints: int = 0
     moved: int = 0
     replayed: int = 0
+    state_parts: int = 0
     opened: int = 0
     lagged: int = 0
     failed_writes: int = 0

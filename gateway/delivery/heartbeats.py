@@ -122,13 +122,19 @@ class Heartbeats:
         self._write(subscriber, payload)
 
     def _beat_behind(self, subscriber: Subscriber, timestamp: str) -> bool:
-        """It may wait long for its turn to read the log: a silent connection would be cut."""
-        position = self._catch_up.behind.get(subscriber)
-        if position is None or subscriber.state is not State.CATCHING_UP:
+        """It may wait long for its turn to read the log, or for its state: a silent connection would be cut.
+
+        Who is owed its state is at no cursor: cut off, it has to begin anew.
+        """
+        if subscriber.state is not State.CATCHING_UP:
             return False
         group: Group = subscriber.group
-        beat = control_frames.heartbeat(timestamp, self._history.cursor_at(position, group.scope))
-        self._write(subscriber, group.framed(beat))
+        position = self._catch_up.behind.get(subscriber)
+        cursor = None if position is None else self._history.cursor_at(position, group.scope)
+        is_owed = subscriber.reading is not None and subscriber.reading.is_owed
+        if cursor is None and not is_owed:
+            return False
+        self._write(subscriber, group.framed(control_frames.heartbeat(timestamp, cursor)))
         return True
 
     def _payload(self, group: Group, timestamp: str, number: int) -> bytes:

@@ -42,6 +42,11 @@ from gateway.delivery.replay.recovery import Recovery
 from gateway.delivery.revoked_streams import RevokedStreams
 from gateway.delivery.schedule import Schedule
 from gateway.delivery.sessions import Sessions
+from gateway.delivery.state.parts import StateParts
+from gateway.delivery.state.question import StateQuestion
+from gateway.delivery.state.queue import StateQueue
+from gateway.delivery.state.readers import StateReaders
+from gateway.delivery.state.reading import Reading
 from gateway.delivery.streams import Streams
 from gateway.delivery.subscriber import NOWHERE, Signal, State, Subscriber, Transport
 from gateway.ports.clock import Clock, Scheduler
@@ -64,9 +69,9 @@ class Hub:
 
     Belongs to one event loop. `draw(low, high)` is where chance comes in. Methods never raise for what a
     transport does: a connection that fails is counted and closed. `observer` is told of the streams; those
-    that are to read the log are put into `replays`, and get a `reset` where that is None; `failures` counts
-    the work that raised. `revocations` are those that this node knows, each before the hub is woken for its
-    entry. What the parts tell each other is tied together here.
+    that are to read the log are put into `replays`, and get a `reset` where that is None; whose state is
+    wanted goes into `states`. `failures` counts the work that raised. `revocations` are those that this node
+    knows, each before the hub is woken for its entry. What the parts tell each other is tied together here.
     """
 
     def __init__(
@@ -79,6 +84,7 @@ class Hub:
         *,
         observer: Observer,
         replays: ReplayQueue | None,
+        states: StateQueue | None = None,
         revocations: Revocations | None = None,
         pace: Pace = USUAL,
         draw: Callable[[float, float], float] = random.uniform,
@@ -106,8 +112,9 @@ class Hub:
         )
         flushes = self._flushes = Flushes(history, clock, streams, hint_schedule, budget, pace)
         self.room = flushes.room
+        readers = self.state_readers = StateReaders(history, streams, states)
         catch_up = self.catch_up = CatchUp(
-            history, scheduler, streams, hint_schedule, self.wake, replays, revocations, pace
+            history, scheduler, streams, hint_schedule, readers, self.wake, replays, revocations, pace
         )
         recovery = Recovery(streams, flushes, catch_up, budget)
         self._broadcasts = Broadcasts(history, streams, hint_schedule, flushes, recovery, budget)
@@ -168,14 +175,20 @@ class Hub:
         position: Position | ResetReason = "trimmed",
         credentials: Credentials | None = None,
         connection: Connection | None = None,
+        reading: Reading | None = None,
     ) -> Subscriber:
         """A new stream, which has been told that it continues from entry `number`. Nothing is written yet.
+
+        `reading` is given for one that begins with its state wherever it can't go on; one that is owed that
+        already continues from nowhere.
 
         `asked` is what `reassign` asks with; one that is None is never reassigned. `position` is that of the
         entry, for a stream that may find it below the history's floor; `credentials` are its caller's.
         """
+        if reading is not None and reading.is_owed:
+            number, position = NOWHERE, "unknown"
         return self._streams.attach(
-            transport, selector, delivery, number, asked, position, credentials, connection
+            transport, selector, delivery, number, asked, position, credentials, connection, reading
         )
 
     def begin(self, subscriber: Subscriber, *, resumed: bool) -> None:
@@ -225,9 +238,31 @@ class Hub:
         """The history has grown, or a catch-up has more to do."""
         self._schedule.plan()
 
-    def reset_frame(self, reason: ResetReason, scope: str = "") -> bytes:
-        """A `reset` for a reader of that scope, which goes on from the head; counted."""
-        return self.catch_up.reset_frame(reason, scope)
+    def reset_frame(
+        self, reason: ResetReason, scope: str = "", *, state_follows: bool | None = None
+    ) -> bytes:
+        """A `reset` for a reader of that scope, which goes on from the head, or from its state; counted."""
+        return self.catch_up.reset_frame(reason, scope, state_follows=state_follows)
+
+    def begins_with_state(self, reading: Reading | None) -> bool | None:
+        """A stream can't go on from anywhere: says whether its state follows, which it is owed then.
+
+        None for a stream that did not ask.
+        """
+        if reading is None:
+            return None
+        follows = self.state_readers.knows(reading.question)
+        if follows:
+            reading.owe()
+        return follows
+
+    def state_told(self, question: StateQuestion, parts: StateParts | None) -> Iterator[None]:
+        """The state that streams wait for is known, or (None) nobody can tell it: they go on, one a step."""
+        go_on = self.catch_up.add if parts is not None else self._lose_state
+        return self.state_readers.told(question, parts, go_on)
+
+    def _lose_state(self, subscriber: Subscriber) -> None:
+        self._streams.safely("state", lambda lost: self.catch_up.lose(lost, "unknown"), subscriber)
 
     def reassign(self, reassignment_for: ReassignmentFor) -> None:
         """Asks of every stream that is open now whether it is to receive something else, and sees to it."""

@@ -13,8 +13,9 @@ from gateway.delivery.group import Group
 from gateway.delivery.hint_schedule import HintSchedule
 from gateway.delivery.live import Flushes
 from gateway.delivery.replay.from_history import CatchUp
+from gateway.delivery.state.question import StateQuestion
 from gateway.delivery.streams import Streams
-from gateway.delivery.subscriber import Signal, State, Subscriber
+from gateway.delivery.subscriber import NOWHERE, Signal, State, Subscriber
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +24,14 @@ class Reassignment:
 
     `selector` is what it receives from now on, `asked` what it remembers; `tell(cursor)` makes the frames
     that say so, for a reader that has everything up to `cursor`. With `ends` nothing is left for it.
+    `question` is the state that it begins with where it has to begin anew; None where there is none.
     """
 
     selector: Selector
     asked: object
     tell: Callable[[str], bytes]
     ends: bool
+    question: StateQuestion | None = None
 
 
 ReassignmentFor = Callable[[Any], Reassignment | None]
@@ -80,6 +83,9 @@ class Reassignments:
         if was_live:
             self._flushes.leave(subscriber)
             subscriber.signal(Signal.MOVED)
+        is_owed = subscriber.reading is not None and subscriber.reading.is_owed
+        # What is owed of another selection's state is of no use: then it begins anew.
+        self._catch_up.change_state(subscriber, None if reassignment.ends else reassignment.question)
         group: Group = subscriber.group
         first: list[bytes] = []
         if subscriber.number >= self._history.floor:
@@ -95,14 +101,15 @@ class Reassignments:
             else:
                 # No cursor leads on from where it is: the `reset` that is to come comes before.
                 first = [self._catch_up.skip_gap(subscriber)]
-                subscriber.position = self._history.head_position
-                cursor = self._history.cursor(subscriber.number, group.scope)
+                if subscriber.number != NOWHERE:
+                    subscriber.position = self._history.head_position
+                cursor = self._history.cursor(self._history.head, group.scope)
         own_words = reassignment.tell(cursor)
         self._streams.move(subscriber, reassignment.selector)
         self._streams.write(subscriber, group.framed(b"".join(first)) + group.framed_apart(own_words))
         if reassignment.ends:
             self._streams.bye(subscriber, "disconnected", reconnect=False)
-        elif was_live and subscriber.state is State.CATCHING_UP:
+        elif subscriber.state is State.CATCHING_UP and (was_live or is_owed):
             self._catch_up.go_on(subscriber)
 
     def _cursor_behind(self, subscriber: Subscriber, position: Position) -> str:

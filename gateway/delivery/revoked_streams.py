@@ -42,7 +42,7 @@ class RevokedStreams:
         if not any(entry.event.event_type == REVOCATION for entry in entries):
             return
         for subscriber in tuple(self._streams):
-            if subscriber.state is State.LIVE and self._revocations.covers(subscriber.credentials):
+            if self._is_to_end(subscriber) and self._revocations.covers(subscriber.credentials):
                 self._streams.safely("revoke", self._end, subscriber)
             if self._budget.spend():
                 yield
@@ -52,8 +52,17 @@ class RevokedStreams:
             if self._budget.spend():
                 yield
 
+    @staticmethod
+    def _is_to_end(subscriber: Subscriber) -> bool:
+        """Whether it may not come to the revocation by itself: it is live, or waits for its state."""
+        if subscriber.state is State.LIVE:
+            return True
+        is_owed = subscriber.reading is not None and subscriber.reading.is_owed
+        return is_owed and subscriber.state is State.CATCHING_UP
+
     def _end(self, subscriber: Subscriber) -> None:
         """The catch-up gives it what it lacks of what comes before, hints too, and says why it ends."""
-        self._flushes.leave(subscriber)
-        subscriber.signal(Signal.MOVED)
+        if subscriber.state is State.LIVE:
+            self._flushes.leave(subscriber)
+            subscriber.signal(Signal.MOVED)
         self._catch_up.go_on(subscriber)

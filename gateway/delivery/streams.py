@@ -14,6 +14,7 @@ from gateway.delivery.group import DeliveryOptions, Group, Groups
 from gateway.delivery.observer import Observer
 from gateway.delivery.pace import Pace
 from gateway.delivery.slow_clients import SlowClients
+from gateway.delivery.state.reading import Reading
 from gateway.delivery.subscriber import Signal, State, Subscriber, Transport
 from gateway.ports.clock import Scheduler
 from gateway.runtime.failures import Failures
@@ -78,11 +79,12 @@ class Streams:
         position: Position | ResetReason,
         credentials: Credentials | None = None,
         connection: Connection | None = None,
+        reading: Reading | None = None,
     ) -> Subscriber:
         """A new stream that catches up from entry `number`; see subscriber.py. Nothing is written."""
         group = self.groups.get(selector, delivery)
         group.readers += 1
-        subscriber = Subscriber(group, number, transport, asked, position, credentials, connection)
+        subscriber = Subscriber(group, number, transport, asked, position, credentials, connection, reading)
         # Streams that come together are not due together: the first beats come early.
         subscriber.beat_round = self.round - self.counters.opened % ROUNDS_A_BEAT
         self._subscribers[subscriber] = None

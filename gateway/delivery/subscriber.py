@@ -12,6 +12,7 @@ from gateway.core.events import Position
 from gateway.core.history import ResetReason
 from gateway.core.states import following
 from gateway.delivery.connection import Connection
+from gateway.delivery.state.reading import Reading
 
 
 class State(Enum):
@@ -79,7 +80,8 @@ class Subscriber:
     `beat_round` is the round in which it got its last heartbeat (gateway/delivery/heartbeats.py).
     `group` is the hub's; `asked` is whatever decides which group it belongs to, shared with others, and
     nothing that is looked into here. `credentials` are those with which it was opened; None where there is
-    no authentication. `connection` says who reads it; None where nobody can tell.
+    no authentication. `connection` says who reads it; None where nobody can tell. `reading` is there for a
+    stream that begins with its state: while that is owed nothing else is sent, and it is at no position.
     """
 
     __slots__ = (
@@ -91,6 +93,7 @@ class Subscriber:
         "last_sent",
         "number",
         "position",
+        "reading",
         "state",
         "transport",
     )
@@ -104,6 +107,7 @@ class Subscriber:
         position: Position | ResetReason = "trimmed",
         credentials: Credentials | None = None,
         connection: Connection | None = None,
+        reading: Reading | None = None,
     ) -> None:
         self.asked = asked
         self.beat_round = 0
@@ -112,6 +116,7 @@ class Subscriber:
         self.group = group
         self.number = self.last_sent = number
         self.position = position
+        self.reading = reading
         self.transport = transport
         self.state = State.CATCHING_UP
 

@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
@@ -23,6 +23,7 @@ from gateway.delivery.group import DeliveryOptions, HintsMode
 from gateway.delivery.handover import carry
 from gateway.delivery.hub import Hub
 from gateway.delivery.replay.resume import Resumes, Start
+from gateway.delivery.state.reading import Reading
 from gateway.delivery.subscriber import NOWHERE, Subscriber, Transport
 from gateway.http.accept import accepts, accepts_coding
 from gateway.http.caller import software_label, software_names
@@ -45,6 +46,7 @@ MAX_REASONS = 20
 """Of how many components a 204 says why: a header field has to stay short."""
 _HINTS: dict[str, HintsMode] = {"off": "off", "with": "with", "only": "only"}
 _FORMATS = {"named": True, "message": False}
+_STATE = {"off": False, "with": True}
 _HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",
     "Cache-Control": "no-store, no-transform",
@@ -65,6 +67,14 @@ class StreamOptions:
     write_buffer_bytes: int
     gzip: bool
     hand_over: bool
+
+
+class _Wish(NamedTuple):
+    """What a caller wants of a stream, beside its selection: how, from where, and whether with its state."""
+
+    delivery: DeliveryOptions
+    cursors: Sequence[str]
+    with_state: bool
 
 
 class _SharedStreamResponse(EventSourceResponse):
@@ -115,8 +125,7 @@ class StreamHandler:
         if not accepts(",".join(request.headers.getall("Accept", [])), "text/event-stream"):
             raise NotAcceptable("This resource is a text/event-stream, which the Accept header excludes.")
         selection = parse_selection(request, self._id_aliases)
-        delivery = self._delivery(request)
-        cursors = given_cursors(request)
+        wish = self._wish(request)
         caller = await self._sessions.caller(request, selection.selector, selection.components)
         asked = Asked(selection.selector, selection.components, caller)
         address = self._limits.address_of(request)
@@ -124,7 +133,7 @@ class StreamHandler:
         connection = Connection.of(secrets.randbits(64), self._clock.wall_ms(), address, client)
         try:
             with self._limits.stream(request, address) as entry:
-                return await self._open(request, asked, delivery, cursors, connection, entry)
+                return await self._open(request, asked, wish, connection, entry)
         except MET as over:
             refuse(request.app[REFUSALS], request, over)
             return await self._refuse(request, self._response(request), "limit")
@@ -133,13 +142,13 @@ class StreamHandler:
         self,
         request: web.Request,
         asked: Asked,
-        delivery: DeliveryOptions,
-        cursors: Sequence[str],
+        wish: _Wish,
         connection: Connection,
         entry: Entry,
     ) -> web.StreamResponse:
         """Answers with the stream, of which `entry` is kept once the hub has it."""
         scope = asked.selector.scope_text
+        delivery, cursors, with_state = wish
         place = await self._resumes.place_or_reset(*cursors, scope=scope) if cursors else None
         start = self._resumes.start(place)
         # Not before the wait: the flags may have changed meanwhile.
@@ -158,18 +167,22 @@ class StreamHandler:
             # The head is that of now; the headers took their time.
             start = self._resumes.start(place)
         resumed = None if place is None else start.lost is None
-        frames = self._first_frames(connection.id, start, resumed, footing.plan)
+        reading = Reading(footing.plan.question) if with_state else None
+        follows = self._hub.begins_with_state(reading) if resumed is not True else None
+        frames = self._first_frames(connection.id, start, resumed, follows, footing.plan)
         # They are this client's alone, and stored (docs/security.md).
         await response.write(gzip_stream.HEADER + gzip_stream.stored(frames) if delivery.gzip else frames)
         if request.transport is not None:
             request.transport.set_write_buffer_limits(high=self._options.write_buffer_bytes)
-        attach = partial(self._attach, request, connection, delivery, footing, start, entry)
+        attach = partial(self._attach, request, connection, delivery, footing, start, reading, entry)
         await carry(
             request, writer, self._hub, attach, resumed=resumed is True, hand_over=self._options.hand_over
         )
         return response
 
-    def _first_frames(self, client_id: str, start: Start, recovered: bool | None, plan: Plan) -> bytes:
+    def _first_frames(
+        self, client_id: str, start: Start, recovered: bool | None, state_follows: bool | None, plan: Plan
+    ) -> bytes:
         scope = plan.selector.scope_text
         frames = control_frames.connected(
             client_id=client_id,
@@ -179,8 +192,11 @@ class StreamHandler:
             heartbeat_seconds=self._options.heartbeat_seconds,
             modes=plan.modes,
             retry_ms=self._options.retry_ms,
+            state_follows=state_follows,
         )
-        return frames if start.lost is None else frames + self._hub.reset_frame(start.lost, scope)
+        if start.lost is None:
+            return frames
+        return frames + self._hub.reset_frame(start.lost, scope, state_follows=state_follows)
 
     def _attach(
         self,
@@ -189,6 +205,7 @@ class StreamHandler:
         delivery: DeliveryOptions,
         footing: Footing,
         start: Start,
+        reading: Reading | None,
         entry: Entry,
         transport: Transport,
     ) -> Subscriber:
@@ -199,7 +216,7 @@ class StreamHandler:
         selector = footing.plan.selector
         credentials = principal_of(request).credentials
         subscriber = self._hub.attach(
-            transport, selector, delivery, number, footing, position, credentials, connection
+            transport, selector, delivery, number, footing, position, credentials, connection, reading
         )
         entry.is_kept = True
         self._evidence.follow(subscriber, connection.id, software_names(request))
@@ -207,6 +224,15 @@ class StreamHandler:
             # The flags have changed since `connected` was made, and that reassignment has passed it by.
             self._hub.reassign(self._stream_plans.reassignment)
         return subscriber
+
+    def _wish(self, request: web.Request) -> _Wish:
+        delivery = self._delivery(request)
+        with_state = _choice(request, "state", _STATE, "off")
+        if with_state and delivery.hints == "only":
+            raise BadParameter(
+                "state", "a stream of hints alone has no state: leave out hints=only, or state"
+            )
+        return _Wish(delivery, given_cursors(request), with_state)
 
     def _delivery(self, request: web.Request) -> DeliveryOptions:
         hints = _choice(request, "hints", _HINTS, "off")

@@ -14,6 +14,7 @@ from flags.decide.flag import Flag, Flags
 from flags.decide.modes import Mode
 from flags.decide.stages import Stage
 from gateway.core.selectors import Selector
+from gateway.delivery.state.question import StateQuestion, question_of
 
 STREAMING = Mode.STREAMING.value
 POLLING = Mode.POLLING.value
@@ -38,8 +39,9 @@ class Asked:
 class Plan:
     """How a caller gets its events now. Those who get them alike share a plan.
 
-    `decisions` are those of the components that it belongs to; `selector` is what a stream of it carries.
-    `is_polling` says that a stream has nothing to carry for it, `is_retired` that a poll has not.
+    `decisions` are those of the components that it belongs to; `selector` is what a stream of it carries, and
+    `question` the state of that, where it is of types that can be named. `is_polling` says that a stream has
+    nothing to carry for it, `is_retired` that a poll has not.
     """
 
     decisions: Mapping[str, Decision]
@@ -47,6 +49,7 @@ class Plan:
     is_polling: bool
     is_retired: bool
     poll_interval_ms: int
+    question: StateQuestion | None
 
     @property
     def modes(self) -> dict[str, str]:
@@ -163,6 +166,7 @@ class Components:
             is_polling=bool(decisions) and not streaming and self._is_all(asked, selector),
             is_retired=bool(decisions) and retired == decisions.keys() and self._is_all(asked, left),
             poll_interval_ms=interval_ms,
+            question=question_of(selector, self.owned_by(asked.named)),
         )
 
     def _belongs(self, selector: Selector, named: Sequence[str]) -> Sequence[str]:

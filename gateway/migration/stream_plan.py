@@ -84,7 +84,8 @@ class StreamPlans:
         if plan is known or (plan.modes == known.modes and plan.selector == known.selector):
             return None
         after = self._shared(asked, plan)
-        return Reassignment(plan.selector, after, partial(self._tell, footing, after), ends=plan.is_polling)
+        tell = partial(self._tell, footing, after)
+        return Reassignment(plan.selector, after, tell, ends=plan.is_polling, question=plan.question)
 
     def _tell(self, before: Footing, after: Footing, cursor: str) -> bytes:
         modes = before.plan.modes

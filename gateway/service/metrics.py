@@ -106,6 +106,7 @@ class GatewayCollector(Collector):
             ("tidegate_hints", "Refresh hints written to streams.", counters.hints),
             ("tidegate_moved", "Streams told that their mode changed.", counters.moved),
             ("tidegate_replayed_events", "Events read from the log for streams.", counters.replayed),
+            ("tidegate_state_parts", "Parts of states written to streams.", counters.state_parts),
             ("tidegate_lagged", "Times that a stream's client did not keep up.", counters.lagged),
             ("tidegate_failed_writes", "Writes to connections that were gone.", counters.failed_writes),
             ("tidegate_revocations_malformed", "Revocations that were none.", self._revoked.malformed),

@@ -1,11 +1,13 @@
 """A source of state that tells what a test gives it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from gateway.core.events import Cursor
 from gateway.core.selectors import Selector
+from gateway.delivery.state.parts import PartsBuilder, StateParts
+from gateway.delivery.state.question import StateQuestion
 from gateway.ports.state import StateItem, StateUnknown
 
 
@@ -41,3 +43,14 @@ class GivenState:
     async def batches(self) -> AsyncIterator[tuple[str, Sequence[StateItem]]]:
         for entity_type in self._types:
             yield entity_type, self.items[entity_type]
+
+
+def parts_of(
+    question: StateQuestion, cursor: Cursor, items: Mapping[str, Sequence[StateItem]], part_bytes: int = 200
+) -> StateParts:
+    """The state of what is asked for, in parts of a few items."""
+    builder = PartsBuilder(question, cursor, part_bytes)
+    for entity_type in question.entity_types:
+        for _ in builder.adding(entity_type, items.get(entity_type, ())):
+            pass
+    return builder.finished(1_764_200_000_000, "v", 0.0)

@@ -16,6 +16,7 @@ from gateway.delivery.hub import Hub, HubTiming
 from gateway.delivery.observer import Observer, Unobserved
 from gateway.delivery.pace import USUAL, Pace
 from gateway.delivery.replay.queue import ReplayQueue
+from gateway.delivery.state.queue import StateQueue
 from tests.support.events import a_record
 from tests.support.scheduler import ManualScheduler
 from tests.support.streams import Frame, open_stream, received
@@ -37,12 +38,16 @@ class Reader:
         cursor: str | None,
         delivery: DeliveryOptions,
         credentials: Credentials | None = None,
+        *,
+        with_state: bool = False,
     ) -> None:
         self.delivery = delivery
         self.transport = RecordingTransport(node.scheduler, write_seconds=node.write_seconds)
         selector = parse_selector(MultiDict(parse_qsl(query)), {})
         self.subscriber = open_stream(
-            node.hub, node.history, self.transport, selector, delivery, cursor, credentials=credentials
+            *(node.hub, node.history, self.transport, selector, delivery, cursor),
+            credentials=credentials,
+            with_state=with_state,
         )
 
     def frames(self, event: str | None = None) -> list[Frame]:
@@ -73,6 +78,7 @@ class Node:
         observer: Observer | None = None,
         on_interest: Callable[[], None] = lambda: None,
         replays: ReplayQueue | None = None,
+        states: StateQueue | None = None,
         pace: Pace = USUAL,
     ) -> None:
         self.scheduler = scheduler
@@ -91,6 +97,7 @@ class Node:
             Groups(fan_in, on_interest),
             observer=observer or Unobserved(),
             replays=replays,
+            states=states,
             revocations=self.revocations,
             pace=pace,
             draw=draw,
@@ -122,6 +129,7 @@ class Node:
         *,
         cursor: str | None = None,
         credentials: Credentials | None = None,
+        with_state: bool = False,
         **delivery: Any,
     ) -> Reader:
-        return Reader(self, query, cursor, DeliveryOptions(**delivery), credentials)
+        return Reader(self, query, cursor, DeliveryOptions(**delivery), credentials, with_state=with_state)

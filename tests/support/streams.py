@@ -13,6 +13,8 @@ from gateway.core.selectors import Selector
 from gateway.delivery.group import DeliveryOptions
 from gateway.delivery.handover import StreamProtocol
 from gateway.delivery.hub import Hub
+from gateway.delivery.state.question import question_of
+from gateway.delivery.state.reading import Reading
 from gateway.delivery.subscriber import NOWHERE, Subscriber
 from tests.support.transport import RecordingTransport
 
@@ -106,6 +108,8 @@ def open_stream(
     asked: object = None,
     log_floor: Position | None = None,
     credentials: Credentials | None = None,
+    *,
+    with_state: bool = False,
 ) -> Subscriber:
     """A stream as the gateway's handler opens it: the first frames, then the hub's.
 
@@ -117,6 +121,9 @@ def open_stream(
     old = None if cursor is None or log_floor is None else Cursor.parse(cursor)
     if old is not None and resolved == "trimmed" and old.position >= log_floor:
         number, position, resolved = NOWHERE, old.position, NOWHERE
+    reading = Reading(question_of(selector)) if with_state else None
+    is_resumed = cursor is not None and isinstance(resolved, int)
+    follows = None if is_resumed else hub.begins_with_state(reading)
     first = control_frames.connected(
         client_id="c",
         timestamp="2026-11-20T10:30:00.123Z",
@@ -125,13 +132,16 @@ def open_stream(
         heartbeat_seconds=15.0,
         modes={},
         retry_ms=2000,
+        state_follows=follows,
     )
     if not isinstance(resolved, int):
-        first += hub.reset_frame(resolved)
+        first += hub.reset_frame(resolved, state_follows=follows)
     if delivery.gzip:
         first = gzip_stream.HEADER + gzip_stream.stored(first)
     transport.write(b"%x\r\n%b\r\n" % (len(first), first) if delivery.chunked else first)
-    subscriber = hub.attach(transport, selector, delivery, number, asked, position, credentials)
+    subscriber = hub.attach(
+        transport, selector, delivery, number, asked, position, credentials, reading=reading
+    )
     transport.set_protocol(StreamProtocol(hub, subscriber))
-    hub.begin(subscriber, resumed=cursor is not None and isinstance(resolved, int))
+    hub.begin(subscriber, resumed=is_resumed)
     return subscriber

@@ -19,6 +19,8 @@ from gateway.delivery.group import Group
 from gateway.delivery.hint_schedule import HintSchedule
 from gateway.delivery.pace import Pace
 from gateway.delivery.replay.queue import ReplayQueue
+from gateway.delivery.state.question import StateQuestion
+from gateway.delivery.state.readers import StateReaders
 from gateway.delivery.streams import Streams
 from gateway.delivery.subscriber import NOWHERE, Signal, State, Subscriber
 from gateway.ports.clock import Scheduler
@@ -27,6 +29,7 @@ from gateway.ports.clock import Scheduler
 class CatchUp:
     """The subscribers that are CATCHING_UP, each served a batch at a time. `plan` is called when one waits.
 
+    `readers` are those that are owed their state: nothing else is for them before they have it.
     `behind` has the subscribers that read the log, or have hints to come from that, each with the position
     from which it misses nothing should it reconnect. One that starts to read the log, in which it goes on at
     its `position`, is put into `replays`; None where there is no log to read. Whoever is covered by one of
@@ -39,6 +42,7 @@ class CatchUp:
         scheduler: Scheduler,
         streams: Streams,
         hint_schedule: HintSchedule,
+        readers: StateReaders,
         plan: Callable[[], None],
         replays: ReplayQueue | None,
         revocations: Revocations,
@@ -49,6 +53,7 @@ class CatchUp:
         self._streams = streams
         self._counters = streams.counters
         self._hint_schedule = hint_schedule
+        self._readers = readers
         self._plan = plan
         self.behind: dict[Subscriber, Position] = {}
         self._replays = replays
@@ -108,6 +113,9 @@ class CatchUp:
             self._streams.cut(subscriber)
 
     def _serve(self, subscriber: Subscriber) -> None:
+        if subscriber.reading is not None and subscriber.reading.is_owed:
+            self._serve_state(subscriber)
+            return
         group: Group = subscriber.group
         frames: list[bytes] = []
         size, enough, events = 0, self._pace.catch_up_bytes, 0
@@ -160,6 +168,16 @@ class CatchUp:
         if subscriber.state is State.CATCHING_UP:
             self.add(subscriber)
 
+    def _serve_state(self, subscriber: Subscriber) -> None:
+        """The next part of the state that it is owed."""
+        if self.end_of(subscriber) is not None:
+            # What the state shows may have come after the revocation.
+            self._revoke(subscriber)
+        elif self._readers.is_of_before(subscriber):
+            self.lose(subscriber, "epoch")
+        elif self._readers.serve(subscriber) and subscriber.state is State.CATCHING_UP:
+            self.add(subscriber)
+
     def end_of(self, subscriber: Subscriber) -> Position | None:
         """The place in the log after which nothing is for it; None where it is not revoked."""
         return self._revocations.end_of(subscriber.credentials, self._history.epoch)
@@ -196,13 +214,22 @@ class CatchUp:
         return True
 
     def skip_gap(self, subscriber: Subscriber) -> bytes:
-        """The gap can't be filled: it goes on from the head, which the frame says that it is to be given."""
+        """The gap can't be filled: it goes on from the head, or begins anew with its state.
+
+        Gives the frame that says so, which it is to be given.
+        """
         reason = "trimmed" if isinstance(subscriber.position, Position) else subscriber.position
         subscriber.number = subscriber.last_sent = self._history.head
         self._hint_schedule.take_pending(subscriber)
         self.behind.pop(subscriber, None)
         group: Group = subscriber.group
-        return self.reset_frame(reason, group.scope)
+        return self.reset_frame(reason, group.scope, state_follows=self._readers.owe(subscriber))
+
+    def change_state(self, subscriber: Subscriber, question: StateQuestion | None) -> None:
+        """It begins with another state from now on. What it is owed of the one before is not sent."""
+        if subscriber.reading is not None:
+            self._readers.drop(subscriber)
+            subscriber.reading.question = question
 
     def rejoin(self, subscriber: Subscriber, number: int) -> None:
         """A subscriber that read the log has come to entry `number`, which the history holds."""
@@ -220,19 +247,21 @@ class CatchUp:
         group: Group = subscriber.group
         group.members.pop(subscriber, None)
         self.behind.pop(subscriber, None)
+        self._readers.drop(subscriber)
         subscriber.number = subscriber.last_sent = NOWHERE
         subscriber.position = reason
         if subscriber.state is State.LIVE:
             subscriber.signal(Signal.MOVED)
         self.add(subscriber)
 
-    def reset_frame(self, reason: ResetReason, scope: str) -> bytes:
-        """A `reset` for a reader of that scope, which goes on from the head; counted."""
+    def reset_frame(self, reason: ResetReason, scope: str, *, state_follows: bool | None = None) -> bytes:
+        """A `reset` for a reader of that scope, which goes on from the head, or from its state; counted."""
         self._counters.resets[reason] += 1
         return control_frames.reset(
             reason,
             self._history.cursor(self._history.head, scope),
             control_frames.spread_ms(len(self._streams)),
+            state_follows=state_follows,
         )
 
     def pending_hints(self, subscriber: Subscriber) -> list[bytes]:
@@ -263,5 +292,6 @@ class CatchUp:
     def drop(self, subscriber: Subscriber) -> None:
         """Its connection is over."""
         self._hint_schedule.take_pending(subscriber)
+        self._readers.drop(subscriber)
         if self.behind.pop(subscriber, None) is not None and self._replays is not None:
             self._replays.drop(subscriber)

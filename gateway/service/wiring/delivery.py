@@ -13,9 +13,15 @@ from gateway.delivery.pace import Pace
 from gateway.delivery.replay.from_log import Replays
 from gateway.delivery.replay.log_archive import LogArchive
 from gateway.delivery.replay.queue import ReplayQueue
+from gateway.delivery.replay.resume import Resumes
 from gateway.delivery.revoked_tokens import RevokedTokens
+from gateway.delivery.state.asking import StateAsking
+from gateway.delivery.state.queue import StateQueue
+from gateway.delivery.state.shared import SharedStates
 from gateway.ports.clock import Clock
+from gateway.ports.state import StateSource
 from gateway.runtime.logs import log_event
+from gateway.runtime.slices import Slices
 from gateway.runtime.stopping import Closing
 from gateway.runtime.supervisor import Supervisor
 from gateway.service.settings import Settings
@@ -35,6 +41,9 @@ class Delivery:
     replays: Replays
     supervisor: Supervisor
     revoked: RevokedTokens
+    resumes: Resumes
+    states: SharedStates
+    asking: StateAsking
 
     async def start(self, closing: Closing) -> None:
         """Fills the history, and follows the log from there. Raises LogError where the log can't be read."""
@@ -46,6 +55,7 @@ class Delivery:
         self.supervisor.run("follower", self.follower.run)
         self.supervisor.run("revocations", self.revoked.run)
         self.replays.start(self.supervisor)
+        self.asking.start(self.supervisor)
 
     async def drain(self, seconds: float) -> None:
         """Sends the streams away, and waits for them at most so long."""
@@ -67,6 +77,7 @@ def make_delivery(
     groups: Groups,
     observer: Observer,
     on_grown: Callable[[], None],
+    source: StateSource,
     pace: Pace,
 ) -> Delivery:
     """The hub of this event loop over the history, and what fills the history from the log."""
@@ -78,6 +89,7 @@ def make_delivery(
     )
     revoked = RevokedTokens(Beside(settings, clock, stored.shared), clock)
     log, history, queue = stored.log, stored.history, ReplayQueue()
+    states_wanted = StateQueue(lambda question: states.knows(question))
     loop = asyncio.get_running_loop()
     hub = Hub(
         history,
@@ -87,6 +99,7 @@ def make_delivery(
         groups,
         observer=observer,
         replays=queue,
+        states=states_wanted,
         revocations=revoked.revocations,
         pace=pace,
     )
@@ -94,4 +107,8 @@ def make_delivery(
     follower = Follower(log, history, hub, clock, stored.outage, on_grown, revoked)
     supervisor = Supervisor(clock.monotonic, stored.outage)
     replays = Replays(history, archive, hub, queue, pace, at_once=settings.limits.replays)
-    return Delivery(hub, archive, follower, replays, supervisor, revoked)
+    resumes = Resumes(history, archive, follower)
+    slices = Slices(clock)
+    states = SharedStates(source, resumes.place, history, clock, slices, pace)
+    asking = StateAsking(states, hub, states_wanted, slices)
+    return Delivery(hub, archive, follower, replays, supervisor, revoked, resumes, states, asking)

@@ -61,7 +61,7 @@ def add_handlers(
     stream_plans = StreamPlans(components, callers.current)
     reassign = partial(hub.reassign, stream_plans.reassignment)
     flags.store.subscribe(lambda before, after: reassign())
-    states, resumes = gateway.states.shared, gateway.states.resumes
+    states, resumes = delivery.states, delivery.resumes
     scanner = Scanner(history, delivery.archive, Slices(clock), delivery.revoked.revocations)
     limits = PublishLimits(**settings.publish.model_dump(), body_seconds=body_seconds)
     options = _stream_options(settings, hand_over)

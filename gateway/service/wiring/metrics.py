@@ -35,7 +35,7 @@ def make_metrics(
             delivery.revoked,
         ),
         StoreCollector(gateway.stored.log, source.shared, gateway.flags.store),
-        StateCollector(gateway.states.shared),
+        StateCollector(delivery.states, delivery.hub),
         AccessCollector(gateway.access.remote_keys),
         AuditCollector(gateway.audit.recorder),
         GuardCollector(migration.guard_loop, migration.telemetry),

@@ -18,7 +18,7 @@ from gateway.service.wiring.auth import Access, make_access
 from gateway.service.wiring.delivery import Delivery, make_delivery
 from gateway.service.wiring.flags import Flags, make_flags
 from gateway.service.wiring.migration import Migration, make_migration
-from gateway.service.wiring.state import States, make_states
+from gateway.service.wiring.state import make_state_source
 from gateway.service.wiring.stored import Stored, make_stored
 from gateway.service.wiring.upstreams import Upstreams, make_upstreams
 
@@ -34,7 +34,6 @@ class Gateway:
     flags: Flags
     migration: Migration
     delivery: Delivery
-    states: States
     admission: Admission
     ready_needs_upstreams: bool
 
@@ -94,10 +93,10 @@ def make_gateway(
     migration = make_migration(settings, clock, stored, upstreams.source, flags.store, audit.acted)
     admission = make_admission(settings, clock)
     observer, on_grown = Observers(admission, migration.evidence), migration.parity.wake
-    delivery = make_delivery(settings, clock, stored, upstreams.groups, observer, on_grown, pace)
-    states = make_states(clock, stored, upstreams, delivery, pace)
+    source = make_state_source(clock, stored, upstreams)
+    delivery = make_delivery(settings, clock, stored, upstreams.groups, observer, on_grown, source, pace)
     needs_upstreams = settings.server.ready_needs_upstreams
     return Gateway(
-        *(access, stored, audit, upstreams, flags, migration, delivery, states),
+        *(access, stored, audit, upstreams, flags, migration, delivery),
         *(admission, needs_upstreams),
     )
