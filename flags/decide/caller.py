@@ -14,6 +14,8 @@ Claims = tuple[tuple[str, tuple[str, ...]], ...]
 
 
 _DEFAULT = ("user", "session", "client")
+BY_SESSION = frozenset({"default", "session"})
+"""The kinds of stickiness that a session is a key for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import NamedTuple
 
-from flags.decide.caller import Caller
+from flags.decide.caller import BY_SESSION, Caller
 from flags.decide.flag import Flag
 from flags.decide.modes import Mode
 from flags.decide.rollout import in_cohort
@@ -80,8 +80,6 @@ _TERMS: Mapping[Stage, _Terms] = MappingProxyType(
 
 BY_PERCENTAGE = frozenset(stage for stage, terms in _TERMS.items() if terms.default is None)
 """The stages in which a flag's percentage counts."""
-_BY_SESSION = frozenset({"default", "session"})
-"""The kinds of stickiness that a session is a key for."""
 
 
 def decide(
@@ -117,7 +115,7 @@ def lacks_session(flag: Flag, caller: Caller) -> bool:
     return (
         flag.stage in BY_PERCENTAGE
         and flag.percentage not in (0, 100)
-        and flag.stickiness in _BY_SESSION
+        and flag.stickiness in BY_SESSION
         and caller.preference == "auto"
         and caller.key(flag.stickiness) is None
     )

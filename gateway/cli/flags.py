@@ -15,7 +15,7 @@ from yarl import URL
 
 from gateway.cli import REFUSED, UNREACHABLE, WRONG_INPUT, CommandError
 from gateway.cli.client import credentials, gateway_url, reason, refusal
-from gateway.cli.flags_view import change_lines
+from gateway.cli.flags_view import change_lines, keyless_lines
 from gateway.cli.terminal import note, printable
 from gateway.core.events import NAME_PATTERN
 
@@ -74,6 +74,16 @@ class Administration:
             query = {"force": "true"} if force else {}
             return self._ask("PUT", url.with_query(query), body, {"If-None-Match": "*"}).body
         return self._ask("PATCH", url, body, {"If-Match": current or "*"}).body
+
+    def keyless(self, component: str, flag: Members) -> Sequence[str]:
+        """What to warn of where the flag's percentage finds no key for most callers.
+
+        The flag has been changed by then, so that a refusal is said and ends nothing.
+        """
+        try:
+            return keyless_lines(flag, self.pollers(component))
+        except CommandError as error:
+            return [f"how many callers have a key is not known: {error}"]
 
     def delete(self, component: str, why: str, revision: int | None) -> dict[str, Any]:
         """Removes the flag; `revision` is the one that is meant, by default the one that is there."""

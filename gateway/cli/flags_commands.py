@@ -1,7 +1,7 @@
 """The commands `tidegate flags …`: options, help texts and exit codes; flags.py has what they do."""
 
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -9,11 +9,15 @@ import typer
 from flags.decide.stages import Stage
 from gateway.cli import WRONG_INPUT, CommandError, flags_view
 from gateway.cli.options import DEFAULT_GATEWAY, GatewayOption, TokenOption, ending
+from gateway.cli.terminal import note
 
 if TYPE_CHECKING:
     from gateway.cli.flags import Administration
 
 Members = Mapping[str, Any]
+
+_PLACING = frozenset({"percentage", "stage", "stickiness"})
+"""The members of a flag by which more callers may be placed, or others."""
 
 flags_app = typer.Typer(
     no_args_is_help=True,
@@ -132,6 +136,7 @@ def set_flag(
         as_json,
         lambda flags: flags.set(component, fields, reason, revision, force=force),
         flags_view.changed_lines,
+        lambda flags, flag: flags.keyless(component, flag) if _PLACING & fields.keys() else [],
     )
 
 
@@ -412,10 +417,14 @@ def _answer(
     as_json: bool,
     ask: Callable[["Administration"], dict[str, Any]],
     view: Callable[[Members], list[str]],
+    warnings: Callable[["Administration", Members], Sequence[str]] = lambda flags, answer: [],
 ) -> None:
-    """Asks the gateway, and prints its answer as JSON or as the lines of `view`."""
+    """Asks the gateway, and prints its answer as JSON or as the lines of `view`, then the `warnings`."""
     with ending():
         from gateway.cli.flags import Administration, show_answer
 
-        answer = ask(Administration(url, operator, token))
+        administration = Administration(url, operator, token)
+        answer = ask(administration)
         show_answer(answer, view(answer), as_json)
+        for line in warnings(administration, answer):
+            note(line)

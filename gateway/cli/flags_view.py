@@ -9,6 +9,8 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from flags.decide.caller import BY_SESSION
+from flags.decide.stages import Stage
 from flags.guard.figure_text import limit, measured
 from flags.guard.window import Metric
 from flags.parity.report import WHY
@@ -57,6 +59,28 @@ def changed_lines(flag: Members) -> list[str]:
         *_local_lines(flag),
         f"{_text(flag.get('component'))} is at revision {_text(flag.get('revision'))}: "
         f"{_text(flag.get('stage'))}, {_text(flag.get('percentage'))} %, {_state(flag)}",
+    ]
+
+
+def keyless_lines(flag: Members, pollers: Members) -> list[str]:
+    """A warning where the flag's percentage can't place most of those who ask; else nothing."""
+    percentage, keys = _number(flag.get("percentage")), pollers.get("keys")
+    if flag.get("stage") != Stage.LIVE or not 0 < percentage < 100 or not isinstance(keys, Mapping):
+        return []
+    keyed, keyless = _number(keys.get("with")), _number(keys.get("without"))
+    if keyless <= keyed:
+        return []
+    if keys.get("sessionCookie") and flag.get("stickiness") in BY_SESSION:
+        then = (
+            "browsers get a session as a cookie; a client that keeps no cookies changes sides from one to "
+            "the next, until it sends a clientId"
+        )
+    else:
+        then = "these callers poll below 100 %"
+    return [
+        f"{keyless:g} of the {keyed + keyless:g} requests of the last {_text(keys.get('minutes'))} minutes "
+        f"came without a key (stickiness {_text(flag.get('stickiness'))}): {then}",
+        *_whose_lines(pollers),
     ]
 
 

@@ -4,12 +4,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from aiohttp import web
 
+from flags.decide.flag import Flags
 from flags.guard.client_label import client_label
 from flags.guard.window import GuardWindow
 from gateway.core.errors import ClientError
 from gateway.http.legacy import is_of_snapshot
 from gateway.http.principal import PRINCIPAL
 from gateway.http.selection import EVENTS_PATH, POLL_PATH, parse_selection
+from gateway.http.sessions import CALLER
 from gateway.migration.poll_inventory import PollInventory
 from gateway.ports.clock import Clock
 from gateway.ports.legacy_route import LegacyRoute
@@ -25,7 +27,7 @@ class PollRecorder:
 
     Polls go to the inventory (flags/guard/inventory.py), and how many of all these answers failed, with a
     status of 500 or more, to the guard: to the window of the component, where there is one. `owned` are the
-    entity types of each component.
+    entity types of each component. Of components with a flag it is counted which callers have a key for it.
     """
 
     def __init__(
@@ -36,6 +38,7 @@ class PollRecorder:
         routes: Sequence[LegacyRoute],
         owned: Mapping[str, frozenset[str]],
         id_aliases: Mapping[str, str],
+        flags: Callable[[], Flags],
     ) -> None:
         self._poll_inventory = poll_inventory
         self._window_of = window_of
@@ -43,6 +46,7 @@ class PollRecorder:
         self._routes = {route.path: route for route in routes}
         self._owned = owned
         self._id_aliases = id_aliases
+        self._flags = flags
 
     async def note(self, request: web.Request, response: web.StreamResponse) -> None:
         """Counts the answer to a read of these paths. For `Application.on_response_prepare`."""
@@ -63,11 +67,23 @@ class PollRecorder:
             window = self._window_of(component)
             if window is not None:
                 window.served(1 - failed, failed, now)
+        self._note_keys(request, components, now)
         if response.status in _POLLED and request.path != EVENTS_PATH:
             headers = request.headers
             label = client_label(headers.get("Tidegate-Client"), headers.get("User-Agent"))
             for component in components:
                 self._poll_inventory.polled(component, label, now, from_snapshot=from_snapshot)
+
+    def _note_keys(self, request: web.Request, components: Iterable[str], now: float) -> None:
+        caller = request.get(CALLER)
+        if caller is None:
+            return
+        flags = self._flags()
+        for component in components:
+            flag = flags.get(component)
+            if flag is not None:
+                keyed = caller.key(flag.stickiness) is not None
+                self._poll_inventory.came(component, now, keyed=keyed)
 
     def _components(self, request: web.Request) -> Iterable[str]:
         """Those that the caller names; else every one that owns a type it could receive.

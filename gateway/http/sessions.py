@@ -18,6 +18,8 @@ from gateway.migration.components import Components
 SESSION_BYTES = 16
 MAX_AGE_SECONDS = 365 * 24 * 3600
 
+CALLER = web.RequestKey("caller", Caller)
+"""Who asks for events, as it came, for whoever counts what keys callers have."""
 _GIVEN = web.RequestKey("session_given", str)
 _REFUSED = 400
 _NOT_SHARED = frozenset({"private", "no-store"})
@@ -43,7 +45,7 @@ class Sessions:
         One whom a percentage can't place has a new session by then, which the answer gives it as a cookie: it
         is decided by it already.
         """
-        caller = await self._callers.of(request)
+        caller = request[CALLER] = await self._callers.of(request)
         if not self._are_given or caller.session is not None or _is_cross_site(request):
             return caller
         if not self._components.lacks_session(selector, named, caller):

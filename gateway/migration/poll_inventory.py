@@ -1,8 +1,9 @@
-"""Who still polls, of every component (flags/guard/inventory.py)."""
+"""Who still polls, of every component (flags/guard/inventory.py), and who has a key (keys_seen.py)."""
 
 from collections.abc import Callable
 
 from flags.guard.inventory import InventoryReport, PollerInventory
+from flags.guard.keys_seen import KeyCounts, KeysSeen
 from gateway.migration.components import POLL_INTERVAL_MS
 
 
@@ -18,6 +19,7 @@ class PollInventory:
         self._upstream_requests = upstream_requests
         self._inventories: dict[str, PollerInventory] = {}
         self._asked: dict[str, int] = {}
+        self._keys: dict[str, KeysSeen] = {}
 
     def polled(self, component: str, label: str, now: float, *, from_snapshot: bool = True) -> None:
         """Counts one poll of software that is called `label` (flags/guard/client_label.py).
@@ -27,6 +29,16 @@ class PollInventory:
         inventory = self._inventory(component)
         if inventory is not None:
             inventory.polled(label, now, from_snapshot=from_snapshot)
+
+    def came(self, component: str, now: float, *, keyed: bool) -> None:
+        """Counts a request of a caller who has a key for the component's flag, or has none."""
+        if self._known(component):
+            self._keys.setdefault(component, KeysSeen()).seen(now, keyed=keyed)
+
+    def keys(self, component: str, now: float) -> KeyCounts:
+        """How many requests of late came with a key, and how many without."""
+        seen = self._keys.get(component)
+        return KeyCounts() if seen is None else seen.counts(now)
 
     def streamed(self, component: str, client_seconds: float, poll_interval_ms: int | None) -> None:
         """Counts so many seconds of streaming, by all clients together, that polling would have filled.

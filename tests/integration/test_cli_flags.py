@@ -5,6 +5,7 @@ import json
 import pytest
 
 from tests.support.admin import ORDERS
+from tests.support.api import POLL
 from tests.support.command import run
 from tests.support.ports import own_port
 
@@ -260,3 +261,32 @@ async def test_a_kill_is_held_while_the_store_can_not_be_used_and_that_is_said_a
     _, out, _ = await flags("unkill", "orders", "--local", "--reason", "out")
     assert out == "orders is at revision 1: live, 25 %, dry run\n"
     flags_file.write_bytes(kept)
+
+
+async def test_a_percentage_that_can_not_place_most_callers_is_warned_of(flags, flagged, admin):
+    await admin.make(stage="live")
+    for number in range(5):
+        query = {"component": "orders", **({"clientId": "c"} if number == 0 else {})}
+        assert (await admin.http.get(POLL, params=query)).status_code == 200
+
+    code, out, err = await flags("set", "orders", "--percentage", "25", "--reason", "a quarter")
+    _, _, silent = await flags("set", "orders", "--poll-interval-ms", "700", "--reason", "slower")
+    _, _, all_of_them = await flags("set", "orders", "--percentage", "100", "--reason", "all")
+    answer = (await admin.get(f"{ORDERS}/pollers")).json()
+
+    assert (code, out) == (0, "orders is at revision 2: live, 25 %, dry run\n")
+    assert err.startswith(
+        "4 of the 5 requests of the last 5 minutes came without a key (stickiness default): "
+    )
+    assert (silent, all_of_them) == ("", "")
+    assert answer["keys"] == {"minutes": 5, "with": 1, "without": 4, "sessionCookie": True}
+
+
+async def test_callers_that_bring_their_session_have_a_key(flags, admin):
+    await admin.make(stage="live", percentage=25)
+    for _ in range(5):
+        assert (await admin.http.get(POLL, params={"component": "orders"})).status_code == 200
+
+    _, _, err = await flags("set", "orders", "--percentage", "50", "--reason", "half")
+
+    assert err == ""

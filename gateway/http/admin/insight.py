@@ -10,6 +10,7 @@ from flags.decide.caller import Caller, comparable_claims
 from flags.decide.explain import Explanation, explain
 from flags.decide.flag import Flags
 from flags.decide.modes import Preference
+from flags.guard.keys_seen import MINUTES
 from flags.guard.telemetry import Telemetry, TelemetrySummary
 from flags.store.port import FlagStore
 from flags.store.preferences import Preferences, preference_key
@@ -66,7 +67,8 @@ class InsightHandler:
 
     async def pollers(self, request: web.Request) -> web.Response:
         component = request.match_info["component"]
-        report = self._poll_inventory.report(component, self._clock.monotonic())
+        now = self._clock.monotonic()
+        report = self._poll_inventory.report(component, now)
         if report is None:
             raise _unknown(component)
         pollers = [
@@ -89,8 +91,19 @@ class InsightHandler:
                 "upstreamRequests": report.upstream_requests,
                 "savedBySnapshot": report.saved_by_snapshot,
                 "savedByPush": report.saved_by_push,
+                "keys": self._keys(component, now),
             },
         )
+
+    def _keys(self, component: str, now: float) -> dict[str, Any]:
+        """How many requests of the last minutes had a key for the component's flag."""
+        counts = self._poll_inventory.keys(component, now)
+        return {
+            "minutes": MINUTES,
+            "with": counts.keyed,
+            "without": counts.keyless,
+            "sessionCookie": self._gives_sessions,
+        }
 
     async def parity(self, request: web.Request) -> web.Response:
         """Whether push says the same as polling, as far as it was compared since the process began."""

@@ -30,7 +30,10 @@ def add_administration(
     """Registers `/api/v1/admin` and telemetry, and notes who polls and what came of it."""
     owned = owned_types(settings)
     poll_inventory, telemetry = migration.poll_inventory, migration.telemetry
-    recorder = PollRecorder(poll_inventory, migration.windows.of, clock, routes, owned, id_aliases(settings))
+    recorder = PollRecorder(
+        *(poll_inventory, migration.windows.of, clock, routes, owned, id_aliases(settings)),
+        flags.store.snapshot,
+    )
     app.on_response_prepare.append(recorder.note)
     for handler in (
         AdminHandler(flags.store, owned),

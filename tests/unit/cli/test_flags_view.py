@@ -6,6 +6,7 @@ from gateway.cli.flags_view import (
     changed_lines,
     guard_lines,
     history_lines,
+    keyless_lines,
     list_lines,
     parity_lines,
     poller_lines,
@@ -143,3 +144,36 @@ def test_a_kill_that_the_store_did_not_take_is_said_to_be_local() -> None:
     assert list_lines({"heldHere": {"killAll": True, "components": ["orders"]}})[0] == (
         "killed on this node alone, until the flags' store takes it: everything, orders"
     )
+
+
+KEYS = {"minutes": 5, "with": 20, "without": 100, "sessionCookie": True}
+HALF = {"stage": "live", "percentage": 50, "stickiness": "default"}
+
+
+def test_most_callers_without_a_key_are_warned_of() -> None:
+    (line,) = keyless_lines(HALF, {"keys": KEYS})
+    assert line.startswith(
+        "100 of the 120 requests of the last 5 minutes came without a key (stickiness default): browsers get"
+    )
+    for flag, keys in ((HALF, {"sessionCookie": False}), (HALF | {"stickiness": "tenant"}, {})):
+        (line,) = keyless_lines(flag, {"keys": KEYS | keys})
+        assert line.endswith("these callers poll below 100 %")
+
+
+@pytest.mark.parametrize(
+    ("flag", "keys"),
+    [
+        ({"percentage": 0}, {}),
+        ({"percentage": 100}, {}),
+        ({"stage": "shadow"}, {}),
+        ({}, {"with": 100}),
+        ({}, {"with": 0, "without": 0}),
+        ({}, {"with": None, "without": "many"}),
+        ({"percentage": None}, {}),
+    ],
+)
+def test_nobody_is_warned_where_a_percentage_can_place_callers(
+    flag: dict[str, object], keys: dict[str, object]
+) -> None:
+    assert keyless_lines(HALF | flag, {"keys": KEYS | keys}) == []
+    assert keyless_lines(HALF, {}) == []

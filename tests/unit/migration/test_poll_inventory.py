@@ -22,3 +22,12 @@ def test_requests_to_the_upstream_are_counted_once_however_often_is_asked():
         report = poll_inventory.report("orders", 1.0)
         assert report is not None
         assert (report.upstream_requests, report.saved_by_snapshot) == (total, saved)
+
+
+def test_keys_are_counted_of_components_that_are_known():
+    poll_inventory = PollInventory(lambda component: component == "orders", lambda component: 0)
+    poll_inventory.came("orders", 1.0, keyed=True)
+    poll_inventory.came("orders", 1.0, keyed=False)
+    poll_inventory.came("made-up", 1.0, keyed=False)
+    assert poll_inventory.keys("orders", 2.0) == (1, 1)
+    assert poll_inventory.keys("made-up", 2.0) == (0, 0)
