@@ -22,12 +22,23 @@ _WHOLE_TIMEOUTS = 10
 """How many times `timeout_seconds` all requests of one poll may take together."""
 
 
+class Asked(NamedTuple):
+    """When an answer was asked for and came (monotonic; the latter also in wall time), and what the log's
+    head was before."""
+
+    asked_at: float
+    received_at: float
+    received_ms: int
+    cursor: str
+
+
 class Fetched(NamedTuple):
     """A good answer, of the first of several requests; `more` are the bodies of the others, in their order.
 
     `body` is without the content coding in which it came: `coded` is what came, in `coding`, where there was
     one, and its ETag is of those bytes. A `status` other than 200 means that this answer holds no items; of
-    such answers of the other requests there is nothing in `more`.
+    such answers of the other requests there is nothing in `more`. `asked` says when it was asked for, where
+    that was for somebody else, and before.
     """
 
     headers: CIMultiDictProxy[str]
@@ -36,6 +47,7 @@ class Fetched(NamedTuple):
     coding: str = ""
     status: int = 200
     more: tuple[bytes, ...] = ()
+    asked: Asked | None = None
 
 
 class Page(NamedTuple):

@@ -3,8 +3,9 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from adapters.upstream.failures import BadAnswer
 from adapters.upstream.function_process import FunctionProcess, Made
@@ -109,6 +110,31 @@ class FunctionRunner:
                 detail=made.first,
             )
         self._last_failure = made.first
+
+
+class FunctionRunners:
+    """What runs the functions of all routes: one runner for the same functions. `path` is as a runner's."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._runners: dict[Functions, FunctionRunner] = {}
+
+    def of(self, route: LegacyRoute) -> Callable[[Sequence[bytes], str], Awaitable[bytes]] | None:
+        """What makes a text of the bodies of that route, given their content type: its runner's `text_of`.
+
+        None where the route has no functions.
+        """
+        if not route.functions:
+            return None
+        runner = self._runners.get(route.functions)
+        if runner is None:
+            runner = self._runners[route.functions] = FunctionRunner(route.functions, self._path)
+        return partial(runner.text_of, route)
+
+    async def close(self) -> None:
+        """Ends all of their processes."""
+        for runner in self._runners.values():
+            await runner.close()
 
 
 def check_functions(functions: Functions, path: str) -> None:

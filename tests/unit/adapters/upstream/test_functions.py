@@ -16,7 +16,7 @@ import pytest
 
 from adapters.upstream import function_worker
 from adapters.upstream.failures import BadAnswer
-from adapters.upstream.functions import FunctionRunner, check_functions
+from adapters.upstream.functions import FunctionRunner, FunctionRunners, check_functions
 from gateway.ports.legacy_route import Functions
 from tests.support.legacy import legacy_route
 from tests.support.loop import in_time
@@ -351,6 +351,25 @@ def is_gone(pid: int) -> bool:
     with contextlib.suppress(psutil.NoSuchProcess):
         return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
     return True
+
+
+async def test_routes_with_the_same_functions_share_a_process(shop: str) -> None:
+    runners = FunctionRunners(shop)
+    tell = Functions("shop_functions:tell")
+    first, second, other = (
+        runners.of(legacy_route(items="", functions=functions)) for functions in (tell, tell, Functions())
+    )
+    try:
+        assert first is not None
+        assert second is not None
+        assert other is None
+        ((one,)), ((two,)) = json.loads(await first([b"1"], "")), json.loads(await second([b"2"], ""))
+    finally:
+        await runners.close()
+
+    assert (one["body"], two["body"]) == ("1", "2")
+    assert one["pid"] == two["pid"]
+    assert is_gone(one["pid"])
 
 
 def test_functions_that_can_be_imported_are_right(shop: str) -> None:
