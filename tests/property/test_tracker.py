@@ -21,9 +21,10 @@ from tests.support.clock import ManualClock
 from tests.support.comparing import extract
 from tests.support.legacy import legacy_route, listed, order
 
-ROUTE = legacy_route()
+ROUTE = legacy_route(deleted="/gone")
 KEYS = [f"ORDER-{number}" for number in range(14)]
-ITEMS = st.dictionaries(st.sampled_from(KEYS), st.sampled_from(["open", "billed", "paid"]), max_size=14)
+# Of each order its stage; None where it is marked as deleted.
+ITEMS = st.dictionaries(st.sampled_from(KEYS), st.sampled_from(["open", "billed", "paid", None]), max_size=14)
 
 
 class Step(NamedTuple):
@@ -35,9 +36,15 @@ class Step(NamedTuple):
 
 
 FOREIGN = st.lists(st.sampled_from(["order", "job"]), max_size=2)
-ANSWERS = ITEMS.map(lambda items: listed(*(order(key, orderStage=stage) for key, stage in items.items())))
+ANSWERS = st.builds(
+    lambda items, bad: listed(
+        *bad, *(order(key, orderStage=stage, gone=stage is None) for key, stage in items.items())
+    ),
+    ITEMS,
+    st.sampled_from([[], [], [None], [{}, 7]]),
+)
 STEPS = st.lists(
-    st.builds(Step, ANSWERS | st.sampled_from([b"<html>", b'{"docs":[{}]}', None]), FOREIGN, FOREIGN),
+    st.builds(Step, ANSWERS | st.sampled_from([b"<html>", b'{"docs":null}', None]), FOREIGN, FOREIGN),
     max_size=8,
 )
 

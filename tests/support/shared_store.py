@@ -20,7 +20,7 @@ class MemorySharedStore:
         self._fails = fails
         self._entries: dict[str, tuple[SharedEntry, float | None]] = {}
         self._last_version = 0
-        self._first: dict[str, bytes] = {}
+        self._put: list[tuple[str, bytes]] = []
 
     def heal(self) -> None:
         """From now on no call fails."""
@@ -30,9 +30,10 @@ class MemorySharedStore:
         """The keys under which something was put."""
         return list(self._entries)
 
-    def first(self, prefix: str) -> bytes | None:
-        """The first value that was put under a key that begins so."""
-        return next((value for key, value in self._first.items() if key.startswith(prefix)), None)
+    def first(self, prefix: str, wanted: Callable[[bytes], bool] = bool) -> bytes | None:
+        """The first value that was put under a key that begins so, and that is wanted."""
+        values = (value for key, value in self._put if key.startswith(prefix))
+        return next((value for value in values if wanted(value)), None)
 
     async def start(self) -> None:
         """Nothing to connect to."""
@@ -64,7 +65,7 @@ class MemorySharedStore:
         self._last_version += 1
         version = self._last_version
         until = None if ttl_seconds is None else self._clock.monotonic() + ttl_seconds
-        self._first.setdefault(key, value)
+        self._put.append((key, value))
         self._entries[key] = (SharedEntry(value, version), until)
         await self._travel(failure == "after")
         return version

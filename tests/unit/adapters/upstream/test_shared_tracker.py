@@ -7,6 +7,7 @@ import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from adapters.memory import MemoryLog
+from adapters.upstream.failures import BadAnswer
 from adapters.upstream.fetch import Fetched
 from adapters.upstream.shared_bodies import BODY_TTL_SECONDS
 from adapters.upstream.shared_snapshot import SharedSnapshot
@@ -89,6 +90,9 @@ class Cluster:
         self.put_failures: list[Failure | None] = []
         self.store = EntryStore(clock, self.put_failures)
         self.body = listed()
+        self.more: tuple[bytes, ...] = ()
+        self.coded: bytes | None = None
+        self.error: Exception | None = None
         self.asked = 0
         self.pauses: list[float] = []
         self.leases = SharedLeases(self.store, "one", clock)
@@ -119,7 +123,10 @@ class Cluster:
 
     async def _fetch(self, validators: Mapping[str, str]) -> Fetched:
         self.asked += 1
-        return Fetched(CIMultiDictProxy(CIMultiDict()), self.body)
+        if self.error is not None:
+            raise self.error
+        coding = "" if self.coded is None else "gzip"
+        return Fetched(CIMultiDictProxy(CIMultiDict()), self.body, self.coded, coding, more=self.more)
 
     async def _pause(self, seconds: float) -> None:
         self.pauses.append(seconds)
@@ -496,3 +503,109 @@ async def test_a_node_that_followed_for_long_lets_go_only_of_what_it_took_over_l
     await cluster.other.poll(fresh=True)
 
     assert len(removed) == 1
+
+
+async def test_what_can_not_be_compared_is_served_by_all_nodes_and_the_good_answer_kept(
+    cluster: Cluster,
+) -> None:
+    await cluster.one.poll()
+    cluster.body = b"<html>"
+    cluster.passes()
+    with pytest.raises(BadAnswer):
+        await cluster.one.poll()
+    assert await cluster.other.poll()
+
+    for node in (cluster.one, cluster.other):
+        assert node.unusable is not None
+        assert (node.unusable.body, node.unusable.problem) == (b"<html>", "not_json")
+        assert node.snapshot is not None
+        assert node.snapshot.body == listed(order("A"), order("B"), order("C"))
+    assert cluster.store.bodies() == 2
+
+
+async def test_whoever_takes_over_compares_with_the_last_good_answer(cluster: Cluster) -> None:
+    await cluster.one.poll()
+    cluster.body = b"<html>"
+    cluster.passes()
+    with pytest.raises(BadAnswer):
+        await cluster.one.poll()
+    cluster.body = listed(order("B"), order("C"))
+    cluster.passes()
+    fresh = cluster.fresh()
+    assert await fresh.poll()
+
+    assert fresh.unusable is None
+    assert await cluster.log.held() == [*CREATED, ("order_deleted", "A")]
+    assert await cluster.one.poll()
+    assert cluster.one.unusable is None
+    assert cluster.store.bodies() == 1
+
+
+async def test_the_first_answer_of_all_is_served_by_all_nodes_though_it_can_not_be_compared(
+    clock: ManualClock,
+) -> None:
+    cluster = Cluster(clock)
+    cluster.body = b"<html>"
+    with pytest.raises(BadAnswer):
+        await cluster.one.poll()
+    assert await cluster.other.poll()
+
+    assert (cluster.other.snapshot, cluster.other.counts["lost"]) == (None, 0)
+    assert cluster.other.unusable is not None
+    cluster.body = listed(order("A"))
+    cluster.passes()
+    fresh = cluster.fresh()
+    assert await fresh.poll()
+    assert (fresh.unusable, fresh.counts["lost"], await cluster.log.held()) == (None, 0, [])
+
+
+async def test_an_answer_that_fails_otherwise_leaves_what_is_served(cluster: Cluster) -> None:
+    await cluster.one.poll()
+    cluster.body = b"<html>"
+    cluster.passes()
+    with pytest.raises(BadAnswer):
+        await cluster.one.poll()
+    entry = await cluster.entry()
+    cluster.error = BadAnswer("status", "The upstream answered with status 500.")
+    cluster.passes()
+    with pytest.raises(BadAnswer, match="500"):
+        await cluster.one.poll()
+
+    assert (await cluster.entry()).unusable == entry.unusable
+    assert cluster.one.unusable is not None
+
+
+async def test_a_list_of_several_answers_is_completed_from_what_its_items_were_read_from(
+    cluster: Cluster,
+) -> None:
+    cluster.more = (listed(order("D")),)
+    await cluster.one.poll()
+    cluster.more = (listed(order("E")),)
+    cluster.log.failures[len(cluster.log.keys)] = "after"
+    cluster.passes()
+    with pytest.raises(LogError):
+        await cluster.one.poll()
+    cluster.passes()
+    fresh = cluster.fresh()
+    assert await fresh.poll()
+
+    assert await cluster.log.held() == [
+        *CREATED,
+        ("order_created", "D"),
+        ("order_deleted", "D"),
+        ("order_created", "E"),
+    ]
+    assert fresh.counts["completed"] == 1
+    assert fresh.snapshot is not None
+    assert list(await fresh.items_of(fresh.snapshot)) == ["A", "B", "C", "E"]
+    # A body and a text, and those that were compared with are gone.
+    assert cluster.store.bodies() == 2
+
+
+async def test_what_came_packed_is_served_packed_by_all_nodes(cluster: Cluster) -> None:
+    cluster.coded = b"packed"
+    await cluster.one.poll()
+    assert await cluster.other.poll()
+
+    assert cluster.other.snapshot is not None
+    assert (cluster.other.snapshot.coded, cluster.other.snapshot.coding) == (b"packed", "gzip")

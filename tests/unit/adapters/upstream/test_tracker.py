@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
 import pytest
 from cachetools import LRUCache
@@ -15,86 +15,16 @@ from adapters.upstream.items import Items
 from adapters.upstream.tracker import Tracker
 from gateway.core.errors import EpochChanged, LogError
 from gateway.core.events import ORIGIN, Cursor, Event, Position, Record
-from gateway.ports.clock import Clock
 from gateway.ports.log import Appended, Bounds
 from gateway.ports.route_counters import RouteCounters
 from gateway.runtime.slices import SLICE_SECONDS, Slices
 from tests.support.clock import BusyClock, ManualClock
+from tests.support.followed import Followed, Log
 from tests.support.legacy import legacy_route, listed, order
 from tests.support.loop import until
 
 ANSWER_SECONDS = 0.25
 STEPS_A_SLICE = 10
-
-
-class Log(MemoryLog):
-    """A memory log that notes how much was appended at a time, and can fail, or start over."""
-
-    def __init__(self, clock: Clock, max_events: int = 10_000) -> None:
-        super().__init__(clock, max_events=max_events, max_age_seconds=1e9, max_bytes=2**26)
-        self.batches: list[list[Event]] = []
-        self.fails_at: int | None = None
-        self.before_append: Callable[[], None] = lambda: None
-
-    def start_over(self) -> None:
-        """From now on it is another history, in which there is nothing yet."""
-        self._ring = type(self._ring)(max_entries=10_000, max_age_seconds=1e9, max_bytes=2**26)
-        self.epoch = f"{self.epoch}x"
-
-    async def append(self, events: Sequence[Event]) -> Appended:
-        self.before_append()
-        if len(self.batches) == self.fails_at:
-            self.fails_at = None
-            raise LogError("The log is out of reach.")
-        self.batches.append(list(events))
-        return await super().append(events)
-
-    async def held(self) -> list[tuple[str, str | None]]:
-        """The events that it holds: their types and ids."""
-        floor = (await self.bounds()).floor
-        return [(one.event.event_type, one.event.entity_id) for one in await self.read(floor, 10_000)]
-
-
-class Followed:
-    """A tracker before an upstream that says what it is told to."""
-
-    def __init__(self, clock: ManualClock, *, batch_events: int = BATCH_EVENTS, **settings: object) -> None:
-        self.log = Log(clock)
-        self.counters = RouteCounters()
-        self.body: bytes | None = listed()
-        self.meanwhile: Callable[[], None] = lambda: None
-        route = legacy_route(**{"max_delete_ratio": 1.0, **settings})
-        self.items: dict[tuple[str, str], Items] = {}
-        slices = Slices(clock)
-        self.tracker = Tracker(
-            route,
-            self.log,
-            self._fetch,
-            clock,
-            self.items,
-            self.counters,
-            slices,
-            batch_events=batch_events,
-        )
-
-    async def _fetch(self, validators: Mapping[str, str]) -> Fetched | None:
-        self.meanwhile()
-        if self.body is None:
-            return None
-        return Fetched(CIMultiDictProxy(CIMultiDict()), self.body)
-
-    async def says(self, body: bytes | None) -> None:
-        """The upstream says that, or with None that nothing has changed, and is polled."""
-        self.body = body
-        await self.tracker.poll()
-
-    async def after_its_cursor(self) -> list[Record]:
-        """What a stream gets that resumes from the snapshot."""
-        assert self.tracker.snapshot is not None
-        cursor = Cursor.parse(self.tracker.snapshot.cursor)
-        assert cursor is not None
-        assert cursor.epoch == self.log.epoch
-        return await self.log.read(cursor.position, 10_000)
 
 
 async def asked(clock: ManualClock, cache_bytes: int) -> Tracker:
