@@ -3,7 +3,10 @@
 import json
 from typing import Any
 
+from pydantic import BaseModel, SecretStr
+
 from flags.decide.stages import NO_SOURCE
+from gateway.cli.routes.toml import toml_value
 from gateway.cli.terminal import table
 from gateway.core.redaction import redacted
 from gateway.service.legacy_settings import LegacySettings
@@ -11,6 +14,17 @@ from gateway.service.settings import AuthSettings, Settings
 from gateway.service.wiring.auth import check_mode, load_keys
 from gateway.service.wiring.entities import without_source
 from gateway.service.wiring.logs import check_url
+
+_DETAILS = tuple(
+    name
+    for name in LegacySettings.model_fields
+    if name
+    not in {
+        *("path", "component", "entity", "interval_seconds", "shared", "events", "upstream", "parity"),
+        *("items", "key", "changes"),
+    }
+)
+"""Settings of a route that have no column of their own."""
 
 
 def origin(settings: Settings) -> str:
@@ -28,7 +42,10 @@ def as_json_text(settings: Settings) -> str:
     check_url(settings)
     check_mode(settings.auth)
     load_keys(settings)
-    return json.dumps(_without_secrets(settings.model_dump(mode="json")), indent=2, ensure_ascii=False)
+    shown = _without_secrets(settings.model_dump(mode="json"))
+    for route in shown["legacy"]:
+        route["upstream"] = _without_query(route["upstream"])
+    return json.dumps(shown, indent=2, ensure_ascii=False)
 
 
 def _without_secrets(value: Any) -> Any:
@@ -72,8 +89,28 @@ def summary(settings: Settings, file: str | None) -> list[str]:
     if not settings.legacy:
         return [*lines, "no legacy routes"]
     head = ("PATH", "COMPONENT", "ENTITY", "EVERY", "SHARED", "EVENTS FROM", "UPSTREAM")
-    routes = table([head, *map(_route, settings.legacy)], "  ")
-    return [*lines, "", "legacy routes", *routes, *_without_source(settings)]
+    lines += ["", "legacy routes", *table([head, *map(_route, settings.legacy)], "  ")]
+    for route in settings.legacy:
+        also_set = _also_set(route)
+        lines += [f"  {route.path} with {also_set}"] if also_set else []
+    return [*lines, *_without_source(settings)]
+
+
+def _also_set(route: LegacySettings) -> str:
+    """What else is not as it is by default; of what is secret, that it is there."""
+    said = []
+    for name in _DETAILS:
+        value = getattr(route, name)
+        if not route.has(name):
+            continue
+        if name == "headers":
+            said.append(f"headers {', '.join(value)}")
+        elif isinstance(value, SecretStr):
+            said.append(f"{name} ***")
+        else:
+            plain = value.model_dump(exclude_defaults=True) if isinstance(value, BaseModel) else value
+            said.append(f"{name} = {toml_value(plain)}")
+    return "; ".join(said)
 
 
 def _without_source(settings: Settings) -> list[str]:
@@ -120,14 +157,22 @@ def _route(route: LegacySettings) -> tuple[str, ...]:
         f"{route.interval_seconds:g} s",
         "yes" if route.shared else "no",
         _source(route),
-        redacted(route.upstream),
+        _without_query(route.upstream),
     )
+
+
+def _without_query(upstream: str) -> str:
+    """An address without its query, which may be a credential."""
+    address, mark, _ = upstream.partition("?")
+    return f"{address}?***" if mark else address
 
 
 def _source(route: LegacySettings) -> str:
     """What makes the events of the route's entities."""
     if route.events == "external":
         return "outside: publish, capture"
+    if route.events == "none":
+        return "nothing: it only serves"
     # What one caller sees is nobody else's event (docs/protocol.md, section 7).
     return "polls compared" if route.shared else "nothing: answers are not shared"
 

@@ -21,6 +21,7 @@ from gateway.cli.options import (
     settings_of,
 )
 from gateway.cli.postgres_commands import postgres_app
+from gateway.cli.route_commands import route_app
 from gateway.cli.token_commands import token_app
 
 app = typer.Typer(
@@ -31,6 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(route_app)
 app.add_typer(token_app)
 app.add_typer(flags_app, name="flags")
 app.add_typer(postgres_app, name="postgres")
@@ -123,37 +125,6 @@ def serve(
         from gateway.cli.serve import run_gateway
 
         run_gateway(settings, log_level.value)
-
-
-@app.command("check-config")
-def check_config(
-    config: ConfigOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print every setting in force, as JSON.")] = False,
-) -> None:
-    """Check a configuration and say what would run with it.
-
-    Looks at the file and at TIDEGATE_* variables, as `serve` does; starts nothing and connects to nothing.
-
-    \b
-    Examples:
-      tidegate check-config --config tidegate.toml
-      tidegate check-config --json | jq .server.port
-
-    \b
-    Exit codes:
-      0  the configuration is fine
-      2  it is not; one sentence says why
-    """
-    with ending():
-        file = config_file(config)
-        settings = settings_of(file)
-        from gateway.cli.check import as_json_text, summary
-
-        if as_json:
-            typer.echo(as_json_text(settings))
-            return
-
-        typer.echo("\n".join(summary(settings, str(file) if file else None)))
 
 
 @app.command()

@@ -59,3 +59,8 @@ def configure(level: str, worker: int | None = None) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(LogfmtFormatter(worker))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+
+
+def silence() -> None:
+    """Sends log lines nowhere, where nobody configured more: for a command that says it in its own words."""
+    logging.getLogger().addHandler(logging.NullHandler())

@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from adapters.upstream.shared_fields import NOT_SHARED
 
 _NOT_OF_CALLERS = {"accept-encoding", "origin", ""}
-_OF_CONNECTION = {"connection", "keep-alive", "transfer-encoding", "date", "server", "content-length"}
+_OF_EVERY_SERVER = {
+    *("connection", "keep-alive", "transfer-encoding", "date", "server", "content-length", "etag"),
+}
 
 
 def varies_with(headers: Mapping[str, str]) -> list[str]:
@@ -37,5 +39,5 @@ def said_of_callers(headers: Mapping[str, str]) -> list[str]:
 
 def not_passed_on(headers: Mapping[str, str]) -> list[str]:
     """The fields of an answer that callers of the snapshot do not get, but for those of every server."""
-    names = dict.fromkeys(name for name in headers if name.lower() in NOT_SHARED - _OF_CONNECTION)
+    names = dict.fromkeys(name for name in headers if name.lower() in NOT_SHARED - _OF_EVERY_SERVER)
     return list(names)

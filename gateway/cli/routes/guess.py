@@ -175,9 +175,8 @@ def _say_reading(made: Guess, reading: _Reading, value: Any, names: Names) -> No
     if found.shape == "map":
         made.settings["shape"] = "map"
     made.settings["items"] = found.pointer
-    made.notes["items"] = (
-        f"{found.total} items" if found.pointer else f"the answer itself: {found.total} items"
-    )
+    count = f"{found.total} item{'' if found.total == 1 else 's'}"
+    made.notes["items"] = count if found.pointer else f"the answer itself: {count}"
     others = [other for other in found_in(value)[1:4] if other.items]
     if others:
         places = ", ".join(f"{other.pointer or 'the answer itself'} ({other.total})" for other in others)

@@ -14,7 +14,19 @@ from typer.testing import CliRunner
 from gateway.cli.main import app
 from gateway.core.version import __version__
 
-COMMANDS = ["serve", "check-config", "publish", "tail", "relay", "demo", "token", "key", "explain", "version"]
+COMMANDS = [
+    "serve",
+    "check-config",
+    "route",
+    "publish",
+    "tail",
+    "relay",
+    "demo",
+    "token",
+    "key",
+    "explain",
+    "version",
+]
 EXAMPLE = Path(__file__).parents[3] / "docs" / "examples" / "orders.toml"
 
 
@@ -276,3 +288,42 @@ def test_colours_are_for_a_terminal_without_no_color(environ: dict[str, str], co
         shown = screen.read(4096)
     assert b"no.toml does not exist" in shown
     assert (b"\x1b[" in shown) is coloured
+
+
+def test_check_config_says_what_else_is_set_of_a_route_and_no_secret(run: CliRunner) -> None:
+    Path("tidegate.toml").write_text(
+        """[[legacy]]
+component = "orders"
+path = "/orders"
+upstream = "http://backend.example/orders?key=hunter2"
+entity = "order"
+key = "id"
+shared = true
+events = "none"
+headers = { Authorization = "Bearer ${TOKEN}", Accept = "text/csv" }
+method = "POST"
+body = "hunter2"
+pages = { next = "/next" }
+empty = ["null", 404]
+"""
+    )
+    result = run.invoke(app, ["check-config"], env={"TOKEN": "hunter2"})
+    assert result.exit_code == 0, result.output
+    assert (
+        '\n  /orders with headers Authorization, Accept; method = "POST"; body ***; '
+        'pages = { next = "/next" }; empty = ["null", 404]\n'
+    ) in result.stdout
+    assert "http://backend.example/orders?***" in result.stdout
+    assert "nothing: it only serves" in result.stdout
+    shown = run.invoke(app, ["check-config", "--json"], env={"TOKEN": "hunter2"})
+    assert json.loads(shown.stdout)["legacy"][0]["headers"] == {
+        "Authorization": "**********",
+        "Accept": "**********",
+    }
+    assert "hunter2" not in result.output + shown.output
+
+
+def test_a_trial_prints_no_settings_as_json(run: CliRunner) -> None:
+    result = run.invoke(app, ["check-config", "--json", "--try"])
+    assert result.exit_code == 2
+    assert "leave it out with --try" in result.stderr
