@@ -216,6 +216,18 @@ async def test_in_complete_polling_is_gone_and_says_what_comes_after_it(migratio
     assert (await migration.client.post(event(1))).status == 201
 
 
+async def test_complete_keeps_the_state(migration: Migration) -> None:
+    await migration.change(stage="complete")
+    retired = await migration.client.get(PATH)
+    poll = await migration.client.get(POLL, ORDERS)
+    told = await migration.fetch_mode()
+
+    for url in (retired.json["stateUrl"], poll.json["stateUrl"], told["stateUrl"]):
+        state = await migration.client.request("GET", url)
+        assert state.status == 200, state.body
+        assert [item["entityId"] for item in state.json["items"]] == ["A"]
+
+
 async def test_a_retired_poll_of_everything_names_the_state_of_its_components(migration: Migration) -> None:
     await migration.change(stage="complete")
     await migration.change("billing", stage="complete")

@@ -263,7 +263,9 @@ async def test_no_cache_keeps_a_cookie_with_what_an_upstream_lets_it_keep(cohort
     assert cookies(later) == ["own=1"]
 
 
-async def test_answers_that_share_their_header_fields_share_no_cookie(cohort: Cohort) -> None:
+@pytest.mark.parametrize("size", [10, 200_000])
+async def test_answers_that_share_their_header_fields_share_no_cookie(cohort: Cohort, size: int) -> None:
+    cohort.backend.says(listed(order("A", text="x" * size)))
     await cohort.flag()
 
     given = [session_of(await ask(cohort, "path")) for _ in range(5)]
@@ -324,6 +326,33 @@ async def test_a_user_needs_none(start_gateway: Any, tmp_path: Path) -> None:
 
         assert not any([cookies(await ask(cohort, way, user)) for way in WAYS])
         assert session_of(await ask(cohort, "fetch-mode"))
+
+
+async def test_an_answer_that_varies_by_cookies_is_the_same_for_whoever_has_a_session(cohort: Cohort) -> None:
+    cohort.backend.says(listed(order("A")), Vary="Cookie")
+    await cohort.flag()
+
+    first = await ask(cohort, "path")
+    alone = await ask(cohort, "path", ("Cookie", f"tidegate_session={session_of(first)}"))
+    with_others = await ask(cohort, "path", sends("s"))
+
+    assert "fwd=" not in alone.headers["Cache-Status"]
+    assert "fwd=" in with_others.headers["Cache-Status"]
+
+
+async def test_a_page_of_another_origin_gets_one_with_its_credentials(
+    start_gateway: Any, tmp_path: Path
+) -> None:
+    origin = "http://shop.localhost:3000"
+    async with a_cohort(start_gateway, tmp_path, cors={"origins": [origin]}) as cohort:
+        await cohort.flag()
+        fields = [("Origin", origin), ("Sec-Fetch-Site", "same-site")]
+        answers = [await ask(cohort, way, *fields) for way in WAYS]
+
+    for answer in answers:
+        assert session_of(answer)
+        assert answer.headers["Access-Control-Allow-Origin"] == origin
+        assert answer.headers["Access-Control-Allow-Credentials"] == "true"
 
 
 @pytest.mark.parametrize("sent", ["tidegate_session=s", "tidegate_session=s; theme=dark"])
