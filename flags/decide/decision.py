@@ -112,13 +112,13 @@ def lacks_session(flag: Flag, caller: Caller) -> bool:
 
     Whoever has chosen for itself needs none, and is to keep its choice, which goes by the key that it has.
     """
-    return (
-        flag.stage in BY_PERCENTAGE
-        and flag.percentage not in (0, 100)
-        and flag.stickiness in BY_SESSION
-        and caller.preference == "auto"
-        and caller.key(flag.stickiness) is None
-    )
+    is_keyless = caller.preference == "auto" and caller.key(flag.stickiness) is None
+    return is_keyless and places_by_session(flag)
+
+
+def places_by_session(flag: Flag) -> bool:
+    """Whether the flag's percentage places callers, and a session would be a key for it."""
+    return flag.stage in BY_PERCENTAGE and flag.percentage not in (0, 100) and flag.stickiness in BY_SESSION
 
 
 def _decide(flag: Flag | None, caller: Caller, kill_all: bool, has_source: bool) -> Decision:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from cachetools import LRUCache
 
 from flags.decide.caller import Caller
-from flags.decide.decision import Decision, decide, is_retired, lacks_session
+from flags.decide.decision import Decision, decide, is_retired, places_by_session
 from flags.decide.flag import Flag, Flags
 from flags.decide.modes import Mode
 from flags.decide.stages import Stage
@@ -81,6 +81,7 @@ class Components:
         self._plans: LRUCache[Hashable, Plan] = LRUCache(_MAX_PLANS * _ORDINARY_SIZE, _size_of)
         self._recent: LRUCache[Asked, Plan] = LRUCache(_MAX_PLANS * _ORDINARY_SIZE, _size_of)
         self._recent_flags = Flags()
+        self._placed_by_session: dict[str, set[str]] = {}
         self._owners: dict[str, list[str]] = {}
         for component, entity_types in sorted(owned.items()):
             for entity_type in entity_types:
@@ -116,13 +117,16 @@ class Components:
 
     def lacks_session(self, selector: Selector, named: Sequence[str], caller: Caller) -> bool:
         """Whether a percentage is to place the caller of what is selected, and it lacks a session for it."""
-        flags = self._flags()
-        wanting = {
-            name
-            for name, flag in flags.by_component.items()
-            if lacks_session(flag, caller) and self._has_source(name)
-        }
-        return bool(wanting) and not wanting.isdisjoint(self._belongs(selector, named))
+        self._take_over(self._flags())
+        if caller.preference != "auto":
+            return False
+        wanting = [
+            components
+            for stickiness, components in self._placed_by_session.items()
+            if caller.key(stickiness) is None
+        ]
+        belongs = self._belongs(selector, named) if wanting else ()
+        return any(not components.isdisjoint(belongs) for components in wanting)
 
     def is_retired(self, component: str) -> bool:
         """Whether polling the component is over for everybody."""
@@ -131,15 +135,22 @@ class Components:
 
     def plan(self, asked: Asked) -> Plan:
         """How this caller gets its events now."""
-        flags = self._flags()
-        if flags is not self._recent_flags:
-            # Nobody changes flags: as long as these are in force, the same is asked with the same result.
-            self._recent_flags = flags
-            self._recent.clear()
+        self._take_over(self._flags())
         plan = self._recent.get(asked)
         if plan is None:
             plan = self._recent[asked] = self._decide(asked)
         return plan
+
+    def _take_over(self, flags: Flags) -> None:
+        """Forgets what was found under other flags: nobody changes these, so that it holds while they do."""
+        if flags is self._recent_flags:
+            return
+        self._recent_flags = flags
+        self._recent.clear()
+        self._placed_by_session.clear()
+        for component, flag in flags.by_component.items():
+            if places_by_session(flag) and self._has_source(component):
+                self._placed_by_session.setdefault(flag.stickiness, set()).add(component)
 
     def _decide(self, asked: Asked) -> Plan:
         belongs = self._belongs(asked.selector, asked.named)

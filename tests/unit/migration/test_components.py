@@ -113,3 +113,32 @@ def test_ordinary_selections_are_kept_by_the_thousand() -> None:
     ]
     plans = [components.plan(one) for one in asked]
     assert all(components.plan(one) is plan for one, plan in zip(asked, plans, strict=True))
+
+
+def test_a_session_is_lacking_where_a_component_of_the_selection_is_placed_by_one() -> None:
+    half = {"stage": "live", "percentage": 50}
+    flags = Flags({"jobs": make_flag(component="jobs", **half)})
+    components = Components(OWNED, lambda: flags, without_source={"billing"})
+    nobody = Caller()
+
+    def lacks(*query: tuple[str, str], named: tuple[str, ...] = (), caller: Caller = nobody) -> bool:
+        return components.lacks_session(parse_selector(MultiDict(query), {}), named, caller)
+
+    assert lacks()
+    assert lacks(("entity", "job:1"))
+    assert lacks(named=("jobs",))
+    assert not lacks(("entity", "order"))
+    assert not lacks(named=("orders",))
+    assert not lacks(caller=Caller(client="c"))
+
+    flags = Flags(
+        {
+            "jobs": make_flag(component="jobs", stage="live", percentage=100),
+            "orders": make_flag(component="orders", stickiness="session", **half),
+            "billing": make_flag(component="billing", **half),
+        }
+    )
+    assert not lacks(named=("jobs",))
+    assert lacks(named=("jobs", "orders"), caller=Caller(client="c"))
+    assert not lacks(named=("orders",), caller=Caller(client="c", preference="polling"))
+    assert not lacks(named=("billing",))
