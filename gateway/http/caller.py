@@ -12,13 +12,12 @@ from flags.store.preferences import Preferences, preference_key
 from gateway.core.errors import BadParameter
 from gateway.core.events import is_text
 from gateway.core.json_weight import json_weight
-from gateway.http.cookies import cookies_named
+from gateway.http.cookies import SESSION_COOKIE, cookies_named
 from gateway.http.principal import principal_of
 from gateway.migration.links import CAPABLE_PARAMETER, CLIENT_ID_PARAMETER, CLIENT_VERSION_PARAMETER
 
 CLIENT_ID_HEADER = "Tidegate-Client-Id"
 CLIENT_HEADER = "Tidegate-Client"
-SESSION_COOKIE = "tidegate_session"
 
 MAX_CHARACTERS = 256
 _MAX_KEPT = 65_536

@@ -2,6 +2,9 @@
 
 from collections.abc import Iterable
 
+SESSION_COOKIE = "tidegate_session"
+"""The one that keeps a caller on its side of a percentage (docs/protocol.md, section 8)."""
+
 
 def without_cookie(line: str, name: str) -> str:
     """A line of the field Cookie without the cookies of that name; the others are as they were."""

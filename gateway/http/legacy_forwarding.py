@@ -8,9 +8,8 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from gateway.core.errors import BodyTimeout, BodyTooLarge, ClientError, UpstreamError
-from gateway.http.caller import SESSION_COOKIE
 from gateway.http.client_address import Clients, is_of_forwarding
-from gateway.http.cookies import without_cookie
+from gateway.http.cookies import SESSION_COOKIE, without_cookie
 from gateway.http.front_door import query_beside_token
 from gateway.http.legacy_fields import with_upstreams
 from gateway.http.legacy_reads import Reads

@@ -11,8 +11,9 @@ from aiohttp import hdrs, web
 
 from flags.decide.caller import Caller
 from gateway.core.selectors import Selector
-from gateway.http.caller import SESSION_COOKIE, Callers
+from gateway.http.caller import Callers
 from gateway.http.client_address import Clients
+from gateway.http.cookies import SESSION_COOKIE
 from gateway.migration.components import Components
 
 SESSION_BYTES = 16

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field, PlainSerializer, SecretStr, Serializ
 from pydantic_core import PydanticCustomError
 
 from gateway.core.events import EVENT_MEMBERS, NAME_PATTERN, RESERVED_EVENT_TYPES
+from gateway.http.cookies import SESSION_COOKIE
 from gateway.migration.links import QUERY_PARAMETERS
 from gateway.ports.legacy_route import PARAMETER
 from gateway.service.origins import network, origin
@@ -67,6 +68,12 @@ def _free_member(value: str) -> str:
         raise wrong("must not be a query parameter of the protocol")
     if value in EVENT_MEMBERS:
         raise wrong("must not be a member that every event has")
+    return value
+
+
+def _free_cookie(value: str | None) -> str | None:
+    if value == SESSION_COOKIE:
+        raise wrong("must not be the one that the gateway sets by itself")
     return value
 
 
@@ -235,4 +242,8 @@ Secret = Annotated[
     Field(strict=True, description=f"a text of {_MIN_SECRET_BYTES} bytes at least"),
 ]
 JwksUrl = Annotated[Annotated[str, AfterValidator(_jwks_url)] | None, text("a URL")]
-CookieName = Annotated[str | None, text("the name of a cookie (RFC 6265, section 4.1.1)", pattern=_COOKIE)]
+CookieName = Annotated[
+    str | None,
+    text("the name of a cookie (RFC 6265, section 4.1.1)", pattern=_COOKIE),
+    AfterValidator(_free_cookie),
+]

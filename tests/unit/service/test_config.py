@@ -213,6 +213,11 @@ def test_the_token_of_commands_is_no_setting() -> None:
             "but must be the name of a cookie (RFC 6265, section 4.1.1).",
         ),
         (
+            '[auth]\ncookie = "tidegate_session"',
+            'auth.cookie in tidegate.toml is "tidegate_session", '
+            "but must not be the one that the gateway sets by itself.",
+        ),
+        (
             '[auth]\naudience = ""',
             'auth.audience in tidegate.toml is "", but must be what a token\'s aud has to name.',
         ),
