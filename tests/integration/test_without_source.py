@@ -135,6 +135,7 @@ async def test_a_component_without_routes_has_whoever_publishes(silent: Silent) 
         ([{"shared": True, "events": "external"}], True),
         ([{"shared": False, "events": "external"}], True),
         ([NOT_SHARED], False),
+        ([{"shared": True, "events": "none"}], False),
         ([NOT_SHARED, NOT_SHARED], False),
         ([NOT_SHARED, SHARED], True),
     ],
