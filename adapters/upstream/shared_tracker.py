@@ -25,16 +25,17 @@ from adapters.upstream.failures import BadAnswer
 from adapters.upstream.items import Items
 from adapters.upstream.shared_bodies import SharedBodies
 from adapters.upstream.shared_snapshot import Bodies, SharedSnapshot
+from adapters.upstream.shared_word import SharedWord
 from adapters.upstream.snapshot_bodies import SnapshotBodies
 from adapters.upstream.tracker import ListChange, Publish, Tracker
-from gateway.core.errors import UpstreamError
+from gateway.core.errors import LogError, UpstreamError
 from gateway.core.events import Cursor
 from gateway.ports.clock import Clock
 from gateway.ports.leases import Leases
 from gateway.ports.legacy_route import LegacyRoute
 from gateway.ports.log import EventLog
 from gateway.ports.route_counters import SharedCount
-from gateway.ports.upstreams import Snapshot
+from gateway.ports.upstreams import Snapshot, UpstreamAnswered
 from gateway.runtime.logs import log_event
 
 _log = logging.getLogger(__name__)
@@ -86,6 +87,8 @@ class SharedTracker:
         self._is_kept = False
         self._stored = SharedBodies(leases.store, route.name, clock)
         self._bodies = SnapshotBodies(self._stored)
+        self._late_seconds = _LATE_INTERVALS * route.interval_seconds + _LATE_SECONDS
+        self._word = SharedWord(leases.store, route.name, clock, self._late_seconds)
         # What the entry says, where this node set it, it is not pending, and there is no other node.
         self._final: list[Bodies] | None = None
         self.counts: Counter[SharedCount] = Counter()
@@ -126,10 +129,15 @@ class SharedTracker:
         """See adapters.upstream.poller.Follows. `fresh` takes the lease from whoever has it.
 
         Where there is nothing to serve yet, it waits for the node that asks, as long as an upstream may take.
+        Raises what the upstream said to that node, where there is nothing else to serve, and for as long as
+        it wants to be left alone, whichever node it said that to.
         """
         for _ in range(math.ceil(self._route.timeout_seconds / _LOOK_AGAIN_SECONDS)):
             try:
+                was_leading = self.is_leading
                 if await self._leases.acquire(self._lease, steal=fresh):
+                    if not was_leading:
+                        await self._leave_alone()
                     return await self._lead(fresh=fresh)
             except _Overtaken:
                 self.counts["overtaken"] += 1
@@ -154,14 +162,25 @@ class SharedTracker:
         before = self._tracker.unusable
         try:
             taken = await self._tracker.poll()
-        except BadAnswer:
+        except BadAnswer as error:
+            if isinstance(error, UpstreamAnswered) and self._leases.is_shared:
+                # It counts here also where the others can't be told.
+                with contextlib.suppress(LogError):
+                    await self._word.tell(error.answer)
             if self._tracker.unusable not in (None, before):
                 # Nothing can be compared with it, and callers of the other nodes are to have it all the same.
                 await self._keep()
             raise
         if taken:
             await self._keep()
+        await self._word.take_back()
         return taken
+
+    async def _leave_alone(self) -> None:
+        """Raises what the upstream said to the node that asked before, while it wants to be left alone."""
+        word = await self._word.heard()
+        if word is not None and word.answer.retry_after_seconds:
+            raise word
 
     @property
     def _latest(self) -> Snapshot | None:
@@ -264,7 +283,7 @@ class SharedTracker:
     async def _follow(self) -> bool:
         """Serves what the node that asks has got; False where there is nothing to serve yet.
 
-        Raises UpstreamError where it is too old.
+        Raises UpstreamError where it is too old, what the upstream said where that is why.
         """
         self.counts["followed"] += 1
         found = await self._look()
@@ -275,12 +294,15 @@ class SharedTracker:
                 self._adopt(shared, snapshot, unusable)
                 self._version = version
         latest = self._latest
-        if latest is None:
-            return False
-        age = self._age(latest)
-        if age > _LATE_INTERVALS * self._route.interval_seconds + _LATE_SECONDS:
+        age = math.inf if latest is None else self._age(latest)
+        if age <= self._late_seconds:
+            return True
+        word = await self._word.heard()
+        if word is not None:
+            raise word
+        if latest is not None:
             raise UpstreamError(f"The node that asks the upstream has had no answer for {age:.0f} s.")
-        return True
+        return False
 
     async def _look(self) -> tuple[SharedSnapshot, int] | None:
         """What another node has set since the last look, and its version; None where none has."""

@@ -14,7 +14,7 @@ from tests.support.cluster import publish_last, toml
 from tests.support.gateway import GatewayThread, ServedGateway, make_settings
 from tests.support.http import DEADLINE_SECONDS
 from tests.support.legacy import PATH, listed, order, route_settings
-from tests.support.upstream import Answering, Upstream, held_until, upstream
+from tests.support.upstream import Answering, Upstream, held_until, plain, upstream
 
 POLLS = "tidegate_upstream_polls_total"
 INTERVAL_SECONDS = 0.2
@@ -74,6 +74,22 @@ async def follows(client: Client) -> None:
         return await client.metric("tidegate_upstream_shared_followed_total") > 0
 
     await eventually(holds, "the node follows another")
+
+
+async def test_every_node_passes_on_what_the_upstream_says_and_leaves_it_alone(
+    start_node: Callable[..., GatewayThread], backend: Upstream
+) -> None:
+    backend.says(b"later", status=429, Retry_After="3600", X_Why="so")
+    one, other = [Client(start_node(write_poll_seconds=0.0).port) for _ in range(2)]
+
+    for client in (one, other):
+        got = await client.get(PATH)
+        assert (got.status, got.body, got.headers["X-Why"]) == (429, b"later", "so")
+        assert 3500 < int(got.headers["Retry-After"]) <= 3600
+    backend.answering = plain(b"", status=201)
+    assert (await other.request("POST", PATH)).status == 201
+    assert (await other.get(PATH)).status == 429
+    assert [asked.method for asked in backend.asked] == ["GET", "POST"]
 
 
 async def stages(stream: Stream, last: str) -> list[tuple[str, str]]:

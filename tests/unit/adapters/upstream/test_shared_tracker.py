@@ -7,7 +7,7 @@ import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from adapters.memory import MemoryLog
-from adapters.upstream.failures import BadAnswer
+from adapters.upstream.failures import BadAnswer, OtherStatus
 from adapters.upstream.fetch import Fetched
 from adapters.upstream.shared_bodies import BODY_TTL_SECONDS
 from adapters.upstream.shared_snapshot import SharedSnapshot
@@ -18,6 +18,7 @@ from gateway.core.events import ORIGIN, Cursor, Event
 from gateway.ports.leases import Leases
 from gateway.ports.log import ONCE_SECONDS, Appended
 from gateway.ports.route_counters import RouteCounters
+from gateway.ports.upstreams import GivenAnswer
 from gateway.runtime.leases import TTL_SECONDS, EveryLease, SharedLeases
 from gateway.runtime.slices import Slices
 from tests.support.clock import ManualClock
@@ -134,6 +135,11 @@ class Cluster:
     def passes(self, seconds: float = 2 * ROUTE.interval_seconds) -> None:
         """By default so long that leases have run out and an answer is no longer recent."""
         self.clock.advance(seconds)
+
+    def words(self) -> int:
+        """How many words of an upstream are kept."""
+        keys = self.store.keys()
+        return sum(1 for key in keys if key.startswith("word:"))
 
     async def entry(self) -> SharedSnapshot:
         found = await self.store.get(ENTRY)
@@ -609,3 +615,84 @@ async def test_what_came_packed_is_served_packed_by_all_nodes(cluster: Cluster) 
 
     assert cluster.other.snapshot is not None
     assert (cluster.other.snapshot.coded, cluster.other.snapshot.coding) == (b"packed", "gzip")
+
+
+def says(status: int, retry_after_seconds: float | None = None) -> GivenAnswer:
+    return GivenAnswer(status, CIMultiDict({"X-Why": "so"}), b"\xff no", retry_after_seconds)
+
+
+async def word_of(node: SharedTracker, *, fresh: bool = False) -> GivenAnswer:
+    with pytest.raises(OtherStatus) as raised:
+        await node.poll(fresh=fresh)
+    return raised.value.answer
+
+
+async def test_without_a_list_the_others_have_the_upstreams_word_without_asking(clock: ManualClock) -> None:
+    cluster = Cluster(clock)
+    cluster.error = OtherStatus(says(403))
+
+    assert await word_of(cluster.one) == says(403)
+    assert await word_of(cluster.other) == says(403)
+    assert (cluster.asked, cluster.pauses) == (1, [])
+
+    cluster.error = None
+    await cluster.one.poll()
+    assert await cluster.other.poll()
+    assert cluster.words() == 0
+
+
+async def test_where_the_list_is_too_old_the_others_are_told_why(cluster: Cluster) -> None:
+    await cluster.one.poll()
+    await cluster.other.poll()
+    cluster.error = OtherStatus(says(500))
+    for _ in range(4):
+        cluster.passes(ROUTE.interval_seconds)
+        await cluster.leases.acquire(LEASE)
+        await word_of(cluster.one)
+
+    assert await word_of(cluster.other) == says(500)
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+async def test_an_upstream_is_left_alone_by_every_node(cluster: Cluster, fresh: bool) -> None:
+    cluster.error = OtherStatus(says(429, 3600.0))
+    await word_of(cluster.one)
+    cluster.passes(1200.0)
+    asked = cluster.asked
+    left = await word_of(cluster.fresh(), fresh=fresh)
+    assert left.retry_after_seconds == 2400.0
+    assert cluster.asked == asked
+
+    cluster.passes(2400.0)
+    cluster.error = None
+    await cluster.fresh().poll(fresh=fresh)
+    assert cluster.asked == asked + 1
+
+
+async def test_a_word_that_does_not_ask_for_a_pause_keeps_no_node_from_asking(cluster: Cluster) -> None:
+    cluster.error = OtherStatus(says(500))
+    await word_of(cluster.one)
+    cluster.error = None
+
+    assert await cluster.other.poll(fresh=True)
+
+
+async def test_a_word_of_which_the_others_can_not_be_told_counts_all_the_same(cluster: Cluster) -> None:
+    cluster.error = OtherStatus(says(500))
+    put = cluster.store.put
+
+    async def fails(key: str, value: bytes, **options: object) -> int | None:
+        if key.startswith("word:"):
+            raise LogError("The server is out of reach.")
+        return await put(key, value, **options)  # type: ignore[arg-type]
+
+    cluster.store.put = fails  # type: ignore[method-assign]
+    assert await word_of(cluster.one) == says(500)
+
+
+async def test_a_process_that_is_alone_tells_nobody(clock: ManualClock) -> None:
+    cluster = Cluster(clock)
+    cluster.error = OtherStatus(says(500))
+    await word_of(cluster.alone())
+
+    assert cluster.words() == 0
