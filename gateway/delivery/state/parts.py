@@ -5,6 +5,7 @@ from array import array
 from collections.abc import Iterator, Sequence
 
 import orjson
+from cachetools import LRUCache
 
 from gateway.core import control_frames, eventstream, gzip_stream
 from gateway.core.events import Cursor, Event
@@ -17,6 +18,7 @@ PART_BYTES = 65_536
 """What a part has at most, as it stands in the stream, unless one item alone has more."""
 
 _TAG_BYTES = 16
+_KEPT_PIECES = 16
 _LARGEST_NUMBER = 10**9
 """Of a part: room is left for it."""
 
@@ -52,12 +54,12 @@ class StatePart:
         return self._coded if chunked else _payload(self._coded)
 
     def items(self) -> bytes:
-        """Its items as members of a JSON list, each with its entity type; nothing where it has none."""
-        before, start, items = _entity_type(self.entity_type), self._first, []
+        """Its items as they follow others in a JSON list: each behind a comma, and with its entity type."""
+        before, start, items = b"," + _entity_type(self.entity_type), self._first, []
         for end in self._ends:
             items.append(before + self.chunk[start + 1 : end])
             start = end + 1
-        return b",".join(items)
+        return b"".join(items)
 
     @property
     def items_size(self) -> int:
@@ -65,7 +67,7 @@ class StatePart:
         if not self._ends:
             return 0
         more = len(_entity_type(self.entity_type)) - 1
-        return self._ends[-1] - self._first + more * len(self._ends)
+        return 1 + self._ends[-1] - self._first + more * len(self._ends)
 
 
 def _entity_type(entity_type: str) -> bytes:
@@ -100,6 +102,7 @@ class StateParts:
         self.version = version
         self.as_of_ms = as_of_ms
         self.read_at = read_at
+        self._pieces: LRUCache[StatePart, bytes] = LRUCache(_KEPT_PIECES)
 
     def __len__(self) -> int:
         return len(self.parts)
@@ -112,17 +115,23 @@ class StateParts:
     @property
     def json_size(self) -> int:
         """How many bytes `json` has in all."""
-        sizes = [part.items_size for part in self.parts if part.items_size]
-        return sum(map(len, self._around())) + sum(sizes) + max(0, len(sizes) - 1)
+        size = sum(part.items_size for part in self.parts)
+        return sum(map(len, self._around())) + max(0, size - 1)
 
     def json(self) -> Iterator[bytes]:
         """The whole as one JSON object, in pieces of about a part each (docs/protocol.md, section 4)."""
-        before, tail = self._around()
-        for part in self.parts:
-            if part.items_size:
-                yield before + part.items()
-                before = b","
-        yield tail if before == b"," else before + tail
+        head, tail = self._around()
+        for number, part in enumerate(self.parts):
+            piece = self._piece(part)
+            yield head + piece[1:] if number == 0 else piece
+        yield tail
+
+    def _piece(self, part: StatePart) -> bytes:
+        """Its items, made once for those who read it at about the same time."""
+        piece = self._pieces.get(part)
+        if piece is None:
+            piece = self._pieces[part] = part.items()
+        return piece
 
     def _around(self) -> tuple[bytes, bytes]:
         cursor, as_of = str(self.cursor).encode(), rfc3339(self.as_of_ms).encode()
