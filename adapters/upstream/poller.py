@@ -194,6 +194,11 @@ class Poller:
                 return _served(snapshot, Freshness.STALE, age)
         raise self._refusal()
 
+    @property
+    def last_good(self) -> Snapshot | None:
+        """The last answer that can be compared, however old: that which the events so far have led to."""
+        return self._tracker.snapshot
+
     async def items_of(self, snapshot: Snapshot) -> Items:
         """The items of one of this route's snapshots, by key. Asks nobody."""
         return await self._tracker.items_of(snapshot)

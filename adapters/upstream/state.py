@@ -1,7 +1,7 @@
 """The state of the entities that shared routes list: the items of their last good answers."""
 
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import NamedTuple
 
 from adapters.upstream.items import Items
@@ -13,7 +13,7 @@ from gateway.core.selectors import Selector
 from gateway.ports.clock import Clock
 from gateway.ports.legacy_route import LegacyRoute
 from gateway.ports.state import StateItem, StateReading, StateUnknown
-from gateway.ports.upstreams import Snapshot
+from gateway.ports.upstreams import HeldBack, Snapshot
 
 _BATCH_ITEMS = 50
 _BATCH_BYTES = 65_536
@@ -38,7 +38,8 @@ class RouteStates:
     async def read(self, entity_types: Sequence[str], selector: Selector) -> AsyncIterator[StateReading]:
         """The answers of now of the types' routes; where an upstream was not asked lately, it is.
 
-        Raises StateUnknown where one gives none that callers would be answered with.
+        Of one whose answer can't be compared it is the last that could. Raises StateUnknown where an upstream
+        gives none that callers would be answered with.
         """
         lists = [await self._listed(self._routes[entity_type]) for entity_type in entity_types]
         yield _Reading(lists, self._clock)
@@ -47,12 +48,16 @@ class RouteStates:
         poller = self._source.poller(route)
         assert poller is not None, "a shared route has a poller"
         try:
-            served = await poller.answer()
+            # A poll that is put off shows a write later: so do its events.
+            with suppress(HeldBack):
+                await poller.answer()
         except UpstreamError as error:
             raise StateUnknown(f"{route.path} gives no list now: {error.detail}") from error
         except LogError as error:
             raise StateUnknown(error.detail) from error
-        return _Listed(route, poller, served.snapshot)
+        if poller.last_good is None:
+            raise StateUnknown(f"{route.path} has given no list yet that can be told.")
+        return _Listed(route, poller, poller.last_good)
 
 
 class _Listed(NamedTuple):

@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.api import POLL, STATE, Client, assert_problem, event
 from tests.support.gateway import make_settings
-from tests.support.legacy import listed, order, route_settings
+from tests.support.legacy import PATH, listed, order, route_settings
 from tests.support.tokens import auth_settings, mint
 
 QUERY = {"entity": "order"}
@@ -144,3 +144,25 @@ async def test_a_poll_from_the_cursor_goes_on_as_well(client):
     await client.publish(event(2, of="A"))
     answer = await client.get(POLL, {"cursor": cursor, "entity": "order"})
     assert [one["data"] for one in answer.json["events"]] == [{"n": 2}]
+
+
+async def test_of_answers_that_can_t_be_told_the_last_good_one_is_the_state(client, backend):
+    backend.says(b"{}")
+    assert_problem(await client.get(STATE, QUERY), 503)
+    backend.says(TWO)
+    await client.request("POST", PATH)
+    assert items(await client.get(STATE, QUERY)) == BOTH
+    backend.says(b"{}")
+    await client.request("POST", PATH)
+    assert items(await client.get(STATE, QUERY)) == BOTH
+
+
+async def test_bad_items_are_left_out(client, backend):
+    backend.says(listed(order("A", n=1), "nonsense", order("B", n=2)))
+    assert items(await client.get(STATE, QUERY)) == BOTH
+
+
+async def test_what_a_route_serves_without_events_is_no_state(start_gateway, backend):
+    routes = [route_settings(backend.url, 3600.0, events="none")]
+    client = Client(start_gateway(make_settings(legacy=routes)).port)
+    assert_problem(await client.get(STATE, QUERY), 404)
