@@ -55,7 +55,7 @@ class StateHandler:
             raise NoSuchState(f"No entity type that you may see belongs to {named}: name an entity type.")
         try:
             async with asyncio.timeout(self._wait_seconds):
-                state = await self._states.parts(question)
+                state = await self._states.parts(question, is_current=True)
         except TimeoutError:
             told = {"Retry-After": str(RETRY_SECONDS)}
             raise StateUnknown("The state was not read in time: ask again.", headers=told) from None

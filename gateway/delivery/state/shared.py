@@ -30,12 +30,17 @@ class NoSuchState(ClientError):
 
 
 class _Asking:
-    """Those who wait for the answer to one question. `reads` counts the answers, of which it has the last."""
+    """Those who wait for the answer to one question. `begun` and `ended` count the readings.
+
+    `answer` is that of the last one, which was the one of number `answered`.
+    """
 
     def __init__(self) -> None:
         self.lock = asyncio.Lock()
         self.waiting = 0
-        self.reads = 0
+        self.begun = 0
+        self.ended = 0
+        self.answered = 0
         self.answer: StateParts | StateUnknown | NoSuchState | None = None
 
 
@@ -83,29 +88,36 @@ class SharedStates:
             self._source.knows(entity_type, question.selector) for entity_type in question.entity_types
         )
 
-    async def parts(self, question: StateQuestion) -> StateParts:
-        """The state as it is now. Of those who ask meanwhile one asks the source.
+    async def parts(self, question: StateQuestion, *, is_current: bool = False) -> StateParts:
+        """The state of about now: who has it goes on from its cursor. Of those who ask at a time one asks.
 
-        Raises NoSuchState where nothing tells it, StateUnknown where nobody can say now.
+        With `is_current` it is no older than this call, for those who may look at it alone. Raises
+        NoSuchState where nothing tells it, StateUnknown where nobody can say now.
         """
         if not self.knows(question):
             raise NoSuchState(_nobody_knows(question))
         kept = self._kept.get(question)
-        if kept is not None and kept.version is None and self._is_of_now(kept):
+        if kept is not None and kept.version is None and not is_current and self._is_of_now(kept):
             return kept
         asking = self._asked.setdefault(question, _Asking())
         asking.waiting += 1
-        reads = asking.reads
+        begun, ended = asking.begun, asking.ended
         try:
             async with asking.lock:
-                if asking.reads == reads:
-                    asking.answer = await self._answer(question)
-                    asking.reads += 1
+                if asking.answered <= begun if is_current else asking.ended == ended:
+                    await self._ask(question, asking)
                 return _given(asking.answer)
         finally:
             asking.waiting -= 1
             if not asking.waiting:
                 del self._asked[question]
+
+    async def _ask(self, question: StateQuestion, asking: _Asking) -> None:
+        asking.begun += 1
+        number = asking.begun
+        asking.answer = await self._answer(question)
+        asking.answered = number
+        asking.ended += 1
 
     async def _answer(self, question: StateQuestion) -> StateParts | StateUnknown | NoSuchState:
         try:

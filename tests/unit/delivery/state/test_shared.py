@@ -131,6 +131,22 @@ async def test_without_a_version_it_is_given_again_for_a_moment_and_nobody_is_as
     assert await bench.states.parts(ORDERS) is not before
 
 
+async def test_who_looks_at_it_alone_gets_none_that_is_older_than_the_call():
+    bench = Bench()
+    bench.source.version = None
+    before = await bench.states.parts(ORDERS)
+    assert await bench.states.parts(ORDERS, is_current=True) is not before
+    bench.source.gate = asyncio.Event()
+    first = asyncio.create_task(bench.states.parts(ORDERS, is_current=True))
+    await until(lambda: bench.source.reads == 3, "the source is asked")
+    others = [asyncio.create_task(bench.states.parts(ORDERS, is_current=True)) for _ in range(50)]
+    bench.source.gate.set()
+    told = await asyncio.gather(*others)
+    assert {id(state) for state in told} == {id(told[0])}
+    assert told[0] is not await first
+    assert bench.source.reads == 4
+
+
 async def test_different_questions_have_different_answers():
     bench = Bench()
     other = await bench.states.parts(asked(entity="order", filter="n=eq.2"))
