@@ -6,6 +6,7 @@ decoded objects, and most comparisons end at equal bytes.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -23,15 +24,28 @@ _MAX_UNMATCHED = 64
 _ABSENT = object()
 
 
+class Side(Enum):
+    """Of two items the one that was pushed, or the one that was polled."""
+
+    PUSHED = "pushed"
+    POLLED = "polled"
+
+    @property
+    def other(self) -> "Side":
+        return Side.POLLED if self is Side.PUSHED else Side.PUSHED
+
+
 class Difference(NamedTuple):
     """One place in which two items differ: a JSON pointer (RFC 6901), and the value on either side.
 
-    A value is None both where the item has a null there and where it has nothing.
+    A value is None both where the item has a null there and where it has nothing: `only` is the side that has
+    something there, None where both do.
     """
 
     pointer: str
     pushed: Any
     polled: Any
+    only: Side | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +124,11 @@ def differences(
     return list(islice(found, limit))
 
 
+def same_value(one: Any, other: Any) -> bool:
+    """Whether two JSON values are equal: 1 and 1.0 are, true and 1 are not."""
+    return next(_walk(one, other, (), STRICT), None) is None
+
+
 def contradicts(part: Mapping[str, Any], whole: bytes, rules: ComparisonRules) -> bool:
     """Whether a member of `part` differs from the same member of the item `whole`.
 
@@ -148,7 +167,11 @@ def _walk_lists(one: list[Any], other: list[Any], path: Path, rules: ComparisonR
 
 def _difference(one: Any, other: Any, path: Path) -> Difference:
     pointer = "".join("/" + token.replace("~", "~0").replace("/", "~1") for token in path)
-    return Difference(pointer, None if one is _ABSENT else one, None if other is _ABSENT else other)
+    if one is _ABSENT:
+        return Difference(pointer, None, other, Side.POLLED)
+    if other is _ABSENT:
+        return Difference(pointer, one, None, Side.PUSHED)
+    return Difference(pointer, one, other)
 
 
 def _named(path: Path, patterns: frozenset[Path]) -> bool:

@@ -31,7 +31,14 @@ from dataclasses import dataclass, replace
 
 import orjson
 
-from flags.parity.canonical import STRICT, ComparisonRules, Difference, canonical, differences
+from flags.parity.canonical import (
+    MAX_DIFFERENCES,
+    STRICT,
+    ComparisonRules,
+    Difference,
+    canonical,
+    differences,
+)
 from flags.parity.fold import ABSENT, Fold, KnownEntity, Position, PushedEvent
 from flags.parity.noise import Noise
 from flags.parity.report import Outcome, ParityCounts, ParityReport, Reason, Tally
@@ -41,6 +48,8 @@ LATE_AFTER = 3
 asked must still be remembered: `flags.parity.fold.RETENTION` is one more."""
 
 _OPEN_BYTES = 500
+_MAX_CLASSIFIED = 64
+"""In how many places of one item the kinds of differences are looked for: a name has two, far apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,7 +314,7 @@ class Parity:
         if known is not None and not known.counted and answer.asked_at < known.since + self._settle:
             return
         kind, found = self._describe(state, polled)
-        pointers = {place.pointer for place in found}
+        pointers = {place.pointer for place in found[:MAX_DIFFERENCES]}
         fresh = _Open(polled, answer.received_at, kind)
         fresh.moved = entity is not None and entity.changed_at > answer.received_at
         if known is not None and not known.moved:
@@ -316,8 +325,10 @@ class Parity:
                 noisy = not same and self._is_noise(known.polled, polled, pointers)
                 fresh.kind = known.kind if known.counted else self._blamed(key, entity, fresh)
                 self._counts.count(fresh.kind, pointers, noisy=noisy)
+                if kind is Outcome.MISMATCH:
+                    self._counts.classify(found)
                 if self._keep_values:
-                    self._counts.keep(key, found)
+                    self._counts.keep(key, found[:MAX_DIFFERENCES])
         elif known is not None and not known.counted:
             self._counts.count_incomparable(Reason.IN_MOTION)
         self._put(key, fresh)
@@ -331,7 +342,7 @@ class Parity:
     def _describe(self, state: bytes, polled: bytes) -> tuple[Outcome, list[Difference]]:
         if not state or not polled:
             return Outcome.EXTRA if state else Outcome.MISSING, [Difference("", None, None)]
-        return Outcome.MISMATCH, differences(state, polled, self._rules)
+        return Outcome.MISMATCH, differences(state, polled, self._rules, limit=_MAX_CLASSIFIED)
 
     def _is_noise(self, earlier: bytes, polled: bytes, pointers: set[str]) -> bool:
         """Whether polling disagrees with itself in every place in which it disagrees with push."""

@@ -1,7 +1,7 @@
 """What comparing push with polling came to: outcomes, counts, and the report. Pure data."""
 
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from flags.parity.canonical import Difference
+from flags.parity.kind_counts import KindCounts, PlaceKinds, merged
 
 _MAX_EXAMPLES = 20
 _MAX_LAGS = 1000
@@ -133,7 +134,7 @@ class ParityReport:
     `noisy` counted differences lie in places where polling disagrees with itself. `broken_chains` are events
     that start from a state that push had not told: a sign of lost events, even where a later one has mended
     the state. `tracked_share` is the share of entities that the memory suffices for. `places` gives, by
-    entity type, the pointers that differed last.
+    entity type, the pointers that differed last, `kinds` the members with the kinds of their differences.
     """
 
     outcomes: Mapping[Outcome, int] = field(default_factory=dict)
@@ -148,6 +149,7 @@ class ParityReport:
     tracked_share: float = 1.0
     noise_floor: NoiseFloor = NoiseFloor()
     places: Mapping[str, tuple[DifferingPlace, ...]] = field(default_factory=dict)
+    kinds: Mapping[str, tuple[PlaceKinds, ...]] = field(default_factory=dict)
     examples: tuple[Example, ...] = ()
 
     @property
@@ -193,6 +195,7 @@ class ParityCounts:
         self._outcomes: Counter[Outcome] = Counter()
         self._reasons: Counter[Reason] = Counter()
         self._places = Places()
+        self._kinds = KindCounts()
         self._examples: deque[Example] = deque(maxlen=_MAX_EXAMPLES)
         self._noisy = 0
         self._drained = Tally()
@@ -206,6 +209,10 @@ class ParityCounts:
         self._places.add(pointers)
         self._noisy += noisy
 
+    def classify(self, differences: Sequence[Difference]) -> None:
+        """Counts of what kinds the differences of one item are; no value of it is kept."""
+        self._kinds.add(differences)
+
     def count_incomparable(self, reason: Reason, count: int = 1) -> None:
         """So many times nothing could be said."""
         if count:
@@ -218,7 +225,7 @@ class ParityCounts:
 
     def keep(self, entity_id: str, differences: Iterable[Difference]) -> None:
         """Keeps the values of a difference, large ones by their size only."""
-        for pointer, pushed, polled in differences:
+        for pointer, pushed, polled, _ in differences:
             self._examples.append(
                 Example(self._entity_type, entity_id, pointer, _shown(pushed), _shown(polled))
             )
@@ -241,7 +248,7 @@ class ParityCounts:
 
     def report(self) -> ParityReport:
         """The figures that are kept here; `Parity` adds its own."""
-        places = self._places.latest()
+        places, kinds = self._places.latest(), self._kinds.latest()
         return ParityReport(
             outcomes=dict(self._outcomes),
             incomparable=dict(self._reasons),
@@ -249,6 +256,7 @@ class ParityCounts:
             unchanged=self.unchanged,
             noisy=self._noisy,
             places={self._entity_type: places} if places else {},
+            kinds={self._entity_type: kinds} if kinds else {},
             examples=tuple(self._examples),
         )
 
@@ -259,11 +267,14 @@ def combine(reports: Iterable[ParityReport]) -> ParityReport:
     outcomes: Counter[Outcome] = Counter()
     reasons: Counter[Reason] = Counter()
     places: dict[str, tuple[DifferingPlace, ...]] = {}
+    kinds: dict[str, tuple[PlaceKinds, ...]] = {}
     for part in parts:
         outcomes.update(part.outcomes)
         reasons.update(part.incomparable)
         for entity_type, found in part.places.items():
             places[entity_type] = _merged(places.get(entity_type, ()) + found)
+        for entity_type, counted in part.kinds.items():
+            kinds[entity_type] = merged(kinds.get(entity_type, ()) + counted)
     return ParityReport(
         outcomes=dict(outcomes),
         incomparable=dict(reasons),
@@ -281,6 +292,7 @@ def combine(reports: Iterable[ParityReport]) -> ParityReport:
             places=_most_frequent(place for part in parts for place in part.noise_floor.places),
         ),
         places=places,
+        kinds=kinds,
         examples=tuple(example for part in parts for example in part.examples),
     )
 

@@ -188,7 +188,8 @@ def parity_lines(answer: Members) -> list[str]:
         rows += [(_text(name), _text(count)) for name, count in counted]
         lines += table(rows)
     lines += _incomparable_lines(answer.get("incomparable"))
-    return [*lines, *_place_lines(answer.get("places")), *_whose_lines(answer)]
+    lines += _place_lines(answer.get("places"))
+    return [*lines, *_kind_lines(answer.get("kinds")), *_whose_lines(answer)]
 
 
 def _verdict(answer: Members) -> str:
@@ -221,6 +222,42 @@ def _place_lines(places: object) -> list[str]:
         for place in _objects(listed)
     ]
     return table([("TYPE", "DIFFERS AT", "TIMES"), *rows]) if rows else []
+
+
+_WAYS = (
+    ("as", "in --as of the captured table"),
+    ("map", "in map of the route"),
+    ("parity", "in [legacy.parity]"),
+)
+"""Where a proposal may be written."""
+
+
+def _kind_lines(kinds: object) -> list[str]:
+    """Of what kind the differences of each member are, and what mends those that are all of one kind."""
+    found = kinds.items() if isinstance(kinds, Mapping) else ()
+    listed = [(_text(entity_type), kind) for entity_type, given in found for kind in _objects(given)]
+    rows = [
+        (
+            entity_type,
+            _text(kind.get("pointer")),
+            _text(kind.get("kind")),
+            f"{math.floor(_number(kind.get('share')) * 100)} %",
+            f"polled as {_text(kind['polledAs'])}" if kind.get("polledAs") else "",
+        )
+        for entity_type, kind in listed
+    ]
+    lines = table([("TYPE", "MEMBER", "KIND", "SHARE", ""), *rows]) if rows else []
+    for entity_type, kind in listed:
+        proposal, pointer = kind.get("proposal"), _text(kind.get("pointer"))
+        ways = [
+            (where, proposal[way])
+            for way, where in _WAYS
+            if isinstance(proposal, Mapping) and proposal.get(way)
+        ]
+        for number, (where, text) in enumerate(ways):
+            lines.append(f"{'or' if number else f'{entity_type} {pointer}:'} {where}")
+            lines += [f"    {printable(line)}" for line in str(text).splitlines()]
+    return lines
 
 
 def guard_lines(answer: Members) -> list[str]:

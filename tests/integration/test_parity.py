@@ -290,12 +290,53 @@ async def test_the_figures_are_metrics_and_lines_for_people(orders: Comparison) 
         "consistency 0 %",
     ]
     assert ["mismatch", "1"] in [line.split() for line in lines]
-    assert [line.split() for line in lines[-2:]] == [
+    assert [line.split() for line in lines[-4:]] == [
         ["TYPE", "DIFFERS", "AT", "TIMES"],
         ["order", "/orderStage", "1"],
+        ["TYPE", "MEMBER", "KIND", "SHARE"],
+        ["order", "/orderStage", "value", "100", "%"],
     ]
     _, out, _ = await run("flags", "parity", "orders", "--json", "--url", url)
     assert json.loads(out) == await parity_of(orders)
+
+
+async def test_a_member_whose_differences_are_of_one_kind_gets_a_proposal(orders: Comparison) -> None:
+    await orders.begin()
+    orders.has("A", orderStage="open", total="12.50")
+    await orders.push("A", data=order("A", orderStage="open", total=12.5))
+    await orders.compared()
+    await orders.settle_once()
+
+    answer = await parity_of(orders)
+    assert answer["kinds"] == {
+        "order": [
+            {
+                "pointer": "/total",
+                "kind": "number as text",
+                "count": 1,
+                "share": 1.0,
+                "polledAs": None,
+                "proposal": {
+                    "map": 'if item.get("total") is not None:\n    item["total"] = float(item["total"])',
+                    "as": "total::text as total",
+                    "parity": 'ignore = ["/total"]',
+                },
+            }
+        ]
+    }
+    code, out, _ = await run("flags", "parity", "orders", "--url", f"http://127.0.0.1:{orders.client.port}")
+    assert code == 0
+    assert out.splitlines()[-9:] == [
+        "TYPE   MEMBER  KIND            SHARE",
+        "order  /total  number as text  100 %",
+        "order /total: in --as of the captured table",
+        "    total::text as total",
+        "or in map of the route",
+        '    if item.get("total") is not None:',
+        '        item["total"] = float(item["total"])',
+        "or in [legacy.parity]",
+        '    ignore = ["/total"]',
+    ]
 
 
 @pytest.mark.parametrize("stage", ["off", "complete"])

@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 from flags.decide.flag import Flag
 from flags.decide.stages import COMPARED, Stage
+from flags.parity.kind_counts import PlaceKinds
+from flags.parity.proposals import Proposal, assess
 from flags.parity.report import WHY, DifferingPlace, NoiseFloor, Outcome, ParityReport, Reason
 from gateway.migration.parity_sampler import ParitySampler
 
@@ -81,6 +83,7 @@ def _figures(report: ParityReport) -> dict[str, Any]:
         "trackedShare": report.tracked_share,
         "noiseFloor": _noise(report.noise_floor),
         "places": {entity_type: _places(found) for entity_type, found in report.places.items()},
+        "kinds": {entity_type: _kinds(found) for entity_type, found in report.kinds.items()},
         "examples": [
             {
                 "entityType": example.entity_type,
@@ -105,3 +108,21 @@ def _noise(floor: NoiseFloor) -> dict[str, Any]:
 
 def _places(places: Iterable[DifferingPlace]) -> list[dict[str, Any]]:
     return [{"pointer": place.pointer, "count": place.count} for place in places]
+
+
+def _kinds(places: Iterable[PlaceKinds]) -> list[dict[str, Any]]:
+    return [
+        {
+            "pointer": found.pointer,
+            "kind": found.kind.value,
+            "count": found.times,
+            "share": found.share,
+            "polledAs": found.other,
+            "proposal": None if found.proposal is None else _proposal(found.proposal),
+        }
+        for found in assess(places)
+    ]
+
+
+def _proposal(proposal: Proposal) -> dict[str, str | None]:
+    return {"map": proposal.python, "as": proposal.sql, "parity": proposal.setting}
