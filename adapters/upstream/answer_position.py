@@ -12,6 +12,15 @@ _log = logging.getLogger(__name__)
 _READ_BATCH = 1000
 
 
+async def head_of(log: EventLog) -> Cursor:
+    """The log's head, and the epoch that it is of. Raises LogError."""
+    while True:
+        epoch = log.epoch
+        head = (await log.bounds()).head
+        if epoch == log.epoch:
+            return Cursor(epoch, head)
+
+
 class Shown:
     """The last position up to which the log holds nothing of an entity type that an answer may lack.
 

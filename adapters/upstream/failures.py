@@ -41,6 +41,13 @@ class OtherStatus(BadAnswer, UpstreamAnswered):
         self.answer = answer
 
 
+class TooLarge(BadAnswer):
+    """The upstream's answer is over its route's bound, all of its pages together."""
+
+    def __init__(self, max_bytes: int) -> None:
+        super().__init__("too_large", f"The upstream's answer is over {max_bytes} bytes.")
+
+
 class NoAnswer(UpstreamError):
     """No whole answer came from the upstream; `kind` says what happened."""
 
@@ -96,11 +103,6 @@ def _head_too_large() -> BadAnswer:
         f"The header fields of the upstream's answer are over {MAX_HEAD_BYTES} bytes in all, or over"
         f" {MAX_FIELDS}.",
     )
-
-
-def too_large(max_bytes: int) -> BadAnswer:
-    """What is said of an answer that is over its route's bound, all of its pages together."""
-    return BadAnswer("too_large", f"The upstream's answer is over {max_bytes} bytes.")
 
 
 def is_out_of_reach(error: TidegateError) -> bool:

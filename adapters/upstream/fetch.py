@@ -10,13 +10,14 @@ import aiohttp
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from adapters.upstream.exchange import Exchanged, exchange, is_list, poll_session, unpacked
-from adapters.upstream.failures import BadAnswer, too_large
+from adapters.upstream.failures import BadAnswer, TooLarge
 from adapters.upstream.given import other_status
-from adapters.upstream.pages import next_page
+from adapters.upstream.pages import BadPages, next_page
 from adapters.upstream.request import PollRequest, requests_of
 from adapters.upstream.tls import TlsContexts
 from gateway.core.errors import UpstreamError, UpstreamTimeout
 from gateway.ports.legacy_route import LegacyRoute
+from gateway.runtime.slices import Slices
 
 _WHOLE_TIMEOUTS = 10
 """How many times `timeout_seconds` all requests of one poll may take together."""
@@ -37,8 +38,9 @@ class Fetched(NamedTuple):
 
     `body` is without the content coding in which it came: `coded` is what came, in `coding`, where there was
     one, and its ETag is of those bytes. A `status` other than 200 means that this answer holds no items; of
-    such answers of the other requests there is nothing in `more`. `asked` says when it was asked for, where
-    that was for somebody else, and before.
+    such answers of the other requests there is nothing in `more`. `problem` is what keeps it from being the
+    whole list, where the first answer is one that callers can have all the same. `asked` says when it was
+    asked for, where that was for somebody else, and before.
     """
 
     headers: CIMultiDictProxy[str]
@@ -47,6 +49,7 @@ class Fetched(NamedTuple):
     coding: str = ""
     status: int = 200
     more: tuple[bytes, ...] = ()
+    problem: BadAnswer | None = None
     asked: Asked | None = None
 
 
@@ -60,11 +63,17 @@ class Page(NamedTuple):
 class Polls:
     """Asks the upstreams of all routes, on everybody's behalf. `start` and `close` within the event loop.
 
-    `tls` has the contexts of all routes; `wall_ms` gives the time of day. Raises ValueError where what a
-    route asks for can't be: see `requests_of`.
+    `tls` has the contexts of all routes; `wall_ms` gives the time of day, and long answers are
+    looked through in `slices`. Raises ValueError where what a route asks for can't be: see `requests_of`.
     """
 
-    def __init__(self, routes: Iterable[LegacyRoute], tls: TlsContexts, wall_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        routes: Iterable[LegacyRoute],
+        tls: TlsContexts,
+        wall_ms: Callable[[], int],
+        slices: Slices,
+    ) -> None:
         for route in routes:
             try:
                 requests_of(route)
@@ -72,6 +81,7 @@ class Polls:
                 raise ValueError(f"{route.path}: {error}") from error
         self._tls = tls
         self._wall_ms = wall_ms
+        self._slices = slices
         self._session: aiohttp.ClientSession | None = None
 
     def start(self) -> None:
@@ -88,10 +98,10 @@ class Polls:
 
         `validators` are fields that can be sent; they are where one request is all, for that the first of
         several has not changed says nothing of the others. Raises OtherStatus for an answer that is no list;
-        BadAnswer (`status`, also for a 304 that nobody asked for; `head_too_large`; `encoding`; `too_large`,
-        all pages together; `not_json` and `bad_page`, `other_origin`, `page_loop`, `too_many_pages` of what
-        names the next page); UpstreamTimeout where one request took over `timeout_seconds`, or all of them
-        ten times as long; NoAnswer where no whole answer came.
+        BadAnswer (`status`, also for a 304 that nobody asked for; `head_too_large`; `encoding`; `too_large`);
+        UpstreamTimeout where one request took over `timeout_seconds`, or all of them ten times as long;
+        NoAnswer where no whole answer came. `Fetched.problem` is `too_large` where all pages together are,
+        and `bad_page`, `other_origin`, `page_loop` or `too_many_pages`, of what names the next page.
         """
         seconds = _WHOLE_TIMEOUTS * route.timeout_seconds
         try:
@@ -110,13 +120,18 @@ class Polls:
             if answer.status == 304 and validators:
                 return None
             return _fetched([await self._page(route, answer, route.max_body_bytes)])
-        pages = []
+        pages: list[Page] = []
         left = route.max_body_bytes
-        for request in requests_of(route):
-            async with contextlib.aclosing(self._pages(route, request, left)) as found:
-                async for page in found:
-                    left -= len(page.body)
-                    pages.append(page)
+        try:
+            for request in requests_of(route):
+                async with contextlib.aclosing(self._pages(route, request, left)) as found:
+                    async for page in found:
+                        left -= len(page.body)
+                        pages.append(page)
+        except (BadPages, TooLarge) as error:
+            if not pages:
+                raise
+            return _fetched(pages)._replace(problem=error)
         return _fetched(pages)
 
     async def _pages(self, route: LegacyRoute, request: PollRequest, left: int) -> AsyncGenerator[Page, None]:
@@ -127,14 +142,16 @@ class Polls:
             page = await self._page(route, await self._ask(route, request, left), left)
             left -= len(page.body)
             yield page
-            following = await next_page(route, page.answer, page.body) if page.answer.status == 200 else None
+            if page.answer.status != 200:
+                return
+            following = await next_page(route, page.answer, page.body, self._slices)
             if following is None:
                 return
             if following in asked:
-                raise BadAnswer("page_loop", "A page of the upstream's list names one before it as the next.")
+                raise BadPages("page_loop", "A page of the upstream's list names one before it as the next.")
             if len(asked) >= route.max_pages:
                 detail = f"The upstream's list has more than {route.max_pages} pages (max_pages)."
-                raise BadAnswer("too_many_pages", detail)
+                raise BadPages("too_many_pages", detail)
             request = replace(request, url=following)
 
     async def _ask(self, route: LegacyRoute, request: PollRequest, left: int) -> Exchanged:
@@ -147,7 +164,7 @@ class Polls:
             raise await other_status(answer, self._wall_ms)
         body = None if answer.body is None else await unpacked(answer.body, answer.coding, left)
         if body is None:
-            raise too_large(route.max_body_bytes)
+            raise TooLarge(route.max_body_bytes)
         return Page(answer, body)
 
 

@@ -220,8 +220,7 @@ class Items(Mapping[str, bytes]):
         belong together the one that is named first counts.
         """
         route = self._route
-        within = bisect(self._bodies, earlier) == bisect(self._bodies, later)
-        if within and not (route.functions and (route.pages or route.also)):
+        if bisect(self._bodies, earlier) == bisect(self._bodies, later):
             raise BadAnswer("duplicate_key", f"Item {later} of the upstream's answer has the key of another.")
         self.states[later if route.also else earlier] = NONE
 

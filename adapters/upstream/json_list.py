@@ -94,7 +94,7 @@ def items_in(
     for the caller to find out.
     """
     within = _Text(text, *bounds)
-    place = _place_of(within, path)
+    place = yield from _place_of(within, path)
     if place is None:
         if not _is_json(within):
             raise not_json()
@@ -115,6 +115,19 @@ def items_in(
         begins = opening.start(1)
         ends = yield from _entries(within, opening.end(), is_map=shape == "map")
     _check_around(within, begins, ends, path)
+
+
+def value_at(text: bytes, path: Path) -> Generator[None, None, bytes | None]:
+    """The JSON of the value at `path` in a text; None where nothing is found there.
+
+    Each step takes some microseconds. Raises BadAnswer (`not_json`) where it ends within that value.
+    """
+    within = _Text(text, _without_bom(text, 0), len(text))
+    place = yield from _place_of(within, path)
+    if place is None:
+        return None
+    begins, ends, _ = yield from _value(within, place)
+    return text[begins:ends]
 
 
 def name_at(text: bytes, position: int) -> tuple[bytes, int]:
@@ -181,15 +194,15 @@ def _closing(text: _Text, begins: int) -> Generator[None, None, tuple[int, int]]
             yield
 
 
-def _place_of(text: _Text, path: Path) -> int | None:
+def _place_of(text: _Text, path: Path) -> Generator[None, None, int | None]:
     """Where the value at `path` begins, or white space before it; None where nothing is found there."""
     position: int | None = text.begins
     for name in path:
         assert position is not None
         if text.match(_OBJECT, position) is not None:
-            position = _member(text, position, name)
+            position = yield from _member(text, position, name)
         elif is_index(name):
-            position = _element(text, position, int(name))
+            position = yield from _element(text, position, int(name))
         else:
             position = None
         if position is None:
@@ -197,7 +210,7 @@ def _place_of(text: _Text, path: Path) -> int | None:
     return position
 
 
-def _member(text: _Text, position: int, name: str) -> int | None:
+def _member(text: _Text, position: int, name: str) -> Generator[None, None, int | None]:
     """The place of the value that the object at `position` has under `name`."""
     after = text.match(_OBJECT, position)
     while after is not None:
@@ -206,8 +219,9 @@ def _member(text: _Text, position: int, name: str) -> int | None:
             return None
         if _is_name(found[1], name):
             return found.end()
-        end = _value_end(text, found.end())
+        end = yield from _value_end(text, found.end())
         after = None if end is None else text.match(_AFTER_MEMBER, end)
+        yield
     return None
 
 
@@ -218,27 +232,24 @@ def _is_name(literal: bytes, name: str) -> bool:
         return False
 
 
-def _element(text: _Text, position: int, index: int) -> int | None:
+def _element(text: _Text, position: int, index: int) -> Generator[None, None, int | None]:
     """The place of the element that the list at `position` has there."""
     after = text.match(_LIST, position)
     if after is not None and text.match(_CLOSING, after.end()) is not None:
         return None
     for _ in range(index):
-        end = None if after is None else _value_end(text, after.end())
+        end = None if after is None else (yield from _value_end(text, after.end()))
         after = None if end is None else text.match(_AFTER_MEMBER, end)
+        yield
     return None if after is None else after.end()
 
 
-def _value_end(text: _Text, position: int) -> int | None:
-    steps = _value(text, position)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as done:
-            end: int = done.value[1]
-            return end
-        except BadAnswer:
-            return None
+def _value_end(text: _Text, position: int) -> Generator[None, None, int | None]:
+    try:
+        _, end, _ = yield from _value(text, position)
+    except BadAnswer:
+        return None
+    return end
 
 
 def _check_around(text: _Text, begins: int, ends: int, path: Path) -> None:

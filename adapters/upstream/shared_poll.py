@@ -33,27 +33,21 @@ class SharedPolls:
         self._clock = clock
         self._polls: WeakValueDictionary[Hashable, _SharedPoll] = WeakValueDictionary()
 
-    def asker(self, route: LegacyRoute, asks: Callable[[], None]) -> "Asker":
-        """What asks for that route's list; `asks` is told of each time that the upstream is asked for it."""
+    def asker(self, route: LegacyRoute) -> "Asker":
+        """What asks for that route's list."""
         key = _key(route)
         poll = self._polls.get(key)
         if poll is None:
             poll = self._polls[key] = _SharedPoll(self._fetch, self._head, self._clock)
-        return Asker(poll, route, asks)
-
-    def written(self) -> None:
-        """Something was, or may have been, written: what was asked for before that is for nobody any more."""
-        for poll in self._polls.values():
-            poll.forget()
+        return Asker(poll, route)
 
 
 class Asker:
     """One list's questions to the upstream."""
 
-    def __init__(self, poll: "_SharedPoll", route: LegacyRoute, asks: Callable[[], None]) -> None:
+    def __init__(self, poll: "_SharedPoll", route: LegacyRoute) -> None:
         self._poll = poll
         self.route = route
-        self.asks = asks
         self.known = 0
         """The number of the answer that it has."""
         poll.askers.add(self)
@@ -65,6 +59,10 @@ class Asker:
         LogError.
         """
         return await self._poll.ask(self, validators)
+
+    def outdate(self) -> None:
+        """What was asked for until now won't do any more, for nobody: something was written."""
+        self._poll.forget()
 
 
 class _Last(NamedTuple):
@@ -100,7 +98,6 @@ class _SharedPoll:
         """See `Asker`."""
         if len(self.askers) < 2:
             self._last = self._answer = None
-            asker.asks()
             return await self._fetch(asker.route, validators)
         async with self._turn:
             before = await self._head()
@@ -121,7 +118,6 @@ class _SharedPoll:
     async def _renewed(self, asker: Asker, validators: Mapping[str, str], before: Cursor) -> Fetched | None:
         writes, asked_at = self._writes, self._clock.monotonic()
         is_known = self._answer is not None and asker.known == self._number
-        asker.asks()
         try:
             fetched = await self._fetch(asker.route, validators if is_known else {})
         except UpstreamError as error:

@@ -161,7 +161,7 @@ class SharedTracker:
         self._is_kept = False
         before = self._tracker.unusable
         try:
-            taken = await self._tracker.poll()
+            taken = await self._tracker.poll(fresh=fresh)
         except BadAnswer as error:
             if isinstance(error, UpstreamAnswered) and self._leases.is_shared:
                 # It counts here also where the others can't be told.

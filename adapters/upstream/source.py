@@ -8,11 +8,14 @@ from operator import attrgetter
 
 from cachetools import LRUCache
 
+from adapters.upstream.answer_position import head_of
 from adapters.upstream.fetch import Polls
+from adapters.upstream.functions import FunctionRunners
 from adapters.upstream.items import Items
 from adapters.upstream.outages import RouteOutages, Server, address_of, servers_of
 from adapters.upstream.poller import Follows, Poller
 from adapters.upstream.proxy import Proxy
+from adapters.upstream.shared_poll import SharedPolls
 from adapters.upstream.shared_tracker import SharedTracker
 from adapters.upstream.tls import TlsContexts
 from adapters.upstream.tracker import Tracker
@@ -37,8 +40,8 @@ class UpstreamSource:
     `wanted` says whether a subscriber could receive events of an entity type. Of the nodes that share
     `leases` only one asks an upstream, and the others serve what it got. `log_outage` tells of the log's
     outages; long work takes its turns in `slices`. `close` waits `release_seconds` for leases to be given
-    back. Raises ValueError where two routes have the same path, or a file for TLS can't
-    be used.
+    back. Modules of functions are looked for in the directory `modules` first. Raises ValueError where two
+    routes have the same path, or a file for TLS can't be used.
     """
 
     def __init__(
@@ -51,12 +54,16 @@ class UpstreamSource:
         log_outage: Outage | None = None,
         slices: Slices | None = None,
         release_seconds: float = RELEASE_SECONDS,
+        modules: str = ".",
     ) -> None:
         if len({route.path for route in routes}) < len(routes):
             raise ValueError("two legacy routes have the same path")
         self.routes = tuple(routes)
         tls = TlsContexts(self.routes)
-        self._polls = Polls(self.routes, tls, clock.wall_ms)
+        slices = slices or Slices(clock)
+        self._polls = Polls(self.routes, tls, clock.wall_ms, slices)
+        self._shared_polls = SharedPolls(self._polls.fetch, partial(head_of, log), clock)
+        self._functions = FunctionRunners(modules)
         self.proxy = Proxy(tls)
         self.counters: Mapping[str, RouteCounters] = {route.path: RouteCounters() for route in routes}
         """By the route's path."""
@@ -68,13 +75,17 @@ class UpstreamSource:
         # Snapshots are one to a route and never dropped: without its base, a comparison would miss what
         # changed meanwhile. What was read from them can be read again, and is held as long as there is room.
         items: LRUCache[tuple[str, str], Items] = LRUCache(_ITEMS_CACHE_BYTES, getsizeof=attrgetter("size"))
-        slices = slices or Slices(clock)
         self._pollers: dict[str, Poller] = {}
         for route in self.routes:
             if route.shared:
                 counters = self.counters[route.path]
-                fetch = partial(self._polls.fetch, route)
-                make = partial(Tracker, route, log, fetch, clock, items, counters, slices)
+                fetch, functions = self._shared_polls.asker(route), self._functions.of(route)
+                make = partial(
+                    Tracker,
+                    *(route, log, fetch, clock, items, counters, slices),
+                    functions=functions,
+                    outdate=fetch.outdate,
+                )
                 follows: Follows = make()
                 if leases is not None:
                     follows = self._shared[route.path] = SharedTracker(route, make, log, leases, clock)
@@ -105,6 +116,7 @@ class UpstreamSource:
             poller.close()
         await self.proxy.close()
         await self._polls.close()
+        await self._functions.close()
 
     def server(self, route: LegacyRoute) -> Server:
         """What is known of reaching a route's upstream."""

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Mutabl
 from dataclasses import replace
 from typing import NamedTuple
 
-from adapters.upstream.answer_position import Shown
+from adapters.upstream.answer_position import Shown, head_of
 from adapters.upstream.comparison import Comparison, too_many_missing
 from adapters.upstream.event_batches import BATCH_EVENTS, EventBatch
 from adapters.upstream.failures import BadAnswer
@@ -70,6 +70,7 @@ class Tracker:
     `snapshot` is None until the first good answer, which is the base of all comparing and publishes nothing.
     `unusable` is a newer one that can't be compared (its `problem` says why), for callers to have as it came;
     None once a good one follows. Of a route with functions, `functions` makes the text of the items.
+    `outdate` has it that nothing which was asked for before is taken for an answer.
     `poll` must not run twice at once. `publish` takes what changed to the log; by default it just appends.
     """
 
@@ -85,6 +86,7 @@ class Tracker:
         publish: Publish | None = None,
         *,
         functions: MakeText | None = None,
+        outdate: Callable[[], None] = lambda: None,
         batch_events: int = BATCH_EVENTS,
     ) -> None:
         self.snapshot: Snapshot | None = None
@@ -104,6 +106,7 @@ class Tracker:
         self._held: bytes | None = None
         self._begun: ListChange | None = None
         self._functions = functions
+        self._outdate = outdate
         # Of the last answer that was read: how many items were left out, and the first few of them.
         self._left_out: tuple[Counter[str], list[tuple[int, str]]] = (Counter(), [])
         # What every log line says of the route.
@@ -120,10 +123,10 @@ class Tracker:
     async def poll(self, *, fresh: bool = False) -> bool:
         """Asks the upstream once. True: `snapshot` is what it said; False: that is held until confirmed.
 
-        `fresh` makes no difference: every answer is. Raises UpstreamError (BadAnswer among them) where the
-        upstream gave nothing to use, LogError where the log did not take the events. `snapshot` is then what
-        it was, and the next poll compares with it again. Where it gave something that can't be compared,
-        `unusable` is that, a new object each time.
+        With `fresh` an answer that another route asked for before won't do. Raises UpstreamError (BadAnswer
+        among them) where the upstream gave nothing to use, LogError where the log did not take the events.
+        `snapshot` is then what it was, and the next poll compares with it again. Where it gave something that
+        can't be compared, `unusable` is that, a new object each time.
 
         The cursor of an answer that changed nothing is the log's head from before the upstream was asked:
         what this route published is at or before it, and what others publish of this entity while the
@@ -131,29 +134,19 @@ class Tracker:
         that changed something. Where the log starts over meanwhile, the upstream is asked once more: no
         cursor of the history before is of use to anybody.
         """
+        if fresh:
+            self._outdate()
         if self._begun is not None:
             await self._finish(self._begun)
         for _ in range(_ATTEMPTS):
-            before = await self._head()
+            before = await head_of(self._events_log)
             taken = await self._ask(before)
             if not taken or before.epoch == self._events_log.epoch:
                 break
         return taken
 
-    async def _head(self) -> Cursor:
-        while True:
-            epoch = self._events_log.epoch
-            head = (await self._events_log.bounds()).head
-            if epoch == self._events_log.epoch:
-                return Cursor(epoch, head)
-
     async def _ask(self, before: Cursor) -> bool:
-        self._counters.polls += 1
-        asked_at = self._clock.monotonic()
-        # Of the last good answer also while there is a newer one that can't be compared: a 304 says that
-        # all is as it was then.
-        fetched = await self._fetch(self.snapshot.validators if self.snapshot is not None else {})
-        moment = Moment(asked_at, self._clock.monotonic(), self._clock.wall_ms(), str(before))
+        fetched, moment = await self._answer(before)
         old = self.snapshot
         if fetched is None:
             if old is not None:
@@ -165,6 +158,9 @@ class Tracker:
         is_trusted = self._trusted(fetched, digest)
         new, left_out = snapshot_of(fetched, digest, self._route, moment, is_trusted=is_trusted)
         self._counters.fields_left_out += left_out
+        if fetched.problem is not None:
+            self.unusable = replace(new, problem=fetched.problem.kind)
+            raise fetched.problem.with_traceback(None)
         if old is not None and old.digest == digest:
             self._keep(with_body_of(old, new))
             self._counters.unchanged += 1
@@ -190,14 +186,29 @@ class Tracker:
             self._items[self._route.name, digest] = items
         return True
 
+    async def _answer(self, before: Cursor) -> tuple[Fetched | None, Moment]:
+        """What the upstream says, and of which moment that is: another route may have asked it before."""
+        fetched, asked_at = None, self._clock.monotonic()
+        try:
+            # Of the last good answer also while there is a newer one that can't be compared: a 304 says that
+            # all is as it was then.
+            fetched = await self._fetch(self.snapshot.validators if self.snapshot is not None else {})
+        finally:
+            asked = None if fetched is None else fetched.asked
+            self._counters.polls += asked is None
+        if asked is not None:
+            return fetched, Moment(*asked)
+        return fetched, Moment(asked_at, self._clock.monotonic(), self._clock.wall_ms(), str(before))
+
     def _keep(self, snapshot: Snapshot) -> None:
         """From now on this is the last answer, and a good one."""
         self.snapshot, self.unusable = snapshot, None
 
     async def _text(self, fetched: Fetched) -> bytes | None:
         """What the items are read from, where that is not the one body."""
-        bodies = (fetched.body, *fetched.more)
-        if self._route.functions and fetched.status == 200:
+        # Of a first answer that is empty by its status there are no items, be there others.
+        bodies = (fetched.body, *fetched.more) if fetched.status == 200 else fetched.more
+        if self._route.functions and bodies:
             assert self._functions is not None, "a route with functions has what runs them"
             return await self._functions(bodies, fetched.headers.get("Content-Type", ""))
         return await joined(sequence_of(bodies)) if fetched.more else None
@@ -215,7 +226,8 @@ class Tracker:
 
     async def _read(self, snapshot: Snapshot) -> Items:
         text = snapshot.body if snapshot.text is None else snapshot.text
-        items = Items(text, self._route, is_empty=snapshot.status != 200)
+        is_empty = snapshot.status != 200 and snapshot.text is None
+        items = Items(text, self._route, is_empty=is_empty)
         await self._slices.run(items.reading())
         return items
 

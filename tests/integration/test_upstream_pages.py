@@ -15,9 +15,9 @@ from adapters.upstream.fetch import Fetched
 from gateway.core.errors import UpstreamTimeout
 from gateway.ports.legacy_route import Pages
 from tests.support.clock import ManualClock
-from tests.support.legacy import legacy_route
+from tests.support.legacy import PATH, legacy_route
 from tests.support.polls import polls
-from tests.support.upstream import Answering, Upstream, held_until, upstream
+from tests.support.upstream import Answering, Upstream, held_until, in_front_of, upstream
 
 NEXT = Pages(next="/next")
 LINK = Pages(link=True)
@@ -49,9 +49,10 @@ async def fetched(backend: Upstream, validators: Mapping[str, str] | None = None
 
 
 async def kind_of(backend: Upstream, **settings: Any) -> str:
-    with pytest.raises(BadAnswer) as raised:
-        await fetched(backend, **settings)
-    return raised.value.kind
+    """What keeps the answer from being the whole list: its first part is for callers to have all the same."""
+    answer = await fetched(backend, **settings)
+    assert answer.problem is not None
+    return answer.problem.kind
 
 
 def bodies(answer: Fetched) -> Sequence[bytes]:
@@ -223,7 +224,6 @@ async def test_all_pages_together_are_bounded(backend: Upstream) -> None:
 @pytest.mark.parametrize(
     ("body", "kind"),
     [
-        (b"<html>", "not_json"),
         (page(1, next=2), "bad_page"),
         (page(1, next={"href": "?page=2"}), "bad_page"),
         (page(1, next=False), "bad_page"),
@@ -235,6 +235,43 @@ async def test_what_names_no_page_is_an_error(backend: Upstream, body: bytes, ki
     backend.says(body)
 
     assert await kind_of(backend, pages=NEXT) == kind
+
+
+async def test_what_is_no_json_names_no_page(backend: Upstream) -> None:
+    backend.says(b"<html>")
+
+    answer = await fetched(backend, pages=NEXT)
+
+    assert (answer.body, answer.problem) == (b"<html>", None)
+
+
+async def test_a_first_answer_that_is_too_large_is_no_answer(backend: Upstream) -> None:
+    backend.says(page(*range(100)))
+
+    with pytest.raises(BadAnswer) as raised:
+        await fetched(backend, pages=NEXT, max_body_bytes=7)
+
+    assert raised.value.kind == "too_large"
+
+
+async def test_a_long_page_is_looked_through_for_the_next_one(backend: Upstream) -> None:
+    first = orjson.dumps({"docs": [{"id": number} for number in range(20_000)], "next": "?page=2"})
+    backend.answering = answering({"/orders": first, "/orders?page=2": page(2)})
+
+    assert bodies(await fetched(backend, pages=NEXT)) == [first, page(2)]
+
+
+async def test_where_pages_can_not_be_followed_the_first_one_is_served_and_makes_no_events(
+    backend: Upstream,
+) -> None:
+    body = page(1, next="/orders")
+    backend.says(body)
+    async with in_front_of(backend.url, ManualClock(), interval_seconds=3600.0, pages=NEXT, key="id") as one:
+        got = await one.get()
+
+        assert (got.status, got.body) == (200, body)
+        assert got.cache_status == "tidegate; fwd=stale; detail=unusable"
+        assert one.source.counters[PATH].bad_answers == {"page_loop": 1}
 
 
 async def test_a_page_that_fails_fails_the_whole(backend: Upstream) -> None:

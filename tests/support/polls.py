@@ -7,13 +7,15 @@ from adapters.upstream.fetch import Polls
 from adapters.upstream.tls import TlsContexts
 from gateway.ports.clock import Clock
 from gateway.ports.legacy_route import LegacyRoute
+from gateway.runtime.slices import Slices
 from tests.support.clock import ManualClock
 
 
 @contextlib.asynccontextmanager
 async def polls(*routes: LegacyRoute, clock: Clock | None = None) -> AsyncIterator[Polls]:
     """Asks for `routes`, and for any other that has no files for TLS."""
-    asking = Polls(routes, TlsContexts(routes), (clock or ManualClock()).wall_ms)
+    clock = clock or ManualClock()
+    asking = Polls(routes, TlsContexts(routes), clock.wall_ms, Slices(clock))
     asking.start()
     try:
         yield asking

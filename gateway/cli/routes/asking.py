@@ -45,7 +45,7 @@ class Heard(NamedTuple):
 async def polls_of(routes: Sequence[LegacyRoute], clock: Clock) -> AsyncIterator[Polls]:
     """What asks the upstreams of `routes`. Raises ConfigError where one can't be asked as it says."""
     try:
-        polls = Polls(routes, TlsContexts(routes), clock.wall_ms)
+        polls = Polls(routes, TlsContexts(routes), clock.wall_ms, Slices(clock))
     except ValueError as error:
         raise ConfigError(f"{error}.") from error
     polls.start()

@@ -51,6 +51,7 @@ def make_upstreams(settings: Settings, clock: Clock, stored: Stored) -> Upstream
             leases=stored.leases,
             log_outage=stored.outage,
             slices=stored.slices,
+            modules=str(settings.base_dir),
         )
     except ValueError as error:
         raise ConfigError(f"legacy: {error}.") from None

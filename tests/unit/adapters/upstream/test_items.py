@@ -254,6 +254,6 @@ def test_a_body_that_is_broken_off_does_not_go_on_in_the_next(body: bytes) -> No
 
 def test_what_functions_made_is_read_where_it_stands() -> None:
     route = legacy_route(functions=Functions(map="shop.orders:plain"), also=("/closed",))
-    items = extract(b'[{"orderID":1},null,{"orderID":1},{"orderID":2}]', route)
+    items = extract(b'\x1e[{"orderID":1},null]\n\x1e[{"orderID":1},{"orderID":2}]\n', route)
 
     assert (list(items), items.bad) == (["1", "2"], {"not_an_object": 1})

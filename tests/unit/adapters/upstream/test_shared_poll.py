@@ -28,7 +28,6 @@ class World:
         self.head = Cursor("e", Position(1, 0))
         self.answer: Fetched | UpstreamError | None = fetched(b"1")
         self.asked: list[Mapping[str, str]] = []
-        self.counts: dict[str, int] = {}
         self.gate: asyncio.Event | None = None
         self.polls = SharedPolls(self.fetch, self.ask_head, self.clock)
 
@@ -44,13 +43,8 @@ class World:
     async def ask_head(self) -> Cursor:
         return self.head
 
-    def asker(self, name: str = "", **settings: Any) -> Asker:
-        route = legacy_route(**({"interval_seconds": INTERVAL} | settings))
-
-        def asks() -> None:
-            self.counts[name] = self.counts.get(name, 0) + 1
-
-        return self.polls.asker(route, asks)
+    def asker(self, **settings: Any) -> Asker:
+        return self.polls.asker(legacy_route(**({"interval_seconds": INTERVAL} | settings)))
 
 
 def fetched(body: bytes) -> Fetched:
@@ -63,7 +57,7 @@ def world() -> World:
 
 
 async def test_two_routes_that_ask_for_the_same_cost_one_request_an_interval(world: World) -> None:
-    one, other = world.asker("one"), world.asker("other", items="/other", key="id", path="/other")
+    one, other = world.asker(), world.asker(items="/other", key="id", path="/other")
 
     for _ in range(3):
         await one({})
@@ -71,7 +65,6 @@ async def test_two_routes_that_ask_for_the_same_cost_one_request_an_interval(wor
         world.clock.advance(INTERVAL)
 
     assert len(world.asked) == 3
-    assert world.counts == {"one": 3}
 
 
 async def test_who_takes_anothers_answer_is_told_when_it_was_asked_for(world: World) -> None:
@@ -133,7 +126,7 @@ async def test_after_a_write_it_is_asked_for_anew(world: World) -> None:
     one, other = world.asker(), world.asker()
     await one({})
 
-    world.polls.written()
+    one.outdate()
     await other({})
     await one({})
 
@@ -145,7 +138,7 @@ async def test_what_was_asked_for_before_a_write_is_for_whoever_asked_alone(worl
     world.gate = asyncio.Event()
     first, second = asyncio.ensure_future(one({})), asyncio.ensure_future(other({}))
     await until(lambda: len(world.asked) == 1, "one asks")
-    world.polls.written()
+    other.outdate()
     world.answer = fetched(b"2")
 
     world.gate.set()
@@ -186,12 +179,12 @@ async def test_validators_are_sent_of_the_last_answer_alone(world: World) -> Non
 
 
 async def test_an_error_is_shared_as_an_answer_is(world: World) -> None:
-    one, other = world.asker("one"), world.asker("other")
+    one, other = world.asker(), world.asker()
     world.answer = BadAnswer("status", "It failed.")
     for asker in (one, other):
         with pytest.raises(BadAnswer):
             await asker({})
-    assert world.counts == {"one": 1}
+    assert len(world.asked) == 1
 
     world.clock.advance(INTERVAL)
     world.answer = fetched(b"1")
