@@ -3,7 +3,7 @@
 from array import array
 from bisect import bisect
 from collections import Counter
-from collections.abc import ItemsView, Iterator, Mapping
+from collections.abc import ItemsView, Iterator
 from itertools import compress
 from typing import Any
 
@@ -15,6 +15,7 @@ from adapters.upstream.item_text import decoded, decoded_leniently
 from adapters.upstream.json_list import Span, items_in, name_at, texts_in
 from gateway.core.json_pointer import ABSENT, found_at, member_path, path_of
 from gateway.ports.legacy_route import LegacyRoute
+from gateway.ports.upstreams import ListedItems
 
 GOOD, BAD, NONE = 0, 1, 2
 """What stands at a number: an item; one whose key is known, and which can't be compared; nothing at all, for
@@ -34,7 +35,7 @@ _WORDS = {
 _IS_ITEM = bytes([1, *bytes(255)])
 
 
-class Items(Mapping[str, bytes]):
+class Items(ListedItems):
     """An answer's items in its order: an item's key as text, and the item as it stands in the answer.
 
     `text` is the answer, or a JSON text sequence of several (`json_list.sequence_of`), or what the route's
@@ -77,6 +78,11 @@ class Items(Mapping[str, bytes]):
             if self.states[number] == GOOD and self.key(number) == key:
                 return self.raw(number)
         raise KeyError(key)
+
+    def is_unread(self, key: str) -> bool:
+        """Whether an item with that key can't be compared."""
+        numbers = self.numbers(hash(key) & _HASH_BITS)
+        return any(self.states[number] == BAD and self.key(number) == key for number in numbers)
 
     def items(self) -> ItemsView[str, bytes]:
         """Every key with its item, none of them looked up."""
@@ -219,10 +225,9 @@ class Items(Mapping[str, bytes]):
         In a list that moves while its pages are asked for, the later page is the newer one; of lists that
         belong together the one that is named first counts.
         """
-        route = self._route
         if bisect(self._bodies, earlier) == bisect(self._bodies, later):
             raise BadAnswer("duplicate_key", f"Item {later} of the upstream's answer has the key of another.")
-        self.states[later if route.also else earlier] = NONE
+        self.states[later if self._route.also else earlier] = NONE
 
     def _numbers(self) -> Iterator[int]:
         return compress(range(len(self.states)), self.states.translate(_IS_ITEM))

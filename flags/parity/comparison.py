@@ -26,7 +26,7 @@ the entity has been at rest for some settle windows. A repeated one is counted e
 is a write that changed nothing, where the publisher tells it again without a `previous` that says so.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import orjson
@@ -54,12 +54,16 @@ _MAX_CLASSIFIED = 64
 
 @dataclass(frozen=True, slots=True)
 class PolledAnswer:
-    """An upstream's answer: its items by key, each as JSON, and the log's position before it was asked."""
+    """An upstream's answer: its items by key, each as JSON, and the log's position before it was asked.
+
+    `unread` says whether it has an item with a key that is none of them, for it can't be read.
+    """
 
     cursor: Position
     asked_at: float
     received_at: float
     items: Mapping[str, bytes]
+    unread: Callable[[str], bool] = lambda key: False
 
 
 @dataclass(slots=True)
@@ -233,11 +237,11 @@ class Parity:
             yield
         for key in list(fold.entities):
             if key not in answer.items:
-                self._compare_item(key, ABSENT, answer, now, base=base)
+                self._compare_missing(key, answer, now, base=base)
             yield
         for key in list(self._open):
             if key not in fold.entities and key not in answer.items:
-                self._compare_item(key, ABSENT, answer, now, base=base)
+                self._compare_missing(key, answer, now, base=base)
             yield
         fold.based = fold.based or base
 
@@ -262,6 +266,13 @@ class Parity:
             self._agrees(key, entity, agreement)
         else:
             self._differs(key, state, polled, answer)
+
+    def _compare_missing(self, key: str, answer: PolledAnswer, now: float, *, base: bool) -> None:
+        if answer.unread(key):
+            self._counts.count_incomparable(Reason.UNREAD)
+            self._drop_incomparable(key, Reason.UNREAD)
+        else:
+            self._compare_item(key, ABSENT, answer, now, base=base)
 
     def _compare_unknown(
         self, key: str, polled: bytes, answer: PolledAnswer, now: float, *, base: bool

@@ -49,7 +49,7 @@ class Reason(StrEnum):
     first state yet. `no state`: an event came without data. `in motion`: the entity changed again before
     its difference was settled. `late answer`: the polled answer was too old when it came to be compared.
     `out of memory`: the entity is not among those that the memory is spent on. `restarted`: the fold began
-    anew.
+    anew. `unread`: the polled answer has an item of the entity that can't be read.
     """
 
     SAME_SOURCE = "same source"
@@ -59,6 +59,7 @@ class Reason(StrEnum):
     LATE_ANSWER = "late answer"
     OUT_OF_MEMORY = "out of memory"
     RESTARTED = "restarted"
+    UNREAD = "unread"
 
 
 WHY: Mapping[str, str] = {
@@ -69,6 +70,7 @@ WHY: Mapping[str, str] = {
     Reason.LATE_ANSWER: "The polled answers were too old when they came to be compared.",
     Reason.OUT_OF_MEMORY: "The entities that changed are not among those that the memory suffices for.",
     Reason.RESTARTED: "Comparing has begun anew since, and nothing has been settled yet.",
+    Reason.UNREAD: "The polled items of the entities that changed can't be read.",
 }
 """Each reason in a sentence for people."""
 

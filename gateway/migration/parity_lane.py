@@ -3,7 +3,7 @@
 flags/parity/comparison.py compares; gateway/migration/parity_sampler.py runs it.
 """
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator
 from typing import NamedTuple
 
 from flags.decide.flag import Flag
@@ -17,7 +17,7 @@ from gateway.core.history import HistoryEntry
 from gateway.core.states import following
 from gateway.migration.parity_states import ACTIVE, TRANSITIONS, LaneSignal, LaneState
 from gateway.ports.legacy_route import LegacyRoute
-from gateway.ports.upstreams import Snapshot
+from gateway.ports.upstreams import ListedItems, Snapshot
 
 MOST_ANSWERS = 8
 """Answers that may wait to be compared: an upstream gives one an interval, and comparing takes less."""
@@ -55,7 +55,7 @@ class ParityLane:
     def __init__(
         self,
         route: LegacyRoute,
-        items_of: Callable[[Snapshot], Awaitable[Mapping[str, bytes]]],
+        items_of: Callable[[Snapshot], Awaitable[ListedItems]],
         parity: Parity,
         settle_seconds: float,
         flag: Callable[[], Flag | None],
@@ -218,7 +218,9 @@ class ParityLane:
 
     async def _answer(self, snapshot: Snapshot) -> PolledAnswer:
         items = await self._items_of(snapshot)
-        return PolledAnswer(_cursor(snapshot).position, snapshot.asked_at, snapshot.received_at, items)
+        return PolledAnswer(
+            _cursor(snapshot).position, snapshot.asked_at, snapshot.received_at, items, items.is_unread
+        )
 
 
 def _cursor(snapshot: Snapshot) -> Cursor:

@@ -68,6 +68,14 @@ class Freshness(enum.Enum):
     """From an answer that is the upstream's last word and can't be compared."""
 
 
+class ListedItems(Mapping[str, bytes]):
+    """An answer's items by key, each as JSON."""
+
+    @abstractmethod
+    def is_unread(self, key: str) -> bool:
+        """Whether the answer has an item with that key that can't be compared: it is none of these."""
+
+
 class GivenAnswer(NamedTuple):
     """An answer of the upstream that is no list, for callers to have as it is.
 

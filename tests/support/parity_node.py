@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 from multidict import CIMultiDict
 
+from adapters.upstream.items import Items
 from flags.decide.flag import Flag
 from flags.decide.stages import Stage
 from flags.parity.canonical import STRICT
@@ -21,6 +22,7 @@ from gateway.migration.parity_sampler import ParitySampler
 from gateway.ports.upstreams import Snapshot
 from gateway.runtime.slices import Slices
 from tests.support.clock import ManualClock
+from tests.support.comparing import extract
 from tests.support.events import a_record, an_event
 from tests.support.legacy import legacy_route, order
 from tests.support.loop import let_others_run, until
@@ -64,12 +66,12 @@ class Node:
         self.sampler.add(lane)
         return lane
 
-    async def items_of(self, snapshot: Snapshot) -> dict[str, bytes]:
+    async def items_of(self, snapshot: Snapshot) -> Items:
         self.read.append(snapshot)
         self.on_read(snapshot)
         if snapshot is self.unreadable:
             raise ValueError("unreadable")
-        return {item["orderID"]: orjson.dumps(item) for item in orjson.loads(snapshot.body)}
+        return extract(snapshot.body, legacy_route(items=""))
 
     def in_stage(self, stage: Stage, **members: Any) -> None:
         given = {"component": "orders", "stage": stage, "check_ratio": 1, "revision": 1}

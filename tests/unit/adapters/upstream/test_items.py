@@ -177,6 +177,7 @@ def test_bad_items_among_good_ones_are_left_out_and_named() -> None:
     assert items.bad == {"not_an_object": 1, "unreadable": 1, "no_key": 1}
     assert items.bad_ones == [(0, "not_an_object"), (2, "unreadable"), (3, "no_key")]
     assert [items.key(number) for number, state in enumerate(items.states) if state == BAD] == ["B"]
+    assert [key for key in "ABCD" if items.is_unread(key)] == ["B"]
 
 
 def test_many_bad_items_are_counted_and_the_first_ones_named() -> None:
@@ -254,6 +255,6 @@ def test_a_body_that_is_broken_off_does_not_go_on_in_the_next(body: bytes) -> No
 
 def test_what_functions_made_is_read_where_it_stands() -> None:
     route = legacy_route(functions=Functions(map="shop.orders:plain"), also=("/closed",))
-    items = extract(b'\x1e[{"orderID":1},null]\n\x1e[{"orderID":1},{"orderID":2}]\n', route)
+    items = extract(several(b'[{"orderID":1},null]', b'[{"orderID":1},{"orderID":2}]'), route)
 
     assert (list(items), items.bad) == (["1", "2"], {"not_an_object": 1})

@@ -1,6 +1,7 @@
 """Push compared with polling: each outcome, and when a difference counts."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -670,3 +671,15 @@ def test_every_outcome_is_one_of_the_contract() -> None:
     assert " ".join(Outcome) == (
         "match ignored push_behind push_ahead missing extra duplicate reordered mismatch incomparable"
     )
+
+
+def test_an_item_that_can_not_be_read_says_nothing_against_push() -> None:
+    one = Orders().based(A={"n": 1})
+    one.push(20, "A", {"n": 2})
+    for at in (30.0, 40.0, 50.0):
+        unread = answer((1,), at, at)
+        finish(one.parity.comparing(replace(unread, unread=lambda key: key == "A"), at))
+
+    assert (one.counts, one.reasons["unread"]) == ({}, 3)
+    one.poll(60, A={"n": 2})
+    assert one.counts == {"match": 1}
