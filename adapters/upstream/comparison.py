@@ -9,6 +9,7 @@ beyond a float's precision are the same value here; an item's key can't be one.
 
 from array import array
 from collections.abc import Collection, Iterator, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 from adapters.upstream.items import BAD, GOOD, NONE, Items
@@ -67,10 +68,10 @@ class Comparison:
                 and old.hashes[following] == hashed
                 and old.states[following] != NONE
             )
-            candidates: Iterator[int] | tuple[int] = (following,) if is_next else old.numbers(hashed)
-            found, raw = _CREATED if state == GOOD else _SAME, new.raw(number)
+            candidates = chain((following,) if is_next else (), old.numbers(hashed))
+            found, entry = _CREATED if state == GOOD else _SAME, new.entry(number)
             for candidate in candidates:
-                if old.raw(candidate) == raw and self._is_same_key(candidate, number):
+                if old.entry(candidate) == entry:
                     found = _SAME
                 elif old.key(candidate) == new.key(number):
                     # What can't be compared is still there, and that is all that is known of it.
@@ -82,10 +83,6 @@ class Comparison:
                 break
             self._was.append(found)
             yield
-
-    def _is_same_key(self, candidate: int, number: int) -> bool:
-        """Whether two items of the same bytes have one key: in a map that stands outside of them."""
-        return self._route.shape != "map" or self._old.key(candidate) == self._new.key(number)
 
     @property
     def missing_count(self) -> int:

@@ -94,12 +94,17 @@ class Items(ListedItems):
         numbers = len(self._starts) + len(self.hashes) + len(self._slots)
         return len(self._text) + numbers * self._slots.itemsize + len(self.states)
 
+    def entry(self, number: int) -> bytes:
+        """An item as it stands in the answer, in a map with its name: the same bytes are the same item."""
+        return self._text[self._starts[number] : self._starts[number + 1]].rstrip(_BETWEEN_ITEMS)
+
     def raw(self, number: int) -> bytes:
         """An item as it stands in the answer."""
-        begins, ends = self._starts[number], self._starts[number + 1]
-        if self._route.shape == "map":
-            _, begins = name_at(self._text, begins)
-        return self._text[begins:ends].strip(_BETWEEN_ITEMS)
+        entry = self.entry(number)
+        if self._route.shape != "map":
+            return entry
+        _, begins = name_at(entry, 0)
+        return entry[begins:].lstrip(_BETWEEN_ITEMS)
 
     def item(self, number: int) -> dict[str, Any]:
         """An item as events have it: with the members of the route, which win over its own."""
