@@ -14,6 +14,7 @@ from gateway.service.settings import AuthSettings, Settings
 from gateway.service.wiring.auth import check_mode, load_keys
 from gateway.service.wiring.entities import without_source
 from gateway.service.wiring.logs import check_url
+from gateway.service.wiring.routes import check_routes
 
 _DETAILS = tuple(
     name
@@ -36,12 +37,13 @@ def origin(settings: Settings) -> str:
 def as_json_text(settings: Settings) -> str:
     """Every setting as JSON, passwords as `***`.
 
-    Raises ConfigError where `log.url` is of no use, `auth.mode` was forgotten, or a key for tokens can't be
-    used.
+    Raises ConfigError where `log.url` is of no use, `auth.mode` was forgotten, or a key for tokens, a
+    file for TLS or a function of a route can't be used.
     """
     check_url(settings)
     check_mode(settings.auth)
     load_keys(settings)
+    check_routes(settings)
     shown = _without_secrets(settings.model_dump(mode="json"))
     for route in shown["legacy"]:
         route["upstream"] = _without_query(route["upstream"])
@@ -63,6 +65,7 @@ def summary(settings: Settings, file: str | None) -> list[str]:
     check_url(settings)
     check_mode(settings.auth)
     load_keys(settings)
+    check_routes(settings)
     history = settings.history
     rows: list[tuple[str, ...]] = [
         ("configuration", file or "defaults, no file"),

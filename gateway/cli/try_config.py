@@ -1,6 +1,7 @@
 """`tidegate check-config --try`: what the upstreams of a configuration answer, and what comes of it."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import AsyncExitStack
 
 from gateway.cli import DONE, REFUSED, UNREACHABLE, WRONG_INPUT, CommandError
 from gateway.cli.routes.asking import Trial, asked_twice, polls_of
@@ -35,13 +36,16 @@ async def tried(settings: Settings, values: Mapping[str, str], pause_seconds: fl
     codes = {DONE}
     clock = SystemClock()
     routes = {route.path: route for route in routes_of(settings)}
-    async with polls_of(list(routes.values()), clock) as polls:
+    async with AsyncExitStack() as closing:
+        polls = await closing.enter_async_context(polls_of(list(routes.values()), clock))
         trials = []
         for path, route in routes.items():
             reason = _left_out(route, values)
             said[path] = [] if reason is None else [path, f"  not asked: {reason}"]
             if reason is None:
-                trials.append((path, Trial(_filled(route, values), polls, clock)))
+                trial = Trial(_filled(route, values), polls, clock, settings.base_dir)
+                closing.push_async_callback(trial.close)
+                trials.append((path, trial))
         heard = await asked_twice([trial for _, trial in trials], pause_seconds, note)
         for (path, trial), answers in zip(trials, heard, strict=True):
             said[path], code = report_on(trial.route, *answers)

@@ -197,6 +197,35 @@ async def test_an_answer_that_can_not_be_compared_ends_with_3(
     assert code == 3
 
 
+async def test_bad_items_among_good_ones_are_named(backend: Upstream) -> None:
+    backend.says(b'[{"id": 1, "uid": "a"}, {"uid": "b"}, {"id": null, "uid": "c"}]')
+    said, code = await report(settings(backend.url))
+    assert "items 1" in said
+    assert "2 items can't be compared and make no events: no_key (2); the first is item 1." in said
+    assert 'key = "uid"' in said
+    assert code == 0
+
+
+async def test_functions_are_tried_as_well(backend: Upstream, tmp_path: Path) -> None:
+    (tmp_path / "trial_functions.py").write_text(
+        "def lines(body, content_type):\n"
+        "    return [{'id': line} for line in body.decode().split()]\n\n\n"
+        "def fails(item):\n"
+        "    raise ValueError('hunter2')\n"
+    )
+    backend.says(b"a b c", Content_Type="text/plain")
+    base = settings(backend.url, decode="trial_functions:lines").model_dump(exclude_defaults=True)
+    of = Settings.model_validate(base, context={"base_dir": tmp_path})
+    said, code = await report(of)
+    assert 'keys "a", "b", "c" (id)' in said
+    assert code == 0
+    base["legacy"][0]["map"] = "trial_functions:fails"
+    said, code = await report(Settings.model_validate(base, context={"base_dir": tmp_path}))
+    assert code == 3
+    assert "problem" in said
+    assert "hunter2" not in said
+
+
 async def test_each_route_has_its_lines_in_the_order_of_the_configuration(
     backend: Upstream, refusing: str
 ) -> None:

@@ -46,6 +46,8 @@ def advice_on_body(route: LegacyRoute, kind: str, body: bytes, content_type: str
         return [_of_no_json(text)]
     if kind in ("no_list", "not_an_object"):
         return _of_place(route, text)
+    if kind in ("too_deep", "not_unicode"):
+        return ["Let map give the members that matter, as text that JSON can have."]
     if kind in ("no_key", "bad_key", "duplicate_key"):
         return _of_key(route, text, kind)
     return []
@@ -71,7 +73,7 @@ def _of_place(route: LegacyRoute, text: Text) -> list[str]:
     places = [found for found in found_in(text.value) if found.items][:_MAX_PLACES]
     if text.value is None or at(text.value, _path_of(route.items)) is None:
         return ['There is null where the items should be: if that means none, set empty = ["null"].']
-    said = [_of_found(found) for found in places]
+    said = [_of_found(found, route) for found in places]
     if isinstance(text.value, dict) and route.shape != "single":
         said.append('If the answer is one thing and no list: shape = "single", and id = "…" or key.')
     if not places:
@@ -79,8 +81,8 @@ def _of_place(route: LegacyRoute, text: Text) -> list[str]:
     return said
 
 
-def _of_found(found: Found) -> str:
-    shape = ' and shape = "map"' if found.shape == "map" else ""
+def _of_found(found: Found, route: LegacyRoute) -> str:
+    shape = "" if found.shape == route.shape else f' and shape = "{found.shape}"'
     place = found.pointer or "the top"
     return f"There are {found.total} items at {place}: items = {toml_value(found.pointer)}{shape}."
 
@@ -176,6 +178,4 @@ _OF_FAILURES = {
     "page_loop": "Its pages go in a circle: is pages right?",
     "too_many_pages": "Set max_pages, or ask for more items a page by query.",
     "bad_page": "What pages.next points to is no address: is the pointer right?",
-    "decode": "The function of decode failed on this answer.",
-    "map": "The function of map failed on this answer.",
 }

@@ -3,10 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 from adapters.memory import MemoryLog
 from adapters.upstream.fetch import Fetched, Polls
+from adapters.upstream.functions import FunctionRunner
 from adapters.upstream.items import Items
 from adapters.upstream.tls import TlsContexts
 from adapters.upstream.tracker import Tracker
@@ -56,9 +59,12 @@ async def polls_of(routes: Sequence[LegacyRoute], clock: Clock) -> AsyncIterator
 
 
 class Trial:
-    """A route that is tried: it is asked, read and compared as in the gateway, and nobody hears of it."""
+    """A route that is tried: it is asked, read and compared as in the gateway, and nobody hears of it.
 
-    def __init__(self, route: LegacyRoute, polls: Polls, clock: Clock) -> None:
+    `directory` is where modules of its functions are looked for first. Who makes it closes it.
+    """
+
+    def __init__(self, route: LegacyRoute, polls: Polls, clock: Clock, directory: Path) -> None:
         self.route = route
         self._polls = polls
         self._clock = clock
@@ -66,7 +72,16 @@ class Trial:
             clock, max_events=_MAX_EVENTS, max_age_seconds=_LONG_SECONDS, max_bytes=_LOG_BYTES
         )
         self._fetched: Fetched | None = None
-        self._tracker = Tracker(route, self._log, self._fetch, clock, {}, RouteCounters(), Slices(clock))
+        self._runner = FunctionRunner(route.functions, str(directory)) if route.functions else None
+        self._tracker = Tracker(
+            *(route, self._log, self._fetch, clock, {}, RouteCounters(), Slices(clock)),
+            functions=None if self._runner is None else partial(self._runner.text_of, route),
+        )
+
+    async def close(self) -> None:
+        """Ends what runs the route's functions."""
+        if self._runner is not None:
+            await self._runner.close()
 
     async def ask(self) -> Heard:
         """Asks the upstream once; what changed since the last time are the events."""

@@ -34,6 +34,7 @@ def report_on(route: LegacyRoute, first: Heard, second: Heard | None) -> tuple[l
     rows, advice, code = _of_answer(route, first)
     if first.items is not None and first.fetched is not None:
         rows += _of_items(route, first.fetched, first.items)
+        advice += _of_bad_items(route, first.fetched, first.items)
         advice += _of_pages(route, first.fetched, first.items)
         if second is not None:
             advice += _of_etags(first.fetched, second.fetched)
@@ -95,6 +96,17 @@ def _of_items(route: LegacyRoute, fetched: Fetched, items: Items) -> list[tuple[
         of = " and ".join(route.keys) or ("the members' names" if route.shape == "map" else "id")
         rows.append(("keys", f"{', '.join(keys)}{', …' if len(items) > len(keys) else ''} ({of})"))
     return rows
+
+
+def _of_bad_items(route: LegacyRoute, fetched: Fetched, items: Items) -> list[str]:
+    if not items.bad:
+        return []
+    kinds = ", ".join(f"{kind} ({count})" for kind, count in items.bad.items())
+    place, kind = items.bad_ones[0]
+    said = [
+        f"{items.bad.total()} items can't be compared and make no events: {kinds}; the first is item {place}."
+    ]
+    return said + advice_on_body(route, kind, fetched.body, fetched.headers.get("Content-Type", ""))
 
 
 def _of_pages(route: LegacyRoute, fetched: Fetched, items: Items) -> list[str]:

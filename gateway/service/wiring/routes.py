@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+from adapters.upstream.functions import check_functions
+from adapters.upstream.tls import context_of
+from gateway.core.errors import ConfigError
 from gateway.ports.legacy_route import Functions, LegacyRoute, Pages, UpstreamTls
 from gateway.service.legacy_settings import LegacySettings
 from gateway.service.settings import Settings
@@ -17,6 +20,23 @@ def routes_of(settings: Settings) -> list[LegacyRoute]:
     """Every configured route, in its order."""
     max_event_bytes = settings.publish.max_event_bytes
     return [legacy_route(given, settings.base_dir, max_event_bytes) for given in settings.legacy]
+
+
+def check_routes(settings: Settings) -> None:
+    """Reads the routes' files for TLS, and imports their functions in a process of their own.
+
+    Raises ConfigError where one of them can't be used. Blocks for as long as importing takes.
+    """
+    seen: set[UpstreamTls | Functions] = {UpstreamTls(), Functions()}
+    for index, route in enumerate(routes_of(settings)):
+        try:
+            if route.tls not in seen:
+                context_of(route.tls)
+            if route.functions not in seen:
+                check_functions(route.functions, str(settings.base_dir))
+        except ValueError as error:
+            raise ConfigError(f"legacy[{index}].{error}.") from error
+        seen |= {route.tls, route.functions}
 
 
 def legacy_route(given: LegacySettings, base_dir: Path, max_event_bytes: int) -> LegacyRoute:

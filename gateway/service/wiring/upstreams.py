@@ -9,7 +9,7 @@ from gateway.delivery.interest import Interest
 from gateway.ports.clock import Clock
 from gateway.runtime.stopping import Closing
 from gateway.service.settings import Settings
-from gateway.service.wiring.routes import routes_of
+from gateway.service.wiring.routes import check_routes, routes_of
 from gateway.service.wiring.stored import Stored
 
 
@@ -41,6 +41,7 @@ def make_upstreams(settings: Settings, clock: Clock, stored: Stored) -> Upstream
     Here is tied who asks for interest and who wakes those that ask: streams and polls wake the pollers.
     Raises ConfigError where what the routes say can't be, a file for TLS among it.
     """
+    check_routes(settings)
     routes = routes_of(settings)
     try:
         source = UpstreamSource(
