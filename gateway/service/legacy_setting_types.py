@@ -12,7 +12,6 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from gateway.core.events import has_control_characters
 from gateway.core.header_fields import is_sendable
 from gateway.core.unpacking import CODINGS
-from gateway.ports.legacy_route import PARAMETER
 from gateway.ports.upstreams import SAFE_METHODS
 from gateway.service.origins import origin
 from gateway.service.setting_types import POINTER, HiddenText, each_once, in_one_spelling, text, wrong
@@ -20,7 +19,7 @@ from gateway.service.setting_types import POINTER, HiddenText, each_once, in_one
 _FIELD_NAME = re.compile(r"\A[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 _METHOD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 _QUERY = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@/?%{}\[\]|\"\\^`<>-]*\Z")
-_STEP = rf"(\*|{PARAMETER}|[A-Za-z0-9._~!$&'()+,;=:@\-]*)"
+_STEP = r"(\*|[A-Za-z0-9._~!$&'()+,;=:@\-]*)"
 _PATTERN = re.compile(rf"(/{_STEP})+\Z")
 _FUNCTION = re.compile(r"\A[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*\Z")
 _MAX_KEY_PARTS = 8

@@ -288,6 +288,14 @@ def _of_the_path(route: LegacySettings) -> Iterator[tuple[KeyPath, str]]:
                 ("path",),
                 f"must not have {{{parameter}}}, which upstream does not have: it would be the same list",
             )
+    query = "" if route.query is None else route.query.get_secret_value()
+    for parameter in _PARAMETERS.findall(query):
+        if parameter in route.parameters:
+            yield (
+                ("query",),
+                f"must not have {{{parameter}}}, which is filled in in upstream and also alone: write it "
+                "into a query there, and what is secret into headers",
+            )
     for parameter in _PARAMETERS.findall(urlsplit(route.upstream).path):
         if parameter not in route.parameters:
             yield ("upstream",), f"must not have {{{parameter}}}, which is no parameter of path"

@@ -89,7 +89,10 @@ def guess(asked: Asked, answers: Sequence[Answer]) -> Guess:
     _say_request(made, asked, names)
     made.settings |= {"entity": names.entity, "shared": True}
     _say_path(made, asked, names)
-    if texts[0].kind == "json":
+    if first.status != 200:
+        made.settings |= {"key": "id", "empty": ["null", first.status]}
+        made.doubts.append("There was nothing to list: set key, and ask again once there is something.")
+    elif texts[0].kind == "json":
         _say_reading(made, reading, texts[0].value, names)
         _say_pages(made, reading, texts[0].value, first.headers)
         if len(texts) > 1 and texts[1].kind == "json":

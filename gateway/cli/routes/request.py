@@ -23,6 +23,7 @@ _SECRETS = re.compile(r"(api_?key|key|token|secret|passw|auth|sig(nature)?)", re
 _BUSTERS = frozenset(
     {"_", "t", "ts", "cb", "rnd", "rand", "random", "nocache", "no_cache", "timestamp", "bust"}
 )
+_PAGES = frozenset({"page", "offset", "cursor", "after", "before", "start", "skip", "page[number]"})
 _SECRET_MEMBER = re.compile(
     r'("[^"\\]*(?:password|secret|token|api_?key)[^"\\]*"\s*:\s*)"((?:[^"\\]|\\.)+)"', re.IGNORECASE
 )
@@ -102,7 +103,13 @@ def _say_query(said: Said, query: str, component: str) -> None:
         if value and _SECRETS.search(name):
             kept.append(f"{_encoded(raw)}={_taken(said, component, name, unquote_plus(value))}")
             continue
-        kept.append(_literal(_encoded(raw + mark + value)))
+        if name.lower() in _PAGES:
+            said.doubts.append(
+                f"{name} is left to callers: with it the poll would see that page alone. How pages go on is "
+                "for pages to say."
+            )
+        else:
+            kept.append(_literal(_encoded(raw + mark + value)))
         if name and name.isprintable() and len(name) <= 256 and not set(name) & set("&=#"):
             varied.append(name)
     if any(kept):

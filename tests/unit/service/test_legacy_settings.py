@@ -52,7 +52,7 @@ EVERYTHING: dict[str, Any] = {
     "vary_query": ["status", "status"],
     "ignore_query": ["_"],
     "max_variants": 20,
-    "reads": ["POST /api/customers/*/orders/search", "REPORT /api/customers/{customer}/orders"],
+    "reads": ["POST /api/customers/*/orders/search", "PUT /api/customers/*/orders"],
     "write_poll_seconds": 0.5,
 }
 
@@ -315,6 +315,11 @@ def test_a_read_is_at_the_path_or_below_it(read: str) -> None:
             "upstream must have a parameter such as {customer} as",
         ),
         ({"upstream": "https://{customer}.example/"}, "upstream must "),
+        (
+            {"query": "c={customer}"},
+            "query must not have {customer}, which is filled in in upstream and also",
+        ),
+        ({"reads": ["POST /api/customers/{customer}/orders"]}, "reads.0 must be a method and a path"),
         ({"key": "customer"}, "key must name a member of the items too"),
     ],
 )

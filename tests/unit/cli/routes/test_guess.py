@@ -122,6 +122,18 @@ def test_what_may_be_wanted_stands_in_comments() -> None:
     assert '\n# public_url = "https://api.example"' in text.replace("http://h/api", "http://h/api")
 
 
+def test_a_page_is_left_to_callers() -> None:
+    made = guess(Asked("http://h/orders?page=2&size=9"), [Answer(200, CIMultiDict(), b'[{"id": 1}]')])
+    assert (made.settings["query"], made.settings["vary_query"]) == ("size=9", ["page", "size"])
+    assert any(doubt.startswith("page is left to callers") for doubt in made.doubts)
+
+
+def test_an_upstream_that_has_no_content_has_no_items() -> None:
+    made = guess(Asked("http://h/orders"), [Answer(204, CIMultiDict(), b"")] * 2)
+    assert made.settings["empty"] == ["null", 204]
+    assert "events" not in made.settings
+
+
 def test_a_slow_upstream_is_not_asked_so_often() -> None:
     answer = Answer(200, CIMultiDict(), b'[{"id": 1}]', 2.2)
     assert guess(Asked("http://h/orders"), [answer]).settings["interval_seconds"] == 5
