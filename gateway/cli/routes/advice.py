@@ -106,7 +106,7 @@ def _path_of(pointer: str) -> tuple[str, ...]:
 def _redirected(route: LegacyRoute, refused: Refused) -> str:
     location = urljoin(str(route.url.with_query(None)), refused.headers.get("Location", ""))
     parts, own = urlsplit(location), urlsplit(route.upstream)
-    shown = one_line(parts._replace(query="", fragment="").geturl())
+    shown = one_line(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl())
     if "login" in parts.path.lower() or "signin" in parts.path.lower() or "sso" in parts.path.lower():
         return f"It leads to {shown}, where people log in: the poll needs credentials (headers)."
     if (parts.scheme, parts.netloc) == (own.scheme, own.netloc):

@@ -21,6 +21,7 @@ def said_of(status: int, route: dict[str, Any] | None = None, **headers: str) ->
         (301, {"Location": "/v2/orders?key=s"}, "It leads to http://127.0.0.1:9000/v2/orders: make that the"),
         (302, {"Location": "/login?next=/orders"}, "where people log in: the poll needs credentials"),
         (308, {"Location": "https://b.example/o"}, "https://b.example/o, of another origin: make that the"),
+        (308, {"Location": "https://u:p@b.example/o"}, "It leads to https://b.example/o, of another origin"),
         (401, {"WWW_Authenticate": 'Basic realm="x"'}, 'headers = { Authorization = "Basic ${NAME}" }'),
         (401, {}, 'headers = { Authorization = "Bearer ${NAME}" }'),
         (403, {}, "does not let the poll in"),

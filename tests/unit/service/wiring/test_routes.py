@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from gateway.core.errors import ConfigError
+from gateway.service.app import create_app
 from gateway.service.settings import Settings
 from gateway.service.wiring.routes import check_routes, routes_of
 
@@ -30,6 +31,11 @@ def test_files_and_functions_that_are_there_are_taken(directory: Path) -> None:
     of = settings(directory, decode="shop_functions:decode")
     check_routes(of)
     assert routes_of(of)[1].functions.decode == "shop_functions:decode"
+
+
+def test_a_gateway_does_not_start_without_them(directory: Path) -> None:
+    with pytest.raises(ConfigError, match=r"legacy\[1\]\.decode: no_functions:decode can't be imported"):
+        create_app(settings(directory, decode="no_functions:decode"))
 
 
 @pytest.mark.parametrize(
