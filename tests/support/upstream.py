@@ -225,15 +225,16 @@ async def in_front_of(
     mode: Callable[[str], str] = lambda component: "streaming",
     half_closed_seconds: float = HALF_CLOSED_SECONDS,
     trusted_proxies: Sequence[str] = (),
+    modules: str = ".",
     **settings: object,
 ) -> AsyncIterator[Gateway]:
     """The legacy route of `tests.legacy` with `settings`, on a free port, and a memory log behind it.
 
-    Any write may bring forward a poll.
+    Any write may bring forward a poll. The functions of `settings` are in `modules`.
     """
     log = MemoryLog(clock, max_events=10_000, max_age_seconds=1e9, max_bytes=2**26)
     route = legacy_route(upstream=upstream_url, **({"write_poll_seconds": 0.0} | settings))
-    source = UpstreamSource([route], log, wanted, clock)
+    source = UpstreamSource([route], log, wanted, clock, modules=modules)
     refusals = Refusals()
     hosts = Hosts(None)
     front = front_middleware(
