@@ -113,7 +113,8 @@ class Poller:
 
     `run` is its one task; all else may be called at any time, from the loop's thread. `wanted` says whether
     a subscriber could receive events of the entity type that it is given. `listener`, where there is one, is
-    told of the answers; whoever answers a caller tells it of that. `outages` say what fails.
+    told of the answers; whoever answers a caller tells it of that. `outages` say what fails. `on_unwanted` is
+    called from `run` whenever nobody wants the result any more.
     """
 
     def __init__(
@@ -125,6 +126,7 @@ class Poller:
         counters: RouteCounters,
         outages: RouteOutages,
         draw: Callable[[float, float], float] = random.uniform,
+        on_unwanted: Callable[[], None] = lambda: None,
     ) -> None:
         self.route = route
         self.counters = counters
@@ -134,6 +136,7 @@ class Poller:
         self._wanted = wanted
         self._clock = clock
         self._outages = outages
+        self._on_unwanted = on_unwanted
         self._schedule = Schedule(route, clock, draw)
         self._state = PollerState.IDLE
         # The last state that says what there is to answer callers with.
@@ -207,19 +210,35 @@ class Poller:
         """Looks again whether somebody wants the result."""
         self._kick.set()
 
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether nobody wants the result, so that the upstream is not asked before somebody comes."""
+        return self._state is PollerState.IDLE and not self._is_wanted() and self._next.at == math.inf
+
+    @property
+    def has_answer(self) -> bool:
+        """Whether there is an answer with which the next one is compared."""
+        return self._tracker.snapshot is not None
+
     def written(self) -> None:
         """Something was, or may have been, written through the gateway: asks the upstream as soon as it may.
 
         Nobody is answered from the old snapshot any more. Where there is none anywhere, there is nothing to
         bring up to date, and the upstream is left alone.
         """
+        if self.outdate():
+            self._next.is_for_write = True
+            self._next.at = min(self._next.at, max(self._clock.monotonic(), self._schedule.after_write_at))
+            self._kick.set()
+
+    def outdate(self) -> bool:
+        """The same, but the upstream is asked when it is due, or somebody waits. False: there is nothing."""
         if self._state is PollerState.ASKING:
             self._flight.is_outdated = True
         elif not self._tracker.has_begun and self._latest is None:
-            return
-        self._is_outdated = self._next.is_for_write = True
-        self._next.at = min(self._next.at, max(self._clock.monotonic(), self._schedule.after_write_at))
-        self._kick.set()
+            return False
+        self._is_outdated = True
+        return True
 
     def health(self) -> RouteHealth:
         """How the upstream is, as far as somebody wanted to know."""
@@ -250,6 +269,9 @@ class Poller:
                 # What can't be given back runs out by itself.
                 with contextlib.suppress(LogError):
                     await self._tracker.rest()
+                # Somebody may have come meanwhile.
+                if self.is_at_rest:
+                    self._on_unwanted()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(None if delay == math.inf else delay):
                     await self._kick.wait()
@@ -347,7 +369,7 @@ class Poller:
         if self._schedule.is_left_alone:
             return False
         now = self._clock.monotonic()
-        if now < self._next.at < math.inf:
+        if now < self._next.at < math.inf or (self._is_outdated and now < self._schedule.after_write_at):
             raise HeldBack
         failed_at = -math.inf if self._trouble is None else self._trouble.at
         recent = now - failed_at < self.route.interval_seconds

@@ -4,7 +4,7 @@ Nothing here is stored or shared: no cookie, no answer, no redirect followed.
 """
 
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from urllib.parse import unquote
 
 import aiohttp
@@ -17,7 +17,8 @@ from adapters.upstream.shared_fields import CORS_FIELDS, end_to_end
 from adapters.upstream.tls import TlsContexts
 from gateway.core.errors import ClientError, UpstreamError, UpstreamTimeout
 from gateway.core.header_fields import MAX_FIELDS, MAX_HEAD_BYTES, passed_on
-from gateway.ports.legacy_route import LegacyRoute
+from gateway.ports.legacy_lists import filled
+from gateway.ports.legacy_route import LegacyRoute, url_of
 from gateway.ports.route_counters import RouteCounters
 from gateway.ports.upstreams import SAFE_METHODS, Fields, Outgoing, RequestBody
 
@@ -89,10 +90,11 @@ class Proxy:
         fields: Fields,
         caller: Fields,
         *,
+        values: Sequence[str] = (),
         counters: RouteCounters,
     ) -> Outgoing:
         """A caller's request as the upstream is to get it: see `upstream_url` and `forwarded_headers`."""
-        return Outgoing(upstream_url(route, tail, query), forwarded_headers(fields, caller, counters))
+        return Outgoing(upstream_url(route, tail, query, values), forwarded_headers(fields, caller, counters))
 
     @contextlib.asynccontextmanager
     async def request(
@@ -138,18 +140,20 @@ class Proxy:
             response.release()
 
 
-def upstream_url(route: LegacyRoute, tail: str, query: str) -> URL:
-    """Where a request for `tail` below the route's path goes; both as they came, percent-encoded.
+def upstream_url(route: LegacyRoute, tail: str, query: str, values: Sequence[str] = ()) -> URL:
+    """Where a request for `tail` below the route's path goes, whose parameters have these `values`.
 
-    A query in the route's own URL is of the gateway's polls alone: it may hold a credential.
+    All are as they came, percent-encoded. A query in the route's own URL is of the gateway's polls alone: it
+    may hold a credential.
     `tail` is "" for the path itself, else it begins with "/". Raises ClientError where it would leave what is
     below the upstream's path: a segment that is "..", also where it is percent-encoded (once or twice).
     """
-    decoded = unquote(tail)
-    for text in (tail, decoded, unquote(decoded)):
+    steps = "/".join((*values, tail))
+    decoded = unquote(steps)
+    for text in (steps, decoded, unquote(decoded)):
         if ".." in text.replace("\\", "/").split("/"):
             raise ClientError('The path must not have a segment "..".')
-    base = route.url
+    base = url_of(filled(route.upstream, route.parameters, values)) if values else route.url
     path = base.raw_path.rstrip("/") + tail if tail else base.raw_path
     return URL.build(
         scheme=base.scheme, authority=base.raw_authority, path=path, query_string=query, encoded=True

@@ -9,6 +9,8 @@ from gateway.ports.shared import SharedStore
 
 BODY_TTL_SECONDS = 86_400.0
 """How long a body stays that nobody keeps any more; that of the current answer is kept anew before."""
+FLEETING_TTL_SECONDS = 3600.0
+"""The same for one of many lists that come and go: of thousands, none is to lie there for a day."""
 PART_BYTES = 131_072
 """What the store is given at once. Postgres' driver quotes a value in one piece, 2 to 7 ms a megabyte with
 several copies of it, and lets nobody else run meanwhile."""
@@ -21,10 +23,13 @@ class SharedBodies:
     somebody else finds nothing. Methods raise LogError; what was done before that stays done.
     """
 
-    def __init__(self, store: SharedStore, name: str, clock: Clock) -> None:
+    def __init__(
+        self, store: SharedStore, name: str, clock: Clock, ttl_seconds: float = BODY_TTL_SECONDS
+    ) -> None:
         self._store = store
         self._name = name
         self._clock = clock
+        self._ttl = ttl_seconds
         # Of each body that this node has kept: when it has to be kept anew.
         self._keep_again_at: dict[str, float] = {}
         # Of each body that this node kept or loaded since `forget`: the versions of its parts, by number.
@@ -38,10 +43,10 @@ class SharedBodies:
         versions = self._versions.setdefault(digest, {})
         for number, start in enumerate(range(0, len(body) + 1, PART_BYTES)):
             part = body[start : start + PART_BYTES]
-            version = await self._store.put(self._key(digest, number), part, ttl_seconds=BODY_TTL_SECONDS)
+            version = await self._store.put(self._key(digest, number), part, ttl_seconds=self._ttl)
             assert version is not None, "it is set whatever is there"
             versions[number] = version
-        self._keep_again_at[digest] = now + BODY_TTL_SECONDS / 4
+        self._keep_again_at[digest] = now + self._ttl / 4
 
     async def load(self, digest: str) -> bytes | None:
         """The body; None where it is gone."""

@@ -23,7 +23,7 @@ from dataclasses import replace
 
 from adapters.upstream.failures import BadAnswer
 from adapters.upstream.items import Items
-from adapters.upstream.shared_bodies import SharedBodies
+from adapters.upstream.shared_bodies import BODY_TTL_SECONDS, FLEETING_TTL_SECONDS, SharedBodies
 from adapters.upstream.shared_snapshot import Bodies, SharedSnapshot
 from adapters.upstream.shared_word import SharedWord
 from adapters.upstream.snapshot_bodies import SnapshotBodies
@@ -61,7 +61,7 @@ class SharedTracker:
 
     `make_tracker` gives the node's tracker, which publishes as it is told. `counts` has how often this node
     `led` and `followed`, was `overtaken`, `completed` what another node had begun to publish, and `lost` what
-    to compare with. `pause` waits for some seconds.
+    to compare with; lists of one route may share them. `pause` waits for some seconds.
     """
 
     def __init__(
@@ -72,6 +72,7 @@ class SharedTracker:
         leases: Leases,
         clock: Clock,
         pause: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        counts: Counter[SharedCount] | None = None,
     ) -> None:
         self._route = route
         self._pause = pause
@@ -80,18 +81,22 @@ class SharedTracker:
         self._leases = leases
         self._store = leases.store
         self._clock = clock
-        self._lease = f"poll:{route.name}"
-        self._entry_key = f"snapshot:{route.name}"
+        self._lease = f"poll:{route.key_name}"
+        self._entry_key = f"snapshot:{route.key_name}"
+        # Of lists that come and go nothing stays behind for good.
+        is_lasting = not route.members and not route.variant
+        self._ttl = None if is_lasting else 2 * FLEETING_TTL_SECONDS
+        ttl = BODY_TTL_SECONDS if is_lasting else FLEETING_TTL_SECONDS
         # Of the entry that this node's snapshot is: its own, or one that it took over.
         self._version = 0
         self._is_kept = False
-        self._stored = SharedBodies(leases.store, route.name, clock)
+        self._stored = SharedBodies(leases.store, route.key_name, clock, ttl)
         self._bodies = SnapshotBodies(self._stored)
         self._late_seconds = _LATE_INTERVALS * route.interval_seconds + _LATE_SECONDS
         self._word = SharedWord(leases.store, route.name, clock, self._late_seconds)
         # What the entry says, where this node set it, it is not pending, and there is no other node.
         self._final: list[Bodies] | None = None
-        self.counts: Counter[SharedCount] = Counter()
+        self.counts: Counter[SharedCount] = Counter() if counts is None else counts
 
     @property
     def snapshot(self) -> Snapshot | None:
@@ -254,7 +259,7 @@ class SharedTracker:
                 async for batch in change.batches:
                     if not is_set:
                         await self._set(shared)
-                    key = f"poll:{self._route.name}:{self._version}"
+                    key = f"poll:{self._route.key_name}:{self._version}"
                     await shown.append(await self._events_log.append_once(batch, key, b""))
                     published = shared.published + len(batch)
                     shared = replace(shared, published=published, cursor=str(shown.cursor))
@@ -319,7 +324,9 @@ class SharedTracker:
         return SharedSnapshot.parse(entry.value), entry.version
 
     async def _set(self, shared: SharedSnapshot) -> None:
-        version = await self._store.put(self._entry_key, shared.json(), expected=self._version)
+        version = await self._store.put(
+            self._entry_key, shared.json(), expected=self._version, ttl_seconds=self._ttl
+        )
         if version is None:
             raise _Overtaken
         self._version = version

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from operator import attrgetter
@@ -9,22 +10,26 @@ from operator import attrgetter
 from cachetools import LRUCache
 
 from adapters.upstream.answer_position import head_of
-from adapters.upstream.fetch import Polls
+from adapters.upstream.dropped_bases import Gap
+from adapters.upstream.fetch import Fetched, Polls
 from adapters.upstream.functions import FunctionRunners
 from adapters.upstream.items import Items
+from adapters.upstream.lists import Lists, PolledList
 from adapters.upstream.outages import RouteOutages, Server, address_of, servers_of
 from adapters.upstream.poller import Follows, Poller
 from adapters.upstream.proxy import Proxy
-from adapters.upstream.shared_poll import SharedPolls
+from adapters.upstream.shared_poll import Asker, SharedPolls
 from adapters.upstream.shared_tracker import SharedTracker
 from adapters.upstream.tls import TlsContexts
-from adapters.upstream.tracker import Tracker
+from adapters.upstream.tracker import Fetch, Tracker
 from gateway.core.errors import LogError
 from gateway.ports.clock import Clock
 from gateway.ports.leases import Leases
+from gateway.ports.legacy_lists import list_named, members_in
 from gateway.ports.legacy_route import LegacyRoute
 from gateway.ports.log import EventLog
 from gateway.ports.route_counters import RouteCounters, RouteHealth, SharedCount
+from gateway.ports.wanted import NoRows, RowMembers, WantedRows
 from gateway.runtime.outage import Outage
 from gateway.runtime.slices import Slices
 from gateway.runtime.supervisor import Supervisor
@@ -35,13 +40,15 @@ RELEASE_SECONDS = 1.0
 
 
 class UpstreamSource:
-    """Polls the shared routes while `wanted`, publishes to `log` what changed, and forwards the rest.
+    """Polls the shared routes while wanted, publishes to `log` what changed, and forwards the rest.
 
-    `wanted` says whether a subscriber could receive events of an entity type. Of the nodes that share
-    `leases` only one asks an upstream, and the others serve what it got. `log_outage` tells of the log's
-    outages; long work takes its turns in `slices`. `close` waits `release_seconds` for leases to be given
-    back. Modules of functions are looked for in the directory `modules` first. Raises ValueError where two
-    routes have the same path, or a file for TLS can't be used.
+    `wanted` says whether a subscriber could receive events of an entity type, and `rows` whether one could of
+    rows that a path with parameters names. `is_over` says of a component that its callers no longer poll, so
+    that events which come from elsewhere are no reason to ask. Of the nodes that share `leases` only one asks
+    an upstream, and the others serve what it got. `log_outage` tells of the log's outages; long work takes
+    its turns in `slices`. `close` waits `release_seconds` for leases to be given back. Modules of functions
+    are looked for in the directory `modules` first. Raises ValueError where two routes have the same path, or
+    a file for TLS can't be used.
     """
 
     def __init__(
@@ -55,6 +62,8 @@ class UpstreamSource:
         slices: Slices | None = None,
         release_seconds: float = RELEASE_SECONDS,
         modules: str = ".",
+        rows: WantedRows | None = None,
+        is_over: Callable[[str], bool] = lambda component: False,
     ) -> None:
         if len({route.path for route in routes}) < len(routes):
             raise ValueError("two legacy routes have the same path")
@@ -68,29 +77,33 @@ class UpstreamSource:
         self.counters: Mapping[str, RouteCounters] = {route.path: RouteCounters() for route in routes}
         """By the route's path."""
         self._servers = servers_of(self.routes, clock.monotonic)
-        self._shared: dict[str, SharedTracker] = {}
         self._supervisor = Supervisor()
         self._leases = leases
         self._release_seconds = release_seconds
-        # Snapshots are one to a route and never dropped: without its base, a comparison would miss what
-        # changed meanwhile. What was read from them can be read again, and is held as long as there is room.
-        items: LRUCache[tuple[str, str], Items] = LRUCache(_ITEMS_CACHE_BYTES, getsizeof=attrgetter("size"))
-        self._pollers: dict[str, Poller] = {}
+        self._log = log
+        self._wanted = wanted
+        self._rows = rows or NoRows()
+        self._is_over = is_over
+        self._clock = clock
+        self._log_outage = log_outage
+        # What was read from answers can be read again, and is held as long as there is room.
+        self._items: LRUCache[tuple[str, str], Items] = LRUCache(
+            _ITEMS_CACHE_BYTES, getsizeof=attrgetter("size")
+        )
+        self._slices = slices
+        self._lists: dict[str, Lists] = {}
         for route in self.routes:
             if route.shared:
-                counters = self.counters[route.path]
-                fetch, functions = self._shared_polls.asker(route), self._functions.of(route)
-                make = partial(
-                    Tracker,
-                    *(route, log, fetch, clock, items, counters, slices),
-                    functions=functions,
-                    outdate=fetch.outdate,
+                counts: Counter[SharedCount] = Counter()
+                self._lists[route.path] = Lists(
+                    route,
+                    partial(self._make, self.counters[route.path], counts),
+                    self._supervisor,
+                    self._rows,
+                    self.counters[route.path],
+                    counts,
+                    clock,
                 )
-                follows: Follows = make()
-                if leases is not None:
-                    follows = self._shared[route.path] = SharedTracker(route, make, log, leases, clock)
-                outages = RouteOutages(route, self.server(route), clock.monotonic, log_outage)
-                self._pollers[route.path] = Poller(route, follows, wanted, clock, counters, outages)
 
     async def start(self) -> None:
         """Starts the pollers; nothing is asked before somebody wants it."""
@@ -98,8 +111,8 @@ class UpstreamSource:
         self.proxy.start()
         if self._leases is not None:
             self._supervisor.run("leases", self._leases.run)
-        for path, poller in self._pollers.items():
-            self._supervisor.run(f"poller of {path}", poller.run)
+        for lists in self._lists.values():
+            lists.start()
 
     async def close(self) -> None:
         """Ends the pollers, answers everybody who waits for one with an error, and closes all connections.
@@ -112,8 +125,8 @@ class UpstreamSource:
             with contextlib.suppress(LogError, TimeoutError):
                 async with asyncio.timeout(self._release_seconds):
                     await self._leases.release_all()
-        for poller in self._pollers.values():
-            poller.close()
+        for lists in self._lists.values():
+            lists.close()
         await self.proxy.close()
         await self._polls.close()
         await self._functions.close()
@@ -123,12 +136,34 @@ class UpstreamSource:
         return self._servers[address_of(route.url)]
 
     def poller(self, route: LegacyRoute) -> Poller | None:
-        """The poller of a shared route; None for any other."""
-        return self._pollers.get(route.path)
+        """The poller of a shared route's list; None for any other, and for a path with parameters."""
+        lists = self._lists.get(route.path)
+        return None if lists is None or lists.base is None else lists.base.poller
+
+    def list_of(self, route: LegacyRoute, raw_path: str, raw_query: str) -> Poller | None:
+        """The list that a read of the route's path asks for, None where the request goes through."""
+        lists = self._lists.get(route.path)
+        name = None if lists is None else list_named(route, raw_path, raw_query)
+        if lists is None or name is None:
+            return None
+        one = lists.find(name)
+        return None if one is None else one.poller
+
+    def written(self, route: LegacyRoute, raw_path: str) -> None:
+        """Something was, or may have been, written at that path, which is the route's or below it."""
+        lists = self._lists.get(route.path)
+        if lists is not None:
+            lists.written(tuple(members_in(route, raw_path).values()))
 
     def shared(self) -> Mapping[str, tuple[bool, Mapping[SharedCount, int]]]:
-        """Of each route that nodes share, by path: whether this node asks, and its SharedTracker's counts."""
-        return {path: (tracker.is_leading, tracker.counts) for path, tracker in self._shared.items()}
+        """Of each route that nodes share, by path: whether this node asks, and its SharedTrackers' counts."""
+        if self._leases is None:
+            return {}
+        return {path: (lists.is_leading, lists.shared_counts) for path, lists in self._lists.items()}
+
+    def list_counts(self) -> Mapping[str, int]:
+        """How many lists each shared route has now, by its path."""
+        return {path: sum(1 for _ in lists) for path, lists in self._lists.items()}
 
     def requests_of(self, component: str) -> int:
         """How often a component's upstreams were asked on everybody's behalf."""
@@ -136,9 +171,59 @@ class UpstreamSource:
 
     def wake(self) -> None:
         """Tells the pollers that somebody new may want their results. Costs nothing where nobody does."""
-        for poller in self._pollers.values():
-            poller.wake()
+        for lists in self._lists.values():
+            lists.wake()
 
     def health(self) -> list[RouteHealth]:
         """How each shared route's upstream is, in the order of the configuration."""
-        return [poller.health() for poller in self._pollers.values()]
+        return [lists.health() for lists in self._lists.values()]
+
+    def _make(
+        self,
+        counters: RouteCounters,
+        counts: Counter[SharedCount],
+        route: LegacyRoute,
+        on_unwanted: Callable[[], None],
+        has_gap: bool,
+    ) -> PolledList:
+        """The parts of one list; `counters` and `counts` are of all lists of its route."""
+        gap = Gap(route, self._log, self._clock, is_open=has_gap)
+        asker = self._shared_polls.asker(route)
+        make = partial(
+            Tracker,
+            *(route, self._log, _after(gap, asker), self._clock, self._items, counters, self._slices),
+            functions=self._functions.of(route),
+            outdate=asker.outdate,
+        )
+        shared = None
+        if self._leases is not None:
+            shared = SharedTracker(route, make, self._log, self._leases, self._clock, counts=counts)
+        follows: Follows = shared or make()
+        outages = RouteOutages(route, self.server(route), self._clock.monotonic, self._log_outage)
+        poller = Poller(
+            *(route, follows, self._wanted_of(route), self._clock, counters, outages), on_unwanted=on_unwanted
+        )
+        return PolledList(route, poller, shared, gap)
+
+    def _wanted_of(self, route: LegacyRoute) -> Callable[[str], bool]:
+        """Whether somebody wants a list to be asked for beside those who poll it or ask for its state."""
+        if route.events == "none":
+            return lambda entity_type: False
+        wanted = self._wanted
+        if route.members:
+            of, values = RowMembers(route.entity, tuple(route.members)), tuple(route.members.values())
+            rows = self._rows
+            wanted = lambda entity_type: rows.wants_row(of, values)  # noqa: E731
+        if route.events == "poll":
+            return wanted
+        return lambda entity_type: wanted(entity_type) and not self._is_over(route.component)
+
+
+def _after(gap: Gap, asker: Asker) -> Fetch:
+    """Asks once it is told that a list that was dropped lacks what happened meanwhile."""
+
+    async def ask(validators: Mapping[str, str]) -> Fetched | None:
+        await gap.tell()
+        return await asker(validators)
+
+    return ask

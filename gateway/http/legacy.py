@@ -4,6 +4,7 @@ A shared list is answered from the one snapshot that the gateway keeps of it; ev
 the upstream.
 """
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
@@ -18,10 +19,14 @@ from gateway.http.legacy_fields import query_of, stream_link
 from gateway.http.legacy_forwarding import Forwarding
 from gateway.http.principal import principal_of
 from gateway.http.terms import Terms
-from gateway.ports.legacy_route import LegacyRoute
+from gateway.ports.legacy_lists import list_named, members_in
+from gateway.ports.legacy_route import PARAMETER, LegacyRoute
 from gateway.ports.upstreams import HeldBack, SharedList, UpstreamAnswered, Upstreams
 
 _READS = frozenset({"GET", "HEAD"})
+
+READ_ROUTE = web.RequestKey("read_route", LegacyRoute)
+"""The route whose path a request reads, if perhaps in vain."""
 
 TermsOf = Callable[[web.Request, str], Awaitable[Terms]]
 """What answers to a request for a component say of polling it. Raises Retired where that is over."""
@@ -38,14 +43,28 @@ def add_legacy_routes(
     for it.
     """
     paths = {route.path for route in source.routes}
-    # The longer path first, so that a route below another one is not taken for a part of it.
-    for route in sorted(source.routes, key=lambda route: len(route.path), reverse=True):
+    for route in sorted(source.routes, key=_place):
         path = _Path(route, source, terms_of, now, clients)
-        app.router.add_route("*", route.path, path.list)
+        app.router.add_route("*", _pattern(route.path), path.list)
         other = with_other_end(route.path)
         if other and other not in paths:
-            app.router.add_route("*", other, path.with_other_end)
-        app.router.add_route("*", route.path.rstrip("/") + "/{below:.*}", path.below)
+            app.router.add_route("*", _pattern(other), path.with_other_end)
+        app.router.add_route("*", _pattern(route.path).rstrip("/") + "/{below:.*}", path.below)
+
+
+def _pattern(path: str) -> str:
+    """What the router takes. Any text may stand for a parameter: what is of no use here goes through."""
+    return re.sub(PARAMETER, r"{\1:[^/]*}", path)
+
+
+def _place(route: LegacyRoute) -> tuple[int, list[bool]]:
+    """Where a route stands among those that a path may match: the first of them counts.
+
+    One with more steps first, so that a route below another one is not taken for a part of it; of as many,
+    that which says more of them, from the left.
+    """
+    steps = route.path.split("/")
+    return -len(steps), [re.fullmatch(PARAMETER, step) is not None for step in steps]
 
 
 class _Path:
@@ -60,23 +79,24 @@ class _Path:
         clients: Clients,
     ) -> None:
         self._route = route
-        self._poller = source.poller(route)
+        self._source = source
         self._counters = source.counters[route.path]
         self._terms_of = terms_of
         self._now = now
         self._segments = route.path.rstrip("/").count("/") + 1
-        self._forwarding = Forwarding(route, source, clients, self._written)
-        self._with_other_end = Forwarding(_with_end_of(route), source, clients, self._written)
-        self._answers = SnapshotAnswers(route, self._counters, self._forwarding.fields_of)
+        self._forwarding = Forwarding(route, source, clients)
+        self._with_other_end = Forwarding(_with_end_of(route), source, clients)
+        self._answers = SnapshotAnswers(self._counters, self._forwarding.fields_of)
 
     async def list(self, request: web.Request) -> web.StreamResponse:
-        """The path itself. Without a query, a read of a shared route is answered from its snapshot.
+        """The path itself. A read of a shared list is answered from its snapshot.
 
         It goes through where it would have to wait for a poll that shows the last write, and that is put off,
         and where the upstream's answer depends on what this request says and the poll does not.
         """
         if request.method not in _READS:
             return await self._forwarding.forward(request, "")
+        request[READ_ROUTE] = self._route
         terms = await self._terms_of(request, self._route.component)
         of = self._list_for(request)
         if of is None:
@@ -114,11 +134,10 @@ class _Path:
 
     def _list_for(self, request: web.Request) -> SharedList | None:
         """The list that answers a read; None where it goes through."""
-        return self._poller if is_of_snapshot(request, self._route) else None
-
-    def _written(self) -> None:
-        if self._poller is not None:
-            self._poller.written()
+        if not _is_shared_with(request, self._route):
+            return None
+        query = query_beside_token(request)
+        return self._source.list_of(self._route, request.rel_url.raw_path, query)
 
     def _said_of_polling(self, request: web.Request, terms: Terms) -> CIMultiDict[str]:
         """The fields of a read that goes through. Called before the upstream is asked.
@@ -128,7 +147,9 @@ class _Path:
         """
         said = CIMultiDict([("Fetch-Mode", terms.mode), *terms.fields])
         if _may_stream(request, self._route):
-            said["Link"] = stream_link(self._route, scoped(self._now(), terms.scope), query_of(terms))
+            members = members_in(self._route, request.rel_url.raw_path)
+            now = scoped(self._now(), terms.scope)
+            said["Link"] = stream_link(self._route.entity, members, now, query_of(terms))
         return said
 
 
@@ -145,14 +166,19 @@ def _with_end_of(route: LegacyRoute) -> LegacyRoute:
 
 
 def is_of_snapshot(request: web.Request, route: LegacyRoute) -> bool:
-    """Whether a read of the route is answered from its snapshot, which all of its callers share.
+    """Whether a read of the route is answered from one of its snapshots, which its callers share.
 
-    What goes beyond the path, or has a body, is for the upstream to answer, and so is what not everybody may
-    see.
+    What not everybody may see is for the upstream to answer, and so is a list that nobody else asks for, and
+    a request that has a body.
     """
+    path, query = request.rel_url.raw_path, query_beside_token(request)
+    return _is_shared_with(request, route) and list_named(route, path, query) is not None
+
+
+def _is_shared_with(request: web.Request, route: LegacyRoute) -> bool:
+    """Whether the request is one for what everybody gets."""
     scope = principal_of(request).scope
-    sees_all = scope is None or scope.covers_type(route.entity)
-    return route.shared and sees_all and not query_beside_token(request) and not request.body_exists
+    return route.shared and (scope is None or scope.covers_type(route.entity)) and not request.body_exists
 
 
 def _may_stream(request: web.Request, route: LegacyRoute) -> bool:

@@ -13,7 +13,6 @@ from gateway.http.accept import accepts_coding
 from gateway.http.legacy_fields import SnapshotFields
 from gateway.http.legacy_vary import is_same_request, varied_by
 from gateway.http.terms import Terms
-from gateway.ports.legacy_route import LegacyRoute
 from gateway.ports.route_counters import RouteCounters
 from gateway.ports.upstreams import Fields, Freshness, GivenAnswer, Served, SharedList, Snapshot
 
@@ -46,10 +45,7 @@ class SnapshotAnswers:
     the upstream would get of a caller.
     """
 
-    def __init__(
-        self, route: LegacyRoute, counters: RouteCounters, fields_of: Callable[[web.Request], Fields]
-    ) -> None:
-        self._route = route
+    def __init__(self, counters: RouteCounters, fields_of: Callable[[web.Request], Fields]) -> None:
         self._counters = counters
         self._fields_of = fields_of
         self._kept: WeakKeyDictionary[SharedList, _Kept] = WeakKeyDictionary()
@@ -92,7 +88,7 @@ class SnapshotAnswers:
         if fields is None:
             if len(by_terms) >= _MAX_TERMS:
                 by_terms.clear()
-            fields = by_terms[terms] = SnapshotFields(self._route, terms)
+            fields = by_terms[terms] = SnapshotFields(of.route, terms)
         return fields
 
     def _kept_of(self, of: SharedList) -> _Kept:

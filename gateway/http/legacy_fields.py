@@ -1,10 +1,12 @@
 """The header fields of what a snapshot answers (docs/protocol.md, section 7)."""
 
+from collections.abc import Mapping
 from urllib.parse import quote, urlencode
 
 from multidict import CIMultiDict
 
 from gateway.core.events import scoped
+from gateway.core.quoted_values import in_quotes
 from gateway.http.terms import Terms
 from gateway.migration.links import EVENTS_PATH
 from gateway.ports.legacy_route import LegacyRoute
@@ -55,7 +57,7 @@ class SnapshotFields:
                 "Age": str(age_seconds),
                 "Cache-Status": _CACHE_STATUS[freshness],
                 "Fetch-Mode": self._terms.mode,
-                "Link": stream_link(self._route, snapshot.cursor),
+                "Link": stream_link(self._route.entity, self._route.members, snapshot.cursor),
                 **dict(self._terms.fields),
             }
         )
@@ -67,7 +69,7 @@ class SnapshotFields:
         self.coded.update({"ETag": snapshot.coded_etag, "Content-Encoding": snapshot.coding})
         kept = CIMultiDict((name, value) for name in _OF_304 for value in upstreams.getall(name, ()))
         self.not_modified = with_upstreams(own, kept)
-        own["Link"] = stream_link(self._route, None)
+        own["Link"] = stream_link(self._route.entity, self._route.members, None)
         del own["Sync-Cursor"]
         self.unchanged = with_upstreams(own, kept)
 
@@ -79,7 +81,7 @@ class SnapshotFields:
         own: CIMultiDict[str] = CIMultiDict()
         if "Sync-Cursor" in fields:
             cursor = own["Sync-Cursor"] = scoped(self._snapshot.cursor, terms.scope)
-        own["Link"] = stream_link(self._route, cursor, query_of(terms))
+        own["Link"] = stream_link(self._route.entity, self._route.members, cursor, query_of(terms))
         others = fields.copy()
         del others["Link"]
         others.extend(("Link", link) for link in fields.getall("Link")[1:])
@@ -98,10 +100,11 @@ def with_upstreams(own: CIMultiDict[str], upstreams: CIMultiDict[str]) -> CIMult
     return fields
 
 
-def stream_link(route: LegacyRoute, cursor: str | None, identity: str = "") -> str:
-    """The stream that goes on from `cursor`, or begins where it is opened."""
+def stream_link(entity: str, members: Mapping[str, str], cursor: str | None, identity: str = "") -> str:
+    """The stream of the entities that have these members, from `cursor` on, or from when it is opened."""
     place = "" if cursor is None else f"&lastEventId={quote(cursor, safe='')}"
-    url = f"{EVENTS_PATH}?entity={quote(route.entity, safe='')}{place}{identity}"
+    rows = "".join(f"&filter={name}=eq.{quote(in_quotes(text), safe='')}" for name, text in members.items())
+    url = f"{EVENTS_PATH}?entity={quote(entity, safe='')}{rows}{place}{identity}"
     return f'<{url}>; rel="alternate"; type="text/event-stream"'
 
 

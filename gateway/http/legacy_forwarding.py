@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 from aiohttp import web
 from multidict import CIMultiDict
@@ -14,6 +14,7 @@ from gateway.http.front_door import query_beside_token
 from gateway.http.legacy_fields import with_upstreams
 from gateway.http.legacy_reads import Reads
 from gateway.http.principal import principal_of
+from gateway.ports.legacy_lists import raw_values
 from gateway.ports.legacy_route import LegacyRoute
 from gateway.ports.upstreams import SAFE_METHODS, Answer, Fields, RequestBody, Upstreams
 
@@ -21,18 +22,16 @@ from gateway.ports.upstreams import SAFE_METHODS, Answer, Fields, RequestBody, U
 class Forwarding:
     """Takes requests for one route, and for what lies below its path, through to the upstream.
 
-    `written` is called for a write that succeeded, or may have. `clients` tells upstreams who asks.
+    The lists learn of a write that succeeded, or may have. `clients` tells upstreams who asks.
     """
 
-    def __init__(
-        self, route: LegacyRoute, source: Upstreams, clients: Clients, written: Callable[[], None]
-    ) -> None:
+    def __init__(self, route: LegacyRoute, source: Upstreams, clients: Clients) -> None:
         self._route = route
+        self._source = source
         self._proxy = source.proxy
         self._server = source.server(route)
         self._counters = source.counters[route.path]
         self._clients = clients
-        self._written = written
         self._reads = Reads(route.reads)
 
     async def forward(
@@ -52,6 +51,7 @@ class Forwarding:
             query_beside_token(request),
             _fields_of_caller(request),
             self._clients.fields_for_upstream(request),
+            values=raw_values(route, request.rel_url.raw_path),
             counters=counters,
         )
         body = _Body(request, route) if request.body_exists else None
@@ -64,7 +64,7 @@ class Forwarding:
                 counters.fields_left_out += answer.fields_left_out
                 self._server.forwarded()
                 if writes and answer.status < 400:
-                    self._written()
+                    self._written(request)
                 return await self._relay(request, answer, said, reason)
         except (UpstreamError, asyncio.CancelledError) as error:
             if not answered:
@@ -73,12 +73,15 @@ class Forwarding:
                 counters.forward_failures += 1
                 if writes:
                     # Nobody knows whether it was carried out before the answer got lost.
-                    self._written()
+                    self._written(request)
             raise
 
     def fields_of(self, request: web.Request) -> Fields:
         """The fields that the upstream would get of a request, those that say who asks among them."""
         return [*_fields_of_caller(request), *self._clients.fields_for_upstream(request)]
+
+    def _written(self, request: web.Request) -> None:
+        self._source.written(self._route, request.rel_url.raw_path)
 
     async def _relay(
         self, request: web.Request, answer: Answer, said: CIMultiDict[str] | None, reason: str

@@ -1,6 +1,6 @@
 """Notes who polls, and what came of it, from the answers that go out."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 
 from aiohttp import web
 
@@ -8,13 +8,12 @@ from flags.decide.flag import Flags
 from flags.guard.client_label import client_label
 from flags.guard.window import GuardWindow
 from gateway.core.errors import ClientError
-from gateway.http.legacy import is_of_snapshot
+from gateway.http.legacy import READ_ROUTE, is_of_snapshot
 from gateway.http.principal import PRINCIPAL
 from gateway.http.selection import EVENTS_PATH, POLL_PATH, parse_selection
 from gateway.http.sessions import CALLER
 from gateway.migration.poll_inventory import PollInventory
 from gateway.ports.clock import Clock
-from gateway.ports.legacy_route import LegacyRoute
 
 _POLLED = frozenset({200, 304, 410})
 """Answers to a poll. Whoever gets 410 still polls, and is whom the inventory is for."""
@@ -35,7 +34,6 @@ class PollRecorder:
         poll_inventory: PollInventory,
         window_of: Callable[[str], GuardWindow | None],
         clock: Clock,
-        routes: Sequence[LegacyRoute],
         owned: Mapping[str, frozenset[str]],
         id_aliases: Mapping[str, str],
         flags: Callable[[], Flags],
@@ -43,7 +41,6 @@ class PollRecorder:
         self._poll_inventory = poll_inventory
         self._window_of = window_of
         self._clock = clock
-        self._routes = {route.path: route for route in routes}
         self._owned = owned
         self._id_aliases = id_aliases
         self._flags = flags
@@ -53,7 +50,7 @@ class PollRecorder:
         # Who was not let in neither polls nor says how polling goes.
         if request.method not in _READS or PRINCIPAL not in request:
             return
-        route = self._routes.get(request.path)
+        route = request.get(READ_ROUTE)
         if route is not None:
             components: Iterable[str] = (route.component,)
             from_snapshot = is_of_snapshot(request, route)

@@ -46,8 +46,15 @@ def list_named(route: LegacyRoute, raw_path: str, raw_query: str) -> ListName | 
         return None
     if not route.parameters:
         return ListName((), variant) if variant else BASE
-    values = tuple(value for raw in raw_values(route, raw_path) if (value := value_of(raw)) is not None)
-    return ListName(values, variant) if len(values) == len(route.parameters) else None
+    members = members_in(route, raw_path)
+    return ListName(tuple(members.values()), variant) if members else None
+
+
+def members_in(route: LegacyRoute, raw_path: str) -> Mapping[str, str]:
+    """The parameters' values in a path that matches the route's; none where one of them names no list."""
+    values = [value_of(raw) for raw in raw_values(route, raw_path)]
+    members = zip(route.parameters, values, strict=True)
+    return {} if None in values else {name: value for name, value in members if value is not None}
 
 
 def raw_values(route: LegacyRoute, raw_path: str) -> tuple[str, ...]:
@@ -135,6 +142,9 @@ def route_of(route: LegacyRoute, name: ListName) -> LegacyRoute:
         upstream=base + mark + own if own else base,
         query=f"{query}&{name.variant}" if query else name.variant,
         variant=name.variant,
+        # Its answer is the first of several, and nobody asks for what the others hold.
+        also=(),
+        pages=None,
         events="none",
     )
 

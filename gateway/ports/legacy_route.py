@@ -57,6 +57,11 @@ class UpstreamTls:
     key_file: str | None = None
 
 
+def url_of(upstream: str) -> URL:
+    """The URL as it was written, which may not be how yarl would quote it."""
+    return URL(upstream, encoded=upstream.isascii())
+
+
 @dataclass(frozen=True, eq=False)
 class LegacyRoute:
     """A path that pollers call, and the upstream behind it (docs/protocol.md, section 7).
@@ -142,7 +147,7 @@ class LegacyRoute:
     @cached_property
     def url(self) -> URL:
         """Where the list is asked for: as it was written, which may not be how yarl would quote it."""
-        return URL(self.upstream, encoded=self.upstream.isascii())
+        return url_of(self.upstream)
 
     @cached_property
     def name(self) -> str:

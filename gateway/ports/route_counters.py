@@ -42,6 +42,10 @@ class RouteCounters:
     forward_failures: int = 0
     broken_off: int = 0
     """Answers of the upstream that ended before their end, after their beginning had been passed on."""
+    lists_refused: int = 0
+    """How often a list of a query, or of a path with parameters, was asked for that there was no room for."""
+    bases_dropped: int = 0
+    """Lists that went with the answer that their next one would have been compared with."""
     fields_left_out: int = 0
     """Header fields, of polled answers and of what goes through in either direction, that can't be sent."""
 

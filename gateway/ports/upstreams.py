@@ -111,10 +111,11 @@ class AnswerListener(Protocol):
 class SharedList(Protocol):
     """A list that is polled for everybody. `listener`, where there is one, is told of its answers.
 
-    `request_fields` are the header fields of the gateway's own poll, by their names in lower case: what the
-    upstream's `Vary` is about.
+    `route` is that of this list alone. `request_fields` are the header fields of the gateway's own poll, by
+    their names in lower case: what the upstream's `Vary` is about.
     """
 
+    route: LegacyRoute
     listener: AnswerListener | None
     request_fields: Mapping[str, str]
 
@@ -195,9 +196,12 @@ class Forwarder(Protocol):
         fields: Fields,
         caller: Fields,
         *,
+        values: Sequence[str] = (),
         counters: RouteCounters,
     ) -> Outgoing:
-        """A request for `tail` below the route's path; that and `query` as they came, percent-encoded.
+        """A request for `tail` below the route's path, whose parameters have these `values`.
+
+        These and `query` are as they came, percent-encoded.
 
         `fields` are the caller's, and `caller` those that say who it is. `counters` learn of what can't be
         sent. Raises ClientError where the tail would leave what is below the upstream's path.
@@ -240,7 +244,18 @@ class Upstreams(Protocol):
     def counters(self) -> Mapping[str, RouteCounters]: ...
 
     def poller(self, route: LegacyRoute) -> SharedList | None:
-        """The list of a shared route; None for any other."""
+        """The list of a shared route; None for any other, and for a path with parameters."""
+        ...
+
+    def list_of(self, route: LegacyRoute, raw_path: str, raw_query: str) -> SharedList | None:
+        """The list that a read of the route's path asks for, None where the request goes through.
+
+        Path and query are as they came. It is to be asked before anything else is awaited.
+        """
+        ...
+
+    def written(self, route: LegacyRoute, raw_path: str) -> None:
+        """Something was, or may have been, written at that path, which is the route's or below it."""
         ...
 
     def server(self, route: LegacyRoute) -> Reachability:

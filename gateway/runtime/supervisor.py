@@ -50,6 +50,7 @@ class Supervisor:
         self.failures: Counter[str] = Counter()
         self.retries: Counter[str] = Counter()
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._dropped: set[asyncio.Task[None]] = set()
 
     def run(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         """Starts `work`, and again with backoff whenever it raises; it is over once it returns."""
@@ -88,13 +89,21 @@ class Supervisor:
             else:
                 return
 
+    def drop(self, name: str) -> None:
+        """Cancels one task, and forgets it with its counts. It may be the one that is running."""
+        task = self._tasks.pop(name)
+        del self.failures[name], self.retries[name]
+        self._dropped.add(task)
+        task.add_done_callback(self._dropped.discard)
+        task.cancel()
+
     async def close(self) -> None:
         """Cancels every task and waits until all of them ended. Closing twice does nothing.
 
         One that goes on is cancelled again: a cancellation is lost where it comes in the very step in which
         what was waited for ends (Python 3.11's `wait_for`, and drivers that are built on it).
         """
-        going_on = set(self._tasks.values())
+        going_on = {*self._tasks.values(), *self._dropped}
         self._tasks.clear()
         while going_on:
             for task in going_on:

@@ -1,6 +1,7 @@
 """A poller that follows answers as a test gives them."""
 
 import asyncio
+from collections.abc import Callable
 
 from multidict import CIMultiDict
 
@@ -102,7 +103,13 @@ class Answers:
 class Polled:
     """A poller at work, and what it follows."""
 
-    def __init__(self, clock: ManualClock, route: LegacyRoute = ROUTE) -> None:
+    def __init__(
+        self,
+        clock: ManualClock,
+        route: LegacyRoute = ROUTE,
+        wanted: Callable[[str], bool] = lambda entity: False,
+        on_unwanted: Callable[[], None] = lambda: None,
+    ) -> None:
         self.answers = Answers(clock)
         self.counters = RouteCounters()
         server = Server("http://127.0.0.1:9000", clock.monotonic)
@@ -110,11 +117,12 @@ class Polled:
         self.poller = Poller(
             route,
             self.answers,
-            lambda entity: False,
+            wanted,
             clock,
             self.counters,
             outages,
             draw=lambda low, high: high,
+            on_unwanted=on_unwanted,
         )
 
     async def polls(self, count: int) -> None:

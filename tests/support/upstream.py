@@ -23,6 +23,7 @@ from gateway.http.server import GatewayRunner, GatewaySite
 from gateway.http.terms import Terms
 from gateway.ports.clock import Clock
 from gateway.ports.legacy_route import LegacyRoute
+from gateway.ports.wanted import WantedRows
 from gateway.runtime.half_close import HALF_CLOSED_SECONDS
 from gateway.runtime.latencies import Latencies
 from gateway.runtime.refusals import REFUSALS, Refusals
@@ -226,15 +227,18 @@ async def in_front_of(
     half_closed_seconds: float = HALF_CLOSED_SECONDS,
     trusted_proxies: Sequence[str] = (),
     modules: str = ".",
+    rows: WantedRows | None = None,
+    beside: Sequence[LegacyRoute] = (),
     **settings: object,
 ) -> AsyncIterator[Gateway]:
     """The legacy route of `tests.legacy` with `settings`, on a free port, and a memory log behind it.
 
-    Any write may bring forward a poll. The functions of `settings` are in `modules`.
+    Any write may bring forward a poll. Other routes may stand `beside` it. The functions of `settings` are in
+    `modules`.
     """
     log = MemoryLog(clock, max_events=10_000, max_age_seconds=1e9, max_bytes=2**26)
     route = legacy_route(upstream=upstream_url, **({"write_poll_seconds": 0.0} | settings))
-    source = UpstreamSource([route], log, wanted, clock, modules=modules)
+    source = UpstreamSource([route, *beside], log, wanted, clock, rows=rows, modules=modules)
     refusals = Refusals()
     hosts = Hosts(None)
     front = front_middleware(

@@ -1,7 +1,5 @@
 """The parts behind administration and telemetry, put together (docs/protocol.md, section 8)."""
 
-from collections.abc import Sequence
-
 from aiohttp import web
 
 from gateway.http.admin.flags import AdminHandler
@@ -11,7 +9,6 @@ from gateway.http.client_address import Clients
 from gateway.http.poll_recorder import PollRecorder
 from gateway.http.telemetry import TelemetryHandler
 from gateway.ports.clock import Clock
-from gateway.ports.legacy_route import LegacyRoute
 from gateway.service.settings import Settings
 from gateway.service.wiring.entities import id_aliases, owned_types, without_source
 from gateway.service.wiring.flags import Flags
@@ -24,14 +21,13 @@ def add_administration(
     clock: Clock,
     flags: Flags,
     migration: Migration,
-    routes: Sequence[LegacyRoute],
     clients: Clients,
 ) -> None:
     """Registers `/api/v1/admin` and telemetry, and notes who polls and what came of it."""
     owned = owned_types(settings)
     poll_inventory, telemetry = migration.poll_inventory, migration.telemetry
     recorder = PollRecorder(
-        *(poll_inventory, migration.windows.of, clock, routes, owned, id_aliases(settings)),
+        *(poll_inventory, migration.windows.of, clock, owned, id_aliases(settings)),
         flags.store.snapshot,
     )
     app.on_response_prepare.append(recorder.note)

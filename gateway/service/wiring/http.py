@@ -86,7 +86,7 @@ def add_handlers(
     ):
         handler.add_routes(app)
     source = gateway.upstreams.source
-    add_administration(app, settings, clock, flags, gateway.migration, source.routes, clients)
+    add_administration(app, settings, clock, flags, gateway.migration, clients)
     add_legacy_routes(app, source, terms.legacy, lambda: history.cursor_at(history.head_position), clients)
 
 

@@ -43,6 +43,7 @@ class Listed:
 
     def __init__(self, **request_fields: str) -> None:
         self.listener: AnswerListener | None = None
+        self.route = legacy_route()
         self.request_fields: Mapping[str, str] = request_fields
 
     def at_once(self) -> Served | None:
@@ -60,7 +61,7 @@ class Answering:
 
     def __init__(self, **request_fields: str) -> None:
         self.counters = RouteCounters()
-        self.answers = SnapshotAnswers(legacy_route(), self.counters, lambda request: request.headers.items())
+        self.answers = SnapshotAnswers(self.counters, lambda request: request.headers.items())
         self.list = Listed(**request_fields)
 
     async def to(
