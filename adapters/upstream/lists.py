@@ -14,7 +14,7 @@ from gateway.ports.clock import Clock
 from gateway.ports.legacy_lists import BASE, ListName, is_value, route_of
 from gateway.ports.legacy_route import LegacyRoute
 from gateway.ports.route_counters import RouteCounters, RouteHealth, SharedCount
-from gateway.ports.wanted import RowMembers, Values, WantedRows
+from gateway.ports.wanted import Values, WantedRows, rows_of
 from gateway.runtime.logs import log_event
 from gateway.runtime.outage import REMINDER_SECONDS
 from gateway.runtime.supervisor import Supervisor
@@ -67,7 +67,7 @@ class Lists:
         self._wanted = wanted
         self._counters = counters
         self._clock = clock
-        self._row_members = RowMembers(route.entity, route.parameters)
+        self._row_members = rows_of(route)
         self._is_running = False
         self._dropped = DroppedBases()
         self._full_told_at = -math.inf

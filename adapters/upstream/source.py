@@ -23,13 +23,15 @@ from adapters.upstream.shared_tracker import SharedTracker
 from adapters.upstream.tls import TlsContexts
 from adapters.upstream.tracker import Fetch, Tracker
 from gateway.core.errors import LogError
+from gateway.core.selected_values import selected_values
+from gateway.core.selectors import Selector
 from gateway.ports.clock import Clock
 from gateway.ports.leases import Leases
-from gateway.ports.legacy_lists import list_named, members_in
+from gateway.ports.legacy_lists import BASE, ListName, is_value, list_named, members_in
 from gateway.ports.legacy_route import LegacyRoute
 from gateway.ports.log import EventLog
 from gateway.ports.route_counters import RouteCounters, RouteHealth, SharedCount
-from gateway.ports.wanted import NoRows, RowMembers, WantedRows
+from gateway.ports.wanted import NoRows, WantedRows, rows_of
 from gateway.runtime.outage import Outage
 from gateway.runtime.slices import Slices
 from gateway.runtime.supervisor import Supervisor
@@ -142,12 +144,29 @@ class UpstreamSource:
 
     def list_of(self, route: LegacyRoute, raw_path: str, raw_query: str) -> Poller | None:
         """The list that a read of the route's path asks for, None where the request goes through."""
-        lists = self._lists.get(route.path)
-        name = None if lists is None else list_named(route, raw_path, raw_query)
-        if lists is None or name is None:
-            return None
-        one = lists.find(name)
+        name = list_named(route, raw_path, raw_query) if route.shared else None
+        return None if name is None else self.find(route, name)
+
+    def find(self, route: LegacyRoute, name: ListName) -> Poller | None:
+        """One list of a shared route, None where there is no room for it. Ask it before anything else."""
+        one = self._lists[route.path].find(name)
         return None if one is None else one.poller
+
+    def lists_of(self, entity_type: str, selector: Selector) -> Sequence[tuple[LegacyRoute, ListName]]:
+        """The lists that hold all that a selection asks for of a type; none where there are no such.
+
+        They are those of the first route that makes or compares events of the type. Where its path has
+        parameters the selection has to say their values, no more than there is room for.
+        """
+        routes = (route for route in self.routes if route.shared and route.events != "none")
+        route = next((route for route in routes if route.entity == entity_type), None)
+        if route is None:
+            return ()
+        if not route.parameters:
+            return ((route, BASE),)
+        rows = selected_values(selector, entity_type, route.parameters)
+        named = [(route, ListName(values)) for values in rows if all(map(is_value, values))]
+        return named if len(named) <= route.max_variants else ()
 
     def written(self, route: LegacyRoute, raw_path: str) -> None:
         """Something was, or may have been, written at that path, which is the route's or below it."""
@@ -211,7 +230,7 @@ class UpstreamSource:
             return lambda entity_type: False
         wanted = self._wanted
         if route.members:
-            of, values = RowMembers(route.entity, tuple(route.members)), tuple(route.members.values())
+            of, values = rows_of(route), tuple(route.members.values())
             rows = self._rows
             wanted = lambda entity_type: rows.wants_row(of, values)  # noqa: E731
         if route.events == "poll":

@@ -11,6 +11,7 @@ from gateway.core.errors import LogError, UpstreamError
 from gateway.core.events import Cursor
 from gateway.core.selectors import Selector
 from gateway.ports.clock import Clock
+from gateway.ports.legacy_lists import ListName
 from gateway.ports.legacy_route import LegacyRoute
 from gateway.ports.state import StateItem, StateReading, StateUnknown
 from gateway.ports.upstreams import HeldBack, Snapshot
@@ -20,19 +21,18 @@ _BATCH_BYTES = 65_536
 
 
 class RouteStates:
-    """A StateSource: the shared routes of `source` whose changes are events."""
+    """A StateSource: the shared routes of `source` whose changes are events.
+
+    Of a route whose path has parameters it knows what a selection asks for by their values.
+    """
 
     def __init__(self, source: UpstreamSource, clock: Clock) -> None:
         self._source = source
         self._clock = clock
-        self._routes: dict[str, LegacyRoute] = {}
-        for route in source.routes:
-            if route.shared and route.events != "none":
-                self._routes.setdefault(route.entity, route)
 
     def knows(self, entity_type: str, selector: Selector) -> bool:
-        """Whether a route lists the entities of the type."""
-        return entity_type in self._routes
+        """Whether lists of a route hold what is asked for of the type."""
+        return bool(self._source.lists_of(entity_type, selector))
 
     @asynccontextmanager
     async def read(self, entity_types: Sequence[str], selector: Selector) -> AsyncIterator[StateReading]:
@@ -41,12 +41,17 @@ class RouteStates:
         Of one whose answer can't be compared it is the last that could. Raises StateUnknown where an upstream
         gives none that callers would be answered with.
         """
-        lists = [await self._listed(self._routes[entity_type]) for entity_type in entity_types]
+        lists = [
+            await self._listed(route, name)
+            for entity_type in entity_types
+            for route, name in self._source.lists_of(entity_type, selector)
+        ]
         yield _Reading(lists, self._clock)
 
-    async def _listed(self, route: LegacyRoute) -> "_Listed":
-        poller = self._source.poller(route)
-        assert poller is not None, "a shared route has a poller"
+    async def _listed(self, route: LegacyRoute, name: ListName) -> "_Listed":
+        poller = self._source.find(route, name)
+        if poller is None:
+            raise StateUnknown(f"{route.path} has no room for one more list now: ask again.")
         try:
             # A poll that is put off shows a write later: so do its events.
             with suppress(HeldBack):
@@ -77,7 +82,9 @@ class _Reading:
         if len({cursor.epoch for cursor in known}) != 1:
             raise StateUnknown("The log has started over: ask again.")
         self.cursor = min(known)
-        self.version: str | None = " ".join(listed.snapshot.digest for listed in lists)
+        self.version: str | None = " ".join(
+            f"{listed.poller.route.name} {listed.snapshot.digest}" for listed in lists
+        )
         oldest = min(listed.snapshot.received_at for listed in lists)
         self.as_of_ms = clock.wall_ms() - max(0, round((clock.monotonic() - oldest) * 1000))
         self._lists = lists

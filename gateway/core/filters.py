@@ -33,6 +33,7 @@ _MAX_MEMBER_CHARACTERS = 256
 _QUOTE_IT = 'an operand with a comma or a parenthesis in it stands in quotes, as in.("a,b",c)'
 _IS_OPERANDS: dict[str, object] = {"null": None, "true": True, "false": False}
 _WORDS: dict[object, str] = {None: "null", True: "true", False: "false"}
+_MEANS_TEXT_TOO = frozenset({"eq", "neq", "in"})
 _INTEGERS = range(-(2**63), 2**64)
 """Those that an event keeps; what is beyond is read as a float."""
 
@@ -63,6 +64,7 @@ class Filter:
     A member that is not there satisfies `is.null` and nothing else. Values of different JSON types are
     never equal and have no order. `equals` are the values that are equal to an operand, by their type: to
     look a value up costs the same however many operands there are, and objects and lists have no place in it.
+    `written` says how many operands the text has.
     """
 
     text: str
@@ -70,6 +72,7 @@ class Filter:
     operator: str = field(compare=False)
     operands: tuple[Any, ...] = field(compare=False)
     equals: Mapping[type, Container[Any]] = field(compare=False, repr=False)
+    written: int = field(compare=False, repr=False)
 
     def matches(self, data: Mapping[str, Any]) -> bool:
         value = member(data, self.path)
@@ -139,7 +142,8 @@ def filter_of(path: tuple[str, ...], operator: str, operands: Iterable[Any]) -> 
         operator = "eq"
     kept = tuple(values[text] for text in texts)
     operand = f"({','.join(texts)})" if operator == "in" else texts[0]
-    return Filter(f"{'.'.join(path)}={operator}.{operand}", path, operator, kept, _equals(operator, kept))
+    text = f"{'.'.join(path)}={operator}.{operand}"
+    return Filter(text, path, operator, kept, _equals(operator, kept), len(kept))
 
 
 def _written(operand: Any) -> tuple[str, Any]:
@@ -169,18 +173,22 @@ def _as_in_events(number: float) -> float:
     return as_float
 
 
-def parse_filters(joined: str) -> Iterator[Filter]:
-    """The filters that one value of `filter` writes, with commas between them. Raises BadParameter."""
+def parse_filters(joined: str, text_members: Container[str] = ()) -> Iterator[Filter]:
+    """The filters that one value of `filter` writes, with commas between them. Raises BadParameter.
+
+    The members in `text_members` may be texts, whatever they look like. An operand that is to equal one means
+    the text as it is written as well: `eq.7` selects the number 7 and the text "7".
+    """
     if has_control_characters(joined):
         raise BadParameter("filter", "control characters are not allowed")
     start = 0
     while start <= len(joined):
-        given, end = _filter_at(joined, start)
+        given, end = _filter_at(joined, start, text_members)
         yield given
         start = end + 1
 
 
-def _filter_at(joined: str, start: int) -> tuple[Filter, int]:
+def _filter_at(joined: str, start: int, text_members: Container[str]) -> tuple[Filter, int]:
     """The filter that begins at `start`, and where it ends: at a comma, or the end of `joined`."""
     head = _HEAD.match(joined, start)
     path = tuple(head[1].split(".")) if head is not None else ()
@@ -192,11 +200,18 @@ def _filter_at(joined: str, start: int) -> tuple[Filter, int]:
     if operator not in OPERATORS:
         raise BadParameter("filter", f"the operators are {' '.join(OPERATORS)}")
     if operator == "in":
-        operands, end = _list(joined, head.end())
+        values, end = _list(joined, head.end())
     else:
         value = read_value("filter", joined, head.end())
-        operands, end = (_operand(operator, value),), value.end
-    return Filter(joined[start:end], path, operator, operands, _equals(operator, operands)), end
+        values, end = (value,), value.end
+    operands = tuple(_operand(operator, value) for value in values)
+    if operator in _MEANS_TEXT_TOO and head[1] in text_members:
+        operands += tuple(
+            value.text
+            for value, operand in zip(values, operands, strict=True)
+            if not isinstance(operand, str)
+        )
+    return Filter(joined[start:end], path, operator, operands, _equals(operator, operands), len(values)), end
 
 
 def _operand(operator: str, value: Value) -> Any:
@@ -218,19 +233,19 @@ def _check_fits(operator: str, operand: Any) -> None:
         raise BadParameter("filter", f"{operator} compares numbers or text, not {_WORDS[operand]}")
 
 
-def _list(joined: str, start: int) -> tuple[tuple[Any, ...], int]:
-    """The operands of the list that begins at `start`, and where what follows the list begins."""
+def _list(joined: str, start: int) -> tuple[tuple[Value, ...], int]:
+    """What stands in the list that begins at `start`, and where what follows the list begins."""
     if not joined.startswith("(", start) or joined.startswith("()", start):
         raise BadParameter("filter", "in takes a list such as in.(7,8)")
-    operands = []
+    values = []
     end = start
     while not joined.startswith(")", end):
         value = _listed(joined, end + 1)
-        operands.append(_scalar(value))
+        values.append(value)
         end = value.end
     if joined[end + 1 : end + 2] not in ",":
         raise BadParameter("filter", f"text stands after the list of in: {_QUOTE_IT}")
-    return tuple(operands), end + 1
+    return tuple(values), end + 1
 
 
 def _listed(joined: str, start: int) -> Value:

@@ -5,7 +5,7 @@ they wrote it.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import lru_cache
@@ -315,10 +315,13 @@ def event_keys(event: Event, indexed_paths: Iterable[tuple[str, ...]]) -> list[K
     return keys
 
 
-def parse_selector(query: MultiMapping, id_aliases: Mapping[str, str]) -> Selector:
+def parse_selector(
+    query: MultiMapping, id_aliases: Mapping[str, str], text_members: Container[str] = ()
+) -> Selector:
     """The selection that query parameters write.
 
-    `id_aliases` gives the parameter that selects entities of a type by id, by entity type. Raises
+    `id_aliases` gives the parameter that selects entities of a type by id, by entity type; `text_members` are
+    those of `parse_filters`. Raises
     BadParameter naming the parameter: that of a malformed value, or with which the selection has more than
     MAX_VALUES values or MAX_FILTERS filters. Parameters of other names are left alone.
     """
@@ -331,7 +334,7 @@ def parse_selector(query: MultiMapping, id_aliases: Mapping[str, str]) -> Select
         for parameter in _EVENT_TYPE_PARAMETERS
         for value in _values(query, parameter, room)
     }
-    filters = set(_filters(query, room))
+    filters = set(_filters(query, text_members, room))
     return Selector(
         frozenset(entities), frozenset(event_types), tuple(sorted(filters, key=lambda given: given.text))
     )
@@ -380,12 +383,14 @@ def _entities(query: MultiMapping, room: _Room) -> Iterator[tuple[str, str | Non
             start = value.end + 1
 
 
-def _filters(query: MultiMapping, room: _Room) -> Iterator[Filter]:
-    filters = (given for joined in query.getall("filter", []) for given in parse_filters(joined))
+def _filters(query: MultiMapping, text_members: Container[str], room: _Room) -> Iterator[Filter]:
+    filters = (
+        given for joined in query.getall("filter", []) for given in parse_filters(joined, text_members)
+    )
     for count, given in enumerate(filters, 1):
         if count > MAX_FILTERS:
             raise BadParameter("filter", f"a selection has at most {MAX_FILTERS} filters")
-        room.take("filter", len(given.operands))
+        room.take("filter", given.written)
         yield given
 
 

@@ -12,6 +12,7 @@ from gateway.core.history import History, HistoryEntry
 from gateway.core.index import SelectorIndex
 from gateway.core.selectors import Match, Selector
 from gateway.delivery.subscriber import Subscriber
+from gateway.delivery.wanted_rows import RowsWanted
 
 HintsMode = Literal["off", "with", "only"]
 
@@ -176,11 +177,13 @@ class Groups:
     """The groups that somebody reads, filed so that an event finds those it may concern.
 
     `on_interest` is called whenever a selector gets its first reader. `fan_in` is that of
-    their hints (gateway/core/hints.py). `long_polls` are those of callers with credentials.
+    their hints (gateway/core/hints.py). `long_polls` are those of callers with credentials. `rows` are told
+    of the rows that the readers want.
     """
 
-    def __init__(self, fan_in: int, on_interest: Callable[[], None]) -> None:
+    def __init__(self, fan_in: int, on_interest: Callable[[], None], rows: RowsWanted | None = None) -> None:
         self.fan_in = fan_in
+        self._rows = rows
         self._on_interest = on_interest
         self._groups: dict[tuple[Selector, DeliveryOptions | None], Group] = {}
         self._block = gzip_stream.Blocks().of
@@ -200,6 +203,8 @@ class Groups:
             group = Group(selector, delivery, self.fan_in, self._block)
             self._groups[selector, delivery] = group
             self._index.add(group)
+            if self._rows is not None:
+                self._rows.add(selector)
             self._on_interest()
         return group
 
@@ -208,6 +213,8 @@ class Groups:
         if not group.readers and self._groups.get(group.key) is group:
             del self._groups[group.key]
             self._index.remove(group)
+            if self._rows is not None:
+                self._rows.remove(group.selector)
 
     def candidates(self, event: Event) -> Iterable[Group]:
         """The groups that `event` may match, as they are now."""

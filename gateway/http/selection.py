@@ -37,6 +37,8 @@ class Selection:
         return f'<{url}>; rel="alternate"; type="text/event-stream"'
 
 
+TEXT_MEMBERS = web.AppKey("text_members", frozenset[str])
+"""Members whose values are texts, whatever they look like: those that paths of legacy routes give."""
 _PARSED = web.RequestKey("selection", Selection)
 
 
@@ -51,7 +53,8 @@ def parse_selection(request: web.Request, id_aliases: Mapping[str, str]) -> Sele
     named = [name for joined in request.query.getall("component", []) for name in joined.split(",") if name]
     if len(named) > MAX_COMPONENTS:
         raise BadParameter("component", f"a caller belongs to at most {MAX_COMPONENTS} components")
-    selector = granted(parse_selector(request.query, id_aliases), principal_of(request))
+    text_members = request.app.get(TEXT_MEMBERS, frozenset())
+    selector = granted(parse_selector(request.query, id_aliases, text_members), principal_of(request))
     selection = Selection(selector, tuple(sorted(set(named))))
     request[_PARSED] = selection
     return selection

@@ -3,12 +3,19 @@
 from collections.abc import Collection
 from typing import NamedTuple, Protocol
 
+from gateway.ports.legacy_route import LegacyRoute
+
 
 class RowMembers(NamedTuple):
     """Members that tell the rows of an entity type apart: those of a path with parameters."""
 
     entity_type: str
     members: tuple[str, ...]
+
+
+def rows_of(route: LegacyRoute) -> RowMembers:
+    """What tells the rows apart that a route's paths list."""
+    return RowMembers(route.entity, route.parameters or tuple(route.members))
 
 
 Values = tuple[str, ...]

@@ -19,6 +19,7 @@ from gateway.http.limits import RequestLimits
 from gateway.http.migration import MigrationHandler
 from gateway.http.poll import PollHandler
 from gateway.http.publish import PublishHandler, PublishLimits
+from gateway.http.selection import TEXT_MEMBERS
 from gateway.http.sessions import Sessions
 from gateway.http.state import StateHandler
 from gateway.http.stream import StreamHandler, StreamOptions
@@ -53,6 +54,9 @@ def add_handlers(
     stored, delivery, flags = gateway.stored, gateway.delivery, gateway.flags
     history, hub, evidence = stored.history, delivery.hub, gateway.migration.evidence
     aliases = id_aliases(settings)
+    app[TEXT_MEMBERS] = frozenset(
+        name for route in gateway.upstreams.source.routes for name in route.parameters
+    )
     components = Components(owned_types(settings), flags.store.snapshot, without_source(settings))
     callers = Callers(flags.preferences)
     sessions = Sessions(components, callers, clients, are_given=settings.flags.session_cookie)

@@ -88,8 +88,8 @@ def make_gateway(
     access = make_access(settings, clock)
     stored = make_stored(settings, clock, log)
     audit = make_audit(settings, clock, stored.outage)
-    upstreams = make_upstreams(settings, clock, stored)
     flags = make_flags(settings, clock, stored.shared, stored.outage, others)
+    upstreams = make_upstreams(settings, clock, stored, flags.store)
     migration = make_migration(settings, clock, stored, upstreams.source, flags.store, audit.acted)
     admission = make_admission(settings, clock)
     observer, on_grown = Observers(admission, migration.evidence), migration.parity.wake

@@ -3,10 +3,15 @@
 from dataclasses import dataclass
 
 from adapters.upstream import UpstreamSource
+from flags.decide.decision import is_retired
+from flags.decide.flag import Flags
+from flags.store.port import FlagStore
 from gateway.core.errors import ConfigError
 from gateway.delivery.group import Groups
 from gateway.delivery.interest import Interest
+from gateway.delivery.wanted_rows import RowsWanted
 from gateway.ports.clock import Clock
+from gateway.ports.wanted import rows_of
 from gateway.runtime.stopping import Closing
 from gateway.service.settings import Settings
 from gateway.service.wiring.routes import check_routes, routes_of
@@ -35,14 +40,18 @@ class Upstreams:
         ]
 
 
-def make_upstreams(settings: Settings, clock: Clock, stored: Stored) -> Upstreams:
+def make_upstreams(settings: Settings, clock: Clock, stored: Stored, flags: FlagStore) -> Upstreams:
     """The pollers of the legacy routes; of the nodes that share a store, one asks each upstream.
 
-    Here is tied who asks for interest and who wakes those that ask: streams and polls wake the pollers.
+    Here is tied who asks for interest and who wakes those that ask: streams and polls wake the pollers, and
+    so do changes of the flags, which say for which components polling is over.
     Raises ConfigError where what the routes say can't be, a file for TLS among it.
     """
     check_routes(settings)
     routes = routes_of(settings)
+    rows = RowsWanted(
+        {rows_of(route) for route in routes if route.parameters and route.events != "none"}, clock
+    )
     try:
         source = UpstreamSource(
             routes,
@@ -53,9 +62,17 @@ def make_upstreams(settings: Settings, clock: Clock, stored: Stored) -> Upstream
             log_outage=stored.outage,
             slices=stored.slices,
             modules=str(settings.base_dir),
+            rows=rows,
+            is_over=lambda component: _is_over(flags.snapshot(), component),
         )
     except ValueError as error:
         raise ConfigError(f"legacy: {error}.") from None
-    groups = Groups(settings.hints.fan_in, source.wake)
-    interest = Interest(groups, clock, {route.entity for route in routes}, source.wake)
+    groups = Groups(settings.hints.fan_in, source.wake, rows)
+    interest = Interest(groups, clock, {route.entity for route in routes}, rows, source.wake)
+    flags.subscribe(lambda before, after: source.wake())
     return Upstreams(groups, interest, source)
+
+
+def _is_over(flags: Flags, component: str) -> bool:
+    """Whether the component's callers no longer poll."""
+    return is_retired(flags.get(component), kill_all=flags.kill_all)

@@ -211,7 +211,7 @@ def test_a_dotted_name_reaches_into_objects() -> None:
 
 def test_an_operator_that_nothing_compares_by_fails_loudly() -> None:
     known = parse_filter("n=eq.7")
-    added = Filter("n=like.7", known.path, "like", known.operands, known.equals)
+    added = Filter("n=like.7", known.path, "like", known.operands, known.equals, known.written)
     with pytest.raises(KeyError, match="like"):
         added.matches({"n": 7})
 
@@ -275,3 +275,30 @@ def test_filters_of_other_meanings_are_made_with_other_texts(one: str, other: st
 def test_no_filter_is_made_of_what_an_operator_does_not_take(operator: str, operands: list[Any]) -> None:
     with pytest.raises(BadParameter, match=r"^filter: "):
         filter_of(("n",), operator, operands)
+
+
+@pytest.mark.parametrize(
+    ("given", "matched"),
+    [
+        ("customer=eq.7", [7, 7.0, "7"]),
+        ('customer=eq."7"', ["7"]),
+        ("customer=eq.7.0", [7, 7.0, "7.0"]),
+        ("customer=eq.true", [True, "true"]),
+        ("customer=eq.null", [None, "null"]),
+        ("customer=in.(7,8)", [7, 7.0, "7", "8"]),
+        ("customer=neq.7", ["8", "7.0", True, "true", None, "null"]),
+        ("customer=gt.6", [7, 7.0]),
+        ("other=eq.7", []),
+    ],
+)
+def test_of_a_member_that_may_be_a_text_an_operand_means_the_text_as_well(
+    given: str, matched: list[Any]
+) -> None:
+    (of,) = parse_filters(given, {"customer"})
+    values = [7, 7.0, "7", "8", "7.0", True, "true", None, "null"]
+    assert [value for value in values if of.matches({"customer": value})] == matched
+
+
+def test_operands_are_counted_as_they_are_written() -> None:
+    (of,) = parse_filters("customer=in.(7,8,x)", {"customer"})
+    assert (of.written, of.operands) == (3, (7, 8, "x", "7", "8"))

@@ -337,3 +337,10 @@ def test_a_selector_tells_which_entity_types_it_could_receive(
 )
 def test_a_selector_is_filed_under_its_most_selective_kind_alone(query: str, keys: set[object]) -> None:
     assert set(select(query).index_keys()) == keys
+
+
+def test_a_selection_of_as_many_numbers_as_it_may_have_counts_them_once() -> None:
+    many = ",".join(str(number) for number in range(MAX_VALUES))
+    selector = parse_selector(MultiDict({"filter": f"customer=in.({many})"}), {}, {"customer"})
+    assert ("member", ("customer",), "str", "7") in selector.index_keys()
+    assert ("member", ("customer",), "number", 7) in selector.index_keys()

@@ -6,10 +6,13 @@ from multidict import MultiDict
 from gateway.core.selectors import MAX_VALUES, Selector, parse_selector
 from gateway.delivery.group import Groups
 from gateway.delivery.interest import RECENT_SECONDS, Interest
+from gateway.delivery.wanted_rows import RowsWanted
+from gateway.ports.wanted import RowMembers
 from tests.support.clock import ManualClock
 from tests.support.effort import calls_of
 
 ALL = Selector()
+BY_CUSTOMER = RowMembers("order", ("customer",))
 
 
 def of(entity: str) -> Selector:
@@ -21,8 +24,9 @@ class Bench:
 
     def __init__(self, clock: ManualClock) -> None:
         self.clock = clock
-        self.groups = Groups(50, self._tell)
-        self.interest = Interest(self.groups, clock, ("order", "job"), self._tell)
+        self.rows = RowsWanted((BY_CUSTOMER,), clock)
+        self.groups = Groups(50, self._tell, self.rows)
+        self.interest = Interest(self.groups, clock, ("order", "job"), self.rows, self._tell)
         self.told = 0
 
     def _tell(self) -> None:
