@@ -8,6 +8,7 @@ from aiohttp.http_exceptions import LineTooLong
 
 from gateway.core.errors import LogError, TidegateError, UpstreamError, UpstreamTimeout
 from gateway.core.header_fields import MAX_FIELDS, MAX_HEAD_BYTES, size_of
+from gateway.ports.legacy_route import LegacyRoute
 from gateway.ports.upstreams import GivenAnswer, UpstreamAnswered
 
 _WORDS = {
@@ -19,6 +20,7 @@ _WORDS = {
     "cut_off": "The upstream's answer ended before its end.",
     "not_http": "The upstream's answer is not HTTP.",
 }
+_NO_SUCH_LIST = frozenset({400, 404, 410, 422})
 _TLS = (aiohttp.ClientSSLError, aiohttp.ServerFingerprintMismatch, ssl.SSLError, ssl.CertificateError)
 _RESET = (aiohttp.ServerDisconnectedError, ConnectionResetError, ConnectionAbortedError, BrokenPipeError)
 
@@ -54,6 +56,13 @@ class NoAnswer(UpstreamError):
     def __init__(self, kind: str) -> None:
         super().__init__(_WORDS[kind])
         self.kind = kind
+
+
+def is_no_such_list(route: LegacyRoute, error: TidegateError) -> bool:
+    """Whether an upstream says no more than that it has no list for what a caller put in path or query."""
+    return (
+        route.is_one_of_many and isinstance(error, UpstreamAnswered) and error.answer.status in _NO_SUCH_LIST
+    )
 
 
 def check_head(answer: aiohttp.ClientResponse) -> None:

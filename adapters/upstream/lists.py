@@ -6,6 +6,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import NamedTuple
 
 from adapters.upstream.dropped_bases import DroppedBases, Gap
 from adapters.upstream.poller import Poller
@@ -16,7 +17,7 @@ from gateway.ports.legacy_route import LegacyRoute
 from gateway.ports.route_counters import RouteCounters, RouteHealth, SharedCount
 from gateway.ports.wanted import Values, WantedRows, rows_of
 from gateway.runtime.logs import log_event
-from gateway.runtime.outage import REMINDER_SECONDS
+from gateway.runtime.outage import REMINDER_SECONDS, Outage
 from gateway.runtime.supervisor import Supervisor
 
 _log = logging.getLogger(__name__)
@@ -33,6 +34,14 @@ class PolledList:
     poller: Poller
     shared: SharedTracker | None
     gap: Gap
+
+
+class Together(NamedTuple):
+    """What all lists of a route count, and tell of their answers, together."""
+
+    counters: RouteCounters
+    shared_counts: Counter[SharedCount]
+    answers: Outage
 
 
 Make = Callable[[LegacyRoute, Callable[[], None], bool], PolledList]
@@ -57,11 +66,9 @@ class Lists:
         tasks: Supervisor,
         wanted: WantedRows,
         counters: RouteCounters,
-        shared_counts: Counter[SharedCount],
         clock: Clock,
     ) -> None:
         self.route = route
-        self.shared_counts = shared_counts
         self._make = make
         self._tasks = tasks
         self._wanted = wanted

@@ -11,7 +11,7 @@ from typing import Any
 
 from yarl import URL
 
-from adapters.upstream.failures import BadAnswer, is_out_of_reach, kind_of
+from adapters.upstream.failures import BadAnswer, is_no_such_list, is_out_of_reach, kind_of
 from gateway.core.errors import LogError, TidegateError
 from gateway.ports.legacy_route import LegacyRoute
 from gateway.runtime.logs import log_event
@@ -51,11 +51,17 @@ class RouteOutages:
     """The outages of one polled route: its server's, shared with others, and its own answers'.
 
     While `log_outage` says so of the log, there is nothing to say of it here; else a line a minute
-    (`upstream_held_up`) tells that the log takes nothing from this route.
+    (`upstream_held_up`) tells that the log takes nothing from this route. `answers` is what the lists of one
+    route share, by default its own.
     """
 
     def __init__(
-        self, route: LegacyRoute, server: Server, now: Callable[[], float], log_outage: Outage | None = None
+        self,
+        route: LegacyRoute,
+        server: Server,
+        now: Callable[[], float],
+        log_outage: Outage | None = None,
+        answers: Outage | None = None,
     ) -> None:
         self._route = route
         self._server = server.outage
@@ -63,7 +69,7 @@ class RouteOutages:
         self._log_outage = log_outage
         self._held_up_at: float | None = None
         self._is_unusable = False
-        self._answers = Outage(_log, "upstream", now=now, address=address_of(route.url), **_fields(route))
+        self._answers = answers or answers_outage(route, now)
 
     def failed(self, error: TidegateError) -> None:
         """The upstream gave nothing to use, or the log did not take what it gave."""
@@ -72,31 +78,37 @@ class RouteOutages:
             return
         self._held_up_at = None
         if is_out_of_reach(error):
-            self._server.failed(by=self._route.path, **_fields(self._route), **_what(error))
+            self._server.failed(by=self._route.name, **_fields(self._route), **_what(error))
             return
         if isinstance(error, BadAnswer):
-            self._server.over(by=self._route.path)
+            self._server.over(by=self._route.name)
         self._is_unusable = False
-        self._answers.failed(**_what(error))
+        if not is_no_such_list(self._route, error):
+            self._answers.failed(by=self._route.name, **_what(error))
 
     def unusable(self, error: BadAnswer) -> None:
         """The upstream gave an answer that is served, and can't be compared: one line, and no reminders."""
         self._held_up_at = None
-        self._server.over(by=self._route.path)
+        self._server.over(by=self._route.name)
         if not (self._is_unusable and self._answers.is_told):
             self._is_unusable = True
-            self._answers.failed(**_what(error))
+            self._answers.failed(by=self._route.name, **_what(error))
 
     def over(self) -> None:
         """The upstream gave an answer that can be used."""
         self._held_up_at = None
         self._is_unusable = False
-        self._server.over(by=self._route.path)
-        self._answers.over()
+        self._server.over(by=self._route.name)
+        self._answers.over(by=self._route.name)
 
     def rest(self) -> None:
-        """Nobody asks for now: whether the server is back is for the others to say."""
-        self._server.forget(self._route.path)
+        """Nobody asks for now: whether the server is back is for the others to say.
+
+        So it is with the answers, where the list is one of several.
+        """
+        self._server.forget(self._route.name)
+        if self._route.is_one_of_many:
+            self._answers.forget(self._route.name)
 
     def _held_up(self, error: LogError) -> None:
         now = self._now()
@@ -106,6 +118,11 @@ class RouteOutages:
             self._held_up_at = now
             fields = _fields(self._route)
             log_event(_log, logging.WARNING, "upstream_held_up", **fields, detail=error.detail)
+
+
+def answers_outage(route: LegacyRoute, now: Callable[[], float]) -> Outage:
+    """What is told of the answers of a route, all of its lists together."""
+    return Outage(_log, "upstream", now=now, address=address_of(route.url), **_fields(route))
 
 
 def servers_of(routes: Sequence[LegacyRoute], now: Callable[[], float]) -> dict[str, Server]:

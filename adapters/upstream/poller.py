@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable, Mapping
 from typing import Literal, NamedTuple, Protocol
 
-from adapters.upstream.failures import BadAnswer, kind_of
+from adapters.upstream.failures import BadAnswer, is_no_such_list, kind_of
 from adapters.upstream.items import Items
 from adapters.upstream.outages import RouteOutages
 from adapters.upstream.poller_states import TRANSITIONS, PollerSignal, PollerState
@@ -242,12 +242,15 @@ class Poller:
 
     def health(self) -> RouteHealth:
         """How the upstream is, as far as somebody wanted to know."""
+        state, trouble = _HEALTH[self._known], self._trouble
+        if state == "down" and trouble is not None and is_no_such_list(self.route, trouble.error):
+            state, trouble = "connected", None
         return RouteHealth(
             component=self.route.component,
             path=self.route.path,
-            state=_HEALTH[self._known],
+            state=state,
             last_success=None if self._last_success_ms is None else rfc3339(self._last_success_ms),
-            last_error=None if self._trouble is None else self._trouble.error.detail,
+            last_error=None if trouble is None else trouble.error.detail,
         )
 
     def close(self) -> None:

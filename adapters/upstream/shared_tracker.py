@@ -84,9 +84,8 @@ class SharedTracker:
         self._lease = f"poll:{route.key_name}"
         self._entry_key = f"snapshot:{route.key_name}"
         # Of lists that come and go nothing stays behind for good.
-        is_lasting = not route.members and not route.variant
-        self._ttl = None if is_lasting else 2 * FLEETING_TTL_SECONDS
-        ttl = BODY_TTL_SECONDS if is_lasting else FLEETING_TTL_SECONDS
+        self._ttl = 2 * FLEETING_TTL_SECONDS if route.is_one_of_many else None
+        ttl = FLEETING_TTL_SECONDS if route.is_one_of_many else BODY_TTL_SECONDS
         # Of the entry that this node's snapshot is: its own, or one that it took over.
         self._version = 0
         self._is_kept = False

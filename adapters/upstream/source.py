@@ -14,8 +14,8 @@ from adapters.upstream.dropped_bases import Gap
 from adapters.upstream.fetch import Fetched, Polls
 from adapters.upstream.functions import FunctionRunners
 from adapters.upstream.items import Items
-from adapters.upstream.lists import Lists, PolledList
-from adapters.upstream.outages import RouteOutages, Server, address_of, servers_of
+from adapters.upstream.lists import Lists, PolledList, Together
+from adapters.upstream.outages import RouteOutages, Server, address_of, answers_outage, servers_of
 from adapters.upstream.poller import Follows, Poller
 from adapters.upstream.proxy import Proxy
 from adapters.upstream.shared_poll import Asker, SharedPolls
@@ -49,8 +49,8 @@ class UpstreamSource:
     that events which come from elsewhere are no reason to ask. Of the nodes that share `leases` only one asks
     an upstream, and the others serve what it got. `log_outage` tells of the log's outages; long work takes
     its turns in `slices`. `close` waits `release_seconds` for leases to be given back. Modules of functions
-    are looked for in the directory `modules` first. Raises ValueError where two routes have the same path, or
-    a file for TLS can't be used.
+    are looked for in the directory `modules` first. Raises ValueError where two routes have the same path or
+    make events of one entity type, or a file for TLS can't be used.
     """
 
     def __init__(
@@ -69,6 +69,12 @@ class UpstreamSource:
     ) -> None:
         if len({route.path for route in routes}) < len(routes):
             raise ValueError("two legacy routes have the same path")
+        made = [route.entity for route in routes if route.shared and route.events == "poll"]
+        if len(set(made)) < len(made):
+            raise ValueError(
+                "two legacy routes make events of one entity type: put the lists together with also, or say "
+                'events = "none" of one'
+            )
         self.routes = tuple(routes)
         tls = TlsContexts(self.routes)
         slices = slices or Slices(clock)
@@ -94,18 +100,14 @@ class UpstreamSource:
         )
         self._slices = slices
         self._lists: dict[str, Lists] = {}
+        self._together: dict[str, Together] = {}
         for route in self.routes:
             if route.shared:
-                counts: Counter[SharedCount] = Counter()
-                self._lists[route.path] = Lists(
-                    route,
-                    partial(self._make, self.counters[route.path], counts),
-                    self._supervisor,
-                    self._rows,
-                    self.counters[route.path],
-                    counts,
-                    clock,
-                )
+                counters = self.counters[route.path]
+                together = Together(counters, Counter(), answers_outage(route, clock.monotonic))
+                self._together[route.path] = together
+                make = partial(self._make, together)
+                self._lists[route.path] = Lists(*(route, make, self._supervisor, self._rows, counters, clock))
 
     async def start(self) -> None:
         """Starts the pollers; nothing is asked before somebody wants it."""
@@ -178,7 +180,8 @@ class UpstreamSource:
         """Of each route that nodes share, by path: whether this node asks, and its SharedTrackers' counts."""
         if self._leases is None:
             return {}
-        return {path: (lists.is_leading, lists.shared_counts) for path, lists in self._lists.items()}
+        counts = {path: together.shared_counts for path, together in self._together.items()}
+        return {path: (lists.is_leading, counts[path]) for path, lists in self._lists.items()}
 
     def list_counts(self) -> Mapping[str, int]:
         """How many lists each shared route has now, by its path."""
@@ -199,13 +202,13 @@ class UpstreamSource:
 
     def _make(
         self,
-        counters: RouteCounters,
-        counts: Counter[SharedCount],
+        together: Together,
         route: LegacyRoute,
         on_unwanted: Callable[[], None],
         has_gap: bool,
     ) -> PolledList:
-        """The parts of one list; `counters` and `counts` are of all lists of its route."""
+        """The parts of one list."""
+        counters = together.counters
         gap = Gap(route, self._log, self._clock, is_open=has_gap)
         asker = self._shared_polls.asker(route)
         make = partial(
@@ -216,9 +219,12 @@ class UpstreamSource:
         )
         shared = None
         if self._leases is not None:
-            shared = SharedTracker(route, make, self._log, self._leases, self._clock, counts=counts)
+            shared = SharedTracker(
+                route, make, self._log, self._leases, self._clock, counts=together.shared_counts
+            )
         follows: Follows = shared or make()
-        outages = RouteOutages(route, self.server(route), self._clock.monotonic, self._log_outage)
+        server, now = self.server(route), self._clock.monotonic
+        outages = RouteOutages(route, server, now, self._log_outage, together.answers)
         poller = Poller(
             *(route, follows, self._wanted_of(route), self._clock, counters, outages), on_unwanted=on_unwanted
         )

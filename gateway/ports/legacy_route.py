@@ -154,6 +154,11 @@ class LegacyRoute:
         """What tells this list from every other: its path, with the query where it is of one."""
         return f"{self.path}?{self.variant}" if self.variant else self.path
 
+    @property
+    def is_one_of_many(self) -> bool:
+        """Whether callers say which list it is, by the path or the query."""
+        return bool(self.members or self.variant)
+
     @cached_property
     def key_name(self) -> str:
         """The same for keys, which are bounded: a long name is cut, with its SHA-256 behind it."""

@@ -10,6 +10,7 @@ from aiohttp import web
 from tests.support.legacy import PATH, legacy_route, listed, order
 from tests.support.loop import in_time
 from tests.support.upstream import Answering, Upstream, in_front_of, upstream
+from tests.support.wanted_rows import Rows
 
 NEVER = 3600.0
 """An interval in which no test comes to a second poll."""
@@ -205,7 +206,9 @@ async def test_a_plain_path_comes_before_one_with_parameters_and_more_steps_befo
         "/api/v1/customers/{customer}/{what}": "/any/{customer}/{what}",
         "/api/v1/customers": "/customers",
     }
-    beside = [legacy_route(path=path, upstream=base + target) for path, target in routes.items()]
+    beside = [
+        legacy_route(path=path, upstream=base + target, events="none") for path, target in routes.items()
+    ]
     async with in_front_of(
         clock=clock, interval_seconds=NEVER, beside=beside, **of_customers(backend)
     ) as gateway:
@@ -254,3 +257,45 @@ async def test_a_list_that_was_dropped_for_others_tells_its_gap(backend, clock):
             "7",
         )
         assert gap.data == {"customer": "7", "path": "/api/v1/customers/7/orders", "reason": "dropped"}
+
+
+@pytest.mark.parametrize(
+    ("status", "state"), [(404, "connected"), (422, "connected"), (500, "down"), (401, "down")]
+)
+async def test_that_there_is_no_such_list_is_the_callers_to_hear_and_no_outage(
+    backend, clock, caplog, status, state
+):
+    async with in_front_of(clock=clock, interval_seconds=NEVER, **of_customers(backend)) as gateway:
+        await gateway.request("GET", "/api/v1/customers/7/orders")
+        backend.says(b"nothing here", status=status)
+        for customer in range(20, 30):
+            answer = await gateway.request("GET", f"/api/v1/customers/{customer}/orders")
+            assert (answer.status, answer.body) == (status, b"nothing here")
+        (health,) = gateway.source.health()
+        assert health.state == state
+        assert gateway.source.counters[CUSTOMERS].bad_answers == {"status": 10}
+    # The lists of a route share one outage.
+    assert caplog.text.count("upstream_failed") == (state == "down")
+
+
+async def test_an_upstream_that_is_down_is_one_outage_whatever_list_is_asked_for(clock, caplog):
+    async with in_front_of(
+        "http://127.0.0.1:1/c/{customer}/orders", clock, path=CUSTOMERS, interval_seconds=NEVER
+    ) as gateway:
+        for customer in range(10):
+            assert (await gateway.request("GET", f"/api/v1/customers/{customer}/orders")).status == 502
+    assert caplog.text.count("upstream_failed") == 1
+
+
+async def test_each_item_has_the_paths_value_and_so_has_its_event(backend, clock):
+    rows = Rows()
+    async with in_front_of(clock=clock, interval_seconds=0.02, rows=rows, **of_customers(backend)) as gateway:
+        backend.says(listed(order("A", orderStage="0")))
+        rows.want("7")
+        gateway.source.wake()
+        await backend.was_asked(2)
+        backend.says(listed(order("A", orderStage="1")))
+        (event, *_) = await gateway.next_events(1)
+        assert event.event_type == "stage_change"
+        assert event.data is not None
+        assert event.data["customer"] == "7"

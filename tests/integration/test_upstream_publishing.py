@@ -432,3 +432,14 @@ def test_two_routes_with_one_path_are_refused() -> None:
 
     with pytest.raises(ValueError, match="same path"):
         UpstreamSource([legacy_route(), legacy_route()], log, lambda entity: False, clock)
+
+
+def test_two_routes_that_make_events_of_one_entity_type_are_refused() -> None:
+    clock = ManualClock()
+    log = MemoryLog(clock, max_events=100, max_age_seconds=1e9, max_bytes=2**20)
+
+    routes = [legacy_route(), legacy_route(path="/api/v1/closed")]
+    with pytest.raises(ValueError, match=r'make events of one entity type.*also.*events = "none"'):
+        UpstreamSource(routes, log, lambda entity: False, clock)
+    routes = [legacy_route(), legacy_route(path="/api/v1/closed", events="none")]
+    UpstreamSource(routes, log, lambda entity: False, clock)

@@ -1,6 +1,5 @@
 """The lists of one route: which there are, which are dropped, and what that loses."""
 
-from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -36,8 +35,7 @@ class Bench:
         self.counters = RouteCounters()
         self.made: dict[str, list[Polled]] = {}
         route = legacy_route(interval_seconds=INTERVAL_SECONDS, stale_if_error_seconds=1e6, **settings)
-        counts: Counter[Any] = Counter()
-        self.lists = Lists(route, self._make, self.tasks, self.rows, self.counters, counts, clock)
+        self.lists = Lists(route, self._make, self.tasks, self.rows, self.counters, clock)
         self.lists.start()
 
     def _make(self, route: LegacyRoute, on_unwanted: Callable[[], None], has_gap: bool) -> PolledList:
