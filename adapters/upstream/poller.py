@@ -15,9 +15,10 @@ from adapters.upstream.failures import BadAnswer, is_no_such_list, kind_of
 from adapters.upstream.items import Items
 from adapters.upstream.outages import RouteOutages
 from adapters.upstream.poller_states import TRANSITIONS, PollerSignal, PollerState
+from adapters.upstream.refusals import refusal_after
 from adapters.upstream.request import request_fields
 from adapters.upstream.schedule import Schedule
-from gateway.core.errors import LogError, TidegateError, UpstreamError, UpstreamTimeout
+from gateway.core.errors import LogError, TidegateError, UpstreamError
 from gateway.core.states import following
 from gateway.core.times import rfc3339
 from gateway.ports.clock import Clock
@@ -26,7 +27,6 @@ from gateway.ports.route_counters import RouteCounters, RouteHealth
 from gateway.ports.upstreams import (
     AnswerListener,
     Freshness,
-    GivenAnswer,
     HeldBack,
     Served,
     Snapshot,
@@ -173,10 +173,9 @@ class Poller:
     async def answer(self) -> Served:
         """The answer to a caller, after asking the upstream where there is none without.
 
-        Raises UpstreamError or LogError where the upstream could not be asked and there is no snapshot, or
-        none that is still good enough; UpstreamAnswered where it said something else than a list; HeldBack
-        where the poll that shows the last write is put off. Waits for at most two polls: the one under way,
-        which may have begun before the last write, and the next.
+        Where there is no snapshot, or none that is still good enough, raises what `refusal_after` gives for
+        why; HeldBack where the poll that shows the last write is put off. Waits for at most two polls: the
+        one under way, which may have begun before the last write, and the next.
         """
         served = self.at_once()
         if served is not None:
@@ -383,32 +382,13 @@ class Poller:
         await self._next.ended.wait()
         return True
 
-    def _refusal(self) -> TidegateError:
-        """An error for one caller: raising one and the same for many would grow its traceback each time."""
+    def _refusal(self) -> Exception:
         if self._state is PollerState.CLOSED:
             return UpstreamError("The gateway is stopping: ask again.")
         if self._trouble is None:
             return UpstreamError("The upstream's last answer is too old, and there is no newer one yet.")
-        error = self._trouble.error
-        if isinstance(error, LogError):
-            return LogError(error.detail)
-        if isinstance(error, UpstreamAnswered):
-            since = self._clock.monotonic() - self._trouble.at
-            return UpstreamAnswered(error.detail, _given_since(error.answer, since))
-        kind = UpstreamTimeout if isinstance(error, UpstreamTimeout) else UpstreamError
-        return kind(error.detail)
+        return refusal_after(self._trouble.error, self._clock.monotonic() - self._trouble.at)
 
 
 def _served(snapshot: Snapshot, freshness: Freshness, age_seconds: float) -> Served:
     return Served(snapshot, freshness if snapshot.problem is None else Freshness.UNUSABLE, int(age_seconds))
-
-
-def _given_since(answer: GivenAnswer, seconds: float) -> GivenAnswer:
-    """An answer that was given so long ago, as it is to be given to a caller now (RFC 9111, section 5.1)."""
-    headers = answer.headers.copy()
-    headers["Age"] = str(int(seconds))
-    left = answer.retry_after_seconds
-    if left is not None:
-        left = max(0.0, left - seconds)
-        headers["Retry-After"] = str(math.ceil(left))
-    return answer._replace(headers=headers, retry_after_seconds=left)

@@ -21,7 +21,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
-from adapters.upstream.failures import BadAnswer
+from adapters.upstream.failures import BadAnswer, OtherStatus
 from adapters.upstream.items import Items
 from adapters.upstream.shared_bodies import BODY_TTL_SECONDS, FLEETING_TTL_SECONDS, SharedBodies
 from adapters.upstream.shared_snapshot import Bodies, SharedSnapshot
@@ -35,7 +35,7 @@ from gateway.ports.leases import Leases
 from gateway.ports.legacy_route import LegacyRoute
 from gateway.ports.log import EventLog
 from gateway.ports.route_counters import SharedCount
-from gateway.ports.upstreams import Snapshot, UpstreamAnswered
+from gateway.ports.upstreams import Snapshot
 from gateway.runtime.logs import log_event
 
 _log = logging.getLogger(__name__)
@@ -167,13 +167,13 @@ class SharedTracker:
         try:
             taken = await self._tracker.poll(fresh=fresh)
         except BadAnswer as error:
-            if isinstance(error, UpstreamAnswered) and self._leases.is_shared:
-                # It counts here also where the others can't be told.
-                with contextlib.suppress(LogError):
-                    await self._word.tell(error.answer)
             if self._tracker.unusable not in (None, before):
                 # Nothing can be compared with it, and callers of the other nodes are to have it all the same.
                 await self._keep()
+            elif self._leases.is_shared:
+                # It counts here also where the others can't be told.
+                with contextlib.suppress(LogError):
+                    await self._word.tell(error)
             raise
         if taken:
             await self._keep()
@@ -183,7 +183,7 @@ class SharedTracker:
     async def _leave_alone(self) -> None:
         """Raises what the upstream said to the node that asked before, while it wants to be left alone."""
         word = await self._word.heard()
-        if word is not None and word.answer.retry_after_seconds:
+        if isinstance(word, OtherStatus) and word.answer.retry_after_seconds:
             raise word
 
     @property

@@ -107,9 +107,9 @@ class _Path:
                 served = await of.answer()
             except UpstreamAnswered as error:
                 return given_answer(error.answer, terms)
-            except HeldBack:
+            except HeldBack as held:
                 said = self._said_of_polling(request, terms)
-                return await self._forwarding.forward(request, "", said, "stale")
+                return await self._forwarding.forward(request, "", said, held.reason)
             self._counters.waited += 1
         if not self._answers.is_for(request, of, served.snapshot):
             said = self._said_of_polling(request, terms)

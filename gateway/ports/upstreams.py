@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from multidict import CIMultiDict
 from yarl import URL
@@ -127,7 +127,7 @@ class SharedList(Protocol):
         """The answer to a caller, after asking the upstream where there is none without.
 
         Raises UpstreamError or LogError where there is none that is good enough, UpstreamAnswered where the
-        upstream said something else than a list; HeldBack where the upstream is not asked as soon as that.
+        upstream said something else than a list; HeldBack where the request is to go through instead.
         """
         ...
 
@@ -147,7 +147,15 @@ class UpstreamAnswered(UpstreamError):
 
 
 class HeldBack(Exception):
-    """The poll that a caller would have to wait for is put off: its request goes through instead."""
+    """A caller's request is to go through, since no snapshot is there for it (RFC 9211, section 2.2).
+
+    `reason` is "stale" where the poll that it would have to wait for is put off, "miss" where the upstream
+    answers the poll with what can't be handed out.
+    """
+
+    def __init__(self, reason: Literal["stale", "miss"] = "stale") -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 class RequestBody(ABC):

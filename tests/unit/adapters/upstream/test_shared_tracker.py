@@ -690,6 +690,19 @@ async def test_a_word_of_which_the_others_can_not_be_told_counts_all_the_same(cl
     assert await word_of(cluster.one) == says(500)
 
 
+async def test_what_can_not_be_handed_out_is_known_to_every_node(clock: ManualClock) -> None:
+    cluster = Cluster(clock)
+    cluster.error = BadAnswer("too_large", "The upstream's answer is over 9 bytes.")
+    for node in (cluster.one, cluster.other):
+        with pytest.raises(BadAnswer, match="over 9 bytes"):
+            await node.poll()
+    assert cluster.asked == 1
+
+    # Nobody said that the upstream is to be left alone.
+    cluster.error = None
+    assert await cluster.other.poll(fresh=True)
+
+
 async def test_a_process_that_is_alone_tells_nobody(clock: ManualClock) -> None:
     cluster = Cluster(clock)
     cluster.error = OtherStatus(says(500))
