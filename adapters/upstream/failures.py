@@ -29,6 +29,8 @@ class BadAnswer(UpstreamError):
     """The upstream's answer can't be used; `kind` names the reason for counters and log lines."""
 
     title = "The upstream's answer can't be used"
+    is_kept = False
+    """The answer is kept for callers all the same, as it came."""
 
     def __init__(self, kind: str, detail: str) -> None:
         UpstreamError.__init__(self, detail)

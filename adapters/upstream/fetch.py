@@ -19,7 +19,7 @@ from gateway.core.errors import UpstreamError, UpstreamTimeout
 from gateway.ports.legacy_route import LegacyRoute
 from gateway.runtime.slices import Slices
 
-_WHOLE_TIMEOUTS = 10
+WHOLE_TIMEOUTS = 10.0
 """How many times `timeout_seconds` all requests of one poll may take together."""
 
 
@@ -73,6 +73,8 @@ class Polls:
         tls: TlsContexts,
         wall_ms: Callable[[], int],
         slices: Slices,
+        *,
+        whole_timeouts: float = WHOLE_TIMEOUTS,
     ) -> None:
         for route in routes:
             try:
@@ -82,6 +84,7 @@ class Polls:
         self._tls = tls
         self._wall_ms = wall_ms
         self._slices = slices
+        self._whole_timeouts = whole_timeouts
         self._session: aiohttp.ClientSession | None = None
 
     def start(self) -> None:
@@ -97,13 +100,16 @@ class Polls:
         """Asks the upstream for its list; None where it says that nothing changed since `validators`.
 
         `validators` are fields that can be sent; they are where one request is all, for that the first of
-        several has not changed says nothing of the others. Raises OtherStatus for an answer that is no list;
-        BadAnswer (`status`, also for a 304 that nobody asked for; `head_too_large`; `encoding`; `too_large`);
-        UpstreamTimeout where one request took over `timeout_seconds`, or all of them ten times as long;
-        NoAnswer where no whole answer came. `Fetched.problem` is `too_large` where all pages together are,
-        and `bad_page`, `other_origin`, `page_loop` or `too_many_pages`, of what names the next page.
+        several has not changed says nothing of the others; a POST is never conditional. Raises OtherStatus
+        for an answer that is no list; BadAnswer (`status`, also for a 304 that nobody asked for,
+        `head_too_large`, `encoding`, `too_large`); UpstreamTimeout where one request took over
+        `timeout_seconds`, or all of them ten times as long; NoAnswer where no whole answer came.
+
+        Where the first answer is one and another is not, `Fetched.problem` is such an error: of a status too,
+        `too_large` where all pages together are, and `bad_page`, `other_origin`, `page_loop` or
+        `too_many_pages`, of what names the next page.
         """
-        seconds = _WHOLE_TIMEOUTS * route.timeout_seconds
+        seconds = self._whole_timeouts * route.timeout_seconds
         try:
             async with asyncio.timeout(seconds):
                 return await self._fetch(route, validators)
@@ -114,10 +120,13 @@ class Polls:
     async def _fetch(self, route: LegacyRoute, validators: Mapping[str, str]) -> Fetched | None:
         if route.pages is None and not route.also:
             (request,) = requests_of(route)
-            headers = CIMultiDict(request.headers)
-            headers.update(validators)
-            answer = await self._ask(route, replace(request, headers=headers), route.max_body_bytes)
-            if answer.status == 304 and validators:
+            is_conditional = bool(validators) and request.method == "GET"
+            if is_conditional:
+                headers = CIMultiDict(request.headers)
+                headers.update(validators)
+                request = replace(request, headers=headers)
+            answer = await self._ask(route, request, route.max_body_bytes)
+            if answer.status == 304 and is_conditional:
                 return None
             return _fetched([await self._page(route, answer, route.max_body_bytes)])
         pages: list[Page] = []
@@ -128,7 +137,7 @@ class Polls:
                     async for page in found:
                         left -= len(page.body)
                         pages.append(page)
-        except (BadPages, TooLarge) as error:
+        except BadAnswer as error:
             if not pages:
                 raise
             return _fetched(pages)._replace(problem=error)

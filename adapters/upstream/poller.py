@@ -288,15 +288,13 @@ class Poller:
         self._flight, self._next = self._next, _Flight()
         self._signal(PollerSignal.BEGUN)
         self._schedule.begun(self._tracker.pace_seconds, for_write=self._flight.is_for_write)
-        began = self._clock.monotonic()
         try:
             taken = await self._tracker.poll(fresh=self._is_outdated)
             self._answered(PollerSignal.TAKEN if taken else PollerSignal.KEPT_BACK)
         except (UpstreamError, LogError) as error:
             counts = self.counters.bad_answers if isinstance(error, BadAnswer) else self.counters.failures
             counts[kind_of(error)] += 1
-            unusable = self._tracker.unusable
-            if isinstance(error, BadAnswer) and unusable is not None and unusable.asked_at >= began:
+            if isinstance(error, BadAnswer) and error.is_kept:
                 self._unusable(error)
             else:
                 self._failed(error)
@@ -326,14 +324,17 @@ class Poller:
     def _unusable(self, error: BadAnswer) -> None:
         """Callers get what there is as before, and as soon; only nothing can be compared with it."""
         self._is_outdated = self._flight.is_outdated
-        self._schedule.answered()
+        wish = _wish_of(error)
+        if wish is None:
+            self._schedule.answered()
+        else:
+            self._schedule.failed(wish)
         self._outages.unusable(error)
         self._trouble = _Trouble(error, self._clock.monotonic())
         self._signal(PollerSignal.UNUSABLE)
 
     def _failed(self, error: TidegateError) -> None:
-        wish = error.answer.retry_after_seconds if isinstance(error, UpstreamAnswered) else None
-        self._schedule.failed(wish or 0.0)
+        self._schedule.failed(_wish_of(error) or 0.0)
         self._outages.failed(error)
         self._note(error)
         if self._schedule.is_left_alone:
@@ -392,3 +393,8 @@ class Poller:
 
 def _served(snapshot: Snapshot, freshness: Freshness, age_seconds: float) -> Served:
     return Served(snapshot, freshness if snapshot.problem is None else Freshness.UNUSABLE, int(age_seconds))
+
+
+def _wish_of(error: TidegateError) -> float | None:
+    """For how many seconds the upstream wants to be left alone; None where it says nothing of that."""
+    return error.answer.retry_after_seconds if isinstance(error, UpstreamAnswered) else None

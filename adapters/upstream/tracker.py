@@ -159,8 +159,7 @@ class Tracker:
         new, left_out = snapshot_of(fetched, digest, self._route, moment, is_trusted=is_trusted)
         self._counters.fields_left_out += left_out
         if fetched.problem is not None:
-            self.unusable = replace(new, problem=fetched.problem.kind)
-            raise fetched.problem.with_traceback(None)
+            raise self._unusable(new, fetched.problem.with_traceback(None))
         if old is not None and old.digest == digest:
             self._keep(with_body_of(old, new))
             self._counters.unchanged += 1
@@ -170,8 +169,7 @@ class Tracker:
             new = replace(new, text=await self._text(fetched))
             items = None if self._route.events == "none" else await self._read(new)
         except BadAnswer as error:
-            self.unusable = replace(new, problem=error.kind)
-            raise
+            raise self._unusable(new, error) from error.__cause__
         if items is None:
             self._counters.changed += old is not None
             self._keep(new)
@@ -203,6 +201,12 @@ class Tracker:
     def _keep(self, snapshot: Snapshot) -> None:
         """From now on this is the last answer, and a good one."""
         self.snapshot, self.unusable = snapshot, None
+
+    def _unusable(self, snapshot: Snapshot, problem: BadAnswer) -> BadAnswer:
+        """From now on callers get this one, for the last good answer is no longer the last."""
+        self.unusable = replace(snapshot, problem=problem.kind)
+        problem.is_kept = True
+        return problem
 
     async def _text(self, fetched: Fetched) -> bytes | None:
         """What the items are read from, where that is not the one body."""

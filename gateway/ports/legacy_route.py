@@ -78,7 +78,7 @@ class LegacyRoute:
 
     component: str
     path: str
-    upstream: str
+    upstream: str = field(repr=False)
     entity: str
     items: str
     key: str | tuple[str, ...]

@@ -80,6 +80,14 @@ async def test_a_list_that_is_asked_for_by_post_is_asked_for_with_the_body(backe
     assert answer.status == 200
 
 
+async def test_a_post_is_never_conditional(backend: Upstream) -> None:
+    route = legacy_route(upstream=backend.url, method="POST", body="{}")
+    async with polls(route) as asking:
+        assert await asking.fetch(route, {"If-None-Match": '"x"'}) is not None
+
+    assert "If-None-Match" not in backend.asked[0].headers
+
+
 async def test_a_compressed_answer_is_kept_as_it_came_beside_what_it_says(backend: Upstream) -> None:
     packed = gzip.compress(GOOD)
     backend.says(packed, Content_Encoding="gzip", ETag='"packed"')

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from adapters.memory import MemoryLog
 from adapters.upstream import UpstreamSource
-from adapters.upstream.failures import BadAnswer, OtherStatus
+from adapters.upstream.failures import BadAnswer, NoAnswer
 from adapters.upstream.fetch import Fetched
 from gateway.core.errors import UpstreamTimeout
 from gateway.ports.legacy_route import Pages
@@ -274,13 +274,57 @@ async def test_where_pages_can_not_be_followed_the_first_one_is_served_and_makes
         assert one.source.counters[PATH].bad_answers == {"page_loop": 1}
 
 
-async def test_a_page_that_fails_fails_the_whole(backend: Upstream) -> None:
-    backend.answering = answering({"/orders": page(1, next="?page=2")})
+async def test_where_a_further_page_fails_the_first_one_is_served_and_the_upstream_left_alone(
+    backend: Upstream,
+) -> None:
+    first = page(1, next="?page=2")
+    pages = answering({"/orders": first})
 
-    with pytest.raises(OtherStatus) as raised:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if request.query_string:
+            return web.Response(status=429, headers={"Retry-After": "60"})
+        return await pages(request)
+
+    backend.answering = answer
+    clock = ManualClock()
+    async with in_front_of(backend.url, clock, interval_seconds=1.0, pages=NEXT, key="id") as one:
+        for _ in range(3):
+            got = await one.get()
+            assert (got.status, got.body) == (200, first)
+            poller = one.source.poller(one.route)
+            assert poller is not None
+            poller.written()
+
+        assert one.source.counters[PATH].bad_answers == {"status": 1}
+        assert targets(backend) == ["/orders", "/orders?page=2"]
+
+
+async def test_a_page_that_breaks_off_breaks_off_the_whole(backend: Upstream) -> None:
+    pages = answering({"/orders": page(1, next="?page=2")})
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if request.query_string:
+            assert request.transport is not None
+            request.transport.abort()
+        return await pages(request)
+
+    backend.answering = answer
+
+    with pytest.raises(NoAnswer):
         await fetched(backend, pages=NEXT)
 
-    assert (raised.value.answer.status, raised.value.answer.body) == (404, b"nothing here")
+
+async def test_all_requests_together_are_bounded_in_time(backend: Upstream) -> None:
+    pages, never = answering({"/orders": page(1, next="?page=2")}), held_until(asyncio.Event(), b"")
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        return await (never if request.query_string else pages)(request)
+
+    backend.answering = answer
+    route = legacy_route(upstream=backend.url, pages=NEXT, timeout_seconds=1000.0)
+    async with polls(route, whole_timeouts=0.0002) as asking:
+        with pytest.raises(UpstreamTimeout, match=r"with all pages of its list within 0\.2 s"):
+            await asking.fetch(route, {})
 
 
 async def test_of_a_further_request_a_status_may_mean_that_there_is_nothing(backend: Upstream) -> None:

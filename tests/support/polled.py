@@ -24,6 +24,8 @@ ROUTE = legacy_route(interval_seconds=3600.0, stale_if_error_seconds=1e6, write_
 class Unusable(BadAnswer):
     """The upstream's answer can't be compared, and is to be served all the same."""
 
+    is_kept = True
+
     def __init__(self) -> None:
         super().__init__("not_json", "The upstream's answer is not JSON.")
 

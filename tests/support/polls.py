@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import AsyncIterator
 
-from adapters.upstream.fetch import Polls
+from adapters.upstream.fetch import WHOLE_TIMEOUTS, Polls
 from adapters.upstream.tls import TlsContexts
 from gateway.ports.clock import Clock
 from gateway.ports.legacy_route import LegacyRoute
@@ -12,10 +12,12 @@ from tests.support.clock import ManualClock
 
 
 @contextlib.asynccontextmanager
-async def polls(*routes: LegacyRoute, clock: Clock | None = None) -> AsyncIterator[Polls]:
+async def polls(
+    *routes: LegacyRoute, clock: Clock | None = None, whole_timeouts: float = WHOLE_TIMEOUTS
+) -> AsyncIterator[Polls]:
     """Asks for `routes`, and for any other that has no files for TLS."""
     clock = clock or ManualClock()
-    asking = Polls(routes, TlsContexts(routes), clock.wall_ms, Slices(clock))
+    asking = Polls(routes, TlsContexts(routes), clock.wall_ms, Slices(clock), whole_timeouts=whole_timeouts)
     asking.start()
     try:
         yield asking
