@@ -110,14 +110,14 @@ class Comparison:
         route, old, new = self._route, self._old, self._new
         gone = self._kept.find(0)
         while gone >= 0:
-            item = old.item(gone) if old.states[gone] == GOOD else None
-            yield [self._fit(f"{route.entity}_deleted", "delete", old.key(gone), item, item)]
+            key, item = old.keyed(gone) if old.states[gone] == GOOD else (old.key(gone), None)
+            yield [self._fit(f"{route.entity}_deleted", "delete", key, item, item)]
             gone = self._kept.find(0, gone + 1)
         for number, was in enumerate(self._was):
             if was == _SAME:
                 yield ()
                 continue
-            key, after = new.key(number), new.item(number)
+            key, after = new.keyed(number)
             if was == _CREATED:
                 yield [self._fit(f"{route.entity}_created", "insert", key, after)]
             elif old.states[was] == BAD:

@@ -3,7 +3,7 @@
 from array import array
 from bisect import bisect
 from collections import Counter
-from collections.abc import ItemsView, Iterator
+from collections.abc import Collection, ItemsView, Iterator
 from itertools import compress
 from typing import Any
 
@@ -14,7 +14,7 @@ from adapters.upstream.item_keys import BadItem, ItemKeys
 from adapters.upstream.item_text import decoded, decoded_leniently
 from adapters.upstream.json_list import Span, items_in, name_at, texts_in
 from gateway.core.json_pointer import ABSENT, found_at, member_path, path_of
-from gateway.ports.legacy_route import LegacyRoute
+from gateway.ports.legacy_route import Empty, LegacyRoute
 from gateway.ports.upstreams import ListedItems
 
 GOOD, BAD, NONE = 0, 1, 2
@@ -51,7 +51,9 @@ class Items(ListedItems):
         self._text = text
         self._is_empty = is_empty
         self._route = route
+        # What functions made stands by itself, and is null where there is no entity.
         self._path = () if route.functions else path_of(route.items)
+        self._empty: Collection[Empty] = ("null",) if route.functions else route.empty
         self._keys = ItemKeys(route)
         self._deleted = None if route.deleted is None else member_path(route.deleted)
         # Of each item, and behind the last one where that ends.
@@ -113,15 +115,19 @@ class Items(ListedItems):
 
     def data(self) -> Iterator[tuple[str, bytes]]:
         """Every key with the JSON text of its item as events have it."""
-        has_members = bool(self._route.members)
         for number in self._numbers():
-            raw = self.raw(number)
-            yield self.key(number), orjson.dumps(self.item(number)) if has_members else raw
+            key, item = self.keyed(number)
+            yield key, orjson.dumps(item) if self._route.members else self.raw(number)
+
+    def keyed(self, number: int) -> tuple[str, dict[str, Any]]:
+        """An item's key, and the item as events have it."""
+        item = self.item(number)
+        return self._keys.of(item, self._name(self._starts[number])), item
 
     def key(self, number: int) -> str:
-        """An item's key."""
+        """An item's key, be it one that can't be compared."""
         if self.states[number] == GOOD:
-            return self._keys.of(self.item(number), self._name(self._starts[number]))
+            return self.keyed(number)[0]
         item = {**decoded_leniently(self.raw(number)), **self._route.members}
         return self._keys.of(item, self._name(self._starts[number]))
 
@@ -148,7 +154,7 @@ class Items(ListedItems):
                 # The last item of a body ends where it does, and not where the next body has its first.
                 self._add(ends)
                 self._bodies.append(len(self.states))
-            for span in items_in(self._text, body, self._path, self._route.shape, self._route.empty):
+            for span in items_in(self._text, body, self._path, self._route.shape, self._empty):
                 if span is not None:
                     ends, index = span.ends, index + 1
                     is_one_good |= self._take(span, index - 1)

@@ -258,3 +258,8 @@ def test_what_functions_made_is_read_where_it_stands() -> None:
     items = extract(several(b'[{"orderID":1},null]', b'[{"orderID":1},{"orderID":2}]'), route)
 
     assert (list(items), items.bad) == (["1", "2"], {"not_an_object": 1})
+
+
+def test_functions_say_null_where_there_is_no_entity() -> None:
+    route = legacy_route(functions=Functions(decode="shop.status:read"), shape="single", empty=("absent",))
+    assert len(extract(b"null", route)) == 0
