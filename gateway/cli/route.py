@@ -1,6 +1,7 @@
 """`tidegate route`: asks an upstream, and prints a legacy route that fits its answer."""
 
 import asyncio
+import os
 from pathlib import Path
 from time import monotonic
 from urllib.parse import urlsplit
@@ -22,7 +23,7 @@ from gateway.ports.clock import SystemClock
 from gateway.ports.legacy_route import LegacyRoute
 from gateway.ports.upstreams import UpstreamAnswered
 from gateway.service.settings import Settings
-from gateway.service.variables import route_filled_in
+from gateway.service.variables import CantFillIn, route_filled_in
 from gateway.service.wiring.routes import legacy_route
 
 _OPTIONS = {
@@ -120,7 +121,9 @@ def _check(made: Guess, asked: Asked) -> None:
 
 def _settings(route: dict[str, object], variables: dict[str, str]) -> Settings:
     try:
-        return Settings.model_validate({"legacy": [route_filled_in(route, variables)]})
+        return Settings.model_validate({"legacy": [route_filled_in(route, {**os.environ, **variables})]})
+    except CantFillIn as error:
+        raise CommandError(WRONG_INPUT, f"{'.'.join(error.path)} {error}.") from None
     except ValidationError as error:
         found = error.errors()[0]
         where = ".".join(str(step) for step in (found.get("ctx", {}).get("path") or found["loc"])[2:])

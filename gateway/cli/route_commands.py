@@ -94,12 +94,12 @@ def route(
 
     Where the items are, what identifies one, how pages go on and what changes all the time is guessed from
     the answers; comments say what is doubtful. What looks like a secret becomes a variable of the
-    environment.
+    environment; as others may read a command line, ${NAME} may be given in its place.
 
     \b
     Examples:
       tidegate route http://127.0.0.1:9000/orders >> tidegate.toml
-      tidegate route 'http://127.0.0.1:9000/orders?status=open' --header 'Authorization: Bearer …'
+      tidegate route 'http://127.0.0.1:9000/orders?status=open' --header 'Authorization: Bearer ${TOKEN}'
       tidegate route http://127.0.0.1:4000/graphql --body '{"query": "{ orders { id stage } }"}'
 
     \b

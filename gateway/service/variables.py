@@ -43,6 +43,11 @@ def route_filled_in(route: Mapping[str, Any], environ: Mapping[str, str]) -> dic
     return filled
 
 
+def has_reference(value: str) -> bool:
+    """Whether there is anything to fill in."""
+    return "${" in value
+
+
 def filled_in(value: str, environ: Mapping[str, str], spell: Callable[[str], str] = str) -> str:
     """`value` with what `environ` has in place of each `${NAME}`, as `spell` writes it; `$${` gives `${`.
 

@@ -69,6 +69,21 @@ async def test_a_route_is_printed_that_fits_both_answers(backend: Upstream) -> N
     assert [asked.target for asked in backend.asked] == ["/orders?status=open"] * 2
 
 
+async def test_a_variable_may_be_given_in_place_of_a_secret(
+    backend: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHOP_TOKEN", "hunter2")
+    backend.answering = in_turn([{"id": 1}])
+    asked = asked_for(backend.url, None, None, ["Authorization: Bearer ${SHOP_TOKEN}"])
+    text = "\n".join(await route(asked, None, 0.0))
+    assert 'headers = { Authorization = "Bearer ${SHOP_TOKEN}" }' in text
+    assert "hunter2" not in text
+    assert backend.asked[0].headers["Authorization"] == "Bearer hunter2"
+    monkeypatch.delenv("SHOP_TOKEN")
+    with pytest.raises(CommandError, match="names the variable SHOP_TOKEN"):
+        await route(asked, None, 0.0)
+
+
 async def test_a_body_is_posted(backend: Upstream) -> None:
     backend.answering = in_turn({"data": {"issues": [{"id": 1}]}})
     lines = await route(asked_for(backend.url, None, '{"query": "{ issues { id } }"}', []), None, 0.0)

@@ -47,7 +47,8 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES, inner, max_size=4),
     max_leaves=30,
 )
-TEXTS = st.text(st.characters(codec="utf-8"), max_size=20)
+# What is given is written as in the configuration, where ${ begins the name of a variable.
+TEXTS = st.text(st.characters(codec="utf-8"), max_size=20).filter(lambda text: "${" not in text)
 URLS = st.builds("http://h/{}?{}".format, TEXTS, TEXTS)
 
 
@@ -59,7 +60,9 @@ def _sendable(headers: list[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
 HEADERS = st.lists(
     st.tuples(
         st.sampled_from(["Authorization", "X-Key", "Accept", "Host", "Cookie"]),
-        st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=12),
+        st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=12).filter(
+            lambda text: "${" not in text
+        ),
     ),
     max_size=3,
 ).map(_sendable)

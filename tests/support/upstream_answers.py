@@ -406,6 +406,6 @@ CASES: dict[str, Case] = {
     "an odd address": Case(
         Asked("http://h/a%20b/%C3%A4?name=%C3%A4&q=a b&x=${y}"),
         (_numbered(2),),
-        {"component": "a-b", "path": "/api/a-b", "query": "name=%C3%A4&q=a%20b&x=$${y}"},
+        {"component": "a-b", "path": "/api/a-b", "query": "name=%C3%A4&q=a%20b&x=${y}"},
     ),
 }

@@ -43,7 +43,11 @@ def between(before: Mapping[str, Any], after: Mapping[str, Any]) -> Changes:
 
 
 def differing(one: Any, other: Any, path: tuple[str, ...] = ()) -> Iterator[str]:
-    """Pointers to what differs between two values, with `*` for the elements of lists of one length."""
+    """Pointers to what differs between two values.
+
+    Of lists of one length elements are `*` where they are alike, objects or lists, and else have their index:
+    `[time, value]` is a pair, of which one may change all the time.
+    """
     if len(path) < _MAX_STEPS and isinstance(one, dict) and isinstance(other, dict):
         for name in one.keys() | other.keys():
             if name in one and name in other:
@@ -56,7 +60,8 @@ def differing(one: Any, other: Any, path: tuple[str, ...] = ()) -> Iterator[str]
         and isinstance(other, list)
         and len(one) == len(other)
     ):
-        for mine, its in zip(one, other, strict=True):
-            yield from differing(mine, its, (*path, "*"))
+        for index, (mine, its) in enumerate(zip(one, other, strict=True)):
+            step = "*" if isinstance(mine, list | dict) else str(index)
+            yield from differing(mine, its, (*path, step))
     elif one != other or isinstance(one, bool) is not isinstance(other, bool):
         yield pointer_of(path)

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from adapters.upstream.shared_fields import NOT_SHARED
 
 _NOT_OF_CALLERS = {"accept-encoding", "origin", ""}
-_OF_EVERY_SERVER = {
-    *("connection", "keep-alive", "transfer-encoding", "date", "server", "content-length", "etag"),
+_ALL_THE_SAME = {
+    *("connection", "keep-alive", "transfer-encoding", "date", "server", "content-length"),
+    *("content-encoding", "etag"),
 }
 
 
@@ -38,6 +39,6 @@ def said_of_callers(headers: Mapping[str, str]) -> list[str]:
 
 
 def not_passed_on(headers: Mapping[str, str]) -> list[str]:
-    """The fields of an answer that callers of the snapshot do not get, but for those of every server."""
-    names = dict.fromkeys(name for name in headers if name.lower() in NOT_SHARED - _OF_EVERY_SERVER)
+    """The fields of an answer that callers of the snapshot do not get, but for those that follow from it."""
+    names = dict.fromkeys(name for name in headers if name.lower() in NOT_SHARED - _ALL_THE_SAME)
     return list(names)

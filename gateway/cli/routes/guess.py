@@ -263,13 +263,28 @@ def _say_no_json(made: Guess, text: Text, names: Names) -> None:
 
 
 def _say_members(made: Guess, item: Mapping[str, Any]) -> None:
-    changes = {name: f"{name.lower()}_change" for name in item if name.lower() in _STATES}
+    changes = {
+        member: f"{name.lower()}_change"
+        for name in item
+        if (member := _state_in(name, item[name])) is not None
+    }
     if changes:
         made.maybe.append(("changes", changes, "an event of its own for a change of these"))
     for name in item:
         if name.lower() in _REMOVED:
             made.maybe.append(("deleted", pointer_of((name,)), "if an item with it is gone for callers"))
             return
+
+
+def _state_in(name: str, value: Any) -> str | None:
+    """The member that says the state of an item, by its name or a pointer; None for another member."""
+    if name.lower() not in _STATES:
+        return None
+    if isinstance(value, str):
+        return name
+    inner = value if isinstance(value, dict) else {}
+    within = (other for other in inner if other.lower() in _STATES and isinstance(inner[other], str))
+    return next((pointer_of((name, other)) for other in within), None)
 
 
 def _say_pages(made: Guess, reading: _Reading, value: Any, headers: Mapping[str, str]) -> None:

@@ -7,6 +7,7 @@ from urllib.parse import quote, unquote_plus, urlsplit
 
 from gateway.cli.routes.naming import variable
 from gateway.service.legacy_setting_types import NOT_FOR_HEADERS, unknown_codings
+from gateway.service.variables import has_reference
 
 _PLAIN_FIELDS = frozenset(
     {
@@ -33,7 +34,10 @@ _IN_QUERY = "~!$&'()*+,;=:@/?%{}[]|-._\"\\^`<>"
 
 
 class Asked(NamedTuple):
-    """What was asked for: a URL with any query, and what was sent."""
+    """What is asked for: a URL with any query, and what is sent.
+
+    `${NAME}` in the query, the body or a header field is of the environment, as in the configuration.
+    """
 
     url: str
     method: str = "GET"
@@ -62,7 +66,7 @@ def request_settings(asked: Asked, component: str) -> Said:
         said.settings["method"] = asked.method
     if asked.body is not None:
         said.settings["body"] = _SECRET_MEMBER.sub(
-            lambda found: f'{found[1]}"{_taken(said, component, "body", found[2])}"', _literal(asked.body)
+            lambda found: f'{found[1]}"{_taken(said, component, "body", found[2])}"', asked.body
         )
         for name, value in asked.headers:
             if name.lower() == "content-type" and value != "application/json":
@@ -82,11 +86,11 @@ def _say_headers(said: Said, headers: Iterable[tuple[str, str]], component: str)
             reason = NOT_FOR_HEADERS.get(lower, "asks for a coding that the gateway can't take off")
             said.doubts.append(f"{name} is left out: it {reason}.")
         elif lower in _PLAIN_FIELDS:
-            given[name] = _literal(value)
+            given[name] = value
         else:
             scheme = _SCHEME.match(value) if lower == "authorization" else None
             secret = value if scheme is None else scheme[2]
-            before = "" if scheme is None else f"{_literal(scheme[1])} "
+            before = "" if scheme is None else f"{scheme[1]} "
             given[name] = before + _taken(said, component, name, secret)
     if given:
         said.settings["headers"] = given
@@ -109,7 +113,7 @@ def _say_query(said: Said, query: str, component: str) -> None:
                 "for pages to say."
             )
         else:
-            kept.append(_literal(_encoded(raw + mark + value)))
+            kept.append(_encoded(raw + mark + value))
         if name and name.isprintable() and len(name) <= 256 and not set(name) & set("&=#"):
             varied.append(name)
     if any(kept):
@@ -120,14 +124,12 @@ def _say_query(said: Said, query: str, component: str) -> None:
 
 
 def _taken(said: Said, component: str, name: str, secret: str) -> str:
-    """A reference to a variable in place of what is secret."""
+    """A reference to a variable in place of what is secret, and is no such reference already."""
+    if has_reference(secret):
+        return secret
     taken = variable(component, name, said.variables)
     said.variables[taken] = secret
     return f"${{{taken}}}"
-
-
-def _literal(text: str) -> str:
-    return text.replace("${", "$${")
 
 
 def _encoded(text: str) -> str:

@@ -40,7 +40,7 @@ def test_the_route_is_a_configuration_that_can_be_used(name: str, tmp_path: Path
     made = guess(case.asked, case.answers)
     lines = as_toml(made)
     environ = request_settings(case.asked, made.settings["component"]).variables
-    settings = read_back(lines, tmp_path, environ)
+    settings = read_back(lines, tmp_path, {**environ, "y": "-"})
     (route,) = routes_of(settings)
     assert route.shared
     assert "hunter2" not in "\n".join(lines)
@@ -55,9 +55,11 @@ def test_what_was_given_is_in_the_environment_and_reaches_the_poll(tmp_path: Pat
 
 
 def test_a_secret_in_a_body_is_one() -> None:
-    asked = Asked("http://h/rpc", "POST", '{"user": "a", "apiKey": "hunter2", "price": "${x}"}')
+    asked = Asked(
+        "http://h/rpc", "POST", '{"user": "a", "apiKey": "hunter2", "price": "${x}", "token": "${y}"}'
+    )
     said = request_settings(asked, "rpc")
-    assert said.settings["body"] == '{"user": "a", "apiKey": "${RPC_BODY}", "price": "$${x}"}'
+    assert said.settings["body"] == '{"user": "a", "apiKey": "${RPC_BODY}", "price": "${x}", "token": "${y}"}'
     assert said.variables == {"RPC_BODY": "hunter2"}
 
 
@@ -132,6 +134,19 @@ def test_an_upstream_that_has_no_content_has_no_items() -> None:
     made = guess(Asked("http://h/orders"), [Answer(204, CIMultiDict(), b"")] * 2)
     assert made.settings["empty"] == ["null", 204]
     assert "events" not in made.settings
+
+
+def test_a_state_within_an_object_is_a_pointer() -> None:
+    body = b'[{"id": 1, "status": {"state": "up", "n": 1}, "state": 3, "phase": "x"}]'
+    made = guess(Asked("http://h/orders"), [Answer(200, CIMultiDict(), body)])
+    assert made.maybe[0][1] == {"/status/state": "status_change", "phase": "phase_change"}
+
+
+def test_of_a_pair_only_what_changes_is_ignored() -> None:
+    bodies = (b'[{"id": 1, "value": [7, "1"]}, {"id": 2, "value": [7, "1"]}]',)
+    bodies += (bodies[0].replace(b"7", b"8"),)
+    made = guess(Asked("http://h/orders"), [Answer(200, CIMultiDict(), body) for body in bodies])
+    assert made.settings["ignore"] == ["/value/0"]
 
 
 def test_a_slow_upstream_is_not_asked_so_often() -> None:
