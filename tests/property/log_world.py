@@ -7,6 +7,7 @@ from gateway.core.events import Position, Record
 from gateway.delivery.replay.from_log import Replays
 from gateway.delivery.replay.log_archive import LogArchive
 from gateway.delivery.replay.queue import ReplayQueue
+from gateway.delivery.state.queue import StateQueue
 from gateway.runtime.slices import Slices
 from tests.property.world import EPOCH, Pace, World
 from tests.support.shaky_log import ShakyLog
@@ -19,9 +20,9 @@ _QUIET_TURNS = 12
 class LogWorld(World):
     """A world with an event loop of its own, on which replays run when they are let."""
 
-    def __init__(self, pace: Pace) -> None:
+    def __init__(self, pace: Pace, states: StateQueue | None = None) -> None:
         queue = ReplayQueue()
-        super().__init__(pace, queue)
+        super().__init__(pace, queue, states)
         self.loop = asyncio.new_event_loop()
         self.log = ShakyLog()
         self.log.start_over(EPOCH)

@@ -18,6 +18,8 @@ from gateway.delivery.hub import Hub, HubTiming
 from gateway.delivery.observer import Unobserved
 from gateway.delivery.reassign import Reassignment
 from gateway.delivery.replay.queue import ReplayQueue
+from gateway.delivery.state.question import question_of
+from gateway.delivery.state.queue import StateQueue
 from gateway.delivery.subscriber import State, Subscriber
 from gateway.ports.clock import Clock
 from tests.support.clock import ManualClock
@@ -163,6 +165,7 @@ class Session:
             asked=client,
             log_floor=world.log_floor,
             credentials=client.credentials,
+            with_state=client.with_state,
         )
         self.transport.subscriber = self.subscriber
         world.sessions.append(self)
@@ -200,10 +203,18 @@ class Client:
     """Somebody who reconnects with the last id seen, as an EventSource does.
 
     `choices` are what it got its events by, one after the other; the last one is that of now. It has a token
-    where it has a `subject`.
+    where it has a `subject`, and begins with its state where it is `with_state`.
     """
 
-    def __init__(self, choice: Choice, delivery: DeliveryOptions, subject: str | None = None) -> None:
+    def __init__(
+        self,
+        choice: Choice,
+        delivery: DeliveryOptions,
+        subject: str | None = None,
+        *,
+        with_state: bool = False,
+    ) -> None:
+        self.with_state = with_state
         self.credentials = None if subject is None else Credentials(subject=subject)
         self.choices = [choice]
         self.delivery = delivery
@@ -229,7 +240,9 @@ def last_id(seen: list[Sent]) -> str | None:
 class World:
     """Everything that the property is about. `events` are all that were ever appended, in order."""
 
-    def __init__(self, pace: Pace, replays: ReplayQueue | None = None) -> None:
+    def __init__(
+        self, pace: Pace, replays: ReplayQueue | None = None, states: StateQueue | None = None
+    ) -> None:
         self.pace = pace
         self.clock = ManualClock()
         self.scheduler = ManualScheduler(self.clock)
@@ -250,6 +263,7 @@ class World:
             Groups(FAN_IN, lambda: None),
             observer=Unobserved(),
             replays=replays,
+            states=states,
             revocations=self.revocations,
             pace=pace.of_hub(),
             draw=lambda low, high: low,
@@ -330,7 +344,7 @@ class World:
                 data = json.dumps({"choice": which, "cursor": cursor})
                 return eventstream.encode(data, event="fetch-mode", last_event_id=None)
 
-            return Reassignment(choice.selector(), client, tell, ends)
+            return Reassignment(choice.selector(), client, tell, ends, question_of(choice.selector()))
 
         self.hub.reassign(reassignment_for)
 
