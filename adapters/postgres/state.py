@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from hashlib import sha256
+from typing import NamedTuple
 
 from adapters.postgres.connection import Session
 from adapters.postgres.identity import epoch_of
@@ -32,10 +33,18 @@ REFRESH_SECONDS = 5.0
 
 _FIRST_ROWS = 16
 _MOST_ROWS = 500
-_BATCH_BYTES = 262_144
+_BATCH_BYTES = 131_072
 
 Tables = Mapping[str, Sequence[int]]
 """The captured tables that can be read, by entity type."""
+
+
+class _Source(NamedTuple):
+    """A table to read, for an entity type; of certain ids, or None for all."""
+
+    entity_type: str
+    table: int
+    ids: Sequence[str] | None
 
 
 class PostgresState:
@@ -63,6 +72,7 @@ class PostgresState:
         self._now = now
         self._troubles = troubles or Troubles()
         self._tables: Tables = {}
+        self._moment: str | None = None
         self._outage = Outage(_log, "postgres_state", now=now)
 
     def knows(self, entity_type: str, selector: Selector) -> bool:
@@ -98,20 +108,29 @@ class PostgresState:
                 ((snapshot, as_of_ms, tables),) = await session.fetch(statement("state_moment"))
             self._tables = _tables_in(tables)
             sources = [
-                (entity_type, table, _ids(entity_type, selector))
+                _Source(entity_type, table, _ids(entity_type, selector))
                 for entity_type in entity_types
                 for table in self._table_of(entity_type)
             ]
-            moment = f"{session.server.started}/{cursor.epoch}/{snapshot}/{sources}"
             yield PostgresReading(
                 cursor,
                 int(as_of_ms),
-                sha256(moment.encode()).hexdigest(),
+                self._version(f"{session.server.started}/{cursor.epoch}/{snapshot}", sources),
                 lambda: self._batches(session, sources, self._now() + self._reading_seconds),
             )
             # Where it is not reached the session is in a transaction, and the pool ends it.
             with self._translated():
                 await session.fetch(statement("state_end"))
+
+    def _version(self, moment: str, sources: Sequence[_Source]) -> str | None:
+        """The same for the same rows of one moment.
+
+        None where something was committed since the last reading: on a server on which that goes on no moment
+        comes twice, and who asks whether anything has changed would have to read all of it.
+        """
+        is_calm = self._moment in (moment, None)
+        self._moment = moment
+        return sha256(f"{moment}/{sources}".encode()).hexdigest() if is_calm else None
 
     def _table_of(self, entity_type: str) -> Sequence[int]:
         try:
@@ -120,7 +139,7 @@ class PostgresState:
             raise StateUnknown(f"No table is captured as {entity_type} any more.") from None
 
     async def _batches(
-        self, session: Session, sources: Sequence[tuple[str, int, list[str] | None]], until: float
+        self, session: Session, sources: Sequence[_Source], until: float
     ) -> AsyncIterator[tuple[str, Sequence[StateItem]]]:
         rows = _FIRST_ROWS
         for entity_type, table, ids in sources:

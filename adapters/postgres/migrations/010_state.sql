@@ -36,6 +36,27 @@ as $$
     limit 1
 $$;
 
+-- Those of the ids that a key of that type may be. Of the others there is no row. None of none.
+create function tidegate_ids_of_type(ids text[], type text)
+returns text[]
+language plpgsql stable strict
+as $$
+declare
+    id text;
+    found text[] := '{}';
+begin
+    foreach id in array ids loop
+        begin
+            execute format('select $1::%s', type) using id;
+            found := found || id;
+        exception when data_exception or integrity_constraint_violation then
+            continue;
+        end;
+    end loop;
+    return found;
+end;
+$$;
+
 -- Opens the cursor `tidegate_state` over the rows (id, data) of a captured table, those of `ids` alone where that is
 -- not null. What the gateway can't read back is left out of an item, all but its key. It is read with the rights of
 -- the log's owner, as a TRUNCATE is, and gives what events give anyway; of a table that is not captured nothing.
@@ -50,6 +71,11 @@ as $$
 declare
     options constant jsonb := tidegate_captured_as(relation);
     columns constant text := tidegate_columns(relation, options);
+    key_type constant text := (
+        select format_type(a.atttypid, a.atttypmod)
+        from pg_attribute as a
+        where a.attrelid = relation and a.attname = options ->> 'key' and not a.attisdropped
+    );
     state constant refcursor := 'tidegate_state';
 begin
     if columns is null then
@@ -61,17 +87,19 @@ begin
                 select i.id, case when tidegate_is_readable(i.item) then i.item else i.bare end::text as data
                 from (
                     select to_jsonb(row.%1$I) #>> '{}' as id, jsonb_build_object(%1$L, row.%1$I) as bare, %2$s as item
-                    from (select %3$s from %4$I.%5$I) as row
+                    from (select %3$s from %4$I.%5$I as c %6$s) as row
                     offset 0
                 ) as i
                 where i.item is not null and tidegate_is_entity_id(i.id) and ($1 is null or i.id = any($1))
             $query$,
-            options ->> 'key', tidegate_item(options), columns, n.nspname, c.relname
+            options ->> 'key', tidegate_item(options), columns, n.nspname, c.relname,
+            case when ids is not null
+                then format('where c.%I = any($2::%s[])', options ->> 'key', key_type) else 'where $2 is null' end
         )
         from pg_class as c
         join pg_namespace as n on n.oid = c.relnamespace
         where c.oid = relation
-    ) using ids;
+    ) using ids, tidegate_ids_of_type(ids, key_type);
 end;
 $$;
 

@@ -9,4 +9,4 @@ set local bytea_output = 'hex';
 set local extra_float_digits = 1;
 set local lc_monetary = 'C';
 set local statement_timeout = '10s';
-set local idle_in_transaction_session_timeout = '10s';
+set local idle_in_transaction_session_timeout = '60s';
