@@ -18,6 +18,7 @@ from tests.support.upstream import Answering, Upstream, held_until, plain, upstr
 
 POLLS = "tidegate_upstream_polls_total"
 INTERVAL_SECONDS = 0.2
+GOOD_AGAIN = listed(order("A", orderStage="1"))
 
 
 def route(url: str, **settings: Any) -> dict[str, Any]:
@@ -90,6 +91,37 @@ async def test_every_node_passes_on_what_the_upstream_says_and_leaves_it_alone(
     assert (await other.request("POST", PATH)).status == 201
     assert (await other.get(PATH)).status == 429
     assert [asked.method for asked in backend.asked] == ["GET", "POST"]
+
+
+async def test_every_node_serves_what_can_not_be_compared_and_none_loses_what_it_leads_to(
+    start_node: Callable[..., GatewayThread], backend: Upstream
+) -> None:
+    clients = [Client(start_node().port) for _ in range(2)]
+    for client in clients:
+        await shows(client, "0")
+    backend.says(b"<html>")
+    for client in clients:
+        assert await served(client, b"<html>") == "tidegate; fwd=stale; detail=unusable"
+    async with clients[1].stream({"entity": "order"}) as stream:
+        await stream.connected()
+        backend.says(GOOD_AGAIN)
+        for client in clients:
+            assert "unusable" not in await served(client, GOOD_AGAIN)
+        assert await stages(stream, "1") == steps(0, 1)
+
+
+async def served(client: Client, wanted: bytes) -> str:
+    """Waits until the node serves that body; gives its Cache-Status."""
+    said = ""
+
+    async def holds() -> bool:
+        nonlocal said
+        got = await client.get(PATH)
+        said = got.headers["Cache-Status"]
+        return bool(got.body == wanted)
+
+    await eventually(holds, "the node serves what the upstream says")
+    return said
 
 
 async def stages(stream: Stream, last: str) -> list[tuple[str, str]]:
