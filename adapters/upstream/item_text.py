@@ -10,6 +10,8 @@ from adapters.upstream.json_list import not_json
 _SHALLOW = 250
 """What is not deeper can be written by orjson, which stops at 254 levels, as a member of an event too."""
 
+_MOST_DIGITS = 20
+
 
 def decoded(raw: bytes, depth: int) -> tuple[dict[str, Any] | None, str | None]:
     """The object that stands there, `depth` brackets deep, and what is wrong with it, if anything is.
@@ -43,9 +45,14 @@ def decoded_leniently(raw: bytes) -> dict[str, Any]:
 
 def _as_browsers_read(raw: bytes) -> Any:
     try:
-        return json.loads(raw.decode(errors="replace"), parse_constant=_refuse)
+        return json.loads(raw.decode(errors="replace"), parse_int=_number, parse_constant=_refuse)
     except ValueError:
         raise not_json() from None
+
+
+def _number(digits: str) -> int | float:
+    # Python reads no integer of thousands of digits; for a browser any number is a double.
+    return int(digits) if len(digits) <= _MOST_DIGITS else float(digits)
 
 
 def _refuse(constant: str) -> None:

@@ -2,14 +2,17 @@
 
 import json
 import re
-from typing import Any
+from typing import Any, Literal
 
 import orjson
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.upstream.failures import BadAnswer
+from adapters.upstream.json_list import sequence_of
 from gateway.core.json_pointer import ABSENT
+from gateway.ports.legacy_route import Pages
 from tests.support.comparing import extract
 from tests.support.legacy import legacy_route
 
@@ -156,3 +159,33 @@ def test_any_brackets_are_read_as_by_one_decoder(tokens: list[bytes]) -> None:
         # Of two members with one name a decoder takes the last; which one was meant nobody knows.
         if text.count(b'"docs"') < 2:
             assert read(text, pointer) == found
+
+
+BODIES = st.lists(
+    st.lists(st.tuples(st.integers(0, 4), st.integers(0, 2)), max_size=4), min_size=2, max_size=4
+)
+
+
+@given(BODIES, st.booleans(), st.sampled_from(["list", "map"]))
+def test_several_bodies_are_read_as_one_list_in_which_each_key_stands_once(
+    bodies: list[list[tuple[int, int]]], first_counts: bool, shape: Literal["list", "map"]
+) -> None:
+    texts = []
+    for body in bodies:
+        items = [b'{"orderID":%d,"n":%d}' % item for item in body]
+        named = [b'"%d":%b' % (key, item) for (key, _), item in zip(body, items, strict=True)]
+        texts.append(
+            b'{"docs":{%b}}' % b",".join(named) if shape == "map" else b'{"docs":[%b]}' % b",".join(items)
+        )
+    several: dict[str, Any] = {"also": ("/closed",)} if first_counts else {"pages": Pages("/next")}
+    route = legacy_route(shape=shape, **several)
+    expected: dict[str, int] = {}
+    for body in reversed(bodies) if first_counts else bodies:
+        expected |= {str(key): n for key, n in body}
+
+    if any(len({key for key, _ in body}) < len(body) for body in bodies):
+        with pytest.raises(BadAnswer, match="key of another"):
+            extract(b"".join(sequence_of(texts)), route)
+        return
+    found = extract(b"".join(sequence_of(texts)), route)
+    assert {key: orjson.loads(raw)["n"] for key, raw in found.items()} == expected

@@ -17,6 +17,7 @@ from adapters.upstream.item_text import decoded, decoded_leniently
         (b'{"a":"\\ud83d"}', 1, "unreadable"),
         (b'{"a":"\xff"}', 1, "unreadable"),
         (b'{"a":1e999}', 1, "unreadable"),
+        (b'{"a":1%b}' % (b"0" * 5000), 1, "unreadable"),
         (b'{"a":%b}' % (b"[" * 300 + b"]" * 300), 301, "too_deep"),
         (b'{"a":%b}' % (b"[" * 3000 + b"]" * 3000), 3001, "too_deep"),
     ],
