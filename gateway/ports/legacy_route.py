@@ -130,7 +130,7 @@ class LegacyRoute:
             raise ValueError(f"entity: must be 1 to {_LONGEST_ENTITY} of A-Z a-z 0-9 _ . -")
         if not _POINTER.match(self.items):
             raise ValueError('items: must be a JSON pointer such as /docs, or "" for the whole answer')
-        if self.shape == "list" and not self.key:
+        if self.shape == "list" and not self.key and self.events != "none":
             raise ValueError("key: must name a member")
         for member, event_type in self.changes.items():
             if not _NAME.match(event_type) or event_type in RESERVED_EVENT_TYPES:

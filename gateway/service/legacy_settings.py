@@ -244,15 +244,17 @@ def _of_several_requests(route: LegacySettings) -> Iterator[tuple[KeyPath, str]]
 
 
 def _of_the_key(route: LegacySettings) -> Iterator[tuple[KeyPath, str]]:
-    if route.shape == "list" and route.key is None:
+    if route.shape == "list" and route.key is None and route.events != "none":
         yield ("key",), "must be set: it says by which member an item is known from answer to answer"
     if route.shape == "map" and route.key is not None:
         yield ("key",), 'must not be set with shape "map", where the names of the members are the keys'
-    if route.shape == "single" and (route.key is None) is (route.id is None):
+    if route.shape == "single" and route.key is None and route.id is None and route.events != "none":
         yield (
             ("id",),
             'must be set with shape "single", or else key: one of them says what the entity is called',
         )
+    if route.key is not None and route.id is not None:
+        yield ("id",), "must not be set beside key: one of them says what the entity is called"
     if route.shape != "single" and route.id is not None:
         yield (
             ("id",),

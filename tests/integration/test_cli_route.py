@@ -212,6 +212,48 @@ async def test_an_answer_that_can_not_be_compared_ends_with_3(
     assert code == 3
 
 
+@pytest.mark.parametrize(
+    ("following", "said"),
+    [
+        ("/orders", "is pages right?"),
+        ("https://elsewhere.example/orders?page=2", "set public_url to the one that they name"),
+        ("http://127.0.0.1:1/orders", "set public_url to the one that they name"),
+        (7, "is the pointer right?"),
+    ],
+)
+async def test_pages_that_can_not_be_followed_are_named(backend: Upstream, following: Any, said: str) -> None:
+    backend.answering = in_turn({"next": following, "docs": [{"id": 1}]})
+    text, code = await report(settings(backend.url, items="/docs", pages={"next": "/next"}))
+    assert "problem" in text
+    assert said in text
+    assert code == 3
+
+
+async def test_all_pages_are_counted(backend: Upstream) -> None:
+    backend.answering = in_turn(
+        {"next": "/orders?page=2", "docs": [{"id": 1}]}, {"next": None, "docs": [{"id": 2}, {"id": 3}]}
+    )
+    said, code = await report(settings(backend.url, items="/docs", pages={"next": "/next"}))
+    assert "items 3 at /docs" in said
+    assert "requests 2, pages and also together" in said
+    assert code == 0
+
+
+async def test_what_is_only_served_needs_no_key(backend: Upstream) -> None:
+    backend.says(b'{"a": [1, 2]}')
+    of = Settings.model_validate(
+        {
+            "legacy": [
+                {"component": "c", "path": "/c", "upstream": backend.url, "entity": "e"}
+                | {"shared": True, "events": "none"}
+            ]
+        }
+    )
+    said, code = await report(of)
+    assert 'events none (events = "none")' in said
+    assert code == 0
+
+
 async def test_bad_items_among_good_ones_are_named(backend: Upstream) -> None:
     backend.says(b'[{"id": 1, "uid": "a"}, {"uid": "b"}, {"id": null, "uid": "c"}]')
     said, code = await report(settings(backend.url))

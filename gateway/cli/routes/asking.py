@@ -78,6 +78,11 @@ class Trial:
             functions=None if self._runner is None else partial(self._runner.text_of, route),
         )
 
+    @property
+    def _has_keys(self) -> bool:
+        """Whether the items can be told apart: a route that only serves need not say how."""
+        return bool(self.route.keys or self.route.id) or self.route.shape == "map"
+
     async def close(self) -> None:
         """Ends what runs the route's functions."""
         if self._runner is not None:
@@ -91,7 +96,7 @@ class Trial:
         items = None
         try:
             await self._tracker.poll(fresh=True)
-            if self._tracker.snapshot is not None:
+            if self._tracker.snapshot is not None and self._has_keys:
                 items = await self._tracker.items_of(self._tracker.snapshot)
         except TidegateError as failure:
             error = failure

@@ -41,6 +41,7 @@ def report_on(route: LegacyRoute, first: Heard, second: Heard | None) -> tuple[l
             more_rows, more_advice = _of_changes(route, first.items, second)
             rows += more_rows
             advice += more_advice
+    if first.error is None:
         rows.append(("events", _events_of(route)))
     if first.fetched is not None:
         left_out = not_passed_on(first.fetched.headers)

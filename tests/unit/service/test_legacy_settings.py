@@ -114,6 +114,13 @@ def test_a_map_has_no_key_and_a_single_entity_may_have_an_id() -> None:
     assert (single.shape, single.id, single.events) == ("single", "status", "none")
 
 
+@pytest.mark.parametrize("shape", ["list", "single"])
+def test_where_nothing_is_compared_nothing_needs_a_key(shape: str) -> None:
+    given = {**WITHOUT_KEY, "shape": shape, "events": "none"}
+    (route,) = routes_of(Settings.model_validate({"legacy": [given]}))
+    assert (route.keys, route.id) == ((), None)
+
+
 def test_nothing_shows_a_secret_of_a_route_and_a_worker_is_given_it(tmp_path: Path) -> None:
     context = {"base_dir": tmp_path}
     settings = Settings.model_validate({"legacy": [EVERYTHING]}, context=context)
@@ -221,9 +228,10 @@ def test_further_requests_that_can_not_be_sent_are_refused(given: dict[str, Any]
     [
         ({}, "key must be set: it says by which member"),
         ({"shape": "single"}, 'id must be set with shape "single", or else key'),
-        ({"shape": "single", "id": "s", "key": "id"}, 'id must be set with shape "single", or else key'),
+        ({"shape": "single", "id": "s", "key": "id"}, "id must not be set beside key"),
         ({"shape": "map", "key": "id"}, 'key must not be set with shape "map"'),
-        ({"id": "s", "key": "id"}, 'id must not be set with shape "list"'),
+        ({"id": "s"}, "key must be set: it says by which member"),
+        ({"id": "s", "key": "id"}, "id must not be set beside key"),
         ({"shape": "map", "id": "s"}, 'id must not be set with shape "map"'),
         ({"shape": "single", "id": "a\nb"}, "id must not have control characters"),
         ({"shape": "single", "id": "s", "also": ["/a"]}, 'also must not be set with shape "single"'),
