@@ -436,3 +436,15 @@ async def test_close_answers_those_who_wait(backend: Upstream, quiet: Gateway) -
 
     assert (await waiting).status == 502
     assert (await quiet.get()).status == 502
+
+
+async def test_a_list_that_is_only_served_needs_neither_key_nor_items(backend: Upstream) -> None:
+    backend.says(b'{"series": [1, 2, 3]}')
+    async with in_front_of(
+        backend.url, SystemClock(), events="none", key=(), items="", changes={}, interval_seconds=3600.0
+    ) as one:
+        for _ in range(2):
+            got = await one.get()
+            assert (got.status, got.body) == (200, b'{"series": [1, 2, 3]}')
+        assert len(backend.asked) == 1
+        assert "unusable" not in got.cache_status
