@@ -38,7 +38,7 @@ NOT_SHARED = CORS_FIELDS | frozenset(
         "proxy-authenticate",
         "proxy-authentication-info",
         # The gateway gives its own. Last-Modified is left out because its second is too coarse: a 304 to
-        # If-Modified-Since could come with a Sync-Cursor that is ahead of what the caller holds.
+        # If-Modified-Since can't say from where a stream goes on, and one to the ETag can.
         "age",
         "cache-control",
         "cache-status",

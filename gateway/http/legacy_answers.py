@@ -111,7 +111,7 @@ def _takes_coded(request: web.Request, snapshot: Snapshot) -> bool:
     if snapshot.coded is None:
         return False
     accepted = ",".join(request.headers.getall("Accept-Encoding", ()))
-    return accepts_coding(accepted, snapshot.coding.removeprefix("x-"))
+    return accepts_coding(accepted, snapshot.coding)
 
 
 def _not_modified(
