@@ -118,7 +118,7 @@ class Polls:
             raise UpstreamTimeout(detail) from error
 
     async def _fetch(self, route: LegacyRoute, validators: Mapping[str, str]) -> Fetched | None:
-        if route.pages is None and not route.also:
+        if not route.is_in_parts:
             (request,) = requests_of(route)
             is_conditional = bool(validators) and request.method == "GET"
             if is_conditional:

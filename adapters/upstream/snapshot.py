@@ -59,7 +59,7 @@ def snapshot_of(
     headers, count = end_to_end(fetched.headers.items(), left_out)
     validators = {}
     # What the first answer says of itself it does not say of those that follow.
-    if route.pages is None and not route.also:
+    if not route.is_in_parts:
         validators = validators_of(fetched.headers, datetime.fromtimestamp(moment.received_ms / 1000, UTC))
     if not is_trusted:
         validators.pop("If-None-Match", None)

@@ -47,7 +47,7 @@ Batches = AsyncGenerator[Sequence[Event], None]
 
 _OFFLOAD_BYTES = 65_536
 """The digest of so many bytes takes 0.1 ms; that of more is left to a thread, which holds nobody up."""
-_ATTEMPTS = 2
+_ATTEMPTS = 3
 
 
 class ListChange(NamedTuple):
@@ -104,6 +104,7 @@ class Tracker:
         self._batch_events = batch_events
         # What was still there of the old answer's items when too many were gone.
         self._held: bytes | None = None
+        self._is_doubtful = False
         self._begun: ListChange | None = None
         self._functions = functions
         self._outdate = outdate
@@ -132,20 +133,24 @@ class Tracker:
         what this route published is at or before it, and what others publish of this entity while the
         upstream answers may or may not be in the answer, and comes after it. `Shown` gives that of an answer
         that changed something. Where the log starts over meanwhile, the upstream is asked once more: no
-        cursor of the history before is of use to anybody.
+        cursor of the history before is of use to anybody. It is too where a list in parts lacks an item,
+        which may have moved from one part to another between two requests.
         """
         if fresh:
             self._outdate()
         if self._begun is not None:
             await self._finish(self._begun)
-        for _ in range(_ATTEMPTS):
+        for attempts_left in reversed(range(_ATTEMPTS)):
             before = await head_of(self._events_log)
             taken = await self._ask(before)
-            if not taken or before.epoch == self._events_log.epoch:
+            if self._is_doubtful and attempts_left:
+                self._outdate()
+            elif not taken or before.epoch == self._events_log.epoch:
                 break
         return taken
 
     async def _ask(self, before: Cursor) -> bool:
+        self._is_doubtful = False
         fetched, moment = await self._answer(before)
         old = self.snapshot
         if fetched is None:
@@ -328,17 +333,23 @@ class Tracker:
             )
 
     def _to_be_held(self, comparison: Comparison) -> bool:
-        """Whether too much is gone at once, and not yet confirmed by a second answer that lacks it too."""
-        if too_many_missing(comparison, self._route) and (
-            self._held is None or not comparison.lacks_too(self._held)
-        ):
-            self._held = comparison.kept
+        """Whether what is gone is not yet confirmed by a second answer that lacks it too.
+
+        That is asked for where too much is gone at once, and where an item of a list in parts is.
+        """
+        too_many = too_many_missing(comparison, self._route)
+        is_doubtful = self._route.is_in_parts and comparison.missing_count > 0
+        is_confirmed = self._held is not None and comparison.lacks_too(self._held)
+        if is_confirmed or not (too_many or is_doubtful):
+            self._held = None
+            return False
+        self._held = comparison.kept
+        self._is_doubtful = not too_many
+        if too_many:
             self._counters.held += 1
             missing, count = comparison.missing_count, comparison.count_before
             self._tell(logging.WARNING, "upstream_deletions_held", missing=missing, items=count)
-            return True
-        self._held = None
-        return False
+        return True
 
     def _trusted(self, fetched: Fetched, digest: str) -> bool:
         """Whether the upstream's entity tags still tell its bodies apart."""

@@ -176,6 +176,11 @@ class LegacyRoute:
         """The members, or pointers, of which an item's key is made."""
         return (self.key,) if isinstance(self.key, str) else tuple(self.key)
 
+    @property
+    def is_in_parts(self) -> bool:
+        """Whether the list takes several requests, between which it may change."""
+        return self.pages is not None or bool(self.also)
+
     @cached_property
     def source(self) -> str:
         """What the events of this route say about where they come from."""

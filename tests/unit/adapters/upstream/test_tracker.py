@@ -15,6 +15,7 @@ from adapters.upstream.items import Items
 from adapters.upstream.tracker import Tracker
 from gateway.core.errors import EpochChanged, LogError
 from gateway.core.events import ORIGIN, Cursor, Event, Position, Record
+from gateway.ports.legacy_route import Pages
 from gateway.ports.log import Appended, Bounds
 from gateway.ports.route_counters import RouteCounters
 from gateway.runtime.slices import SLICE_SECONDS, Slices
@@ -335,3 +336,33 @@ async def test_a_position_of_a_history_that_is_over_is_not_looked_for_in_the_nex
 
     assert await one.after_its_cursor() == []
     assert one.counters.events == 1
+
+
+async def test_what_a_list_in_parts_lacks_is_told_once_a_second_reading_lacks_it_too(
+    clock: ManualClock,
+) -> None:
+    one = Followed(clock, pages=Pages(link=True))
+    await one.says(listed(order("A"), order("B")), listed(order("C")))
+    # A is deleted between the two requests, so that C has moved to the first page when the second comes.
+    readings = [(listed(order("A"), order("B")), listed()), (listed(order("B"), order("C")), listed())]
+
+    def next_reading() -> None:
+        if readings:
+            one.body, *more = readings.pop(0)
+            one.more = tuple(more)
+
+    one.meanwhile = next_reading
+    assert await one.tracker.poll()
+
+    assert await one.log.held() == [("order_deleted", "A")]
+    assert (len(one.asked_with), one.counters.held) == (4, 0)
+
+
+async def test_a_list_in_parts_that_lacks_something_else_each_time_is_held(clock: ManualClock) -> None:
+    one = Followed(clock, also=("/closed",))
+    await one.says(listed(*(order(number) for number in range(3))))
+    last = iter(range(3))
+    one.meanwhile = lambda: setattr(one, "body", listed(order(next(last))))
+    assert not await one.tracker.poll()
+
+    assert await one.log.held() == []

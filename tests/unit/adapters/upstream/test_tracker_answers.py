@@ -195,7 +195,8 @@ async def test_a_list_of_several_answers_is_one(clock: ManualClock, settings: di
     await one.says(listed(order(2)), listed(order(3), order(1)), ETag='"v1"')
 
     assert one.counters.etags_reused == 0
-    assert one.asked_with == [{}] * 3
+    # The last change is read twice: an item that is missing may only have moved while it was asked for.
+    assert one.asked_with == [{}] * 4
     assert await one.log.held() == [(CREATED, "4"), (DELETED, "4")]
     assert good(one).body == listed(order(2))
     assert list(await one.tracker.items_of(good(one))) == ["2", "3", "1"]
@@ -227,7 +228,8 @@ async def test_functions_make_what_the_items_are_read_from(clock: ManualClock) -
     await one.says(b"A", b"C", Content_Type="text/csv")
     assert await one.refuses(b"bad") == "decode"
 
-    assert given == [((b"A", b"B"), "text/csv"), ((b"A", b"C"), "text/csv"), ((b"bad",), "")]
+    read = [((b"A", b"B"), "text/csv"), ((b"A", b"C"), "text/csv"), ((b"A", b"C"), "text/csv")]
+    assert given == [*read, ((b"bad",), "")]
     assert await one.log.held() == [(DELETED, "B"), (CREATED, "C")]
     assert (good(one).body, good(one).text) == (b"A", b'[{"orderID":"A"},{"orderID":"C"}]')
     assert one.tracker.unusable is not None
