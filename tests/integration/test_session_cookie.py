@@ -404,3 +404,38 @@ async def test_a_caller_without_a_key_streams_with_everybody(cohort: Cohort) -> 
 
     assert all(streams(answer) for answer in answers)
     assert answers[-1].status == 200
+
+
+@pytest.mark.parametrize(
+    ("route", "path"),
+    [
+        ({"path": "/api/v1/customers/{customer}/orders"}, "/api/v1/customers/7/orders"),
+        ({"vary_query": ["status"]}, f"{PATH}?status=open"),
+        ({}, f"{PATH}/"),
+        ({"shared": False}, PATH),
+    ],
+)
+async def test_every_list_of_a_route_gives_sessions(
+    start_gateway: Any, tmp_path: Path, route: dict[str, Any], path: str
+) -> None:
+    async with upstream() as backend:
+        backend.says(listed(order("A")))
+        url = backend.url + ("/{customer}" if "path" in route else "")
+        settings = make_settings(
+            flags={"store": f"file:{tmp_path}/flags.json"},
+            legacy=[route_settings(url, 2.0, **({"events": "external"} | route))],
+        )
+        cohort = Cohort(start_gateway(settings), backend)
+        await cohort.flag()
+        first = await cohort.client.get(path)
+        again = await cohort.client.get(path, headers=[sends(session_of(first))])
+
+    assert (first.status, again.status) == (200, 200)
+    assert again.headers["Fetch-Mode"] == first.headers["Fetch-Mode"]
+    assert cookies(again) == []
+
+
+async def test_a_stream_that_begins_with_the_state_gives_one(cohort: Cohort) -> None:
+    await cohort.flag()
+
+    assert session_of(await cohort.opened(state="with"))
