@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.upstream.failures import BadAnswer
-from adapters.upstream.json_list import sequence_of
-from gateway.core.json_pointer import ABSENT
+from adapters.upstream.json_list import sequence_of, value_at
+from gateway.core.json_pointer import ABSENT, path_of
 from gateway.ports.legacy_route import Pages
 from tests.support.comparing import extract
 from tests.support.legacy import legacy_route
@@ -126,6 +126,24 @@ def test_what_one_decoder_reads_is_read_the_same(document: Any, space: bytes) ->
     text = spaced(document, space)
     for pointer in POINTERS:
         assert read(text, pointer) == decoded(text, pointer)
+
+
+@given(DOCUMENTS, SPACES)
+def test_a_value_is_found_where_one_decoder_finds_it(document: Any, space: bytes) -> None:
+    text = spaced(document, space)
+    for pointer in (*POINTERS, "/docs/0", "/docs/0/orderID", "/x"):
+        raw = value_of(text, pointer)
+        assert (ABSENT if raw is None else orjson.loads(raw)) == at(orjson.loads(text), pointer)
+
+
+def value_of(text: bytes, pointer: str) -> bytes | None:
+    steps = value_at(text, path_of(pointer))
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            found: bytes | None = done.value
+            return found
 
 
 @given(
