@@ -20,6 +20,7 @@ import math
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from weakref import WeakMethod
 
 from adapters.upstream.failures import BadAnswer, OtherStatus
 from adapters.upstream.items import Items
@@ -76,7 +77,7 @@ class SharedTracker:
     ) -> None:
         self._route = route
         self._pause = pause
-        self._tracker = make_tracker(self._publish)
+        self._tracker = make_tracker(_weakly(self._publish))
         self._events_log = log
         self._leases = leases
         self._store = leases.store
@@ -92,7 +93,7 @@ class SharedTracker:
         self._stored = SharedBodies(leases.store, route.key_name, clock, ttl)
         self._bodies = SnapshotBodies(self._stored)
         self._late_seconds = _LATE_INTERVALS * route.interval_seconds + _LATE_SECONDS
-        self._word = SharedWord(leases.store, route.name, clock, self._late_seconds)
+        self._word = SharedWord(leases.store, route.key_name, clock, self._late_seconds)
         # What the entry says, where this node set it, it is not pending, and there is no other node.
         self._final: list[Bodies] | None = None
         self.counts: Counter[SharedCount] = Counter() if counts is None else counts
@@ -365,3 +366,15 @@ class SharedTracker:
             path=self._route.path,
             digest=shared.digest,
         )
+
+
+def _weakly(publish: Publish) -> Publish:
+    """The same, without keeping alive whose method it is: what is dropped takes its answer along at once."""
+    method = WeakMethod(publish)
+
+    async def published(change: ListChange) -> str:
+        bound = method()
+        assert bound is not None, "who polls it has it"
+        return await bound(change)
+
+    return published

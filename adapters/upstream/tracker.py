@@ -100,7 +100,7 @@ class Tracker:
         self._items = items
         self._counters = counters
         self._slices = slices
-        self._publish = publish or self._append
+        self._publish = publish
         self._batch_events = batch_events
         # What was still there of the old answer's items when too many were gone.
         self._held: bytes | None = None
@@ -256,7 +256,9 @@ class Tracker:
             return False
         self._counters.changed += 1
         if self._route.events == "poll":
-            cursor = await self._publish(ListChange(old, new, now_ms, self._batches(comparison)))
+            # A tracker that is dropped takes its answer along at once, for it holds no method of its own.
+            publish = self._publish or self._append
+            cursor = await publish(ListChange(old, new, now_ms, self._batches(comparison)))
             new = replace(new, cursor=cursor)
         # Nothing was awaited since: an answer that was published must never be published again.
         self._keep(new)
