@@ -20,7 +20,7 @@ class CapturedTable:
     """A table that has triggers of ours, and what is wrong with its capture, a sentence each.
 
     `part_of` is the table of which it is a partition; `query` what its rows are given as, None where as they
-    are.
+    are; `reads_table`: it reads the table itself, so that events have no `previous`.
     """
 
     table: str
@@ -30,6 +30,7 @@ class CapturedTable:
     columns: tuple[str, ...]
     changes: Mapping[str, str]
     query: str | None
+    reads_table: bool
     problems: tuple[str, ...]
 
 
@@ -133,6 +134,7 @@ def _captured(title: str, root: str, options: Mapping[str, Any], problems: Itera
         columns=tuple(options["columns"]),
         changes={rule["member"]: rule["eventType"] for rule in options["changes"]},
         query=options.get("as"),
+        reads_table=options.get("readsTable", False),
         problems=tuple(problems),
     )
 

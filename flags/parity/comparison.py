@@ -48,7 +48,7 @@ LATE_AFTER = 3
 asked must still be remembered: `flags.parity.fold.RETENTION` is one more."""
 
 _OPEN_BYTES = 500
-_MAX_CLASSIFIED = 64
+_MAX_CLASSIFIED = 32
 """In how many places of one item the kinds of differences are looked for: a name has two, far apart."""
 
 

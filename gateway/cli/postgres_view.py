@@ -6,6 +6,8 @@ from typing import Any
 from adapters.postgres.status import Blocking, CapturedTable, LogState, Status
 from gateway.cli.terminal import printable, table
 
+_OWN = " (which that reads itself: events have no previous)"
+
 
 def status_lines(status: Status) -> list[str]:
     """A few lines about the log, then a table of what is captured, then what is wrong with it."""
@@ -25,7 +27,7 @@ def status_lines(status: Status) -> list[str]:
     head = ("TABLE", "ENTITY", "KEY", "COLUMNS", "EVENT TYPES")
     lines += ["", "captured tables", *table([head, *map(_row, status.tables)], "  ")]
     shapes = [
-        f"  {printable(captured.table)}: {printable(captured.query)}"
+        f"  {printable(captured.table)}{_OWN if captured.reads_table else ''}: {printable(captured.query)}"
         for captured in status.tables
         if captured.query is not None and captured.part_of is None
     ]
@@ -74,6 +76,7 @@ def status_json(status: Status) -> dict[str, Any]:
                 "columns": list(captured.columns),
                 "eventTypes": dict(captured.changes),
                 "as": captured.query,
+                "readsTable": captured.reads_table,
                 "problems": list(captured.problems),
             }
             for captured in status.tables

@@ -86,6 +86,25 @@ def test_a_table_is_captured_and_let_go(installed: Shop) -> None:
     assert installed.told() == [("order_created", "A"), ("stage_change", "A"), ("total_change", "A")]
 
 
+def test_a_query_of_the_row_is_taken_shown_and_refused_in_a_sentence(installed: Shop) -> None:
+    url = installed.url
+    refused = capture(url, "--key", "id", "--as", "select id, random() as luck from row")
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert refused.stderr.startswith("tidegate: as: it calls random, which may give another value each time")
+
+    done = capture(url, "--key", "id", "--as", "select id,\n total::text as total from row")
+    assert (done.exit_code, done.stdout) == (0, "captured orders as order\n")
+    lines = postgres(url, "status").stdout.splitlines()
+    shown = r"  public.orders: select id,\n total::text as total from row"
+    assert lines[lines.index("given as") + 1 :] == [shown]
+
+    view = "select o.id from public.orders as o where o.id = row.id"
+    assert capture(url, "--key", "id", "--as", view).exit_code == 0
+    (table,) = json.loads(postgres(url, "status", "--json").stdout)["tables"]
+    assert (table["as"], table["readsTable"]) == (view, True)
+    assert f"events have no previous): {view}" in postgres(url, "status").stdout
+
+
 def test_the_url_may_stand_in_the_environment(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TIDEGATE_LOG__URL", shop.url)
 
