@@ -9,7 +9,6 @@ beyond a float's precision are the same value here; an item's key can't be one.
 
 from array import array
 from collections.abc import Collection, Iterator, Sequence
-from itertools import chain
 from typing import Any, NamedTuple
 
 from adapters.upstream.items import BAD, GOOD, NONE, Items
@@ -55,34 +54,33 @@ class Comparison:
 
     def matching(self) -> Iterator[None]:
         """Finds the counterpart of every item, in steps."""
-        old, new = self._old, self._new
         following = 0
-        for number, (hashed, state) in enumerate(zip(new.hashes, new.states, strict=True)):
-            if state == NONE:
-                self._was.append(_SAME)
-                yield
-                continue
-            # Most lists keep their order: what follows the last counterpart is likely to be the next.
-            is_next = (
-                following < len(old.hashes)
-                and old.hashes[following] == hashed
-                and old.states[following] != NONE
-            )
-            candidates = chain((following,) if is_next else (), old.numbers(hashed))
-            found, entry = _CREATED if state == GOOD else _SAME, new.entry(number)
-            for candidate in candidates:
-                if old.entry(candidate) == entry:
-                    found = _SAME
-                elif old.key(candidate) == new.key(number):
-                    # What can't be compared is still there, and that is all that is known of it.
-                    found = candidate if state == GOOD else _SAME
-                else:
-                    continue
+        for number, (hashed, state) in enumerate(zip(self._new.hashes, self._new.states, strict=True)):
+            found = None if state == NONE else self._counterpart(number, hashed, following)
+            if found is None:
+                self._was.append(_CREATED if state == GOOD else _SAME)
+            else:
+                candidate, is_same = found
                 self._kept[candidate] = 1
                 following = candidate + 1
-                break
-            self._was.append(found)
+                # What can't be compared is still there, and that is all that is known of it.
+                self._was.append(_SAME if is_same or state == BAD else candidate)
             yield
+
+    def _counterpart(self, number: int, hashed: int, following: int) -> tuple[int, bool] | None:
+        """The old item with the key of a new one, and whether it is the same bytes; None where there is none.
+
+        Most lists keep their order: the one that is `following` the last counterpart is likely to be it.
+        """
+        old, entry = self._old, self._new.entry(number)
+        is_next = following < len(old.hashes) and old.hashes[following] == hashed
+        if is_next and old.states[following] != NONE and old.entry(following) == entry:
+            return following, True
+        for candidate in old.numbers(hashed):
+            is_same = old.entry(candidate) == entry
+            if is_same or old.key(candidate) == self._new.key(number):
+                return candidate, is_same
+        return None
 
     @property
     def missing_count(self) -> int:

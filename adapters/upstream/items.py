@@ -171,13 +171,14 @@ class Items(ListedItems):
     def _take(self, span: Span, index: int) -> bool:
         """Takes the next item; whether it is none that is bad."""
         item, kind = decoded(self._text[span.begins : span.ends], span.depth)
-        if item is not None and self._is_deleted(item):
+        if self._deleted is not None and item is not None and _is_set(found_at(item, self._deleted)):
             self._add(span.name)
             return True
         key = None
         if item is not None:
             try:
-                key = self._keys.of({**item, **self._route.members}, self._name(span.name))
+                whole = {**item, **self._route.members} if self._route.members else item
+                key = self._keys.of(whole, self._name(span.name))
             except BadItem as error:
                 kind = kind or error.kind
         if kind is not None:
@@ -204,13 +205,6 @@ class Items(ListedItems):
             return str(orjson.loads(literal))
         except orjson.JSONDecodeError:
             raise BadItem("bad_key") from None
-
-    def _is_deleted(self, item: dict[str, Any]) -> bool:
-        if self._deleted is None:
-            return False
-        mark = found_at(item, self._deleted)
-        # A false that is written as 0 or as an empty text is none either.
-        return mark is not ABSENT and mark not in (None, False, 0, "")
 
     def _indexing(self) -> Iterator[None]:
         """Makes items to be found by their keys. Raises BadAnswer where two of one body have the same."""
@@ -242,6 +236,11 @@ class Items(ListedItems):
 
     def _numbers(self) -> Iterator[int]:
         return compress(range(len(self.states)), self.states.translate(_IS_ITEM))
+
+
+def _is_set(mark: Any) -> bool:
+    """Whether a mark is one: a false that is written as 0 or as an empty text is none either."""
+    return mark is not ABSENT and mark not in (None, False, 0, "")
 
 
 class _InOrder(ItemsView[str, bytes]):

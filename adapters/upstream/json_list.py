@@ -139,6 +139,8 @@ def name_at(text: bytes, position: int) -> tuple[bytes, int]:
 
 def _entries(text: _Text, position: int, *, is_map: bool) -> Generator[Span | None, None, int]:
     """The spans of what a list, or an object, holds; gives where that ends."""
+    whole, last = text.whole, text.ends
+    flat_object, after_item = _FLAT_OBJECT.match, _AFTER_ITEM.match
     closing = b"}" if is_map else b"]"
     empty = text.match(_CLOSING, position)
     if empty is not None and empty[1] == closing:
@@ -150,13 +152,13 @@ def _entries(text: _Text, position: int, *, is_map: bool) -> Generator[Span | No
             if named is None:
                 raise not_json()
             name, position = named.start(1), named.end()
-        flat = text.match(_FLAT_OBJECT, position)
+        flat = flat_object(whole, position, last)
         if flat is not None:
             (begins, ends), depth = flat.span(1), 1
         else:
             begins, ends, depth = yield from _value(text, position)
         yield Span(name if is_map else begins, begins, ends, depth)
-        after = text.match(_AFTER_ITEM, ends)
+        after = after_item(whole, ends, last)
         if after is None or after[1] not in (b",", closing):
             raise not_json()
         position = after.end()
@@ -179,9 +181,10 @@ def _value(text: _Text, position: int) -> Generator[None, None, tuple[int, int, 
 def _closing(text: _Text, begins: int) -> Generator[None, None, tuple[int, int]]:
     """Where the value that begins with a bracket ends, and how deep it is."""
     position, depth, deepest, count = begins, 0, 0, 0
+    match, whole, last = _BRACKET.match, text.whole, text.ends
     while True:
         # Matched, not searched: from a string without an end a search would begin anew at every byte.
-        found = text.match(_BRACKET, position)
+        found = match(whole, position, last)
         if found is None:
             raise not_json()
         position = found.end()
