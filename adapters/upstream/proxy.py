@@ -17,7 +17,7 @@ from adapters.upstream.shared_fields import CORS_FIELDS, end_to_end
 from adapters.upstream.tls import TlsContexts
 from gateway.core.errors import ClientError, UpstreamError, UpstreamTimeout
 from gateway.core.header_fields import MAX_FIELDS, MAX_HEAD_BYTES, passed_on
-from gateway.ports.legacy_lists import filled
+from gateway.ports.legacy_lists import filled, query_of_path
 from gateway.ports.legacy_route import LegacyRoute, url_of
 from gateway.ports.route_counters import RouteCounters
 from gateway.ports.upstreams import SAFE_METHODS, Fields, Outgoing, RequestBody
@@ -143,8 +143,8 @@ class Proxy:
 def upstream_url(route: LegacyRoute, tail: str, query: str, values: Sequence[str] = ()) -> URL:
     """Where a request for `tail` below the route's path goes, whose parameters have these `values`.
 
-    All are as they came, percent-encoded. A query in the route's own URL is of the gateway's polls alone: it
-    may hold a credential.
+    All are as they came, percent-encoded. A query in the route's own URL is of the gateway's polls alone, for
+    it may hold a credential, but for what it says of the path's parameters.
     `tail` is "" for the path itself, else it begins with "/". Raises ClientError where it would leave what is
     below the upstream's path: a segment that is "..", also where it is percent-encoded (once or twice).
     """
@@ -155,6 +155,8 @@ def upstream_url(route: LegacyRoute, tail: str, query: str, values: Sequence[str
             raise ClientError('The path must not have a segment "..".')
     base = url_of(filled(route.upstream, route.parameters, values)) if values else route.url
     path = base.raw_path.rstrip("/") + tail if tail else base.raw_path
+    if values:
+        query = "&".join(filter(None, (query_of_path(route, values), query)))
     return URL.build(
         scheme=base.scheme, authority=base.raw_authority, path=path, query_string=query, encoded=True
     )

@@ -155,6 +155,18 @@ def filled(text: str, names: Sequence[str], encoded: Sequence[str]) -> str:
     return _PARAMETER.sub(lambda found: values.get(found[1], found[0]), text)
 
 
+def query_of_path(route: LegacyRoute, raw: Sequence[str]) -> str:
+    """What the query of the upstream's address says of the path's parameters, which have these values.
+
+    The values are as they came in the path, and are encoded anew: what is one step there may be more in a
+    query. The rest of that query is of the poll alone.
+    """
+    values = [quote(unquote_to_bytes(value), safe="") for value in raw]
+    query = route.upstream.partition("?")[2]
+    own = (text for _, text in _parameters(query) if _PARAMETER.search(text))
+    return filled("&".join(own), route.parameters, values)
+
+
 def _parameters(query: str) -> Iterator[tuple[str, str]]:
     """Each parameter's name, decoded, and how it is written as a whole; empty ones are none."""
     for text in query.split("&"):

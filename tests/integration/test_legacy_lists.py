@@ -191,6 +191,23 @@ async def test_a_step_that_leads_elsewhere_is_refused(backend, clock, customer):
     assert backend.asked == []
 
 
+async def test_a_path_s_value_may_stand_in_the_query_of_the_upstream(backend, clock):
+    def at(customer: str) -> str:
+        return CUSTOMERS.replace("{customer}", customer)
+
+    url = f"{backend.url}?key=of-the-poll&customer={{customer}}"
+    backend.says(listed(order("A")))
+    async with in_front_of(url, clock, path=CUSTOMERS) as one:
+        await one.request("GET", at("a%26x=1"))
+        await one.request("GET", at("a&x=1") + "?status=open")
+        await one.request("POST", at("7"), data=b"{}")
+    assert [asked.target for asked in backend.asked[:3]] == [
+        "/orders?key=of-the-poll&customer=a%26x%3D1",
+        "/orders?customer=a%26x%3D1&status=open",
+        "/orders?customer=7",
+    ]
+
+
 async def test_what_is_below_a_path_goes_through_with_its_values(backend, clock):
     async with in_front_of(clock=clock, interval_seconds=NEVER, **of_customers(backend)) as gateway:
         answer = await gateway.request("GET", "/api/v1/customers/a%20b/orders/17%2F1?x=1")
