@@ -7,7 +7,7 @@ from urllib.parse import urljoin, urlsplit
 from gateway.cli.routes.keys import keys_of
 from gateway.cli.routes.lists import Found, found_in, steps_of
 from gateway.cli.routes.next_page import at
-from gateway.cli.routes.texts import WORDS, Text, text_of
+from gateway.cli.routes.texts import WORDS, Text, has_errors, text_of
 from gateway.cli.routes.toml import one_line, toml_value
 from gateway.ports.legacy_route import LegacyRoute
 
@@ -70,6 +70,8 @@ def _of_no_json(text: Text) -> str:
 
 
 def _of_place(route: LegacyRoute, text: Text) -> list[str]:
+    if has_errors(text.value):
+        return ["The answer tells errors, as GraphQL does: is the query in body right, and allowed?"]
     places = [found for found in found_in(text.value) if found.items][:_MAX_PLACES]
     if text.value is None or at(text.value, _path_of(route.items)) is None:
         return ['There is null where the items should be: if that means none, set empty = ["null"].']

@@ -14,25 +14,17 @@ from gateway.cli.routes.lists import ENVELOPES, Found, found_in, pointer_of, ste
 from gateway.cli.routes.naming import Names, names_of, opaque_steps
 from gateway.cli.routes.next_page import at, doubts_of_pages, has_next_link, pointer_to_next
 from gateway.cli.routes.request import Asked, request_settings
-from gateway.cli.routes.texts import WORDS, Text, text_of
+from gateway.cli.routes.texts import WORDS, Text, has_errors, text_of
 
 _PAGE_WORDS = frozenset(
     {
         *("total", "count", "page", "pages", "limit", "offset", "size", "per_page", "perpage", "pagesize"),
-        *(
-            "page_size",
-            "total_count",
-            "totalcount",
-            "has_more",
-            "hasmore",
-            "next",
-            "previous",
-            "prev",
-            "object",
-        ),
-        *("success", "ok", "result", "status", "code", "message", "kind", "apiversion", "url", "took"),
+        *("page_size", "total_count", "totalcount", "has_more", "hasmore", "next", "previous", "prev"),
+        *("object", "success", "ok", "result", "status", "code", "message", "kind", "apiversion", "url"),
+        "took",
     }
 )
+"""Members that stand beside a list, and say nothing of one thing of its own."""
 _CLOCK = re.compile(r"(time|now|date|age|requestid|elapsed|took|duration|stamp)(s|ms|sec|seconds|millis)?\Z")
 _STATES = ("status", "state", "phase", "stage")
 _REMOVED = ("deleted", "is_deleted", "isdeleted", "archived", "is_archived", "deleted_at", "deletedat")
@@ -175,6 +167,8 @@ def _say_reading(made: Guess, reading: _Reading, value: Any, names: Names) -> No
     if found is None:
         _say_no_items(made, value, names)
         return
+    if has_errors(value):
+        made.doubts.append("The answer tells errors, as GraphQL does: is the query right?")
     if found.shape == "map":
         made.settings["shape"] = "map"
     made.settings["items"] = found.pointer
@@ -245,7 +239,7 @@ def _say_no_items(made: Guess, value: Any, names: Names) -> None:
 def _say_no_json(made: Guess, text: Text, names: Names) -> None:
     made.settings |= {"key": "id", "events": "none"}
     made.maybe.append(
-        ("decode", f"{names.component.replace('-', '_').replace('.', '_')}:decode", "see below")
+        ("decode", f"{names.component.replace('-', '_').replace('.', '_')}:decode", "see above")
     )
     if text.kind == "html":
         made.doubts.append(

@@ -58,7 +58,8 @@ def variable(component: str, field: str, taken: Iterable[str] = ()) -> str:
     """The name of an environment variable for what is secret: `ORDERS_TOKEN` for Authorization."""
     what = "TOKEN" if field.lower() in ("authorization", "cookie") else field
     name = _WORD.sub("_", f"{component}_{what}").strip("_").upper()
-    name = name if not name[:1].isdigit() else f"_{name}"
+    # A variable that begins so is taken for a setting of the gateway's own.
+    name = f"UPSTREAM_{name}" if name.startswith("TIDEGATE_") or name[:1].isdigit() else name
     number, free = 1, name
     while free in set(taken):
         number += 1

@@ -43,6 +43,11 @@ def text_of(body: bytes, content_type: str = "") -> Text:
     return Text("json", value) if depth_of(value) <= MAX_DEPTH else Text("too_deep")
 
 
+def has_errors(value: Any) -> bool:
+    """Whether an answer tells errors in place of data (GraphQL, section 7.1), whatever its status."""
+    return isinstance(value, dict) and bool(value.get("errors")) and value.get("data") is None
+
+
 def _kind_of(body: bytes, media_type: str) -> Kind:
     head = body.lstrip()[:_HEAD_BYTES].lower()
     if head.startswith((b"<!doctype html", b"<html")) or media_type == "text/html":

@@ -86,6 +86,7 @@ def test_a_failure_has_its_remedy(kind: str, said: str) -> None:
         ("no_list", {"items": [{"id": 1}], "meta": {}}, 'There are 1 items at /items: items = "/items".'),
         ("no_list", {"a": {"x": {"n": 1, "m": 2}, "y": {"n": 1, "m": 2}}}, 'items = "/a" and shape = "map"'),
         ("no_list", {"docs": None}, 'set empty = ["null"]'),
+        ("no_list", {"errors": [{"message": "x"}], "data": None}, "is the query in body right"),
         ("no_list", {"state": "up"}, 'shape = "single"'),
         ("no_list", {"state": "up"}, 'empty = ["absent"]'),
         ("no_key", {"docs": [{"uid": "a"}, {"uid": "b"}]}, 'What can be a key in this answer: key = "uid".'),

@@ -8,6 +8,7 @@ import pytest
 from multidict import CIMultiDict
 
 from gateway.cli.routes.guess import Answer, guess
+from gateway.cli.routes.naming import variable
 from gateway.cli.routes.request import Asked, request_settings
 from gateway.cli.routes.toml import as_toml
 from gateway.service.config import load_settings
@@ -90,6 +91,7 @@ def test_a_field_that_a_poll_can_not_be_given_is_left_out_and_said(name: str) ->
             {},
             "/data/o/pageInfo/hasNextPage is true",
         ),
+        (b'{"errors": [{"message": "no field x"}]}', {}, "The answer tells errors, as GraphQL does"),
         (b"[]", {}, "There are no items to see a key in"),
         (b"", {}, "The answer is empty"),
         (b"a,b\n1,2\n", {}, "The answer is CSV"),
@@ -158,3 +160,17 @@ def test_what_an_upstream_says_ends_no_comment() -> None:
     body = b'[{"id\\n[[legacy]]": "a", "x": {"\\n\\u0000evil": "b"}}]'
     made = guess(Asked("http://h/orders"), [Answer(200, CIMultiDict({"Vary": "A\n[x]"}), body)])
     assert [line for line in as_toml(made) if line.startswith("[")] == ["[[legacy]]"]
+
+
+@pytest.mark.parametrize(
+    ("component", "field", "name"),
+    [
+        ("orders", "Authorization", "ORDERS_TOKEN"),
+        ("a.b-c", "X-Api-Key", "A_B_C_X_API_KEY"),
+        ("tidegate", "Authorization", "UPSTREAM_TIDEGATE_TOKEN"),
+        ("7up", "Cookie", "UPSTREAM_7UP_TOKEN"),
+    ],
+)
+def test_a_variable_is_named_after_what_it_is_for(component: str, field: str, name: str) -> None:
+    assert variable(component, field) == name
+    assert variable(component, field, {name}) == f"{name}_2"
