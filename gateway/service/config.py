@@ -287,8 +287,8 @@ def _shown(value: Any) -> str:
         return "is a list, but "
     if value is _MISSING or value is None:
         return ""
-    if isinstance(value, str) and ("@" in value or redacted(value) != value):
-        # It may be a URL with a password in it.
+    if isinstance(value, str) and ("@" in value or "?" in value or redacted(value) != value):
+        # It may be a URL with a password in it, or with a key in its query.
         return ""
     text = json.dumps(value, ensure_ascii=False, default=str)
     return f"is {text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + '…'}, but "

@@ -14,7 +14,7 @@ from gateway.core.header_fields import is_sendable
 from gateway.core.unpacking import CODINGS
 from gateway.ports.upstreams import SAFE_METHODS
 from gateway.service.origins import origin
-from gateway.service.setting_types import POINTER, HiddenText, each_once, in_one_spelling, text, wrong
+from gateway.service.setting_types import POINTER, HiddenText, each_once, text, wrong
 
 _FIELD_NAME = re.compile(r"\A[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 _METHOD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
@@ -171,6 +171,16 @@ def _also(value: str) -> str:
     return value
 
 
+def _public_url(value: str) -> str:
+    try:
+        spelt = origin(value)
+    except ValueError:
+        spelt = ""
+    if not spelt.startswith(("http://", "https://")):
+        raise wrong("must be http:// or https:// with a host and no path, such as https://api.shop.example")
+    return spelt
+
+
 def _file_path(value: str) -> str:
     if has_control_characters(value):
         raise wrong("must be the path of a file in PEM")
@@ -207,7 +217,7 @@ Method = Annotated[str, text("a method such as POST"), AfterValidator(_method)]
 ContentType = Annotated[
     str, text("a media type such as application/json", max_length=_MAX_NAME), AfterValidator(_content_type)
 ]
-PublicUrl = Annotated[str, text("an origin such as https://api.shop.example"), in_one_spelling(origin)]
+PublicUrl = Annotated[str, text("an origin such as https://api.shop.example"), AfterValidator(_public_url)]
 FilePath = Annotated[str, text("the path of a file in PEM", min_length=1), AfterValidator(_file_path)]
 Shapes = Annotated[Literal["list", "map", "single"], Field(description='"list", "map" or "single"')]
 EntityId = Annotated[

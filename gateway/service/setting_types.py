@@ -40,7 +40,7 @@ def wrong(predicate: str, path: KeyPath = ()) -> PydanticCustomError:
     return PydanticCustomError("setting", "{predicate}", {"predicate": predicate, "path": path})
 
 
-def in_one_spelling(spell: Callable[[str], str]) -> AfterValidator:
+def _in_one_spelling(spell: Callable[[str], str]) -> AfterValidator:
     """Takes what `spell` makes of a value; the ValueError that it raises says what the value must be."""
 
     def checked(value: str) -> str:
@@ -226,8 +226,8 @@ HostName = Annotated[
     ),
 ]
 
-Origin = Annotated[str, text("an origin such as https://app.shop.example"), in_one_spelling(origin)]
-Network = Annotated[str, text("an address or a network such as 127.0.0.1/32"), in_one_spelling(network)]
+Origin = Annotated[str, text("an origin such as https://app.shop.example"), _in_one_spelling(origin)]
+Network = Annotated[str, text("an address or a network such as 127.0.0.1/32"), _in_one_spelling(network)]
 EntityType = Annotated[str, text(f"an entity type (1 to 56 of {_ALPHABET})", pattern=_NAME, max_length=56)]
 IdAlias = Annotated[
     str, text(f"a member's name (1 to 64 of {_ALPHABET})", pattern=_NAME), AfterValidator(_free_member)

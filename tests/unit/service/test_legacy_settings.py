@@ -151,8 +151,13 @@ def test_nothing_shows_a_secret_of_a_route_and_a_worker_is_given_it(tmp_path: Pa
         ({"method": "HEAD"}, "method must not be HEAD, which asks for no list: use GET or POST"),
         ({"method": "DELETE"}, "method must not be DELETE, which asks for no list: use GET or POST"),
         ({"content_type": "json", "body": "", "method": "POST"}, "content_type must be a media type"),
-        ({"public_url": "https://api.example/v1"}, "public_url must be an origin"),
-        ({"public_url": "https://api.example?a"}, "public_url must be an origin"),
+        ({"public_url": "https://api.example/v1"}, "public_url must be http:// or https:// with a host and"),
+        ({"public_url": "https://api.example?a"}, "public_url must be http:// or https:// with a host and"),
+        (
+            {"public_url": "ftp://api.example"},
+            "public_url must be http:// or https:// with a host and no path",
+        ),
+        ({"public_url": "*"}, "public_url must be http:// or https:// with a host and no path"),
         (
             {"ca_file": "ca.pem", "upstream": "http://backend.example/orders"},
             "ca_file must not be set with an upstream of http://, where nothing is encrypted: say https://",
@@ -449,8 +454,20 @@ def test_an_environment_that_holds_the_routes_fills_their_variables_in_too() -> 
         'query = ["hunter2"]',
         'body = ["hunter2"]\nmethod = "POST"',
         'body = "hunter2"',
+        'also = ["http://other.example/?key=hunter2"]',
+        'upstreams = "http://b/?key=hunter2"',
         'query = "hunter2"\nmethod = "hunter2 is no method"'.replace("hunter2 is", "what is"),
     ],
 )
 def test_no_error_shows_a_secret(tmp_path: Path, text: str) -> None:
     assert "hunter2" not in sentence(tmp_path, text, HUNTER="hunter2 ")
+
+
+def test_no_error_shows_the_query_of_an_upstream() -> None:
+    routes = (
+        '[{"component": "o", "path": "/o", "upstream": "ftp://b/?key=hunter2", "entity": "o", "key": "id"}]'
+    )
+    with pytest.raises(ConfigError) as failure:
+        load_settings(None, environ={"TIDEGATE_LEGACY": routes})
+    assert failure.value.detail.startswith("legacy[0].upstream in the variable TIDEGATE_LEGACY must be a URL")
+    assert "hunter2" not in failure.value.detail
