@@ -49,6 +49,8 @@ class Pace:
     """Of states that nobody is being sent, for whoever asks for the same."""
     state_largest_bytes: int = 268_435_456
     """Of one state: a larger one is not told at all."""
+    state_room_bytes: int = 536_870_912
+    """Of all states, those that somebody is being sent among them: beyond that none is read."""
 
     streams_a_slice: int = 128
     """That heartbeats look at in one go: half a turn, should all of them be due."""

@@ -29,5 +29,5 @@ class StateCollector(Collector):
             value=hub.state_readers.waiting,
         )
         yield GaugeMetricFamily(
-            "tidegate_state_kept_bytes", "Bytes of the states that are kept.", value=states.kept_bytes
+            "tidegate_state_bytes", "Bytes of the states that are kept or being sent.", value=states.bytes
         )

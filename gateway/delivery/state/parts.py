@@ -41,9 +41,8 @@ class StatePart:
 
     @property
     def size(self) -> int:
-        """The bytes that it takes."""
-        coded = 0 if self._coded is None else len(self._coded)
-        return len(self.chunk) + coded + len(self._ends) * self._ends.itemsize
+        """The bytes that it takes, without its compressed form."""
+        return len(self.chunk) + len(self._ends) * self._ends.itemsize
 
     def framed(self, *, chunked: bool, gzip: bool) -> bytes:
         """The part for a stream of that coding and framing. In HTTP/1.1 it is one object."""
@@ -84,7 +83,8 @@ class StateParts:
 
     `etag` is a weak entity tag: the same for the same items, in the same history and for the same scope.
     `version` is that of the reading; `as_of_ms` (wall time) is when the items were last known to be so, and
-    `read_at` (monotonic seconds) when somebody asked for that.
+    `read_at` (monotonic seconds) when somebody asked for that. `size` is in bytes, without what is made of it
+    compressed.
     """
 
     def __init__(
@@ -102,15 +102,11 @@ class StateParts:
         self.version = version
         self.as_of_ms = as_of_ms
         self.read_at = read_at
+        self.size = sum(part.size for part in self.parts)
         self._pieces: LRUCache[StatePart, bytes] = LRUCache(_KEPT_PIECES)
 
     def __len__(self) -> int:
         return len(self.parts)
-
-    @property
-    def size(self) -> int:
-        """The bytes that it takes."""
-        return sum(part.size for part in self.parts)
 
     @property
     def json_size(self) -> int:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from operator import attrgetter
+from weakref import WeakSet
 
 from cachetools import LRUCache
 
@@ -72,15 +73,16 @@ class SharedStates:
         self._kept: LRUCache[StateQuestion, StateParts] = LRUCache(
             pace.state_kept_bytes, getsizeof=attrgetter("size")
         )
+        self._there: WeakSet[StateParts] = WeakSet()
         self.reads = 0
         """How many states were read and encoded."""
         self.failures = 0
         """How often one could not be."""
 
     @property
-    def kept_bytes(self) -> int:
-        """What the states take that are kept for whoever asks next."""
-        return int(self._kept.currsize)
+    def bytes(self) -> int:
+        """What all states take: those that are kept for whoever asks next, and those that are being sent."""
+        return sum(state.size for state in self._there)
 
     def knows(self, question: StateQuestion) -> bool:
         """Whether there is somebody to ask, for each of its types."""
@@ -140,15 +142,27 @@ class SharedStates:
             ):
                 kept.as_of_ms = reading.as_of_ms
                 return kept
+            self._make_room()
             place = await self._place_of(str(reading.cursor))
             if isinstance(place, str):
                 raise StateUnknown("The log does not hold any more what came after the state: ask again.")
             parts = await self._encoded(question, reading)
         self.reads += 1
+        self._there.add(parts)
         self._kept.pop(question, None)
         if parts.size <= self._pace.state_kept_bytes:
             self._kept[question] = parts
         return parts
+
+    def _make_room(self) -> None:
+        """Drops what nobody is being sent where all take too much. Raises StateUnknown where they still do.
+
+        A client that reads slowly holds on to the state that it is sent, and to no copy of it.
+        """
+        if self.bytes >= self._pace.state_room_bytes:
+            self._kept.clear()
+            if self.bytes >= self._pace.state_room_bytes:
+                raise StateUnknown("The states that others are being sent take all the room that there is.")
 
     async def _encoded(self, question: StateQuestion, reading: StateReading) -> StateParts:
         builder = PartsBuilder(question, reading.cursor)
