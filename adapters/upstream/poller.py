@@ -305,6 +305,10 @@ class Poller:
             if self._state is PollerState.ASKING:
                 self._note(UpstreamError("The upstream could not be asked: the gateway broke off."))
             self._flight.ended.set()
+            if self._schedule.is_left_alone:
+                # Who waits for the poll after this one would wait for as long as the upstream asks.
+                self._next.ended.set()
+                self._next.ended = asyncio.Event()
 
     def _answered(self, signal: PollerSignal) -> None:
         self._is_outdated = self._flight.is_outdated
@@ -337,10 +341,6 @@ class Poller:
         self._schedule.failed(_wish_of(error) or 0.0)
         self._outages.failed(error)
         self._note(error)
-        if self._schedule.is_left_alone:
-            # Who waits for the poll after this one would wait for as long as the upstream asks.
-            self._next.ended.set()
-            self._next.ended = asyncio.Event()
 
     def _note(self, error: TidegateError) -> None:
         self._trouble = _Trouble(error, self._clock.monotonic())
@@ -372,12 +372,14 @@ class Poller:
         if self._schedule.is_left_alone:
             return False
         now = self._clock.monotonic()
-        if now < self._next.at < math.inf or (self._is_outdated and now < self._schedule.after_write_at):
+        if now < self._next.at < math.inf:
             raise HeldBack
         failed_at = -math.inf if self._trouble is None else self._trouble.at
         recent = now - failed_at < self.route.interval_seconds
         if self._state is PollerState.FAILED and recent and self._next.at == math.inf:
             return False
+        if self._is_outdated and now < self._schedule.after_write_at:
+            raise HeldBack
         self._next.at = min(self._next.at, now)
         self._kick.set()
         await self._next.ended.wait()

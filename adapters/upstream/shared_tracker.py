@@ -164,14 +164,13 @@ class SharedTracker:
             return True
         self.counts["led"] += 1
         self._is_kept = False
-        before = self._tracker.unusable
         try:
             taken = await self._tracker.poll(fresh=fresh)
         except BadAnswer as error:
-            if self._tracker.unusable not in (None, before):
+            if error.is_kept:
                 # Nothing can be compared with it, and callers of the other nodes are to have it all the same.
                 await self._keep()
-            elif self._leases.is_shared:
+            if self._leases.is_shared and (isinstance(error, OtherStatus) or not error.is_kept):
                 # It counts here also where the others can't be told.
                 with contextlib.suppress(LogError):
                     await self._word.tell(error)

@@ -19,14 +19,14 @@ from gateway.http.legacy_fields import query_of, stream_link
 from gateway.http.legacy_forwarding import Forwarding
 from gateway.http.principal import principal_of
 from gateway.http.terms import Terms
-from gateway.ports.legacy_lists import list_named, members_in
+from gateway.ports.legacy_lists import members_in
 from gateway.ports.legacy_route import PARAMETER, LegacyRoute
 from gateway.ports.upstreams import HeldBack, SharedList, UpstreamAnswered, Upstreams
 
 _READS = frozenset({"GET", "HEAD"})
 
 READ_ROUTE = web.RequestKey("read_route", LegacyRoute)
-"""The route whose path a request reads, if perhaps in vain."""
+"""The route whose path a request reads, with either end, if perhaps in vain."""
 
 TermsOf = Callable[[web.Request, str], Awaitable[Terms]]
 """What answers to a request for a component say of polling it. Raises Retired where that is over."""
@@ -124,6 +124,7 @@ class _Path:
         """
         said = None
         if request.method in _READS:
+            request[READ_ROUTE] = self._route
             said = self._said_of_polling(request, await self._terms_of(request, self._route.component))
         return await self._with_other_end.forward(request, "", said)
 
@@ -165,18 +166,8 @@ def _with_end_of(route: LegacyRoute) -> LegacyRoute:
     return replace(route, upstream=f"{address.rstrip('/')}{end}{mark}{query}")
 
 
-def is_of_snapshot(request: web.Request, route: LegacyRoute) -> bool:
-    """Whether a read of the route is answered from one of its snapshots, which its callers share.
-
-    What not everybody may see is for the upstream to answer, and so is a list that nobody else asks for, and
-    a request that has a body.
-    """
-    path, query = request.rel_url.raw_path, query_beside_token(request)
-    return _is_shared_with(request, route) and list_named(route, path, query) is not None
-
-
 def _is_shared_with(request: web.Request, route: LegacyRoute) -> bool:
-    """Whether the request is one for what everybody gets."""
+    """Whether the request is one for what everybody gets: one that sees all, and says nothing in a body."""
     scope = principal_of(request).scope
     return route.shared and (scope is None or scope.covers_type(route.entity)) and not request.body_exists
 

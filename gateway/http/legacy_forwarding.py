@@ -18,6 +18,9 @@ from gateway.ports.legacy_lists import raw_values
 from gateway.ports.legacy_route import LegacyRoute
 from gateway.ports.upstreams import SAFE_METHODS, Answer, Fields, RequestBody, Upstreams
 
+FORWARDED = web.RequestKey("forwarded", bool)
+"""Whether a request went through."""
+
 
 class Forwarding:
     """Takes requests for one route, and for what lies below its path, through to the upstream.
@@ -42,6 +45,7 @@ class Forwarding:
         `said` are fields that the answer carries beside the upstream's own. `reason` is why no snapshot
         answers it (RFC 9211, section 2.2): by default, that none is for such requests.
         """
+        request[FORWARDED] = True
         if reason is None:
             reason = "bypass" if request.method in SAFE_METHODS else "method"
         route, counters = self._route, self._counters

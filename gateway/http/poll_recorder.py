@@ -8,15 +8,19 @@ from flags.decide.flag import Flags
 from flags.guard.client_label import client_label
 from flags.guard.window import GuardWindow
 from gateway.core.errors import ClientError
-from gateway.http.legacy import READ_ROUTE, is_of_snapshot
+from gateway.http.legacy import READ_ROUTE
+from gateway.http.legacy_forwarding import FORWARDED
 from gateway.http.principal import PRINCIPAL
 from gateway.http.selection import EVENTS_PATH, POLL_PATH, parse_selection
 from gateway.http.sessions import CALLER
 from gateway.migration.poll_inventory import PollInventory
 from gateway.ports.clock import Clock
 
-_POLLED = frozenset({200, 304, 410})
-"""Answers to a poll. Whoever gets 410 still polls, and is whom the inventory is for."""
+_POLLED = frozenset({200, 204, 304, 404, 410})
+"""Answers to a poll, those of empty lists among them.
+
+Whoever gets 410 still polls, and is whom the inventory is for.
+"""
 _READS = frozenset({"GET", "HEAD"})
 _FAILED = 500
 
@@ -53,7 +57,7 @@ class PollRecorder:
         route = request.get(READ_ROUTE)
         if route is not None:
             components: Iterable[str] = (route.component,)
-            from_snapshot = is_of_snapshot(request, route)
+            from_snapshot = not request.get(FORWARDED, False)
         elif request.path in (POLL_PATH, EVENTS_PATH):
             components, from_snapshot = self._components(request), True
         else:

@@ -7,7 +7,7 @@ import pytest
 from tests.support.admin import FLAGS, ORDERS, operator, refused
 from tests.support.clock import ManualClock
 from tests.support.gateway import make_settings
-from tests.support.legacy import PATH, listed, order
+from tests.support.legacy import PATH, listed, order, route_settings
 from tests.support.upstream import upstream
 
 TELEMETRY = "/api/v1/sync/telemetry"
@@ -128,6 +128,21 @@ async def test_pollers_of_a_legacy_path_are_counted_with_the_requests_they_saved
 
     assert [(poller["client"], poller["polls"]) for poller in answer["pollers"]] == [("curl 8.5", 5)]
     assert (answer["upstreamRequests"], answer["savedBySnapshot"]) == (1, 4)
+
+
+async def test_a_poll_that_went_through_saved_no_request(start_gateway, tmp_path):
+    async with upstream() as backend:
+        backend.says(listed(order("A")), Vary="X-Tenant")
+        route = route_settings(backend.url, 3600.0)
+        settings = make_settings(flags={"store": f"file:{tmp_path / 'flags.json'}"}, legacy=[route])
+        async with operator(start_gateway(settings).port) as admin:
+            for headers in ({}, {}, {"X_Tenant": "7"}):
+                assert (await admin.get(PATH, User_Agent="curl/8.5.0", **headers)).status_code == 200
+            assert (await admin.get(f"{PATH}/", User_Agent="curl/8.5.0")).status_code == 200
+            answer = (await admin.get(f"{ORDERS}/pollers")).json()
+
+    assert [(poller["client"], poller["polls"]) for poller in answer["pollers"]] == [("curl 8.5", 4)]
+    assert (answer["upstreamRequests"], answer["savedBySnapshot"]) == (1, 1)
 
 
 async def test_explain_says_what_a_caller_gets_and_why(admin):

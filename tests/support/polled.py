@@ -63,8 +63,9 @@ class Answers:
         self._ends = asyncio.get_running_loop().create_future()
         try:
             taken = await self._ends
-        except Unusable as error:
-            self.unusable = self._snapshot(asked_at, problem=error.kind)
+        except BadAnswer as error:
+            if error.is_kept:
+                self.unusable = self._snapshot(asked_at, problem=error.kind)
             raise
         if taken and self.unusable_from_now:
             self.unusable = self._snapshot(asked_at, problem="not_json")

@@ -368,6 +368,22 @@ async def test_who_waits_for_the_poll_after_the_next_is_let_go_where_that_is_put
     assert len(polled.answers.fresh) == 1
 
 
+async def test_an_answer_of_which_a_further_page_was_refused_is_served_and_the_upstream_left_alone(
+    polled: Polled,
+) -> None:
+    refused = Answered(429, 3600.0)
+    refused.is_kept = True
+    caller = asyncio.create_task(polled.poller.answer())
+    await polled.polls(1)
+    polled.poller.written()
+    later = asyncio.create_task(polled.poller.answer())
+    await let_others_run()
+    await polled.answers.end(refused)
+
+    assert [(await one).freshness for one in (caller, later)] == [Freshness.UNUSABLE, Freshness.UNUSABLE]
+    assert len(polled.answers.fresh) == 1
+
+
 async def test_an_upstream_is_still_left_alone_where_nobody_wanted_its_answer_meanwhile(
     polled: Polled, clock: ManualClock
 ) -> None:
@@ -427,6 +443,24 @@ async def test_a_poll_that_was_due_anyway_is_none_that_a_write_brought_forward(c
         await polled.answers.end()
         polled.poller.written()
         await polled.polls(3)
+
+
+async def test_a_poll_that_a_write_brought_forward_in_vain_leaves_the_old_answer_to_all(
+    clock: ManualClock,
+) -> None:
+    route = legacy_route(interval_seconds=ROUTE.interval_seconds, stale_if_error_seconds=1e6)
+    async with at_work(Polled(clock, route)) as polled:
+        await first_answer(polled)
+        polled.poller.written()
+        caller = asyncio.create_task(polled.poller.answer())
+        await polled.polls(2)
+        await polled.answers.end(NoAnswer("refused"))
+
+        assert [(await one).freshness for one in (caller, asyncio.ensure_future(polled.poller.answer()))] == [
+            Freshness.STALE,
+            Freshness.STALE,
+        ]
+        assert len(polled.answers.fresh) == 2
 
 
 async def test_a_write_amid_a_poll_that_another_brought_forward_is_not_waited_for(clock: ManualClock) -> None:

@@ -94,6 +94,7 @@ class Cluster:
         self.more: tuple[bytes, ...] = ()
         self.coded: bytes | None = None
         self.error: Exception | None = None
+        self.problem: BadAnswer | None = None
         self.asked = 0
         self.pauses: list[float] = []
         self.leases = SharedLeases(self.store, "one", clock)
@@ -127,7 +128,8 @@ class Cluster:
         if self.error is not None:
             raise self.error
         coding = "" if self.coded is None else "gzip"
-        return Fetched(CIMultiDictProxy(CIMultiDict()), self.body, self.coded, coding, more=self.more)
+        headers = CIMultiDictProxy(CIMultiDict())
+        return Fetched(headers, self.body, self.coded, coding, more=self.more, problem=self.problem)
 
     async def _pause(self, seconds: float) -> None:
         self.pauses.append(seconds)
@@ -667,6 +669,20 @@ async def test_an_upstream_is_left_alone_by_every_node(cluster: Cluster, fresh: 
     cluster.error = None
     await cluster.fresh().poll(fresh=fresh)
     assert cluster.asked == asked + 1
+
+
+async def test_an_upstream_that_gave_the_first_page_alone_is_left_alone_by_every_node(
+    cluster: Cluster,
+) -> None:
+    cluster.problem = OtherStatus(says(429, 3600.0))
+    await word_of(cluster.one)
+    asked = cluster.asked
+    assert await cluster.other.poll()
+    assert cluster.other.unusable is not None
+
+    cluster.passes(10.0)
+    left = await word_of(cluster.fresh(), fresh=True)
+    assert (left.retry_after_seconds, cluster.asked) == (3590.0, asked)
 
 
 async def test_a_word_that_does_not_ask_for_a_pause_keeps_no_node_from_asking(cluster: Cluster) -> None:
