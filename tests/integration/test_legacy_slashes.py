@@ -1,10 +1,13 @@
 """A legacy path called with a slash more or less at its end; upstreams differ in what that is."""
 
+from collections.abc import Callable
+
 import pytest
 from aiohttp import web
 
 from tests.support.clock import ManualClock
-from tests.support.legacy import PATH, listed, order
+from tests.support.gateway import GatewayThread, make_settings
+from tests.support.legacy import PATH, listed, order, route_settings
 from tests.support.upstream import NOW, Answering, Gateway, Upstream, in_front_of
 
 LIST = listed(order("A"))
@@ -98,3 +101,40 @@ async def test_a_path_below_keeps_its_slash(backend: Upstream, shared: Gateway) 
     await shared.request("GET", f"{PATH}//")
 
     assert [asked.target for asked in backend.asked] == ["/orders/A/", "/orders//"]
+
+
+@pytest.mark.parametrize("end", ["", "/"])
+async def test_a_path_with_parameters_has_another_end_too(
+    backend: Upstream, clock: ManualClock, end: str
+) -> None:
+    other = "" if end else "/"
+    path, upstream = f"/customers/{{customer}}/orders{end}", f"/of/{{customer}}{end}"
+    async with in_front_of(at(backend, upstream), clock, path=path, interval_seconds=3600.0) as one:
+        got = await one.request("GET", f"/customers/a%20b/orders{other}")
+        first, second = [await one.request("GET", f"/customers/a%20b/orders{end}") for _ in range(2)]
+        await one.request("POST", f"/customers/a%20b/orders{other}")
+        after = await one.request("GET", f"/customers/a%20b/orders{end}")
+
+    assert [asked.target for asked in backend.asked] == [
+        f"/of/a%20b{other}",
+        f"/of/a%20b{end}",
+        f"/of/a%20b{other}",
+        f"/of/a%20b{end}",
+    ]
+    assert [one.cache_status.removeprefix("tidegate; ") for one in (got, first, second, after)] == [
+        "fwd=bypass",
+        "fwd=miss",
+        "hit",
+        "fwd=miss",
+    ]
+
+
+def test_a_route_of_its_own_at_the_other_end_counts(start_gateway: Callable[..., GatewayThread]) -> None:
+    routes = [
+        route_settings("http://127.0.0.1:9000/orders", 3600.0, path=path, entity=f"order{number}")
+        for number, path in enumerate([PATH, SLASH])
+    ]
+    gateway = start_gateway(make_settings(legacy=routes))
+
+    there = [resource.canonical for resource in gateway.app.router.resources()]
+    assert there.count(PATH) == there.count(SLASH) == 1
