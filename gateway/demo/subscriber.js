@@ -26,6 +26,8 @@ export class Subscriber {
     this.cursor = null;
     // Each new attempt has a turn of its own; what an earlier one still waits for is then dropped.
     this.turn = 0;
+    // What has come so far of a state.
+    this.state = [];
     // Events that come while a refetch is under way; null where none is.
     this.pending = null;
     this.streaming = false;
@@ -60,18 +62,18 @@ export class Subscriber {
     clearTimeout(this.muteTimer);
   }
 
-  /** One poll. Gives {streamUrl} where a stream is to follow it, else {waitMs}. */
+  /** Gives {streamUrl} where a stream is to follow; else polls once, and gives {waitMs}. */
   async next() {
     try {
+      const terms = await fetchMode(CLIENT_ID);
+      if (terms.mode === "streaming" && Date.now() >= this.streamsAgainAt) {
+        return { streamUrl: terms.streamUrl };
+      }
       const answer = await this.list.load();
       if (answer.docs) {
         this.panel.replace(answer.docs);
       }
       this.cursor = answer.cursor ?? this.cursor;
-      const terms = await fetchMode(CLIENT_ID);
-      if (terms.mode === "streaming" && Date.now() >= this.streamsAgainAt) {
-        return { streamUrl: terms.streamUrl };
-      }
       const why = terms.mode === "streaming" ? "since push failed here" : "as the gateway asks";
       this.panel.status("waiting", `polling every ${terms.pollIntervalMs / 1000} s, ${why}`);
       return { waitMs: terms.pollIntervalMs };
@@ -81,12 +83,12 @@ export class Subscriber {
     }
   }
 
+  /** Goes on from where this client is; where it is nowhere, or that is over, the state comes first. */
   stream(streamUrl) {
     this.panel.figures.requests += 1;
     this.panel.status("waiting", "connecting");
-    // Where the list is gone for good, what the history still holds is all that there is to begin with.
-    const resume = encodeURIComponent(this.cursor ?? "earliest");
-    const source = new EventSource(`${streamUrl}&lastEventId=${resume}`);
+    const resume = this.cursor ? `&lastEventId=${encodeURIComponent(this.cursor)}` : "";
+    const source = new EventSource(`${streamUrl}&state=with${resume}`);
     this.source = source;
     this.openedAt = Date.now();
     this.muteTimer = setTimeout(() => this.fallBack("mute"), MUTE_AFTER_MS);
@@ -97,19 +99,43 @@ export class Subscriber {
       });
     on("connected", (connected) => this.connected(connected));
     on("heartbeat", () => {});
-    on("reset", ({ jitterMs }) => this.refetch(jitterMs));
+    on("state", (part) => this.takeState(part));
+    on("reset", (reset) => this.beginAnew(reset));
     on("fetch-mode", (change) => this.changeMode(change));
     on("bye", (bye) => this.leave(bye));
     ORDER_EVENTS.forEach((type) => on(type, (event) => this.receive(event)));
     source.addEventListener("error", () => this.lost(source));
   }
 
-  connected({ clientId }) {
+  connected({ clientId, recovered, state }) {
     clearTimeout(this.muteTimer);
     this.streaming = true;
     this.connectedAt = Date.now();
     this.panel.status("good", "streaming");
     report({ clientId, mode: "streaming", firstEventMs: this.connectedAt - this.openedAt });
+    if (!recovered && !state) {
+      // Nothing knows the state that this stream would begin with.
+      this.refetch(0);
+    }
+  }
+
+  /** One part of the state; with the last one it is whole, and the stream's events follow. */
+  takeState({ items, part, last }) {
+    this.state = part === 1 ? items : this.state.concat(items);
+    if (last) {
+      this.panel.replace(this.state.map(({ entityId, data }) => ({ ...data, orderID: entityId })));
+      this.panel.status("good", "streaming");
+    }
+  }
+
+  /** The stream has a gap: the state follows, or the list is to be had elsewhere. */
+  beginAnew({ state, jitterMs }) {
+    if (state) {
+      this.cursor = null;
+      this.panel.status("waiting", "beginning anew");
+    } else {
+      this.refetch(jitterMs);
+    }
   }
 
   receive(event) {

@@ -7,8 +7,6 @@ from gateway.core.events import CONTROL_EVENT_TYPES
 
 SUBSCRIBER = Path(__file__).parents[3] / "gateway" / "demo" / "subscriber.js"
 NOT_FOR_IT = {
-    # The page does not ask for the state.
-    "state",
     # The page asks for no hints.
     "refresh",
     # The page has no token.
