@@ -1,6 +1,6 @@
 """A running gateway for every test that asks: in a thread, or as a process of its own."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from tests.support.api import Client
 from tests.support.clock import ManualClock
 from tests.support.cluster import shared_log
 from tests.support.gateway import GatewayThread, ServedGateway, make_settings
+from tests.support.pip import environment_with
 from tests.support.ports import own_port
 from tests.support.postgres import PostgresServer, log_database, own_server
 from tests.support.shaky_log import ShakyLog
@@ -25,6 +26,13 @@ async def log_url(request: pytest.FixtureRequest) -> AsyncIterator[str]:
     """The URL of a fresh log that several nodes can share."""
     async with shared_log(request.param) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def django(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
+    """The environment of a Python that has Django REST Framework; it is installed once a session."""
+    packages = "django>=5.2,<6", "djangorestframework>=3.16,<4"
+    return environment_with(tmp_path_factory.mktemp("django"), *packages)
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ Jose = Callable[..., Any]
 @pytest.fixture(scope="session")
 def jose(tmp_path_factory: pytest.TempPathFactory) -> Jose:
     """Has the other library do one task; the package is installed once a session."""
-    script = installed(JOSE, SCRIPT, tmp_path_factory.mktemp("jose"))
+    script = installed(SCRIPT, tmp_path_factory.mktemp("jose"), JOSE)
 
     def run(task: str, **given: Any) -> Any:
         running = subprocess.run(

@@ -74,7 +74,7 @@ async def test_the_page_shows_every_change_through_restarts_and_a_lost_history(
     npm, proxy = tmp_path / "npm", tmp_path / "proxy"
     npm.mkdir()
     proxy.mkdir()
-    page = installed(EVENTSOURCE, PAGE, npm)
+    page = installed(PAGE, npm, EVENTSOURCE)
     gateway = await asyncio.to_thread(start)
     with in_front("nginx", gateway.port, proxy) as port:
         process = await asyncio.create_subprocess_exec(

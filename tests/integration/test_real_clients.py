@@ -250,4 +250,4 @@ async def test_the_end_of_a_stream_is_an_error_to_nobody(start_gateway, compress
 @pytest.fixture(scope="session")
 def npm_eventsource(tmp_path_factory):
     """Our script beside the npm package that it uses, installed once a session."""
-    return installed(EVENTSOURCE, SCRIPT, tmp_path_factory.mktemp("npm"))
+    return installed(SCRIPT, tmp_path_factory.mktemp("npm"), EVENTSOURCE)

@@ -13,7 +13,6 @@ import pytest
 from gateway.ports.legacy_route import Pages
 from tests.support.clock import ManualClock
 from tests.support.legacy import PATH
-from tests.support.pip import environment_with
 from tests.support.upstream import PATIENCE_SECONDS, Gateway, in_front_of
 
 APP = Path(__file__).parent / "backends" / "drf_orders.py"
@@ -22,17 +21,12 @@ TOKEN = {"Authorization": "Token hush"}
 FIELDS = {**TOKEN, "Accept": "*/*"}
 
 
-@pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
-    return environment_with(tmp_path_factory.mktemp("drf"), "django>=5.2,<6", "djangorestframework>=3.16,<4")
-
-
 @pytest.fixture
-async def drf(environment: Mapping[str, str]) -> AsyncIterator[str]:
+async def drf(django: Mapping[str, str]) -> AsyncIterator[str]:
     """The backend's URL, on a free port of the loopback."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, str(APP)),
-        env=environment,
+        env=django,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
     )

@@ -20,19 +20,19 @@ def require(command: str) -> str:
     return found
 
 
-def installed(package: str, script: Path, directory: Path) -> Path:
-    """A copy of `script` in `directory`, beside the package that it imports."""
+def installed(script: Path, directory: Path, *packages: str) -> Path:
+    """A copy of `script` in `directory`, beside the packages that it imports."""
     npm = require("npm")
     require("node")
     shutil.copy(script, directory)
     options = ["--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error", "--ignore-scripts"]
     installing = subprocess.run(
-        [npm, "install", "--prefix", str(directory), *options, package],
+        [npm, "install", "--prefix", str(directory), *options, *packages],
         capture_output=True,
         text=True,
         timeout=_INSTALL_SECONDS,
         check=False,
     )
     if installing.returncode:
-        missing(f"npm could not install {package}: {installing.stderr.strip()}")
+        missing(f"npm could not install {' '.join(packages)}: {installing.stderr.strip()}")
     return directory / script.name
