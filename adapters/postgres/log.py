@@ -92,7 +92,7 @@ class PostgresLog:
         self._held = Outage(_log, "log_delivery")
         self._pool = Pool(self._connect, connections)
         self._reader = Reader(self._pool)
-        self.state = PostgresState(self._connect, troubles=self._troubles)
+        self.state = PostgresState(self._connect, self._pool.fetch, troubles=self._troubles)
         self._append_sql = statement("log_append")
         self._once_sql = "".join(map(statement, ("once_claim", "log_append", "once_keep", "once_known")))
         self._batcher = Batcher(self._write, splits_refused=True)
@@ -162,8 +162,7 @@ class PostgresLog:
                 while self._looking:
                     self._rested.clear()
                     await self._rested.wait()
-        await self._pool.close()
-        await self.state.close()
+        await asyncio.gather(self._pool.close(), self.state.close())
 
     async def append(self, events: Sequence[Event]) -> Appended:
         if self._is_closed:

@@ -7,9 +7,9 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from hashlib import sha256
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from adapters.postgres.connection import Session
+from adapters.postgres.connection import Session, SessionLost
 from adapters.postgres.identity import epoch_of
 from adapters.postgres.pool import Pool
 from adapters.postgres.reader import another_servers, without_bounds
@@ -54,12 +54,14 @@ class PostgresState:
     cursor is the newest event that the same snapshot lets readers have: everything up to there is in the
     items, and what the snapshot shows beyond it (committed, but behind an older transaction that is open) is
     repeated.
-    `connect` gives sessions with the log's server; `now` monotonic seconds.
+    `connect` gives sessions with the log's server, which readings have for themselves; `fetch` runs what is
+    short, by default on one of those. `now` gives monotonic seconds.
     """
 
     def __init__(
         self,
         connect: Callable[[], Awaitable[Session]],
+        fetch: Callable[[str], Awaitable[Sequence[tuple[Any, ...]]]] | None = None,
         *,
         reading_seconds: float = READING_SECONDS,
         refresh_seconds: float = REFRESH_SECONDS,
@@ -67,6 +69,7 @@ class PostgresState:
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._pool = Pool(connect, CONNECTIONS)
+        self._fetch = fetch or self._pool.fetch
         self._reading_seconds = reading_seconds
         self._refresh_seconds = refresh_seconds
         self._now = now
@@ -80,20 +83,20 @@ class PostgresState:
         return entity_type in self._tables
 
     async def refresh(self) -> None:
-        """Looks which tables are captured. Raises LogError."""
-        ((_, _, tables),) = await self._pool.fetch(statement("state_moment"))
-        self._tables = _tables_in(tables)
+        """Looks which tables are captured. Where that fails it is told, and those of before stay known."""
+        try:
+            ((_, _, tables),) = await self._fetch(statement("state_moment"))
+        except LogError as error:
+            self._troubles.failed("log_state", error)
+        else:
+            self._troubles.over("log_state")
+            self._tables = _tables_in(tables)
 
     async def run(self) -> None:
         """Keeps looking which tables are captured, until it is cancelled."""
         while True:
             await asyncio.sleep(self._refresh_seconds)
-            try:
-                await self.refresh()
-            except LogError as error:
-                self._troubles.failed("log_state", error)
-            else:
-                self._troubles.over("log_state")
+            await self.refresh()
 
     async def close(self) -> None:
         await self._pool.close()
@@ -103,8 +106,7 @@ class PostgresState:
         """See gateway.ports.state.StateSource. Of a type of which only ids are selected it reads those."""
         async with AsyncExitStack() as stack:
             with self._translated():
-                session = await stack.enter_async_context(self._pool.session())
-                cursor = await _begin(session)
+                session, cursor = await self._begun(stack)
                 ((snapshot, as_of_ms, tables),) = await session.fetch(statement("state_moment"))
             self._tables = _tables_in(tables)
             sources = [
@@ -121,6 +123,20 @@ class PostgresState:
             # Where it is not reached the session is in a transaction, and the pool ends it.
             with self._translated():
                 await session.fetch(statement("state_end"))
+
+    async def _begun(self, stack: AsyncExitStack) -> tuple[Session, Cursor]:
+        """A session in a transaction, for as long as the stack is not closed, and the cursor of its snapshot.
+
+        It is tried twice where its session was lost: it may have been dead since before.
+        """
+        try:
+            session = await stack.enter_async_context(self._pool.session())
+            return session, await _begin(session)
+        except SessionLost:
+            await stack.aclose()
+            self._pool.drop_free()
+            session = await stack.enter_async_context(self._pool.session())
+            return session, await _begin(session)
 
     def _version(self, moment: str, sources: Sequence[_Source]) -> str | None:
         """The same for the same rows of one moment.

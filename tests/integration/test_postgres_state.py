@@ -1,5 +1,6 @@
 """The state of captured tables: what a stream begins with, on a real Postgres."""
 
+import os
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -305,6 +306,32 @@ async def test_what_is_captured_later_becomes_known_and_what_no_longer_is_unknow
         assert not state.knows("order", Selector())
     finally:
         await state.close()
+
+
+async def test_sessions_that_were_cut_off_meanwhile_are_no_trouble(orders: Shop, log: PostgresLog) -> None:
+    orders.sql("insert into orders values ('A', 'new', 12.50)")
+    async with log.state.read(["order"], Selector()), log.state.read(["order"], Selector()):
+        pass
+    orders.sql(
+        "select pg_terminate_backend(a.pid, 60000) from pg_stat_activity as a"
+        " where a.datname = current_database() and a.pid <> pg_backend_pid()"
+    )
+
+    assert await state_of(log.state, "order") == {"order": {"A": ORDER}}
+
+
+async def test_a_gateway_starts_where_it_may_not_look_for_captures(orders: Shop) -> None:
+    role = f"tidegate_narrow_{os.getpid()}"
+    orders.sql(
+        f"create role {role} login; grant select, insert, delete on all tables in schema public to {role}"
+    )
+    orders.sql("revoke execute on all functions in schema public from public")
+    try:
+        async with opened(orders.url.replace("//tidegate@", f"//{role}@")) as log:
+            assert not log.state.knows("order", Selector())
+            assert (await log.bounds()).head == ORIGIN
+    finally:
+        orders.sql(f"drop owned by {role}; drop role {role}")
 
 
 async def test_a_server_that_is_out_of_reach_is_no_state_yet(orders: Shop) -> None:
