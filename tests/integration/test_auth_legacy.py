@@ -136,6 +136,19 @@ async def test_a_static_key_goes_no_further(start_gateway, backend):
     assert "Authorization" not in backend.asked[-1].headers
 
 
+async def test_only_credentials_that_go_further_make_an_answer_the_caller_s_own(start_gateway, backend):
+    text, entry = static_key("backend", subscribe=["order"])
+    backend.says(LIST, Vary="Authorization, Cookie")
+    settings = make_settings(auth=auth_settings(keys=[entry]), legacy=[route_settings(backend.url, 3600.0)])
+    port = start_gateway(settings).port
+    by_key = await Client(port, text).get(PATH)
+    by_token = await Client(port, mint(subscribe=["order"])).get(PATH)
+
+    assert by_key.headers["Cache-Status"] == "tidegate; fwd=miss"
+    assert by_token.headers["Cache-Status"] == "tidegate; fwd=vary-miss"
+    assert "Sync-Cursor" not in by_token.headers
+
+
 @pytest.mark.parametrize(("subscribe", "is_named"), [(["order:1"], True), (["job"], False), ([], False)])
 async def test_where_answers_are_the_caller_s_own_a_stream_of_its_own_stands_for_them(
     start_gateway, backend, subscribe, is_named
