@@ -13,6 +13,7 @@ from tests.support.api import Client
 from tests.support.clock import ManualClock
 from tests.support.cluster import shared_log
 from tests.support.gateway import GatewayThread, ServedGateway, make_settings
+from tests.support.npm import JSON_SERVER, install
 from tests.support.pip import environment_with
 from tests.support.ports import own_port
 from tests.support.postgres import PostgresServer, log_database, own_server
@@ -33,6 +34,14 @@ def django(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
     """The environment of a Python that has Django REST Framework; it is installed once a session."""
     packages = "django>=5.2,<6", "djangorestframework>=3.16,<4"
     return environment_with(tmp_path_factory.mktemp("django"), *packages)
+
+
+@pytest.fixture(scope="session")
+def json_server(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """json-server's program; it is installed once a session."""
+    directory = tmp_path_factory.mktemp("json-server")
+    install(directory, JSON_SERVER)
+    return directory / "node_modules" / "json-server" / "lib" / "cli" / "bin.js"
 
 
 @pytest.fixture

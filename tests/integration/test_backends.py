@@ -27,12 +27,6 @@ def express_shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return installed(backends.FILES / "express.mjs", directory, *backends.EXPRESS)
 
 
-@pytest.fixture(scope="session")
-def json_server_orders(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("json-server")
-    return installed(backends.FILES / "json_server.json", directory, *backends.JSON_SERVER)
-
-
 @pytest.fixture
 def express(express_shop: Path) -> Iterator[str]:
     with backends.express(express_shop) as url:
@@ -70,8 +64,8 @@ async def items_of_state(stream: Stream) -> dict[str, Any]:
             return items
 
 
-async def test_a_list_of_json_server_is_streamed_from_its_state_on(behind, json_server_orders, tmp_path):
-    with backends.json_server(json_server_orders, tmp_path) as url:
+async def test_a_list_of_json_server_is_streamed_from_its_state_on(behind, json_server, tmp_path):
+    with backends.json_server(json_server, tmp_path) as url:
         client = behind("rest-list.toml", url)
         async with client.stream({"entity": "order", "state": "with"}) as stream:
             assert (await items_of_state(stream)).keys() == {"1", "2"}
@@ -89,10 +83,8 @@ async def test_a_list_of_json_server_is_streamed_from_its_state_on(behind, json_
         assert again.status == 304
 
 
-async def test_polls_of_one_query_share_an_answer_whatever_their_cache_busters(
-    behind, json_server_orders, tmp_path
-):
-    with backends.json_server(json_server_orders, tmp_path) as url:
+async def test_polls_of_one_query_share_an_answer_whatever_their_cache_busters(behind, json_server, tmp_path):
+    with backends.json_server(json_server, tmp_path) as url:
         client = behind("rest-list.toml", url)
         answers = [await client.get("/orders", {"stage": "placed", "_": str(n)}) for n in range(5)]
         assert {len(answer.json) for answer in answers} == {2}

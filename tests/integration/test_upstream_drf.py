@@ -42,7 +42,13 @@ async def drf(django: Mapping[str, str]) -> AsyncIterator[str]:
 
 @contextlib.asynccontextmanager
 async def route(upstream: str, **settings: Any) -> AsyncIterator[Gateway]:
-    given = {"items": "", "key": "id", "headers": FIELDS, "interval_seconds": 3600.0} | settings
+    given = {
+        "items": "",
+        "key": "id",
+        "headers": FIELDS,
+        "interval_seconds": 3600.0,
+        "write_poll_seconds": 0.0,
+    } | settings
     async with in_front_of(upstream, ManualClock(), **given) as one:
         yield one
 

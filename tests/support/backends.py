@@ -20,8 +20,6 @@ from tests.support.ports import own_port
 
 FILES = Path(__file__).parents[1] / "integration" / "backends"
 EXPRESS = ("express@5", "compression@1", "graphql@16", "graphql-http@1")
-JSON_SERVER = ("json-server@0.17",)
-"""The newest that is no beta."""
 
 
 @contextlib.contextmanager
@@ -32,14 +30,12 @@ def express(script: Path) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def json_server(data: Path, directory: Path) -> Iterator[str]:
-    """json-server, which is installed beside `data`; `directory` gets a copy of that. Gives the URL."""
-    command = [require("node"), str(data.parent / "node_modules" / "json-server" / "lib" / "cli" / "bin.js")]
-    own = shutil.copy(data, directory)
-    with own_port() as port:
-        options = ["--host", "127.0.0.1", "--port", str(port), "--quiet", str(own)]
-        with _running(command + options, directory, port):
-            yield f"http://127.0.0.1:{port}"
+def json_server(program: Path, directory: Path) -> Iterator[str]:
+    """json-server with the orders of json_server.json, of which `directory` gets a copy. Gives the URL."""
+    data = shutil.copy(FILES / "json_server.json", directory)
+    command = [require("node"), str(program), "--host", "127.0.0.1", "--quiet", str(data)]
+    with own_port() as port, _running([*command, "--port", str(port)], directory, port):
+        yield f"http://127.0.0.1:{port}"
 
 
 @contextlib.contextmanager

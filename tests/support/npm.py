@@ -9,6 +9,8 @@ from tests.support.debian import missing
 EVENTSOURCE = "eventsource@4"
 """The newest that runs on Node 20."""
 JOSE = "jose@6"
+JSON_SERVER = "json-server@0.17"
+"""The last stable line: Express, with pages in Link fields."""
 _INSTALL_SECONDS = 600
 
 
@@ -22,9 +24,15 @@ def require(command: str) -> str:
 
 def installed(script: Path, directory: Path, *packages: str) -> Path:
     """A copy of `script` in `directory`, beside the packages that it imports."""
+    install(directory, *packages)
+    shutil.copy(script, directory)
+    return directory / script.name
+
+
+def install(directory: Path, *packages: str) -> None:
+    """Installs packages, with all that they need, into `directory`."""
     npm = require("npm")
     require("node")
-    shutil.copy(script, directory)
     options = ["--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error", "--ignore-scripts"]
     installing = subprocess.run(
         [npm, "install", "--prefix", str(directory), *options, *packages],
@@ -35,4 +43,3 @@ def installed(script: Path, directory: Path, *packages: str) -> Path:
     )
     if installing.returncode:
         missing(f"npm could not install {' '.join(packages)}: {installing.stderr.strip()}")
-    return directory / script.name
