@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: run test test-thorough lint load bench-fanout bench-logs bench-migration bench-peers bench-growth bench-compression clean
+.PHONY: run test test-thorough lint load bench-fanout bench-logs bench-migration bench-peers bench-growth bench-compression bench-state clean
 
 run: $(INSTALLED)
 	@$(BIN)/tidegate demo
@@ -47,6 +47,9 @@ bench-growth: $(INSTALLED)
 
 bench-compression: $(INSTALLED)
 	@$(BIN)/python loadtests/compression.py
+
+bench-state: $(INSTALLED)
+	@$(BIN)/python loadtests/state.py
 
 clean:
 	rm -rf $(VENV) *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

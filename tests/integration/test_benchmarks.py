@@ -88,3 +88,12 @@ def test_options_that_allow_no_run_end_with_2_and_a_sentence(script: str, option
 
     assert ended.returncode == 2
     assert len(ended.stderr.strip().splitlines()) == 1, ended.stderr
+
+
+def test_the_state_of_a_list_reaches_every_client_by_each_way() -> None:
+    ended = run("state", "--quick", "--clients", "5", "--items", "300")
+    taken = {one["way"]: one for one in results_of(ended)["taken"]}
+
+    assert {"stream with state", "GET /state", "legacy path"} <= taken.keys()
+    assert all(one["bytes"] > 5 * 250_000 for one in taken.values())
+    assert "| stream with state |" in ended.stdout
