@@ -39,7 +39,10 @@ class DroppedBases:
 
 
 class Gap:
-    """What is missing before the first answer of one list, where `is_open`: an event has to say so."""
+    """What is missing before the first answer of one list, where `is_open`: an event has to say so.
+
+    It is told when that answer is there, and before anything is published of the next.
+    """
 
     def __init__(self, route: LegacyRoute, log: EventLog, clock: Clock, *, is_open: bool) -> None:
         self.is_open = is_open

@@ -119,10 +119,8 @@ class Lists:
             self._refuse()
             return None
         route = route_of(self.route, name)
-        if name.variant:
-            one = self._make(route, lambda: self._drop(name), False)
-        else:
-            one = self._make(route, self._serve_wanted, self._dropped.take(route.name))
+        has_gap = not name.variant and self._dropped.take(route.name)
+        one = self._make(route, lambda: self._rested(name), has_gap)
         self._others[name] = one
         self._run(one)
         return one
@@ -163,6 +161,12 @@ class Lists:
     def is_leading(self) -> bool:
         """Whether this node asks for any of the lists."""
         return any(one.shared is not None and one.shared.is_leading for one in self)
+
+    def _rested(self, name: ListName) -> None:
+        """Nobody wants that list any more: there is room, of its own or for the taking."""
+        if name.variant:
+            self._drop(name)
+        self._serve_wanted()
 
     def _serve_wanted(self) -> None:
         """Sees to it that the lists of wanted rows are polled, as far as there is room."""

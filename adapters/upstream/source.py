@@ -11,17 +11,17 @@ from cachetools import LRUCache
 
 from adapters.upstream.answer_position import head_of
 from adapters.upstream.dropped_bases import Gap
-from adapters.upstream.fetch import Fetched, Polls
+from adapters.upstream.fetch import Polls
 from adapters.upstream.functions import FunctionRunners
 from adapters.upstream.items import Items
 from adapters.upstream.lists import Lists, PolledList, Together
 from adapters.upstream.outages import RouteOutages, Server, address_of, answers_outage, servers_of
 from adapters.upstream.poller import Follows, Poller
 from adapters.upstream.proxy import Proxy
-from adapters.upstream.shared_poll import Asker, SharedPolls
+from adapters.upstream.shared_poll import SharedPolls
 from adapters.upstream.shared_tracker import SharedTracker
 from adapters.upstream.tls import TlsContexts
-from adapters.upstream.tracker import Fetch, Tracker
+from adapters.upstream.tracker import Tracker
 from gateway.core.errors import LogError
 from gateway.core.selected_values import selected_values
 from gateway.core.selectors import Selector
@@ -213,9 +213,10 @@ class UpstreamSource:
         asker = self._shared_polls.asker(route)
         make = partial(
             Tracker,
-            *(route, self._log, _after(gap, asker), self._clock, self._items, counters, self._slices),
+            *(route, self._log, asker, self._clock, self._items, counters, self._slices),
             functions=self._functions.of(route),
             outdate=asker.outdate,
+            tell_gap=gap.tell,
         )
         shared = None
         if self._leases is not None:
@@ -242,13 +243,3 @@ class UpstreamSource:
         if route.events == "poll":
             return wanted
         return lambda entity_type: wanted(entity_type) and not self._is_over(route.component)
-
-
-def _after(gap: Gap, asker: Asker) -> Fetch:
-    """Asks once it is told that a list that was dropped lacks what happened meanwhile."""
-
-    async def ask(validators: Mapping[str, str]) -> Fetched | None:
-        await gap.tell()
-        return await asker(validators)
-
-    return ask

@@ -70,7 +70,8 @@ class Tracker:
     `snapshot` is None until the first good answer, which is the base of all comparing and publishes nothing.
     `unusable` is a newer one that can't be compared (its `problem` says why), for callers to have as it came;
     None once a good one follows. Of a route with functions, `functions` makes the text of the items.
-    `outdate` has it that nothing which was asked for before is taken for an answer.
+    `outdate` has it that nothing which was asked for before is taken for an answer. `tell_gap` is waited for
+    before the first good answer counts, and may raise LogError.
     `poll` must not run twice at once. `publish` takes what changed to the log; by default it just appends.
     """
 
@@ -87,6 +88,7 @@ class Tracker:
         *,
         functions: MakeText | None = None,
         outdate: Callable[[], None] = lambda: None,
+        tell_gap: Callable[[], Awaitable[None]] | None = None,
         batch_events: int = BATCH_EVENTS,
     ) -> None:
         self.snapshot: Snapshot | None = None
@@ -108,6 +110,7 @@ class Tracker:
         self._begun: ListChange | None = None
         self._functions = functions
         self._outdate = outdate
+        self._tell_gap = tell_gap
         # Of the last answer that was read: how many items were left out, and the first few of them.
         self._left_out: tuple[Counter[str], list[tuple[int, str]]] = (Counter(), [])
         # What every log line says of the route.
@@ -181,6 +184,9 @@ class Tracker:
             return True
         self._name_bad_ones(items)
         if old is None:
+            if self._tell_gap is not None:
+                # Whoever then asks for the state gets no older one than the next comparison begins with.
+                await self._tell_gap()
             self._keep(new)
         elif not await self._follow(old, new, items):
             return False
