@@ -6,91 +6,22 @@ from typing import Any
 import pytest
 
 from adapters.memory import MemoryLog
-from adapters.upstream.dropped_bases import Gap
 from adapters.upstream.failures import NoAnswer
-from adapters.upstream.lists import Lists, PolledList
-from gateway.core.events import ORIGIN
 from gateway.ports.legacy_lists import BASE, ListName
-from gateway.ports.legacy_route import LegacyRoute
-from gateway.ports.route_counters import RouteCounters
-from gateway.runtime.supervisor import Supervisor
 from tests.support.clock import ManualClock
 from tests.support.effort import calls_of
-from tests.support.legacy import legacy_route
+from tests.support.list_world import ListWorld
 from tests.support.loop import let_others_run
-from tests.support.polled import Polled
-from tests.support.wanted_rows import Rows
-
-INTERVAL_SECONDS = 2.0
-
-
-class Bench:
-    """A route's lists over answers that a test gives."""
-
-    def __init__(self, clock: ManualClock, log: MemoryLog, **settings: Any) -> None:
-        self.clock = clock
-        self.log = log
-        self.rows = Rows()
-        self.tasks = Supervisor()
-        self.counters = RouteCounters()
-        self.made: dict[str, list[Polled]] = {}
-        route = legacy_route(interval_seconds=INTERVAL_SECONDS, stale_if_error_seconds=1e6, **settings)
-        self.lists = Lists(route, self._make, self.tasks, self.rows, self.counters, clock)
-        self.lists.start()
-
-    def _make(self, route: LegacyRoute, on_unwanted: Callable[[], None], has_gap: bool) -> PolledList:
-        values = tuple(route.members.values())
-        polled = Polled(
-            self.clock, route, lambda entity: bool(values) and values in self.rows.wanted, on_unwanted
-        )
-        self.made.setdefault(route.name, []).append(polled)
-        return PolledList(route, polled.poller, None, Gap(route, self.log, self.clock, is_open=has_gap))
-
-    def ask(self, *values: str, variant: str = "") -> PolledList | None:
-        """A caller asks for a list."""
-        one = self.lists.find(ListName(values, variant))
-        if one is not None:
-            one.poller.at_once()
-        return one
-
-    async def asked(self, *values: str, variant: str = "") -> PolledList:
-        """The same, and the upstream answers where it is asked."""
-        one = self.ask(*values, variant=variant)
-        assert one is not None
-        await let_others_run()
-        if self.made[one.route.name][-1].answers.is_asked:
-            await self.answers(one)
-        return one
-
-    async def answers(self, one: PolledList, outcome: bool | Exception = True) -> None:
-        """The poll of a list that is under way ends like that."""
-        await self.made[one.route.name][-1].answers.end(outcome)
-        await let_others_run()
-
-    async def all_leave(self) -> None:
-        """The callers have gone, and every poller has seen that."""
-        self.clock.advance(10 * INTERVAL_SECONDS)
-        for one in self.lists:
-            one.poller.wake()
-        await let_others_run()
-
-    @property
-    def names(self) -> list[str]:
-        return [one.route.name.rsplit("/", 1)[-1] for one in self.lists]
-
-    async def gaps(self) -> list[tuple[str | None, Any]]:
-        records = await self.log.read(ORIGIN, 1000)
-        return [(record.event.event_type, (record.event.data or {}).get("customer")) for record in records]
 
 
 @pytest.fixture
-async def make_bench(clock: ManualClock) -> AsyncIterator[Callable[..., Bench]]:
+async def make_bench(clock: ManualClock) -> AsyncIterator[Callable[..., ListWorld]]:
     log = MemoryLog(clock, max_events=1000, max_age_seconds=1e9, max_bytes=2**20)
     await log.start()
-    benches: list[Bench] = []
+    benches: list[ListWorld] = []
 
-    def make(**settings: Any) -> Bench:
-        benches.append(Bench(clock, log, **settings))
+    def make(**settings: Any) -> ListWorld:
+        benches.append(ListWorld(clock, log, **settings))
         return benches[-1]
 
     yield make
@@ -101,23 +32,23 @@ async def make_bench(clock: ManualClock) -> AsyncIterator[Callable[..., Bench]]:
 
 
 @pytest.fixture
-async def by_query(make_bench) -> Bench:
+async def by_query(make_bench) -> ListWorld:
     return make_bench(vary_query=("status",), max_variants=3)
 
 
 @pytest.fixture
-async def by_path(make_bench) -> Bench:
+async def by_path(make_bench) -> ListWorld:
     return make_bench(path="/c/{customer}", upstream="http://127.0.0.1:9000/{customer}", max_variants=3)
 
 
-async def test_who_asks_for_the_same_query_shares_a_list(by_query: Bench) -> None:
+async def test_who_asks_for_the_same_query_shares_a_list(by_query: ListWorld) -> None:
     one = by_query.ask(variant="status=a")
     assert by_query.ask(variant="status=a") is one
     assert by_query.names == ["orders", "orders?status=a"]
     assert by_query.lists.find(BASE) is by_query.lists.base
 
 
-async def test_the_list_of_a_query_goes_when_nobody_asks_any_more(by_query: Bench) -> None:
+async def test_the_list_of_a_query_goes_when_nobody_asks_any_more(by_query: ListWorld) -> None:
     await by_query.asked(variant="status=a")
     assert len(by_query.names) == 2
     await by_query.all_leave()
@@ -126,7 +57,7 @@ async def test_the_list_of_a_query_goes_when_nobody_asks_any_more(by_query: Benc
     assert list(by_query.tasks.failures) == ["poller of /api/v1/orders"]
 
 
-async def test_there_is_no_room_for_more_than_is_configured(by_query: Bench) -> None:
+async def test_there_is_no_room_for_more_than_is_configured(by_query: ListWorld) -> None:
     for number in range(3):
         await by_query.asked(variant=f"status={number}")
     for number in range(3, 10_000):
@@ -137,7 +68,7 @@ async def test_there_is_no_room_for_more_than_is_configured(by_query: Bench) -> 
     assert by_query.ask(variant="status=7") is not None
 
 
-async def test_that_lists_are_full_is_logged_once_a_minute(by_query: Bench, caplog) -> None:
+async def test_that_lists_are_full_is_logged_once_a_minute(by_query: ListWorld, caplog) -> None:
     for number in range(20):
         by_query.ask(variant=f"status={number}")
     assert caplog.text.count("upstream_lists_full") == 1
@@ -148,7 +79,7 @@ async def test_that_lists_are_full_is_logged_once_a_minute(by_query: Bench, capl
     assert caplog.text.count("upstream_lists_full") == 2
 
 
-async def test_the_list_of_a_path_stays_with_its_answer_when_nobody_asks(by_path: Bench) -> None:
+async def test_the_list_of_a_path_stays_with_its_answer_when_nobody_asks(by_path: ListWorld) -> None:
     one = await by_path.asked("7")
     await by_path.all_leave()
     assert by_path.names == ["7"]
@@ -156,7 +87,9 @@ async def test_the_list_of_a_path_stays_with_its_answer_when_nobody_asks(by_path
     assert one.poller.has_answer
 
 
-async def test_where_there_is_no_room_the_list_goes_that_was_asked_for_longest_ago(by_path: Bench) -> None:
+async def test_where_there_is_no_room_the_list_goes_that_was_used_longest_ago(
+    by_path: ListWorld,
+) -> None:
     for value in "123":
         await by_path.asked(value)
     await by_path.asked("1")
@@ -166,7 +99,7 @@ async def test_where_there_is_no_room_the_list_goes_that_was_asked_for_longest_a
     assert by_path.counters.bases_dropped == 1
 
 
-async def test_a_list_that_is_wanted_stays_however_many_are_asked_for(by_path: Bench) -> None:
+async def test_a_list_that_is_wanted_stays_however_many_are_asked_for(by_path: ListWorld) -> None:
     by_path.rows.want("7")
     by_path.lists.wake()
     await let_others_run()
@@ -178,7 +111,7 @@ async def test_a_list_that_is_wanted_stays_however_many_are_asked_for(by_path: B
     assert len(by_path.names) == 3
 
 
-async def test_rows_that_a_stream_wants_are_polled_and_no_others(by_path: Bench) -> None:
+async def test_rows_that_a_stream_wants_are_polled_and_no_others(by_path: ListWorld) -> None:
     by_path.rows.want("7")
     by_path.lists.wake()
     await let_others_run()
@@ -186,7 +119,7 @@ async def test_rows_that_a_stream_wants_are_polled_and_no_others(by_path: Bench)
     assert by_path.made["/c/7"][0].answers.is_asked
 
 
-async def test_rows_that_there_was_no_room_for_are_polled_once_there_is(by_path: Bench) -> None:
+async def test_rows_that_there_was_no_room_for_are_polled_once_there_is(by_path: ListWorld) -> None:
     for value in "123":
         await by_path.asked(value)
     by_path.rows.want("7")
@@ -198,7 +131,7 @@ async def test_rows_that_there_was_no_room_for_are_polled_once_there_is(by_path:
     assert by_path.made["/c/7"][0].answers.is_asked
 
 
-async def test_a_value_that_no_path_can_have_is_nobodys_list(by_path: Bench) -> None:
+async def test_a_value_that_no_path_can_have_is_nobodys_list(by_path: ListWorld) -> None:
     for value in ("", "..", "a/b", "x" * 300):
         by_path.rows.want(value)
     by_path.rows.want("7")
@@ -213,7 +146,7 @@ async def test_a_route_without_events_is_polled_for_no_stream(make_bench) -> Non
     assert bench.names == []
 
 
-async def test_that_an_answer_was_dropped_is_told_before_the_next_one(by_path: Bench) -> None:
+async def test_that_an_answer_was_dropped_is_told_before_the_next_one(by_path: ListWorld) -> None:
     one = await by_path.asked("1")
     await one.gap.tell()
     assert await by_path.gaps() == []
@@ -227,7 +160,7 @@ async def test_that_an_answer_was_dropped_is_told_before_the_next_one(by_path: B
     assert await by_path.gaps() == [("poll_gap", "1")]
 
 
-async def test_a_list_that_never_had_an_answer_leaves_no_gap(by_path: Bench) -> None:
+async def test_a_list_that_never_had_an_answer_leaves_no_gap(by_path: ListWorld) -> None:
     one = by_path.ask("1")
     assert one is not None
     await let_others_run()
@@ -242,7 +175,7 @@ async def test_a_list_that_never_had_an_answer_leaves_no_gap(by_path: Bench) -> 
 
 
 async def test_a_write_puts_every_list_out_of_date_and_asks_for_its_own_alone(
-    by_path: Bench,
+    by_path: ListWorld,
 ) -> None:
     for value in "12":
         await by_path.asked(value)
@@ -255,7 +188,7 @@ async def test_a_write_puts_every_list_out_of_date_and_asks_for_its_own_alone(
     assert two.poller.at_once() is None
 
 
-async def test_the_route_is_down_where_one_of_its_lists_is(by_path: Bench) -> None:
+async def test_the_route_is_down_where_one_of_its_lists_is(by_path: ListWorld) -> None:
     assert by_path.lists.health().state == "idle"
     await by_path.asked("1")
     assert (by_path.lists.health().state, by_path.lists.health().path) == ("connected", "/c/{customer}")
