@@ -4,7 +4,7 @@ from array import array
 from bisect import bisect
 from collections import Counter
 from collections.abc import Collection, ItemsView, Iterator
-from itertools import compress
+from itertools import chain, compress, pairwise
 from typing import Any
 
 import orjson
@@ -207,32 +207,35 @@ class Items(ListedItems):
             raise BadItem("bad_key") from None
 
     def _indexing(self) -> Iterator[None]:
-        """Makes items to be found by their keys. Raises BadAnswer where two of one body have the same."""
+        """Makes items to be found by their keys. Raises BadAnswer where two of one body have the same.
+
+        Of an item that stands in two bodies the one counts that is indexed later: in a list that moves while
+        its pages are asked for, the later page is the newer one; of lists that belong together the one that
+        is named first counts.
+        """
         hashes, states = self.hashes, self.states
         count = max(_LEAST_SLOTS, 3 * len(hashes) // 2)
         self._slots = array("I", bytes(4 << count.bit_length()))
         mask = len(self._slots) - 1
-        for number, hashed in enumerate(hashes):
+        bodies = [range(*ends) for ends in pairwise((0, *self._bodies, len(hashes)))]
+        for number in chain.from_iterable(reversed(bodies) if self._route.also else bodies):
             if states[number] != NONE:
+                hashed = hashes[number]
                 slot = hashed & mask
                 while taken := self._slots[slot]:
                     if hashes[taken - 1] == hashed and self.key(taken - 1) == self.key(number):
-                        self._repeated(taken - 1, number)
+                        self._replace(taken - 1, number)
                         break
                     slot = (slot + 1) & mask
-                if states[number] != NONE:
-                    self._slots[slot] = number + 1
+                self._slots[slot] = number + 1
             yield
 
-    def _repeated(self, earlier: int, later: int) -> None:
-        """Of an item that stands in two bodies, one counts.
-
-        In a list that moves while its pages are asked for, the later page is the newer one; of lists that
-        belong together the one that is named first counts.
-        """
-        if bisect(self._bodies, earlier) == bisect(self._bodies, later):
-            raise BadAnswer("duplicate_key", f"Item {later} of the upstream's answer has the key of another.")
-        self.states[later if self._route.also else earlier] = NONE
+    def _replace(self, indexed: int, number: int) -> None:
+        if bisect(self._bodies, indexed) == bisect(self._bodies, number):
+            raise BadAnswer(
+                "duplicate_key", f"Item {number} of the upstream's answer has the key of another."
+            )
+        self.states[indexed] = NONE
 
     def _numbers(self) -> Iterator[int]:
         return compress(range(len(self.states)), self.states.translate(_IS_ITEM))

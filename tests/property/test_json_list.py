@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from adapters.upstream.failures import BadAnswer
@@ -184,6 +184,8 @@ BODIES = st.lists(
 )
 
 
+@example(bodies=[[(0, 0)], [(0, 0), (0, 1)]], first_counts=True, shape="list")
+@example(bodies=[[(0, 0), (0, 1)], [(0, 0)]], first_counts=False, shape="list")
 @given(BODIES, st.booleans(), st.sampled_from(["list", "map"]))
 def test_several_bodies_are_read_as_one_list_in_which_each_key_stands_once(
     bodies: list[list[tuple[int, int]]], first_counts: bool, shape: Literal["list", "map"]
