@@ -254,6 +254,14 @@ async def test_what_is_only_served_needs_no_key(backend: Upstream) -> None:
     assert code == 0
 
 
+async def test_what_is_too_slow_or_too_large_is_named(backend: Upstream) -> None:
+    backend.answering = in_turn([{"id": 1, "text": "x" * 70_000}, {"id": 2}])
+    said, code = await report(settings(backend.url))
+    assert "1 items are over publish.max_event_bytes (65536)" in said
+    assert "interval_seconds" not in said
+    assert code == 0
+
+
 async def test_bad_items_among_good_ones_are_named(backend: Upstream) -> None:
     backend.says(b'[{"id": 1, "uid": "a"}, {"uid": "b"}, {"id": null, "uid": "c"}]')
     said, code = await report(settings(backend.url))

@@ -34,6 +34,7 @@ def report_on(route: LegacyRoute, first: Heard, second: Heard | None) -> tuple[l
     rows, advice, code = _of_answer(route, first)
     if first.items is not None and first.fetched is not None:
         rows += _of_items(route, first.fetched, first.items)
+        advice += _of_sizes(route, first.seconds, first.items)
         advice += _of_bad_items(route, first.fetched, first.items)
         advice += _of_pages(route, first.fetched, first.items)
         if second is not None:
@@ -97,6 +98,22 @@ def _of_items(route: LegacyRoute, fetched: Fetched, items: Items) -> list[tuple[
         of = " and ".join(route.keys) or ("the members' names" if route.shape == "map" else "id")
         rows.append(("keys", f"{', '.join(keys)}{', …' if len(items) > len(keys) else ''} ({of})"))
     return rows
+
+
+def _of_sizes(route: LegacyRoute, seconds: float, items: Items) -> list[str]:
+    said = []
+    if seconds > route.interval_seconds:
+        said.append(
+            f"The answer took longer than interval_seconds ({route.interval_seconds:g}): the upstream would "
+            "be asked all the time. Set a longer one."
+        )
+    large = sum(len(raw) > route.max_event_bytes for _, raw in islice(items.items(), _COMPARED))
+    if large and route.events == "poll":
+        said.append(
+            f"{large} items are over publish.max_event_bytes ({route.max_event_bytes}): their events go out "
+            "without data. Leave members out with map, or raise it."
+        )
+    return said
 
 
 def _of_bad_items(route: LegacyRoute, fetched: Fetched, items: Items) -> list[str]:
