@@ -305,6 +305,20 @@ async def test_a_closed_runner_leaves_no_process(running: Running) -> None:
     assert not psutil.pid_exists(one["pid"])
 
 
+@pytest.mark.parametrize("is_started", [True, False])
+async def test_closing_waits_for_no_function(running: Running, is_started: bool) -> None:
+    runner = running(map="hanging_for_some")
+    if is_started:
+        await made(runner)
+    waiting = asyncio.ensure_future(text_of(runner, b'[{"price":"slow"}]'))
+    await asyncio.sleep(0)
+
+    await runner.close()
+
+    with pytest.raises(BadAnswer):
+        await waiting
+
+
 async def test_a_process_without_a_gateway_ends(shop: str) -> None:
     script = (
         "import asyncio, os, sys\n"
