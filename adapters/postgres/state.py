@@ -110,7 +110,7 @@ class PostgresState:
                 ((snapshot, as_of_ms, tables),) = await session.fetch(statement("state_moment"))
             self._tables = _tables_in(tables)
             sources = [
-                _Source(entity_type, table, _ids(entity_type, selector))
+                _Source(entity_type, table, selector.ids_of(entity_type))
                 for entity_type in entity_types
                 for table in self._table_of(entity_type)
             ]
@@ -229,14 +229,6 @@ def _tables_in(text: str) -> Tables:
     for table, entity_type in json.loads(text):
         found.setdefault(entity_type, []).append(table)
     return found
-
-
-def _ids(entity_type: str, selector: Selector) -> list[str] | None:
-    """The ids that are selected of a type; None for every one."""
-    ids = {entity_id for named, entity_id in selector.entities if named == entity_type}
-    if not ids or None in ids:
-        return None
-    return sorted(entity_id for entity_id in ids if entity_id is not None)
 
 
 def _reason(error: LogError) -> str:

@@ -3,7 +3,7 @@
 from array import array
 from bisect import bisect
 from collections import Counter
-from collections.abc import Collection, ItemsView, Iterator
+from collections.abc import Collection, ItemsView, Iterable, Iterator
 from itertools import chain, compress, pairwise
 from typing import Any
 
@@ -76,9 +76,8 @@ class Items(ListedItems):
         return map(self.key, self._numbers())
 
     def __getitem__(self, key: str) -> bytes:
-        for number in self.numbers(hash(key) & _HASH_BITS):
-            if self.states[number] == GOOD and self.key(number) == key:
-                return self.raw(number)
+        for number in self._numbers_of(key):
+            return self.raw(number)
         raise KeyError(key)
 
     def is_unread(self, key: str) -> bool:
@@ -113,9 +112,9 @@ class Items(ListedItems):
         item: dict[str, Any] = orjson.loads(self.raw(number))
         return {**item, **self._route.members} if self._route.members else item
 
-    def data(self) -> Iterator[tuple[str, bytes]]:
-        """Every key with the JSON text of its item as events have it."""
-        for number in self._numbers():
+    def data(self, keys: Iterable[str] | None = None) -> Iterator[tuple[str, bytes]]:
+        """Every key, or each of `keys` that there is, with the JSON text of its item as events have it."""
+        for number in self._numbers() if keys is None else chain.from_iterable(map(self._numbers_of, keys)):
             key, item = self.keyed(number)
             yield key, orjson.dumps(item) if self._route.members else self.raw(number)
 
@@ -236,6 +235,13 @@ class Items(ListedItems):
                 "duplicate_key", f"Item {number} of the upstream's answer has the key of another."
             )
         self.states[indexed] = NONE
+
+    def _numbers_of(self, key: str) -> Iterator[int]:
+        """The number of the item with that key; none where there is no such."""
+        for number in self.numbers(hash(key) & _HASH_BITS):
+            if self.states[number] == GOOD and self.key(number) == key:
+                yield number
+                return
 
     def _numbers(self) -> Iterator[int]:
         return compress(range(len(self.states)), self.states.translate(_IS_ITEM))

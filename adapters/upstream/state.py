@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import NamedTuple
 
-from adapters.upstream.items import Items
 from adapters.upstream.poller import Poller
 from adapters.upstream.source import UpstreamSource
 from gateway.core.errors import LogError, UpstreamError
@@ -46,7 +45,7 @@ class RouteStates:
             for entity_type in entity_types
             for route, name in self._source.lists_of(entity_type, selector)
         ]
-        yield _Reading(lists, self._clock)
+        yield _Reading(lists, selector, self._clock)
 
     async def _listed(self, route: LegacyRoute, name: ListName) -> "_Listed":
         poller = self._source.find(route, name)
@@ -76,7 +75,7 @@ class _Listed(NamedTuple):
 class _Reading:
     """Some routes' lists as a StateReading, at the oldest of their positions."""
 
-    def __init__(self, lists: Sequence[_Listed], clock: Clock) -> None:
+    def __init__(self, lists: Sequence[_Listed], selector: Selector, clock: Clock) -> None:
         cursors = [Cursor.parse(listed.snapshot.cursor) for listed in lists]
         known = [cursor for cursor in cursors if cursor is not None]
         if len({cursor.epoch for cursor in known}) != 1:
@@ -88,19 +87,21 @@ class _Reading:
         oldest = min(listed.snapshot.received_at for listed in lists)
         self.as_of_ms = clock.wall_ms() - max(0, round((clock.monotonic() - oldest) * 1000))
         self._lists = lists
+        self._selector = selector
 
     async def batches(self) -> AsyncIterator[tuple[str, Sequence[StateItem]]]:
         for listed in self._lists:
             items = await listed.poller.items_of(listed.snapshot)
-            for batch in _batches(items):
+            # A list has its items by their keys: who asks for one of ten thousand costs one.
+            for batch in _batches(items.data(self._selector.ids_of(listed.route.entity))):
                 yield listed.route.entity, batch
 
 
-def _batches(items: Items) -> Iterator[list[StateItem]]:
+def _batches(items: Iterator[tuple[str, bytes]]) -> Iterator[list[StateItem]]:
     """The items, some at a time: an item is decoded for its key, and a batch is made in one piece."""
     batch: list[StateItem] = []
     size = 0
-    for key, data in items.data():
+    for key, data in items:
         batch.append(StateItem(key, data))
         size += len(data)
         if len(batch) >= _BATCH_ITEMS or size >= _BATCH_BYTES:

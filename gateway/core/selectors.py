@@ -129,6 +129,11 @@ class Selector:
         """Whether entities of that type were asked for by name, all of them or some."""
         return entity_type in self._types
 
+    def ids_of(self, entity_type: str) -> list[str] | None:
+        """The ids that were asked for of a type, in order; None for every one."""
+        ids = {entity_id for named, entity_id in self.entities if named == entity_type}
+        return sorted(filter(None, ids)) if ids and None not in ids else None
+
     def may_receive(self, entity_type: str) -> bool:
         """Whether an event of that entity type could match at all."""
         if entity_type in self.withheld or (self.scope is not None and not self.scope.may_see(entity_type)):

@@ -127,7 +127,7 @@ class Page:
             self._choice = self._client.choices[data["choice"]]
             if self.is_whole:
                 self._fetch(data["cursor"])
-        elif event not in ("heartbeat", "bye"):
+        elif event not in ("heartbeat", "bye", "refresh"):
             assert self.is_whole, "an event before the state was whole"
             entity = f"{data['entityType']}:{data['entityId']}"
             self.shown.pop(entity, None)

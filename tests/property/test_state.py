@@ -3,6 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.core.hints import HintTiming
 from gateway.delivery.group import DeliveryOptions
 from tests.property.log_world import LogWorld, TrimLog, Turn
 from tests.property.operations import (
@@ -43,12 +44,10 @@ _openings = st.builds(
     OpenWithState,
     st.sampled_from(CHOICES),
     st.builds(
-        DeliveryOptions,
-        named=st.booleans(),
-        hints=st.just("off"),
-        timing=st.none(),
-        chunked=st.booleans(),
-        gzip=st.booleans(),
+        lambda named, hints, chunked, gzip: DeliveryOptions(
+            named, "with" if hints else "off", HintTiming(50, 100) if hints else None, chunked, gzip
+        ),
+        *(st.booleans(), st.booleans(), st.booleans(), st.booleans()),
     ),
 )
 _paces = st.builds(

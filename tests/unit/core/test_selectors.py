@@ -344,3 +344,10 @@ def test_a_selection_of_as_many_numbers_as_it_may_have_counts_them_once() -> Non
     selector = parse_selector(MultiDict({"filter": f"customer=in.({many})"}), {}, {"customer"})
     assert ("member", ("customer",), "str", "7") in selector.index_keys()
     assert ("member", ("customer",), "number", 7) in selector.index_keys()
+
+
+def test_the_ids_that_are_asked_for_of_a_type() -> None:
+    selector = Selector(frozenset({("order", "2"), ("order", "1"), ("job", None), ("job", "7")}))
+    assert selector.ids_of("order") == ["1", "2"]
+    assert selector.ids_of("job") is None
+    assert selector.ids_of("bill") is None

@@ -263,3 +263,9 @@ def test_what_functions_made_is_read_where_it_stands() -> None:
 def test_functions_say_null_where_there_is_no_entity() -> None:
     route = legacy_route(functions=Functions(decode="shop.status:read"), shape="single", empty=("absent",))
     assert len(extract(b"null", route)) == 0
+
+
+def test_the_data_of_some_keys_is_looked_up() -> None:
+    items = extract(listed(order("A", n=1), order("B", n=2), order("C", n=3)), ROUTE)
+
+    assert list(items.data(["C", "X", "A"])) == [("C", items["C"]), ("A", items["A"])]
