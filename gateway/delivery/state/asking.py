@@ -52,6 +52,8 @@ class StateAsking:
                 group.create_task(self._answer(question))
             while True:
                 group.create_task(self._answer(await self._queue.take()))
+                # To take one is to wait for nothing where a thousand came in one turn of the loop.
+                await asyncio.sleep(0)
 
     async def _answer(self, question: StateQuestion) -> None:
         backoff = Backoff(FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS, self._draw)

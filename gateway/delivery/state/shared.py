@@ -124,6 +124,8 @@ class SharedStates:
     async def _answer(self, question: StateQuestion) -> StateParts | StateUnknown | NoSuchState:
         try:
             async with self._turn:
+                # A thousand questions that are answered at once would be answered in one turn of the loop.
+                await asyncio.sleep(0)
                 return await self._read(question)
         except LogError as error:
             answer: StateUnknown | NoSuchState = StateUnknown(error.detail)
