@@ -1,6 +1,6 @@
 """What the header fields of an answer mean for a list that is shared. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from adapters.upstream.shared_fields import NOT_SHARED
 
@@ -17,8 +17,11 @@ def varies_with(headers: Mapping[str, str]) -> list[str]:
     return [name for name in named if name.lower() not in _NOT_OF_CALLERS]
 
 
-def said_of_callers(headers: Mapping[str, str]) -> list[str]:
-    """What speaks against one answer for all callers, or makes some of them go through; sentences."""
+def said_of_callers(headers: Mapping[str, str], sent: Iterable[str]) -> list[str]:
+    """What speaks against one answer for all callers, or makes some of them go through; sentences.
+
+    `sent` names the fields that the poll was told to send.
+    """
     said = []
     vary = varies_with(headers)
     if "*" in vary:
@@ -29,6 +32,11 @@ def said_of_callers(headers: Mapping[str, str]) -> list[str]:
         said.append(
             f"Vary: {', '.join(vary)} says that the answer depends on these: callers whose fields "
             "differ from the poll's go through"
+        )
+    if "accept" in {name.lower() for name in vary} - {name.lower() for name in sent}:
+        said.append(
+            "The poll's Accept should be that of the callers: fetch() sends */*, so "
+            'headers = { Accept = "*/*" } lets them share'
         )
     control = headers.get("Cache-Control", "").lower()
     if "private" in control:

@@ -347,7 +347,7 @@ def _by_key(value: Any, reading: _Reading) -> dict[str, Any]:
 
 def _say_headers(made: Guess, answer: Answer, asked: Asked) -> None:
     headers = answer.headers
-    made.doubts += [f"{sentence}." for sentence in said_of_callers(headers)]
+    made.doubts += [f"{sentence}." for sentence in said_of_callers(headers, dict(asked.headers))]
     if any(name.lower() in ("authorization", "cookie") for name, _ in asked.headers):
         made.doubts.append(
             "Everybody who may call the path gets what these credentials may see: shared = true is right "

@@ -47,7 +47,7 @@ def report_on(route: LegacyRoute, first: Heard, second: Heard | None) -> tuple[l
     if first.fetched is not None:
         left_out = not_passed_on(first.fetched.headers)
         rows += [("not passed on", ", ".join(left_out))] if left_out else []
-        rows += [("callers", said) for said in said_of_callers(first.fetched.headers)]
+        rows += [("callers", said) for said in said_of_callers(first.fetched.headers, route.headers)]
     lines = [printable(line) for line in table(rows, "  ")]
     return [route.name, *lines, *(f"  ! {printable(sentence)}" for sentence in advice)], code
 

@@ -75,6 +75,7 @@ def test_a_field_that_a_poll_can_not_be_given_is_left_out_and_said(name: str) ->
     ("body", "headers", "said"),
     [
         (b'[{"id": 1}]', {"Vary": "Cookie, Accept-Encoding"}, "Vary: Cookie says that the answer depends"),
+        (b'[{"id": 1}]', {"Vary": "origin, accept"}, 'headers = { Accept = "*/*" } lets them share'),
         (b'[{"id": 1}]', {"Vary": "*"}, "every caller goes through"),
         (b'[{"id": 1}]', {"Cache-Control": "private, no-cache"}, "Cache-Control: private"),
         (b'[{"id": 1}]', {"Set-Cookie": "a=b"}, "sets a cookie"),
@@ -99,6 +100,11 @@ def test_a_field_that_a_poll_can_not_be_given_is_left_out_and_said(name: str) ->
 )
 def test_what_is_doubtful_is_said(body: bytes, headers: dict[str, str], said: str) -> None:
     assert said in doubts_about(body, headers, Asked("http://h/orders"))
+
+
+def test_an_accept_that_was_chosen_is_left_alone() -> None:
+    asked = Asked("http://h/orders", headers=(("accept", "*/*"),))
+    assert "lets them share" not in doubts_about(b'[{"id": 1}]', {"Vary": "Accept"}, asked)
 
 
 def test_a_key_that_changes_from_answer_to_answer_is_doubtful() -> None:
