@@ -148,9 +148,9 @@ class Lists:
                 one.poller.outdate()
 
     def health(self) -> RouteHealth:
-        """How the upstream is: down where it is for any of the lists."""
+        """How the upstream is: down where it is for any of the lists, and unusable likewise."""
         healths = [one.poller.health() for one in self]
-        for state in ("down", "connected"):
+        for state in ("down", "unusable", "connected"):
             if found := next((health for health in healths if health.state == state), None):
                 last_success = max((health.last_success or "" for health in healths), default="") or None
                 return replace(found, path=self.route.path, last_success=last_success)

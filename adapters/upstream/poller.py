@@ -381,6 +381,7 @@ class Poller:
         if self._is_outdated and now < self._schedule.after_write_at:
             raise HeldBack
         self._next.at = min(self._next.at, now)
+        self._next.is_for_write |= self._is_outdated
         self._kick.set()
         await self._next.ended.wait()
         return True

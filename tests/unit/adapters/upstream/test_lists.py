@@ -12,6 +12,7 @@ from tests.support.clock import ManualClock
 from tests.support.effort import calls_of
 from tests.support.list_world import ListWorld
 from tests.support.loop import let_others_run
+from tests.support.polled import Unusable
 
 
 @pytest.fixture
@@ -192,9 +193,12 @@ async def test_the_route_is_down_where_one_of_its_lists_is(by_path: ListWorld) -
     assert by_path.lists.health().state == "idle"
     await by_path.asked("1")
     assert (by_path.lists.health().state, by_path.lists.health().path) == ("connected", "/c/{customer}")
-    two = by_path.ask("2")
+    three, two = by_path.ask("3"), by_path.ask("2")
+    assert three is not None
     assert two is not None
     await let_others_run()
+    await by_path.answers(three, Unusable())
+    assert by_path.lists.health().state == "unusable"
     await by_path.answers(two, NoAnswer("refused"))
     health = by_path.lists.health()
     assert (health.state, health.last_error, health.path) == (

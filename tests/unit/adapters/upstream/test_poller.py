@@ -11,6 +11,7 @@ from adapters.upstream.failures import NoAnswer
 from gateway.core.errors import UpstreamError
 from gateway.ports.upstreams import Freshness, HeldBack, Snapshot, UpstreamAnswered
 from tests.support.clock import ManualClock
+from tests.support.http import DEADLINE_SECONDS
 from tests.support.legacy import legacy_route
 from tests.support.loop import let_others_run
 from tests.support.polled import ROUTE, Answered, Polled, Unusable
@@ -431,6 +432,25 @@ async def test_writes_bring_forward_a_poll_once_in_a_while_and_who_would_wait_go
         await polled.polls(3)
         await polled.answers.end()
         assert polled.shown() == 3
+
+
+async def test_who_waits_for_what_was_put_out_of_date_brings_forward_a_poll_once_in_a_while_too(
+    clock: ManualClock,
+) -> None:
+    async with at_work(Polled(clock, legacy_route(interval_seconds=ROUTE.interval_seconds))) as polled:
+        await first_answer(polled)
+        polled.poller.outdate()
+        await let_others_run()
+        assert len(polled.answers.fresh) == 1
+        caller = asyncio.create_task(polled.poller.answer())
+        await polled.polls(2)
+        await polled.answers.end()
+        assert (await caller).freshness is Freshness.MISS
+
+        polled.poller.outdate()
+        with pytest.raises(HeldBack):
+            await asyncio.wait_for(polled.poller.answer(), DEADLINE_SECONDS)
+        assert len(polled.answers.fresh) == 2
 
 
 async def test_a_poll_that_was_due_anyway_is_none_that_a_write_brought_forward(clock: ManualClock) -> None:
