@@ -47,8 +47,12 @@ class Pace:
     """For how long a state counts as that of now where its source can't tell whether it has changed."""
     state_kept_bytes: int = 134_217_728
     """Of states that nobody is being sent, for whoever asks for the same."""
+    state_kept_seconds: float = 300.0
+    """For how long after somebody asked for it last."""
     state_largest_bytes: int = 268_435_456
     """Of one state: a larger one is not told at all."""
+    state_too_large_seconds: float = 60.0
+    """For how long one that was larger is not asked for again."""
     state_room_bytes: int = 536_870_912
     """Of all states, those that somebody is being sent among them: beyond that none is read."""
 

@@ -3,9 +3,11 @@
 import pytest
 
 from tests.support.api import EVENTS, GZIP, STATE, Client, assert_problem, event
-from tests.support.gateway import make_settings
+from tests.support.gateway import BOTH_WAYS, make_settings
 from tests.support.legacy import listed, order, route_settings
 from tests.support.tokens import auth_settings, mint
+
+pytestmark = BOTH_WAYS
 
 QUERY = {"entity": "order", "state": "with"}
 TWO = listed(order("A", n=1), order("B", n=2))
@@ -144,11 +146,11 @@ async def test_what_makes_no_sense_is_refused(client, query):
 
 
 async def test_where_it_is_not_known_yet_heartbeats_come_without_an_id_and_then_the_parts(
-    start_gateway, backend
+    start_gateway, backend, hand_over
 ):
     backend.says(b"", status=500)
     settings = make_settings(legacy=[route_settings(backend.url, 0.2)], stream={"heartbeat_seconds": 1.0})
-    client = Client(start_gateway(settings).port)
+    client = Client(start_gateway(settings, hand_over=hand_over).port)
     async with client.stream(QUERY) as stream:
         assert (await stream.connected()).data["state"] is True
         beat = await stream.any()
@@ -159,10 +161,11 @@ async def test_where_it_is_not_known_yet_heartbeats_come_without_an_id_and_then_
         assert await client.metric("tidegate_streams_awaiting_state") == 0
 
 
-async def test_grants_filters_and_event_types(start_gateway, backend):
+async def test_grants_filters_and_event_types(start_gateway, backend, hand_over):
     backend.says(TWO)
     port = start_gateway(
         make_settings(auth=auth_settings(), legacy=[route_settings(backend.url, 3600.0)]),
+        hand_over=hand_over,
     ).port
     row = {"entity": "order", "filters": ["n=eq.2"], "members": ["n"]}
     client = Client(port, mint(subscribe=[row]))
@@ -186,3 +189,15 @@ async def test_the_state_of_the_answer_and_of_the_stream_is_one_reading(client, 
         await stream.connected()
         await whole(stream)
     assert await client.metric("tidegate_state_reads_total") == 1
+
+
+async def test_who_reads_slowly_gets_the_whole_of_it_and_what_came_meanwhile(client, backend):
+    orders = [order(str(number), text="x" * 1000) for number in range(5000)]
+    backend.says(listed(*orders))
+    async with client.stream(QUERY, receive_buffer=4096) as stream:
+        await stream.connected()
+        await client.metric_becomes("tidegate_streams_lagging", 1)
+        await client.publish(event(1))
+        parts = await whole(stream)
+        assert items(parts) == [(one["orderID"], one) for one in orders]
+        assert (await stream.next()).data["data"] == {"n": 1}

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from operator import attrgetter
 from weakref import WeakSet
 
-from cachetools import LRUCache
+from cachetools import TTLCache
 
 from gateway.core.errors import ClientError, LogError
 from gateway.core.events import Cursor
@@ -18,6 +18,7 @@ from gateway.ports.clock import Clock
 from gateway.ports.state import StateReading, StateSource, StateUnknown
 from gateway.runtime.slices import Slices
 
+_MOST_TOO_LARGE = 1024
 RETRY_SECONDS = 1
 """What whoever asks for a state that is not known yet is told to wait."""
 
@@ -70,8 +71,11 @@ class SharedStates:
         self._pace = pace
         self._turn = asyncio.Semaphore(pace.state_reads_at_once)
         self._asked: dict[StateQuestion, _Asking] = {}
-        self._kept: LRUCache[StateQuestion, StateParts] = LRUCache(
-            pace.state_kept_bytes, getsizeof=attrgetter("size")
+        self._kept: TTLCache[StateQuestion, StateParts] = TTLCache(
+            pace.state_kept_bytes, pace.state_kept_seconds, clock.monotonic, attrgetter("size")
+        )
+        self._too_large: TTLCache[StateQuestion, str] = TTLCache(
+            _MOST_TOO_LARGE, pace.state_too_large_seconds, clock.monotonic
         )
         self._there: WeakSet[StateParts] = WeakSet()
         self.reads = 0
@@ -82,11 +86,12 @@ class SharedStates:
     @property
     def bytes(self) -> int:
         """What all states take: those that are kept for whoever asks next, and those that are being sent."""
+        self._kept.expire()
         return sum(state.size for state in self._there)
 
     def knows(self, question: StateQuestion) -> bool:
-        """Whether there is somebody to ask, for each of its types."""
-        return all(
+        """Whether there is somebody to ask, for each of its types, and it was not too large of late."""
+        return question not in self._too_large and all(
             self._source.knows(entity_type, question.selector) for entity_type in question.entity_types
         )
 
@@ -97,7 +102,7 @@ class SharedStates:
         NoSuchState where nothing tells it, StateUnknown where nobody can say now.
         """
         if not self.knows(question):
-            raise NoSuchState(_nobody_knows(question))
+            raise NoSuchState(self._too_large.get(question) or _nobody_knows(question))
         kept = self._kept.get(question)
         if kept is not None and kept.version is None and not is_current and self._is_of_now(kept):
             return kept
@@ -143,6 +148,7 @@ class SharedStates:
                 and self._is_held(kept.cursor)
             ):
                 kept.as_of_ms = reading.as_of_ms
+                self._kept[question] = kept
                 return kept
             self._make_room()
             place = await self._place_of(str(reading.cursor))
@@ -172,7 +178,9 @@ class SharedStates:
             await self._slices.run(builder.adding(entity_type, items))
             if builder.size > self._pace.state_largest_bytes:
                 largest = self._pace.state_largest_bytes >> 20
-                raise NoSuchState(f"The state has more than {largest} MiB, and is not told: ask for less.")
+                detail = f"The state has more than {largest} MiB, and is not told: ask for less."
+                self._too_large[question] = detail
+                raise NoSuchState(detail)
         return builder.finished(reading.as_of_ms, reading.version, self._clock.monotonic())
 
     def _is_of_now(self, kept: StateParts) -> bool:

@@ -181,6 +181,14 @@ async def test_one_that_is_too_large_is_not_told():
     ]
     with pytest.raises(NoSuchState, match="ask for less"):
         await bench.states.parts(ORDERS)
+    assert not bench.states.knows(ORDERS)
+    with pytest.raises(NoSuchState, match="ask for less"):
+        await bench.states.parts(ORDERS)
+    assert bench.source.reads == 1
+    bench.source.items["order"] = []
+    bench.clock.advance(61.0)
+    assert bench.states.knows(ORDERS)
+    assert await bench.states.parts(ORDERS)
 
 
 async def test_what_is_kept_is_bounded_by_bytes():
@@ -195,6 +203,19 @@ async def test_what_is_kept_is_bounded_by_bytes():
     await bench.states.parts(ORDERS)
     gc.collect()
     assert bench.states.bytes <= 3000
+
+
+async def test_one_that_nobody_asks_for_any_more_is_dropped():
+    bench = Bench(state_kept_seconds=300.0)
+    await bench.states.parts(ORDERS)
+    bench.clock.advance(299.0)
+    await bench.states.parts(ORDERS)
+    bench.clock.advance(299.0)
+    gc.collect()
+    assert bench.states.bytes > 0
+    assert bench.states.reads == 1
+    bench.clock.advance(2.0)
+    assert bench.states.bytes == 0
 
 
 async def test_what_others_are_being_sent_leaves_no_room_for_more():
