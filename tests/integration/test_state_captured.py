@@ -3,12 +3,14 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 
 from tests.support.api import STATE, Client, eventually
 from tests.support.capture import ORDERS, Shop, shop
 from tests.support.gateway import make_settings
+from tests.support.proxy import cutting_proxy
 
 QUERY = {"entity": "order", "state": "with"}
 
@@ -27,27 +29,37 @@ async def whole_of(client: Client) -> dict:
 
 
 class Page:
-    """A page that shows the orders, of one EventSource alone."""
+    """A page that shows the orders, of one EventSource alone, which comes back where it is cut off."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
         self.shown: dict = {}
         self.is_whole = False
+        self.last_id: str | None = None
 
     async def follow(self) -> None:
-        async with self._client.stream(QUERY) as stream:
-            while True:
-                frame = await stream.any()
-                if frame.event == "state":
-                    assert not self.is_whole
-                    self.shown |= {item["entityId"]: item["data"] for item in frame.data["items"]}
-                    self.is_whole = frame.data["last"]
-                elif frame.event not in ("connected", "heartbeat"):
-                    assert self.is_whole, f"{frame.event} before the state was whole"
-                    if frame.data["action"] == "delete":
-                        self.shown.pop(frame.data["entityId"], None)
-                    else:
-                        self.shown[frame.data["entityId"]] = frame.data["data"]
+        while True:
+            query = QUERY if self.last_id is None else QUERY | {"lastEventId": self.last_id}
+            with suppress(EOFError, OSError, ValueError):
+                async with self._client.stream(query) as stream:
+                    await self._show(stream)
+
+    async def _show(self, stream) -> None:
+        while True:
+            frame = await stream.any()
+            if frame.data.get("state") is True:
+                self.shown, self.is_whole = {}, False
+            elif frame.event == "state":
+                assert not self.is_whole
+                self.shown |= {item["entityId"]: item["data"] for item in frame.data["items"]}
+                self.is_whole = frame.data["last"]
+            elif frame.event not in ("connected", "heartbeat"):
+                assert self.is_whole, f"{frame.event} before the state was whole"
+                if frame.data["action"] == "delete":
+                    self.shown.pop(frame.data["entityId"], None)
+                else:
+                    self.shown[frame.data["entityId"]] = frame.data["data"]
+            self.last_id = frame.id or self.last_id
 
 
 def change(orders: Shop, draw: random.Random) -> None:
@@ -85,6 +97,35 @@ async def test_pages_that_come_while_rows_change_end_with_what_the_table_holds(s
         for task in following:
             task.cancel()
     assert len(table) > 5
+
+
+@pytest.mark.parametrize("cuts", [(400, 700, 30_000, 150_000), (70_000, 140_000, 210_000)], ids=str)
+async def test_a_page_that_is_cut_off_within_its_state_begins_anew_and_ends_whole(
+    start_gateway, orders, cuts
+):
+    draw = random.Random(15)
+    orders.sql("insert into orders select n::text, repeat('x', 200), n from generate_series(1, 1000) as n")
+    client = Client(start_gateway(make_settings(log={"url": orders.url}, stream={"retry_ms": 20})).port)
+    async with cutting_proxy(client.port, cuts) as proxy:
+        page = Page(Client(proxy.port))
+        following = asyncio.create_task(page.follow())
+        try:
+            for _ in range(30):
+                await asyncio.to_thread(change, orders, draw)
+
+            async def has_come_back() -> bool:
+                return len(proxy.requests) > len(cuts)
+
+            await eventually(has_come_back, "the page was cut off as often as it should be")
+            table = await whole_of(client)
+
+            async def is_whole() -> bool:
+                return page.is_whole and page.shown == table
+
+            await eventually(is_whole, "the page shows what the table holds")
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
 
 
 async def test_filters_and_ids_of_rows(start_gateway, orders):
