@@ -236,6 +236,16 @@ def test_a_revocation_ends_who_waits_and_who_is_sent_its_state(bench):
     assert slow.frames("bye")[0].data["reason"] == "revoked"
 
 
+def test_a_token_that_ends_while_the_state_is_awaited_ends_the_stream(bench):
+    expires_at = bench.scheduler.clock.wall_ms() / 1000 + 90.0
+    reader = bench.connect(credentials=Credentials(subject="ana", expires_at=expires_at))
+    bench.scheduler.run_for(100.0)
+    told = [name for name in names(reader) if name != "heartbeat"]
+    assert told == ["connected", "token-expiring", "bye"]
+    assert {frame.id for frame in reader.frames()} == {None}
+    assert bench.node.hub.state_readers.waiting == 0
+
+
 async def test_a_drain_ends_who_waits(bench):
     reader = bench.connect()
     bench.node.hub.drain()
