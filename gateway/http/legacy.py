@@ -5,7 +5,7 @@ the upstream.
 """
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
 from aiohttp import web
@@ -28,8 +28,11 @@ _READS = frozenset({"GET", "HEAD"})
 READ_ROUTE = web.RequestKey("read_route", LegacyRoute)
 """The route whose path a request reads, with either end, if perhaps in vain."""
 
-TermsOf = Callable[[web.Request, str], Awaitable[Terms]]
-"""What answers to a request for a component say of polling it. Raises Retired where that is over."""
+TermsOf = Callable[[web.Request, str, Mapping[str, str]], Awaitable[Terms]]
+"""What answers to a request for a component, and its rows of these members, say of polling it.
+
+Raises Retired where that is over.
+"""
 
 
 def add_legacy_routes(
@@ -97,7 +100,7 @@ class _Path:
         if request.method not in _READS:
             return await self._forwarding.forward(request, "")
         request[READ_ROUTE] = self._route
-        terms = await self._terms_of(request, self._route.component)
+        terms = await self._terms(request)
         of = self._list_for(request)
         if of is None:
             return await self._forwarding.forward(request, "", self._said_of_polling(request, terms))
@@ -125,13 +128,17 @@ class _Path:
         said = None
         if request.method in _READS:
             request[READ_ROUTE] = self._route
-            said = self._said_of_polling(request, await self._terms_of(request, self._route.component))
+            said = self._said_of_polling(request, await self._terms(request))
         return await self._with_other_end.forward(request, "", said)
 
     async def below(self, request: web.Request) -> web.StreamResponse:
         """Any path below. It is cut out of the path as it came: a router's view of it is decoded."""
         segments = request.rel_url.raw_path.split("/")[self._segments :]
         return await self._forwarding.forward(request, "".join(f"/{segment}" for segment in segments))
+
+    async def _terms(self, request: web.Request) -> Terms:
+        members = members_in(self._route, request.rel_url.raw_path)
+        return await self._terms_of(request, self._route.component, members)
 
     def _list_for(self, request: web.Request) -> SharedList | None:
         """The list that answers a read; None where it goes through."""

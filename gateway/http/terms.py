@@ -3,9 +3,10 @@
 Deprecation is RFC 9745's, Sunset RFC 8594's, `successor-version` RFC 5829's.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from email.utils import format_datetime
+from types import MappingProxyType
 from typing import NamedTuple
 
 from aiohttp import web
@@ -15,6 +16,7 @@ from flags.decide.stages import Stage
 from flags.errors import NotFound
 from flags.store.revisions import RevisionHistory
 from gateway.core.errors import ClientError
+from gateway.core.filters import filter_of
 from gateway.core.selectors import Selector
 from gateway.http.caller import Callers
 from gateway.http.principal import principal_of
@@ -59,6 +61,7 @@ class Terms(NamedTuple):
 
 
 _FREE = Terms(STREAMING)
+_NO_MEMBERS: Mapping[str, str] = MappingProxyType({})
 
 
 class PollingTerms:
@@ -73,14 +76,20 @@ class PollingTerms:
         self._revisions = revisions
         self._began: dict[str, tuple[Flag, datetime | None]] = {}
 
-    async def legacy(self, request: web.Request, component: str) -> Terms:
-        """The terms of one component for the caller of a legacy route. Raises Retired, and BadParameter."""
+    async def legacy(
+        self, request: web.Request, component: str, members: Mapping[str, str] = _NO_MEMBERS
+    ) -> Terms:
+        """The terms of one component for the caller of a legacy route. Raises Retired, and BadParameter.
+
+        `members` are those of the rows that its path lists: what takes its place is about these alone.
+        """
         components = self._components
         if components.is_free(component):
             scope = principal_of(request).scope_text
             return _FREE._replace(scope=scope) if scope else _FREE
         if components.is_retired(component):
-            selector = Selector().narrowed(components.owned(component))
+            rows = tuple(filter_of((name,), "eq", [text]) for name, text in sorted(members.items()))
+            selector = Selector(filters=rows).narrowed(components.owned(component))
             caller = self._callers.identity(request)
             raise Retired(
                 stream_url(selector, (component,), caller), state_url(selector, (component,), caller)

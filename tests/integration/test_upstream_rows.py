@@ -12,7 +12,7 @@ from aiohttp import web
 from tests.support.api import STATE, Client, eventually
 from tests.support.gateway import GatewayThread, make_settings
 from tests.support.legacy import listed, order, route_settings
-from tests.support.migration import a_migration
+from tests.support.migration import Migration, a_migration
 from tests.support.tokens import auth_settings, mint
 from tests.support.upstream import Upstream, upstream
 
@@ -222,3 +222,24 @@ async def test_a_complete_component_with_events_of_its_own_is_asked_for_state_al
             asked = len(backend.asked)
             await migration.change(stage="live", percentage=100)
             await backend.was_asked(asked + 3)
+
+
+async def test_once_polling_is_over_a_path_names_the_state_and_the_stream_of_its_rows(
+    start_gateway, tmp_path, orders
+):
+    orders.has("7", "A", stage="0")
+    orders.has("8", "B", stage="0")
+    flags = {"store": f"file:{tmp_path / 'flags.json'}"}
+    gateway = start_gateway(make_settings(flags=flags, legacy=[orders.settings()]))
+    migration = Migration(gateway, orders.backend, tmp_path / "flags.json")
+    await migration.change(stage="complete")
+    gone = await migration.client.get("/api/v1/customers/7/orders")
+    assert gone.status == 410
+    state = await migration.client.get(gone.json["stateUrl"])
+    assert [item["entityId"] for item in state.json["items"]] == ["7:A"]
+    stream_of = gone.headers["Link"].split(">")[0].removeprefix("<")
+    async with migration.client.stream(path=stream_of) as stream:
+        await stream.connected()
+        await polled(orders, "7")
+        orders.has("7", "A", stage="1")
+        assert (await stream.until("order_updated")).data["entityId"] == "7:A"

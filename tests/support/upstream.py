@@ -247,7 +247,7 @@ async def in_front_of(
     app = web.Application(middlewares=[front])
     app[REFUSALS] = refusals
 
-    async def terms(request: web.Request, component: str) -> Terms:
+    async def terms(request: web.Request, component: str, members: object) -> Terms:
         return Terms(mode(component))
 
     add_legacy_routes(app, source, terms, lambda: NOW, Clients(trusted_proxies))
