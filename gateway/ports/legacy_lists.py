@@ -71,9 +71,9 @@ def value_of(raw: str) -> str | None:
     """The text that one step of a path writes; None where it could be taken for anything but one step.
 
     It is decoded once, from UTF-8. A step that leads elsewhere once it is decoded again, as some upstreams
-    do, is none either.
+    do, is none either, nor is one with parameters of its own behind a semicolon (RFC 3986, section 3.3).
     """
-    if _BROKEN_ESCAPE.search(raw):
+    if _BROKEN_ESCAPE.search(raw) or ";" in raw:
         return None
     try:
         value = unquote_to_bytes(raw).decode()

@@ -174,7 +174,9 @@ async def test_paths_have_lists_of_queries_too(backend, clock):
     assert set(targets(backend).values()) == {1}
 
 
-@pytest.mark.parametrize("customer", ["", "a%2Fb", "a%252Fb", "%zz", "%00", "%FF", ".", "x" * 300, "a%5Cb"])
+@pytest.mark.parametrize(
+    "customer", ["", "a%2Fb", "a%252Fb", "%zz", "%00", "%FF", ".", "x" * 300, "a%5Cb", "a;b"]
+)
 async def test_a_step_that_names_no_list_goes_through_as_it_came(backend, clock, customer):
     async with in_front_of(clock=clock, interval_seconds=NEVER, **of_customers(backend)) as gateway:
         answer = await gateway.request("GET", f"/api/v1/customers/{customer}/orders")
@@ -214,6 +216,15 @@ async def test_what_is_below_a_path_goes_through_with_its_values(backend, clock)
         assert target_of(answer.body) == "/c/a%20b/orders/17%2F1?x=1"
         answer = await gateway.request("GET", "/api/v1/customers/a%20b/orders?x=1")
         assert "filter=customer=eq.%22a%20b%22&lastEventId=" in answer.headers["Link"]
+
+
+async def test_a_route_that_is_not_shared_goes_through_with_its_values(backend, clock):
+    async with in_front_of(
+        clock=clock, interval_seconds=NEVER, shared=False, **of_customers(backend)
+    ) as gateway:
+        for method in ("GET", "POST"):
+            answer = await gateway.request(method, "/api/v1/customers/a%20b/orders?x=1")
+            assert target_of(answer.body) == "/c/a%20b/orders?x=1"
 
 
 async def test_a_plain_path_comes_before_one_with_parameters_and_more_steps_before_fewer(backend, clock):

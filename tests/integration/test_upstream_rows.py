@@ -191,6 +191,7 @@ async def test_more_rows_than_there_is_room_for_are_counted_and_polled_once_ther
         await client.metric_becomes("tidegate_upstream_lists_refused_total", 1.0, path=PATH)
         through = await client.get("/api/v1/customers/4/orders")
         assert through.headers["Cache-Status"] == "tidegate; fwd=bypass"
+        assert await client.metric("tidegate_upstream_lists", path=PATH) == 2
         assert orders.asked["3"] == 0
         await first.aclose()
         await polled(orders, "3")

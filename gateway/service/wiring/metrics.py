@@ -12,6 +12,7 @@ from gateway.service.guard_metrics import GuardCollector
 from gateway.service.metrics import BuildCollector, GatewayCollector, make_registry
 from gateway.service.state_metrics import StateCollector
 from gateway.service.store_metrics import StoreCollector
+from gateway.service.upstream_metrics import ListCollector
 from gateway.service.wiring.parts import Gateway
 
 
@@ -34,6 +35,7 @@ def make_metrics(
             gateway.admission.refused.counts,
             delivery.revoked,
         ),
+        ListCollector(source.list_counts),
         StoreCollector(gateway.stored.log, source.shared, gateway.flags.store),
         StateCollector(delivery.states, delivery.hub),
         AccessCollector(gateway.access.remote_keys),

@@ -78,6 +78,7 @@ def test_without_parameters_that_vary_no_query_names_a_list() -> None:
         ("a%2541", "a%41"),
         ("x" * 256, "x" * 256),
         ("%7Bcustomer%7D", "{customer}"),
+        ("a%3Bv", "a;v"),
     ],
 )
 def test_a_step_of_a_path_is_decoded_once(raw: str, value: str) -> None:
@@ -100,6 +101,7 @@ def test_a_step_of_a_path_is_decoded_once(raw: str, value: str) -> None:
         "a%2500",
         "%0A",
         "%7F",
+        "a;v=1",
         "%zz",
         "%FF",
         "\udcff",
