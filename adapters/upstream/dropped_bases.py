@@ -5,36 +5,37 @@ from gateway.core.times import rfc3339
 from gateway.ports.clock import Clock
 from gateway.ports.legacy_route import LegacyRoute
 from gateway.ports.log import EventLog
+from gateway.ports.wanted import Values
 
-MOST_NAMES = 10_000
+MOST_LISTS = 10_000
 GAP = "poll_gap"
 """The type of the event that says so to whoever follows that list (docs/protocol.md, section 7)."""
 _LONGEST_ID = 256
 
 
 class DroppedBases:
-    """The lists of one route whose answers to compare with are gone, by name.
+    """The lists of one route whose answers to compare with are gone, by the values of their paths.
 
-    Of more than `most` names it remembers none, and takes every list for one of them: a gap may be told
+    Of more than `most` it remembers none, and takes every list for one of them: a gap may be told
     where there is none, and none goes untold.
     """
 
-    def __init__(self, most: int = MOST_NAMES) -> None:
+    def __init__(self, most: int = MOST_LISTS) -> None:
         self._most = most
-        self._names: set[str] = set()
+        self._values: set[Values] = set()
         self._is_full = False
 
-    def note(self, name: str) -> None:
-        """The answer of that list is dropped."""
-        self._names.add(name)
-        if len(self._names) > self._most:
-            self._names.clear()
+    def note(self, values: Values) -> None:
+        """The answer of the list of that path is dropped."""
+        self._values.add(values)
+        if len(self._values) > self._most:
+            self._values.clear()
             self._is_full = True
 
-    def take(self, name: str) -> bool:
+    def take(self, values: Values) -> bool:
         """Whether what that list's next answer is to be compared with may be gone. It is told only once."""
-        is_gone = self._is_full or name in self._names
-        self._names.discard(name)
+        is_gone = self._is_full or values in self._values
+        self._values.discard(values)
         return is_gone
 
 
@@ -61,7 +62,7 @@ class Gap:
             entity_id=":".join(members.values())[:_LONGEST_ID],
             action="signal",
             timestamp=rfc3339(self._clock.wall_ms()),
-            data={**members, "path": self._route.path, "reason": "dropped"},
+            data={**members, "path": self._route.path},
             source=self._route.source,
         )
         await self._log.append([event])

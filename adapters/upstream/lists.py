@@ -78,8 +78,9 @@ class Lists:
         self._is_running = False
         self._dropped = DroppedBases()
         self._full_told_at = -math.inf
-        # Wanted by streams or polls, and perhaps without a list: there was no room, or nobody looked yet.
-        self._unserved: dict[Values, None] = {}
+        # Wanted by streams or polls, and without a list since there was no room: what has changed since then
+        # nobody can say.
+        self._waiting: dict[Values, None] = {}
         self._others: OrderedDict[ListName, PolledList] = OrderedDict()
         self.base = None if route.parameters else make(route, lambda: None, False)
         """The list of a path without parameters."""
@@ -119,7 +120,7 @@ class Lists:
             self._refuse()
             return None
         route = route_of(self.route, name)
-        has_gap = not name.variant and self._dropped.take(route.name)
+        has_gap = not name.variant and (name.values in self._waiting or self._dropped.take(name.values))
         one = self._make(route, lambda: self._rested(name), has_gap)
         self._others[name] = one
         self._run(one)
@@ -130,8 +131,11 @@ class Lists:
         if self.base is not None:
             self.base.poller.wake()
         if self.route.parameters and self.route.events != "none":
-            self._unserved.update(dict.fromkeys(self._wanted.take_new(self._row_members)))
-            self._serve_wanted()
+            self._serve(self._waiting)
+            new = dict.fromkeys(self._wanted.take_new(self._row_members))
+            if not self._waiting:
+                self._serve(new)
+            self._waiting.update(new)
 
     def written(self, values: Values) -> None:
         """Something was, or may have been, written through a path with these values, none without good ones.
@@ -166,18 +170,18 @@ class Lists:
         """Nobody wants that list any more: there is room, of its own or for the taking."""
         if name.variant:
             self._drop(name)
-        self._serve_wanted()
+        self._serve(self._waiting)
 
-    def _serve_wanted(self) -> None:
-        """Sees to it that the lists of wanted rows are polled, as far as there is room."""
-        while self._unserved:
-            values = next(iter(self._unserved))
+    def _serve(self, rows: dict[Values, None]) -> None:
+        """Sees to it that these are polled, where they are wanted, and takes them out while there is room."""
+        while rows:
+            values = next(iter(rows))
             if self._wanted.wants_row(self._row_members, values) and all(map(is_value, values)):
                 one = self.find(ListName(values))
                 if one is None:
                     return
                 one.poller.wake()
-            del self._unserved[values]
+            del rows[values]
 
     def _has_room(self) -> bool:
         if len(self._others) < self.route.max_variants:
@@ -193,7 +197,7 @@ class Lists:
     def _drop(self, name: ListName) -> None:
         one = self._others.pop(name)
         if one.route.events == "poll" and (one.gap.is_open or one.poller.has_answer):
-            self._dropped.note(one.route.name)
+            self._dropped.note(name.values)
             self._counters.bases_dropped += one.poller.has_answer
         one.poller.close()
         self._tasks.drop(_task_name(one))

@@ -187,13 +187,16 @@ async def test_more_rows_than_there_is_room_for_are_counted_and_polled_once_ther
     async with AsyncExitStack() as first, AsyncExitStack() as late:
         await (await first.enter_async_context(client.stream(of("in.(1,2)")))).connected()
         await polled(orders, "1")
-        await (await late.enter_async_context(client.stream(of("eq.3")))).connected()
+        waiting = await late.enter_async_context(client.stream(of("eq.3")))
+        await waiting.connected()
         await client.metric_becomes("tidegate_upstream_lists_refused_total", 1.0, path=PATH)
         through = await client.get("/api/v1/customers/4/orders")
         assert through.headers["Cache-Status"] == "tidegate; fwd=bypass"
         assert await client.metric("tidegate_upstream_lists", path=PATH) == 2
         assert orders.asked["3"] == 0
         await first.aclose()
+        gap = (await waiting.until("poll_gap")).data
+        assert (gap["action"], gap["entityId"]) == ("signal", "3")
         await polled(orders, "3")
 
 

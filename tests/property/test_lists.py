@@ -40,8 +40,11 @@ async def _hold(steps: list[tuple[str, str]]) -> None:
     # The values whose last answer was dropped, and which have no list since.
     lost: set[str] = set()
     held: dict[str, bool] = {}
+    # Those that were wanted while there was no list of them.
+    waited: set[str] = set()
     try:
         for step, value in steps:
+            waited |= {values[0] for values in world.rows.wanted} - held.keys()
             served = {values[0] for values in world.rows.wanted} & held.keys()
             await _take(world, step, value)
             now = {one.route.members["customer"]: one for one in world.lists if not one.route.variant}
@@ -50,7 +53,8 @@ async def _hold(steps: list[tuple[str, str]]) -> None:
             assert not served & {values[0] for values in world.rows.wanted} - now.keys(), "it was wanted"
             lost |= {value for value, has_answer in held.items() if has_answer and value not in now}
             for came in now.keys() - held.keys():
-                assert now[came].gap.is_open == (came in lost)
+                assert now[came].gap.is_open or came not in lost
+                assert not now[came].gap.is_open or came in lost | waited
             lost -= {value for value, one in now.items() if one.poller.has_answer}
             held = {value: one.poller.has_answer or one.gap.is_open for value, one in now.items()}
     finally:
