@@ -12,7 +12,7 @@ from gateway.ports.legacy_route import LegacyRoute
 # Of the codings that the gateway can take off, the one that means the same to every server: what `deflate`
 # names is zlib's format (RFC 9110, section 8.4.1.2), and some send it without that.
 _DEFAULTS = {
-    "Accept": "application/json, */*;q=0.1",
+    "Accept": "*/*",
     "Accept-Encoding": "gzip",
     "User-Agent": "tidegate",
 }

@@ -35,8 +35,8 @@ def said_of_callers(headers: Mapping[str, str], sent: Iterable[str]) -> list[str
         )
     if "accept" in {name.lower() for name in vary} - {name.lower() for name in sent}:
         said.append(
-            "The poll's Accept should be that of the callers: fetch() sends */*, so "
-            'headers = { Accept = "*/*" } lets them share'
+            "The poll says Accept: */*, as fetch() does: where callers say something else, as axios does, "
+            'headers = { Accept = "application/json, text/plain, */*" } lets them share'
         )
     control = headers.get("Cache-Control", "").lower()
     if "private" in control:
