@@ -17,6 +17,7 @@ from gateway.http.front_door import query_beside_token
 from gateway.http.legacy_answers import SnapshotAnswers, given_answer
 from gateway.http.legacy_fields import query_of, stream_link
 from gateway.http.legacy_forwarding import Forwarding
+from gateway.http.long_answers import LongAnswers
 from gateway.http.principal import principal_of
 from gateway.http.terms import Terms
 from gateway.ports.legacy_lists import members_in
@@ -36,7 +37,12 @@ Raises Retired where that is over.
 
 
 def add_legacy_routes(
-    app: web.Application, source: Upstreams, terms_of: TermsOf, now: Callable[[], str], clients: Clients
+    app: web.Application,
+    source: Upstreams,
+    terms_of: TermsOf,
+    now: Callable[[], str],
+    clients: Clients,
+    long_answers: LongAnswers,
 ) -> None:
     """Registers every route of `source`, its path with a slash more or less at the end, and what lies below.
 
@@ -47,7 +53,7 @@ def add_legacy_routes(
     """
     paths = {route.path for route in source.routes}
     for route in sorted(source.routes, key=_place):
-        path = _Path(route, source, terms_of, now, clients)
+        path = _Path(route, source, terms_of, now, clients, long_answers)
         app.router.add_route("*", _pattern(route.path), path.list)
         other = with_other_end(route.path)
         if other and other not in paths:
@@ -80,6 +86,7 @@ class _Path:
         terms_of: TermsOf,
         now: Callable[[], str],
         clients: Clients,
+        long_answers: LongAnswers,
     ) -> None:
         self._route = route
         self._source = source
@@ -89,7 +96,7 @@ class _Path:
         self._segments = route.path.rstrip("/").count("/") + 1
         self._forwarding = Forwarding(route, source, clients)
         self._with_other_end = Forwarding(_with_end_of(route), source, clients)
-        self._answers = SnapshotAnswers(self._counters, self._forwarding.fields_of)
+        self._answers = SnapshotAnswers(self._counters, self._forwarding.fields_of, long_answers)
 
     async def list(self, request: web.Request) -> web.StreamResponse:
         """The path itself. A read of a shared list is answered from its snapshot.

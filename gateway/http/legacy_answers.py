@@ -1,6 +1,5 @@
 """What a caller gets of a snapshot, and how it is written (docs/protocol.md, section 7)."""
 
-import asyncio
 from collections.abc import Callable
 from weakref import WeakKeyDictionary
 
@@ -12,15 +11,12 @@ from gateway.core.times import http_date
 from gateway.http.accept import accepts_coding
 from gateway.http.legacy_fields import SnapshotFields
 from gateway.http.legacy_vary import is_same_request, varied_by
+from gateway.http.long_answers import PIECE_BYTES, LongAnswers, pieces_of
 from gateway.http.terms import Terms
 from gateway.ports.route_counters import RouteCounters
 from gateway.ports.upstreams import Fields, Freshness, GivenAnswer, Served, SharedList, Snapshot
 
 _MAX_TERMS = 16
-_PART_BYTES = 65_536
-"""How much of a snapshot is written at once; a caller that reads slowly has no more of it in memory."""
-_PARTS_A_TURN = 8
-"""To hand the kernel so many takes some tenths of a millisecond; of one that takes all there is no end."""
 
 
 class _Kept:
@@ -42,11 +38,17 @@ class SnapshotAnswers:
     """Answers callers of one route from the snapshots of its lists.
 
     What many answers have in common is kept for as long as their list is. `fields_of` gives the fields that
-    the upstream would get of a caller.
+    the upstream would get of a caller; `long_answers` writes what is long.
     """
 
-    def __init__(self, counters: RouteCounters, fields_of: Callable[[web.Request], Fields]) -> None:
+    def __init__(
+        self,
+        counters: RouteCounters,
+        fields_of: Callable[[web.Request], Fields],
+        long_answers: LongAnswers,
+    ) -> None:
         self._counters = counters
+        self._long_answers = long_answers
         self._fields_of = fields_of
         self._kept: WeakKeyDictionary[SharedList, _Kept] = WeakKeyDictionary()
 
@@ -78,9 +80,13 @@ class SnapshotAnswers:
         else:
             body, headers = snapshot.body, fields.full
         headers = fields.for_caller(headers, terms)
-        if len(body) <= _PART_BYTES or request.method == "HEAD":
+        if len(body) <= PIECE_BYTES or request.method == "HEAD":
             return web.Response(status=snapshot.status, body=body, headers=headers)
-        return await _in_parts(request, snapshot.status, body, headers)
+        response = web.StreamResponse(status=snapshot.status, headers=headers)
+        response.content_length = len(body)
+        await response.prepare(request)
+        await self._long_answers.send(response, pieces_of(body))
+        return response
 
     def _fields(self, of: SharedList, terms: Terms) -> SnapshotFields:
         by_terms = self._kept_of(of).by_terms
@@ -150,23 +156,3 @@ def _is_unchanged(request: web.Request, snapshot: Snapshot) -> bool:
         return False
     since, modified = http_date(lines[0]), http_date(snapshot.last_modified)
     return since is not None and modified is not None and modified <= since
-
-
-async def _in_parts(
-    request: web.Request, status: int, body: bytes, headers: CIMultiDict[str]
-) -> web.StreamResponse:
-    """Answers with `body`, each part once there is room for it.
-
-    In one piece aiohttp would copy it for each caller, and keep what the caller does not read.
-    """
-    response = web.StreamResponse(status=status, headers=headers)
-    response.content_length = len(body)
-    await response.prepare(request)
-    whole = memoryview(body)
-    for number, start in enumerate(range(0, len(body), _PART_BYTES), 1):
-        await response.write(whole[start : start + _PART_BYTES])
-        if number % _PARTS_A_TURN == 0:
-            # To wait for room is to wait for nothing where the caller reads as fast as this writes.
-            await asyncio.sleep(0)
-    await response.write_eof()
-    return response

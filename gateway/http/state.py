@@ -11,6 +11,7 @@ from gateway.delivery.state.parts import StateParts
 from gateway.delivery.state.question import question_of
 from gateway.delivery.state.shared import RETRY_SECONDS, NoSuchState, SharedStates
 from gateway.http.caller import Callers
+from gateway.http.long_answers import LongAnswers
 from gateway.http.selection import parse_selection
 from gateway.migration.components import Components
 from gateway.migration.links import STATE_PATH
@@ -31,6 +32,7 @@ class StateHandler:
         callers: Callers,
         clock: Clock,
         id_aliases: Mapping[str, str],
+        long_answers: LongAnswers,
         wait_seconds: float = WAIT_SECONDS,
     ) -> None:
         self._states = states
@@ -39,7 +41,7 @@ class StateHandler:
         self._clock = clock
         self._id_aliases = id_aliases
         self._wait_seconds = wait_seconds
-        self._turn = asyncio.Lock()
+        self._long_answers = long_answers
 
     def add_routes(self, app: web.Application) -> None:
         app.router.add_get(STATE_PATH, self.get)
@@ -74,20 +76,9 @@ class StateHandler:
     async def _answer(
         self, request: web.Request, state: StateParts, headers: Mapping[str, str]
     ) -> web.StreamResponse:
-        """Answers with the state in pieces, each once there is room for it.
-
-        Who reads slowly has a piece in memory, beside what all share.
-        """
         response = web.StreamResponse(headers=headers)
         response.content_type = "application/json"
         response.content_length = state.json_size
         await response.prepare(request)
-        if request.method != "HEAD":
-            for piece in state.json():
-                await response.write(piece)
-                # To wait for room is to wait for nothing where the caller reads as fast as this writes. And
-                # a thousand callers would write a piece each in one turn of the loop: so one goes on in each.
-                async with self._turn:
-                    await asyncio.sleep(0)
-        await response.write_eof()
+        await self._long_answers.send(response, state.json() if request.method != "HEAD" else ())
         return response

@@ -19,6 +19,7 @@ from gateway.http.front import front_middleware
 from gateway.http.front_door import FrontDoor
 from gateway.http.hosts import Hosts
 from gateway.http.legacy import add_legacy_routes
+from gateway.http.long_answers import LongAnswers
 from gateway.http.server import GatewayRunner, GatewaySite
 from gateway.http.terms import Terms
 from gateway.ports.clock import Clock
@@ -250,7 +251,7 @@ async def in_front_of(
     async def terms(request: web.Request, component: str, members: object) -> Terms:
         return Terms(mode(component))
 
-    add_legacy_routes(app, source, terms, lambda: NOW, Clients(trusted_proxies))
+    add_legacy_routes(app, source, terms, lambda: NOW, Clients(trusted_proxies), LongAnswers())
     await log.start()
     await source.start()
     try:

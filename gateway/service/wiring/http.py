@@ -16,6 +16,7 @@ from gateway.http.client_address import Clients
 from gateway.http.health import HealthHandler
 from gateway.http.legacy import add_legacy_routes
 from gateway.http.limits import RequestLimits
+from gateway.http.long_answers import LongAnswers
 from gateway.http.migration import MigrationHandler
 from gateway.http.poll import PollHandler
 from gateway.http.publish import PublishHandler, PublishLimits
@@ -70,6 +71,7 @@ def add_handlers(
     limits = PublishLimits(**settings.publish.model_dump(), body_seconds=body_seconds)
     options = _stream_options(settings, hand_over)
     interest, loop = gateway.upstreams.interest, asyncio.get_running_loop()
+    long_answers = LongAnswers()
     request_limits = RequestLimits(gateway.admission, clients)
     publish = PublishHandler(stored.log, clock, limits, request_limits.publish, trail)
     for handler in (
@@ -81,7 +83,7 @@ def add_handlers(
             *(history, hub, resumes, scanner, interest, loop, clock),
             *(components, sessions, terms, aliases, request_limits),
         ),
-        StateHandler(states, components, callers, clock, aliases),
+        StateHandler(states, components, callers, clock, aliases, long_answers),
         RevocationsHandler(stored.log, delivery.revoked, clock),
         MigrationHandler(components, callers, sessions, reassign),
         AuditHandler(gateway.audit.recorder),
@@ -91,7 +93,14 @@ def add_handlers(
         handler.add_routes(app)
     source = gateway.upstreams.source
     add_administration(app, settings, clock, flags, gateway.migration, clients)
-    add_legacy_routes(app, source, terms.legacy, lambda: history.cursor_at(history.head_position), clients)
+    add_legacy_routes(
+        app,
+        source,
+        terms.legacy,
+        lambda: history.cursor_at(history.head_position),
+        clients,
+        long_answers,
+    )
 
 
 def _stream_options(settings: Settings, hand_over: bool) -> StreamOptions:

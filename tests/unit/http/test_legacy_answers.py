@@ -1,6 +1,5 @@
 """Answers from a snapshot as they are made (tests/integration/test_legacy_snapshot.py has the rest)."""
 
-import asyncio
 import gc
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,7 +10,8 @@ from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 from multidict import CIMultiDict
 
-from gateway.http.legacy_answers import SnapshotAnswers, _in_parts, given_answer
+from gateway.http.legacy_answers import SnapshotAnswers, given_answer
+from gateway.http.long_answers import LongAnswers
 from gateway.http.terms import Terms
 from gateway.ports.route_counters import RouteCounters
 from gateway.ports.upstreams import AnswerListener, Freshness, GivenAnswer, Served, Snapshot
@@ -61,7 +61,7 @@ class Answering:
 
     def __init__(self, **request_fields: str) -> None:
         self.counters = RouteCounters()
-        self.answers = SnapshotAnswers(self.counters, lambda request: request.headers.items())
+        self.answers = SnapshotAnswers(self.counters, lambda request: request.headers.items(), LongAnswers())
         self.list = Listed(**request_fields)
 
     async def to(
@@ -284,19 +284,3 @@ def test_what_the_upstream_said_goes_to_the_caller_and_to_no_cache() -> None:
         "Fetch-Mode": "polling",
         "Deprecation": "@1",
     }
-
-
-async def test_a_long_answer_leaves_turns_to_others_also_where_its_caller_takes_all_at_once() -> None:
-    turns = 0
-
-    async def others() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
-
-    task = asyncio.ensure_future(others())
-    await _in_parts(make_mocked_request("GET", "/orders"), 200, bytes(16 * 1_048_576), CIMultiDict())
-    task.cancel()
-
-    assert turns >= 16
