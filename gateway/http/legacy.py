@@ -116,7 +116,10 @@ class _Path:
             try:
                 served = await of.answer()
             except UpstreamAnswered as error:
-                return given_answer(error.answer, terms)
+                if self._answers.is_given_to(request, of, error.answer):
+                    return given_answer(error.answer, terms)
+                said = self._said_of_polling(request, terms)
+                return await self._forwarding.forward(request, "", said, "vary-miss")
             except HeldBack as held:
                 said = self._said_of_polling(request, terms)
                 return await self._forwarding.forward(request, "", said, held.reason)

@@ -54,8 +54,11 @@ class SnapshotAnswers:
 
     def is_for(self, request: web.Request, of: SharedList, snapshot: Snapshot) -> bool:
         """Whether the upstream could have answered the caller with the list's snapshot."""
-        names = self._kept_of(of).varied_by(snapshot)
-        return not names or is_same_request(names, of.request_fields, self._fields_of(request))
+        return self._is_same(request, of, self._kept_of(of).varied_by(snapshot))
+
+    def is_given_to(self, request: web.Request, of: SharedList, answer: GivenAnswer) -> bool:
+        """The same of an answer that is no list: who logs in is not refused because the poll does not."""
+        return self._is_same(request, of, varied_by(answer.headers))
 
     async def answer(
         self, request: web.Request, of: SharedList, served: Served, terms: Terms
@@ -87,6 +90,9 @@ class SnapshotAnswers:
         await response.prepare(request)
         await self._long_answers.send(response, pieces_of(body))
         return response
+
+    def _is_same(self, request: web.Request, of: SharedList, names: frozenset[str]) -> bool:
+        return not names or is_same_request(names, of.request_fields, self._fields_of(request))
 
     def _fields(self, of: SharedList, terms: Terms) -> SnapshotFields:
         by_terms = self._kept_of(of).by_terms

@@ -53,6 +53,22 @@ async def test_callers_that_accept_what_the_poll_does_share_its_answer(
     assert [asked.headers["Accept"] for asked in backend.asked] == ["*/*", "text/html"]
 
 
+async def test_an_error_that_depends_on_who_asks_is_for_those_alone_who_ask_as_the_poll_does(
+    backend: Upstream, shared: Gateway
+) -> None:
+    backend.says(b"log in", status=403, Vary="Accept-Encoding, Cookie")
+    first = await shared.get()
+    own = await shared.get(Cookie="sessionid=1")
+    again = await shared.get(Cookie="tidegate_session=abc")
+
+    assert [got.cache_status for got in (first, own, again)] == [
+        "tidegate; fwd=miss",
+        "tidegate; fwd=vary-miss",
+        "tidegate; fwd=miss",
+    ]
+    assert [asked.headers.get("Cookie") for asked in backend.asked] == [None, "sessionid=1"]
+
+
 async def test_a_session_of_the_gateways_own_makes_no_difference(backend: Upstream, shared: Gateway) -> None:
     backend.says(SHARED, Vary="Cookie")
     await shared.get()
