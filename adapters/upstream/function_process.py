@@ -13,7 +13,7 @@ import orjson
 
 from adapters.upstream import function_worker
 from adapters.upstream.failures import BadAnswer
-from adapters.upstream.function_worker import Order, Reply, Start, read_frame, write_frame
+from adapters.upstream.function_worker import MOST_BYTES, Order, Reply, Start, read_frame, write_frame
 from gateway.ports.legacy_route import Functions, LegacyRoute
 
 START_SECONDS = 30.0
@@ -84,7 +84,7 @@ class FunctionProcess:
         with self._bounded(seconds):
             reply = self._reply(orjson.dumps(order), *bodies)
             if reply is not None and reply["kind"] is None:
-                text = read_frame(self._told)
+                text = read_frame(self._told, MOST_BYTES)
         if reply is not None and reply["kind"] is not None:
             raise BadAnswer(reply["kind"], reply["detail"])
         if reply is None or text is None:
@@ -93,12 +93,12 @@ class FunctionProcess:
         return Made(text, reply["failed"], reply["first"])
 
     def _reply(self, *frames: bytes) -> Reply | None:
-        """What it says to these; None where it has ended."""
-        with contextlib.suppress(OSError):
+        """What it says to these; None where it has ended, or something else is written where it answers."""
+        with contextlib.suppress(OSError, orjson.JSONDecodeError):
             for frame in frames:
                 write_frame(self._given, frame)
             self._given.flush()
-            while (told := read_frame(self._told)) is not None:
+            while (told := read_frame(self._told, MOST_BYTES)) is not None:
                 if told not in (function_worker.DECODING, function_worker.MAPPING):
                     reply: Reply = orjson.loads(told)
                     return reply

@@ -260,7 +260,19 @@ def _own_streams() -> tuple[IO[bytes], IO[bytes]]:
     for standard in (0, 1, 2):
         os.dup2(nowhere, standard)
     os.close(nowhere)
+    os.register_at_fork(after_in_child=lambda: _leave(given, told))
     return given, told
+
+
+def _leave(*streams: IO[bytes]) -> None:
+    """Takes the streams to the gateway from a process that a function forked.
+
+    Its answers would be taken for this one's, and while it lives nobody would see that this one has ended.
+    """
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for stream in streams:
+        os.dup2(nowhere, stream.fileno(), inheritable=False)
+    os.close(nowhere)
 
 
 def _bound_memory() -> None:
@@ -275,12 +287,14 @@ def _bound_memory() -> None:
             resource.setrlimit(resource.RLIMIT_AS, (most, hard))
 
 
-def read_frame(stream: IO[bytes]) -> bytes | None:
-    """The next frame; None where the stream ends."""
+def read_frame(stream: IO[bytes], most: int | None = None) -> bytes | None:
+    """The next frame; None where the stream ends, and for one that says that it is longer than `most`."""
     head = stream.read(LENGTH.size)
     if len(head) < LENGTH.size:
         return None
     (length,) = LENGTH.unpack(head)
+    if most is not None and length > most:
+        return None
     body = stream.read(length)
     return body if len(body) == length else None
 

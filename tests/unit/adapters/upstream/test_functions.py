@@ -57,6 +57,29 @@ def forking(body, content_type):
         os._exit(0)
     time.sleep(3600)
 
+def forking_and_returning(body, content_type):
+    who = "parent" if os.fork() else "child"
+    return [{"body": body.decode(), "who": who}]
+
+def leaving_a_daemon(body, content_type):
+    if os.fork() == 0:
+        os.setsid()
+        with open("daemon_functions", "w") as file:
+            file.write(str(os.getpid()))
+        os.rename("daemon_functions", "daemon_functions.pid")
+        time.sleep(3600)
+    while not os.path.exists("daemon_functions.pid"):
+        time.sleep(0.001)
+    os._exit(3)
+
+def writing_anywhere(body, content_type):
+    for descriptor in range(3, 20):
+        try:
+            os.write(descriptor, body)
+        except OSError:
+            pass
+    return []
+
 def loud(body, content_type):
     print("hush")
     print("hush", file=sys.stderr)
@@ -242,13 +265,47 @@ async def test_what_a_function_prints_goes_nowhere(
     assert "hush" not in "".join(capfd.readouterr())
 
 
-@pytest.mark.parametrize("decode", ["hanging", "forking"])
-async def test_a_function_that_hangs_is_ended_with_its_process(running: Running, decode: str) -> None:
-    runner = running(decode, seconds=0.5)
+async def test_a_function_that_hangs_is_ended_with_its_process(running: Running) -> None:
+    runner = running("hanging", seconds=0.5)
 
     kind, detail = await failure(runner)
 
     assert (kind, detail) == ("decode", "The function of decode took over 0.5 s.")
+
+
+async def test_a_process_that_a_function_forked_keeps_nobody_waiting(running: Running) -> None:
+    assert await failure(running("forking")) == ("decode", "The function of decode ended its process.")
+
+
+async def test_one_that_left_for_a_session_of_its_own_keeps_nobody_waiting(
+    running: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    try:
+        async with asyncio.timeout(PATIENT_SECONDS):
+            assert (await failure(running("leaving_a_daemon")))[
+                1
+            ] == "The function of decode ended its process."
+    finally:
+        os.kill(int((tmp_path / "daemon_functions.pid").read_text()), signal.SIGKILL)
+
+
+async def test_what_a_forked_process_makes_of_an_answer_is_nobodys(running: Running) -> None:
+    runner = running("forking_and_returning")
+
+    answers = [await made(runner, str(number).encode()) for number in range(5)]
+
+    assert answers == [[{"body": str(number), "who": "parent"}] for number in range(5)]
+
+
+@pytest.mark.parametrize("junk", [b"\xff" * 16, b"\0" * 7 + b"\4hush"])
+async def test_what_is_written_where_the_process_answers_makes_a_bad_answer(
+    running: Running, junk: bytes
+) -> None:
+    runner = running("writing_anywhere")
+
+    for _ in range(2):
+        assert await failure(runner, junk) == ("decode", "The function of decode ended its process.")
 
 
 async def test_it_is_said_which_of_the_functions_hung(running: Running) -> None:
