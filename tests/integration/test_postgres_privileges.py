@@ -1,6 +1,7 @@
 """The roles that docs/operations.md gives: each can do what it is for, and no more."""
 
 import asyncio
+import json
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -23,6 +24,26 @@ from tests.support.state import state_of
 
 PAGE = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
 CAPTURE = ("capture", "shop.orders", "--entity", "order", "--key", "id", "--schema", "tidegate")
+TRIGGER = {
+    "entity": "order",
+    "key": "id",
+    "columns": ["id", "order_stage"],
+    "leftOut": [],
+    "changes": [],
+    "source": "capture:shop.orders",
+    "maxEventBytes": 65536,
+    "notify": "never",
+}
+"""The argument of a plain capture's triggers."""
+SLY = """
+create function shop.sly({arguments}) returns {type} language plpgsql as $$
+begin
+    insert into shop.ran values (current_user);
+    return {value};
+end
+$$
+"""
+"""A function that leaves behind as whom it ran."""
 
 
 class Site:
@@ -50,6 +71,18 @@ class Site:
 
     def postgres(self, role: str, *arguments: str) -> Result:
         return CliRunner().invoke(app, ["postgres", *arguments, "--url", self.url(role)])
+
+    def trigger(self, relation: str = "shop.orders", **options: object) -> None:
+        """The table's owner, who may use what plain captures use, writes such a trigger by hand."""
+        _, capturer, _ = self.roles
+        self.sql(f"grant {capturer} to {self.shop}")
+        rows = "" if "view" in relation else "referencing new table as tidegate_new"
+        argument = json.dumps(TRIGGER | options).replace("'", "''")
+        self.sql(
+            f"create trigger tidegate_insert after insert on {relation} {rows} for each statement"
+            f" execute function tidegate.tidegate_capture('{argument}')",
+            self.shop,
+        )
 
     def _blocks(self) -> list[str]:
         section = PAGE.partition("### Table capture")[2].partition("\n### ")[0]
@@ -184,6 +217,88 @@ def test_a_query_takes_the_right_to_run_one_as_the_owner_of_the_log(installed: S
         installed.shop,
     )
     assert installed.sql("select data ->> 'title' from tidegate.sync_events") == [("New",)]
+
+
+@pytest.fixture
+def watched(installed: Site) -> Site:
+    """With a table `shop.ran`, into which everybody may write as whom a function ran."""
+    installed.sql(
+        "create table shop.ran (role text); grant insert on shop.ran to public;"
+        " grant usage on schema shop to public",
+        installed.shop,
+    )
+    return installed
+
+
+def ran_as(site: Site) -> set[object]:
+    """As whom functions of the table's owner ran, but for that owner itself."""
+    return {role for (role,) in site.sql("select role from shop.ran")} - {site.shop}
+
+
+async def state_at(site: Site, entity: str = "order") -> dict[str, object]:
+    async with opened(site.url(site.roles[2])) as log:
+        return (await state_of(log.state, entity))["order"]
+
+
+async def test_no_query_of_a_plain_captures_trigger_is_run(installed: Site) -> None:
+    installed.sql("create table tidegate.vault as select 'treasure' as secret", installed.roles[0])
+    installed.trigger(**{"as": "select row.id, v.secret from tidegate.vault as v"})
+    installed.sql("insert into shop.orders values ('A', 'new')", installed.shop)
+
+    item = {"id": "A", "order_stage": "new"}
+    assert installed.sql("select data from tidegate.sync_events") == [(item,)]
+    assert await state_at(installed) == {"A": item}
+
+
+async def test_a_view_has_no_state_whatever_triggers_it_has(watched: Site) -> None:
+    owner = watched.roles[0]
+    watched.sql(SLY.format(arguments="", type="text", value="'new'"), watched.shop)
+    watched.sql(
+        "create view shop.order_view as select 'A'::text as id, shop.sly() as order_stage;"
+        f" grant select on shop.order_view to {owner}",
+        watched.shop,
+    )
+    watched.trigger("shop.order_view")
+
+    async with opened(watched.url(watched.roles[2])) as log:
+        assert not log.state.knows("order", Selector())
+    assert ran_as(watched) == set()
+
+
+@pytest.mark.parametrize(
+    ("type_of_column", "shown"),
+    [("mood", "calm"), ("mood_of_day", "calm"), ("mood[]", "{calm}"), ("moods", "(calm)")],
+)
+async def test_a_cast_of_the_tables_owner_never_runs_with_others_rights(
+    watched: Site, type_of_column: str, shown: str
+) -> None:
+    watched.sql(
+        "create type shop.mood as enum ('calm'); create domain shop.mood_of_day as shop.mood;"
+        " create type shop.moods as (now shop.mood)",
+        watched.shop,
+    )
+    watched.sql(SLY.format(arguments="shop.mood", type="json", value="to_json(1)"), watched.shop)
+    watched.sql("create cast (shop.mood as json) with function shop.sly(shop.mood)", watched.shop)
+    watched.sql(f"alter table shop.orders add column how shop.{type_of_column}", watched.shop)
+    watched.trigger(columns=["id", "how"])
+    watched.sql(f"insert into shop.orders values ('A', 'new', '{shown}'), ('B', 'new', null)", watched.shop)
+
+    items = {"A": {"id": "A", "how": shown}, "B": {"id": "B", "how": None}}
+    told = watched.sql("select entity_id, data from tidegate.sync_events")
+    assert dict(told) == items  # type: ignore[call-overload]
+    assert await state_at(watched) == items
+    assert ran_as(watched) == set()
+
+
+async def test_the_check_of_a_keys_domain_never_runs_with_others_rights(watched: Site) -> None:
+    watched.sql(SLY.format(arguments="text", type="boolean", value="true"), watched.shop)
+    watched.sql("create domain shop.order_id as text check (shop.sly(value))", watched.shop)
+    watched.sql("alter table shop.orders alter id type shop.order_id", watched.shop)
+    watched.trigger()
+    watched.sql("insert into shop.orders values ('A', 'new'), ('B', 'new')", watched.shop)
+
+    assert await state_at(watched, "order:A") == {"A": {"id": "A", "order_stage": "new"}}
+    assert ran_as(watched) == set()
 
 
 async def test_a_gateway_serves_publishes_and_keeps_its_flags(

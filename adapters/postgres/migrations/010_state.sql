@@ -23,17 +23,89 @@ as $$
         and not jsonb_path_exists(item, 'strict $.**{200}')
 $$;
 
--- How a table is captured, as its triggers say it; null where it is not.
+-- How a table is captured, as its triggers say it; null where it is not. Whoever may use tidegate_capture() writes a
+-- trigger's argument as they like, and a trigger on a view too: so what may run as somebody else counts in none of them.
 create function tidegate_captured_as(relation oid)
 returns jsonb
 language sql stable
 as $$
     select convert_from(substring(t.tgargs for length(t.tgargs) - 1), 'UTF8')::jsonb
+        - case when t.tgfoid = to_regproc('tidegate_capture') then 'as' else '' end
     from pg_trigger as t
-    where t.tgrelid = relation
+    join pg_class as c on c.oid = t.tgrelid
+    where t.tgrelid = relation and c.relkind in ('r', 'p')
         and t.tgfoid in (to_regproc('tidegate_capture'), to_regproc('tidegate_capture_as'))
     order by t.tgname
     limit 1
+$$;
+
+-- The types of which a value may not be cast: a cast of it, or of what it is made of, is a function of somebody who is
+-- neither a superuser nor us, and would run with our rights.
+create function tidegate_uncast_types()
+returns oid[]
+-- In this language its plan is kept: each statement asks.
+language plpgsql stable
+as $$
+begin
+    return array(
+        with recursive uncast (type) as (
+            select k.castsource
+            from pg_cast as k
+            join pg_proc as f on f.oid = k.castfunc
+            join pg_roles as r on r.oid = f.proowner
+            where not r.rolsuper and r.rolname <> current_user
+            union
+            select t.oid
+            from uncast as u
+            join pg_type as t on u.type in (t.typbasetype, t.typelem)
+                or exists (
+                    select
+                    from pg_attribute as a
+                    where a.attrelid = t.typrelid and a.atttypid = u.type and not a.attisdropped
+                )
+        )
+        select u.type from uncast as u
+    );
+end;
+$$;
+
+-- As before. A value of a type that may not be cast is the text that it is written as.
+create or replace function tidegate_columns(relation oid, options jsonb)
+returns text
+language sql stable
+as $$
+    select case when bool_or(a.attname = options ->> 'key')
+        then string_agg(
+            format(
+                case when a.atttypid = any(u.types)
+                    then $column$case when %1$I is not null then format('%%s', %1$I) end as %1$I$column$
+                    else '%1$I'
+                end,
+                a.attname
+            ),
+            ', ' order by a.attnum
+        )
+    end
+    from (select tidegate_uncast_types() as types) as u
+    join pg_attribute as a on a.attrelid = relation and a.attnum > 0 and not a.attisdropped
+    where options -> 'columns' ? a.attname::text
+$$;
+
+-- The type by which a key is looked up: that of its domain, whose checks are functions of the table's owner. Null where
+-- no text is turned into one without anything else that somebody has made.
+create function tidegate_key_type(type oid)
+returns text
+language sql stable
+as $$
+    with recursive base (oid, kind, next) as (
+        select t.oid, t.typtype, t.typbasetype from pg_type as t where t.oid = type
+        union all
+        select t.oid, t.typtype, t.typbasetype from base as b join pg_type as t on t.oid = b.next
+    )
+    select format_type(b.oid, -1)
+    from base as b
+    join pg_type as t on t.oid = b.oid
+    where b.kind in ('b', 'e') and t.typelem = 0
 $$;
 
 -- Those of the ids that a key of that type may be. Of the others there is no row. None of none.
@@ -47,7 +119,8 @@ declare
 begin
     foreach id in array ids loop
         begin
-            execute format('select $1::%s', type) using id;
+            -- A literal is read by its type alone; a text would be cast, by whatever cast there is.
+            execute format('select %L::%s', id, type);
             found := found || id;
         exception when data_exception or integrity_constraint_violation then
             continue;
@@ -72,7 +145,7 @@ declare
     options constant jsonb := tidegate_captured_as(relation);
     columns constant text := tidegate_columns(relation, options);
     key_type constant text := (
-        select format_type(a.atttypid, a.atttypmod)
+        select tidegate_key_type(a.atttypid)
         from pg_attribute as a
         where a.attrelid = relation and a.attname = options ->> 'key' and not a.attisdropped
     );
@@ -93,13 +166,14 @@ begin
                 where i.item is not null and tidegate_is_entity_id(i.id) and ($1 is null or i.id = any($1))
             $query$,
             options ->> 'key', tidegate_item(options), columns, n.nspname, c.relname,
-            case when ids is not null
-                then format('where c.%I = any($2::%s[])', options ->> 'key', key_type) else 'where $2 is null' end
+            case when key_type is not null and ids is not null
+                then format('where c.%I = any(%L::%s[])', options ->> 'key', tidegate_ids_of_type(ids, key_type), key_type)
+            end
         )
         from pg_class as c
         join pg_namespace as n on n.oid = c.relnamespace
         where c.oid = relation
-    ) using ids, tidegate_ids_of_type(ids, key_type);
+    ) using ids;
 end;
 $$;
 
