@@ -2,8 +2,9 @@
 
 import asyncio
 import functools
+import itertools
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -11,14 +12,14 @@ from typing import Any, NamedTuple
 import orjson
 
 from loadtests.crowd import READ_BYTES, Address, RunFailedError
-from loadtests.decoder import Decoder
+from loadtests.decoder import Decoder, Frame
 from loadtests.dialect import EVENTS_PATH
 from loadtests.freshness import Viewer, marked, shown
 from loadtests.streams import ENDED, FATAL, IGNORED, UNFRAMED, Head, parse_head, unchunk
 
 ANSWER_SECONDS = 30.0
 # All pollers get the same few bodies.
-_shown = functools.lru_cache(maxsize=8)(shown)
+_shown = functools.lru_cache(maxsize=64)(shown)
 _event = functools.lru_cache(maxsize=64)(orjson.loads)
 
 
@@ -104,15 +105,35 @@ async def poll(
     address: Address, path: str, first_at: float, interval_s: float, viewer: Viewer, traffic: Traffic
 ) -> None:
     """Polls a list with its ETag, for ever: at `first_at` and every interval after it (monotonic seconds)."""
-    etag, due = "", first_at
+    await ask_again(address, itertools.repeat(path), first_at, interval_s, seen_by(viewer), traffic)
+
+
+def seen_by(viewer: Viewer) -> Callable[[bytes], None]:
+    """Takes a list for what a viewer sees now."""
+    return lambda body: viewer.see(_shown(body), time.monotonic())
+
+
+async def ask_again(
+    address: Address,
+    paths: Iterator[str],
+    first_at: float,
+    interval_s: float,
+    take: Callable[[bytes], None],
+    traffic: Traffic,
+) -> None:
+    """Asks for one path after the other as `poll` does, for ever; `take` gets the body of each 200.
+
+    As a browser's cache does, it sends the ETag that came with the last answer for the same path.
+    """
+    asked, etag, due = "", "", first_at
     async with connect(address, traffic) as connection:
-        while True:
+        for path in paths:
             await asyncio.sleep(max(0.0, due - time.monotonic()))
-            condition = {"If_None_Match": etag} if etag else {}
+            condition = {"If_None_Match": etag} if etag and path == asked else {}
             answer = await connection.ask("GET", path, **condition)
             if answer.status == 200:
-                etag = answer.headers["etag"]
-                viewer.see(_shown(answer.body), time.monotonic())
+                asked, etag = path, answer.headers["etag"]
+                take(answer.body)
             due += interval_s
 
 
@@ -123,6 +144,13 @@ async def follow(
 
     Raises RunFailedError where the stream is refused, ends, or says that it has lost something.
     """
+    await listen(address, entity, opened, lambda frame: _hear(viewer, _event(frame.data)), traffic)
+
+
+async def listen(
+    address: Address, entity: str, opened: asyncio.Event, take: Callable[[Frame], None], traffic: Traffic
+) -> None:
+    """Follows a stream as `follow` does; `take` gets the frame of each event."""
     async with connect(address, traffic) as connection:
         await connection.send("GET", f"{EVENTS_PATH}?entity={entity}", Accept="text/event-stream")
         head = await connection.head()
@@ -138,7 +166,7 @@ async def follow(
                 elif frame.event in FATAL:
                     raise RunFailedError(f"a stream was told {frame.event}: {frame.data}")
                 elif frame.event not in IGNORED:
-                    _hear(viewer, _event(frame.data))
+                    take(frame)
     raise RunFailedError("a stream ended")
 
 

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from loadtests.all_items import Amounts, Changed
 from loadtests.picture import Panel, bars, number
-from loadtests.report import machine_line
+from loadtests.report import machine_line, markdown_table
 from loadtests.ways import DIRECT, WAYS, Cost, Sizes
 
 # From here on the generator, and not the servers, may be what sets the times.
@@ -15,14 +16,19 @@ GENERATOR_FULL = 0.9
 
 @dataclass(slots=True)
 class CostReport:
-    """Everything that one run measured."""
+    """Everything that one run measured: `costs` of one list, `queries` of as many clients of `variants`
+    queries, `changed` of lists of which all items change."""
 
     command: str
     date: str
     machine: dict[str, Any]
     sizes: Sizes
+    variants: int
+    amounts: Amounts
     rounds: int
     costs: list[Cost] = field(default_factory=list)
+    queries: list[Cost] = field(default_factory=list)
+    changed: list[Changed] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
@@ -61,6 +67,35 @@ def describe(report: CostReport) -> list[str]:
         "Pollers send the ETag they have and keep their connections open. The upstream's CPU has the changes "
         "themselves in it, by every way as many. Both servers are on one core, the clients on another.",
         "Every client saw every change; who is pushed to, once.",
+    ]
+
+
+def describe_queries(report: CostReport) -> list[str]:
+    """What was done with the queries, in words."""
+    return [
+        f"As many clients ({report.sizes.clients:,}), orders and changes; each client asks for one of "
+        f"{report.variants} statuses (`?status=s3`), in turns; those of the last one write a new "
+        "`&_=<time>` with each request, and have no ETag to send. The route has "
+        '`vary_query = ["status"]` and `ignore_query = ["_"]`.',
+        "Each answer had the orders of its query and no others, and every client saw every change of its "
+        "own. The upstream counts its requests itself.",
+    ]
+
+
+def describe_changed(report: CostReport) -> list[str]:
+    """What was done with the list of which all items change, in words."""
+    amounts = report.amounts
+    return [
+        f"A list of {amounts.items:,} items of about {amounts.size:,} bytes, polled every "
+        f"{amounts.interval_s:g} s, and {amounts.streams} streams. One member of every item changes at once; "
+        f"changes with the same servers: {amounts.rounds}; rounds with fresh ones: {report.rounds}. The "
+        "median, and the most.",
+        f"Each stream got {amounts.items:,} events a change, each once, in the order of the list, with the "
+        "whole item and the whole one from before. The seconds are from the change until the last stream has "
+        "the last one, with the wait for the poll.",
+        "The hold is measured from inside the gateway's loop, by a timer of 1 ms: by how much it rang late, "
+        "and how much CPU the loop's thread used meanwhile, in one turn of the loop or some that took under "
+        "1 ms together. By the clock it has in it what else took the core.",
     ]
 
 
@@ -103,13 +138,64 @@ def _interval(seconds: float) -> str:
     return f"{seconds:g} s" if seconds else "never"
 
 
+QUERIES_HEADER = (*HEADER[:6], "of them with `_`", *HEADER[6:])
+
+
+def query_rows(costs: Sequence[Cost]) -> list[Sequence[str]]:
+    """The cells of the queries' table, without the header."""
+    return [
+        (*row[:6], number(cost.busted_requests), *row[6:])
+        for row, cost in zip(rows(costs), costs, strict=True)
+    ]
+
+
+CHANGED_HEADER = ("", "seconds", "gateway CPU s", "CPU µs/event", "longest hold ms", "longest hold, CPU ms")
+
+
+def changed_rows(changed: Sequence[Changed], amounts: Amounts) -> list[Sequence[str]]:
+    """The median of all changes, and the largest of each figure."""
+    found: list[Sequence[str]] = []
+    for name, of in (("median", statistics.median), ("most", max)):
+        cpu_s = of([one.cpu_s for one in changed])
+        found.append(
+            (
+                name,
+                f"{of([one.seconds for one in changed]):.1f}",
+                f"{cpu_s:.2f}",
+                f"{cpu_s * 1e6 / amounts.items:.0f}",
+                f"{of([one.hold_ms for one in changed]):.1f}",
+                f"{of([one.hold_cpu_ms for one in changed]):.1f}",
+            )
+        )
+    return found
+
+
 def as_markdown(report: CostReport) -> str:
-    """The section's text and its table."""
+    """The section's text and its tables, of what was measured."""
     parts = [machine_line(report.date, report.machine, report.command, report.seconds), ""]
-    parts += [f"- {line}" for line in describe(report)]
-    parts += ["", f"| {' | '.join(HEADER)} |", "| --- |" + " ---: |" * (len(HEADER) - 1)]
-    parts += [f"| {' | '.join(row)} |" for row in rows(merged(report.costs))]
-    return "\n".join([*parts, ""])
+    if report.costs:
+        parts += [f"- {line}" for line in describe(report)]
+        parts += ["", f"| {' | '.join(HEADER)} |", "| --- |" + " ---: |" * (len(HEADER) - 1)]
+        parts += [f"| {' | '.join(row)} |" for row in rows(merged(report.costs))]
+        parts += [""]
+    for title, lines, header, cells in (
+        (
+            f"Clients of {report.variants} queries",
+            describe_queries(report),
+            QUERIES_HEADER,
+            query_rows(merged(report.queries)),
+        ),
+        (
+            "A list of which every item changes",
+            describe_changed(report),
+            CHANGED_HEADER,
+            changed_rows(report.changed, report.amounts) if report.changed else [],
+        ),
+    ):
+        if cells:
+            heading, empty, *table = markdown_table(title, header, cells, left=1)
+            parts += [heading, empty, *(f"- {line}" for line in lines), "", *table, ""]
+    return "\n".join(parts).rstrip() + "\n"
 
 
 def as_svg(report: CostReport) -> str:
@@ -138,6 +224,6 @@ def disturbances(report: CostReport) -> list[str]:
     """The rounds whose times say more of the generator than of the servers."""
     return [
         f"{cost.way}: the clients' core was busy for {cost.generator_cpu_share:.0%} of the time"
-        for cost in report.costs
+        for cost in (*report.costs, *report.queries)
         if cost.generator_cpu_share > GENERATOR_FULL
     ]

@@ -3,17 +3,22 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import orjson
 
-from loadtests.clients import Connection, Relay, Traffic, connect, follow, poll, relay
+from loadtests.clients import Connection, Relay, Traffic, ask_again, connect, follow, relay, seen_by
 from loadtests.crowd import Address, RunFailedError
-from loadtests.freshness import MARKED, Changes, Viewer, mark, percentiles
+from loadtests.freshness import MARKED, Viewer, mark, percentiles
 from loadtests.measure import LossError
-from loadtests.server import CpuTime, Server, backend, gateway
+from loadtests.scenes import Scene
+from loadtests.server import CpuTime, Server, gateway
+
+Result = TypeVar("Result")
 
 DIRECT = "polling the upstream"
 THROUGH = "polling through the gateway"
@@ -36,7 +41,7 @@ items = "/docs"
 key = "orderID"
 interval_seconds = {interval_s}
 shared = true
-"""
+{settings}"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +65,8 @@ class Cost:
     """What one way cost in `seconds`: rates are per second, bytes go both ways, CPU is in ms per second.
 
     `client_*` is what the clients send and get, `upstream_*` what the upstream gets and sends, without the
-    changes themselves. The gateway's CPU is 0 where there is none; the upstream's has the changes in it.
+    changes themselves; `busted_requests` are those of `upstream_requests` that had a parameter against
+    caches. The gateway's CPU is 0 where there is none; the upstream's has the changes in it.
     """
 
     way: str
@@ -70,6 +76,7 @@ class Cost:
     client_requests: float
     client_bytes: float
     upstream_requests: float
+    busted_requests: float
     upstream_bytes: float
     gateway_cpu_ms: float
     upstream_cpu_ms: float
@@ -91,17 +98,23 @@ def intervals(way: str, freshness_s: float) -> tuple[float, float]:
     }[way]
 
 
-def measure(way: str, sizes: Sizes, core: int, tick: Callable[[str], None]) -> Cost:
-    """Runs one way with fresh servers.
+def measure(way: str, sizes: Sizes, scene: Scene, core: int, tick: Callable[[str], None]) -> Cost:
+    """Runs one way with fresh servers, in a scene of its own.
 
-    Raises RunFailedError, and LossError where a client missed a change or was told of one twice.
+    Raises RunFailedError, and LossError where a client missed a change, was told of one twice, or got another
+    list than it asked for.
     """
+    return to_its_end(way, _Trial(way, sizes, scene, core, tick).run())
+
+
+def to_its_end(name: str, trial: Coroutine[Any, Any, Result]) -> Result:
+    """Runs it, and raises one RunFailedError or LossError of those that its tasks ended with."""
     try:
-        return asyncio.run(_Trial(way, sizes, core, tick).run())
+        return asyncio.run(trial)
     except* (RunFailedError, LossError) as group:
         told = group
     except* (OSError, EOFError) as group:
-        told = ExceptionGroup("", [RunFailedError(f"{way}: a connection failed: {_first(group)!r}")])
+        told = ExceptionGroup("", [RunFailedError(f"{name}: a connection failed: {_first(group)!r}")])
     # Out here, since what is raised within `except*` becomes a group again.
     raise _first(told)
 
@@ -117,21 +130,21 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
 class _Trial:
     """One way, once."""
 
-    def __init__(self, way: str, sizes: Sizes, core: int, tick: Callable[[str], None]) -> None:
+    def __init__(self, way: str, sizes: Sizes, scene: Scene, core: int, tick: Callable[[str], None]) -> None:
         self._way = way
         self._sizes = sizes
+        self._scene = scene
         self._core = core
         self._tick = tick
         self._client_interval_s, self._gateway_interval_s = intervals(way, sizes.freshness_s)
-        self._changes = Changes()
-        self._viewers = [Viewer(self._changes) for _ in range(sizes.clients)]
+        self._viewers = [Viewer(scene.changes_of(number)) for number in range(sizes.clients)]
         self._traffic = Traffic()
         self._relay: Relay | None = None
         self._gateway: Server | None = None
 
     async def run(self) -> Cost:
         async with AsyncExitStack() as stack:
-            self._backend = stack.enter_context(Server(backend(self._sizes.orders, 0), self._core))
+            self._backend = stack.enter_context(Server(self._scene.upstream, self._core))
             target, path = self._backend.address, UPSTREAM_PATH
             if self._way != DIRECT:
                 self._gateway = await self._start_gateway(stack)
@@ -149,6 +162,7 @@ class _Trial:
             upstream_path=UPSTREAM_PATH,
             entity=ENTITY,
             interval_s=self._gateway_interval_s,
+            settings=self._scene.settings,
         )
         return stack.enter_context(Server(gateway(config), self._core))
 
@@ -165,7 +179,8 @@ class _Trial:
                 else:
                     # Spread evenly, as clients that do not know one another are.
                     first_at = now + self._client_interval_s * index / len(self._viewers)
-                    work = poll(target, path, first_at, self._client_interval_s, viewer, self._traffic)
+                    paths, take = self._scene.paths(index, path), self._taking(index)
+                    work = ask_again(target, paths, first_at, self._client_interval_s, take, self._traffic)
                 tasks.append(group.create_task(work))
             if self._way == PUSH:
                 async with asyncio.timeout(OPEN_SECONDS):
@@ -176,6 +191,16 @@ class _Trial:
             yield
             for task in tasks:
                 task.cancel()
+
+    def _taking(self, index: int) -> Callable[[bytes], None]:
+        """What a client does with a list."""
+        see = seen_by(self._viewers[index])
+
+        def take(body: bytes) -> None:
+            self._scene.refuse(index, body)
+            see(body)
+
+        return take
 
     async def _measured(self, changer: Connection) -> Cost:
         orders = [
@@ -195,7 +220,7 @@ class _Trial:
         client_requests = self._traffic.requests - traffic.requests
         client_bytes = self._traffic.size - traffic.size
         upstream_bytes = self._relay.size - between if self._relay else client_bytes
-        upstream_requests = await self._asked(changer) - asked
+        asked.subtract(await self._asked(changer))
         await self._verify()
         p50, p99 = percentiles(self._viewers)
         return Cost(
@@ -205,7 +230,8 @@ class _Trial:
             seconds=seconds,
             client_requests=client_requests / seconds,
             client_bytes=client_bytes / seconds,
-            upstream_requests=upstream_requests / seconds,
+            upstream_requests=-asked["list"] / seconds,
+            busted_requests=-asked["busted"] / seconds,
             upstream_bytes=upstream_bytes / seconds,
             gateway_cpu_ms=gateway_ns / 1e6 / seconds,
             upstream_cpu_ms=upstream_ns / 1e6 / seconds,
@@ -217,10 +243,9 @@ class _Trial:
     def _gateway_cpu(self) -> CpuTime:
         return CpuTime(0, 0, 0) if self._gateway is None else self._gateway.cpu()
 
-    async def _asked(self, changer: Connection) -> int:
-        """How often the upstream's list was asked for so far, by its own count."""
-        counts = orjson.loads((await changer.ask("GET", "/stats")).body)
-        return int(counts["requests"].get("list", 0))
+    async def _asked(self, changer: Connection) -> Counter[str]:
+        """How often what was asked of the upstream so far, by its own count."""
+        return Counter(orjson.loads((await changer.ask("GET", "/stats")).body)["requests"])
 
     async def _make_changes(self, changer: Connection, orders: list[str]) -> None:
         """Changes one order after the other, so that none changes twice between two looks at it.
@@ -232,9 +257,10 @@ class _Trial:
         for index in range(self._sizes.changes):
             due += rng.uniform(0.5, 1.5) / self._sizes.changes_per_second
             await asyncio.sleep(max(0.0, due - time.monotonic()))
-            number = self._changes.make(time.monotonic())
+            place = index % len(orders)
+            number = self._scene.changes_of(place).make(time.monotonic())
             body = orjson.dumps({MARKED: mark(number)})
-            await changer.ask("PATCH", f"{UPSTREAM_PATH}/{orders[index % len(orders)]}", body)
+            await changer.ask("PATCH", f"{UPSTREAM_PATH}/{orders[place]}", body)
             self._tick(f"{index + 1} of {self._sizes.changes} changes")
 
     async def _verify(self) -> None:

@@ -37,7 +37,7 @@ def a_viewer() -> Viewer:
 
 @pytest.mark.slow
 def test_a_short_run_leaves_a_table_a_picture_and_the_raw_results(tmp_path: Path) -> None:
-    sizes = ("--quick", "--clients", "5", "--freshness", "0.2", "--seconds", "1")
+    sizes = ("--quick", "--clients", "5", "--freshness", "0.2", "--seconds", "1", "--items", "50")
     ended = subprocess.run(
         [sys.executable, "loadtests/migration_cost.py", *sizes, "--results", str(tmp_path)],
         cwd=ROOT,
@@ -52,13 +52,20 @@ def test_a_short_run_leaves_a_table_a_picture_and_the_raw_results(tmp_path: Path
     files = {path.suffix: path for path in tmp_path.iterdir()}
     assert files.keys() == {".json", ".md", ".svg"}
     assert files[".md"].read_text() == ended.stdout
-    costs = {cost["way"]: cost for cost in json.loads(files[".json"].read_text())["costs"]}
+    results = json.loads(files[".json"].read_text())
+    costs = {cost["way"]: cost for cost in results["costs"]}
     assert tuple(costs) == WAYS
     direct, through, push = (costs[way] for way in WAYS)
     assert direct["upstream_requests"] == pytest.approx(direct["client_requests"], rel=0.5)
     assert (direct["gateway_cpu_ms"], push["client_requests"]) == (0.0, 0.0)
     assert push["upstream_requests"] < direct["upstream_requests"]
     assert min(cost["upstream_bytes"] for cost in (direct, through, push)) > 0
+    directly, shared = results["queries"]
+    assert directly["busted_requests"] > 0 == shared["busted_requests"]
+    [changed] = results["changed"]
+    assert changed["cpu_s"] > 0
+    assert "### Clients of 5 queries" in ended.stdout
+    assert "### A list of which every item changes" in ended.stdout
 
 
 @pytest.mark.parametrize(
