@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 
+from flags.decide.rollout import in_cohort
 from gateway.core.eventstream import MAX_EVENT_BYTES
 from gateway.http.server import GatewaySite
 from tests.support.admin import ORDERS
@@ -260,13 +261,14 @@ async def test_a_stream_without_a_heartbeat_is_given_up_and_resumed() -> None:
 
 
 async def test_a_client_id_says_who_follows_while_callers_are_migrated(flagged, admin) -> None:
-    await admin.make(stage="live", percentage=99)
+    await admin.make(stage="live", percentage=50)
     client = Client(flagged.port)
     await client.publish(event(1))
     options = ("tail", "--url", address(flagged.port), "--cursor", "earliest", "--limit", "1")
+    sides = {in_cohort("orders", name, 50): name for name in (f"tablet-{number}" for number in range(20))}
 
-    nobody = await run(*options)
-    somebody = await run(*options, "--client", "tablet-7")
+    outside = await run(*options, "--client", sides[False])
+    inside = await run(*options, "--client", sides[True])
 
-    assert (nobody[0], nobody[1]) == (0, "")
-    assert (somebody[0], somebody[1].count("stage_change")) == (0, 1)
+    assert (outside[0], outside[1]) == (0, "")
+    assert (inside[0], inside[1].count("stage_change")) == (0, 1)

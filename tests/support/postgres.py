@@ -354,4 +354,15 @@ async def log_schema() -> AsyncIterator[str]:
             await _install_log(url)
             yield url
         finally:
+            _drop_schema(connection, name)
+
+
+def _drop_schema(connection: Connection, name: str) -> None:
+    """Drops it as soon as no session of a node that a test cut off is at work in it any more."""
+    while True:
+        try:
             execute(connection, f"drop schema {name} cascade")
+        except psycopg2.errors.DeadlockDetected:
+            # The other session is one whose statement goes on without its client, and ends by itself.
+            continue
+        return
