@@ -110,7 +110,10 @@ def _renamed(pushed: tuple[str, ...], polled: tuple[str, ...]) -> Proposal | Non
 
 
 Expressions = tuple[str | None, str | None]
-"""In Python, for the polled value, and in SQL, for the column: what makes it as the other side has it."""
+"""In Python, for the polled value, and in SQL, for the column: what makes it as the other side has it.
+
+Lines of Python before the last one prepare the expression.
+"""
 
 
 def _number(place: PlaceKinds) -> Expressions:
@@ -158,10 +161,17 @@ def _instant_sql(pushed: frozenset[Form] | None, polled: frozenset[Form] | None)
     return f"{text} || '{offset}'" if offset else text
 
 
+_ISO_OF_CLOCK = """hours, minutes, seconds = map(float, VALUE.split(":"))
+parts = ((hours, "H"), (minutes, "M"), (seconds, "S"))
+"PT" + ("".join(f"{number:.12g}{unit}" for number, unit in parts if number) or "0S")"""
+"""As a column of type interval is pushed: without the parts that are zero."""
+
+
 def _duration(place: PlaceKinds) -> Expressions:
     style = _styles(place.polled)
     if style == {"clock"}:
-        return None, "to_char(VALUE, 'HH24:MI:SS')"
+        python = _ISO_OF_CLOCK if _styles(place.pushed) == {"iso"} else None
+        return python, "to_char(VALUE, 'HH24:MI:SS')"
     return None, "extract(epoch from VALUE)::float8" if style == {"seconds"} else None
 
 
@@ -206,7 +216,10 @@ def _guarded(path: tuple[str, ...], expression: str) -> str:
         f"from datetime import UTC, {name}" if name == "datetime" else f"import {name}" for name in modules
     ]
     condition = f"if {_item(path[:-1])}.get({_text(path[-1])}) is not None:"
-    return "\n".join([*imports, condition, f"    {_item(path)} = {expression}"])
+    *before, value = expression.splitlines()
+    return "\n".join(
+        [*imports, condition, *(f"    {line}" for line in before), f"    {_item(path)} = {value}"]
+    )
 
 
 def _text(token: str) -> str:

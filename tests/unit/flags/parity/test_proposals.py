@@ -59,7 +59,6 @@ def proposed(*pairs: tuple[Items, Items]) -> tuple[str | None, str | None, str |
             None,
             "to_char(x at time zone 'UTC' at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS') || 'Z' as x",
         ),
-        ("PT1H30M", "01:30:00", None, "to_char(x, 'HH24:MI:SS') as x"),
         ("PT1H30M", 5400, None, "extract(epoch from x)::float8 as x"),
     ],
 )
@@ -74,6 +73,25 @@ def test_both_sides_can_be_made_the_same(pushed: Any, polled: Any, python: str |
         assert found[0].splitlines()[-2:] == ['if item.get("x") is not None:', f"    {python}"]
         assert mapped(found[0], {"x": polled}) == {"x": pushed}
         assert mapped(found[0], {"x": None, "y": 1}) == {"x": None, "y": 1}
+
+
+@pytest.mark.parametrize(
+    ("pushed", "polled"),
+    [
+        ("PT1H30M", "01:30:00"),
+        ("PT26H", "26:00:00"),
+        ("PT5S", "00:00:05"),
+        ("PT1M0.25S", "00:01:00.250000"),
+        ("PT0S", "00:00:00"),
+    ],
+)
+def test_a_duration_on_a_clock_is_made_one_of_iso_8601(pushed: str, polled: str) -> None:
+    python, sql, setting = proposed(({"x": pushed}, {"x": polled}))
+
+    assert (sql, setting) == ("to_char(x, 'HH24:MI:SS') as x", 'ignore = ["/x"]')
+    assert python is not None
+    assert mapped(python, {"x": polled}) == {"x": pushed}
+    assert mapped(python, {"x": None}) == {"x": None}
 
 
 def test_a_name_is_the_one_that_fits_every_time() -> None:
