@@ -4,9 +4,10 @@
     python loadtests/state.py --quick          1,000 items to 50 clients
 
 The same list by a stream with `state=with`, by GET /api/v1/sync/state, by the legacy path, and by nginx's
-proxy_cache. The server has one core, the clients another. Prints a table, and writes the raw results into
-loadtests/results. Exit codes: 0 measured; 1 a client did not get the list, or a server failed; 2 the options
-or the machine's limits do not allow the run.
+proxy_cache. The server has one core, the clients another. The gateway's loop is watched from inside: how
+much CPU its longest turn took, while the clients connect and after that. Prints a table, and writes the raw
+results into loadtests/results. Exit codes: 0 measured; 1 a client did not get the list, or a server failed;
+2 the options or the machine's limits do not allow the run.
 """
 
 import argparse
@@ -16,7 +17,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
 
 # `python loadtests/state.py` puts loadtests itself on the path, not the directory of the package.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -28,8 +30,9 @@ from loadtests.peer_servers.peer import MissingError
 from loadtests.peer_servers.proxy_cache import proxy_cache
 from loadtests.progress import Progress
 from loadtests.report import describe_machine, machine_line
-from loadtests.server import Kind, Server, gateway
+from loadtests.server import Kind, Server
 from loadtests.state_measure import Taken, Way, answer_in, events_in, list_in, measure, upstream
+from loadtests.watched_gateway import longest, watched
 
 PATH = "/api/v1/orders"
 WAYS = (
@@ -90,14 +93,29 @@ def a_list(count: int, size: int) -> list[Mapping[str, Any]]:
     ]
 
 
-def table(taken: Sequence[Taken]) -> str:
+class Turns(NamedTuple):
+    """The CPU of the longest turn of the loop, in ms: while the clients connect, and after that."""
+
+    connecting: float
+    after: float
+
+
+def turns_of(holds: Path, one: Taken) -> Turns | None:
+    """What was noted of the gateway's loop; None of another server."""
+    if not holds.exists():
+        return None
+    connecting, after = longest(holds, one.began, one.begun), longest(holds, one.begun, one.ended)
+    return Turns(connecting.cpu_ms, after.cpu_ms)
+
+
+def table(taken: Sequence[tuple[Taken, Turns | None]]) -> str:
     """What was measured, in Markdown."""
     lines = [
         "| way | MB/s | seconds for all | server CPU ms/client | memory KiB/client "
-        "| a request beside it p50 ms | longest ms |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| a request beside it p50 ms | longest ms | longest turn CPU ms | while they connect |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
-    for one in taken:
+    for one, turns in taken:
         figures = (
             f"{one.bytes / 1e6 / one.seconds:,.0f}",
             f"{one.seconds:.1f}",
@@ -105,6 +123,7 @@ def table(taken: Sequence[Taken]) -> str:
             f"{one.peak_bytes / 1024 / one.clients:.0f}",
             f"{one.probe_p50_ms:.1f}",
             f"{one.probe_max_ms:.1f}",
+            *(("", "") if turns is None else (f"{turns.after:.1f}", f"{turns.connecting:.1f}")),
         )
         lines.append(f"| {one.way} | " + " | ".join(figures) + " |")
     return "\n".join(lines) + "\n"
@@ -122,12 +141,13 @@ def run(arguments: Sequence[str] | None = None) -> int:
     core, _ = bench.choose_cores()
     date, machine = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), describe_machine()
     progress = Progress()
-    taken: list[Taken] = []
+    taken: list[tuple[Taken, Turns | None]] = []
     missing = []
     try:
-        with upstream(items) as url:
+        with upstream(items) as url, TemporaryDirectory() as folder:
+            holds = {way: Path(folder, f"{number}") for number, way in enumerate((*WAYS, CACHED))}
             runs: list[tuple[Kind, Way]] = [
-                (gateway(CONFIG.format(path=PATH, upstream=url)), way) for way in WAYS
+                (watched(CONFIG.format(path=PATH, upstream=url), holds[way]), way) for way in WAYS
             ]
             try:
                 runs.append((proxy_cache(url), CACHED))
@@ -136,7 +156,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
             for kind, way in runs:
                 progress.phase(f"{way.name}: {clients:,} clients")
                 with Server(kind, core) as server:
-                    taken.append(measure(server, way, clients, items, progress.tick))
+                    one = measure(server, way, clients, items, progress.tick)
+                taken.append((one, turns_of(holds[way], one)))
     except (LossError, RunFailedError, OSError) as error:
         print(f"FAILED: {error}", file=sys.stderr)
         for problem in getattr(error, "problems", ()):
@@ -148,7 +169,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     for sentence in missing:
         print(f"- Not measured: {sentence}.")
     print("\n" + table(taken), end="")
-    results = {"command": command, "date": date, "machine": machine, "taken": [asdict(one) for one in taken]}
+    rows = [asdict(one) | {"turns": turns and turns._asdict()} for one, turns in taken]
+    results = {"command": command, "date": date, "machine": machine, "taken": rows}
     print(f"Results: {bench.write_json('state', date, results)}", file=sys.stderr)
     return 0
 

@@ -38,7 +38,8 @@ class Way:
 class Taken:
     """What it took by one way; memory and CPU are the server's, `probe_*` of a request that came beside it.
 
-    `peak_bytes` is how much more memory it had than before, at most.
+    `peak_bytes` is how much more memory it had than before, at most. `began` is when they asked, `begun` when
+    each had the beginning of its answer, and `ended` when each had all (`time.monotonic`).
     """
 
     way: str
@@ -49,6 +50,9 @@ class Taken:
     peak_bytes: int
     probe_p50_ms: float
     probe_max_ms: float
+    began: float
+    begun: float
+    ended: float
 
 
 def events_in(raw: bytes) -> list[Any]:
@@ -111,7 +115,7 @@ def upstream(items: list[Mapping[str, Any]]) -> Iterator[str]:
 
 def measure(server: Server, way: Way, clients: int, items: list[Any], tick: Callable[[str], None]) -> Taken:
     """All clients ask at once, after one that came before them. Raises LossError where one lacks an item."""
-    [first] = _take(server.address, way, 1, server, tick)
+    [first], _ = _take(server.address, way, 1, server, tick)
     if way.items_of(first.kept) != items:
         raise LossError(way.name, 1, ["a client got other items than the list has"])
     cpu, before = server.cpu(), server.resident_bytes()
@@ -121,8 +125,8 @@ def measure(server: Server, way: Way, clients: int, items: list[Any], tick: Call
     probe.start()
     began = time.monotonic()
     peaks: list[int] = []
-    taken = _take(server.address, way, clients, server, tick, peaks)
-    seconds = time.monotonic() - began
+    taken, begun = _take(server.address, way, clients, server, tick, peaks)
+    ended = time.monotonic()
     used = server.cpu().since(cpu)
     ends.set()
     waits = sorted(answered.get(timeout=60))
@@ -130,15 +134,22 @@ def measure(server: Server, way: Way, clients: int, items: list[Any], tick: Call
     for one in taken[:WHOLE]:
         if way.items_of(one.kept) != items:
             raise LossError(way.name, 1, ["a client got other items than the list has"])
+    # Heads and heartbeats differ by some bytes, and a list that lacks an item by more.
+    sizes = sorted(one.size for one in taken)
+    if sizes[-1] - sizes[0] >= len(json.dumps(items[0])):
+        raise LossError(way.name, 1, [f"one client got {sizes[0]:,} bytes, another {sizes[-1]:,}"])
     return Taken(
         way=way.name,
         clients=clients,
-        seconds=seconds,
+        seconds=ended - began,
         bytes=sum(one.size for one in taken),
         cpu_seconds=used.total_ns / 1e9,
         peak_bytes=max([*peaks, before]) - before,
         probe_p50_ms=waits[len(waits) // 2] * 1000,
         probe_max_ms=waits[-1] * 1000,
+        began=began,
+        begun=begun,
+        ended=ended,
     )
 
 
@@ -161,13 +172,13 @@ def _take(
     server: Server,
     tick: Callable[[str], None],
     peaks: list[int] | None = None,
-) -> list[_Client]:
-    """Has so many clients ask, and read until each has the last of it."""
+) -> tuple[list[_Client], float]:
+    """Has so many clients ask, and read until each has the last of it; and when each had the first of it."""
     clients = [_Client(address, keeps=number < WHOLE) for number in range(count)]
     asked = f"GET {way.target} HTTP/1.1\r\nHost: {address.host}:{address.port}\r\n\r\n".encode()
     by_file = {client.sock.fileno(): client for client in clients}
     parts: dict[int, list[bytes]] = {file: [] for file, client in by_file.items() if client.keeps}
-    left = set(by_file)
+    left, silent, begun = set(by_file), set(by_file), 0.0
     deadline, looked = time.monotonic() + SECONDS, 0.0
     try:
         with select.epoll() as readable:
@@ -180,9 +191,12 @@ def _take(
                         f"{way.name}: {len(left)} clients waited for longer than {SECONDS:g} s"
                     )
                 for file, _ in readable.poll(1.0):
+                    silent.discard(file)
                     if _read(by_file[file], way, parts.get(file)):
                         left.discard(file)
                         readable.unregister(file)
+                if not silent and not begun:
+                    begun = time.monotonic()
                 if peaks is not None and time.monotonic() >= looked + 0.2:
                     looked = time.monotonic()
                     server.refuse_fallen()
@@ -193,7 +207,7 @@ def _take(
             client.sock.close()
     for file, kept in parts.items():
         by_file[file].kept = b"".join(kept)
-    return clients
+    return clients, begun
 
 
 def _read(client: _Client, way: Way, kept: list[bytes] | None) -> bool:
