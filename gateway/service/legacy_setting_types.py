@@ -6,6 +6,7 @@ As in setting_types.py, each carries what is allowed as its `description`.
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
@@ -168,6 +169,13 @@ def _also(value: str) -> str:
         raise wrong("must be a URL, or a path at the upstream, such as /orders/closed")
     if "${" in value:
         raise wrong("must not have ${…}: what is secret belongs into headers or query")
+    try:
+        parts = urlsplit(value)
+        parts.port  # noqa: B018 - raises ValueError where it is none
+    except ValueError:
+        raise wrong("must be a URL, or a path at the upstream, such as /orders/closed") from None
+    if "@" in parts.netloc:
+        raise wrong("must not have a user or password: what is secret belongs into headers")
     return value
 
 

@@ -253,6 +253,12 @@ def _of_the_key(route: LegacySettings) -> Iterator[tuple[KeyPath, str]]:
             ("id",),
             'must be set with shape "single", or else key: one of them says what the entity is called',
         )
+    if route.parameters and route.id is not None:
+        yield (
+            ("id",),
+            "must not be set with parameters in path: the entities of all paths would have one id. Name in "
+            "key a member that tells them apart",
+        )
     if route.key is not None and route.id is not None:
         yield ("id",), "must not be set beside key: one of them says what the entity is called"
     if route.shape != "single" and route.id is not None:

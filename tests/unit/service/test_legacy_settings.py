@@ -217,6 +217,10 @@ def test_codings_that_can_be_taken_off_may_be_asked_for(value: str) -> None:
         ({"also": ["https://other.example/orders"]}, "also.0 must be of the same origin as upstream"),
         ({"also": ["http://backend.example/orders/old"]}, "also.0 must be of the same origin as upstream"),
         ({"also": ["//other.example/orders"]}, "also.0 must be of the same origin as upstream"),
+        ({"also": ["https://backend.example:99999/orders"]}, "also.0 must be a URL, or a path"),
+        ({"also": ["https://[::1/orders"]}, "also.0 must be a URL, or a path"),
+        ({"also": ["https://u:hunter2@backend.example/a"]}, "also.0 must not have a user or password"),
+        ({"also": ["//u@backend.example/a"]}, "also.0 must not have a user or password"),
         ({"also": ["/orders"]}, "also.0 must not be asked for twice (it is that of upstream)"),
         ({"also": ["/a", "/b", "/a"]}, "also.2 must not be asked for twice (it is that of also[0])"),
         ({"also": ["/a?key=${KEY}"]}, "also.0 must not have ${…}: what is secret belongs into headers or"),
@@ -334,6 +338,7 @@ def test_a_read_is_at_the_path_or_below_it(read: str) -> None:
         ),
         ({"reads": ["POST /api/customers/{customer}/orders"]}, "reads.0 must be a method and a path"),
         ({"key": "customer"}, "key must name a member of the items too"),
+        ({"shape": "single", "key": None, "id": "x"}, "id must not be set with parameters in path"),
     ],
 )
 def test_parameters_of_a_path_that_lead_nowhere_are_refused(given: dict[str, Any], said: str) -> None:
