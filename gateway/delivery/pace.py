@@ -49,6 +49,10 @@ class Pace:
     """Of states that nobody is being sent, for whoever asks for the same."""
     state_kept_seconds: float = 300.0
     """For how long after somebody asked for it last."""
+    state_whole_bytes: int = 67_108_864
+    """Of entity types that are read whole, for whoever selects a part of them."""
+    state_whole_seconds: float = 10.0
+    """For how long after somebody did so last. Their source is asked as often as for any other state."""
     state_largest_bytes: int = 268_435_456
     """Of one state: a larger one is not told at all."""
     state_too_large_seconds: float = 60.0

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from operator import attrgetter
-from weakref import WeakSet
+from weakref import finalize
 
 from cachetools import TTLCache
 
@@ -14,6 +14,7 @@ from gateway.delivery.pace import USUAL, Pace
 from gateway.delivery.replay.resume import Place
 from gateway.delivery.state.parts import PartsBuilder, StateParts
 from gateway.delivery.state.question import StateQuestion
+from gateway.delivery.state.whole import WholeStates
 from gateway.ports.clock import Clock
 from gateway.ports.state import StateReading, StateSource, StateUnknown
 from gateway.runtime.slices import Slices
@@ -34,7 +35,8 @@ class NoSuchState(ClientError):
 class _Asking:
     """Those who wait for the answer to one question. `begun` and `ended` count the readings.
 
-    `answer` is that of the last one, which was the one of number `answered`.
+    `answer` is that of the last one, which was the one of number `answered`. Types that are read whole are to
+    be of a reading after `whole_after`.
     """
 
     def __init__(self) -> None:
@@ -43,6 +45,7 @@ class _Asking:
         self.begun = 0
         self.ended = 0
         self.answered = 0
+        self.whole_after = 0
         self.answer: StateParts | StateUnknown | NoSuchState | None = None
 
 
@@ -64,6 +67,7 @@ class SharedStates:
         pace: Pace = USUAL,
     ) -> None:
         self._source = source
+        self._wholes = WholeStates(source, clock, slices, pace)
         self._place_of = place_of
         self._history = history
         self._clock = clock
@@ -77,7 +81,7 @@ class SharedStates:
         self._too_large: TTLCache[StateQuestion, str] = TTLCache(
             _MOST_TOO_LARGE, pace.state_too_large_seconds, clock.monotonic
         )
-        self._there: WeakSet[StateParts] = WeakSet()
+        self._bytes = 0
         self.reads = 0
         """How many states were read and encoded."""
         self.failures = 0
@@ -87,7 +91,7 @@ class SharedStates:
     def bytes(self) -> int:
         """What all states take: those that are kept for whoever asks next, and those that are being sent."""
         self._kept.expire()
-        return sum(state.size for state in self._there)
+        return self._wholes.bytes + self._bytes
 
     def knows(self, question: StateQuestion) -> bool:
         """Whether there is somebody to ask, for each of its types, and it was not too large of late."""
@@ -109,6 +113,8 @@ class SharedStates:
         asking = self._asked.setdefault(question, _Asking())
         asking.waiting += 1
         begun, ended = asking.begun, asking.ended
+        if is_current:
+            asking.whole_after = self._wholes.begun
         try:
             async with asking.lock:
                 if asking.answered <= begun if is_current else asking.ended == ended:
@@ -122,16 +128,18 @@ class SharedStates:
     async def _ask(self, question: StateQuestion, asking: _Asking) -> None:
         asking.begun += 1
         number = asking.begun
-        asking.answer = await self._answer(question)
+        asking.answer = await self._answer(question, asking.whole_after)
         asking.answered = number
         asking.ended += 1
 
-    async def _answer(self, question: StateQuestion) -> StateParts | StateUnknown | NoSuchState:
+    async def _answer(
+        self, question: StateQuestion, whole_after: int
+    ) -> StateParts | StateUnknown | NoSuchState:
         try:
             async with self._turn:
                 # A thousand questions that are answered at once would be answered in one turn of the loop.
                 await asyncio.sleep(0)
-                return await self._read(question)
+                return await self._read(question, whole_after)
         except LogError as error:
             answer: StateUnknown | NoSuchState = StateUnknown(error.detail)
         except (StateUnknown, NoSuchState) as error:
@@ -139,8 +147,8 @@ class SharedStates:
         self.failures += 1
         return answer
 
-    async def _read(self, question: StateQuestion) -> StateParts:
-        async with self._source.read(question.entity_types, question.selector) as reading:
+    async def _read(self, question: StateQuestion, whole_after: int) -> StateParts:
+        async with self._wholes.read(question, whole_after) as reading:
             kept = self._kept.get(question)
             if (
                 kept is not None
@@ -156,11 +164,19 @@ class SharedStates:
                 raise StateUnknown("The log does not hold any more what came after the state: ask again.")
             parts = await self._encoded(question, reading)
         self.reads += 1
-        self._there.add(parts)
+        self._count(parts)
         self._kept.pop(question, None)
         if parts.size <= self._pace.state_kept_bytes:
             self._kept[question] = parts
         return parts
+
+    def _count(self, parts: StateParts) -> None:
+        """Counts it for as long as it is there: to add all up at each reading would be most of the work."""
+        self._bytes += parts.size
+        finalize(parts, self._gone, parts.size).atexit = False
+
+    def _gone(self, size: int) -> None:
+        self._bytes -= size
 
     def _make_room(self) -> None:
         """Drops what nobody is being sent where all take too much. Raises StateUnknown where they still do.
@@ -169,6 +185,7 @@ class SharedStates:
         """
         if self.bytes >= self._pace.state_room_bytes:
             self._kept.clear()
+            self._wholes.clear()
             if self.bytes >= self._pace.state_room_bytes:
                 raise StateUnknown("The states that others are being sent take all the room that there is.")
 

@@ -192,7 +192,7 @@ async def test_one_that_is_too_large_is_not_told():
 
 
 async def test_what_is_kept_is_bounded_by_bytes():
-    bench = Bench(state_kept_bytes=3000)
+    bench = Bench(state_kept_bytes=3000, state_whole_bytes=0)
     items = [StateItem("1", b'{"text":"%b"}' % (b"x" * 1000))]
     bench.source.items["order"] = items
     for number in range(10):
@@ -228,3 +228,30 @@ async def test_what_others_are_being_sent_leaves_no_room_for_more():
     del held
     gc.collect()
     assert await bench.states.parts(other)
+
+
+async def test_selections_of_parts_are_told_of_one_reading_of_the_whole():
+    bench = Bench()
+    bench.source.version = None
+    bench.source.items["order"] = [StateItem(str(n), b'{"n":%d}' % n) for n in range(100)]
+    questions = [asked(entity="order", filter=f"n=eq.{n}") for n in range(100)]
+    told = await asyncio.gather(*(bench.states.parts(question) for question in questions))
+    assert [b'{"n":%d}' % n in state.parts[0].chunk for n, state in enumerate(told)] == [True] * 100
+    assert {len(state.parts[0].items().split(b"entityId")) for state in told} == {2}
+    assert bench.source.reads == 1
+
+
+async def test_who_looks_at_a_part_alone_gets_none_of_a_reading_before_the_call():
+    bench = Bench()
+    bench.source.version = None
+    await bench.states.parts(asked(entity="order", filter="n=eq.1"))
+    bench.source.items["order"] = [StateItem("2", b'{"n":2}')]
+    state = await bench.states.parts(asked(entity="order", filter="n=eq.2"), is_current=True)
+    assert b'"entityId":"2"' in state.parts[0].chunk
+
+
+async def test_a_whole_that_is_too_large_is_read_as_it_is_asked_for():
+    bench = Bench(state_whole_bytes=100)
+    for n in (1, 2):
+        await bench.states.parts(asked(entity="order", filter=f"n=eq.{n}"))
+    assert bench.source.reads == 3
