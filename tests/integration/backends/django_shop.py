@@ -1,4 +1,4 @@
-"""A shop of Django REST Framework as its tutorial has it: pages, ETags, decimals as text, a time zone.
+"""A shop of Django REST Framework as its tutorial has it: pages, ETags, decimals as text, a zone, a name.
 
 `django_shop.py PORT` serves it; its database is $SHOP_DATABASE: a file, or postgresql://… of a server.
 """
@@ -6,7 +6,7 @@
 import os
 import sys
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import django
 from django.conf import settings
@@ -22,7 +22,7 @@ def _database(given: str) -> dict[str, Any]:
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": address.path.lstrip("/"),
-        "HOST": address.hostname or "",
+        "HOST": address.hostname or parse_qs(address.query).get("host", [""])[0],
         "PORT": str(address.port or ""),
         "USER": address.username or "",
         "PASSWORD": address.password or "",
@@ -62,7 +62,7 @@ from rest_framework import routers, serializers, viewsets  # noqa: E402
 class Booking(models.Model):
     """A booking of a hall."""
 
-    ticket = models.CharField(max_length=20, primary_key=True)
+    ticket_id = models.CharField(max_length=20, primary_key=True)
     price = models.DecimalField(max_digits=8, decimal_places=2)
     starts = models.DateTimeField()
     lasts = models.DurationField()
@@ -71,10 +71,12 @@ class Booking(models.Model):
     class Meta:
         app_label = "shop"
         db_table = "booking"
-        ordering = ("ticket",)
+        ordering = ("ticket_id",)
 
 
 class BookingSerializer(serializers.ModelSerializer):
+    ticket = serializers.CharField(source="ticket_id")
+
     class Meta:
         model = Booking
         fields = ("ticket", "price", "starts", "lasts", "stage")
