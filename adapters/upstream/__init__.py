@@ -5,10 +5,10 @@ docs/protocol.md, section 7. `route` is what is configured; `comparison` turns t
 what a caller gets; `proxy` takes through what no snapshot can answer; `source` holds them together.
 """
 
-from adapters.upstream.comparison import derived_members
 from adapters.upstream.failures import BadAnswer
 from adapters.upstream.poller import Poller
 from adapters.upstream.proxy import Proxy
+from adapters.upstream.reading.comparison import derived_members
 from adapters.upstream.source import UpstreamSource
 
 __all__ = [

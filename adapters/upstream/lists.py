@@ -9,8 +9,8 @@ from itertools import islice
 from typing import NamedTuple
 
 from adapters.upstream.dropped_bases import DroppedBases, Gap
+from adapters.upstream.nodes.shared_tracker import SharedTracker
 from adapters.upstream.poller import Poller
-from adapters.upstream.shared_tracker import SharedTracker
 from gateway.ports.clock import Clock
 from gateway.ports.legacy_lists import BASE, ListName, is_value, route_of
 from gateway.ports.legacy_route import LegacyRoute

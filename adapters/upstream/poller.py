@@ -11,12 +11,12 @@ import random
 from collections.abc import Callable, Mapping
 from typing import Literal, NamedTuple, Protocol
 
+from adapters.upstream.asking.request import request_fields
 from adapters.upstream.failures import BadAnswer, is_no_such_list, kind_of
-from adapters.upstream.items import Items
 from adapters.upstream.outages import RouteOutages
 from adapters.upstream.poller_states import TRANSITIONS, PollerSignal, PollerState
+from adapters.upstream.reading.items import Items
 from adapters.upstream.refusals import refusal_after
-from adapters.upstream.request import request_fields
 from adapters.upstream.schedule import Schedule
 from gateway.core.errors import LogError, TidegateError, UpstreamError
 from gateway.core.states import following

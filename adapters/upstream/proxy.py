@@ -12,9 +12,9 @@ from aiohttp.http import HttpProcessingError
 from multidict import CIMultiDict
 from yarl import URL
 
+from adapters.upstream.asking.tls import TlsContexts
 from adapters.upstream.failures import BadAnswer, check_head, no_answer
 from adapters.upstream.shared_fields import CORS_FIELDS, end_to_end
-from adapters.upstream.tls import TlsContexts
 from gateway.core.errors import ClientError, UpstreamError, UpstreamTimeout
 from gateway.core.header_fields import MAX_FIELDS, MAX_HEAD_BYTES, passed_on
 from gateway.ports.legacy_lists import filled, query_of_path

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from adapters.upstream.fetch import Fetched
+from adapters.upstream.asking.fetch import Fetched
 from adapters.upstream.shared_fields import NOT_SHARED, OF_THE_CODED, end_to_end
 from gateway.core.entity_tags import is_strong
 from gateway.core.header_fields import is_sendable, sendable

@@ -10,17 +10,17 @@ from operator import attrgetter
 from cachetools import LRUCache
 
 from adapters.upstream.answer_position import head_of
+from adapters.upstream.asking.fetch import Polls
+from adapters.upstream.asking.shared_poll import SharedPolls
+from adapters.upstream.asking.tls import TlsContexts
 from adapters.upstream.dropped_bases import Gap
-from adapters.upstream.fetch import Polls
-from adapters.upstream.functions import FunctionRunners
-from adapters.upstream.items import Items
+from adapters.upstream.functions.runner import FunctionRunners
 from adapters.upstream.lists import Lists, PolledList, Together
+from adapters.upstream.nodes.shared_tracker import SharedTracker
 from adapters.upstream.outages import RouteOutages, Server, address_of, answers_outage, servers_of
 from adapters.upstream.poller import Follows, Poller
 from adapters.upstream.proxy import Proxy
-from adapters.upstream.shared_poll import SharedPolls
-from adapters.upstream.shared_tracker import SharedTracker
-from adapters.upstream.tls import TlsContexts
+from adapters.upstream.reading.items import Items
 from adapters.upstream.tracker import Tracker
 from gateway.core.errors import LogError
 from gateway.core.selected_values import selected_values

@@ -9,13 +9,13 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from adapters.upstream.answer_position import Shown, head_of
-from adapters.upstream.comparison import Comparison, too_many_missing
-from adapters.upstream.event_batches import BATCH_EVENTS, EventBatch
+from adapters.upstream.asking.fetch import Fetched
 from adapters.upstream.failures import BadAnswer
-from adapters.upstream.fetch import Fetched
-from adapters.upstream.items import Items
-from adapters.upstream.json_list import sequence_of
 from adapters.upstream.long_bodies import joined
+from adapters.upstream.reading.comparison import Comparison, too_many_missing
+from adapters.upstream.reading.event_batches import BATCH_EVENTS, EventBatch
+from adapters.upstream.reading.items import Items
+from adapters.upstream.reading.json_list import sequence_of
 from adapters.upstream.snapshot import Moment, digest_of, distrusted, snapshot_of, with_body_of
 from gateway.core.entity_tags import is_strong
 from gateway.core.events import Cursor, Event
@@ -30,7 +30,7 @@ from gateway.runtime.slices import Slices
 _log = logging.getLogger(__name__)
 
 Fetch = Callable[[Mapping[str, str]], Awaitable[Fetched | None]]
-"""Asks the upstream, given the validators of a conditional request; see `adapters.upstream.fetch`."""
+"""Asks the upstream, given the validators of a conditional request; see `adapters.upstream.asking.fetch`."""
 
 Publish = Callable[["ListChange"], Awaitable[str]]
 """Appends the events of a change to the log, all of them in order, and gives the cursor to which its new

@@ -21,7 +21,7 @@ from gateway.cli.options import (
     settings_of,
 )
 from gateway.cli.postgres_commands import postgres_app
-from gateway.cli.route_commands import route_app
+from gateway.cli.routes.commands import route_app
 from gateway.cli.token_commands import token_app
 
 app = typer.Typer(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from gateway.cli import FAILED, WRONG_INPUT, CommandError
-from gateway.cli.check import origin
+from gateway.cli.routes.check import origin
 from gateway.core.errors import ConfigError, TidegateError
 from gateway.service.settings import Settings
 

@@ -8,8 +8,8 @@ from flags.decide.flag import Flags
 from flags.guard.client_label import client_label
 from flags.guard.window import GuardWindow
 from gateway.core.errors import ClientError
-from gateway.http.legacy import READ_ROUTE
-from gateway.http.legacy_forwarding import FORWARDED
+from gateway.http.legacy.forwarding import FORWARDED
+from gateway.http.legacy.paths import READ_ROUTE
 from gateway.http.principal import PRINCIPAL
 from gateway.http.selection import EVENTS_PATH, POLL_PATH, parse_selection
 from gateway.http.sessions import CALLER

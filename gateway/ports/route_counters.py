@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 SharedCount = Literal["led", "followed", "overtaken", "completed", "lost"]
-"""What is counted of an upstream that several nodes serve (adapters/upstream/shared_tracker.py)."""
+"""What is counted of an upstream that several nodes serve (adapters/upstream/nodes/shared_tracker.py)."""
 
 
 @dataclass(slots=True)

@@ -10,8 +10,8 @@ import pytest
 from aiohttp import web
 
 from gateway.cli import CommandError
-from gateway.cli.route import asked_for, route
-from gateway.cli.try_config import tried, values_of
+from gateway.cli.routes.route import asked_for, route
+from gateway.cli.routes.try_config import tried, values_of
 from gateway.service.settings import Settings
 from tests.support.command import command
 from tests.support.upstream import Answering, Upstream, upstream

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from adapters.upstream.asking.fetch import Fetched
 from adapters.upstream.failures import BadAnswer, OtherStatus
-from adapters.upstream.fetch import Fetched
 from gateway.ports.upstreams import GivenAnswer, UpstreamAnswered
 from tests.support.clock import ManualClock
 from tests.support.legacy import PATH, legacy_route, listed, order

@@ -10,8 +10,8 @@ from aiohttp import web
 
 from adapters.memory import MemoryLog
 from adapters.upstream import UpstreamSource
+from adapters.upstream.asking.fetch import Fetched
 from adapters.upstream.failures import BadAnswer, NoAnswer
-from adapters.upstream.fetch import Fetched
 from gateway.core.errors import UpstreamTimeout
 from gateway.ports.legacy_route import Pages
 from tests.support.clock import ManualClock

@@ -4,8 +4,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from yarl import URL
 
-from adapters.upstream.addresses import same_origin, upstream_address
-from adapters.upstream.links import next_link
+from adapters.upstream.asking.addresses import same_origin, upstream_address
+from adapters.upstream.asking.links import next_link
 from tests.support.legacy import legacy_route
 
 BASE = URL("http://backend.test:9000/orders?page=1")

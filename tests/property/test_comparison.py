@@ -6,9 +6,9 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.upstream.comparison import same
 from adapters.upstream.failures import BadAnswer
-from adapters.upstream.items import Items
+from adapters.upstream.reading.comparison import same
+from adapters.upstream.reading.items import Items
 from tests.support.comparing import compare, extract
 from tests.support.legacy import legacy_route, listed, order
 

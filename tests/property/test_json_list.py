@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from adapters.upstream.failures import BadAnswer
-from adapters.upstream.json_list import sequence_of, value_at
+from adapters.upstream.reading.json_list import sequence_of, value_at
 from gateway.core.json_pointer import ABSENT, path_of
 from gateway.ports.legacy_route import Pages
 from tests.support.comparing import extract

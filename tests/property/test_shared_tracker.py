@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from adapters.memory import MemoryLog
-from adapters.upstream.fetch import Fetched
-from adapters.upstream.shared_snapshot import SharedSnapshot
-from adapters.upstream.shared_tracker import SharedTracker
+from adapters.upstream.asking.fetch import Fetched
+from adapters.upstream.nodes.shared_snapshot import SharedSnapshot
+from adapters.upstream.nodes.shared_tracker import SharedTracker
 from adapters.upstream.tracker import Tracker
 from gateway.core.errors import LogError, UpstreamError
 from gateway.core.events import ORIGIN, Event

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from adapters.memory import MemoryLog
-from adapters.upstream.fetch import Fetched
+from adapters.upstream.asking.fetch import Fetched
 from adapters.upstream.tracker import Tracker
 from gateway.core.errors import UpstreamError
 from gateway.core.events import Cursor, Event

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
 
+from adapters.upstream.asking.fetch import Fetched
 from adapters.upstream.failures import BadAnswer
-from adapters.upstream.fetch import Fetched
-from adapters.upstream.items import Items
+from adapters.upstream.reading.items import Items
 from gateway.cli.routes.asking import Heard
 from gateway.cli.routes.trial_report import report_on
 from gateway.ports.legacy_route import LegacyRoute

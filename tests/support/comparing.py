@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
-from adapters.upstream.comparison import Comparison
-from adapters.upstream.items import Items
+from adapters.upstream.reading.comparison import Comparison
+from adapters.upstream.reading.items import Items
 from gateway.core.events import Event
 from gateway.ports.legacy_route import LegacyRoute
 from tests.support.steps import finish

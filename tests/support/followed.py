@@ -6,10 +6,10 @@ import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from adapters.memory import MemoryLog
-from adapters.upstream.event_batches import BATCH_EVENTS
+from adapters.upstream.asking.fetch import Fetched
 from adapters.upstream.failures import BadAnswer
-from adapters.upstream.fetch import Fetched
-from adapters.upstream.items import Items
+from adapters.upstream.reading.event_batches import BATCH_EVENTS
+from adapters.upstream.reading.items import Items
 from adapters.upstream.tracker import MakeText, Tracker
 from gateway.core.errors import LogError
 from gateway.core.events import Cursor, Event, Record

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 from multidict import CIMultiDict
 
-from adapters.upstream.items import Items
+from adapters.upstream.reading.items import Items
 from flags.decide.flag import Flag
 from flags.decide.stages import Stage
 from flags.parity.canonical import STRICT

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from multidict import CIMultiDict
 
 from adapters.upstream.failures import BadAnswer
-from adapters.upstream.items import Items
 from adapters.upstream.outages import RouteOutages, Server
 from adapters.upstream.poller import Poller
+from adapters.upstream.reading.items import Items
 from gateway.ports.legacy_route import LegacyRoute
 from gateway.ports.route_counters import RouteCounters
 from gateway.ports.upstreams import GivenAnswer, Snapshot, UpstreamAnswered

@@ -3,8 +3,8 @@
 import contextlib
 from collections.abc import AsyncIterator
 
-from adapters.upstream.fetch import WHOLE_TIMEOUTS, Polls
-from adapters.upstream.tls import TlsContexts
+from adapters.upstream.asking.fetch import WHOLE_TIMEOUTS, Polls
+from adapters.upstream.asking.tls import TlsContexts
 from gateway.ports.clock import Clock
 from gateway.ports.legacy_route import LegacyRoute
 from gateway.runtime.slices import Slices

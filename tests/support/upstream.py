@@ -18,7 +18,7 @@ from gateway.http.client_address import Clients
 from gateway.http.front import front_middleware
 from gateway.http.front_door import FrontDoor
 from gateway.http.hosts import Hosts
-from gateway.http.legacy import add_legacy_routes
+from gateway.http.legacy.paths import add_legacy_routes
 from gateway.http.long_answers import LongAnswers
 from gateway.http.server import GatewayRunner, GatewaySite
 from gateway.http.terms import Terms

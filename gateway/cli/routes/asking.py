@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from adapters.memory import MemoryLog
-from adapters.upstream.fetch import Fetched, Polls
-from adapters.upstream.functions import FunctionRunner
-from adapters.upstream.items import Items
-from adapters.upstream.tls import TlsContexts
+from adapters.upstream.asking.fetch import Fetched, Polls
+from adapters.upstream.asking.tls import TlsContexts
+from adapters.upstream.functions.runner import FunctionRunner
+from adapters.upstream.reading.items import Items
 from adapters.upstream.tracker import Tracker
 from gateway.core.errors import ConfigError, TidegateError
 from gateway.core.events import ORIGIN, Event

@@ -7,9 +7,9 @@ from typing import Any
 
 import orjson
 
+from adapters.upstream.asking.fetch import Fetched
 from adapters.upstream.failures import kind_of
-from adapters.upstream.fetch import Fetched
-from adapters.upstream.items import Items
+from adapters.upstream.reading.items import Items
 from gateway.cli import DONE, REFUSED, UNREACHABLE
 from gateway.cli.routes.advice import Refused, advice_on_body, advice_on_failure, advice_on_status
 from gateway.cli.routes.asking import Heard

@@ -14,7 +14,7 @@ from gateway.http.audit import Trail
 from gateway.http.caller import Callers
 from gateway.http.client_address import Clients
 from gateway.http.health import HealthHandler
-from gateway.http.legacy import add_legacy_routes
+from gateway.http.legacy.paths import add_legacy_routes
 from gateway.http.limits import RequestLimits
 from gateway.http.long_answers import LongAnswers
 from gateway.http.migration import MigrationHandler

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from adapters.upstream.functions import check_functions
-from adapters.upstream.tls import context_of
+from adapters.upstream.asking.tls import context_of
+from adapters.upstream.functions.runner import check_functions
 from gateway.core.errors import ConfigError
 from gateway.ports.legacy_route import Functions, LegacyRoute, Pages, UpstreamTls
 from gateway.service.legacy_settings import LegacySettings

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from adapters.upstream.fetch import Fetched
+from adapters.upstream.asking.fetch import Fetched
 from adapters.upstream.snapshot import Moment, digest_of, distrusted, snapshot_of, validators_of
 from gateway.ports.legacy_route import Functions, LegacyRoute, Pages
 from gateway.ports.upstreams import Snapshot

@@ -9,9 +9,9 @@ from cachetools import LRUCache
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from adapters.memory import MemoryLog
-from adapters.upstream.event_batches import BATCH_BYTES, BATCH_EVENTS
-from adapters.upstream.fetch import Fetched
-from adapters.upstream.items import Items
+from adapters.upstream.asking.fetch import Fetched
+from adapters.upstream.reading.event_batches import BATCH_BYTES, BATCH_EVENTS
+from adapters.upstream.reading.items import Items
 from adapters.upstream.tracker import Tracker
 from gateway.core.errors import EpochChanged, LogError
 from gateway.core.events import ORIGIN, Cursor, Event, Position, Record

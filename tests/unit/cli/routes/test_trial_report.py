@@ -2,8 +2,8 @@
 
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from adapters.upstream.fetch import Fetched
-from adapters.upstream.items import Items
+from adapters.upstream.asking.fetch import Fetched
+from adapters.upstream.reading.items import Items
 from gateway.cli.routes.asking import Heard
 from gateway.cli.routes.trial_report import report_on
 from gateway.core.errors import UpstreamTimeout

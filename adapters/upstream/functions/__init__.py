@@ -1,0 +1,1 @@
+"""An operator's own functions, in a process of their own."""

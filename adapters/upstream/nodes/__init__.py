@@ -1,0 +1,1 @@
+"""One upstream that several nodes serve: what they share of it."""

@@ -1,0 +1,1 @@
+"""What an answer lists, read without decoding it whole, and compared."""

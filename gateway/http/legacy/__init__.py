@@ -1,0 +1,1 @@
+"""The paths that pollers call today (docs/protocol.md, section 7)."""
