@@ -81,6 +81,7 @@ def snapshot_of(
         coding=coding,
         coded_etag="" if fetched.coded is None else tag or f'"{digest}-{coding}"',
         last_modified=modified if modified and is_sendable(modified) else None,
+        made_by=route.functions.names,
     )
     return snapshot, count
 

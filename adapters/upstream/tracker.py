@@ -241,10 +241,23 @@ class Tracker:
 
     async def _read(self, snapshot: Snapshot) -> Items:
         text = snapshot.body if snapshot.text is None else snapshot.text
+        if snapshot.made_by != self._route.functions.names:
+            text = await self._made_anew(snapshot)
         is_empty = snapshot.status != 200 and snapshot.text is None
         items = Items(text, self._route, is_empty=is_empty)
         await self._slices.run(items.reading())
         return items
+
+    async def _made_anew(self, snapshot: Snapshot) -> bytes:
+        """What the items of an answer are read from that was read under other functions, by another process.
+
+        Raises BadAnswer where only what those made of it is left.
+        """
+        if self._route.is_in_parts:
+            raise BadAnswer("functions", "Other functions read the upstream's last answer.")
+        if self._functions is None:
+            return snapshot.body
+        return await self._functions((snapshot.body,), snapshot.headers.get("Content-Type", ""))
 
     async def _follow(self, old: Snapshot, new: Snapshot, items: Items) -> bool:
         """Publishes what leads from `old` to `new` and keeps `new`; False where that is held."""

@@ -12,6 +12,7 @@ from flags.parity.comparison import Parity, PolledAnswer
 from flags.parity.fold import PushedEvent
 from flags.parity.report import ParityReport
 from flags.parity.sampling import BoundedQueue, EveryNth
+from gateway.core.errors import UpstreamError
 from gateway.core.events import Cursor, Position
 from gateway.core.history import HistoryEntry
 from gateway.core.states import following
@@ -177,10 +178,17 @@ class ParityLane:
         polls = self._settled_polls(now)
         if polls is None and self._period.close is None and not self.is_same_source:
             self._period.close = self._as_close(sample)
-        answer = await self._answer(sample.snapshot)
-        if polls is None or polls.previous is None:
-            return self._compare(None, answer, now)
-        first, second = await self._answer(polls.previous), await self._answer(polls.snapshot)
+        try:
+            answer = await self._answer(sample.snapshot)
+            if polls is None or polls.previous is None:
+                return self._compare(None, answer, now)
+            first, second = await self._answer(polls.previous), await self._answer(polls.snapshot)
+        except UpstreamError:
+            # What is left of an answer that another process took may not be readable under other settings.
+            self._lost += 1
+            self._period.wanted_from = self.parity.next_sample_at
+            self._signal(LaneSignal.COMPARED)
+            return iter(())
         return self._compare((first, second), answer, now)
 
     def report(self) -> ParityReport:

@@ -47,6 +47,11 @@ class Functions:
     def __bool__(self) -> bool:
         return self.decode is not None or self.map is not None
 
+    @property
+    def names(self) -> str:
+        """Both in one text, by which they are told from others; empty where there are none."""
+        return f"{self.decode or ''} {self.map or ''}" if self else ""
+
 
 @dataclass(frozen=True)
 class UpstreamTls:

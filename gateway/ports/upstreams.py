@@ -35,9 +35,9 @@ class Snapshot:
 
     `body` is what callers get, of the first of several requests, with any content coding taken off; `coded`
     is the same as it came in the content coding `coding`, under the entity tag `coded_etag`. `text` is what
-    the items are read from where that is not the body: a JSON text of all pages, as `route.functions` made
-    it. `last_modified` is the upstream's. `problem` names what keeps the answer from being compared (a kind
-    of BadAnswer): it is served all the same.
+    the items are read from where that is not the body: a JSON text of all pages, as the functions made it
+    that `made_by` names. `last_modified` is the upstream's. `problem` names what keeps the answer from being
+    compared (a kind of BadAnswer): it is served all the same.
     """
 
     body: bytes
@@ -56,6 +56,7 @@ class Snapshot:
     text: bytes | None = None
     last_modified: str | None = None
     problem: str | None = None
+    made_by: str = ""
 
 
 class Freshness(enum.Enum):

@@ -50,6 +50,7 @@ class SharedSnapshot:
     text: str | None = None
     last_modified: str | None = None
     problem: str | None = None
+    made_by: str = ""
     previous_status: int = 200
     previous_text: str | None = None
     unusable: "SharedSnapshot | None" = None
@@ -73,6 +74,7 @@ class SharedSnapshot:
             text=bodies.text,
             last_modified=snapshot.last_modified,
             problem=snapshot.problem,
+            made_by=snapshot.made_by,
             **others,
         )
 
@@ -138,4 +140,5 @@ class SharedSnapshot:
             text=text,
             last_modified=self.last_modified,
             problem=self.problem,
+            made_by=self.made_by,
         )

@@ -15,7 +15,7 @@ ENVELOPES = frozenset(
 """Names that say that something is within, and not what."""
 
 MAX_DEPTH = 250
-"""What is deeper can't be a member of an event (adapters/upstream/items.py)."""
+"""What is deeper can't be a member of an event (adapters/upstream/reading/items.py)."""
 
 _MAX_POINTER_STEPS = 5
 _MAX_VISITED = 2000
@@ -103,7 +103,10 @@ def _is_map(value: Mapping[str, Any]) -> bool:
     common = set.intersection(*(set(member) for member in members))
     widest = max(len(member) for member in members)
     plain = {name for name in common if not isinstance(members[0][name], list | dict)}
-    return len(plain) >= 1 and len(common) >= 2 and 2 * len(common) >= widest
+    if len(common) == widest == 1:
+        # So little is alike by chance among two.
+        return bool(plain) and len(members) > 2
+    return bool(plain) and len(common) >= 2 and 2 * len(common) >= widest
 
 
 _PLAIN_NAME = re.compile(r"[A-Za-z_@$][\w@$:.-]*\Z")

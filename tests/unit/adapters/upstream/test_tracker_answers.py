@@ -262,3 +262,34 @@ async def test_what_can_not_be_read_under_new_settings_is_where_comparing_begins
 
     assert await one.log.held() == [(DELETED, "B"), (CREATED, "C")]
     assert [line["kind"] for line in lines(caplog, "upstream_base_lost")] == ["no_list"]
+
+
+async def test_an_answer_that_other_functions_read_is_read_anew(clock: ManualClock) -> None:
+    async def made(bodies: Sequence[bytes], content_type: str) -> bytes:
+        return b'[{"orderID":"made of %d"}]' % len(bodies)
+
+    plain, mapped = Followed(clock), Followed(clock, made=made, functions=Functions(map="shop:plain"))
+    await plain.says(listed(order(1)))
+    await mapped.says(listed(order(1)))
+    before = good(plain), good(mapped)
+    plain.tracker.adopt(before[1])
+    mapped.tracker.adopt(before[0])
+
+    plain.items.clear()
+    assert list(await plain.tracker.items_of(before[1])) == ["1"]
+    assert list(await mapped.tracker.items_of(before[0])) == ["made of 1"]
+
+
+async def test_what_other_functions_made_of_a_list_in_parts_is_no_base(clock: ManualClock) -> None:
+    async def made(bodies: Sequence[bytes], content_type: str) -> bytes:
+        return b'[{"orderID":1}]'
+
+    parts = {"also": ("/closed",)}
+    mapped = Followed(clock, made=made, functions=Functions(map="shop:plain"), **parts)
+    await mapped.says(listed(order(1)), listed(order(2)))
+    plain = Followed(clock, **parts)
+    plain.tracker.adopt(good(mapped))
+    await plain.says(listed(order(1)), listed(order(2)))
+
+    assert await plain.log.held() == []
+    assert list(await plain.tracker.items_of(good(plain))) == ["1", "2"]
