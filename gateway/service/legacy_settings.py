@@ -272,6 +272,8 @@ def _of_the_key(route: LegacySettings) -> Iterator[tuple[KeyPath, str]]:
         for index, pointer in enumerate(route.ignore):
             if pointer == _pointer_of(part):
                 yield ("ignore", index), "must not name the key, by which items are told apart"
+        if route.deleted == _pointer_of(part):
+            yield ("deleted",), "must not name the key, which every item has: all of them would be gone"
 
 
 def _of_the_events(route: LegacySettings) -> Iterator[tuple[KeyPath, str]]:
@@ -284,8 +286,16 @@ def _of_the_events(route: LegacySettings) -> Iterator[tuple[KeyPath, str]]:
         if pointer in members:
             yield ("changes", member), f"must not name the member of another ({members[pointer]})"
         members[pointer] = member
-        if pointer in route.ignore:
+        if any(_is_within(pointer, ignored) for ignored in route.ignore):
             yield ("changes", member), "must not be named by ignore as well: its change would give no event"
+
+
+def _is_within(pointer: str, pattern: str) -> bool:
+    """Whether a pointer is what a pattern of pointers names, in which `*` is any one step, or below that."""
+    steps, named = pointer.split("/"), pattern.split("/")
+    return len(steps) >= len(named) and all(
+        name in ("*", step) for step, name in zip(steps, named, strict=False)
+    )
 
 
 def _of_the_path(route: LegacySettings) -> Iterator[tuple[KeyPath, str]]:

@@ -277,6 +277,9 @@ def test_an_answer_that_can_not_be_read_so_is_refused(given: dict[str, Any], sai
         ({"events": "none", "deleted": "/a"}, 'deleted must not be set with events "none"'),
         ({"changes": {"a": "x", "/a": "y"}}, "changes./a must not name the member of another (a)"),
         ({"changes": {"a": "x"}, "ignore": ["/a"]}, "changes.a must not be named by ignore as well"),
+        ({"changes": {"/a/b": "x"}, "ignore": ["/a"]}, "changes./a/b must not be named by ignore as well"),
+        ({"changes": {"/a/b": "x"}, "ignore": ["/*/b"]}, "changes./a/b must not be named by ignore as well"),
+        ({"key": ["x", "/id"], "deleted": "/id"}, "deleted must not name the key"),
         ({"changes": {"/a~2": "x"}}, "changes./a~2.[key] must be the name of a member, or a JSON pointer"),
     ],
 )
