@@ -11,6 +11,7 @@ from gateway.core.credentials import Credentials
 from gateway.http.cookies import cookies_named
 from gateway.http.hosts import READS, Hosts, is_open
 from gateway.http.principal import PRINCIPAL
+from gateway.http.static import is_static
 
 TOKEN_PARAMETER = "access_token"
 """The token in a query (RFC 6750, section 2.3)."""
@@ -42,13 +43,14 @@ class FrontDoor:
         self._takes_parameter = takes_parameter
 
     async def admit(self, request: web.Request) -> None:
-        """Finds the request's caller, for `principal_of`. Nobody is asked for a token at `/healthz`.
+        """Finds the request's caller, for `principal_of`. Nobody is asked for a token at `/healthz`
+        and for the browser client's files.
 
         Raises what Authentication raises, and `check_revoked`.
         """
         if self._authentication is None:
             request[PRINCIPAL] = OPEN
-        elif not is_open(request):
+        elif not (is_open(request) or is_static(request)):
             principal = await self._authentication.caller(self._presented(request))
             self._check_revoked(principal.credentials)
             request[PRINCIPAL] = principal

@@ -27,7 +27,7 @@ class NodeMessages(Protocol):
         ...
 
     def send(self, message: bytes) -> None:
-        """Sends a message, of MAX_MESSAGE_BYTES at most (else ValueError), as soon as that can be. Never waits."""
+        """Sends it as soon as that can be, and never waits. Raises ValueError over MAX_MESSAGE_BYTES."""
         ...
 
     async def close(self) -> None:

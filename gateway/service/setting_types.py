@@ -18,7 +18,7 @@ from gateway.migration.links import QUERY_PARAMETERS
 from gateway.ports.legacy_route import PARAMETER
 from gateway.service.origins import network, origin
 
-OWN_PATHS = ("/api/v1/sync", "/api/v1/admin", "/api/health", "/healthz", "/readyz", "/metrics")
+OWN_PATHS = ("/api/v1/sync", "/api/v1/admin", "/api/health", "/healthz", "/readyz", "/metrics", "/static")
 """What the gateway answers itself, with everything below."""
 
 _NAME = re.compile(NAME_PATTERN)

@@ -3,9 +3,11 @@
 import asyncio
 from collections import Counter
 from functools import partial
+from pathlib import Path
 
 from aiohttp import web
 
+from gateway import static
 from gateway.delivery.replay.scan import Scanner
 from gateway.http.admin.audit import AuditHandler
 from gateway.http.admin.connections import ConnectionsHandler
@@ -23,6 +25,7 @@ from gateway.http.publish import PublishHandler, PublishLimits
 from gateway.http.selection import TEXT_MEMBERS
 from gateway.http.sessions import Sessions
 from gateway.http.state import StateHandler
+from gateway.http.static import add_static_files
 from gateway.http.stream import StreamHandler, StreamOptions
 from gateway.http.terms import PollingTerms
 from gateway.migration.components import Components
@@ -91,6 +94,7 @@ def add_handlers(
         HealthHandler(gateway.not_ready, gateway.warnings, make_metrics(gateway, problems, publish, clients)),
     ):
         handler.add_routes(app)
+    add_static_files(app, Path(static.__file__).parent)
     source = gateway.upstreams.source
     add_administration(app, settings, clock, flags, gateway.migration, clients)
     add_legacy_routes(

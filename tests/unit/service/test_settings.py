@@ -326,6 +326,7 @@ def test_a_legacy_path_that_is_not_plain_is_refused(path: str) -> None:
         "/healthz",
         "/readyz",
         "/metrics",
+        "/static/orders",
     ],
 )
 def test_a_legacy_path_may_not_cover_the_gateway_s_own(path: str) -> None:
