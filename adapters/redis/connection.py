@@ -3,8 +3,9 @@
 import asyncio
 import hashlib
 import logging
+import math
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
 from importlib import resources
@@ -113,6 +114,31 @@ class RedisConnection:
             except NoScriptError:
                 # A server that was started, promoted or flushed of its scripts; this way it also keeps it.
                 return await execute("EVAL", text, len(keys), *keys, *arguments)
+
+    @asynccontextmanager
+    async def subscribed(self, channel: str) -> AsyncIterator[Callable[[], Awaitable[bytes]]]:
+        """For the time of a `with` a connection that listens to `channel`: a call gives the next message.
+
+        It waits for as long as none comes, and raises LogError where the connection ends.
+        """
+        pool = cast("Any", self._client.connection_pool)
+        async with self._call():
+            connection = await pool.get_connection()
+        try:
+            async with self._call():
+                await connection.send_command("SUBSCRIBE", channel)
+                await connection.read_response()
+
+            async def hear() -> bytes:
+                async with self._call():
+                    *_, message = await connection.read_response(timeout=math.inf)
+                return cast("bytes", message)
+
+            yield hear
+        finally:
+            # It is of no use to others: what it listens to comes to them then.
+            await connection.disconnect(nowait=True)
+            await pool.release(connection)
 
     async def require_master(self, replication: Mapping[str, Any]) -> None:
         """Raises Unreachable, and connects anew, where a server says (INFO) that it is no master."""

@@ -1,10 +1,12 @@
 """What the nodes of one log tell one another in passing: messages that nobody keeps."""
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import Literal, Protocol
 
 MAX_MESSAGE_BYTES = 32_768
 """The largest message that `send` takes."""
+
+MessageCount = Literal["sent", "heard", "lost", "ignored"]
 
 
 class NodeMessages(Protocol):
@@ -15,8 +17,11 @@ class NodeMessages(Protocol):
     """
 
     @property
-    def lost(self) -> int:
-        """How many messages of this node were not carried, as far as that is known."""
+    def counts(self) -> Mapping[MessageCount, int]:
+        """How many messages of this node the server carried (`sent`), how many of others came (`heard`), and
+        how many of this node it did not carry, as far as that is known (`lost`). `ignored` counts what came
+        and is no node's.
+        """
         ...
 
     async def start(self, heard: Callable[[bytes], None]) -> None:
@@ -27,9 +32,16 @@ class NodeMessages(Protocol):
         ...
 
     def send(self, message: bytes) -> None:
-        """Sends it as soon as that can be, and never waits. Raises ValueError over MAX_MESSAGE_BYTES."""
+        """Sends a message, of MAX_MESSAGE_BYTES at most (else ValueError), as soon as that can be.
+
+        Never waits. A message that would wait for too long, or behind too many others, is lost; so is one
+        before `start` or after `close`.
+        """
         ...
 
     async def close(self) -> None:
-        """Closes the connections. Closing twice, or before `start`, does nothing."""
+        """Sends what waits, where that takes a second at most, and closes the connections.
+
+        Closing twice, or before `start`, does nothing.
+        """
         ...

@@ -17,6 +17,7 @@ from gateway.ports.leases import Leases
 from gateway.ports.log import EventLog
 from gateway.ports.shared import SharedStore
 from gateway.runtime.leases import EveryLease, SharedLeases
+from gateway.runtime.node_carrier import NodeLinks
 from gateway.service.log_kinds import SQLITE
 from gateway.service.settings import Settings
 
@@ -55,6 +56,15 @@ def open_audit(settings: Settings, clock: Clock) -> AuditStore:
         return _OPENERS[settings.log.kind].audit(settings, clock)
 
 
+def open_node_links(settings: Settings) -> NodeLinks | None:
+    """The way from this node to the others with the same log; None where there can't be any.
+
+    Connects to nothing yet. Raises as `open_log` does.
+    """
+    with _wrong_url():
+        return _OPENERS[settings.log.kind].node_links(settings)
+
+
 @contextmanager
 def _wrong_url() -> Iterator[None]:
     try:
@@ -78,6 +88,10 @@ def needs_extra(extra: str, package: str) -> Iterator[None]:
             f"log.url: this log needs the package {package}, which is not installed: "
             f"pip install 'tidegate[{extra}]'."
         ) from error
+
+
+def _nothing(settings: Settings) -> None:
+    """What a log of one process needs no check for, or no other nodes."""
 
 
 def _shared_leases(store: SharedStore, clock: Clock) -> Leases:
@@ -153,6 +167,12 @@ def _postgres_audit(settings: Settings, clock: Clock) -> AuditStore:
     return PostgresAudit(settings.log.url, clock, **settings.audit.model_dump())
 
 
+def _postgres_node_links(settings: Settings) -> NodeLinks:
+    from adapters.postgres.node_messages import PostgresNodeLinks
+
+    return PostgresNodeLinks(settings.log.url)
+
+
 def _check_redis(settings: Settings) -> None:
     with needs_extra("redis", "redis"):
         from adapters.redis import Address
@@ -182,6 +202,12 @@ def _redis_audit(settings: Settings, clock: Clock) -> AuditStore:
     return RedisAudit(_redis_connection(settings), clock, **settings.audit.model_dump())
 
 
+def _redis_node_links(settings: Settings) -> NodeLinks:
+    with needs_extra("redis", "redis"):
+        from adapters.redis import RedisNodeLinks
+    return RedisNodeLinks(_redis_connection(settings))
+
+
 def _redis_connection(settings: Settings) -> "RedisConnection":
     from adapters.redis import Address, RedisConnection
 
@@ -198,12 +224,13 @@ class _Opener(NamedTuple):
     check: Callable[[Settings], None]
     leases: Callable[[Settings, Clock], Leases | None]
     audit: Callable[[Settings, Clock], AuditStore]
+    node_links: Callable[[Settings], NodeLinks | None]
 
 
 _OPENERS = {
-    "memory": _Opener(_memory, lambda settings: None, lambda settings, clock: None, _memory_audit),
-    "sqlite": _Opener(_sqlite, lambda settings: None, _sqlite_leases, _sqlite_audit),
-    "postgres": _Opener(_postgres, _check_postgres, _postgres_leases, _postgres_audit),
-    "redis": _Opener(_redis, _check_redis, _redis_leases, _redis_audit),
+    "memory": _Opener(_memory, _nothing, lambda settings, clock: None, _memory_audit, _nothing),
+    "sqlite": _Opener(_sqlite, _nothing, _sqlite_leases, _sqlite_audit, _nothing),
+    "postgres": _Opener(_postgres, _check_postgres, _postgres_leases, _postgres_audit, _postgres_node_links),
+    "redis": _Opener(_redis, _check_redis, _redis_leases, _redis_audit, _redis_node_links),
 }
 """By the names of gateway/service/log_kinds.py (LOGS). No kind stands in for one that is not here."""

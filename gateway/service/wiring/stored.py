@@ -7,6 +7,7 @@ from gateway.core.history import History
 from gateway.ports.clock import Clock
 from gateway.ports.leases import Leases
 from gateway.ports.log import EventLog
+from gateway.ports.node_messages import NodeMessages
 from gateway.ports.shared import SharedStore
 from gateway.runtime.outage import Outage
 from gateway.runtime.slices import Slices
@@ -14,6 +15,7 @@ from gateway.runtime.stopping import Closing
 from gateway.service.settings import Settings
 from gateway.service.wiring.entities import id_aliases
 from gateway.service.wiring.logs import open_leases, open_log
+from gateway.service.wiring.nodes import make_node_messages
 
 _log = logging.getLogger(__name__)
 
@@ -24,6 +26,7 @@ class Stored:
 
     `outage` tells of the log's outages, `slices` are those of what the gateway does by itself. Callers' scans
     have slices of their own: however many there are, they don't hold that up.
+    Whoever uses `node_messages` starts and closes them.
     """
 
     log: EventLog
@@ -31,6 +34,7 @@ class Stored:
     history: History
     outage: Outage
     slices: Slices
+    node_messages: NodeMessages | None
 
     @property
     def is_alone(self) -> bool:
@@ -56,5 +60,10 @@ def make_stored(settings: Settings, clock: Clock, log: EventLog | None) -> Store
     history = History(**settings.history.model_dump(), id_aliases=id_aliases(settings))
     outage = Outage(_log, "log", now=clock.monotonic)
     return Stored(
-        log or open_log(settings, clock), open_leases(settings, clock), history, outage, Slices(clock)
+        log or open_log(settings, clock),
+        open_leases(settings, clock),
+        history,
+        outage,
+        Slices(clock),
+        make_node_messages(settings, clock, outage),
     )
