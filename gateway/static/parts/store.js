@@ -1,0 +1,234 @@
+// What a tab has of the log: it lets each event through once, and keeps entities, the last events and the cursors.
+
+import { isAfter, oldest, placeOf } from "./cursor.js";
+import { selector } from "./selection.js";
+
+const EVERY_EVENT = Symbol("event");
+const APPLIED = Symbol("applied");
+const MOVES_FORWARD = new Set(["connected", "heartbeat", "refresh", "poll"]);
+const MOST_WITHOUT_STATE = 10000;
+
+export const report = (error) => (globalThis.reportError ?? console.error)(error);
+
+const isObject = (data) => typeof data === "object" && data !== null && !Array.isArray(data);
+
+// Whoever is removed meanwhile is not called, nor is who comes meanwhile; one that throws stops no other.
+export const createHandlers = () => {
+  const handlers = new Map();
+  return {
+    on(type, fn) {
+      const entry = { fn };
+      handlers.set(type, [...(handlers.get(type) ?? []), entry]);
+      return () => {
+        entry.fn = () => {};
+        handlers.set(type, handlers.get(type).filter((other) => other !== entry));
+      };
+    },
+    emit(type, ...args) {
+      for (const entry of handlers.get(type) ?? []) {
+        try {
+          entry.fn(...args);
+        } catch (error) {
+          report(error);
+        }
+      }
+    },
+  };
+};
+
+export const createStore = ({ historyLimit = 100, keepState = false } = {}) => {
+  const { on, emit } = createHandlers();
+  const counters = { totalEvents: 0, duplicatesDropped: 0, malformed: 0, eventCounts: new Map(), lastEvent: null };
+  const places = new Map([["", null]]);
+  const coming = new Map();
+  const views = new Map();
+  let lanes = {};
+  let owners = new Map();
+  let latest = "";
+  let entities = new Map();
+  let complete = false;
+  let history = [];
+  let events = null;
+  let snapshot = null;
+
+  const laneOf = (type) => owners.get(type) ?? "";
+  const move = (lane, place) => {
+    latest = lane;
+    places.set(lane, place);
+  };
+  const forward = (lane, place) => isAfter(place, places.get(lane)) && move(lane, place);
+
+  // A lane that polled further than the stream has come goes on beside it until the stream is there too.
+  const merge = () => {
+    for (const lane of places.keys()) {
+      if (lane && !(lane in lanes) && !isAfter(places.get(lane), places.get(""))) {
+        places.delete(lane);
+        owners.forEach((owner, type) => owner === lane && owners.delete(type));
+      }
+    }
+  };
+
+  const drop = (lane) => {
+    for (const type of entities.keys()) {
+      if (lane === undefined || laneOf(type) === lane) {
+        entities.delete(type);
+        views.delete(type);
+      }
+    }
+  };
+
+  const change = ({ action, entityType, entityId, data }) => {
+    const known = entities.get(entityType) ?? new Map();
+    if (action === "delete" || action === "leave") {
+      known.delete(entityId);
+    } else if (action !== "signal" && isObject(data)) {
+      if (!keepState && !known.has(entityId) && known.size >= MOST_WITHOUT_STATE) known.delete(known.keys().next().value);
+      known.set(entityId, data);
+    }
+    entities.set(entityType, known);
+    views.delete(entityType);
+  };
+
+  const applyEvent = ({ type, id, data }) => {
+    const lane = laneOf(data.entityType);
+    if (id !== undefined) {
+      const place = placeOf(id);
+      if (!isAfter(place, places.get(lane))) {
+        counters.duplicatesDropped += 1;
+        return false;
+      }
+      move(lane, place);
+      // It is merging, so that this came by the stream.
+      if (!(lane in lanes)) forward("", place);
+    }
+    counters.totalEvents += 1;
+    counters.lastEvent = data;
+    counters.eventCounts.set(type, (counters.eventCounts.get(type) ?? 0) + 1);
+    history.push(data);
+    events = null;
+    if (history.length > 2 * historyLimit + 100) history = history.slice(-historyLimit || history.length);
+    if (data.entityType !== undefined) change(data);
+    emit(type, data, id);
+    emit(EVERY_EVENT, data, id);
+    return true;
+  };
+
+  const applyPart = ({ id, data: { part, last, entityType, items }, lane }) => {
+    if (part === 1) coming.set(lane, new Map());
+    const types = coming.get(lane);
+    if (!types || !Array.isArray(items)) {
+      counters.malformed += 1;
+      return false;
+    }
+    if (!types.has(entityType)) types.set(entityType, new Map());
+    for (const item of items) types.get(entityType).set(item.entityId, item.data);
+    if (last) {
+      coming.delete(lane);
+      drop(lane);
+      for (const [type, known] of types) entities.set(type, known);
+      views.clear();
+      complete = true;
+      if (id !== undefined) lanesOf(lane).forEach((name) => move(name, placeOf(id)));
+    }
+    return true;
+  };
+
+  const lanesOf = (lane) => (lane === undefined ? [...places.keys()] : [lane]);
+
+  const applyControl = (message) => {
+    const { type, id, data, lane } = message;
+    if (type === "state" && !applyPart(message)) return false;
+    if (type === "reset") {
+      coming.delete(lane);
+      complete = false;
+      // The old state stays to be seen until the new one is whole, but for what may not be seen any more.
+      if (!data.state || data.reason === "scope") drop(lane);
+      lanesOf(lane).forEach((name) => move(name, id === undefined ? null : placeOf(id)));
+    }
+    // What says that it could not go on is followed by a reset, which must not get lost between.
+    if (MOVES_FORWARD.has(type) && id !== undefined && data?.recovered !== false) {
+      (type === "poll" ? lanesOf(lane) : [""]).forEach((name) => forward(name, placeOf(id)));
+    }
+    if (type !== "poll") emit(type, data, id);
+    return true;
+  };
+
+  return {
+    on,
+    counters,
+    get cursor() {
+      const { [latest]: last, ...others } = Object.fromEntries(places);
+      return oldest([...Object.values(others), last])?.text ?? null;
+    },
+    get cursors() {
+      return Object.fromEntries([...places].map(([lane, place]) => [lane, place?.text ?? null]));
+    },
+    get lanes() {
+      return lanes;
+    },
+    get complete() {
+      return complete;
+    },
+    get events() {
+      events ??= Object.freeze(historyLimit ? history.slice(-historyLimit) : []);
+      return events;
+    },
+    setLanes(map, from) {
+      lanes = map;
+      for (const [lane, types] of Object.entries(map)) {
+        if (!places.has(lane)) places.set(lane, from === undefined ? places.get("") : placeOf(from));
+        types.forEach((type) => owners.set(type, lane));
+      }
+      merge();
+      snapshot = null;
+    },
+    apply(message) {
+      const { type, id, data, control } = message;
+      if (type !== "poll" && !isObject(data)) {
+        counters.malformed += 1;
+        if (!control && id !== undefined) forward("", placeOf(id));
+        return false;
+      }
+      if (!(control ? applyControl(message) : applyEvent(message))) return false;
+      if (places.size > 1) merge();
+      snapshot = null;
+      if (type !== "poll") emit("*", data, type, id);
+      emit(APPLIED, message);
+      return true;
+    },
+    applied: (fn) => on(APPLIED, fn),
+    subscribe(filter, fn) {
+      const select = selector(filter);
+      return on(EVERY_EVENT, (event, id) => {
+        const selected = select(event);
+        if (selected) fn(selected, id);
+      });
+    },
+    entities(type) {
+      if (!views.has(type)) views.set(type, new Map(entities.get(type)));
+      return views.get(type);
+    },
+    snapshot() {
+      snapshot ??= Object.freeze({ cursor: this.cursor, lastEvent: counters.lastEvent, events: this.events });
+      return snapshot;
+    },
+    dump() {
+      return {
+        cursors: this.cursors,
+        lanes,
+        complete,
+        entities: keepState ? [...entities].map(([type, known]) => [type, [...known]]) : [],
+      };
+    },
+    restore(dump) {
+      lanes = dump.lanes;
+      owners = new Map(Object.entries(lanes).flatMap(([lane, types]) => types.map((type) => [type, lane])));
+      places.clear();
+      for (const [lane, cursor] of Object.entries(dump.cursors)) places.set(lane, cursor && placeOf(cursor));
+      entities = new Map(dump.entities.map(([type, known]) => [type, new Map(known)]));
+      complete = dump.complete;
+      views.clear();
+      snapshot = null;
+    },
+  };
+};
