@@ -17,24 +17,33 @@ import orjson
 from tests.support.debian import install, missing
 from tests.support.http import DEADLINE_SECONDS
 
-_OPTIONS = (
+OPTIONS = (
     *("--headless", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--no-proxy-server"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
     # Of many pages that are open at once none is to be slowed down for being in the background.
     *("--disable-background-timer-throttling", "--disable-renderer-backgrounding"),
 )
+"""What it is always started with: no window, no network of its own, nothing that slows pages down."""
+
+
+def program() -> str:
+    """Where Debian's chromium is; it is installed where that may be."""
+    found = shutil.which("chromium")
+    if found is None and install("chromium"):
+        found = shutil.which("chromium")
+    if found is None:
+        missing("chromium is not installed: apt-get install chromium")
+    return found
 
 
 @contextmanager
 def showing(url: str, directory: Path, *options: str) -> Iterator[None]:
     """Has a browser with a fresh profile in `directory` show the page at `url`, until the context ends."""
-    if shutil.which("chromium") is None and not install("chromium"):
-        missing("chromium is not installed: apt-get install chromium")
     # Its sandbox does not work for root, as whom containers mostly run.
     as_root = ("--no-sandbox",) if os.geteuid() == 0 else ()
     with (directory / "chromium.log").open("wb") as log:
         process = subprocess.Popen(
-            ("chromium", *_OPTIONS, *as_root, *options, f"--user-data-dir={directory / 'profile'}", url),
+            (program(), *OPTIONS, *as_root, *options, f"--user-data-dir={directory / 'profile'}", url),
             stdout=log,
             stderr=log,
             start_new_session=True,
