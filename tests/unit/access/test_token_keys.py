@@ -146,7 +146,6 @@ def test_a_key_whose_private_part_is_told_does_not_count(member: str) -> None:
         jwk("ES256", x=b64(b"x" * 32)),
         jwk("RS256", n=b64((1 << 1023 | 1).to_bytes(128, "big"))),
     ],
-    ids=str,
 )
 def test_what_is_no_key_is_left_out_and_no_other_for_its_sake(entry: object) -> None:
     assert of_jwks(entry, jwk("EdDSA"), entry) == ["EdDSA"]
