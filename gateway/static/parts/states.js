@@ -1,0 +1,31 @@
+// What a connection can be, and what makes it something else.
+
+// Whatever a connection is: one can close it, ask it to connect anew, and be refused for good.
+const ALWAYS = { start: "connecting", pause: "paused", end: "disconnected", fail: "failed" };
+// Nothing of the network counts where nothing is to be open.
+const RESTING = { start: "connecting", end: "disconnected" };
+
+export const TRANSITIONS = {
+  initialized: ALWAYS,
+  connecting: { ...ALWAYS, up: "connected", down: "unavailable", lost: "connecting" },
+  connected: { ...ALWAYS, up: "connected", down: "unavailable", lost: "connecting" },
+  unavailable: { ...ALWAYS, up: "connected", down: "unavailable", lost: "unavailable" },
+  paused: RESTING,
+  disconnected: RESTING,
+  failed: RESTING,
+};
+
+/** The state after `event`: the same where the table has none, for what comes late changes nothing. */
+export const next = (state, event) => TRANSITIONS[state][event] ?? state;
+
+const HEALTH = {
+  initialized: "connecting",
+  connecting: "connecting",
+  unavailable: "error",
+  failed: "error",
+  paused: "disconnected",
+  disconnected: "disconnected",
+};
+
+export const health = (state, transport) =>
+  HEALTH[state] ?? (transport === "poll" ? "polling" : "healthy");

@@ -1,0 +1,116 @@
+// One stream by fetch: opened, read, watched, closed.
+
+import { createParser } from "./eventstream.js";
+import { failure } from "./request.js";
+
+const MUTE_MS = 8000;
+const TICK_MS = 5000; // A machine that slept has another time, and none of its timers knows.
+const HEARTBEAT_SECONDS = 15;
+const CONTROL = new Set(
+  "connected reset state heartbeat refresh fetch-mode token-expiring bye presence broadcast".split(" "),
+);
+
+function messageOf({ event, data, id }) {
+  let value = null;
+  try {
+    value = JSON.parse(data);
+  } catch {
+    // The store counts what is no JSON object.
+  }
+  const isObject = typeof value === "object" && value && !Array.isArray(value);
+  const type = event === "message" && isObject ? (value.eventType ?? event) : event;
+  return { type, id: id || undefined, data: isObject ? value : null, control: CONTROL.has(event) };
+}
+
+/** `onEnd(failure)` comes once, unless it is closed before; nothing comes after either. */
+export function openStream({ request, clock, params, onMessage, onRetry, onEnd }) {
+  const controller = new AbortController();
+  let closed = false;
+  let heard = false;
+  let limitMs = MUTE_MS;
+  let last = null;
+  let timer = null;
+  let reader = null;
+
+  const touch = () => (last = { now: clock.now(), wall: clock.wall() });
+
+  const stream = {
+    token: null,
+    heartbeatMs: null,
+    openedAt: clock.now(),
+    close() {
+      closed = true;
+      clock.clearTimeout(timer);
+      controller.abort();
+      reader?.cancel().catch(() => {});
+    },
+    /** Ends it where nothing was heard for too long, by either clock. */
+    check() {
+      clock.clearTimeout(timer);
+      if (closed || !last) {
+        return;
+      }
+      const silentMs = Math.max(clock.now() - last.now, clock.wall() - last.wall);
+      if (silentMs >= limitMs) {
+        const mute = !heard;
+        end(failure(`Nothing came for ${Math.round(silentMs / 1000)} s.`, { mute }));
+      } else {
+        timer = clock.setTimeout(stream.check, Math.min(TICK_MS, limitMs - silentMs));
+      }
+    },
+  };
+
+  function end(reason) {
+    if (!closed) {
+      stream.close();
+      onEnd(reason);
+    }
+  }
+
+  function take(frame) {
+    if (closed) {
+      return;
+    }
+    const message = messageOf(frame);
+    if (message.type === "connected" && message.data) {
+      stream.heartbeatMs = 1000 * (message.data.heartbeatSeconds || HEARTBEAT_SECONDS);
+      limitMs = 2.5 * stream.heartbeatMs;
+      touch();
+    }
+    onMessage(message);
+  }
+
+  function sent(token) {
+    stream.token = token;
+    stream.openedAt = clock.now();
+    touch();
+    stream.check();
+  }
+
+  async function read() {
+    const accept = "text/event-stream";
+    const response = await request("events", params, { controller, accept, waitMs: 0, sent });
+    if (response.status === 204) {
+      throw failure("The gateway has no stream for this client.", { status: 204 });
+    }
+    if (!response.headers.get("Content-Type")?.startsWith(accept)) {
+      throw failure("What answered is no event stream.", { blocked: true });
+    }
+    const parser = createParser({ onFrame: take, onRetry });
+    reader = response.body.getReader();
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done || closed) {
+        throw failure("The stream ended.");
+      }
+      heard = true;
+      if (stream.heartbeatMs) {
+        touch();
+      }
+      parser.feed(value);
+    }
+  }
+
+  read().catch(end);
+  return stream;
+}

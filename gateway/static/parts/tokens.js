@@ -1,0 +1,37 @@
+// The page's token: asked for when there is none, when it is over, and when it was refused.
+
+/** What a JWT claims; an empty object of an opaque token. Nobody here checks its signature. */
+export function claimsOf(token) {
+  try {
+    return JSON.parse(atob(token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/"))) ?? {};
+  } catch {
+    return {};
+  }
+}
+
+/** `get(refused)` gives a token that is neither over nor the refused one, null where the page has none. */
+export function createTokens({ getToken, environment: { clock } }) {
+  let token = null;
+  let asking = null;
+  const isOver = (given) => claimsOf(given).exp * 1000 <= clock.wall();
+
+  async function ask() {
+    const given = (await getToken()) ?? null;
+    if (isOver(given)) {
+      throw new Error("getToken gave a token that has expired: renew it, or check the clock of this device.");
+    }
+    return given;
+  }
+
+  return {
+    async get(refused) {
+      if (!getToken || (token !== null && token !== refused && !isOver(token))) {
+        return token;
+      }
+      // One call at a time, whoever waits for it.
+      asking ??= ask().finally(() => (asking = null));
+      token = await asking;
+      return token;
+    },
+  };
+}
