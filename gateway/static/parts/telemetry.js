@@ -1,0 +1,17 @@
+// What the gateway is told of its streams (docs/protocol.md, section 8): one report for each component.
+
+const FALLBACKS = ["short", "mute", "error", "blocked"];
+
+// `send(body)` posts one report. Nobody waits for it, and nothing comes of its failure.
+export const createTelemetry = ({ components, clientVersion }, send) => {
+  let seen = {};
+  const tell = (clientId, what) =>
+    components.forEach((component) => send({ clientId, component, mode: "streaming", clientVersion, ...what }).catch(() => {}));
+
+  return (status) => {
+    const { clientId, firstEventMs, transport, reason } = status;
+    if (transport === "sse" && firstEventMs >= 0 && clientId !== seen.clientId) tell(clientId, { firstEventMs });
+    if (transport === "poll" && seen.transport !== "poll" && FALLBACKS.includes(reason)) tell(clientId, { fallback: reason });
+    seen = status;
+  };
+};
