@@ -4,16 +4,21 @@ import { createConnection } from "./parts/connection.js";
 import { createEnvironment } from "./parts/environment.js";
 import { createMetrics } from "./parts/metrics.js";
 import { followPage } from "./parts/page.js";
-import { createChannel, createPresence } from "./parts/presence.js";
-import { selectionParams } from "./parts/selection.js";
+import { createPersistence } from "./parts/persistence.js";
+import { createPresence } from "./parts/presence.js";
+import { selectionText } from "./parts/selection.js";
 import { readSettings } from "./parts/settings.js";
+import { createShared } from "./parts/shared.js";
 import { health } from "./parts/states.js";
 import { createHandlers, createStore } from "./parts/store.js";
 import { createTelemetry } from "./parts/telemetry.js";
 import { claimsOf, createTokens } from "./parts/tokens.js";
 
 const MOST_BUFFERED = 10000;
-const INITIAL = Object.freeze({ state: "initialized", transport: "sse", error: null, modes: {}, reason: null });
+const INITIAL = Object.freeze({ state: "initialized", transport: "sse", error: null, modes: {}, clientId: null, heartbeatMs: null, firstEventMs: null, reason: null });
+const NOTHING = { cursors: { "": null }, lanes: {}, entities: {}, complete: false };
+// What a stream is asked for beside events: it has no part in what is kept.
+const ONLY_OF_STREAMS = { presence: [], channels: [], hints: "off" };
 
 export function createSync(options = {}) {
   const environment = createEnvironment(options);
@@ -23,16 +28,24 @@ export function createSync(options = {}) {
   const metrics = createMetrics({ environment, store });
   const handlers = createHandlers();
   let connection = null;
-  let unfollow = () => {};
+  let persistence = null;
+  let unfollow = null;
+  let user = null;
+  let selected = "";
   let status = INITIAL;
   let snapshot = null;
+  let isTelling = false;
   let life = 0;
-  let reopening = false;
 
-  // One call for all that one task brings.
+  // Once for all that one task brings.
   const invalidate = () => {
-    if (snapshot) queueMicrotask(() => handlers.emit("change"));
     snapshot = null;
+    if (isTelling) return;
+    isTelling = true;
+    queueMicrotask(() => {
+      isTelling = false;
+      handlers.emit("change");
+    });
   };
 
   const request = async (method, path, body) => {
@@ -57,50 +70,78 @@ export function createSync(options = {}) {
     invalidate();
   };
 
+  const connect = (tell) => createConnection({ settings, environment, store, tokens, changed: tell });
   const open = () => {
-    const current = createConnection({ settings, environment, store, tokens, changed: (next) => connection === current && changed(next) });
+    const { locks, openChannel, page } = environment;
+    const tell = (next) => connection === current && changed(next);
+    selected = selectionText(settings);
+    const name = `tidegate:${encodeURIComponent(user)}:${settings.baseUrl}?${selected}`;
+    const isShared = settings.shared && user && locks && openChannel;
+    const current = isShared ? createShared({ name, environment, store, connect, changed: tell }) : connect(tell);
     connection = current;
-    unfollow = followPage(environment.page, connection);
-    connection.start();
+    unfollow = isShared ? null : followPage(page, current);
+    current.start();
   };
   const shut = () => {
-    unfollow();
-    connection?.stop();
+    const last = connection;
     connection = null;
+    unfollow?.();
+    last?.stop();
   };
+
   const begin = async () => {
     life += 1;
     const mine = life;
-    if (mine === life) open();
+    user = settings.userId ?? (settings.getToken ? null : settings.clientId);
+    // Where it can't be had the connection says so, and tries again.
+    user ??= claimsOf(await tokens.get().catch(() => null)).sub ?? null;
+    if (mine !== life) return;
+    if (settings.enablePersistence && user) {
+      const key = `tidegate:sync:${encodeURIComponent(user)}:${settings.baseUrl}?${selectionText(settings, ONLY_OF_STREAMS)}`;
+      persistence = createPersistence({ environment, key, store, forgotten: () => close({ forget: true }) });
+      if (!store.cursor) persistence.load();
+    }
+    open();
   };
 
-  // Where a stream selects more or less than before. What is asked for in one task makes one new stream.
-  const reopen = () => {
-    if (!connection || reopening) return;
-    reopening = true;
-    queueMicrotask(() => {
-      reopening = false;
-      if (!connection) return;
-      shut();
-      open();
-    });
+  const close = ({ forget = false } = {}) => {
+    life += 1;
+    shut();
+    if (forget) {
+      persistence?.forget();
+      store.restore(NOTHING);
+    }
+    persistence?.stop();
+    persistence = null;
+    changed(Object.freeze({ ...status, state: "disconnected" }));
+    handlers.emit("close");
   };
-  const select = (kind, name) => {
+
+  // Where a stream is to select more or less. What one task asks for makes one new stream, at the same cursor.
+  const reopen = () =>
+    queueMicrotask(() => {
+      if (!connection || selected === selectionText(settings)) return;
+      if (connection.renew) {
+        selected = selectionText(settings);
+        connection.renew();
+      } else {
+        shut();
+        open();
+      }
+    });
+  const select = (kind, name, left) => {
+    let isIn = true;
     settings[kind].push(name);
     reopen();
     return () => {
-      settings[kind].splice(settings[kind].indexOf(name), 1);
+      if (isIn) settings[kind].splice(settings[kind].indexOf(name), 1);
+      isIn = false;
+      queueMicrotask(() => settings[kind].includes(name) || left?.());
       reopen();
     };
   };
-  const room = { store, request, select, isUp: () => status.state === "connected" && status.transport !== "poll" };
-
-  const close = () => {
-    life += 1;
-    shut();
-    changed({ ...status, state: "disconnected" });
-    handlers.emit("close");
-  };
+  const isUp = () => status.state === "connected" && status.transport !== "poll";
+  const rooms = createPresence({ store, request, select, isUp });
 
   const sync = {
     on: store.on,
@@ -114,11 +155,12 @@ export function createSync(options = {}) {
     entities: store.entities,
     reconnect: () => (connection ? connection.reconnect() : begin()),
     close,
+    signOut: () => close({ forget: true }),
     presence(channel, { userId, meta } = {}) {
       if (userId && !settings.getToken) settings.clientId = userId;
-      return createPresence(room, channel, meta);
+      return rooms.presence(channel, meta);
     },
-    channel: (name) => createChannel(room, name),
+    channel: rooms.channel,
     get state() {
       return status.state;
     },
@@ -139,6 +181,9 @@ export function createSync(options = {}) {
     },
     get cursor() {
       return store.cursor;
+    },
+    get complete() {
+      return store.complete;
     },
     get events() {
       return store.events;
@@ -179,9 +224,11 @@ export function createSync(options = {}) {
     },
   };
 
-  store.applied(invalidate);
-  queueMicrotask(() => {
-    if (life === 0) begin();
+  store.applied(() => {
+    invalidate();
+    if (connection?.leading !== false) persistence?.saveSoon();
   });
+  // Handlers that are set at once miss nothing.
+  queueMicrotask(() => life || begin());
   return sync;
 }

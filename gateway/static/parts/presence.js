@@ -1,57 +1,62 @@
 // Who else is in a channel, and what is said there (docs/protocol.md, section 10).
 
-import { createHandlers } from "./store.js";
+import { createHandlers, report } from "./store.js";
 
-export const createPresence = ({ store, request, select, isUp }, channel, meta) => {
+const NOBODY = Object.freeze({});
+
+export const createPresence = ({ store, request, select, isUp }) => {
   const { on, emit } = createHandlers();
-  let users = Object.freeze({});
-  let own = meta;
+  const people = new Map();
+  const metas = new Map();
 
-  const show = (next) => {
-    users = Object.freeze(next);
-    emit("change");
-  };
-  const tell = () => request("PUT", `presence/${channel}`, { meta: own });
-  // What was said of oneself went with the stream that is gone. A refusal is told to who calls `update`.
-  const offs = [
-    store.on("connected", () => own && tell().catch(() => {})),
-    store.on("presence", ({ channel: of, type, users: named }) => {
-      if (of !== channel) return;
-      const metas = Object.entries(named).map(([id, user]) => [id, user.meta]);
-      if (type === "leave") show(Object.fromEntries(Object.entries(users).filter(([id]) => !Object.hasOwn(named, id))));
-      else show(Object.fromEntries([...(type === "sync" ? [] : Object.entries(users)), ...metas]));
-    }),
-    select("presence", channel),
-  ];
+  const tell = (channel) => request("PUT", `presence/${channel}`, { meta: metas.get(channel) });
+  // What was said of oneself went with the stream that is gone.
+  store.on("connected", () => metas.forEach((meta, channel) => tell(channel).catch(report)));
+  store.on("presence", ({ channel, type, users }) => {
+    const next = type === "sync" ? {} : { ...people.get(channel) };
+    for (const [id, { meta }] of Object.entries(users)) {
+      if (type === "leave") delete next[id];
+      else next[id] = meta;
+    }
+    people.set(channel, Object.freeze(next));
+    emit(channel);
+  });
 
   return {
-    get users() {
-      return users;
+    presence(channel, meta) {
+      if (meta !== undefined) metas.set(channel, meta);
+      const leave = select("presence", channel, () => {
+        people.delete(channel);
+        metas.delete(channel);
+        emit(channel);
+      });
+      return {
+        get users() {
+          return people.get(channel) ?? NOBODY;
+        },
+        get isConnected() {
+          return isUp();
+        },
+        update(next) {
+          metas.set(channel, next);
+          return tell(channel);
+        },
+        leave,
+        onChange: (fn) => on(channel, fn),
+      };
     },
-    get isConnected() {
-      return isUp();
+    channel(name) {
+      const heard = createHandlers();
+      const off = store.on("broadcast", ({ channel, event, payload, from }) => channel === name && heard.emit(event, payload, from));
+      const leave = select("channels", name);
+      return {
+        on: heard.on,
+        send: (event, payload = {}) => request("POST", `broadcast/${name}`, { event, payload }),
+        leave() {
+          off();
+          leave();
+        },
+      };
     },
-    update(next) {
-      own = next;
-      return tell();
-    },
-    leave() {
-      offs.splice(0).forEach((off) => off());
-      show({});
-    },
-    onChange: (fn) => on("change", fn),
-  };
-};
-
-export const createChannel = ({ store, request, select }, channel) => {
-  const { on, emit } = createHandlers();
-  const offs = [
-    store.on("broadcast", ({ channel: of, event, payload, from }) => of === channel && emit(event, payload, from)),
-    select("channels", channel),
-  ];
-  return {
-    on,
-    send: (event, payload = {}) => request("POST", `broadcast/${channel}`, { event, payload }),
-    leave: () => offs.splice(0).forEach((off) => off()),
   };
 };

@@ -137,7 +137,7 @@ const inQuotes = (id) => (/^"|,/.test(id) ? `"${id.replace(/["\\]/g, "\\$&")}"` 
 
 export const selectionParams = (settings) => {
   const params = new URLSearchParams();
-  const add = (name, values) => listOf(values).forEach((value) => params.append(name, value));
+  const add = (name, values) => new Set(listOf(values)).forEach((value) => params.append(name, value));
   add("component", settings.components);
   add("entity", listOf(settings.entities).map((text) => entityOf(text)).map(([type, id]) => (id === undefined ? type : `${type}:${inQuotes(id)}`)));
   add("eventTypes", settings.eventTypes);
@@ -150,3 +150,7 @@ export const selectionParams = (settings) => {
   add("clientVersion", settings.clientVersion);
   return params;
 };
+
+// The same text for whoever asks for the same, less what `without` names.
+export const selectionText = (settings, without) =>
+  [...selectionParams({ ...settings, clientId: null, clientVersion: null, ...without })].map((pair) => pair.join("=")).sort().join("&");

@@ -51,22 +51,16 @@ export const createStore = ({ historyLimit = 100, keepState = false } = {}) => {
   let events = null;
   let snapshot = null;
 
+  const own = (map) => {
+    lanes = map;
+    owners = new Map(Object.entries(map).flatMap(([lane, types]) => types.map((type) => [type, lane])));
+  };
   const laneOf = (type) => owners.get(type) ?? "";
   const move = (lane, place) => {
     latest = lane;
     places.set(lane, place);
   };
   const forward = (lane, place) => isAfter(place, places.get(lane)) && move(lane, place);
-
-  // A lane that polled further than the stream has come goes on beside it until the stream is there too.
-  const merge = () => {
-    for (const lane of places.keys()) {
-      if (lane && !(lane in lanes) && !isAfter(places.get(lane), places.get(""))) {
-        places.delete(lane);
-        owners.forEach((owner, type) => owner === lane && owners.delete(type));
-      }
-    }
-  };
 
   const drop = (lane) => {
     for (const type of entities.keys()) {
@@ -98,8 +92,6 @@ export const createStore = ({ historyLimit = 100, keepState = false } = {}) => {
         return false;
       }
       move(lane, place);
-      // It is merging, so that this came by the stream.
-      if (!(lane in lanes)) forward("", place);
     }
     counters.totalEvents += 1;
     counters.lastEvent = data;
@@ -155,6 +147,7 @@ export const createStore = ({ historyLimit = 100, keepState = false } = {}) => {
 
   return {
     on,
+    emit,
     counters,
     get cursor() {
       const { [latest]: last, ...others } = Object.fromEntries(places);
@@ -173,13 +166,15 @@ export const createStore = ({ historyLimit = 100, keepState = false } = {}) => {
       events ??= Object.freeze(historyLimit ? history.slice(-historyLimit) : []);
       return events;
     },
-    setLanes(map, from) {
-      lanes = map;
-      for (const [lane, types] of Object.entries(map)) {
-        if (!places.has(lane)) places.set(lane, from === undefined ? places.get("") : placeOf(from));
-        types.forEach((type) => owners.set(type, lane));
+    // A new lane begins where everything else is; one that is not named any more is one with it again.
+    setLanes(map) {
+      for (const [lane, place] of places) {
+        if (!lane || lane in map) continue;
+        places.delete(lane);
+        forward("", place);
       }
-      merge();
+      for (const lane of Object.keys(map)) if (!places.has(lane)) places.set(lane, places.get(""));
+      own(map);
       snapshot = null;
     },
     apply(message) {
@@ -190,7 +185,6 @@ export const createStore = ({ historyLimit = 100, keepState = false } = {}) => {
         return false;
       }
       if (!(control ? applyControl(message) : applyEvent(message))) return false;
-      if (places.size > 1) merge();
       snapshot = null;
       if (type !== "poll") emit("*", data, type, id);
       emit(APPLIED, message);
@@ -217,15 +211,16 @@ export const createStore = ({ historyLimit = 100, keepState = false } = {}) => {
         cursors: this.cursors,
         lanes,
         complete,
-        entities: keepState ? [...entities].map(([type, known]) => [type, [...known]]) : [],
+        entities: Object.fromEntries(keepState ? [...entities].map(([type, known]) => [type, [...known]]) : []),
       };
     },
     restore(dump) {
-      lanes = dump.lanes;
-      owners = new Map(Object.entries(lanes).flatMap(([lane, types]) => types.map((type) => [type, lane])));
+      own(dump.lanes);
       places.clear();
+      history = [];
+      events = null;
       for (const [lane, cursor] of Object.entries(dump.cursors)) places.set(lane, cursor && placeOf(cursor));
-      entities = new Map(dump.entities.map(([type, known]) => [type, new Map(known)]));
+      entities = new Map(Object.entries(dump.entities).map(([type, known]) => [type, new Map(known)]));
       complete = dump.complete;
       views.clear();
       snapshot = null;

@@ -10,7 +10,7 @@ export const createTelemetry = ({ components, clientVersion }, send) => {
 
   return (status) => {
     const { clientId, firstEventMs, transport, reason } = status;
-    if (transport === "sse" && firstEventMs >= 0 && clientId !== seen.clientId) tell(clientId, { firstEventMs });
+    if (transport === "sse" && firstEventMs != null && clientId !== seen.clientId) tell(clientId, { firstEventMs });
     if (transport === "poll" && seen.transport !== "poll" && FALLBACKS.includes(reason)) tell(clientId, { fallback: reason });
     seen = status;
   };
