@@ -299,7 +299,7 @@ export function createConnection({
     }
     if (!polling) {
       lanes.forEach((lane) => lane.poller.stop());
-      everything.start(pollsAt - clock.now());
+      everything.start(pollsAt - clock.now(), true);
     }
     polling = why;
   }

@@ -10,7 +10,7 @@ const LIMIT = 1000;
 export function createPoll({ request, settings, store }) {
   const paramsOf = (lane) => {
     const all = { ...settings, state: false, presence: [], channels: [], hints: "off" };
-    return selectionParams(lane ? { ...all, components: [lane.name], entities: lane.types } : all);
+    return selectionParams(lane ? { ...all, components: [lane.name], entities: lane.entities } : all);
   };
 
   /** Hands on the state; false where nothing knows it. */
@@ -70,6 +70,7 @@ export function createPoller({ ask, environment: { clock, random }, answered, fa
   let controller = null;
   let timer = null;
   let nextAt = 0;
+  let floorAt = 0;
   let intervalMs = INTERVAL_MS;
 
   const wait = (at) => {
@@ -93,6 +94,7 @@ export function createPoller({ ask, environment: { clock, random }, answered, fa
     } catch (error) {
       if (own()) {
         controller = null;
+        floorAt = clock.now() + (error.retryAfterMs ?? 0);
         const delayMs = failed(error);
         delayMs === false || wait(clock.now() + delayMs);
       }
@@ -100,9 +102,10 @@ export function createPoller({ ask, environment: { clock, random }, answered, fa
   }
 
   return {
-    /** In `delayMs`; no sooner after the poll before it than any other. */
-    start(delayMs = 0) {
-      wait(Math.max(clock.now() + delayMs, Math.min(nextAt, clock.now() + intervalMs)));
+    /** In `delayMs`; where `paced`, no sooner after the poll before it than any other. */
+    start(delayMs, paced) {
+      const now = clock.now();
+      wait(Math.max(now + delayMs, paced ? Math.min(nextAt, now + intervalMs) : 0));
     },
     stop() {
       clock.clearTimeout(timer);
@@ -112,7 +115,7 @@ export function createPoller({ ask, environment: { clock, random }, answered, fa
     },
     /** Brings a waiting poll forward. */
     hint(notBefore) {
-      timer === null || wait(Math.min(nextAt, Math.max(notBefore, clock.now())));
+      timer === null || wait(Math.min(nextAt, Math.max(notBefore, floorAt)));
     },
   };
 }

@@ -50,7 +50,7 @@ export function createRequest({ settings, environment, tokens }) {
     const { status } = response;
     const fatal = status >= 400 && status < 500 && !MENDED_BY_TRYING.includes(status);
     const problem = fatal ? await within(ANSWER_MS, controller, response.json()).catch(() => ({})) : {};
-    controller.abort();
+    response.body?.cancel?.().catch(() => {});
     const detail = [`The gateway answered ${status}.`, problem?.detail, fatal && ADVICE[status]];
     return failure(detail.filter(Boolean).join(" "), {
       status,

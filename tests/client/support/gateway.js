@@ -5,7 +5,7 @@ const encoder = new TextEncoder();
 /** One frame as the gateway writes it. */
 export function frame({ event, id, data, retry }) {
   const lines = [
-    retry === undefined ? null : `retry: ${retry}`,
+    retry == null ? null : `retry: ${retry}`,
     event === undefined ? null : `event: ${event}`,
     id === undefined ? null : `id: ${id}`,
     `data: ${JSON.stringify(data)}`,
