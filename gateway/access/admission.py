@@ -12,8 +12,11 @@ from gateway.delivery.observer import Unobserved
 from gateway.delivery.subscriber import Subscriber
 from gateway.ports.clock import Clock
 
-Limit = OpenLimit | Literal["opens_per_second", "publish_per_second"]
-LIMITS: tuple[str, ...] = (*get_args(OpenLimit), "opens_per_second", "publish_per_second")
+RateLimit = Literal["opens_per_second", "publish_per_second", "presence_per_second", "broadcasts_per_second"]
+CallerRate = Literal["publish_per_second", "presence_per_second", "broadcasts_per_second"]
+"""A rate of each caller by itself."""
+Limit = OpenLimit | RateLimit
+LIMITS: tuple[str, ...] = (*get_args(OpenLimit), *get_args(RateLimit))
 """The limits that callers can meet, by the names of their settings."""
 MET = (TooManyRequests, Overloaded)
 """What is raised where one is."""
@@ -29,15 +32,20 @@ _DETAILS: dict[Limit, str] = {
     "streams_per_address": "This address has as many streams open as it may: close one, or try again later.",
     "opens_per_second": "More streams are opened than may be at once: try again later.",
     "publish_per_second": "More is published than may be: nothing of this was, send it again later.",
+    "presence_per_second": "More is said of who is there than may be: send it again later.",
+    "broadcasts_per_second": "More is broadcast than may be: nothing of this was, send it again later.",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """How many streams may be opened in a second, and events published by one caller; 0 for any number."""
+    """How many streams may be opened in a second, and what one caller may do in one: events published, metas
+    set, messages broadcast. 0 is any number."""
 
     opens_per_second: float = 0.0
     publish_per_second: float = 0.0
+    presence_per_second: float = 0.0
+    broadcasts_per_second: float = 0.0
 
 
 class Entry:
@@ -74,13 +82,12 @@ class Admission(Unobserved):
         self._clock = clock
         self._occupancy = Occupancy(limits)
         self._opens = _bucket(rates.opens_per_second, now)
-        self._publishes = _bucket(rates.publish_per_second, now)
+        self._callers = {name: _bucket(getattr(rates, name), now) for name in get_args(CallerRate)}
         self.refused = Refused()
 
-    @property
-    def limits_publishing(self) -> bool:
-        """Whether `publish` looks at anything."""
-        return self._publishes is not None
+    def limits(self, rate: CallerRate) -> bool:
+        """Whether `check_rate` looks at anything."""
+        return self._callers[rate] is not None
 
     def stream(self, credentials: Credentials, address: str | None) -> Entry:
         """A new stream, which is to be entered at once."""
@@ -96,14 +103,16 @@ class Admission(Unobserved):
         self._check_room(credentials, address)
         return Entry(self._occupancy, credentials.subject, address)
 
-    def publish(self, credentials: Credentials, address: str | None, count: int) -> None:
-        """So many events of one request are about to be published."""
-        if self._publishes is None:
+    def check_rate(
+        self, rate: CallerRate, credentials: Credentials, address: str | None, count: int = 1
+    ) -> None:
+        """The caller is about to do so much of what has that rate."""
+        bucket = self._callers[rate]
+        if bucket is None:
             return
-        who = _publisher(credentials, address)
-        wait_seconds = self._publishes.take(who, self._clock.monotonic(), count)
+        wait_seconds = bucket.take(_whose(credentials, address), self._clock.monotonic(), count)
         if wait_seconds:
-            raise self._refusal("publish_per_second", credentials, address, wait_seconds)
+            raise self._refusal(rate, credentials, address, wait_seconds)
 
     def ended(self, subscriber: Subscriber) -> None:
         """The connection of a stream that was kept is over."""
@@ -131,7 +140,7 @@ def _bucket(per_second: float, now: float) -> ClientLimits | None:
     return ClientLimits(Rate(per_second, max(1.0, per_second)), None, MOST_PUBLISHERS, now)
 
 
-def _publisher(credentials: Credentials, address: str | None) -> str:
+def _whose(credentials: Credentials, address: str | None) -> str:
     """Whose rate counts. The kinds have nothing in common, whatever a subject is called."""
     if credentials.subject is not None:
         return f"subject {credentials.subject}"

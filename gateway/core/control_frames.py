@@ -9,7 +9,7 @@ from gateway.core import eventstream
 from gateway.core.history import ResetReason
 
 ByeReason = Literal["drain", "slow_consumer", "token_expired", "revoked", "limit", "disconnected"]
-
+PresenceType = Literal["sync", "join", "leave", "update"]
 
 MAX_SPREAD_MS = 30_000
 _GONE_MS = 30_000
@@ -113,6 +113,19 @@ def fetch_mode(*, component: str, mode: str, reason: str, delay_ms: int, cursor:
 def token_expiring(expires_at: str) -> bytes:
     """The stream ends with its token, at that time of RFC 3339."""
     return _frame("token-expiring", {"expiresAt": expires_at})
+
+
+def presence(channel: str, kind: PresenceType, users: Mapping[str, bytes]) -> bytes:
+    """Who is in a channel, or what has changed there. Of each user the meta is given, as JSON."""
+    told = b",".join([b'%b:{"meta":%b}' % (orjson.dumps(user), meta) for user, meta in users.items()])
+    # No channel's name needs an escape.
+    head = f'event: presence\ndata: {{"channel":"{channel}","type":"{kind}","users":{{'
+    return head.encode() + told + b"}}\n\n"
+
+
+def broadcast(channel: str, event: str, payload: Mapping[str, Any], sender: str) -> bytes:
+    """What somebody says to the readers of a channel."""
+    return _frame("broadcast", {"channel": channel, "event": event, "payload": payload, "from": sender})
 
 
 def bye(reason: ByeReason, retry_ms: int, *, reconnect: bool = True) -> bytes:

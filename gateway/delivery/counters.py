@@ -6,6 +6,7 @@ from typing import Literal
 
 Work = Literal[
     "abort",
+    "broadcast",
     "bye",
     "catch_up",
     "drain",
@@ -14,6 +15,7 @@ Work = Literal[
     "hints",
     "leave",
     "observer",
+    "presence",
     "recovery",
     "replay",
     "resume",

@@ -7,6 +7,7 @@ No subscriber has a queue, a task or a timer. The hub does its work in turns (ga
 - *hints* that are due go out whole before the next flush (broadcasts.py);
 - *jobs* run between flushes, so that the cursors they carry hold: heartbeats (heartbeats.py), reassignments
   (reassign.py), the ends of tokens (sessions.py), a drain, starting over;
+- *presence* and *broadcasts* (presence/) go to whoever is live, and are kept for nobody;
 - *catch-up* (from_history.py) brings single subscribers, resuming or fallen behind, from their number to the
   head.
 
@@ -35,6 +36,8 @@ from gateway.delivery.hint_schedule import HintSchedule
 from gateway.delivery.live import Flushes
 from gateway.delivery.observer import Observer
 from gateway.delivery.pace import USUAL, Pace
+from gateway.delivery.presence.attendance import Attendance
+from gateway.delivery.presence.presence import PresenceHub
 from gateway.delivery.reassign import ReassignmentFor, Reassignments
 from gateway.delivery.replay.from_history import CatchUp
 from gateway.delivery.replay.queue import ReplayQueue
@@ -114,7 +117,9 @@ class Hub:
         self.room = flushes.room
         readers = self.state_readers = StateReaders(history, streams, states)
         catch_up = self.catch_up = CatchUp(
-            history, scheduler, streams, hint_schedule, readers, self.wake, replays, revocations, pace
+            *(history, scheduler, streams, hint_schedule, readers, self.wake),
+            lambda subscriber: self.presence.is_live(subscriber),
+            *(replays, revocations, pace),
         )
         recovery = Recovery(streams, flushes, catch_up, budget)
         self._broadcasts = Broadcasts(history, streams, hint_schedule, flushes, recovery, budget)
@@ -124,6 +129,9 @@ class Hub:
             scheduler, failures, flushes, catch_up, recovery, revoked, budget, pace, timing.coalesce_seconds
         )
         self._sessions = Sessions(scheduler, clock, streams, budget, schedule.add_job)
+        self.presence = PresenceHub(
+            scheduler, clock, streams, budget, pace, timing.heartbeat_seconds, schedule.add_job
+        )
         self._heartbeats = Heartbeats(
             history,
             scheduler,
@@ -147,6 +155,7 @@ class Hub:
         self._schedule.stop()
         self._heartbeats.stop()
         self._sessions.alarm.cancel()
+        self.presence.stop()
         self.hint_schedule.alarm.cancel()
         self._streams.stop()
 
@@ -176,6 +185,7 @@ class Hub:
         credentials: Credentials | None = None,
         connection: Connection | None = None,
         reading: Reading | None = None,
+        attendance: Attendance | None = None,
     ) -> Subscriber:
         """A new stream, which has been told that it continues from entry `number`. Nothing is written yet.
 
@@ -184,12 +194,16 @@ class Hub:
 
         `asked` is what `reassign` asks with; one that is None is never reassigned. `position` is that of the
         entry, for a stream that may find it below the history's floor; `credentials` are its caller's.
+        `attendance` is given for one that is in channels.
         """
         if reading is not None and reading.is_owed:
             number, position = NOWHERE, "unknown"
-        return self._streams.attach(
+        subscriber = self._streams.attach(
             transport, selector, delivery, number, asked, position, credentials, connection, reading
         )
+        if attendance is not None:
+            self.presence.attend(subscriber, attendance)
+        return subscriber
 
     def begin(self, subscriber: Subscriber, *, resumed: bool) -> None:
         """Writes what the new stream missed, at once where that is little, else in turns.
@@ -226,6 +240,7 @@ class Hub:
     def _gone(self, subscriber: Subscriber) -> None:
         self.catch_up.drop(subscriber)
         self._sessions.forget(subscriber)
+        self.presence.gone(subscriber)
 
     def write(self, subscriber: Subscriber, payload: bytes) -> bool:
         """Gives the transport bytes in the group's framing; says whether it took them.

@@ -60,6 +60,11 @@ class Pace:
     state_room_bytes: int = 536_870_912
     """Of all states, those that somebody is being sent among them: beyond that none is read."""
 
+    presence_window_seconds: float = 0.1
+    """For so long the joins, leaves and updates of channels are gathered, before one frame tells of them."""
+    broadcast_bytes_waiting: int = 1_048_576
+    """Of broadcasts that are to be written yet: beyond that none is taken."""
+
     streams_a_slice: int = 128
     """That heartbeats look at in one go: half a turn, should all of them be due."""
     sweep_seconds: float = 1.0

@@ -52,8 +52,7 @@ class Callers:
     def identity(self, request: web.Request) -> Caller:
         """The request's caller without its choice. Raises BadParameter."""
         query, headers = request.query, request.headers
-        client = _checked(CLIENT_ID_PARAMETER, query.get(CLIENT_ID_PARAMETER))
-        client = client or _checked(CLIENT_ID_HEADER, headers.get(CLIENT_ID_HEADER))
+        client = client_id(request)
         version = _client_version(request)
         session = None
         if "Cookie" in headers:
@@ -96,6 +95,12 @@ class Callers:
 
     def _one(self, caller: Caller) -> Caller:
         return self._kept.setdefault(caller, caller)
+
+
+def client_id(request: web.Request) -> str | None:
+    """What the client calls itself, None where it does not say. Raises BadParameter."""
+    client = _checked(CLIENT_ID_PARAMETER, request.query.get(CLIENT_ID_PARAMETER))
+    return client or _checked(CLIENT_ID_HEADER, request.headers.get(CLIENT_ID_HEADER))
 
 
 def software_names(request: web.Request) -> tuple[str, ...]:

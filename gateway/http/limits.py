@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from gateway.access.admission import Admission, Entry
+from gateway.access.admission import Admission, CallerRate, Entry
 from gateway.http.client_address import Clients
 from gateway.http.principal import principal_of
 
@@ -20,10 +20,10 @@ class RequestLimits:
     def long_poll(self, request: web.Request) -> Entry:
         return self._admission.long_poll(principal_of(request).credentials, self.address_of(request))
 
-    def publish(self, request: web.Request, count: int) -> None:
-        if self._admission.limits_publishing:
+    def check_rate(self, rate: CallerRate, request: web.Request, count: int = 1) -> None:
+        if self._admission.limits(rate):
             credentials = principal_of(request).credentials
-            self._admission.publish(credentials, self.address_of(request), count)
+            self._admission.check_rate(rate, credentials, self.address_of(request), count)
 
     def address_of(self, request: web.Request) -> str | None:
         """The client's address, whatever proxies it came through."""

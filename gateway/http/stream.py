@@ -22,11 +22,14 @@ from gateway.delivery.connection import Connection
 from gateway.delivery.group import DeliveryOptions, HintsMode
 from gateway.delivery.handover import carry
 from gateway.delivery.hub import Hub
+from gateway.delivery.presence.attendance import Attendance
 from gateway.delivery.replay.resume import Resumes, Start
 from gateway.delivery.state.reading import Reading
 from gateway.delivery.subscriber import NOWHERE, Subscriber, Transport
 from gateway.http.accept import accepts, accepts_coding
 from gateway.http.caller import software_label, software_names
+from gateway.http.channels import attendance_of
+from gateway.http.dead_peers import end_where_nobody_is
 from gateway.http.limits import RequestLimits
 from gateway.http.principal import principal_of
 from gateway.http.problems import refuse
@@ -70,11 +73,13 @@ class StreamOptions:
 
 
 class _Wish(NamedTuple):
-    """What a caller wants of a stream, beside its selection: how, from where, and whether with its state."""
+    """What a caller wants of a stream, beside its selection: how, from where, whether with its state, and
+    for which channels."""
 
     delivery: DeliveryOptions
     cursors: Sequence[str]
     with_state: bool
+    attendance: Attendance | None
 
 
 class _SharedStreamResponse(EventSourceResponse):
@@ -125,12 +130,12 @@ class StreamHandler:
         if not accepts(",".join(request.headers.getall("Accept", [])), "text/event-stream"):
             raise NotAcceptable("This resource is a text/event-stream, which the Accept header excludes.")
         selection = parse_selection(request, self._id_aliases)
-        wish = self._wish(request)
-        caller = await self._sessions.caller(request, selection.selector, selection.components)
-        asked = Asked(selection.selector, selection.components, caller)
         address = self._limits.address_of(request)
         client = software_label(request)
         connection = Connection.of(secrets.randbits(64), self._clock.wall_ms(), address, client)
+        wish = self._wish(request, connection.id)
+        caller = await self._sessions.caller(request, selection.selector, selection.components)
+        asked = Asked(selection.selector, selection.components, caller)
         try:
             with self._limits.stream(request, address) as entry:
                 return await self._open(request, asked, wish, connection, entry)
@@ -148,7 +153,7 @@ class StreamHandler:
     ) -> web.StreamResponse:
         """Answers with the stream, of which `entry` is kept once the hub has it."""
         scope = asked.selector.scope_text
-        delivery, cursors, with_state = wish
+        delivery, cursors, with_state, attendance = wish
         place = await self._resumes.place_or_reset(*cursors, scope=scope) if cursors else None
         start = self._resumes.start(place)
         # Not before the wait: the flags may have changed meanwhile.
@@ -159,6 +164,8 @@ class StreamHandler:
         response = self._response(request)
         if self._hub.is_draining:
             return await self._refuse(request, response, "drain")
+        if attendance is not None and not self._hub.presence.has_room(attendance):
+            return await self._refuse(request, response, "limit")
         if delivery.gzip:
             response.headers["Content-Encoding"] = "gzip"
         writer = await response.prepare(request)
@@ -174,7 +181,9 @@ class StreamHandler:
         await response.write(gzip_stream.HEADER + gzip_stream.stored(frames) if delivery.gzip else frames)
         if request.transport is not None:
             request.transport.set_write_buffer_limits(high=self._options.write_buffer_bytes)
-        attach = partial(self._attach, request, connection, delivery, footing, start, reading, entry)
+            if attendance is not None:
+                end_where_nobody_is(request.transport, self._options.heartbeat_seconds)
+        attach = partial(self._attach, request, connection, wish, footing, start, reading, entry)
         await carry(
             request, writer, self._hub, attach, resumed=resumed is True, hand_over=self._options.hand_over
         )
@@ -202,7 +211,7 @@ class StreamHandler:
         self,
         request: web.Request,
         connection: Connection,
-        delivery: DeliveryOptions,
+        wish: _Wish,
         footing: Footing,
         start: Start,
         reading: Reading | None,
@@ -216,7 +225,8 @@ class StreamHandler:
         selector = footing.plan.selector
         credentials = principal_of(request).credentials
         subscriber = self._hub.attach(
-            transport, selector, delivery, number, footing, position, credentials, connection, reading
+            *(transport, selector, wish.delivery, number, footing, position, credentials, connection),
+            *(reading, wish.attendance),
         )
         entry.is_kept = True
         self._evidence.follow(subscriber, connection.id, software_names(request))
@@ -225,14 +235,15 @@ class StreamHandler:
             self._hub.reassign(self._stream_plans.reassignment)
         return subscriber
 
-    def _wish(self, request: web.Request) -> _Wish:
+    def _wish(self, request: web.Request, connection_id: str) -> _Wish:
         delivery = self._delivery(request)
         with_state = _choice(request, "state", _STATE, "off")
         if with_state and delivery.hints == "only":
             raise BadParameter(
                 "state", "a stream of hints alone has no state: leave out hints=only, or state"
             )
-        return _Wish(delivery, given_cursors(request), with_state)
+        attendance = attendance_of(request, connection_id)
+        return _Wish(delivery, given_cursors(request), with_state, attendance)
 
     def _delivery(self, request: web.Request) -> DeliveryOptions:
         hints = _choice(request, "hints", _HINTS, "off")

@@ -13,6 +13,8 @@ STATE_PATH = "/api/v1/sync/state"
 CLIENT_ID_PARAMETER = "clientId"
 CLIENT_VERSION_PARAMETER = "clientVersion"
 CAPABLE_PARAMETER = "capable"
+PRESENCE_PARAMETER = "presence"
+CHANNEL_PARAMETER = "channel"
 CURSOR_PARAMETERS = ("lastEventId", "last_event_id", "cursor")
 QUERY_PARAMETERS = frozenset(
     {
@@ -22,8 +24,7 @@ QUERY_PARAMETERS = frozenset(
         CLIENT_VERSION_PARAMETER,
         CAPABLE_PARAMETER,
         *("component", "debounceMs", "format", "hints", "limit", "maxWaitMs", "state", "wait"),
-        # The protocol's, and not read yet.
-        *("access_token", "channel", "presence"),
+        *(PRESENCE_PARAMETER, CHANNEL_PARAMETER, "access_token"),
     }
 )
 """The parameters of the stream, the poll and the history; an id alias would take one's meaning away."""

@@ -120,6 +120,8 @@ class StaticKeySettings(_Table):
     sha256: KeyHash
     subscribe: PlainGrants = ()
     publish: PublishGrants = ()
+    presence: ChannelGrants = ()
+    broadcast: ChannelGrants = ()
     admin: Right = False
     metrics: Right = False
 

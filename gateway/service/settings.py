@@ -153,7 +153,8 @@ class PublishSettings(_Section):
 class LimitsSettings(_Section):
     """`[limits]`: how much callers may have of one process at once; 0 for as much as they like.
 
-    `publish_per_second` counts events, of a subject or static key, else of an address. `replays` are the
+    `publish_per_second` counts events, of a subject or static key, else of an address, and so do
+    `presence_per_second` and `broadcasts_per_second` what is said in channels. `replays` are the
     streams for which the log is read at a time. `url_bytes`, `head_bytes` and `head_fields` are of every
     request's head, `body_bytes` is of the bodies by which operators change something.
     """
@@ -163,6 +164,8 @@ class LimitsSettings(_Section):
     streams_per_address: _Bound = 0
     opens_per_second: _PerSecond = 0.0
     publish_per_second: _PerSecond = 0.0
+    presence_per_second: _PerSecond = 50.0
+    broadcasts_per_second: _PerSecond = 100.0
     replays: Annotated[int, integer("an integer", 1, 1024)] = 4
     url_bytes: _HeadBytes = 16_384
     head_bytes: _HeadBytes = 32_768

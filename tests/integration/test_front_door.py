@@ -31,6 +31,8 @@ RIGHTS = {
     ],
     "subscribe": [("GET", EVENTS), ("GET", POLL), ("GET", HISTORY), ("GET", STATE)],
     "publish": [("POST", EVENTS)],
+    "presence": [("GET", SYNC + "/presence/{channel}"), ("PUT", SYNC + "/presence/{channel}")],
+    "broadcast": [("POST", SYNC + "/broadcast/{channel}")],
     "metrics": [("GET", "/metrics")],
     "admin": [
         ("GET", f"{ADMIN}/flags"),
@@ -59,10 +61,12 @@ RIGHTS = {
 """What a caller needs for each route that there is: nothing, to be known, or a grant."""
 
 ROUTES = [route for routes in RIGHTS.values() for route in routes]
-ALL = {"subscribe": ["*"], "publish": ["*"], "admin": True}
+ALL = {"subscribe": ["*"], "publish": ["*"], "presence": ["*"], "broadcast": ["*"], "admin": True}
 WITHOUT = {
     "subscribe": ALL | {"subscribe": []},
     "publish": ALL | {"publish": []},
+    "presence": ALL | {"presence": []},
+    "broadcast": ALL | {"broadcast": []},
     "metrics": ALL | {"admin": False},
     "admin": ALL | {"admin": False},
 }
@@ -87,7 +91,7 @@ def gateway(start_gateway, refusing):
 async def status_of(port, route, *headers):
     """The status and fields of a request that the route answers; a stream is not waited for."""
     method, path = route
-    target = path.format(component="orders", switch="kill", below="1", id="1")
+    target = path.format(component="orders", switch="kill", below="1", id="1", channel="portal")
     async with connect(port) as connection:
         asked = "GET" if method == "*" else method
         body = None if asked == "GET" else orjson.dumps(event())

@@ -27,7 +27,8 @@ from gateway.ports.clock import Scheduler
 
 
 class CatchUp:
-    """The subscribers that are CATCHING_UP, each served a batch at a time. `plan` is called when one waits.
+    """The subscribers that are CATCHING_UP, each served a batch at a time. `plan` is called when one waits,
+    `on_live` with each that has caught up.
 
     `readers` are those that are owed their state: nothing else is for them before they have it.
     `behind` has the subscribers that read the log, or have hints to come from that, each with the position
@@ -44,6 +45,7 @@ class CatchUp:
         hint_schedule: HintSchedule,
         readers: StateReaders,
         plan: Callable[[], None],
+        on_live: Callable[[Subscriber], None],
         replays: ReplayQueue | None,
         revocations: Revocations,
         pace: Pace,
@@ -55,6 +57,7 @@ class CatchUp:
         self._hint_schedule = hint_schedule
         self._readers = readers
         self._plan = plan
+        self._on_live = on_live
         self.behind: dict[Subscriber, Position] = {}
         self._replays = replays
         self._revocations = revocations
@@ -163,6 +166,7 @@ class CatchUp:
             subscriber.signal(Signal.CAUGHT_UP)
             subscriber.position = self._history.head_position
             group.members[subscriber] = None
+            self._on_live(subscriber)
             return
         subscriber.position = self._history.position(subscriber.number) or "trimmed"
         if subscriber.state is State.CATCHING_UP:

@@ -15,12 +15,14 @@ from gateway.core.history import History
 from gateway.core.times import rfc3339
 from gateway.delivery.hub import Hub
 from gateway.delivery.lag import lag_of
+from gateway.delivery.presence.attendance import Attendance
 from gateway.delivery.subscriber import State, Subscriber
 from gateway.http.admin.access import administrators_only, operator
 from gateway.http.admin.flags import ADMIN_PATH, check_rest, take_reason
 from gateway.http.figures import figures_response
 from gateway.http.json_body import read_object
 from gateway.http.selection import whole_number
+from gateway.migration.links import CHANNEL_PARAMETER, PRESENCE_PARAMETER
 from gateway.migration.stream_plan import Footing
 from gateway.ports.clock import Clock
 from gateway.runtime.logs import log_event
@@ -142,7 +144,7 @@ class ConnectionsHandler:
             "address": None if connection is None else connection.address,
             "client": None if connection is None else connection.client,
             "transport": "sse-gzip" if subscriber.group.delivery.gzip else "sse",
-            "selection": _selection(subscriber),
+            "selection": _selection(subscriber, self._hub.presence.attendance_of(subscriber)),
             "state": subscriber.state.value,
             "cursorLag": {"events": lag.events, "ms": round(lag.seconds * 1000), "more": lag.is_more},
             "bufferedBytes": subscriber.transport.get_write_buffer_size(),
@@ -175,7 +177,7 @@ def _components(subscriber: Subscriber) -> Collection[str]:
     return footing.plan.decisions if isinstance(footing, Footing) else ()
 
 
-def _selection(subscriber: Subscriber) -> str:
+def _selection(subscriber: Subscriber, attendance: Attendance | None) -> str:
     """What the stream asked for, as the query that asks for it."""
     footing = subscriber.asked
     if isinstance(footing, Footing):
@@ -183,6 +185,9 @@ def _selection(subscriber: Subscriber) -> str:
         query = [*footing.asked.selector.query(), *named]
     else:
         query = subscriber.group.selector.query()
+    if attendance is not None:
+        query += [(PRESENCE_PARAMETER, channel) for channel in attendance.presence]
+        query += [(CHANNEL_PARAMETER, channel) for channel in attendance.channels]
     text = urlencode(query, errors="surrogatepass")
     if len(text) > MAX_SELECTION_CHARACTERS:
         return text[:MAX_SELECTION_CHARACTERS] + "…"

@@ -8,11 +8,14 @@ from gateway.service.settings import Settings
 
 
 def make_admission(settings: Settings, clock: Clock) -> Admission:
-    """Counts the streams of this process, and what is published here."""
+    """Counts the streams of this process, and what callers do here."""
     given = settings.limits
     return Admission(
         OpenLimits(given.streams, given.streams_per_subject, given.streams_per_address),
-        Rates(given.opens_per_second, given.publish_per_second),
+        Rates(
+            *(given.opens_per_second, given.publish_per_second),
+            *(given.presence_per_second, given.broadcasts_per_second),
+        ),
         clock,
     )
 

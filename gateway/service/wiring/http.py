@@ -13,6 +13,7 @@ from gateway.http.admin.audit import AuditHandler
 from gateway.http.admin.connections import ConnectionsHandler
 from gateway.http.admin.revocations import RevocationsHandler
 from gateway.http.audit import Trail
+from gateway.http.broadcast import BroadcastHandler
 from gateway.http.caller import Callers
 from gateway.http.client_address import Clients
 from gateway.http.health import HealthHandler
@@ -21,6 +22,7 @@ from gateway.http.limits import RequestLimits
 from gateway.http.long_answers import LongAnswers
 from gateway.http.migration import MigrationHandler
 from gateway.http.poll import PollHandler
+from gateway.http.presence import PresenceHandler
 from gateway.http.publish import PublishHandler, PublishLimits
 from gateway.http.selection import TEXT_MEMBERS
 from gateway.http.sessions import Sessions
@@ -76,12 +78,15 @@ def add_handlers(
     interest, loop = gateway.upstreams.interest, asyncio.get_running_loop()
     long_answers = LongAnswers()
     request_limits = RequestLimits(gateway.admission, clients)
-    publish = PublishHandler(stored.log, clock, limits, request_limits.publish, trail)
+    check_rate = request_limits.check_rate
+    publish = PublishHandler(stored.log, clock, limits, partial(check_rate, "publish_per_second"), trail)
     for handler in (
         StreamHandler(
             history, hub, resumes, clock, stream_plans, sessions, evidence, aliases, options, request_limits
         ),
         publish,
+        PresenceHandler(hub.presence, partial(check_rate, "presence_per_second")),
+        BroadcastHandler(hub.presence, partial(check_rate, "broadcasts_per_second")),
         PollHandler(
             *(history, hub, resumes, scanner, interest, loop, clock),
             *(components, sessions, terms, aliases, request_limits),

@@ -1,5 +1,7 @@
 """What callers are granted, as a gateway's settings say it."""
 
+from dataclasses import replace
+
 from gateway.access.grant_parsing import parse_grant
 from gateway.access.grant_templates import parse_template
 from gateway.access.rights import Rights, Source
@@ -18,25 +20,24 @@ def rights_of(auth: AuthSettings) -> Rights:
 
 
 def _rule(settings: RuleSettings) -> Rule:
-    allowance = Allowance(
-        publish=frozenset(settings.publish),
-        presence=frozenset(settings.presence),
-        broadcast=frozenset(settings.broadcast),
-        admin=settings.admin,
-        metrics=settings.metrics,
-    )
-    return Rule(settings.when, tuple(map(parse_template, settings.subscribe)), allowance)
+    return Rule(settings.when, tuple(map(parse_template, settings.subscribe)), _allowance(settings))
 
 
 def _of_key(settings: StaticKeySettings) -> Source:
-    allowance = Allowance(publish=frozenset(settings.publish), admin=settings.admin, metrics=settings.metrics)
-    return Source(f"key {settings.name}", tuple(map(parse_grant, settings.subscribe)), allowance)
+    return Source(f"key {settings.name}", tuple(map(parse_grant, settings.subscribe)), _allowance(settings))
 
 
 def _of_anonymous(settings: AnonymousSettings) -> Source:
-    allowance = Allowance(
+    return Source("anonymous", tuple(map(parse_grant, settings.subscribe)), _channels_and_types(settings))
+
+
+def _allowance(settings: RuleSettings | StaticKeySettings) -> Allowance:
+    return replace(_channels_and_types(settings), admin=settings.admin, metrics=settings.metrics)
+
+
+def _channels_and_types(settings: RuleSettings | StaticKeySettings | AnonymousSettings) -> Allowance:
+    return Allowance(
         publish=frozenset(settings.publish),
         presence=frozenset(settings.presence),
         broadcast=frozenset(settings.broadcast),
     )
-    return Source("anonymous", tuple(map(parse_grant, settings.subscribe)), allowance)

@@ -118,32 +118,32 @@ def test_each_publisher_has_a_rate_of_its_own(
     clock: ManualClock, one: tuple[Credentials, str], other: tuple[Credentials, str]
 ) -> None:
     admission = make(clock, publish_per_second=10)
-    admission.publish(*one, 10)
+    admission.check_rate("publish_per_second", *one, 10)
     with pytest.raises(TooManyRequests):
-        admission.publish(*one, 1)
+        admission.check_rate("publish_per_second", *one, 1)
 
-    admission.publish(*other, 10)
+    admission.check_rate("publish_per_second", *other, 10)
     assert admission.refused.counts == {"publish_per_second": 1}
 
 
 def test_a_publisher_is_the_same_wherever_it_comes_from(clock: ManualClock) -> None:
     admission = make(clock, publish_per_second=10)
-    admission.publish(ANA, HERE, 10)
-    admission.publish(NOBODY, "2001:db8::1", 10)
+    admission.check_rate("publish_per_second", ANA, HERE, 10)
+    admission.check_rate("publish_per_second", NOBODY, "2001:db8::1", 10)
 
     for who in ((ANA, THERE), (NOBODY, "2001:db8::2")):
         with pytest.raises(TooManyRequests):
-            admission.publish(*who, 1)
+            admission.check_rate("publish_per_second", *who, 1)
 
 
 def test_a_batch_over_the_rate_goes_through_when_the_publisher_was_quiet_and_is_paid_for(
     clock: ManualClock,
 ) -> None:
     admission = make(clock, publish_per_second=10)
-    admission.publish(ANA, HERE, 25)
+    admission.check_rate("publish_per_second", ANA, HERE, 25)
     with pytest.raises(TooManyRequests) as refusal:
-        admission.publish(ANA, HERE, 10)
+        admission.check_rate("publish_per_second", ANA, HERE, 10)
     assert refusal.value.headers == {"Retry-After": "3"}
 
     clock.advance(2.5)
-    admission.publish(ANA, HERE, 10)
+    admission.check_rate("publish_per_second", ANA, HERE, 10)
