@@ -1,0 +1,39 @@
+// Tabs that share one connection to a log: what the tests of it look at.
+
+import { createShared } from "../../../gateway/static/parts/shared.js";
+import { createStore } from "../../../gateway/static/parts/store.js";
+import { createLog } from "./log.js";
+import { createBrowser } from "./tabs.js";
+
+const NAME = "tidegate:sync:u:orders";
+
+export function createWorld({ state = false } = {}) {
+  const browser = createBrowser();
+  const log = createLog({ state });
+
+  /** A tab with a store and a share in the connection; `got` is what its handlers saw, `went` what its status was. */
+  const open = ({ restored = null } = {}) => {
+    const tab = browser.open();
+    const store = createStore({ historyLimit: 10_000, keepState: state });
+    if (restored) {
+      store.restore(restored);
+    }
+    const began = store.cursor;
+    const got = [];
+    const went = [];
+    store.on("*", (data, type, id) => got.push({ type, id, n: data.data?.n, data }));
+    const shared = createShared({
+      name: NAME,
+      environment: tab.environment,
+      store,
+      connect: log.connect(tab, store),
+      changed: (status) => went.push(status),
+    });
+    tab.task(shared.start);
+    return Object.assign(tab, { store, shared, got, went, began, numbers: () => got.flatMap(({ n }) => n ?? []) });
+  };
+
+  const leader = () => browser.tabs.find((tab) => !tab.dead && !tab.frozen && tab.shared.leading);
+  const followers = () => browser.tabs.filter((tab) => !tab.dead && !tab.frozen && !tab.shared.leading);
+  return { ...browser, log, open, leader, followers };
+}
