@@ -2,116 +2,102 @@
 
 const NAME = /^[\w.-]{1,64}$/;
 const CONTROL = /[\x00-\x1f\x7f-\x9f]/;
-const QUOTED = /"((?:[^"\\]|\\["\\])*)"/y;
-const HEAD = /([^=,]{1,256})=([^.,]*)\./uy;
-const NUMBER = /^-?(0|[1-9]\d*)(\.\d+)?(e[+-]?\d+)?$/i;
-const WORDS = { __proto__: null, null: null, true: true, false: false };
+const HEAD = /([^=,]{1,256})=(eq|neq|gte?|lte?|in|is)\./uy;
 const A_FILTER = /^[^=]+=(eq|neq|gte?|lte?|in|is)\./;
+const QUOTED = /"((?:[^"\\]|\\["\\])*)"/y;
+const NUMBER = /^-?(0|[1-9]\d*)(\.\d+)?(e[+-]?\d+)?$/i;
+const WORDS = new Map([["null", null], ["true", true], ["false", false]]);
+const ORDERS = { gt: (order) => order > 0, gte: (order) => order >= 0, lt: (order) => order < 0, lte: (order) => order <= 0 };
 
-const wrong = (sentence) => {
-  throw new TypeError(sentence);
+const refuse = (option, text, fitting) => {
+  throw new TypeError(`${option}: ${text} has to be ${fitting} (docs/protocol.md, section 3)`);
 };
-const listOf = (given) => (given == null ? [] : [].concat(given));
+const listOf = (given) => [given ?? []].flat();
+const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
+const has = (value, name) => isObject(value) && Object.hasOwn(value, name);
 
 // By code point, as the gateway orders texts: surrogates stand for what comes after all other units.
 const unit = (code) => (code < 0xd800 ? code : code < 0xe000 ? code + 0x2000 : code - 0x800);
 const compare = (a, b) => {
-  if (typeof a !== typeof b || typeof a !== "string") return typeof a === "number" ? a - b : NaN;
+  if (typeof a !== typeof b) return NaN;
+  if (typeof a === "number") return a - b;
   let at = 0;
   while (at < a.length && a[at] === b[at]) at += 1;
   return at < a.length && at < b.length ? unit(a.charCodeAt(at)) - unit(b.charCodeAt(at)) : a.length - b.length;
 };
 
-const isIn = (value, operands) => operands.has(value);
-const ordered = (holds) => (value, [operand]) => holds(compare(value, operand));
-const OPERATORS = {
-  __proto__: null,
-  eq: isIn,
-  in: isIn,
-  is: (value, operands) => operands.has(value ?? null),
-  neq: (value, operands) => value !== undefined && !operands.has(value),
-  gt: ordered((difference) => difference > 0),
-  gte: ordered((difference) => difference >= 0),
-  lt: ordered((difference) => difference < 0),
-  lte: ordered((difference) => difference <= 0),
+const compares = (name, operands) => {
+  const [first] = operands;
+  if (ORDERS[name]) return (value) => ORDERS[name](compare(value, first));
+  if (name === "neq") return (value) => value !== undefined && !operands.has(value);
+  return (value) => operands.has(name === "is" ? (value ?? null) : value);
 };
 
-// The filters of one text, with commas between them: each has the member's `path` and `holds(data)`.
+// The filters that one text writes, with commas between them: each has the member's `path` and `holds(data)`.
 const parseFilters = (text) => {
-  const isWrong = (why) => wrong(`filter ${text}: ${why}`);
+  const wrong = () => refuse("filter", text, 'such as branch_id=eq.7, name=eq."a,b" or id=in.(7,8)');
   let at = 0;
-
-  const read = (pattern, why) => {
+  const read = (pattern) => {
     pattern.lastIndex = at;
-    const found = pattern.exec(text) ?? isWrong(why);
+    const found = pattern.exec(text) ?? wrong();
     at = pattern.lastIndex;
     return found;
   };
-  const plain = (inList) => {
+  // In a list parentheses come in pairs, else it could end elsewhere.
+  const readPlain = (isListed) => {
     const start = at;
-    for (let depth = 0; depth || (text[at] !== "," && !(inList && text[at] === ")")); at += 1) {
-      if (!inList && at === text.length) break;
-      if (at === text.length || (depth && text[at] === ",")) isWrong('write an operand with a comma or parenthesis in quotes, as in.("a,b",c)');
-      if (inList) depth += text[at] === "(" ? 1 : text[at] === ")" ? -1 : 0;
+    let depth = 0;
+    for (; at < text.length && text[at] !== "," && (!isListed || depth || text[at] !== ")"); at += 1) {
+      depth += (text[at] === "(") - (text[at] === ")");
     }
-    return text.slice(start, at);
+    const given = text.slice(start, at);
+    return isListed && (depth || A_FILTER.test(given)) ? wrong() : given;
   };
-  const operand = (name, inList) => {
+  const readOperand = (name, end) => {
     const isQuoted = text[at] === '"';
-    const given = isQuoted
-      ? read(QUOTED, 'a quote has to be closed; write \\" and \\\\ for " and \\ within')[1].replace(/\\(.)/g, "$1")
-      : plain(inList);
-    if (text[at] !== "," && text[at] !== (inList ? ")" : undefined)) isWrong("a comma has to follow a closing quote");
-    if (inList && !isQuoted && A_FILTER.test(given)) isWrong("a filter stands within the list of another one");
-    const isWord = !isQuoted && given in WORDS;
-    if (name === "is" ? !isWord : isWord && /^[gl]/.test(name)) isWrong(`${name} takes ${name === "is" ? "null, true or false" : "a number or text"}`);
-    if (isWord) return WORDS[given];
+    const given = isQuoted ? read(QUOTED)[1].replace(/\\(.)/g, "$1") : readPlain(end);
+    const isWord = !isQuoted && WORDS.has(given);
+    if ((text[at] !== "," && text[at] !== end) || (name === "is" ? !isWord : isWord && ORDERS[name])) wrong();
+    if (isWord) return WORDS.get(given);
     if (isQuoted || !NUMBER.test(given)) return given;
-    return Number.isFinite(Number(given)) ? Number(given) : isWrong("a number is too large");
+    return Number.isFinite(+given) ? +given : wrong();
   };
-  const list = (name) => {
+  const readList = () => {
     const operands = [];
-    if (text[at] !== "(" || text[at + 1] === ")") isWrong("in takes a list such as in.(7,8)");
-    do {
+    if (text[at] !== "(" || text[at + 1] === ")") wrong();
+    while (text[at] !== ")") {
       at += 1;
-      operands.push(operand(name, true));
-    } while (text[at] === ",");
+      operands.push(readOperand("in", ")"));
+    }
     at += 1;
-    if (at < text.length && text[at] !== ",") isWrong("a comma has to follow the list");
     return operands;
   };
 
-  if (typeof text !== "string" || CONTROL.test(text)) isWrong("it has to be text such as branch_id=eq.7");
   const filters = [];
+  if (CONTROL.test(text)) wrong();
   do {
-    const [, member, name] = read(HEAD, 'it has to look like branch_id=eq.7, and text with a comma in it like name=eq."a,b"');
+    const [, member, name] = read(HEAD);
     const path = member.split(".");
-    if (path.includes("")) isWrong("a member's name is missing");
-    if (!(name in OPERATORS)) isWrong(`the operators are ${Object.keys(OPERATORS).join(" ")}`);
-    const operands = new Set(name === "in" ? list(name) : [operand(name)]);
-    filters.push({ path, holds: (data) => OPERATORS[name](memberOf(data, path), operands) });
-  } while (text[at++] === ",");
+    const holds = compares(name, new Set(name === "in" ? readList() : [readOperand(name)]));
+    if (path.includes("") || (at < text.length && text[at] !== ",")) wrong();
+    filters.push({ path, holds: (data) => holds(path.reduce((value, step) => (has(value, step) ? value[step] : undefined), data)) });
+  } while (at++ < text.length);
   return filters;
 };
 
-const has = (value, name) => typeof value === "object" && value !== null && !Array.isArray(value) && Object.hasOwn(value, name);
-const memberOf = (data, path) => path.reduce((value, name) => (has(value, name) ? value[name] : undefined), data);
+const nameOf = (option) => (text) => (NAME.test(text) ? text : refuse(option, text, "1 to 64 of A-Z a-z 0-9 _ . -"));
 
 // `order` or `order:O-1`, an id with a comma in it as it is or in quotes, as [type, id].
 const entityOf = (text) => {
-  const [, type, , id] = /^([^:]*)(:([^]*))?$/.exec(text) ?? [];
-  const named = id?.length > 1 && id.startsWith('"') && id.endsWith('"') ? id.slice(1, -1).replace(/\\(["\\])/g, "$1") : id;
-  if (!NAME.test(type) || named === "" || named?.length > 256 || CONTROL.test(named ?? "")) {
-    wrong(`entities: ${text} has to be an entity type, such as "order", or one entity, such as "order:O-1"`);
-  }
-  return [type, named];
+  const [, type, given] = /^([^:]*):?([^]*)$/.exec(text);
+  const id = /^".*"$/.test(given) ? given.slice(1, -1).replace(/\\(["\\])/g, "$1") : given;
+  if (!NAME.test(type) || (!id && type !== text) || id.length > 256 || CONTROL.test(id)) refuse("entities", text, "such as order or order:O-1");
+  return [type, id];
 };
-
-const nameOf = (option) => (text) => (NAME.test(text) ? text : wrong(`${option}: ${text} has to be 1 to 64 of A-Z a-z 0-9 _ . -`));
 
 // What becomes of an event for one who asked so: itself, a `leave` in its place, or null.
 export const selector = ({ entities, eventTypes, filter } = {}) => {
-  const wanted = new Set(listOf(entities).map((text) => entityOf(text).filter((part) => part !== undefined).join(":")));
+  const wanted = new Set(listOf(entities).map((text) => entityOf(text).join(":")));
   const types = new Set(listOf(eventTypes).map(nameOf("eventTypes")));
   const filters = listOf(filter).flatMap(parseFilters);
   const match = (data, over) => filters.every(({ path, holds }) => holds(has(over, path[0]) ? over : data));
@@ -119,12 +105,13 @@ export const selector = ({ entities, eventTypes, filter } = {}) => {
   return (event) => {
     const { eventType, entityType, entityId, action, data, previous } = event;
     if (types.size && !types.has(eventType)) return null;
-    if (wanted.size && !wanted.has(entityType) && !wanted.has(`${entityType}:${entityId}`)) return null;
+    if (wanted.size && !(entityType && (wanted.has(`${entityType}:`) || wanted.has(`${entityType}:${entityId}`)))) return null;
     // A `leave` says no more of a row than that it is gone: one too many is harmless.
     if (!filters.length || action === "leave") return event;
-    if (match(data, action === "delete" ? previous : undefined)) return event;
+    if (match(data, action === "delete" && previous)) return event;
     if (action !== "update" || !previous || !(match(previous) || match(data, previous))) return null;
-    return { ...event, action: "leave", data: undefined, previous: undefined };
+    const { data: now, previous: before, ...left } = event;
+    return { ...left, action: "leave" };
   };
 };
 
@@ -139,7 +126,7 @@ export const selectionParams = (settings) => {
   const params = new URLSearchParams();
   const add = (name, values) => new Set(listOf(values)).forEach((value) => params.append(name, value));
   add("component", settings.components);
-  add("entity", listOf(settings.entities).map((text) => entityOf(text)).map(([type, id]) => (id === undefined ? type : `${type}:${inQuotes(id)}`)));
+  add("entity", listOf(settings.entities).map(entityOf).map(([type, id]) => (id ? `${type}:${inQuotes(id)}` : type)));
   add("eventTypes", settings.eventTypes);
   add("filter", settings.filter);
   add("presence", settings.presence);
