@@ -1,17 +1,27 @@
 // Writes that survive: kept until they are answered, sent in order, one at a time, by one tab.
 
-import { createSender, failure, randomText, read, toKeep } from "./outgoing.js";
+import { createSender, randomText, read, toKeep } from "./outgoing.js";
+import { failure } from "./request.js";
 
 const MOST = 1000;
 const MOST_CHARACTERS = 1_000_000;
 const STAMP_DIGITS = 15;
+
+/** What was kept; null for what this version never wrote. */
+const entryOf = (text) => {
+  const entry = read(text);
+  return Array.isArray(entry?.requests) && Array.isArray(entry.answers) ? entry : null;
+};
+
+const idOf = (name) => name.split("-")[1];
+const problemOf = ({ status, body }) => (typeof body === "object" && body) || { type: "about:blank", status };
 
 export function createOutbox({ environment, settings, user, tokens, overlay, emit }) {
   const { clock, storage, locks, openChannel, page } = environment;
   const send = createSender({ environment, settings, tokens });
   // By id, what this tab enqueued, found or sends: {requests, layers, resolve, reject}.
   const held = new Map();
-  // By id, as text, what is in no storage.
+  // By name, as text, what is in no storage. A name is a time, which makes the order, and an id.
   const unkept = new Map();
   let place = null;
   let channel = null;
@@ -19,25 +29,21 @@ export function createOutbox({ environment, settings, user, tokens, overlay, emi
   let turn = null;
   let closed = false;
 
-  const nameOf = (id) => `${place}:${id}`;
-
-  const keep = (id, text) => {
-    if (place && storage.setItem(nameOf(id), text)) unkept.delete(id);
-    else unkept.set(id, text);
+  const keep = (name, text) => {
+    if (place && storage.setItem(place + name, text)) unkept.delete(name);
+    else unkept.set(name, text);
   };
 
-  const remove = (id) => {
-    unkept.delete(id);
-    if (place) storage.removeItem(nameOf(id));
+  const remove = (name) => {
+    unkept.delete(name);
+    if (place) storage.removeItem(place + name);
   };
 
-  /** [id, text] of all that waits, whichever tab it is of, in the order in which it came. */
+  /** [name, text] of all that waits, whichever tab it is of, in the order in which it came. */
   const all = () => {
-    const names = place ? Array.from({ length: storage.length }, (_, at) => storage.key(at)) : [];
-    const kept = names
-      .filter((name) => name?.startsWith(nameOf("")))
-      .map((name) => [name.slice(nameOf("").length), storage.getItem(name)]);
-    return [...unkept, ...kept].sort(([a], [b]) => (a < b ? -1 : 1));
+    const kept = place ? storage.keys().filter((key) => key.startsWith(place)) : [];
+    const found = kept.map((key) => [key.slice(place.length), storage.getItem(key)]);
+    return [...unkept, ...found].sort(([a], [b]) => (a < b ? -1 : 1));
   };
 
   /** Shows what the requests change until they are settled. `given`: as the page gave them, with functions. */
@@ -51,8 +57,9 @@ export function createOutbox({ environment, settings, user, tokens, overlay, emi
   const settle = (id, answers) => {
     const { requests, layers, resolve } = held.get(id);
     held.delete(id);
-    answers.forEach(({ ok, status, cursor, body }, at) => {
-      if (!ok) emit("outbox", { request: requests[at], status, problem: body });
+    answers.forEach((answer, at) => {
+      const { ok, status, cursor } = answer;
+      if (!ok) emit("outbox", { request: requests[at], status, problem: problemOf(answer) });
       if (!layers[at]) return;
       if (ok) layers[at].answered(cursor);
       else layers[at].drop();
@@ -60,16 +67,16 @@ export function createOutbox({ environment, settings, user, tokens, overlay, emi
     resolve(answers);
   };
 
-  async function deliver([id, text], signal) {
-    const { requests, answers } = read(text) ?? {};
-    // This version never wrote that.
-    if (!Array.isArray(requests)) return remove(id);
+  async function deliver([name, text], signal) {
+    const id = idOf(name);
+    const { requests, answers } = entryOf(text) ?? {};
+    if (!requests) return remove(name);
     if (!held.has(id)) hold(id, requests);
     while (answers.length < requests.length) {
       answers.push(await send(requests[answers.length], signal));
-      if (answers.length < requests.length) keep(id, JSON.stringify({ requests, answers }));
+      if (answers.length < requests.length) keep(name, JSON.stringify({ requests, answers }));
     }
-    remove(id);
+    remove(name);
     channel?.postMessage({ id, answers });
     settle(id, answers);
   }
@@ -111,7 +118,7 @@ export function createOutbox({ environment, settings, user, tokens, overlay, emi
 
   const drop = () => {
     giveUpAll("Signed out before this was sent: it is dropped.");
-    all().forEach(([id]) => remove(id));
+    all().forEach(([name]) => remove(name));
   };
 
   /** Another tab has signed out, has something to send, or has sent it. */
@@ -123,7 +130,7 @@ export function createOutbox({ environment, settings, user, tokens, overlay, emi
 
   /** Out of the back/forward cache, where no tab is heard. */
   const comeBack = () => {
-    const left = new Set(all().map(([id]) => id));
+    const left = new Set(all().map(([name]) => idOf(name)));
     const gone = [...held.keys()].filter((id) => !left.has(id));
     giveUp(gone, "Another tab sent this while the page was away: read what came of it.", (layer) => layer.answered());
     start();
@@ -137,32 +144,36 @@ export function createOutbox({ environment, settings, user, tokens, overlay, emi
     ...follow(["resume"], start),
   ];
 
-  const opened = Promise.resolve(user).then((name) => {
-    if (name === null || !storage || closed) return;
-    place = `tidegate:outbox:${encodeURIComponent(name)}`;
+  const opened = Promise.resolve(user).then((known) => {
+    if (known === null || !storage || closed) return;
+    place = `tidegate:outbox:${encodeURIComponent(known)}:`;
     channel = openChannel?.(place) ?? null;
     if (channel) channel.onmessage = hear;
-    [...unkept].forEach(([id, text]) => keep(id, text));
-    all().forEach(([id, text]) => held.has(id) || hold(id, read(text)?.requests ?? []));
+    all().forEach(([name, text]) => hold(idOf(name), entryOf(text)?.requests ?? []));
+    start();
   });
-  opened.then(start);
+
+  const put = (id, text) => {
+    const waiting = all();
+    const count = waiting.reduce((sum, [, other]) => sum + other.length, text.length);
+    if (waiting.length >= MOST || count > MOST_CHARACTERS) {
+      giveUp([id], "The outbox is full: it takes more once the network is back.", (layer) => layer.drop());
+      return;
+    }
+    const stamp = Math.max(Math.trunc(clock.wall()), 1 + parseInt(waiting.at(-1)?.[0] ?? 0, 10));
+    keep(`${String(stamp).padStart(STAMP_DIGITS, "0")}-${id}`, text);
+    channel?.postMessage({ id });
+    start();
+  };
 
   const enqueue = (given) =>
     new Promise((resolve, reject) => {
       if (closed) throw failure("The sync is closed: make another one to write with.");
       const requests = given.map(toKeep);
-      const waiting = all();
+      const id = randomText(8);
       const text = JSON.stringify({ requests, answers: [] });
-      const count = waiting.reduce((sum, [, other]) => sum + other.length, text.length);
-      if (waiting.length >= MOST || count > MOST_CHARACTERS) {
-        throw failure("The outbox is full: have the user wait until the network is back.");
-      }
-      const stamp = Math.max(Math.trunc(clock.wall()), 1 + parseInt(waiting.at(-1)?.[0] ?? 0, 10));
-      const id = `${String(stamp).padStart(STAMP_DIGITS, "0")}-${randomText(4)}`;
       hold(id, requests, given, resolve, reject);
-      keep(id, text);
-      channel?.postMessage({ id });
-      opened.then(start);
+      opened.then(() => held.has(id) && put(id, text));
     });
 
   return {
@@ -170,9 +181,9 @@ export function createOutbox({ environment, settings, user, tokens, overlay, emi
     async enqueue(request) {
       const [answer] = await enqueue([request]);
       if (answer.ok) return answer;
-      const { status, body: problem } = answer;
-      const { method, path, url } = toKeep(request);
-      throw failure(`${method} ${url ?? path} was refused: ${problem?.detail ?? status}`, { request, status, problem });
+      const { status } = answer;
+      const problem = problemOf(answer);
+      throw failure(`A write was refused with ${status}. ${problem.detail ?? ""}`.trim(), { request, status, problem });
     },
     forget() {
       opened.then(() => {

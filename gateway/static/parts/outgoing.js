@@ -1,15 +1,13 @@
 // One request of the outbox: what is kept of it, and how it is sent.
 
+import { failure, retryAfterMs } from "./request.js";
 import { createRetry } from "./retry.js";
 
 const ANSWER_MS = 30_000;
-const LONGEST_RETRY_AFTER_MS = 3_600_000;
 const METHODS = ["POST", "PUT", "PATCH", "DELETE"];
 // Refusals that say nothing of the request itself.
 const AGAIN = [408, 425, 429];
 const KEPT_BODIES = ["Object", "Array", "String", "Number", "Boolean", "Null", "Undefined"];
-
-export const failure = (message, members) => Object.assign(new Error(message), members);
 
 export const randomText = (bytes) =>
   Array.from(crypto.getRandomValues(new Uint8Array(bytes)), (byte) => byte.toString(16).padStart(2, "0")).join("");
@@ -28,28 +26,17 @@ export function toKeep({ method = "POST", path, url, headers = {}, body, entity,
   const must = (right, text) => {
     if (!right) throw new TypeError(`A request of the outbox ${text}.`);
   };
+  const { "idempotency-key": key = randomText(16), ...fields } = Object.fromEntries(new Headers(headers));
   const tag = Object.prototype.toString.call(body).slice(8, -1);
   must(METHODS.includes(method), `has one of the methods ${METHODS.join(", ")}, not ${method}`);
   // What begins with two slashes would be another host.
   must(url ? !path : /^\/(?![/\\])/.test(path), 'has either a path, as "/api/v1/orders", or a url');
   if (url) new URL(url, globalThis.location?.href);
-  must(!new Headers(headers).has("Authorization"), "is kept, and no token with it: give createSync getToken");
+  must(!fields.authorization, "is kept, and no token with it: give createSync getToken");
   must(KEPT_BODIES.includes(tag), `is kept: its body is text or JSON, not ${tag}`);
   must(optimistic === undefined || entity, 'names the entity that it changes at once, as "order:O-1"');
   const change = typeof optimistic === "function" ? undefined : optimistic;
-  return { method, path, url, headers, body, entity, optimistic: change, key: randomText(16) };
-}
-
-async function toAnswer(response, clock) {
-  const { ok, status, headers } = response;
-  const body = read(await response.text());
-  const after = headers.get("Retry-After");
-  const afterMs = /^\d+$/.test(after) ? after * 1000 : Date.parse(after) - clock.wall();
-  return {
-    // A publication names its cursor in its body.
-    answer: { ok, status, cursor: headers.get("Sync-Cursor") ?? body?.cursor, body },
-    floorMs: Math.min(LONGEST_RETRY_AFTER_MS, afterMs || 0),
-  };
+  return { method, path, url, headers: fields, body, entity, optimistic: change, key };
 }
 
 /** Gives `send(request, signal)` → the answer that counts, after as many tries as that takes; it throws where `signal` aborts. */
@@ -57,11 +44,13 @@ export function createSender({ environment, settings, tokens }) {
   const { clock, page } = environment;
 
   const once = ({ method, path, url, headers, body, key }, token, signal) => {
-    const fields = new Headers(headers);
     const isJson = body !== undefined && typeof body !== "string";
-    if (isJson && !fields.has("Content-Type")) fields.set("Content-Type", "application/json");
-    if (token) fields.set("Authorization", `Bearer ${token}`);
-    fields.set("Idempotency-Key", key);
+    const fields = {
+      ...(isJson && { "content-type": "application/json" }),
+      ...headers,
+      "Idempotency-Key": key,
+      ...(token && { Authorization: `Bearer ${token}` }),
+    };
     return environment.fetch(url ?? settings.baseUrl + path, {
       method,
       headers: fields,
@@ -74,9 +63,13 @@ export function createSender({ environment, settings, tokens }) {
   async function ask(request, signal) {
     // The token is for the gateway, and for no other address.
     const token = request.url ? null : await tokens.get();
-    const response = await once(request, token, signal);
-    const refused = response.status === 401 && token;
-    return toAnswer(refused ? await once(request, await tokens.get(token), signal) : response, clock);
+    let response = await once(request, token, signal);
+    if (response.status === 401 && token) response = await once(request, await tokens.get(token), signal);
+    const { ok, status, headers } = response;
+    const body = await response.json().catch(() => null);
+    // A publication names its cursor in its body.
+    const cursor = headers.get("Sync-Cursor") ?? body?.cursor;
+    return { answer: { ok, status, cursor, body }, floorMs: retryAfterMs(response, clock) };
   }
 
   /** The same, with an end: some fetches never settle, aborted or not. */

@@ -1,8 +1,8 @@
 // What a page writes: kept until it is sent, and shown until it comes back. Loaded when the first write is made, or waits.
 
 import { createOutbox } from "./outbox.js";
-import { failure } from "./outgoing.js";
 import { createOverlay } from "./overlay.js";
+import { failure } from "./request.js";
 
 export function createWrites({ environment, settings, store, user, tokens, emit, changed }) {
   const overlay = createOverlay({ environment, store, changed });

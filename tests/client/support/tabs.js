@@ -22,13 +22,12 @@ function createLocks() {
     lock.holder = request;
     request.tab.task(async () => {
       try {
-        const value = await request.run({ name: request.name });
-        if (lock.holder === request) {
-          free(lock);
-        }
-        request.resolve(value);
+        request.resolve(await request.run({ name: request.name }));
       } catch (error) {
         request.reject(error);
+      }
+      if (lock.holder === request) {
+        free(lock);
       }
     });
   };
