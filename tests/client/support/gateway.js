@@ -278,6 +278,7 @@ export function createGateway({
   const gateway = {
     network: "up",
     requests,
+    modes,
     owned,
     get streams() {
       return [...streams];
@@ -296,6 +297,7 @@ export function createGateway({
     answer(path, status, body, headers) {
       answers.set(path, [...(answers.get(path) ?? []), { status, body, headers }]);
     },
+    forgetAnswers: () => answers.clear(),
     /** `status` null: as the gateway itself answers. */
     answerAlways(path, status, body, headers) {
       always.set(path, status === null ? undefined : { status, body, headers });
@@ -346,11 +348,11 @@ export function createGateway({
     fetch(url, { headers = {}, signal, ...options } = {}) {
       const { pathname, searchParams } = new URL(url, "http://gateway.test");
       const path = pathname.replace(/^.*\/api\/v1\/sync\//, "");
+      if (signal?.aborted) {
+        return Promise.reject(signal.reason);
+      }
       requests.push({ path, url, params: searchParams, headers, options, at: clock.now() });
       return new Promise((resolve, reject) => {
-        if (signal?.aborted) {
-          reject(signal.reason);
-        }
         signal?.addEventListener("abort", () => reject(signal.reason));
         const own = answers.get(path)?.shift() ?? always.get(path);
         if (gateway.network === "down") {

@@ -1,0 +1,167 @@
+// Any interleaving of faults, modes, resets, tokens and restarts: every event once, in order, or a reset.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import fc from "fast-check";
+
+import { createStore } from "../../gateway/static/parts/store.js";
+import { createAccount } from "./support/account.js";
+import { createClock } from "./support/clock.js";
+import { createWorld } from "./support/connected.js";
+import { createGateway } from "./support/gateway.js";
+
+const RUNS = Number(process.env.TIDEGATE_RUNS ?? 300);
+const TYPES = { orders: "order", invoices: "invoice" };
+
+/** One browser's client through its lives: what a step does to it, to the gateway and to the network. */
+async function live({ settings, seed, steps, draw }) {
+  const clock = createClock();
+  const gateway = createGateway({ clock, limit: 3 });
+  const account = createAccount({ types: Object.values(TYPES), lanes: () => world.store.lanes });
+  let epoch = 1;
+  let tokens = 0;
+  let failure = null;
+  account.begins("e1");
+  if (settings.state) {
+    gateway.setState({ order: { "O-0": {} }, invoice: {} });
+  }
+  const random = () => (seed = (seed * 1103515245 + 12345) % 2147483648) / 2147483648;
+
+  let world;
+  function begin(dump) {
+    const store = createStore({ keepState: settings.state });
+    if (dump) {
+      store.restore(structuredClone(dump));
+    }
+    store.applied((message) => {
+      try {
+        account.took(message);
+      } catch (error) {
+        failure ??= error;
+      }
+    });
+    world = createWorld({
+      settings: { ...settings, getToken: settings.getToken && (() => `token-${(tokens += 1)}`) },
+      clock,
+      gatewayMade: gateway,
+      store,
+      storage: world?.storage,
+      random,
+    });
+    world.connection.start();
+  }
+
+  const does = {
+    publish: (type) => account.published(gateway.publish({ entityType: type, entityId: `${type}-1` })),
+    advance: (ms) => clock.advance(ms),
+    network: (kind) => void (gateway.network = kind),
+    cut: () => gateway.stream?.cut(),
+    end: () => gateway.stream?.end(),
+    stall: () => gateway.stream?.stall(),
+    bye: (reason) => gateway.stream?.bye(reason, true, 500),
+    mode: ([component, mode, delayMs]) => gateway.setMode(component, mode, { delayMs }),
+    untold: (component) => gateway.setMode(component, "streaming", { tell: false }),
+    trim: () => gateway.trim(),
+    restart: () => {
+      epoch += 1;
+      account.begins(`e${epoch}`);
+      gateway.restart(`e${epoch}`);
+    },
+    answer: ([path, status]) => gateway.answer(path, status),
+    expiring: () =>
+      gateway.stream?.control("token-expiring", { expiresAt: new Date(clock.wall() + 50_000).toISOString() }),
+    sleep: ([ms, monotonic]) => clock.sleep(ms, { monotonic }),
+    hint: () => world.connection.hint(),
+    pause: () => world.connection.pause(),
+    resume: () => world.connection.resume(),
+    reconnect: () => world.connection.reconnect(),
+    reload: () => {
+      const dump = world.store.dump();
+      world.connection.stop();
+      begin(dump);
+    },
+  };
+
+  begin(null);
+  for (const [name, argument] of steps) {
+    await does[name](argument);
+    if (draw) {
+      await clock.advance(0);
+    }
+    if (failure) {
+      throw failure;
+    }
+  }
+
+  // Everything works again: nothing stays where it was driven to.
+  await clock.advance(0);
+  gateway.network = "up";
+  gateway.forgetAnswers();
+  world.connection.resume();
+  if (["failed", "disconnected"].includes(world.status.state)) {
+    world.connection.reconnect();
+  }
+  await clock.advance(700_000);
+  if (failure) {
+    throw failure;
+  }
+  assert.deepEqual(account.missing(), []);
+  assert.equal(world.status.state, "connected");
+  const isPolled = Object.keys(TYPES).every((name) => gateway.modes[name] === "polling");
+  assert.equal(world.status.transport, isPolled ? "poll" : "sse");
+  world.connection.stop();
+  assert.equal(clock.pending(), 0);
+  assert.equal(gateway.streams.length, 0);
+}
+
+const component = fc.constantFrom(...Object.keys(TYPES));
+const mode = fc.constantFrom("polling", "streaming");
+const ms = fc.oneof(fc.integer({ min: 0, max: 600 }), fc.integer({ min: 0, max: 12_000 }), fc.integer({ min: 0, max: 60_000 }));
+const step = (name, argument = fc.constant(null)) => fc.tuple(fc.constant(name), argument);
+
+const steps = fc.array(
+  fc.oneof(
+    { weight: 8, arbitrary: step("publish", fc.constantFrom(...Object.values(TYPES))) },
+    { weight: 8, arbitrary: step("advance", ms) },
+    { weight: 3, arbitrary: step("network", fc.constantFrom("up", "up", "down", "mute", "hung")) },
+    { weight: 4, arbitrary: step("mode", fc.tuple(component, mode, fc.integer({ min: 0, max: 5000 }))) },
+    step("untold", component),
+    { weight: 2, arbitrary: step("cut") },
+    step("end"),
+    step("stall"),
+    step("bye", fc.constantFrom("drain", "limit", "slow_consumer", "token_expired")),
+    step("trim"),
+    step("restart"),
+    { weight: 2, arbitrary: step("answer", fc.tuple(fc.constantFrom("events", "poll", "state", "fetch-mode"), fc.constantFrom(204, 401, 410, 429, 500, 502, 503).filter((status) => status !== 204))) },
+    step("expiring"),
+    step("sleep", fc.tuple(fc.integer({ min: 0, max: 3_600_000 }), fc.boolean())),
+    step("hint"),
+    step("pause"),
+    step("resume"),
+    step("reconnect"),
+    step("reload"),
+  ),
+  { maxLength: 30 },
+);
+
+const lives = fc.record({
+  settings: fc.record({
+    state: fc.boolean(),
+    components: fc.constantFrom([], ["orders", "invoices"]),
+    entities: fc.constantFrom([], ["order", "invoice"]),
+    getToken: fc.boolean(),
+  }),
+  seed: fc.integer({ min: 0, max: 2147483647 }),
+  draw: fc.boolean(),
+  steps,
+});
+
+test("whatever happens, the store gets every event once and in order, or a reset, and nothing stays stuck", async () => {
+  await fc.assert(fc.asyncProperty(lives, live), {
+    numRuns: RUNS,
+    seed: process.env.TIDEGATE_SEED ? Number(process.env.TIDEGATE_SEED) : undefined,
+    endOnFailure: false,
+    interruptAfterTimeLimit: 200_000,
+  });
+});

@@ -1,0 +1,60 @@
+// The table of a connection's states, walked as data.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { health, next, TRANSITIONS } from "../../gateway/static/parts/states.js";
+
+const EVENTS = ["start", "up", "lost", "down", "pause", "end", "fail"];
+
+// What each event makes of each state; "" where it changes nothing.
+const EXPECTED = {
+  //            start         up           lost          down           pause     end             fail
+  initialized: ["connecting", "", "", "", "paused", "disconnected", "failed"],
+  connecting: ["", "connected", "", "unavailable", "paused", "disconnected", "failed"],
+  connected: ["connecting", "", "connecting", "unavailable", "paused", "disconnected", "failed"],
+  unavailable: ["connecting", "connected", "", "", "paused", "disconnected", "failed"],
+  paused: ["connecting", "", "", "", "", "disconnected", ""],
+  disconnected: ["connecting", "", "", "", "", "", ""],
+  failed: ["connecting", "", "", "", "", "disconnected", ""],
+};
+
+test("the table has the seven states, and no others", () => {
+  assert.deepEqual(Object.keys(TRANSITIONS).sort(), Object.keys(EXPECTED).sort());
+  const reached = Object.values(TRANSITIONS).flatMap((events) => Object.values(events));
+  assert.ok(reached.every((state) => state in EXPECTED));
+});
+
+for (const [state, row] of Object.entries(EXPECTED)) {
+  for (const [at, event] of EVENTS.entries()) {
+    test(`${state}, ${event}: ${row[at] || "as it was"}`, () => {
+      assert.equal(next(state, event), row[at] || state);
+    });
+  }
+}
+
+test("from every state a connection can be started anew, and closed", () => {
+  for (const state of Object.keys(EXPECTED)) {
+    assert.equal(next(state, "start"), "connecting");
+    assert.equal(next(state, "end"), "disconnected");
+  }
+});
+
+test("the health of a state goes by the transport only where something works", () => {
+  const table = {
+    initialized: "connecting",
+    connecting: "connecting",
+    unavailable: "error",
+    failed: "error",
+    paused: "disconnected",
+    disconnected: "disconnected",
+  };
+  for (const transport of ["sse", "poll", "shared"]) {
+    for (const [state, expected] of Object.entries(table)) {
+      assert.equal(health(state, transport), expected);
+    }
+  }
+  assert.equal(health("connected", "sse"), "healthy");
+  assert.equal(health("connected", "shared"), "healthy");
+  assert.equal(health("connected", "poll"), "polling");
+});
