@@ -6,39 +6,31 @@ import { followPage } from "./page.js";
 const BEAT_MS = 2_000;
 const RING_MESSAGES = 1_000;
 const RING_CHARACTERS = 1 << 20;
+const TOKEN_REFUSED = [401, 403];
 
 const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
-const control = (type, data, rest) => ({ type, data, control: true, ...rest });
+const control = (type, data, id, lane) => ({ type, data, id, lane, control: true });
 
 export const createShared = ({ name, environment, store, connect, changed }) => {
   const { clock, locks, openChannel, page, random, storage } = environment;
-  const me = String(random()).slice(2);
-  let status = Object.freeze({ state: "initialized", transport: "sse", error: null });
+  const me = random();
+  let status = { state: "initialized", transport: "sse", error: null };
   let channel = null;
-  let asking = null;
   let unfollow = null;
-  let release = null; // set while this tab leads
-  let spent = false; // its token was refused: others may try theirs
+  let asking = null;
+  let release = null; // Set while this tab leads.
+  let isSpent = false; // Its token was refused: others may try theirs.
+  let timer = null;
+  let tickedAt = 0;
 
-  // Whom this tab follows, and how far in its numbering; `held` is what came since it said hello.
-  let term = 0;
-  let leader = "";
-  let number = 0;
-  let held = null;
+  let term = ""; // Of whom it follows, or its own; of two the greater text counts.
+  let number = 0; // Of the messages of this term.
+  let held = null; // What was relayed since this tab said hello; null while it is in step.
   let catching = null;
   let heardAt = 0;
-  let tickedAt = 0;
-  let timer = null;
 
   // What a leader knows of its term.
-  let pending = [];
-  let ring = [];
-  let weight = 0;
-  let before = {};
-  let lanes = {};
-  let guests = new Map();
-  let greeting = null;
-  let people = {};
+  let pending, ring, weight, before, lanes, guests, greeting, people;
 
   const show = (next) => {
     if (!same(next, status)) {
@@ -57,25 +49,31 @@ export const createShared = ({ name, environment, store, connect, changed }) => 
     }
   };
 
+  /** Where the leader is: a tab that is in step has all that it had there. */
+  const place = () => ({ number, lanes, cursors: store.cursors });
+
   const beat = () => {
     flush();
     const { error } = status;
-    // A clone of an error loses all but its text.
-    const plain = error && { ...error, message: error.message };
-    post("beat", { number, lanes, cursors: store.cursors, status: { ...status, error: plain } });
+    // A clone of an error keeps its text alone.
+    post("beat", { ...place(), status: { ...status, error: error && { ...error, message: error.message } } });
   };
 
-  // --- leading
+  // What this tab does as the leader.
+
+  const beginRing = () => {
+    lanes = store.lanes;
+    ring = [];
+    weight = 0;
+  };
 
   const remember = (message) => {
-    const anew = !same(store.lanes, lanes) || message.type === "reset" || message.type === "state";
-    if (anew) {
+    const { type, id, data } = message;
+    if (type === "reset" || type === "state" || !same(store.lanes, lanes)) {
       flush();
-      lanes = store.lanes;
-      ring = [];
-      weight = 0;
-    } else if (message.id && (!message.control || message.type === "refresh")) {
-      const size = JSON.stringify(message.data).length;
+      beginRing();
+    } else if (id && (type === "refresh" || !message.control)) {
+      const size = JSON.stringify(data).length;
       weight += size;
       ring.push({ message, before, size });
       while (ring.length > RING_MESSAGES || weight > RING_CHARACTERS) {
@@ -83,67 +81,59 @@ export const createShared = ({ name, environment, store, connect, changed }) => 
       }
     }
     before = store.cursors;
-  };
-
-  const noteWelcome = ({ type, data }) => {
     if (type === "connected") {
-      const { recovered, state, ...rest } = data;
-      greeting = rest;
+      greeting = data;
       people = {};
     } else if (type === "presence") {
       const users = data.type === "sync" ? {} : { ...people[data.channel] };
-      for (const [user, seen] of Object.entries(data.users)) {
-        data.type === "leave" ? delete users[user] : (users[user] = seen);
-      }
+      Object.entries(data.users).forEach(([user, seen]) => (data.type === "leave" ? delete users[user] : (users[user] = seen)));
       people[data.channel] = users;
     }
   };
 
-  /** What a tab with these cursors lacks; null where the ring does not go back so far. */
+  /** What a tab lacks, so that it is in step; null where the ring does not go back so far. */
   const lacking = (guest) => {
-    const alike = same(guest.lanes, lanes);
     const least = oldest(Object.values(guest.cursors));
-    const has = (cursors) =>
-      Object.entries(cursors).every(([lane, cursor]) => cursor && !isAfter(cursor, alike ? guest.cursors[lane] : least));
-    if (has(before)) {
-      return [];
-    }
+    const of = same(guest.lanes, lanes) ? guest.cursors : {};
+    const has = (cursors) => Object.entries(cursors).every(([lane, cursor]) => cursor && !isAfter(cursor, of[lane] ?? least));
     const from = ring.findLastIndex((entry) => has(entry.before));
-    return from < 0 ? null : ring.slice(from).map(({ message }) => message);
+    if (store.complete && !guest.complete) {
+      return null;
+    }
+    return has(before) ? [] : from < 0 ? null : ring.slice(from).map(({ message }) => message);
   };
 
-  const states = () => {
+  const state = () => {
     const types = Object.entries(store.dump().entities);
-    const cursor = store.cursor;
-    return (types.length ? types : [["", []]]).map(([entityType, known], index, { length }) => {
+    const { cursor } = store;
+    return (types.length ? types : [["", []]]).map(([entityType, known], at, { length }) => {
       const items = known.map(([entityId, data]) => ({ entityId, data }));
-      const last = index + 1 === length;
-      return control("state", { entityType, items, part: index + 1, last, cursor }, last && { id: cursor });
+      const last = at + 1 === length;
+      return control("state", { entityType, items, part: at + 1, last, cursor }, last ? cursor : undefined);
     });
   };
 
+  /** A tab waits where the leader's own state is still to come: then no cursor says what it has. */
   const admit = () => {
     if (!guests.size || !store.cursor) {
       return;
     }
     flush();
-    const welcome = (to, rest) =>
-      post("welcome", { to, number, lanes, cursors: store.cursors, greeting, people, ...rest });
+    const welcome = (to, messages) => post("welcome", { ...place(), to, messages, greeting, people });
     const far = [];
-    for (const [from, guest] of guests) {
+    guests.forEach((guest, from) => {
       const messages = lacking(guest);
-      messages ? welcome([from], { messages }) : far.push(from);
-    }
+      messages ? welcome([from], messages) : far.push(from);
+    });
     guests.clear();
     if (far.length) {
-      welcome(far, { messages: store.complete ? states() : null });
+      welcome(far, store.complete ? state() : null);
     }
     beat();
   };
 
   store.applied((message) => {
     if (release) {
-      noteWelcome(message);
       remember(message);
       if (pending.push(message) === 1) {
         queueMicrotask(flush);
@@ -152,57 +142,52 @@ export const createShared = ({ name, environment, store, connect, changed }) => 
     }
   });
 
-  const own = (next) => {
-    if (!release) {
-      return;
+  const connection = connect((next) => {
+    if (release) {
+      show(next);
+      beat();
+      if (next.state === "failed" && TOKEN_REFUSED.includes(next.error?.status)) {
+        isSpent = true;
+        resign();
+      }
     }
-    show(next);
-    beat();
-    if (next.state === "failed" && [401, 403].includes(next.error?.status)) {
-      spent = true;
-      resign();
-    }
-  };
-  const connection = connect(own);
+  });
 
   const lead = (done) => {
     release = done;
     catching?.abort();
-    const key = `${name}:term`;
-    term = Math.max(term, Number(storage?.getItem(key)) || 0, Math.floor(clock.wall())) + 1;
-    try {
-      storage?.setItem(key, term);
-    } catch {
-      // Full: wall time is above earlier terms as well, unless the clock was set back.
-    }
-    leader = me;
-    number = 0;
     held = null;
+    const key = `${name}:term`;
+    const terms = [term, storage?.getItem(key), clock.wall()];
+    const next = 1 + Math.max(...terms.map((known) => parseInt(known) || 0));
+    storage?.setItem(key, next);
+    term = `${next}.${me}`;
+    number = 0;
     pending = [];
-    ring = [];
-    weight = 0;
-    before = store.cursors;
-    lanes = store.lanes;
     guests = new Map();
     greeting = null;
     people = {};
+    before = store.cursors;
+    beginRing();
     connection.start();
     beat();
   };
 
   const resign = () => {
-    flush();
     const done = release;
-    release = null;
-    asking = null;
-    connection.stop();
-    done?.();
+    if (done) {
+      flush();
+      release = null;
+      connection.stop();
+      asking = null;
+      done();
+    }
   };
 
   const ask = async (steal) => {
     asking?.abort();
-    const mine = new AbortController();
-    asking = mine;
+    const mine = (asking = new AbortController());
+    isSpent = false;
     const options = steal ? { steal } : { signal: mine.signal };
     try {
       await locks.request(name, options, () => asking === mine && new Promise(lead));
@@ -218,13 +203,14 @@ export const createShared = ({ name, environment, store, connect, changed }) => 
     }
   };
 
-  // --- following
+  // What it does as a follower.
 
   const hello = () => {
     catching?.abort();
     catching = null;
     held = [];
-    post("hello", { cursors: store.cursors, lanes: store.lanes });
+    const { cursors, complete } = store;
+    post("hello", { cursors, complete, lanes: store.lanes });
   };
 
   const split = (theirs) => {
@@ -233,31 +219,28 @@ export const createShared = ({ name, environment, store, connect, changed }) => 
     }
   };
 
-  /** This tab has all that the leader had at these cursors. A lane that is ahead of the leader is merged later. */
-  const align = (theirs, cursors) => {
-    split(theirs);
-    for (const lane of ["", ...Object.keys(store.lanes)]) {
-      store.apply(control("poll", undefined, { lane, id: cursors[lane] ?? cursors[""] }));
+  /** This tab has all that the leader had there. A lane that is ahead of the leader's is merged later. */
+  const align = (leader) => {
+    split(leader.lanes);
+    for (const lane of Object.keys(store.cursors)) {
+      store.apply(control("poll", {}, leader.cursors[lane] ?? leader.cursors[""], lane));
     }
-    const surplus = Object.keys(store.lanes).filter((lane) => !(lane in theirs));
-    if (surplus.length && surplus.every((lane) => store.cursors[lane] === store.cursors[""])) {
-      store.setLanes(theirs);
+    const { cursors } = store;
+    const merging = Object.keys(cursors).filter((lane) => lane && !(lane in leader.lanes));
+    if (merging.length && merging.every((lane) => cursors[lane] === cursors[""])) {
+      store.setLanes(leader.lanes);
     }
   };
 
   const take = (relay) => {
     if (held) {
       held.push(relay);
-      return;
-    }
-    if (relay.number > number) {
+    } else if (relay.number > number) {
       hello();
-      return;
-    }
-    if (relay.number === number) {
+    } else if (relay.number === number) {
       split(relay.lanes);
       number += relay.messages.length;
-      relay.messages.forEach((message) => store.apply(message));
+      relay.messages.forEach(store.apply);
     }
   };
 
@@ -265,33 +248,34 @@ export const createShared = ({ name, environment, store, connect, changed }) => 
     if (!held || catching || !welcome.to.includes(me)) {
       return;
     }
-    const { messages, cursors } = welcome;
+    const { messages } = welcome;
     split(welcome.lanes);
     if (messages) {
       if (store.cursor && messages[0]?.type === "state") {
-        store.apply(control("reset", { reason: "trimmed", state: true, cursor: cursors[""], jitterMs: 0 }));
+        store.apply(control("reset", { reason: "trimmed", state: true, cursor: messages[0].data.cursor, jitterMs: 0 }));
       }
-      messages.forEach((message) => store.apply(message));
+      messages.forEach(store.apply);
     } else if (store.cursor) {
-      const { signal } = (catching = new AbortController());
-      try {
-        await connection.catchUp(signal);
-      } catch {
-        // The next heartbeat says hello again.
-        catching = signal.aborted ? catching : null;
-        return;
-      }
-      if (signal.aborted) {
+      const mine = (catching = new AbortController());
+      const caught = await connection.catchUp(mine.signal).then(
+        () => true,
+        () => false,
+      );
+      if (mine.signal.aborted) {
         return;
       }
       catching = null;
+      if (!caught) {
+        // The next heartbeat says hello again.
+        return;
+      }
     }
-    align(welcome.lanes, cursors);
+    align(welcome);
     if (welcome.greeting) {
       store.apply(control("connected", welcome.greeting));
     }
-    for (const [on, users] of Object.entries(welcome.people)) {
-      store.apply(control("presence", { channel: on, type: "sync", users }));
+    for (const [room, users] of Object.entries(welcome.people)) {
+      store.apply(control("presence", { channel: room, type: "sync", users }));
     }
     const waiting = held;
     held = null;
@@ -299,21 +283,26 @@ export const createShared = ({ name, environment, store, connect, changed }) => 
     waiting.forEach(take);
   };
 
-  const heed = (heartbeat) => {
-    const { error } = heartbeat.status;
-    show({ ...heartbeat.status, transport: "shared", error: error && Object.assign(new Error(error.message), error) });
-    if (spent && status.state === "connected") {
-      spent = false;
+  const heed = (leader) => {
+    const { error } = leader.status;
+    show({ ...leader.status, transport: "shared", error: error && Object.assign(new Error(error.message), error) });
+    if (isSpent && status.state === "connected") {
       ask();
     }
-    if (held ? !catching : heartbeat.number !== number) {
+    if (held ? !catching : leader.number !== number) {
       hello();
     } else if (!held) {
-      align(heartbeat.lanes, heartbeat.cursors);
+      align(leader);
     }
   };
 
-  const toLeader = {
+  const follow = () => {
+    heardAt = clock.now();
+    hello();
+    ask();
+  };
+
+  const asLeader = {
     hello(guest) {
       guests.set(guest.from, guest);
       admit();
@@ -321,25 +310,19 @@ export const createShared = ({ name, environment, store, connect, changed }) => 
     ping: beat,
     reconnect: () => connection.reconnect(),
   };
-  const toFollowers = { beat: heed, relay: take, welcome: enter };
+  const asFollower = { beat: heed, relay: take, welcome: enter };
 
-  const receive = (message) => {
+  const receive = ({ data }) => {
     if (release) {
-      toLeader[message.kind]?.(message);
-      return;
+      asLeader[data.kind]?.(data);
+    } else if (data.kind in asFollower && data.term >= term) {
+      if (data.term > term) {
+        term = data.term;
+        hello();
+      }
+      heardAt = clock.now();
+      asFollower[data.kind](data);
     }
-    const handle = toFollowers[message.kind];
-    const later = message.term - term || (message.from > leader) - (message.from < leader);
-    // Late words of an earlier leader count no more.
-    if (!handle || later < 0) {
-      return;
-    }
-    if (later > 0) {
-      ({ term, from: leader } = message);
-      hello();
-    }
-    heardAt = clock.now();
-    handle(message);
   };
 
   const tick = () => {
@@ -352,7 +335,7 @@ export const createShared = ({ name, environment, store, connect, changed }) => 
     timer = clock.setTimeout(tick, BEAT_MS);
     if (release) {
       beat();
-    } else if (!spent && now - heardAt >= 2 * BEAT_MS) {
+    } else if (now - heardAt >= 2 * BEAT_MS && !isSpent) {
       ask(true);
     } else if (now - heardAt >= BEAT_MS) {
       // Of a hidden page the timers are slow, its messages are not.
@@ -360,16 +343,11 @@ export const createShared = ({ name, environment, store, connect, changed }) => 
     }
   };
 
-  const follow = () => {
-    heardAt = clock.now();
-    hello();
-    ask();
-  };
-
   const leave = (state) => {
     clock.clearTimeout(timer);
     catching?.abort();
     asking?.abort();
+    asking = null;
     resign();
     channel?.close();
     channel = null;
@@ -381,8 +359,7 @@ export const createShared = ({ name, environment, store, connect, changed }) => 
       if (!channel) {
         unfollow ??= followPage(page, face);
         channel = openChannel(name);
-        channel.onmessage = ({ data }) => receive(data);
-        spent = false;
+        channel.onmessage = receive;
         show({ ...status, state: "connecting", error: null });
         tickedAt = clock.now();
         timer = clock.setTimeout(tick, BEAT_MS);
@@ -398,16 +375,13 @@ export const createShared = ({ name, environment, store, connect, changed }) => 
     resume: () => status.state === "paused" && face.start(),
     hint: () => (release ? connection.hint() : post("ping")),
     reconnect() {
-      if (!channel) {
-        face.start();
-      } else if (release) {
+      if (release) {
         connection.reconnect();
-      } else {
+      } else if (channel) {
         post("reconnect");
-        if (spent) {
-          spent = false;
-          ask();
-        }
+        isSpent && ask();
+      } else {
+        face.start();
       }
     },
     get status() {
