@@ -161,9 +161,10 @@ class NodeCarrier:
         """Sends one packet, and returns once it has come back."""
         self._number += 1
         self._echoed.clear()
-        await link.send(Packet(self._node, self._number, tuple(messages)).pack())
+        packet = Packet(self._node, self._number, tuple(messages)).pack()
         try:
             async with asyncio.timeout(self._echo_seconds):
+                await link.send(packet)
                 while self._came_back < self._number:
                     await self._echoed.wait()
                     self._echoed.clear()

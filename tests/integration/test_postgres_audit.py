@@ -1,13 +1,18 @@
 """The audit trail in Postgres holds up nothing: its transactions end at once."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from adapters.postgres.audit import PostgresAudit
 from gateway.ports.audit import AuditEntry, AuditQuery, moment
 from tests.support.clock import ManualClock
-from tests.support.postgres import PostgresServer, connected, execute, log_database, log_schema, own_server
+from tests.support.postgres import (
+    connected,
+    execute,
+    log_database,
+    log_schema,
+    no_standby_answers,
+    own_server,
+)
 from tests.support.postgres_log import DEADLINE_SECONDS, eventually, next_of, numbered, opened
 
 ENTRY = AuditEntry(f"{moment(1)}-1", "admin", "ana", b"{}")
@@ -15,19 +20,6 @@ ENTRY = AuditEntry(f"{moment(1)}-1", "admin", "ana", b"{}")
 
 def a_store(url: str) -> PostgresAudit:
     return PostgresAudit(url, ManualClock(), max_entries=0, max_age_seconds=1e9)
-
-
-@contextmanager
-def no_standby_answers(server: PostgresServer) -> Iterator[None]:
-    """Every commit that waits for what the server waits for waits for ever."""
-    with connected(server.url()) as connection:
-        execute(connection, "alter system set synchronous_standby_names = 'nobody'")
-        execute(connection, "select pg_reload_conf()")
-        try:
-            yield
-        finally:
-            execute(connection, "alter system reset synchronous_standby_names")
-            execute(connection, "select pg_reload_conf()")
 
 
 async def test_a_commit_of_the_trail_waits_for_no_standby() -> None:

@@ -120,19 +120,25 @@ class ExchangeLinks:
 
 
 class Awkward(Exchange):
-    """Gives packets late, doubled, beside garbage, and cuts links; each as `random` has it."""
+    """Gives packets late, doubled, beside garbage, and cuts links, as `random` has it; until `calm`."""
 
     def __init__(self, random: Random) -> None:
         super().__init__()
-        self._random = random
+        self._random: Random | None = random
+
+    def calm(self) -> None:
+        """From now on it is an exchange like any other."""
+        self._random = None
 
     def give(self, packet: bytes | None) -> None:
+        if self._random is None:
+            return super().give(packet)
         chance = self._random.random()
         if chance < 0.1:
             super().give(b"\xffgarbage")
         if chance < 0.2:
             super().give(packet)
         if chance > 0.95:
-            self.cut()
-        else:
-            asyncio.get_running_loop().call_later(self._random.random() / 1000, super().give, packet)
+            return self.cut()
+        asyncio.get_running_loop().call_later(self._random.random() / 1000, super().give, packet)
+        return None

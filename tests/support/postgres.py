@@ -286,6 +286,19 @@ def make_read_only(connection: Connection, proxy: TcpProxy) -> None:
     proxy.cut()
 
 
+@contextmanager
+def no_standby_answers(server: PostgresServer) -> Iterator[None]:
+    """Every commit that waits for what the server waits for waits for ever."""
+    with connected(server.url()) as connection:
+        execute(connection, "alter system set synchronous_standby_names = 'nobody'")
+        execute(connection, "select pg_reload_conf()")
+        try:
+            yield
+        finally:
+            execute(connection, "alter system reset synchronous_standby_names")
+            execute(connection, "select pg_reload_conf()")
+
+
 def database_of(url: str) -> str:
     """The name of the URL's database."""
     return urlsplit(url).path.removeprefix("/")

@@ -10,6 +10,7 @@ from gateway.service.access_metrics import AccessCollector
 from gateway.service.audit_metrics import AuditCollector
 from gateway.service.guard_metrics import GuardCollector
 from gateway.service.metrics import BuildCollector, GatewayCollector, make_registry
+from gateway.service.node_metrics import NodeMessagesCollector
 from gateway.service.presence_metrics import PresenceCollector
 from gateway.service.state_metrics import StateCollector
 from gateway.service.store_metrics import StoreCollector
@@ -38,6 +39,7 @@ def make_metrics(
         ),
         ListCollector(source.list_counts),
         StoreCollector(gateway.stored.log, source.shared, gateway.flags.store),
+        NodeMessagesCollector(gateway.stored.node_messages),
         StateCollector(delivery.states, delivery.hub),
         PresenceCollector(delivery.hub.presence),
         AccessCollector(gateway.access.remote_keys),

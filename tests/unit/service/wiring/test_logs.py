@@ -9,7 +9,7 @@ from gateway.core.errors import ConfigError
 from gateway.runtime.leases import SharedLeases
 from gateway.service.log_kinds import LOGS
 from gateway.service.settings import LogSettings, Settings
-from gateway.service.wiring.logs import check_url, needs_extra, open_leases, open_log
+from gateway.service.wiring.logs import check_url, needs_extra, open_leases, open_log, open_node_links
 from tests.support.clock import ManualClock
 from tests.support.events import an_event
 from tests.support.gateway import make_settings
@@ -29,10 +29,11 @@ async def test_the_log_in_memory_keeps_what_the_history_says(clock: ManualClock)
     [
         lambda settings, clock: open_log(settings, clock),
         lambda settings, clock: open_leases(settings, clock),
+        lambda settings, clock: open_node_links(settings),
         lambda settings, clock: check_url(settings),
         lambda settings, clock: settings.log.is_in_server,
     ],
-    ids=["log", "leases", "check", "server"],
+    ids=["log", "leases", "nodes", "check", "server"],
 )
 def test_a_log_of_another_scheme_is_no_log_in_memory(
     clock: ManualClock, use: Callable[[Settings, ManualClock], object]
@@ -54,6 +55,7 @@ def test_every_kind_of_log_that_can_be_set_can_be_opened(
     check_url(settings)
     assert open_log(settings, clock).append is not None
     assert isinstance(open_leases(settings, clock), SharedLeases) == LOGS[kind].is_in_server
+    assert (open_node_links(settings) is not None) == LOGS[kind].is_in_server
 
 
 def test_a_missing_driver_is_one_sentence_with_the_remedy() -> None:
