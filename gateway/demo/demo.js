@@ -4,7 +4,8 @@ import { showFault } from "/demo/controls.js";
 import { CLIENT_ID, ORDERS, Poller, getJson, sendJson, sleep } from "/demo/gateway.js";
 import { Migration } from "/demo/migration.js";
 import { Panel } from "/demo/panel.js";
-import { Subscriber } from "/demo/subscriber.js";
+import { push } from "/demo/pushed.js";
+import { joinRoom } from "/demo/room.js";
 
 const PREFERENCE = `/api/v1/sync/preference?clientId=${encodeURIComponent(CLIENT_ID)}`;
 const COUNT_EVERY_MS = 5000;
@@ -73,18 +74,19 @@ async function advanceOrder(panel) {
 
 async function main() {
   const poller = new Poller(new Panel("polled"));
-  const subscriber = new Subscriber(new Panel("pushed"));
+  const pushed = new Panel("pushed");
   const delivery = document.getElementById("delivery");
   delivery.addEventListener("change", () => choose(delivery.value));
   document.getElementById("create").addEventListener("click", createOrder);
-  document.getElementById("advance").addEventListener("click", () => advanceOrder(subscriber.panel));
+  document.getElementById("advance").addEventListener("click", () => advanceOrder(pushed));
   setInterval(() => {
     poller.tick();
-    subscriber.panel.tick();
+    pushed.tick();
   }, 250);
   poller.run();
-  subscriber.run();
-  new Migration(() => [poller.panel, subscriber.panel].forEach((panel) => panel.countAnew())).run();
+  push(pushed);
+  joinRoom(document.getElementById("room"));
+  new Migration(() => [poller.panel, pushed].forEach((panel) => panel.countAnew())).run();
   showApplication();
   delivery.value = (await getJson(PREFERENCE)).delivery;
 }

@@ -50,29 +50,25 @@ export function fetchMode(clientId) {
   return getJson(`/api/v1/sync/fetch-mode?${caller}`);
 }
 
-/** Tells the gateway what this browser saw of its delivery; nothing here depends on its arrival. */
-export function report(members) {
-  const body = JSON.stringify({ component: COMPONENT, clientVersion: CLIENT_VERSION, ...members });
-  const headers = { "Content-Type": "application/json" };
-  fetch("/api/v1/sync/telemetry", { method: "POST", headers, body }).catch((error) =>
-    console.warn("The report did not arrive:", error.message),
-  );
-}
-
-/** The polled list, asked for conditionally; each request is counted in the panel's figures. */
-export class OrderList {
+/** The list again and again, whatever the migration's stage: what every client did before. */
+export class Poller {
   constructor(panel) {
     this.panel = panel;
     this.etag = null;
-    this.docs = null;
+    this.nextAt = 0;
+    this.problem = null;
   }
 
-  /**
-   * Gives {docs, cursor, mode, retired}: mode is how this client is to get the orders from now on. `retired`
-   * says that the list is not polled any more, and docs are then what it last was. Throws an Error whose
-   * message can be shown.
-   */
-  async load() {
+  async run() {
+    for (;;) {
+      this.problem = await this.poll().catch((error) => error.message);
+      this.nextAt = Date.now() + POLL_EVERY_MS;
+      await sleep(POLL_EVERY_MS);
+    }
+  }
+
+  /** Gives what is wrong, or null. Throws an Error whose message can be shown. */
+  async poll() {
     this.panel.figures.requests += 1;
     const headers = { "Tidegate-Client-Id": CLIENT_ID, "Tidegate-Client": `demo-page/${CLIENT_VERSION}` };
     // The page's own If-None-Match, not the browser cache's, so that a 304 is seen and counted as one.
@@ -81,49 +77,13 @@ export class OrderList {
     }
     const response = await fetch(ORDERS, { headers, cache: "no-store" });
     if (response.ok) {
-      this.docs = (await response.json()).docs;
+      this.panel.replace((await response.json()).docs);
       this.etag = response.headers.get("ETag");
-    } else if (response.status !== 304 && response.status !== 410) {
-      throw new Error(`the gateway answered ${response.status}`);
     }
-    return {
-      docs: this.docs,
-      cursor: response.headers.get("Sync-Cursor"),
-      mode: response.headers.get("Fetch-Mode"),
-      retired: response.status === 410,
-    };
-  }
-}
-
-/** The list again and again, whatever the migration's stage: what every client did before. */
-export class Poller {
-  constructor(panel) {
-    this.panel = panel;
-    this.list = new OrderList(panel);
-    this.nextAt = 0;
-    this.problem = null;
-  }
-
-  async run() {
-    for (;;) {
-      this.problem = await this.poll();
-      this.nextAt = Date.now() + POLL_EVERY_MS;
-      await sleep(POLL_EVERY_MS);
+    if (response.status === 410) {
+      return "410: polling is over";
     }
-  }
-
-  /** Gives what is wrong, or null. */
-  async poll() {
-    try {
-      const answer = await this.list.load();
-      if (answer.retired) {
-        return "410: polling is over";
-      }
-      this.panel.replace(answer.docs);
-      return null;
-    } catch (error) {
-      return error.message;
-    }
+    return response.ok || response.status === 304 ? null : `the gateway answered ${response.status}`;
   }
 
   tick() {

@@ -41,7 +41,8 @@ _ASSETS: Mapping[str, _Asset] = {
     "/demo/gateway.js": _Asset("gateway.js", "text/javascript"),
     "/demo/migration.js": _Asset("migration.js", "text/javascript"),
     "/demo/panel.js": _Asset("panel.js", "text/javascript"),
-    "/demo/subscriber.js": _Asset("subscriber.js", "text/javascript"),
+    "/demo/pushed.js": _Asset("pushed.js", "text/javascript"),
+    "/demo/room.js": _Asset("room.js", "text/javascript"),
 }
 
 

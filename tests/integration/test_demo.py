@@ -1,50 +1,19 @@
 """`tidegate demo` as a newcomer runs it: two processes, one page, and an orderly end."""
 
 import asyncio
-import contextlib
 import json
 import re
 import signal
-import sys
-from collections.abc import AsyncIterator
 
 import aiohttp
 import psutil
 import pytest
 
-DEADLINE_SECONDS = 60
-"""When a test gives up; nothing here takes that long unless it is broken."""
+from tests.support.demo import address_of, running
+from tests.support.http import DEADLINE_SECONDS
 
 IMPORT = r'^import .* from "([^"]+)";$'
 """A line of a script that loads another one."""
-
-NOBODY_MOVES = "3600"
-"""A pause of the simulator that outlasts every test."""
-
-
-@contextlib.asynccontextmanager
-async def running(*options: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """`tidegate demo` with its pipes; ended by the test, or killed here."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "gateway", "demo", "--every", NOBODY_MOVES, *options),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        async with asyncio.timeout(DEADLINE_SECONDS):
-            yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
-
-
-async def address_of(process: asyncio.subprocess.Process) -> str:
-    line = (await process.stdout.readline()).decode()
-    found = re.search(r"http://127\.0\.0\.1:\d+/", line)
-    assert found, line
-    assert "Ctrl-C" in line
-    return found[0]
 
 
 def backend_of(process: asyncio.subprocess.Process) -> psutil.Process:
@@ -92,7 +61,7 @@ async def test_the_page_and_all_that_it_loads_come_from_the_printed_address(sess
         answers += [await session.get(address.rstrip("/") + path) for path in imported]
 
     assert (response.status, response.content_type) == (200, "text/html")
-    assert imported >= {"/demo/gateway.js", "/demo/migration.js", "/demo/panel.js", "/demo/subscriber.js"}
+    assert imported >= {"/demo/gateway.js", "/demo/panel.js", "/demo/pushed.js", "/demo/room.js"}
     assert {answer.content_type: answer.status for answer in answers} == {
         "text/css": 200,
         "text/javascript": 200,
