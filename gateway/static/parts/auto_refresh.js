@@ -3,7 +3,7 @@
 // How long after the gateway's hint was due events alone count: a poll brings no hints.
 const GRACE_MS = 1000;
 
-export function autoRefresh({ environment: { clock, random }, store, hinted, report }, entity, refetch, options) {
+export function autoRefresh({ environment: { clock, random }, store, hinted, report, missed }, entity, refetch, options) {
   const { eventTypes, debounceMs = 500, maxWaitMs = 2000 } = options ?? {};
   const entities = entity == null ? undefined : [entity].flat();
   let timer = null;
@@ -60,6 +60,7 @@ export function autoRefresh({ environment: { clock, random }, store, hinted, rep
       runAt(hinted() ? eventAt + maxWaitMs + GRACE_MS : Math.min(now + debounceMs, eventAt + maxWaitMs));
     }),
   ];
+  if (missed) told({});
   return () => {
     again = false;
     clock.clearTimeout(timer);

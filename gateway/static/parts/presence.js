@@ -4,12 +4,12 @@ import { createHandlers, report } from "./store.js";
 
 const NOBODY = Object.freeze({});
 
-export const createPresence = ({ store, request, select, isUp }) => {
+export const createPresence = ({ store, send, select, isUp }) => {
   const { on, emit } = createHandlers();
   const people = new Map();
   const metas = new Map();
 
-  const tell = (channel) => request("PUT", `presence/${channel}`, { meta: metas.get(channel) });
+  const tell = (channel) => send("PUT", `presence/${channel}`, { meta: metas.get(channel) });
   // What was said of oneself went with the stream that is gone.
   store.on("connected", () => metas.forEach((meta, channel) => tell(channel).catch(report)));
   store.on("presence", ({ channel, type, users }) => {
@@ -51,7 +51,7 @@ export const createPresence = ({ store, request, select, isUp }) => {
       const leave = select("channels", name);
       return {
         on: heard.on,
-        send: (event, payload = {}) => request("POST", `broadcast/${name}`, { event, payload }),
+        send: (event, payload = {}) => send("POST", `broadcast/${name}`, { event, payload }),
         leave() {
           off();
           leave();

@@ -59,12 +59,18 @@ export function createRequest({ settings, environment, tokens }) {
     });
   }
 
-  async function request(path, params, { controller, accept = "application/json", waitMs = ANSWER_MS, sent }) {
+  async function request(
+    path,
+    params,
+    { controller = new AbortController(), accept = "application/json", waitMs = ANSWER_MS, sent, method, body },
+  ) {
     const send = (token) => {
       sent?.(token);
       const headers = { Accept: accept, ...(token && { Authorization: `Bearer ${token}` }) };
+      if (body) headers["Content-Type"] = "application/json";
       const { credentials } = settings;
       const options = { headers, credentials, cache: "no-store", signal: controller.signal };
+      if (body) Object.assign(options, { method, body, keepalive: true });
       return within(waitMs, controller, environment.fetch(`${settings.baseUrl}/api/v1/sync/${path}?${params}`, options));
     };
     const token = await within(0, controller, tokens.get());

@@ -1,0 +1,237 @@
+// Puts the parts of a sync together, and is its face.
+
+import { createConnection } from "./connection.js";
+import { createEnvironment } from "./environment.js";
+import { iterate } from "./iteration.js";
+import { createMetrics } from "./metrics.js";
+import { followPage } from "./page.js";
+import { createPersistence } from "./persistence.js";
+import { createPresence } from "./presence.js";
+import { createRequest } from "./request.js";
+import { selectionText } from "./selection.js";
+import { readSettings } from "./settings.js";
+import { createShared } from "./shared.js";
+import { health } from "./states.js";
+import { createHandlers, createStore, report } from "./store.js";
+import { createTelemetry } from "./telemetry.js";
+import { claimsOf, createTokens } from "./tokens.js";
+
+const INITIAL = Object.freeze({ state: "initialized", transport: "sse", error: null, modes: {}, clientId: null, heartbeatMs: null, firstEventMs: null, reason: null });
+const NOTHING = { cursors: { "": null }, lanes: {}, entities: {}, complete: false };
+// What a stream is asked for beside events: it has no part in what is kept.
+const ONLY_OF_STREAMS = { presence: [], channels: [], hints: "off" };
+
+export function createSync(options = {}) {
+  const environment = createEnvironment(options);
+  const settings = readSettings(options, environment);
+  const tokens = createTokens({ getToken: settings.getToken, environment });
+  const store = createStore({ historyLimit: settings.eventHistoryLimit, keepState: settings.state });
+  const metrics = createMetrics({ environment, store });
+  const handlers = createHandlers();
+  let connection = null;
+  let persistence = null;
+  let unfollow = null;
+  let writes = null;
+  let loading = null;
+  let user = null;
+  let selected = "";
+  let status = INITIAL;
+  let snapshot = null;
+  let isTelling = false;
+  let life = 0;
+
+  // Tells once of all that one task brings.
+  const invalidate = () => {
+    snapshot = null;
+    if (isTelling) return;
+    isTelling = true;
+    queueMicrotask(() => {
+      isTelling = false;
+      handlers.emit("change");
+    });
+  };
+
+  const ask = createRequest({ settings, environment, tokens });
+  const send = (method, path, body) =>
+    ask(path, new URLSearchParams({ clientId: settings.clientId }), { method, body: JSON.stringify(body) });
+  const follow = settings.telemetry ? createTelemetry(settings, (body) => send("POST", "telemetry", body)) : () => {};
+
+  const changed = (next) => {
+    status = next;
+    metrics.follow(status);
+    follow(status);
+    if (status.state === "connected") loadWrites().catch(report);
+    invalidate();
+  };
+
+  const nameOf = (without) => `${encodeURIComponent(user)}:${settings.baseUrl}?${selectionText(settings, without)}`;
+  const connect = (tell) => createConnection({ settings, environment, store, tokens, changed: tell });
+
+  const open = () => {
+    const { locks, openChannel, page } = environment;
+    const isShared = settings.shared && user && locks && openChannel;
+    const tell = (next) => connection === current && changed(next);
+    const current = isShared
+      ? createShared({ name: `tidegate:${nameOf()}`, environment, store, connect, changed: tell })
+      : connect(tell);
+    connection = current;
+    selected = selectionText(settings);
+    unfollow = isShared ? null : followPage(page, current);
+    current.start();
+  };
+
+  const shut = () => {
+    const last = connection;
+    connection = null;
+    unfollow?.();
+    last?.stop();
+  };
+
+  const begin = async () => {
+    life += 1;
+    const mine = life;
+    user = settings.userId ?? (settings.getToken ? null : settings.clientId);
+    // Where no token is to be had the connection says so, and tries again.
+    user ??= claimsOf(await tokens.get().catch(() => null)).sub ?? null;
+    if (mine !== life) return;
+    if (settings.enablePersistence && user) {
+      persistence = createPersistence({
+        environment,
+        key: `tidegate:sync:${nameOf(ONLY_OF_STREAMS)}`,
+        store,
+        forgotten: () => close({ forget: true }),
+      });
+      if (!store.cursor) persistence.load();
+    }
+    open();
+  };
+
+  const close = ({ forget = false } = {}) => {
+    life += 1;
+    shut();
+    if (forget) {
+      persistence?.forget();
+      store.restore(NOTHING);
+    }
+    persistence?.stop();
+    (forget ? loadWrites() : loading)?.then((part) => {
+      if (forget) part.forget();
+      part.stop();
+      if (writes === part) writes = null;
+    }, report);
+    persistence = loading = null;
+    status = Object.freeze({ ...status, state: "disconnected" });
+    metrics.follow(status);
+    invalidate();
+    handlers.emit("end");
+  };
+
+  // Where a stream is to select more or less. What one task asks for makes one new stream, at the same cursor.
+  const reopen = () =>
+    queueMicrotask(() => {
+      if (!connection || selected === selectionText(settings)) return;
+      if (connection.renew) {
+        selected = selectionText(settings);
+        connection.renew();
+      } else {
+        shut();
+        open();
+      }
+    });
+
+  const select = (kind, name, left) => {
+    let isIn = true;
+    settings[kind].push(name);
+    reopen();
+    return () => {
+      if (isIn) settings[kind].splice(settings[kind].indexOf(name), 1);
+      isIn = false;
+      reopen();
+      queueMicrotask(() => settings[kind].includes(name) || left?.());
+    };
+  };
+
+  const isUp = () => status.state === "connected" && status.transport !== "poll";
+  const rooms = createPresence({ store, send, select, isUp });
+
+  // Handlers that are set at once miss nothing.
+  const begun = Promise.resolve().then(() => life || begin());
+
+  // Once there is a connection: whoever is offline later can't load it any more.
+  const loadWrites = () =>
+    (loading ??= Promise.all([import("./writes.js"), begun]).then(
+      ([{ createWrites }]) =>
+        (writes = createWrites({ environment, settings, store, user, tokens, emit: store.emit, changed: invalidate })),
+      (error) => {
+        loading = null;
+        throw error;
+      },
+    ));
+  const later = (name) => async (...given) => (await loadWrites())[name](...given);
+
+  store.applied(() => {
+    invalidate();
+    if (connection?.leading !== false) persistence?.saveSoon();
+  });
+
+  const sync = {
+    on: store.on,
+    onChange: (fn) => handlers.on("change", fn),
+    subscribe: (filter, fn) => (fn ? store.subscribe(filter, fn) : store.subscribe({}, filter)),
+    [Symbol.asyncIterator]: () => iterate(sync.subscribe, (fn) => handlers.on("end", fn)),
+
+    getSnapshot() {
+      const { state, transport, error, modes } = status;
+      snapshot ??= Object.freeze({ state, transport, error, modes, health: sync.health, ...store.snapshot(), metrics: sync.metrics });
+      return snapshot;
+    },
+    entities: (type) => (writes ?? { view: store.entities }).view(type),
+    enqueue: later("enqueue"),
+    batch: later("batch"),
+    optimistic: later("optimistic"),
+
+    autoRefresh(entity, refetch, how = {}) {
+      let isOver = false;
+      let stop = () => {};
+      const seen = store.counters.totalEvents;
+      const hinted = () => settings.hints === "with" && isUp();
+      settings.hints = "with";
+      settings.debounceMs ??= how.debounceMs;
+      settings.maxWaitMs ??= how.maxWaitMs;
+      reopen();
+      import("./auto_refresh.js").then(({ autoRefresh }) => {
+        const missed = store.counters.totalEvents > seen;
+        if (!isOver) stop = autoRefresh({ environment, store, hinted, report, missed }, entity, refetch, how);
+      }, report);
+      return () => {
+        isOver = true;
+        stop();
+      };
+    },
+
+    presence(channel, { userId, meta } = {}) {
+      if (userId && !settings.getToken) settings.clientId = userId;
+      return rooms.presence(channel, meta);
+    },
+    channel: rooms.channel,
+
+    reconnect: () => (connection ? connection.reconnect() : begin()),
+    close,
+    signOut: () => close({ forget: true }),
+  };
+
+  const readable = {
+    state: () => status.state,
+    transport: () => status.transport,
+    health: () => health(status.state, status.transport),
+    error: () => status.error,
+    status: () => status,
+    clientId: () => settings.clientId,
+    cursor: () => store.cursor,
+    complete: () => store.complete,
+    events: () => store.events,
+    metrics: metrics.read,
+  };
+  for (const [name, get] of Object.entries(readable)) Object.defineProperty(sync, name, { get, enumerable: true });
+  return sync;
+}
