@@ -25,6 +25,15 @@ function reported(work) {
   return errors;
 }
 
+test("a lane that moved last and is one with everything else again leaves the cursor that both have", () => {
+  const store = createStore();
+  store.apply({ type: "connected", id: "e1.1-0", data: {}, control: true });
+  store.setLanes({ orders: ["order"] });
+  store.apply({ type: "poll", id: "e1.2-0", data: {}, control: true, lane: "orders" });
+  store.setLanes({});
+  assert.equal(store.cursor, "e1.2-0");
+});
+
 test("an event goes through once, and only after the cursor", () => {
   const store = createStore();
   const got = [];

@@ -214,8 +214,9 @@ export const createShared = ({ name, environment, store, connect, changed }) => 
   };
 
   const split = (theirs) => {
-    if (Object.keys(theirs).some((lane) => !(lane in store.lanes))) {
-      store.setLanes({ ...store.lanes, ...theirs });
+    const all = { ...store.lanes, ...theirs };
+    if (!same(all, store.lanes)) {
+      store.setLanes(all);
     }
   };
 

@@ -171,6 +171,7 @@ export const createStore = ({ historyLimit = 100, keepState = false } = {}) => {
       for (const [lane, place] of places) {
         if (!lane || lane in map) continue;
         places.delete(lane);
+        latest = "";
         forward("", place);
       }
       for (const lane of Object.keys(map)) if (!places.has(lane)) places.set(lane, places.get(""));

@@ -315,6 +315,7 @@ export function createGateway({
       return event;
     },
     setState: (known) => void (state = known),
+    stateOf: (entityType) => state[entityType] ?? {},
     setMode(component, mode, { delayMs = 0, tell = true } = {}) {
       modes[component] = mode;
       for (const stream of tell ? streams : []) {

@@ -3,6 +3,9 @@
 import { createEnvironment } from "../../../gateway/static/parts/environment.js";
 import { createClock } from "./clock.js";
 import { createStorage } from "./connected.js";
+import { fetchIn } from "./network.js";
+
+const noNetwork = () => Promise.reject(new TypeError("there is no network"));
 
 const forbid = () => {
   throw new DOMException("no", "SecurityError");
@@ -88,14 +91,13 @@ export function createRandom(seed = 1) {
 }
 
 /**
- * A browser; `fault`: its storage is "full", "forbidden" or "absent". `open()` gives a tab: `environment` as
- * `createEnvironment` makes it, `task(run)` (what the outside does in it, in order), `slowMs` (the least that its timers
+ * A browser; `fault`: its storage is "full", "forbidden" or "absent". `open()` gives a tab: `options` for
+ * `createSync`, with `environment` as `createEnvironment` makes it of them, `task(run)` (what the outside does in it, in order), `slowMs` (the least that its timers
  * take, as of a hidden page), `freeze()` and `thaw()` (its tasks and timers wait, and the page is told of nothing),
  * `kill()` (as the crash of its process: locks fall free), and `page.fire(type, event)`. `fault("lose")` or
  * `fault("double")` befalls the next message of a channel.
  */
-export function createBrowser({ fault = null } = {}) {
-  const clock = createClock();
+export function createBrowser({ fault = null, clock = createClock(), fetch = noNetwork } = {}) {
   const storage = STORAGES[fault](createStorage());
   const locks = createLocks();
   const channels = new Set();
@@ -106,6 +108,7 @@ export function createBrowser({ fault = null } = {}) {
   const openTab = () => {
     let waiting = [];
     let draining = false;
+    const process = new AbortController();
     const listeners = new Set();
     const cleared = new Set();
 
@@ -140,6 +143,7 @@ export function createBrowser({ fault = null } = {}) {
       dead: false,
       slowMs: 0,
       hidden: false,
+      signal: process.signal,
       idle: () => tab.frozen || waiting.length === 0,
       task(run) {
         if (!tab.dead) {
@@ -156,6 +160,7 @@ export function createBrowser({ fault = null } = {}) {
       },
       kill() {
         tab.dead = true;
+        process.abort();
         waiting = [];
         for (const channel of channels) {
           if (channel.tab === tab) {
@@ -202,15 +207,16 @@ export function createBrowser({ fault = null } = {}) {
       return channel;
     };
 
-    tab.environment = createEnvironment({
-      fetch: () => Promise.reject(new TypeError("there is no network")),
+    tab.options = {
+      fetch: fetchIn(tab, fetch),
       clock: { ...clock, setTimeout: setTimer, clearTimeout: clearTimer },
       random,
       storage,
       locks: locks.of(tab),
       openChannel,
       page: tab.page,
-    });
+    };
+    tab.environment = createEnvironment(tab.options);
     tabs.push(tab);
     return tab;
   };
