@@ -109,6 +109,15 @@ test("where a hint stays out, as while polling, the events count in the end", as
   assert.deepEqual(times, [3000]);
 });
 
+test("hints of another timing than the page asked for are passed over, and its own counts", async () => {
+  const { clock, store, times } = refreshing("order", { debounceMs: 3000, maxWaitMs: 9000 });
+  store.apply(orderChanged(1, "O-1", {}));
+  await clock.advance(500);
+  store.apply(hint("O-1"));
+  await clock.advance(10_000);
+  assert.deepEqual(times, [3000]);
+});
+
 test("an event between a hint and its refetch is covered by that", async () => {
   const { clock, store, times } = refreshing("order", {}, { hints: true });
   store.apply(hint("O-1"));

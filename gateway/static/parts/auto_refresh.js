@@ -51,7 +51,7 @@ export function autoRefresh({ environment: { clock, random }, store, hinted, rep
 
   const offs = [
     store.on("reset", told),
-    store.on("refresh", (hint) => concerns(hint) && told(hint)),
+    store.on("refresh", (hint) => hinted() && concerns(hint) && told(hint)),
     store.subscribe({ entities, eventTypes }, () => {
       // A refetch that a hint has asked for covers this too.
       if (dueAt < Infinity && eventAt === null) return;
