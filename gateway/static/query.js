@@ -24,15 +24,13 @@ export function bindSwr(sync, mutate, options = {}) {
   });
 }
 
-const TIMERS = {
-  setTimeout: (fn, ms) => setTimeout(fn, ms),
-  clearTimeout: (id) => clearTimeout(id),
-};
+const CLOCK = { setTimeout: (fn, ms) => setTimeout(fn, ms), clearTimeout: (id) => clearTimeout(id) };
 
-function bind(sync, { keys = {}, set = {}, state = {}, all, debounceMs = 100, clock = TIMERS, random = Math.random }, cache) {
+function bind(sync, { keys = {}, set = {}, state = {}, all, debounceMs = 100, clock = CLOCK, random = Math.random }, cache) {
   const stale = new Map();
   let timer = null;
   let resetTimer = null;
+  let hasState = false;
 
   const put = (pairs) => {
     for (const [key, value] of pairs) {
@@ -65,10 +63,12 @@ function bind(sync, { keys = {}, set = {}, state = {}, all, debounceMs = 100, cl
   }
 
   const takeState = () => {
-    for (const [type, pairs] of Object.entries(state)) {
-      const entities = sync.entities(type);
-      put(pairs(entities));
-    }
+    hasState = true;
+    Object.entries(state).forEach(([type, pairs]) => put(pairs(sync.entities(type))));
+  };
+  // One that was kept from the visit before comes with no `state` event.
+  const takeKeptState = () => {
+    if (!hasState && sync.complete) takeState();
   };
 
   const offs = [
@@ -78,19 +78,18 @@ function bind(sync, { keys = {}, set = {}, state = {}, all, debounceMs = 100, cl
       put(set[entityType]?.(entityId, data, event) ?? []);
       invalidateSoon(keys[entityType]?.(entityId, event) ?? []);
     }),
+    sync.on("connected", takeKeptState),
     sync.on("state", ({ last }) => {
-      if (last) {
-        takeState();
-      }
+      if (last) takeState();
     }),
     sync.on("reset", ({ jitterMs = 0, state: follows }) => {
       // Where the state of all of it follows, nothing has to be asked for.
-      if (follows && Object.keys(keys).every((type) => type in state)) {
-        return;
+      if (!follows || Object.keys(keys).some((type) => !(type in state))) {
+        resetTimer ??= clock.setTimeout(invalidateAll, random() * jitterMs);
       }
-      resetTimer ??= clock.setTimeout(invalidateAll, random() * jitterMs);
     }),
   ];
+  takeKeptState();
 
   return () => {
     offs.forEach((off) => off());
