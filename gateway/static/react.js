@@ -70,10 +70,10 @@ export function createHooks(React, { open = createSync } = {}) {
     return createElement(Leases.Provider, { value: leases }, children);
   }
 
-  /** The leases of the provider above; null where there is none and `optional` says that there need not be. */
-  function useLeases(optional = false) {
+  /** The leases of the provider above. */
+  function useLeases() {
     const leases = useContext(Leases);
-    if (leases === null && !optional) {
+    if (leases === null) {
       throw new Error("This hook needs a provider: put <SyncManagerProvider initialConfig={…}> around the components that use it.");
     }
     return leases;
@@ -268,12 +268,12 @@ export function createHooks(React, { open = createSync } = {}) {
     const [error, setError] = useState(null);
     const entities = useSelected(main, (snapshot, sync) => (type && sync?.entities(type)) || NO_ENTITIES);
     const [writes] = useState(() => {
-      const followed = (name) => async (...given) => {
+      const followed = async (write) => {
         const release = main.retain();
         setPending((count) => count + 1);
         setError(null);
         try {
-          return await main.sync[name](...given);
+          return await write(main.sync);
         } catch (failure) {
           setError(failure);
           throw failure;
@@ -282,7 +282,12 @@ export function createHooks(React, { open = createSync } = {}) {
           release();
         }
       };
-      return { update: followed("optimistic"), enqueue: followed("enqueue"), batch: followed("batch") };
+      return {
+        update: (entity, change, options) =>
+          followed((sync) => sync.optimistic(entity, change, typeof options === "function" ? { write: options } : options)),
+        enqueue: (request) => followed((sync) => sync.enqueue(request)),
+        batch: (requests) => followed((sync) => sync.batch(requests)),
+      };
     });
     return { entities, ...writes, pending, isPending: pending > 0, error };
   }
@@ -302,7 +307,7 @@ export function createHooks(React, { open = createSync } = {}) {
     useBroadcast,
     useOptimisticUpdates,
     ...entityHooks,
-    ...createComponents(React, { useLeases, useSelected }),
+    ...createComponents(React, { useConnectionHealth }),
     ConnectionState,
   };
 }

@@ -433,3 +433,135 @@ test("makeAllUpdatesHook is one hook for several entity types", async () => {
   assert.deepEqual([isConnected, activeSubscriptions, totalPoints, error], [true, 2, 3, null]);
   assert.deepEqual(subscriptions, [{ name: "Jobs", isConnected: true }, { name: "loyalty", isConnected: true }]);
 });
+
+test("usePresence joins once, shows who is there, and tells the others of a meta that changed", async () => {
+  const { below, opened, usePresence } = setUp();
+  const { Probe, seen } = probe(({ name }) => usePresence("portal", "user-1", { name }));
+  const shown = await show(below(h(Probe, { name: "Ann" })), { strict: true });
+  await shown.render(below(h(Probe, { name: "Ann" })));
+  const room = () => opened[0].rooms.filter(({ left }) => !left);
+  assert.equal(room().length, 1);
+  assert.deepEqual([room()[0].channel, room()[0].userId, room()[0].metas], ["portal", "user-1", [{ name: "Ann" }]]);
+  await act(async () => {
+    room()[0].users = { "user-1": { name: "Ann" }, "user-2": { name: "Bob" } };
+    room()[0].told.forEach((fn) => fn());
+    opened[0].become({ state: "connected" });
+  });
+  assert.deepEqual(seen.last, { onlineUsers: { "user-1": { name: "Ann" }, "user-2": { name: "Bob" } }, isConnected: true });
+  await shown.render(below(h(Probe, { name: "Anna" })));
+  assert.deepEqual(room()[0].metas, [{ name: "Ann" }, { name: "Anna" }]);
+  await shown.render(below(null));
+  assert.equal(room().length, 0);
+});
+
+test("useBroadcast hears with its newest handlers, sends, and joins again for another channel alone", async () => {
+  const { below, opened, useBroadcast } = setUp();
+  const heard = [];
+  const { Probe, seen } = probe(({ channel = "portal", name }) =>
+    useBroadcast(channel, { typing: (payload, from) => heard.push([name, payload, from]) }),
+  );
+  const shown = await show(below(h(Probe, { name: "first" })));
+  await shown.render(below(h(Probe, { name: "second" })));
+  const [{ rooms }] = opened;
+  assert.equal(rooms.length, 1);
+  rooms[0].heard.get("typing")({ in: "O-1" }, "user-2");
+  assert.deepEqual(heard, [["second", { in: "O-1" }, "user-2"]]);
+  const { send } = seen.last;
+  await send("typing", { in: "O-2" });
+  assert.deepEqual(rooms[0].sent, [["typing", { in: "O-2" }]]);
+  await shown.render(below(h(Probe, { channel: "kitchen" })));
+  assert.deepEqual(rooms.map(({ channel, left }) => [channel, left]), [["portal", true], ["kitchen", false]]);
+  assert.equal(seen.last.send, send);
+  await shown.unmount();
+  await assert.rejects(send("typing", {}), /once the component is mounted/);
+});
+
+test("useOptimisticUpdates counts what is on its way, and keeps what went wrong", async () => {
+  const { page, opened, useOptimisticUpdates } = setUp();
+  const { Probe, seen } = probe(() => useOptimisticUpdates("booking"));
+  await page(h(Probe));
+  await act(async () => opened[0].keep("booking", { "B-1": { status: "new" } }));
+  assert.deepEqual(seen.last.entities.get("B-1"), { status: "new" });
+  let answer;
+  const write = () => new Promise((...settle) => (answer = settle));
+  let written;
+  await act(async () => void (written = seen.last.update("booking:B-1", { status: "paid" }, write)));
+  assert.deepEqual([seen.last.pending, seen.last.isPending], [1, true]);
+  await act(async () => answer[0]("done"));
+  assert.equal(await written, "done");
+  assert.deepEqual([seen.last.pending, seen.last.error], [0, null]);
+  await act(async () => void (written = seen.last.update("booking:B-1", {}, { write }).catch((error) => error)));
+  const refused = new Error("refused");
+  await act(async () => answer[1](refused));
+  assert.equal(await written, refused);
+  assert.deepEqual([seen.last.pending, seen.last.error], [0, refused]);
+  await act(async () => assert.equal((await seen.last.enqueue({ method: "POST" })).status, 202));
+  await act(async () => assert.equal((await seen.last.batch([{}, {}])).length, 2));
+  assert.equal(seen.last.error, null);
+});
+
+const status = (container) => container.querySelector("[role=status]").textContent;
+
+test("ConnectionStatus says how the provider's connection is, and lets its user try again", async () => {
+  const { page, opened, ConnectionStatus } = setUp();
+  const shown = await page(h(ConnectionStatus, { className: "mine" }));
+  const { container } = shown;
+  const of = () => container.firstChild.dataset.status;
+  assert.match(status(container), /^Connecting/);
+  for (const health of ["healthy", "polling", "disconnected"]) {
+    await act(async () => opened[0].become({ health }));
+    assert.equal(of(), health);
+    assert.equal(container.querySelector("button"), null);
+  }
+  await act(async () => opened[0].become({ health: "error" }));
+  assert.match(status(container), /^Connection lost/);
+  const button = container.querySelector("button");
+  assert.equal(button.closest("[role=status]"), null);
+  await act(async () => button.click());
+  assert.equal(opened[0].reconnects, 1);
+  assert.ok(container.firstChild.classList.contains("mine"));
+});
+
+test("ConnectionStatus shows what it is told without a provider, in words in each of its variants", async () => {
+  const { ConnectionStatus } = setUp();
+  for (const variant of ["default", "compact", "badge"]) {
+    for (const showLabel of [true, false]) {
+      const shown = await show(h(ConnectionStatus, { isConnected: true, variant, showLabel }));
+      assert.match(status(shown.container), /^Live/);
+      await shown.render(h(ConnectionStatus, { isConnected: false, variant, showLabel, labels: { disconnected: "Aus" } }));
+      assert.match(status(shown.container), /^Aus/);
+      assert.equal(shown.container.querySelector("button"), null);
+      assert.equal(shown.container.querySelector("[aria-hidden]").textContent, "○");
+    }
+  }
+});
+
+test("MultiSubscriptionStatus says of each subscription whether it is connected", async () => {
+  const { MultiSubscriptionStatus } = setUp();
+  const subscriptions = [
+    { name: "Appointments", isConnected: true },
+    { name: "Messages", isConnected: false },
+  ];
+  const { container } = await show(h(MultiSubscriptionStatus, { subscriptions }));
+  assert.equal(status(container), "1/2 connected");
+  const items = [...container.querySelectorAll("li")].map(({ textContent }) => textContent);
+  assert.deepEqual(items, ["●Appointments: connected", "○Messages: disconnected"]);
+});
+
+for (const type of ["job", "invoice", "message", "loyalty", "info"]) {
+  test(`RealtimeNotification of a ${type} is announced, and can be acted on and dismissed`, async () => {
+    const { RealtimeNotification } = setUp();
+    const clicks = [];
+    const action = { label: "View Details", onClick: () => clicks.push("action") };
+    const onDismiss = () => clicks.push("dismiss");
+    const given = { type, title: "New Appointment", message: "March 15", action, onDismiss };
+    const { container } = await show(h(RealtimeNotification, given));
+    assert.match(status(container), /^\w+: New Appointment/);
+    assert.equal(container.firstChild.dataset.type, type);
+    const buttons = [...container.querySelectorAll("button")];
+    assert.deepEqual(buttons.map((button) => button.getAttribute("aria-label") ?? button.textContent), ["View Details", "Dismiss"]);
+    assert.ok(buttons.every((button) => button.type === "button"));
+    buttons.forEach((button) => button.click());
+    assert.deepEqual(clicks, ["action", "dismiss"]);
+  });
+}

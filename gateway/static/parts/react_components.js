@@ -11,20 +11,22 @@ const HEALTH = {
 const ICONS = { job: "◷", invoice: "¤", message: "✉", loyalty: "★", info: "ℹ" };
 const KINDS = { job: "Appointment", invoice: "Invoice", message: "Message", loyalty: "Loyalty", info: "Notice" };
 
-export function createComponents(React, { useLeases, useSelected }) {
-  const { createElement: h } = React;
-  const nowhere = { sync: null, retain: () => () => {} };
-
+export function createComponents({ createElement: h }, { useConnectionHealth }) {
   const icon = (shape) => h("span", { className: "tidegate-icon", "aria-hidden": true }, shape);
   const hidden = (text) => h("span", { className: "tidegate-hidden" }, text);
   const button = (label, onClick, className) => h("button", { type: "button", className, onClick }, label);
 
-  function ConnectionStatus({ isConnected, className, showLabel = true, variant = "default", labels = {}, retryLabel = "Retry" }) {
-    const told = isConnected !== undefined;
-    const leases = useLeases(told);
-    const lease = told ? nowhere : leases.main;
-    const health = useSelected(lease, (snapshot) => snapshot.health);
-    const status = told ? (isConnected ? "healthy" : "disconnected") : health;
+  function ConnectionStatus({ isConnected, ...props }) {
+    const told = isConnected ? "healthy" : "disconnected";
+    return isConnected === undefined ? h(FollowedStatus, props) : h(Status, { ...props, status: told });
+  }
+
+  function FollowedStatus(props) {
+    const { status, reconnect } = useConnectionHealth();
+    return h(Status, { ...props, status, onRetry: reconnect });
+  }
+
+  function Status({ status, onRetry, className, showLabel = true, variant = "default", labels = {}, retryLabel = "Retry" }) {
     const [shape, label, description] = HEALTH[status];
     const said = labels[status] ?? label;
     return h(
@@ -38,7 +40,7 @@ export function createComponents(React, { useLeases, useSelected }) {
         variant === "default" && showLabel && h("span", { className: "tidegate-description" }, description),
       ),
       // Outside of what is announced: a screen reader would read it out with each change.
-      !told && status === "error" && button(retryLabel, () => lease.sync?.reconnect(), "tidegate-retry"),
+      status === "error" && onRetry && button(retryLabel, onRetry, "tidegate-retry"),
     );
   }
 

@@ -68,6 +68,32 @@ export function createFakeSync(options = {}) {
       };
     },
     optimistic: async (entity, change, given) => given.write(),
+    enqueue: async (request) => ({ status: 202, request }),
+    batch: async (requests) => requests.map(() => ({ status: 202 })),
+    presence(channel, { userId, meta } = {}) {
+      const room = { channel, userId, metas: [meta], users: {}, told: new Set(), left: false };
+      fake.rooms.push(room);
+      return {
+        get users() {
+          return room.users;
+        },
+        onChange: (fn) => holding(room.told, fn),
+        update: async (next) => void room.metas.push(next),
+        leave: () => void (room.left = true),
+      };
+    },
+    channel(name) {
+      const room = { channel: name, heard: new Map(), sent: [], left: false };
+      fake.rooms.push(room);
+      return {
+        on(event, fn) {
+          room.heard.set(event, fn);
+          return () => room.heard.delete(event);
+        },
+        send: async (event, payload) => void room.sent.push([event, payload]),
+        leave: () => void (room.left = true),
+      };
+    },
 
     /** How many hold on to it. */
     listeners: () => changed.size + subscribers.size,
