@@ -114,8 +114,9 @@ class Tab:
         """
         await self.has(last)
         got = await self.got()
-        assert lost(got, first=first, last=last) == []
-        assert repeats or doubled(got) == []
+        missing, again = lost(got, first=first, last=last), doubled(got)
+        assert not missing, f"lost {missing}: {await self.describe()}"
+        assert repeats or not again, f"doubled {again}: {await self.describe()}"
 
     async def reload(self) -> None:
         await self.page.reload(wait_until="commit")

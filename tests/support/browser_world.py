@@ -20,6 +20,12 @@ HEARTBEAT_SECONDS = 1.0
 """Of the gateway, where a test does not say otherwise; a page whose clock runs faster wants a longer one."""
 
 
+SPEED = 10
+"""How much faster the clock of a page runs whose client would have a test wait."""
+FAST = {"stream": {"heartbeat_seconds": 60.0}}
+"""Sections of the gateway for such pages, which miss no heartbeat for as long as a test takes."""
+
+
 class World:
     """A gateway behind a faulty proxy, whose origin is that of the pages, and who publishes to it.
 
@@ -47,13 +53,16 @@ class World:
         """A browser of somebody else: it shares no storage and no lock with the others."""
         return await self._browser.new_context()
 
-    async def open(self, context: BrowserContext | None = None, **options: Any) -> Tab:
+    async def open(
+        self, context: BrowserContext | None = None, origin: str | None = None, **options: Any
+    ) -> Tab:
         """A tab (in a profile of its own, unless one is given) that follows orders, or what `options` say.
 
-        They are those of `Tab.open`. A tab shares no connection unless told to.
+        They are those of `Tab.open`. A tab shares no connection unless told to. Its page is of the proxy's
+        origin, unless another one is given.
         """
         given = {"shared": False, "entities": ["order"], "telemetry": False} | options
-        tab = await Tab.open(context or await self.profile(), self.proxy.origin, **given)
+        tab = await Tab.open(context or await self.profile(), origin or self.proxy.origin, **given)
         self.tabs.append(tab)
         return tab
 

@@ -5,6 +5,7 @@ It gives pages of the test's own too: of the gateway's origin, and there whateve
 
 import asyncio
 import contextlib
+import math
 import mimetypes
 import re
 import socket
@@ -42,24 +43,39 @@ class Fault(Enum):
 
 
 class Exchange:
-    """One request on its way, and what there is of the answer."""
+    """One request on its way, and what there is of the answer.
+
+    `began_at` and `ended_at` are the loop's time; the latter is infinite while it is under way.
+    """
 
     def __init__(self, head: bytes, writer: asyncio.StreamWriter) -> None:
         self.method, self.target = head.split(b" ", 2)[:2]
         self.head = head
         self.writer = writer
         self.pieces: list[bytes] = []
+        self.sent_bytes = 0
         self.has_ended = False
+        self.is_silent = False
+        self.began_at = asyncio.get_running_loop().time()
+        self.ended_at = math.inf
 
     @property
     def path(self) -> str:
         return self.target.partition(b"?")[0].decode()
 
-    def gets_through(self, fault: Fault) -> bool:
+    def gets_through(self, fault: Fault, stalled_after: int) -> bool:
         """Whether something of the answer, or its end, may go to the client."""
-        if fault is Fault.STALL:
+        if self.is_silent or (fault is Fault.STALL and self.sent_bytes >= stalled_after):
             return False
         return self.has_ended or (bool(self.pieces) and fault is not Fault.BUFFER)
+
+    def take(self, size: int | None) -> bytes:
+        """What there is of the answer, `size` bytes of it at most; the rest stays."""
+        data = b"".join(self.pieces)
+        taken = data[:size]
+        self.pieces[:] = [data[len(taken) :]] if len(taken) < len(data) else []
+        self.sent_bytes += len(taken)
+        return taken
 
 
 class FaultyProxy:
@@ -76,17 +92,31 @@ class FaultyProxy:
         self._pages = pages
         self._fault = Fault.NONE
         self._paths: Sequence[str] = ()
+        self._stalled_after = 0
         self._changed = asyncio.Condition()
 
     @property
     def origin(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    async def become(self, fault: Fault, *paths: str) -> None:
-        """From now on has that fault, for requests of these paths alone where some are named."""
+    async def become(self, fault: Fault, *paths: str, after: int = 0) -> None:
+        """From now on has that fault, for requests of these paths alone where some are named.
+
+        Answers stall only once `after` bytes of them have got through.
+        """
         async with self._changed:
-            self._fault, self._paths = fault, paths
+            self._fault, self._paths, self._stalled_after = fault, paths, after
             self._changed.notify_all()
+
+    def silence(self, *paths: str) -> int:
+        """Lets nothing through any more of the open exchanges, for good; gives how many there are.
+
+        So it is after a sleep, when the other side is gone and neither is told.
+        """
+        silenced = self._named(paths)
+        for exchange in silenced:
+            exchange.is_silent = True
+        return len(silenced)
 
     def cut(self, *paths: str) -> int:
         """Ends the open exchanges (of these paths) in the midst of what they carry; gives how many."""
@@ -111,6 +141,7 @@ class FaultyProxy:
         try:
             await self._carry(exchange, reader)
         finally:
+            exchange.ended_at = asyncio.get_running_loop().time()
             self.open.discard(exchange)
             writer.close()
 
@@ -170,10 +201,12 @@ class FaultyProxy:
     async def _give(self, exchange: Exchange) -> None:
         while True:
             async with self._changed:
-                await self._changed.wait_for(lambda: exchange.gets_through(self._fault_of(exchange)))
+                await self._changed.wait_for(
+                    lambda: exchange.gets_through(self._fault_of(exchange), self._stalled_after)
+                )
             fault = self._fault_of(exchange)
-            data = b"".join(exchange.pieces)
-            exchange.pieces.clear()
+            left = self._stalled_after - exchange.sent_bytes if fault is Fault.STALL else None
+            data = exchange.take(left)
             if not data:
                 return
             if fault is Fault.DELAY:
@@ -184,8 +217,11 @@ class FaultyProxy:
                 await exchange.writer.drain()
                 await asyncio.sleep(0)
 
+    def _named(self, paths: Sequence[str]) -> list[Exchange]:
+        return [exchange for exchange in self.open if not paths or exchange.path in paths]
+
     def _end(self, paths: Sequence[str], *, aborting: bool) -> int:
-        ended = [exchange for exchange in self.open if not paths or exchange.path in paths]
+        ended = self._named(paths)
         for exchange in ended:
             if aborting:
                 _abort(exchange.writer)
