@@ -61,7 +61,6 @@ async function live({ settings, seed, steps, draw }) {
     stall: () => gateway.stream?.stall(),
     bye: (reason) => gateway.stream?.bye(reason, true, 500),
     mode: ([component, mode, delayMs]) => gateway.setMode(component, mode, { delayMs }),
-    untold: (component) => gateway.setMode(component, "streaming", { tell: false }),
     trim: () => gateway.trim(),
     restart: () => {
       epoch += 1;
@@ -126,7 +125,6 @@ const steps = fc.array(
     { weight: 8, arbitrary: step("advance", ms) },
     { weight: 3, arbitrary: step("network", fc.constantFrom("up", "up", "down", "mute", "hung")) },
     { weight: 4, arbitrary: step("mode", fc.tuple(component, mode, fc.integer({ min: 0, max: 5000 }))) },
-    step("untold", component),
     { weight: 2, arbitrary: step("cut") },
     step("end"),
     step("stall"),

@@ -1,101 +1,76 @@
 // The client's connection: which transport, from where, and what next when it ends.
 
-import { isAfter } from "./cursor.js";
+import { createLanes } from "./lanes.js";
+import { createMute } from "./mute.js";
 import { createPoll, createPoller } from "./poll.js";
 import { createRequest, failure } from "./request.js";
 import { createRetry } from "./retry.js";
+import { selectionParams } from "./selection.js";
 import { next } from "./states.js";
 import { openStream } from "./stream.js";
-import { createTokens } from "./tokens.js";
-import { selectionParams } from "./selection.js";
 
 const GRACE_MS = 2000;
 const HINT_MS = 2000;
 const USUAL_RETRY_MS = 2000;
-const RENEW_MS = 5000;
+const RENEW_MS = 15_000;
 const MUTE_RETRY_MS = 30_000;
-const MUTE_KEPT_MS = 600_000;
-const MOST_HELD = 1000;
 const OBEYED = "fetch-mode";
+const INITIAL = Object.freeze({
+  state: "initialized",
+  transport: "sse",
+  error: null,
+  modes: Object.freeze({}),
+  clientId: null,
+  heartbeatMs: null,
+  firstEventMs: null,
+  reason: null,
+});
 
-export function createConnection({
-  settings,
-  environment,
-  store,
-  tokens = createTokens({ getToken: settings.getToken, environment }),
-  changed = () => {},
-}) {
-  const { clock, random, storage } = environment;
+export function createConnection({ settings, environment, store, tokens, changed }) {
+  const { clock, random } = environment;
   const request = createRequest({ settings, environment, tokens });
   const poll = createPoll({ request, settings, store });
   const retry = createRetry({ reconnectDelay: settings.reconnectDelay, random });
-  const pollRetry = createRetry({ reconnectDelay: settings.reconnectDelay, random });
-  const muteKey = `tidegate:mute:${settings.baseUrl}`;
+  const mute = createMute({ baseUrl: settings.baseUrl, environment });
+  const lanes = createLanes({ settings, environment, store, request, poll, lost });
 
-  let status = Object.freeze({
-    state: "initialized",
-    transport: "sse",
-    error: null,
-    modes: {},
-    clientId: null,
-    heartbeatMs: null,
-    firstEventMs: null,
-    reason: null,
-  });
+  let status = INITIAL;
   let stream = null;
+  let openedAt = 0;
   let upSince = null; // When the stream said `connected`; null while none does.
   let polling = null; // Why everything is polled; null while it is not.
   let answers = false; // Whether the last poll of everything was answered.
   let attempts = 0; // In a row, in which nothing worked.
   let retired = false; // Polling is over for this client (410).
   let suspect = false; // The last stream was silent: a mute network, if polls get through.
-  let verdict = null;
   let retryMs = 0;
   let retryAt = 0;
   let notBefore = 0;
-  let hintedAt = -Infinity;
+  let hintedAt = -HINT_MS;
   let pollsAt = 0; // No sooner, as `fetch-mode` said.
-  const lanes = new Map(); // The components that poll beside the stream, by name.
   const timers = {};
 
-  const set = (members) => {
-    if (Object.entries(members).some(([name, value]) => status[name] !== value)) {
+  function set(members) {
+    if (Object.keys(members).some((name) => status[name] !== members[name])) {
       status = Object.freeze({ ...status, ...members });
       changed(status);
     }
-  };
+  }
+
   const move = (event, members) => set({ ...members, state: next(status.state, event) });
 
-  const clear = (name) => {
+  function clear(name) {
     clock.clearTimeout(timers[name]);
     delete timers[name];
-  };
-  const after = (name, ms, run) => {
+  }
+
+  function after(name, ms, run) {
     clear(name);
     timers[name] = clock.setTimeout(() => {
       delete timers[name];
       run();
     }, ms);
-  };
-
-  // Which network it was is told by few browsers; elsewhere the ten minutes have to do.
-  function isMute() {
-    try {
-      verdict ??= JSON.parse(storage?.getItem(muteKey) ?? null);
-    } catch {
-      storage.removeItem(muteKey);
-    }
-    const age = clock.wall() - verdict?.at;
-    return age >= 0 && age < MUTE_KEPT_MS && verdict.network === environment.network();
   }
-
-  function judge(mute) {
-    suspect = false;
-    verdict = mute ? { at: clock.wall(), network: environment.network() } : null;
-    mute ? storage?.setItem(muteKey, JSON.stringify(verdict)) : storage?.removeItem(muteKey);
-  }
-
-  // Streams.
 
   function closeStream() {
     stream?.close();
@@ -104,11 +79,13 @@ export function createConnection({
       retry.worked(clock.now() - upSince);
       upSince = null;
     }
-    ["retry", "token"].forEach(clear);
+    clear("retry");
+    clear("token");
   }
 
   function open() {
     closeStream();
+    openedAt = clock.now();
     const from = store.cursor;
     const params = selectionParams(settings);
     from && params.set("lastEventId", from);
@@ -116,71 +93,66 @@ export function createConnection({
       request,
       clock,
       params,
-      onMessage: (message) => mine === stream && take(message, from),
+      onMessage: (message) => take(message, from),
       onRetry: (ms) => (retryMs = ms),
-      onEnd: (error) => mine === stream && ended(error),
+      onEnd: ended,
     });
     stream = mine;
   }
 
   function take(message, from) {
-    const { type, data, control } = message;
-    if (type === "connected" && control && data) {
-      return connected(message, from);
+    const { type, id, data, control } = message;
+    if (!data || !control) {
+      if (lanes.size && lanes.holds(message)) {
+        return;
+      }
+    } else if (type === "connected") {
+      connected(message, from);
+      return;
+    } else if (type === "reset") {
+      lanes.reset();
     }
-    if (!control && isHeld(message)) {
-      return undefined;
-    }
-    if (type === "reset" && data) {
-      joinLanes();
-    }
-    const ofStream = lanes.size && (type === "reset" || type === "state");
-    store.apply(ofStream ? { ...message, lane: "" } : message);
-    mergeLanes(message.id);
-    return control && data && handlers[type]?.(data);
+    const isOfStream = lanes.size && (type === "reset" || type === "state");
+    store.apply(isOfStream ? { ...message, lane: "" } : message);
+    lanes.merge(id);
+    data && control && handlers[type]?.(data);
   }
 
-  const handlers = {
-    reset: ready,
-    "fetch-mode": changeMode,
-    "token-expiring": expire,
-    bye: leave,
-  };
+  const handlers = { reset: ready, "fetch-mode": changeMode, "token-expiring": expire, bye: leave };
 
   function connected(message, from) {
-    const { data } = message;
+    const { clientId, modes, recovered } = message.data;
     if (!from && store.cursor) {
       // A poll was answered while this stream was on its way from nowhere: what lies between is not in it.
-      return open();
+      open();
+      return;
     }
     upSince = clock.now();
     attempts = 0;
-    judge(false);
+    suspect = false;
+    mute.judge(false);
     move("up", {
       error: null,
-      clientId: data.clientId ?? null,
+      clientId,
       heartbeatMs: stream.heartbeatMs,
       firstEventMs: upSince - stream.openedAt,
-      modes: Object.freeze({ ...data.modes }),
+      modes: Object.freeze({ ...modes }),
     });
-    if (data.recovered === false) {
-      store.apply({ ...message, id: undefined });
-    } else {
-      store.apply(message);
-      ready();
-    }
-    lanes.forEach((lane) => lane.poller.stop());
+    // Where it could not go on a reset follows, which moves the cursor: a cut between the two loses nothing.
+    const isGap = recovered === false;
+    store.apply(isGap ? { ...message, id: undefined } : message);
+    isGap || ready();
     lanes.clear();
-    Object.keys(status.modes).forEach((name) => status.modes[name] === "polling" && addLane(name));
+    for (const name in modes) {
+      modes[name] === "polling" && lanes.add(name);
+    }
   }
 
   /** The stream has what comes after the cursor, so that polling ends. */
   function ready() {
     retired = false;
     clear("grace");
-    if (polling) {
-      stopPolling();
-    }
+    polling && stopPolling();
   }
 
   function ended(error) {
@@ -196,59 +168,60 @@ export function createConnection({
 
   function leave({ reason, reconnect, retryMs: floorMs }) {
     const modes = Object.values(status.modes);
-    closeStream();
     if (reconnect) {
-      lost(failure(`The gateway ended the stream: ${reason}.`), floorMs);
+      lost(failure(`The gateway ended the stream: ${reason}.`, { retryAfterMs: floorMs }));
     } else if (reason === "revoked") {
-      fail(failure("Access was revoked."), "revoked");
+      fail(failure("Access was revoked."), reason);
     } else if (modes.length && modes.every((mode) => mode === "polling")) {
       obey();
     } else {
-      halt();
-      move("end", { reason });
+      rest("end", { reason });
     }
   }
 
-  /** Nothing streams now: tries again, and polls meanwhile. `floorMs`: the gateway's word on when. */
-  function lost(error, floorMs = error.retryAfterMs) {
-    suspect = Boolean(error.mute);
+  /** Nothing streams now: tries again, and polls meanwhile. */
+  function lost(error) {
+    const { why = "error" } = error;
+    closeStream();
     if (!settings.autoReconnect) {
-      halt();
-      return move("end", { error });
+      rest("end", { error });
+      return;
     }
-    if (!answers) {
-      move(status.state === "connected" ? "lost" : "down", { error });
-    }
-    const why = error.mute ? "mute" : error.blocked ? "blocked" : "error";
-    if (polling) {
-      polling = why;
-      set({ reason: why });
-    } else if (error.mute) {
+    answers || move(status.state === "connected" ? "lost" : "down", { error });
+    suspect = why === "mute";
+    if (polling || suspect) {
       startPolling(why);
     } else if (!timers.grace) {
       after("grace", GRACE_MS, () => startPolling(why));
     }
-    return again(error, floorMs);
+    again(error);
   }
 
-  function again(error, floorMs = 0) {
-    attempts += 1;
-    if (attempts > settings.maxReconnectAttempts) {
-      return fail(error, "attempts");
+  function again(error) {
+    if (isTired(error)) {
+      return;
     }
+    const floorMs = error.retryAfterMs ?? 0;
     // What every answer says is for those who come back again and again; a longer one is an operator's word.
-    const usual = retry.failures || retryMs > USUAL_RETRY_MS ? retryMs : 0;
-    notBefore = clock.now() + floorMs;
-    if (suspect || isMute()) {
-      notBefore = Math.max(notBefore, clock.now() + MUTE_RETRY_MS - 8000);
-    }
-    retryAt = Math.max(notBefore, clock.now() + retry.delay(Math.max(floorMs, usual)));
-    return after("retry", retryAt - clock.now(), open);
+    const usualMs = retry.failures || retryMs > USUAL_RETRY_MS ? retryMs : 0;
+    notBefore = Math.max(clock.now() + floorMs, suspect || mute.holds ? openedAt + MUTE_RETRY_MS : 0);
+    tryAt(Math.max(notBefore, clock.now() + retry.delay(Math.max(floorMs, usualMs))));
   }
 
-  // Polling of everything.
+  function tryAt(at) {
+    retryAt = at;
+    after("retry", at - clock.now(), open);
+  }
+
+  function isTired(error) {
+    attempts += 1;
+    const isOver = attempts > settings.maxReconnectAttempts;
+    isOver && fail(error, "attempts");
+    return isOver;
+  }
 
   const everything = createPoller({
+    settings,
     environment,
     ask(controller) {
       set({ transport: "poll", reason: polling });
@@ -257,51 +230,39 @@ export function createConnection({
     answered({ fetchMode }) {
       answers = true;
       attempts = 0;
-      pollRetry.reset();
       move("up", { error: null });
-      if (suspect) {
-        judge(true);
-      }
-      mergeLanes(store.cursor);
-      if (polling === OBEYED && fetchMode === "streaming" && !stream) {
+      suspect && mute.judge(true);
+      lanes.merge(store.cursor);
+      if (polling !== OBEYED) {
+        fetchMode === "polling" && obey();
+      } else if (fetchMode === "streaming" && !stream) {
         open();
-      } else if (polling !== OBEYED && fetchMode === "polling") {
-        obey();
       }
     },
     failed(error) {
       answers = false;
       if (error.fatal) {
         fail(error);
-        return false;
-      }
-      if (error.status === 410) {
+      } else if (error.status === 410) {
         retired = true;
         stopPolling();
         stream || timers.retry || again(error);
-        return false;
-      }
-      if (upSince === null) {
+      } else {
         move("down", { error });
+        // Where streams are tried as well, theirs are the attempts.
+        return Boolean(stream || timers.retry) || !isTired(error);
       }
-      if (!stream && !timers.retry && (attempts += 1) > settings.maxReconnectAttempts) {
-        fail(error, "attempts");
-        return false;
-      }
-      return pollRetry.delay(error.retryAfterMs);
+      return false;
     },
   });
 
   function startPolling(why) {
     clear("grace");
-    if (retired) {
-      return;
+    if (!retired) {
+      lanes.clear();
+      polling || everything.start(pollsAt - clock.now(), true);
+      polling = why;
     }
-    if (!polling) {
-      lanes.forEach((lane) => lane.poller.stop());
-      everything.start(pollsAt - clock.now(), true);
-    }
-    polling = why;
   }
 
   function stopPolling() {
@@ -318,169 +279,48 @@ export function createConnection({
     startPolling(OBEYED);
   }
 
-  // Components that poll beside the stream.
-
-  const isHeld = (message) => {
-    for (const lane of lanes.size ? lanes.values() : []) {
-      if (lane.types.includes(message.data?.entityType)) {
-        lane.upTo && lane.held.push(message);
-        if (lane.held.length > MOST_HELD) {
-          open();
-        }
-        return true;
-      }
-    }
-    return false;
-  };
-
-  const setLanes = (keep) => {
-    const map = Object.fromEntries([...lanes].map(([name, lane]) => [name, lane.types]));
-    store.setLanes({ ...keep, ...map });
-  };
-
-  /** A reset is for whatever the stream has, so for those too that were coming back to it. */
-  function joinLanes() {
-    lanes.forEach((lane, name) => {
-      if (lane.upTo) {
-        lane.poller.stop();
-        lanes.delete(name);
-      }
-    });
-    setLanes({});
-  }
-
-  /** A lane that does not poll any more is one with the stream once that has passed both at `place`. */
-  function mergeLanes(place) {
-    const beside = Object.keys(store.lanes).filter((name) => !lanes.has(name));
-    if (place && beside.length && !isAfter(store.cursors[""], place)) {
-      const behind = beside.filter((name) => isAfter(store.cursors[name], place));
-      if (behind.length < beside.length) {
-        setLanes(Object.fromEntries(behind.map((name) => [name, store.lanes[name]])));
-      }
-    }
-  }
-
-  function typesOf(pollUrl) {
-    const owned = new URL(pollUrl, "http://gateway").searchParams.getAll("entity").map(typeOf);
-    const { entities } = settings;
-    return entities.length ? entities.filter((entity) => owned.includes(typeOf(entity))) : [...new Set(owned)];
-  }
-
-  function addLane(name, delayMs = 0, pollUrl = null) {
-    const lane = { name, types: store.lanes[name] ?? [], entities: null, held: [], upTo: null, stray: 0 };
-    const know = (url) => {
-      lane.entities = typesOf(url);
-      lane.types = lane.entities.map(typeOf);
-      setLanes(store.lanes);
-    };
-    const drop = () => {
-      lane.poller.stop();
-      lanes.delete(name);
-    };
-    lane.poller = createPoller({
-      environment,
-      async ask(controller) {
-        if (!lane.entities) {
-          const { components, clientId, clientVersion } = { ...settings, components: [name] };
-          const params = selectionParams({ components, clientId, clientVersion });
-          know((await request.json("fetch-mode", params, { controller })).pollUrl);
-        }
-        return lane.entities.length ? poll(lane, controller) : null;
-      },
-      answered(answer) {
-        lane.retry.reset();
-        if (!answer) {
-          drop();
-        } else if (lane.upTo && !isAfter(lane.upTo, store.cursors[name])) {
-          drop();
-          lane.held.forEach((message) => store.apply(message));
-          mergeLanes(lane.held.at(-1)?.id ?? lane.upTo);
-        } else if (!lane.upTo && answer.fetchMode === "streaming" && (lane.stray += 1) > 1) {
-          // The stream should have said so: it may have been opened at a node that does not know yet.
-          open();
-        }
-      },
-      failed(error) {
-        if (error.status === 401) {
-          fail(error);
-        } else if (error.status === 410) {
-          closeStream();
-          lost(error);
-        } else if (error.fatal) {
-          drop(); // Nothing of it is for this client.
-        } else {
-          return lane.retry.delay(error.retryAfterMs);
-        }
-        return false;
-      },
-    });
-    lane.retry = createRetry({ reconnectDelay: settings.reconnectDelay, random });
-    lanes.get(name)?.poller.stop();
-    lanes.set(name, lane);
-    pollUrl ? know(pollUrl) : setLanes(store.lanes);
-    polling || lane.poller.start(delayMs);
-  }
-
   function changeMode({ component, mode, delayMs, cursor, pollUrl }) {
     set({ modes: Object.freeze({ ...status.modes, [component]: mode }) });
-    const lane = lanes.get(component);
     if (mode === "polling") {
       pollsAt = clock.now() + delayMs;
-      addLane(component, delayMs, pollUrl);
-    } else if (lane) {
-      lane.upTo = cursor;
-      polling || lane.poller.start(delayMs);
+      lanes.add(component, delayMs, pollUrl);
+    } else {
+      lanes.join(component, delayMs, cursor);
     }
   }
 
-  // Tokens.
-
+  /** Long before the end, but not at once and again where tokens live for less than the gateway's minute. */
   function expire({ expiresAt }) {
-    // One that lives for less than the gateway's minute is renewed at half of what is left, not at once and again.
-    const leftMs = Math.min(60_000, Math.max(2000, Date.parse(expiresAt) - clock.wall()));
-    after("token", clock.now() - upSince < RENEW_MS ? leftMs / 2 : 0, renewToken);
+    const leftMs = Date.parse(expiresAt) - clock.wall();
+    after("token", Math.min(RENEW_MS, Math.max(1000, leftMs / 4)), renewToken);
   }
 
   async function renewToken() {
     const mine = stream;
-    try {
-      await tokens.get(mine.token);
-      if (mine === stream) {
-        open();
-      }
-    } catch {
-      // The stream ends with its token: whatever getToken says then is told.
-      if (mine === stream) {
-        after("token", RENEW_MS, renewToken);
-      }
-    }
+    // Where getToken fails the old one serves a while longer: the new stream says so again.
+    await tokens.get(mine.token).catch(() => null);
+    mine === stream && open();
   }
 
-  // The face.
-
-  function halt() {
+  /** Ends all there is, and rests in the state that follows from `event`. */
+  function rest(event, members) {
     Object.keys(timers).forEach(clear);
     closeStream();
-    lanes.forEach((lane) => lane.poller.stop());
     lanes.clear();
     stopPolling();
     attempts = 0;
     retired = suspect = false;
+    move(event, members);
   }
 
   function fail(error, reason = "refused") {
-    halt();
-    move("fail", { error, reason });
+    rest("fail", { error, reason });
   }
 
   function begin() {
-    halt();
+    rest("start", { error: null });
     retry.reset();
-    pollRetry.reset();
-    move("start", { error: null });
-    if (isMute()) {
-      startPolling("mute");
-    }
+    mute.holds && startPolling("mute");
     open();
   }
 
@@ -491,26 +331,17 @@ export function createConnection({
     start: begin,
     reconnect: begin,
     renew: () => stream && open(),
-    stop() {
-      halt();
-      move("end", { error: null });
-    },
-    pause() {
-      halt();
-      move("pause");
-    },
+    stop: () => rest("end", { error: null }),
+    pause: () => rest("pause"),
     resume: () => status.state === "paused" && begin(),
     /** Something may have changed: a stream that is dead is found out, and what waits is brought forward. */
     hint() {
       stream?.check();
-      const at = Math.max(clock.now(), hintedAt + HINT_MS);
-      if (timers.retry && Math.max(at, notBefore) < retryAt) {
-        retryAt = Math.max(at, notBefore);
-        after("retry", retryAt - clock.now(), open);
+      if (hintedAt <= clock.now()) {
+        hintedAt = Math.max(clock.now(), hintedAt + HINT_MS);
+        timers.retry && tryAt(Math.min(retryAt, Math.max(hintedAt, notBefore)));
+        everything.hint(hintedAt);
       }
-      everything.hint(at);
-      lanes.forEach((lane) => lane.poller.hint(at));
-      hintedAt = at;
     },
     /** Polls everything once, beside whatever else there is, until there is no more. */
     async catchUp(signal) {
@@ -520,5 +351,3 @@ export function createConnection({
     },
   };
 }
-
-const typeOf = (entity) => entity.split(":")[0];

@@ -1,7 +1,5 @@
 // What the client asks of the browser, each replaceable; what is missing or forbidden is null.
 
-const PAGE_EVENTS = ["pagehide", "pageshow", "online", "offline"];
-
 /** What `get` gives, null where the browser has none or forbids it (a SecurityError of a sandboxed frame). */
 function allowed(get) {
   try {
@@ -23,16 +21,11 @@ function createClock(given = {}) {
 
 /** Storage whose every access may fail: then it is as if it were empty, and nothing is kept. */
 function createStorage(storage) {
+  const guarded = (name) => [name, (...given) => allowed(() => storage[name](...given))];
   return (
     storage && {
-      getItem: (key) => allowed(() => storage.getItem(key)),
-      setItem: (key, value) => allowed(() => storage.setItem(key, value) ?? true) ?? false,
-      removeItem: (key) => allowed(() => storage.removeItem(key)),
-      key: (at) => allowed(() => storage.key(at)),
-      get length() {
-        return allowed(() => storage.length) ?? 0;
-      },
-      keys: () => allowed(() => Array.from({ length: storage.length }, (_, at) => storage.key(at))) ?? [],
+      ...Object.fromEntries(["getItem", "setItem", "removeItem"].map(guarded)),
+      keys: () => allowed(() => Array.from(storage, (_, at) => storage.key(at))) ?? [],
     }
   );
 }
@@ -41,9 +34,9 @@ function createPage() {
   return {
     hidden: () => document.visibilityState === "hidden",
     on(type, run) {
-      const target = PAGE_EVENTS.includes(type) ? window : document;
-      target.addEventListener(type, run);
-      return () => target.removeEventListener(type, run);
+      // Some are fired at the document and do not bubble: on their way down all of them pass the window.
+      addEventListener(type, run, true);
+      return () => removeEventListener(type, run, true);
     },
   };
 }

@@ -1,24 +1,18 @@
 // Bytes in, frames out: the HTML standard, section 9.2.6.
 
-/** `onFrame` gets `id` where the frame has moved the last event id, undefined else, and `lastEventId` always. */
+/** `onFrame` gets `id` where the frame has moved the last event id, undefined else. */
 export function createParser({ onFrame, onRetry }) {
   const decoder = new TextDecoder(); // It drops one leading BOM, and keeps what is left of a character.
   let pieces = []; // Of the line that has not ended: joined once, however many chunks it comes in.
   let afterCr = false;
   let event = "";
   let data = [];
-  let lastEventId = "";
-  let moved = false;
+  let id;
 
   function dispatch() {
     if (data.length) {
-      onFrame({
-        event: event || "message",
-        data: data.join("\n"),
-        id: moved ? lastEventId : undefined,
-        lastEventId,
-      });
-      moved = false;
+      onFrame({ event: event || "message", data: data.join("\n"), id });
+      id = undefined;
     }
     event = "";
     data = [];
@@ -27,12 +21,7 @@ export function createParser({ onFrame, onRetry }) {
   const fields = {
     event: (value) => (event = value),
     data: (value) => data.push(value),
-    id(value) {
-      if (!value.includes("\0")) {
-        lastEventId = value;
-        moved = true;
-      }
-    },
+    id: (value) => value.includes("\0") || (id = value),
     retry: (value) => /^[0-9]+$/.test(value) && onRetry(+value),
   };
 
@@ -59,19 +48,10 @@ export function createParser({ onFrame, onRetry }) {
       const lines = text.split(/\r\n|\r|\n/);
       const rest = lines.pop();
       for (const line of lines) {
-        pieces.push(line);
-        const whole = pieces.join("");
+        take(pieces.join("") + line);
         pieces = [];
-        take(whole);
       }
-      if (rest) {
-        pieces.push(rest);
-      }
-    },
-    /** What has not ended is no frame. */
-    end() {
-      pieces = [];
-      data = [];
+      pieces.push(rest);
     },
   };
 }

@@ -1,5 +1,6 @@
 // Polling: one answer as messages, and one after the other.
 
+import { createRetry } from "./retry.js";
 import { selectionParams } from "./selection.js";
 
 const INTERVAL_MS = 5000;
@@ -65,47 +66,46 @@ export function createPoll({ request, settings, store }) {
   };
 }
 
-/** `ask(controller)` again and again; `answered(answer)` and `failed(error)` → ms until the next, or false to stop. */
-export function createPoller({ ask, environment: { clock, random }, answered, failed }) {
+/** `ask(controller)` again and again: `answered(answer)`, `failed(error)` → whether to go on. */
+export function createPoller({ ask, settings, environment: { clock, random }, answered, failed }) {
+  const retry = createRetry({ reconnectDelay: settings.reconnectDelay, random });
   let controller = null;
   let timer = null;
   let nextAt = 0;
-  let floorAt = 0;
+  let notBefore = 0;
   let intervalMs = INTERVAL_MS;
 
-  const wait = (at) => {
+  function wait(ms) {
     clock.clearTimeout(timer);
-    nextAt = at;
-    timer = clock.setTimeout(turn, Math.max(0, at - clock.now()));
-  };
+    nextAt = clock.now() + ms;
+    timer = clock.setTimeout(turn, ms);
+  }
 
   async function turn() {
     timer = null;
     const mine = (controller = new AbortController());
-    const own = () => mine === controller;
-    try {
-      const answer = await ask(mine);
-      if (own()) {
-        controller = null;
-        intervalMs = answer.pollIntervalMs ?? intervalMs;
-        wait(clock.now() + (answer.more ? 0 : intervalMs * (0.9 + 0.2 * random())));
-        answered(answer);
-      }
-    } catch (error) {
-      if (own()) {
-        controller = null;
-        floorAt = clock.now() + (error.retryAfterMs ?? 0);
-        const delayMs = failed(error);
-        delayMs === false || wait(clock.now() + delayMs);
-      }
+    const [answer, error] = await ask(mine).then((given) => [given], (reason) => [null, reason]);
+    if (mine !== controller) {
+      return;
+    }
+    controller = null;
+    if (error) {
+      const floorMs = error.retryAfterMs ?? 0;
+      notBefore = clock.now() + floorMs;
+      failed(error) && wait(retry.delay(floorMs));
+    } else {
+      retry.reset();
+      intervalMs = answer?.pollIntervalMs ?? intervalMs;
+      wait(answer?.more ? 0 : intervalMs * (0.9 + 0.2 * random()));
+      answered(answer);
     }
   }
 
   return {
     /** In `delayMs`; where `paced`, no sooner after the poll before it than any other. */
-    start(delayMs, paced) {
-      const now = clock.now();
-      wait(Math.max(now + delayMs, paced ? Math.min(nextAt, now + intervalMs) : 0));
+    start(delayMs = 0, paced) {
+      const restMs = paced ? Math.min(nextAt - clock.now(), intervalMs) : 0;
+      wait(Math.max(0, delayMs, restMs));
     },
     stop() {
       clock.clearTimeout(timer);
@@ -114,8 +114,8 @@ export function createPoller({ ask, environment: { clock, random }, answered, fa
       controller = null;
     },
     /** Brings a waiting poll forward. */
-    hint(notBefore) {
-      timer === null || wait(Math.min(nextAt, Math.max(notBefore, floorAt)));
+    hint(at) {
+      timer === null || wait(Math.max(0, Math.min(nextAt, Math.max(at, notBefore)) - clock.now()));
     },
   };
 }

@@ -4,11 +4,11 @@ const ANSWER_MS = 8000;
 const LONGEST_RETRY_AFTER_MS = 3_600_000;
 const MENDED_BY_TRYING = [407, 408, 410, 425, 429];
 const ADVICE = {
-  400: "Check the options: the gateway can't read the selection.",
-  401: "Sign in again, and let getToken give a token that the gateway takes.",
-  403: "Ask for less, or get a token that is granted it.",
-  404: "Check baseUrl: there is no gateway.",
-  421: "Add this host to server.hosts of the gateway.",
+  400: "Check the options.",
+  401: "Sign in again.",
+  403: "Ask for less, or with another token.",
+  404: "Check baseUrl.",
+  421: "Add this host to server.hosts.",
 };
 
 export const failure = (message, members) => Object.assign(new Error(message), members);
@@ -24,39 +24,27 @@ export function retryAfterMs({ headers }, clock) {
 export function createRequest({ settings, environment, tokens }) {
   const { clock } = environment;
 
-  /** `promise`, but no later than in `ms`, and no longer than until `controller` aborts: some fetches never settle. */
-  const within = (ms, controller, promise) =>
-    new Promise((resolve, reject) => {
-      const { signal } = controller;
-      const late = () => controller.abort(failure(`No answer within ${ms / 1000} s.`, { silent: true }));
-      const timer = ms && clock.setTimeout(late, ms);
-      const stop = () => {
+  /** `promise`, but no later than in `ms`, and no longer than until `controller` aborts: some never settle. */
+  function within(ms, controller, promise) {
+    const { signal } = controller;
+    return new Promise((resolve, reject) => {
+      const timer = ms && clock.setTimeout(() => controller.abort(failure("No answer came in time.")), ms);
+      const done = (settle) => (value) => {
         clock.clearTimeout(timer);
-        reject(signal.reason);
+        settle(value);
       };
-      const settle = (done) => (value) => {
-        clock.clearTimeout(timer);
-        signal.removeEventListener("abort", stop);
-        done(value);
-      };
-      if (signal.aborted) {
-        stop();
-      }
-      signal.addEventListener("abort", stop);
-      promise.then(settle(resolve), settle(reject));
+      promise.then(done(resolve), done(reject));
+      signal.addEventListener("abort", () => done(reject)(signal.reason));
     });
+  }
 
   async function refusal(response, controller) {
     const { status } = response;
     const fatal = status >= 400 && status < 500 && !MENDED_BY_TRYING.includes(status);
-    const problem = fatal ? await within(ANSWER_MS, controller, response.json()).catch(() => ({})) : {};
-    response.body?.cancel?.().catch(() => {});
-    const detail = [`The gateway answered ${status}.`, problem?.detail, fatal && ADVICE[status]];
-    return failure(detail.filter(Boolean).join(" "), {
-      status,
-      fatal,
-      retryAfterMs: retryAfterMs(response, clock),
-    });
+    const problem = fatal && (await within(ANSWER_MS, controller, response.json()).catch(() => null));
+    response.body?.cancel().catch(() => {});
+    const words = [`The gateway answered ${status}.`, problem?.detail, fatal && ADVICE[status]];
+    return failure(words.filter(Boolean).join(" "), { status, fatal, retryAfterMs: retryAfterMs(response, clock) });
   }
 
   async function request(
@@ -64,19 +52,25 @@ export function createRequest({ settings, environment, tokens }) {
     params,
     { controller = new AbortController(), accept = "application/json", waitMs = ANSWER_MS, sent, method, body },
   ) {
-    const send = (token) => {
+    async function send(token) {
+      const headers = { Accept: accept };
+      const options = { headers, credentials: settings.credentials, cache: "no-store", signal: controller.signal };
+      if (token) {
+        headers.Authorization = `Bearer ${token}`;
+      }
+      if (body) {
+        headers["Content-Type"] = "application/json";
+        Object.assign(options, { method, body, keepalive: true });
+      }
+      controller.signal.throwIfAborted();
       sent?.(token);
-      const headers = { Accept: accept, ...(token && { Authorization: `Bearer ${token}` }) };
-      if (body) headers["Content-Type"] = "application/json";
-      const { credentials } = settings;
-      const options = { headers, credentials, cache: "no-store", signal: controller.signal };
-      if (body) Object.assign(options, { method, body, keepalive: true });
-      return within(waitMs, controller, environment.fetch(`${settings.baseUrl}/api/v1/sync/${path}?${params}`, options));
-    };
-    const token = await within(0, controller, tokens.get());
+      const asking = environment.fetch(`${settings.baseUrl}/api/v1/sync/${path}?${params}`, options);
+      return within(waitMs, controller, asking);
+    }
+    const token = await tokens.get();
     let response = await send(token);
     if (response.status === 401 && settings.getToken) {
-      response = await send(await within(0, controller, tokens.get(token)));
+      response = await send(await tokens.get(token));
     }
     if (!response.ok) {
       throw await refusal(response, controller);

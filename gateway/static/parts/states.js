@@ -7,9 +7,9 @@ const RESTING = { start: "connecting", end: "disconnected" };
 
 export const TRANSITIONS = {
   initialized: ALWAYS,
-  connecting: { ...ALWAYS, up: "connected", down: "unavailable", lost: "connecting" },
-  connected: { ...ALWAYS, up: "connected", down: "unavailable", lost: "connecting" },
-  unavailable: { ...ALWAYS, up: "connected", down: "unavailable", lost: "unavailable" },
+  connecting: { ...ALWAYS, up: "connected", down: "unavailable" },
+  connected: { ...ALWAYS, lost: "connecting", down: "unavailable" },
+  unavailable: { ...ALWAYS, up: "connected" },
   paused: RESTING,
   disconnected: RESTING,
   failed: RESTING,
@@ -27,5 +27,4 @@ const HEALTH = {
   disconnected: "disconnected",
 };
 
-export const health = (state, transport) =>
-  HEALTH[state] ?? (transport === "poll" ? "polling" : "healthy");
+export const health = (state, transport) => HEALTH[state] ?? (transport === "poll" ? "polling" : "healthy");

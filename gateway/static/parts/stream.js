@@ -32,7 +32,7 @@ export function openStream({ request, clock, params, onMessage, onRetry, onEnd }
   let timer = null;
   let reader = null;
 
-  const touch = () => (last = { now: clock.now(), wall: clock.wall() });
+  const touch = () => (last = [clock.now(), clock.wall()]);
 
   const stream = {
     token: null,
@@ -50,10 +50,9 @@ export function openStream({ request, clock, params, onMessage, onRetry, onEnd }
       if (closed || !last) {
         return;
       }
-      const silentMs = Math.max(clock.now() - last.now, clock.wall() - last.wall);
+      const silentMs = Math.max(clock.now() - last[0], clock.wall() - last[1]);
       if (silentMs >= limitMs) {
-        const mute = !heard;
-        end(failure(`Nothing came for ${Math.round(silentMs / 1000)} s.`, { mute }));
+        end(failure("Nothing came any more.", { why: heard ? "error" : "mute" }));
       } else {
         timer = clock.setTimeout(stream.check, Math.min(TICK_MS, limitMs - silentMs));
       }
@@ -94,7 +93,7 @@ export function openStream({ request, clock, params, onMessage, onRetry, onEnd }
       throw failure("The gateway has no stream for this client.", { status: 204 });
     }
     if (!response.headers.get("Content-Type")?.startsWith(accept)) {
-      throw failure("What answered is no event stream.", { blocked: true });
+      throw failure("What answered is no event stream.", { why: "blocked" });
     }
     const parser = createParser({ onFrame: take, onRetry });
     reader = response.body.getReader();

@@ -2,6 +2,7 @@
 
 import { createConnection } from "../../../gateway/static/parts/connection.js";
 import { createEnvironment } from "../../../gateway/static/parts/environment.js";
+import { createTokens } from "../../../gateway/static/parts/tokens.js";
 import { createStore } from "../../../gateway/static/parts/store.js";
 import { createClock } from "./clock.js";
 import { createGateway } from "./gateway.js";
@@ -62,6 +63,7 @@ export function createWorld({ settings = {}, gateway: options = {}, ...given } =
     settings: { ...SETTINGS, ...settings },
     environment,
     store,
+    tokens: createTokens({ getToken: settings.getToken, environment }),
     changed: (status) => statuses.push(status),
   });
   return {

@@ -1,0 +1,111 @@
+// Components that poll beside the stream: each is a lane of the store, with a cursor of its own.
+
+import { isAfter } from "./cursor.js";
+import { createPoller } from "./poll.js";
+import { selectionParams } from "./selection.js";
+
+const MOST_HELD = 1000;
+
+const typeOf = (entity) => entity.split(":")[0];
+
+/** `lost(error)`: the stream has to be opened anew. */
+export function createLanes({ settings, environment, store, request, poll, lost }) {
+  const lanes = new Map();
+
+  const keep = (isKept) =>
+    store.setLanes(Object.fromEntries(Object.entries(store.lanes).filter(([name]) => isKept(name))));
+
+  function stop(lane) {
+    lane.poller.stop();
+    lanes.delete(lane.name);
+  }
+
+  /** One that does not poll any more is one with the stream, once that has passed both at `cursor`. */
+  function merge(cursor) {
+    const passed = (name) => !isAfter(store.cursors[name], cursor);
+    if (cursor && Object.keys(store.lanes).length > lanes.size && passed("")) {
+      keep((name) => lanes.has(name) || !passed(name));
+    }
+  }
+
+  function setTypes(lane, pollUrl) {
+    const owned = new URL(pollUrl, "http://gateway").searchParams.getAll("entity").map(typeOf);
+    const { entities } = settings;
+    lane.entities = entities.length ? entities.filter((entity) => owned.includes(typeOf(entity))) : owned;
+    store.setLanes({ ...store.lanes, [lane.name]: [...new Set(lane.entities.map(typeOf))] });
+  }
+
+  async function ask(lane, controller) {
+    if (!lane.entities) {
+      const { clientId, clientVersion } = settings;
+      const params = selectionParams({ components: [lane.name], clientId, clientVersion });
+      setTypes(lane, (await request.json("fetch-mode", params, { controller })).pollUrl);
+    }
+    return lane.entities.length ? poll(lane, controller) : null;
+  }
+
+  function answered(lane, answer) {
+    if (!answer) {
+      stop(lane);
+    } else if (lane.upTo && !isAfter(lane.upTo, store.cursors[lane.name])) {
+      stop(lane);
+      lane.held.forEach(store.apply);
+      merge(lane.held.at(-1)?.id ?? lane.upTo);
+    }
+  }
+
+  /** Gives whether to ask again. Of what is refused nothing is for this client, unless its stream is refused too. */
+  function failed(lane, error) {
+    const isOver = error.status === 401 || error.status === 410;
+    isOver ? lost(error) : error.fatal && stop(lane);
+    return !isOver && !error.fatal;
+  }
+
+  return {
+    merge,
+    get size() {
+      return lanes.size;
+    },
+    /** Polls `name` in `delayMs`; without `pollUrl` the gateway is asked what it owns. */
+    add(name, delayMs, pollUrl) {
+      const lane = { name, entities: null, held: [], upTo: null };
+      lane.poller = createPoller({
+        settings,
+        environment,
+        ask: (controller) => ask(lane, controller),
+        answered: (answer) => answered(lane, answer),
+        failed: (error) => failed(lane, error),
+      });
+      lanes.get(name)?.poller.stop();
+      lanes.set(name, lane);
+      pollUrl ? setTypes(lane, pollUrl) : store.setLanes({ [name]: [], ...store.lanes });
+      lane.poller.start(delayMs);
+    },
+    /** The stream has what comes after `cursor`: polls once more up to there, and holds that meanwhile. */
+    join(name, delayMs, cursor) {
+      const lane = lanes.get(name);
+      if (lane) {
+        lane.upTo = cursor;
+        lane.poller.start(delayMs);
+      }
+    },
+    /** Whether an event of the stream is not for now: while a lane polls, its types come by its polls alone. */
+    holds(message) {
+      for (const lane of lanes.values()) {
+        if (store.lanes[lane.name].includes(message.data?.entityType)) {
+          if (lane.upTo && lane.held.push(message) > MOST_HELD) {
+            lost(new Error("Polling does not come to where the stream is."));
+          }
+          return true;
+        }
+      }
+      return false;
+    },
+    /** A reset is for all that the stream has, so for what was coming back to it as well. */
+    reset() {
+      lanes.forEach((lane) => lane.upTo && stop(lane));
+      keep((name) => lanes.has(name));
+    },
+    clear: () => lanes.forEach(stop),
+  };
+}
