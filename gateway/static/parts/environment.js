@@ -19,12 +19,13 @@ function createClock(given = {}) {
   };
 }
 
-/** Storage whose every access may fail: then it is as if it were empty, and nothing is kept. */
+/** Storage whose every access may fail: then it is as if it were empty, and `setItem` gives null. */
 function createStorage(storage) {
-  const guarded = (name) => [name, (...given) => allowed(() => storage[name](...given))];
   return (
     storage && {
-      ...Object.fromEntries(["getItem", "setItem", "removeItem"].map(guarded)),
+      getItem: (key) => allowed(() => storage.getItem(key)),
+      setItem: (key, value) => allowed(() => storage.setItem(key, value) ?? true),
+      removeItem: (key) => allowed(() => storage.removeItem(key)),
       keys: () => allowed(() => Array.from(storage, (_, at) => storage.key(at))) ?? [],
     }
   );
