@@ -55,6 +55,7 @@ async function live({ settings, seed, steps, draw }) {
   const does = {
     publish: (type) => account.published(gateway.publish({ entityType: type, entityId: `${type}-1` })),
     advance: (ms) => clock.advance(ms),
+    latency: (ms) => void (gateway.latencyMs = () => Math.floor(random() * ms)),
     network: (kind) => void (gateway.network = kind),
     cut: () => gateway.stream?.cut(),
     end: () => gateway.stream?.end(),
@@ -96,6 +97,7 @@ async function live({ settings, seed, steps, draw }) {
   // Everything works again: nothing stays where it was driven to.
   await clock.advance(0);
   gateway.network = "up";
+  gateway.latencyMs = () => 0;
   gateway.forgetAnswers();
   world.connection.resume();
   if (["failed", "disconnected"].includes(world.status.state)) {
@@ -107,8 +109,10 @@ async function live({ settings, seed, steps, draw }) {
   }
   assert.deepEqual(account.missing(), []);
   assert.equal(world.status.state, "connected");
-  const isPolled = Object.keys(TYPES).every((name) => gateway.modes[name] === "polling");
+  const polled = Object.keys(TYPES).filter((name) => gateway.modes[name] === "polling");
+  const isPolled = polled.length === Object.keys(TYPES).length;
   assert.equal(world.status.transport, isPolled ? "poll" : "sse");
+  assert.deepEqual(Object.keys(world.store.lanes), isPolled ? [] : polled);
   world.connection.stop();
   assert.equal(clock.pending(), 0);
   assert.equal(gateway.streams.length, 0);
@@ -116,32 +120,41 @@ async function live({ settings, seed, steps, draw }) {
 
 const component = fc.constantFrom(...Object.keys(TYPES));
 const mode = fc.constantFrom("polling", "streaming");
-const ms = fc.oneof(fc.integer({ min: 0, max: 600 }), fc.integer({ min: 0, max: 12_000 }), fc.integer({ min: 0, max: 60_000 }));
-const step = (name, argument = fc.constant(null)) => fc.tuple(fc.constant(name), argument);
-
-const steps = fc.array(
-  fc.oneof(
-    { weight: 8, arbitrary: step("publish", fc.constantFrom(...Object.values(TYPES))) },
-    { weight: 8, arbitrary: step("advance", ms) },
-    { weight: 3, arbitrary: step("network", fc.constantFrom("up", "up", "down", "mute", "hung")) },
-    { weight: 4, arbitrary: step("mode", fc.tuple(component, mode, fc.integer({ min: 0, max: 5000 }))) },
-    { weight: 2, arbitrary: step("cut") },
-    step("end"),
-    step("stall"),
-    step("bye", fc.constantFrom("drain", "limit", "slow_consumer", "token_expired")),
-    step("trim"),
-    step("restart"),
-    { weight: 2, arbitrary: step("answer", fc.tuple(fc.constantFrom("events", "poll", "state", "fetch-mode"), fc.constantFrom(204, 401, 410, 429, 500, 502, 503).filter((status) => status !== 204))) },
-    step("expiring"),
-    step("sleep", fc.tuple(fc.integer({ min: 0, max: 3_600_000 }), fc.boolean())),
-    step("hint"),
-    step("pause"),
-    step("resume"),
-    step("reconnect"),
-    step("reload"),
-  ),
-  { maxLength: 30 },
+const ms = fc.oneof(
+  fc.integer({ min: 0, max: 600 }),
+  fc.integer({ min: 0, max: 6000 }),
+  fc.integer({ min: 0, max: 60_000 }),
 );
+const step = (weight, name, argument = fc.constant(null)) => ({
+  weight,
+  arbitrary: fc.tuple(fc.constant(name), argument),
+});
+
+const CALM = [
+  step(12, "publish", fc.constantFrom(...Object.values(TYPES))),
+  step(10, "advance", ms),
+  step(6, "mode", fc.tuple(component, mode, fc.integer({ min: 0, max: 5000 }))),
+  step(2, "cut"),
+  step(2, "latency", fc.constantFrom(0, 100, 3000)),
+];
+const WILD = [
+  ...CALM,
+  step(3, "network", fc.constantFrom("up", "up", "down", "mute", "hung")),
+  step(1, "end"),
+  step(1, "stall"),
+  step(1, "bye", fc.constantFrom("drain", "limit", "slow_consumer", "token_expired")),
+  step(1, "trim"),
+  step(1, "restart"),
+  step(2, "answer", fc.tuple(fc.constantFrom("events", "poll", "state", "fetch-mode"), fc.constantFrom(401, 410, 429, 500, 503))),
+  step(1, "expiring"),
+  step(1, "sleep", fc.tuple(fc.integer({ min: 0, max: 3_600_000 }), fc.boolean())),
+  step(1, "hint"),
+  step(1, "pause"),
+  step(2, "resume"),
+  step(1, "reconnect"),
+  step(2, "reload"),
+];
+const steps = fc.oneof(...[CALM, WILD].map((kinds) => fc.array(fc.oneof(...kinds), { maxLength: 40, size: "max" })));
 
 const lives = fc.record({
   settings: fc.record({

@@ -36,6 +36,7 @@ export function createConnection({ settings, environment, store, tokens, changed
 
   let status = INITIAL;
   let stream = null;
+  let waiting = null; // What came of the stream while it is asked what else there is; null elsewhere.
   let openedAt = 0;
   let upSince = null; // When the stream said `connected`; null while none does.
   let polling = null; // Why everything is polled; null while it is not.
@@ -74,7 +75,7 @@ export function createConnection({ settings, environment, store, tokens, changed
 
   function closeStream() {
     stream?.close();
-    stream = null;
+    stream = waiting = null;
     if (upSince !== null) {
       retry.worked(clock.now() - upSince);
       upSince = null;
@@ -102,6 +103,10 @@ export function createConnection({ settings, environment, store, tokens, changed
 
   function take(message, from) {
     const { type, id, data, control } = message;
+    if (waiting) {
+      waiting.push(message);
+      return;
+    }
     if (!data || !control) {
       if (lanes.size && lanes.holds(message)) {
         return;
@@ -143,8 +148,24 @@ export function createConnection({ settings, environment, store, tokens, changed
     store.apply(isGap ? { ...message, id: undefined } : message);
     isGap || ready();
     lanes.clear();
-    for (const name in modes) {
-      modes[name] === "polling" && lanes.add(name);
+    const polled = Object.keys(modes).filter((name) => modes[name] === "polling");
+    polled.length && follow(polled);
+  }
+
+  /** Polls these beside the stream. What that brings waits until it is known which events come by polls alone. */
+  async function follow(polled) {
+    const mine = stream;
+    const held = (waiting = []);
+    const error = await lanes.ask(polled, mine.controller).catch((reason) => reason);
+    if (mine !== stream) {
+      return;
+    }
+    waiting = null;
+    if (error) {
+      lost(error);
+    } else {
+      polled.forEach((name) => lanes.add(name));
+      held.forEach((message) => mine === stream && take(message));
     }
   }
 
@@ -283,7 +304,8 @@ export function createConnection({ settings, environment, store, tokens, changed
     set({ modes: Object.freeze({ ...status.modes, [component]: mode }) });
     if (mode === "polling") {
       pollsAt = clock.now() + delayMs;
-      lanes.add(component, delayMs, pollUrl);
+      lanes.learn(component, pollUrl);
+      lanes.add(component, delayMs);
     } else {
       lanes.join(component, delayMs, cursor);
     }

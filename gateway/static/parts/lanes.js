@@ -11,6 +11,7 @@ const typeOf = (entity) => entity.split(":")[0];
 /** `lost(error)`: the stream has to be opened anew. */
 export function createLanes({ settings, environment, store, request, poll, lost }) {
   const lanes = new Map();
+  const owned = new Map(); // Of each component: the types that it owns.
 
   const keep = (isKept) =>
     store.setLanes(Object.fromEntries(Object.entries(store.lanes).filter(([name]) => isKept(name))));
@@ -28,26 +29,11 @@ export function createLanes({ settings, environment, store, request, poll, lost 
     }
   }
 
-  function setTypes(lane, pollUrl) {
-    const owned = new URL(pollUrl, "http://gateway").searchParams.getAll("entity").map(typeOf);
-    const { entities } = settings;
-    lane.entities = entities.length ? entities.filter((entity) => owned.includes(typeOf(entity))) : owned;
-    store.setLanes({ ...store.lanes, [lane.name]: [...new Set(lane.entities.map(typeOf))] });
-  }
+  const learn = (name, pollUrl) =>
+    owned.set(name, new URL(pollUrl, "http://gateway").searchParams.getAll("entity").map(typeOf));
 
-  async function ask(lane, controller) {
-    if (!lane.entities) {
-      const { clientId, clientVersion } = settings;
-      const params = selectionParams({ components: [lane.name], clientId, clientVersion });
-      setTypes(lane, (await request.json("fetch-mode", params, { controller })).pollUrl);
-    }
-    return lane.entities.length ? poll(lane, controller) : null;
-  }
-
-  function answered(lane, answer) {
-    if (!answer) {
-      stop(lane);
-    } else if (lane.upTo && !isAfter(lane.upTo, store.cursors[lane.name])) {
+  function answered(lane) {
+    if (lane.upTo && !isAfter(lane.upTo, store.cursors[lane.name])) {
       stop(lane);
       lane.held.forEach(store.apply);
       merge(lane.held.at(-1)?.id ?? lane.upTo);
@@ -66,20 +52,34 @@ export function createLanes({ settings, environment, store, request, poll, lost 
     get size() {
       return lanes.size;
     },
-    /** Polls `name` in `delayMs`; without `pollUrl` the gateway is asked what it owns. */
-    add(name, delayMs, pollUrl) {
-      const lane = { name, entities: null, held: [], upTo: null };
+    learn,
+    /** Asks what these own, where that is not known: nothing of the stream may count before. */
+    async ask(names, controller) {
+      const { clientId, clientVersion } = settings;
+      for (const name of names.filter((name) => !owned.has(name))) {
+        const params = selectionParams({ components: [name], clientId, clientVersion });
+        learn(name, (await request.json("fetch-mode", params, { controller })).pollUrl);
+      }
+    },
+    /** Polls `name`, whose types are known, in `delayMs`: what the page asked for of them. */
+    add(name, delayMs) {
+      const { entities } = settings;
+      const own = owned.get(name);
+      const lane = { name, held: [], upTo: null };
+      lane.entities = entities.length ? entities.filter((entity) => own.includes(typeOf(entity))) : own;
       lane.poller = createPoller({
         settings,
         environment,
-        ask: (controller) => ask(lane, controller),
-        answered: (answer) => answered(lane, answer),
+        ask: (controller) => poll(lane, controller),
+        answered: () => answered(lane),
         failed: (error) => failed(lane, error),
       });
       lanes.get(name)?.poller.stop();
-      lanes.set(name, lane);
-      pollUrl ? setTypes(lane, pollUrl) : store.setLanes({ [name]: [], ...store.lanes });
-      lane.poller.start(delayMs);
+      if (lane.entities.length) {
+        lanes.set(name, lane);
+        store.setLanes({ ...store.lanes, [name]: [...new Set(lane.entities.map(typeOf))] });
+        lane.poller.start(delayMs);
+      }
     },
     /** The stream has what comes after `cursor`: polls once more up to there, and holds that meanwhile. */
     join(name, delayMs, cursor) {

@@ -35,6 +35,7 @@ export function openStream({ request, clock, params, onMessage, onRetry, onEnd }
   const touch = () => (last = [clock.now(), clock.wall()]);
 
   const stream = {
+    controller,
     token: null,
     heartbeatMs: null,
     openedAt: clock.now(),

@@ -353,20 +353,38 @@ export function createGateway({
         return Promise.reject(signal.reason);
       }
       requests.push({ path, url, params: searchParams, headers, options, at: clock.now() });
-      return new Promise((resolve, reject) => {
-        signal?.addEventListener("abort", () => reject(signal.reason));
+      const answer = () => {
         const own = answers.get(path)?.shift() ?? always.get(path);
+        return own ? reply(own.status, own.body, own.headers) : (resources[path] ?? (() => reply(404)))(searchParams, signal);
+      };
+      return new Promise((resolve, reject) => {
+        let timer = null;
+        const later = (run) => {
+          const ms = gateway.latencyMs();
+          if (ms) {
+            timer = clock.setTimeout(run, ms);
+          } else {
+            run();
+          }
+        };
+        signal?.addEventListener("abort", () => {
+          clock.clearTimeout(timer);
+          reject(signal.reason);
+        });
         if (gateway.network === "down") {
           reject(new TypeError("fetch failed"));
         } else if (gateway.network === "hung") {
           gateway.hanging += 1;
-        } else if (own) {
-          resolve(reply(own.status, own.body, own.headers));
         } else {
-          resolve((resources[path] ?? (() => reply(404)))(searchParams, signal));
+          later(() => {
+            const given = answer();
+            later(() => resolve(given));
+          });
         }
       });
     },
+    /** How long a request takes to the gateway, and its answer from there: 0 is at once. */
+    latencyMs: () => 0,
     hanging: 0,
   };
   return gateway;
