@@ -551,6 +551,24 @@ test("a stream that finds a component polled asks what that owns, and polls it",
   assert.deepEqual(world.store.lanes, {});
 });
 
+test("a poll that was under way when its component came back is not handed on late", async () => {
+  const world = await started();
+  world.gateway.setMode("invoices", "polling");
+  await world.clock.advance(4000);
+  world.gateway.latencyMs = () => 1500;
+  await world.clock.advance(1100);
+  // It has been asked; the component comes back, and its last poll is quicker.
+  world.gateway.setMode("invoices", "streaming", { delayMs: 100 });
+  world.gateway.latencyMs = () => 10;
+  await world.clock.advance(400);
+  const event = world.gateway.publish({ entityType: "invoice" });
+  await world.clock.advance(5000);
+  assert.deepEqual(world.store.cursors, { "": event.id });
+  world.gateway.setMode("invoices", "polling");
+  await world.clock.advance(10_000);
+  assertAll(world, [event]);
+});
+
 test("of what a component owns only that is polled which the page asked for", async () => {
   const world = await started({ settings: { entities: ["order:O-1", "invoice"] }, gateway: { owned: { all: ["order", "box"], invoices: ["invoice"] } } });
   world.gateway.setMode("all", "polling");

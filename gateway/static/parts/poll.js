@@ -101,17 +101,20 @@ export function createPoller({ ask, settings, environment: { clock, random }, an
     }
   }
 
+  function stop() {
+    clock.clearTimeout(timer);
+    timer = null;
+    controller?.abort();
+    controller = null;
+  }
+
   return {
-    /** In `delayMs`; where `paced`, no sooner after the poll before it than any other. */
+    stop,
+    /** In `delayMs`, whatever is under way; where `paced`, no sooner after the poll before it than any other. */
     start(delayMs = 0, paced) {
+      stop();
       const restMs = paced ? Math.min(nextAt - clock.now(), intervalMs) : 0;
       wait(Math.max(0, delayMs, restMs));
-    },
-    stop() {
-      clock.clearTimeout(timer);
-      timer = null;
-      controller?.abort();
-      controller = null;
     },
     /** Brings a waiting poll forward. */
     hint(at) {
