@@ -8,7 +8,7 @@ import { followPage } from "./page.js";
 import { createPersistence } from "./persistence.js";
 import { createPresence } from "./presence.js";
 import { createRequest } from "./request.js";
-import { selectionText } from "./selection.js";
+import { nameOf as checked, selectionText } from "./selection.js";
 import { readSettings } from "./settings.js";
 import { createShared } from "./shared.js";
 import { health } from "./states.js";
@@ -141,7 +141,7 @@ export function createSync(options = {}) {
 
   const select = (kind, name, left) => {
     let isIn = true;
-    settings[kind].push(name);
+    settings[kind].push(checked(kind)(name));
     reopen();
     return () => {
       if (isIn) settings[kind].splice(settings[kind].indexOf(name), 1);

@@ -85,7 +85,7 @@ const parseFilters = (text) => {
   return filters;
 };
 
-const nameOf = (option) => (text) => (NAME.test(text) ? text : refuse(option, text, "1 to 64 of A-Z a-z 0-9 _ . -"));
+export const nameOf = (option) => (text) => (NAME.test(text) ? text : refuse(option, text, "1 to 64 of A-Z a-z 0-9 _ . -"));
 
 // `order` or `order:O-1`, an id with a comma in it as it is or in quotes, as [type, id].
 const entityOf = (text) => {

@@ -1,6 +1,6 @@
 // The options of createSync, checked, with what they are by default.
 
-import { selector } from "./selection.js";
+import { nameOf, selector } from "./selection.js";
 
 const CLIENT_ID = "tidegate:client-id";
 
@@ -59,6 +59,7 @@ export const readSettings = (options, { storage }) => {
     settings[name] = value;
   }
   selector(settings);
+  ["components", "presence", "channels"].forEach((name) => settings[name].forEach(nameOf(name)));
   settings.baseUrl = settings.baseUrl.replace(/\/+$/, "");
   settings.hints = settings.hints ? "with" : "off";
   settings.credentials = settings.withCredentials ? "include" : "same-origin";
