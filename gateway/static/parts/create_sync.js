@@ -194,7 +194,9 @@ export function createSync(options = {}) {
       let isOver = false;
       let stop = () => {};
       const seen = store.counters.totalEvents;
-      const hinted = () => settings.hints === "with" && isUp();
+      // A stream has one timing of hints: whoever wants another goes by events.
+      const isTimed = (name, usual) => (how[name] ?? usual) === (settings[name] ?? usual);
+      const hinted = () => isUp() && isTimed("debounceMs", 500) && isTimed("maxWaitMs", 2000);
       settings.hints = "with";
       settings.debounceMs ??= how.debounceMs;
       settings.maxWaitMs ??= how.maxWaitMs;
