@@ -10,13 +10,12 @@ import { createPresence } from "./presence.js";
 import { createRequest } from "./request.js";
 import { nameOf as checked, selectionText } from "./selection.js";
 import { readSettings } from "./settings.js";
-import { createShared } from "./shared.js";
 import { health } from "./states.js";
 import { createHandlers, createStore, report } from "./store.js";
 import { createTelemetry } from "./telemetry.js";
 import { claimsOf, createTokens } from "./tokens.js";
 
-const INITIAL = Object.freeze({ state: "initialized", transport: "sse", error: null, modes: {}, clientId: null, heartbeatMs: null, firstEventMs: null, reason: null });
+const INITIAL = Object.freeze({ state: "initialized", transport: "sse", error: null, modes: {} });
 const NOTHING = { cursors: { "": null }, lanes: {}, entities: {}, complete: false };
 // What a stream is asked for beside events: it has no part in what is kept.
 const ONLY_OF_STREAMS = { presence: [], channels: [], hints: "off" };
@@ -27,6 +26,9 @@ export function createSync(options = {}) {
   const tokens = createTokens({ getToken: settings.getToken, environment });
   const store = createStore({ historyLimit: settings.eventHistoryLimit, keepState: settings.state });
   const metrics = createMetrics({ environment, store });
+  const { locks, openChannel, page } = environment;
+  // A browser that can't share, or not load what it takes, has a stream for each tab.
+  const sharing = settings.shared && locks && openChannel && import("./shared.js").catch(() => null);
   const handlers = createHandlers();
   let connection = null;
   let persistence = null;
@@ -39,6 +41,7 @@ export function createSync(options = {}) {
   let snapshot = null;
   let isTelling = false;
   let life = 0;
+  let createShared = null;
 
   // Tells once of all that one task brings.
   const invalidate = () => {
@@ -68,15 +71,13 @@ export function createSync(options = {}) {
   const connect = (tell) => createConnection({ settings, environment, store, tokens, changed: tell });
 
   const open = () => {
-    const { locks, openChannel, page } = environment;
-    const isShared = settings.shared && user && locks && openChannel;
     const tell = (next) => connection === current && changed(next);
-    const current = isShared
+    const current = createShared
       ? createShared({ name: `tidegate:${nameOf()}`, environment, store, connect, changed: tell })
       : connect(tell);
     connection = current;
     selected = selectionText(settings);
-    unfollow = isShared ? null : followPage(page, current);
+    unfollow = createShared ? null : followPage(page, current);
     current.start();
   };
 
@@ -93,6 +94,7 @@ export function createSync(options = {}) {
     user = settings.userId ?? (settings.getToken ? null : settings.clientId);
     // Where no token is to be had the connection says so, and tries again.
     user ??= claimsOf(await tokens.get().catch(() => null)).sub ?? null;
+    createShared = (sharing && user && (await sharing)?.createShared) || null;
     if (mine !== life) return;
     if (settings.enablePersistence && user) {
       persistence = createPersistence({

@@ -3,63 +3,67 @@
 import { nameOf, selector } from "./selection.js";
 
 const CLIENT_ID = "tidegate:client-id";
-
+const TEXT = "text";
+const FLAG = "true or false";
+const NUMBER = "a number, 0 or more";
+const LIST = "a text or a list of texts";
+const FUNCTION = "a function";
 const isText = (value) => typeof value === "string" && value !== "";
-const text = [isText, "text that is not empty"];
-const flag = [(value) => typeof value === "boolean", "true or false"];
-const number = [(value) => typeof value === "number" && value >= 0, "a number, 0 or more"];
-const list = [(value) => value.every(isText), "a text or a list of texts"];
-
-// What each has to be, and what it is by default. `clientVersion` is package.json's.
+const FITS = {
+  [TEXT]: isText,
+  [FLAG]: (value) => typeof value === "boolean",
+  [NUMBER]: (value) => value >= 0 && typeof value === "number",
+  [LIST]: (value) => value.every(isText),
+  [FUNCTION]: (value) => typeof value === "function",
+};
+// By what they have to be. `clientVersion` is package.json's.
 const OPTIONS = {
-  baseUrl: [(value) => typeof value === "string", "an origin, with a path or not", ""],
-  components: [...list, []],
-  entities: [...list, []],
-  eventTypes: [...list, []],
-  filter: [...list, []],
-  presence: [...list, []],
-  channels: [...list, []],
-  state: [...flag, false],
-  hints: [...flag, false],
-  debounceMs: [...number],
-  maxWaitMs: [...number],
-  getToken: [(value) => typeof value === "function", "a function that gives a token or its promise", null],
-  withCredentials: [...flag, false],
-  autoReconnect: [...flag, true],
-  maxReconnectAttempts: [...number, Infinity],
-  reconnectDelay: [...number, 1000],
-  eventHistoryLimit: [...number, 100],
-  enablePersistence: [...flag, true],
-  telemetry: [...flag, true],
-  shared: [...flag, true],
-  userId: [...text, null],
-  clientId: [...text],
-  clientVersion: [...text, "0.1.0"],
+  [TEXT]: { baseUrl: "", userId: null, clientId: null, clientVersion: "0.1.0" },
+  [FLAG]: {
+    state: false,
+    hints: false,
+    withCredentials: false,
+    autoReconnect: true,
+    enablePersistence: true,
+    telemetry: true,
+    shared: true,
+  },
+  [NUMBER]: {
+    maxReconnectAttempts: Infinity,
+    reconnectDelay: 1000,
+    eventHistoryLimit: 100,
+    debounceMs: undefined,
+    maxWaitMs: undefined,
+  },
+  [LIST]: { components: [], entities: [], eventTypes: [], filter: [], presence: [], channels: [] },
+  [FUNCTION]: { getToken: null },
 };
 const OF_THE_ENVIRONMENT = ["fetch", "clock", "storage", "random", "locks", "openChannel", "page", "network"];
 
 // The same at each visit, so that a cohort that this browser is in keeps it.
 const ownClientId = (storage) => {
   const known = storage?.getItem(CLIENT_ID);
-  if (known) return known;
-  const id = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
-  storage?.setItem(CLIENT_ID, id);
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  const id = known ?? Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  if (!known) storage?.setItem(CLIENT_ID, id);
   return id;
 };
 
 export const readSettings = (options, { storage }) => {
   const settings = {};
-  for (const name of Object.keys(options)) {
-    if (!(name in OPTIONS) && !OF_THE_ENVIRONMENT.includes(name)) throw new TypeError(`createSync has no option ${name}: look at tidegate.d.ts`);
+  for (const [kind, defaults] of Object.entries(OPTIONS)) {
+    for (const [name, usual] of Object.entries(defaults)) {
+      const given = options[name] ?? usual;
+      const value = kind === LIST ? [given].flat() : given;
+      if (value !== usual && !FITS[kind](value)) throw new TypeError(`createSync: ${name} has to be ${kind}.`);
+      settings[name] = value;
+    }
   }
-  for (const [name, [fits, what, usual]] of Object.entries(OPTIONS)) {
-    const given = options[name] ?? usual;
-    const value = Array.isArray(usual) ? [].concat(given) : given;
-    if (value !== usual && !fits(value)) throw new TypeError(`createSync: ${name} has to be ${what}`);
-    settings[name] = value;
-  }
+  const unknown = Object.keys(options).find((name) => !(name in settings) && !OF_THE_ENVIRONMENT.includes(name));
+  if (unknown) throw new TypeError(`createSync has no option ${unknown}: tidegate.d.ts has those that there are.`);
   selector(settings);
-  ["components", "presence", "channels"].forEach((name) => settings[name].forEach(nameOf(name)));
+  for (const name of ["components", "presence", "channels"]) settings[name].forEach(nameOf(name));
+
   settings.baseUrl = settings.baseUrl.replace(/\/+$/, "");
   settings.hints = settings.hints ? "with" : "off";
   settings.credentials = settings.withCredentials ? "include" : "same-origin";
