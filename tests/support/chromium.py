@@ -64,10 +64,18 @@ class Browser:
         self._socket = socket
         self._numbers = count(1)
 
-    async def open(self, url: str) -> "Page":
-        """A page at `url`, in a new profile of its own. It need not be there yet."""
-        profile = await self.call("Target.createBrowserContext")
-        target = await self.call("Target.createTarget", url=url, browserContextId=profile["browserContextId"])
+    async def profile(self) -> str:
+        """A new profile: its pages share storage and locks with one another, and with no others."""
+        made: str = (await self.call("Target.createBrowserContext"))["browserContextId"]
+        return made
+
+    async def open(self, url: str, profile: str | None = None) -> "Page":
+        """A page at `url`, in front of all others of its profile, a new one where none is given.
+
+        It need not be there yet.
+        """
+        profile = profile or await self.profile()
+        target = await self.call("Target.createTarget", url=url, browserContextId=profile)
         attached = await self.call("Target.attachToTarget", targetId=target["targetId"], flatten=True)
         return Page(self, attached["sessionId"])
 
@@ -104,6 +112,13 @@ class Page:
     async def reload(self) -> None:
         """Loads it anew, as its user does."""
         await self._browser.call("Page.reload", self._session)
+
+    async def freeze(self) -> None:
+        """As the browser freezes a page in the background. One that can be seen stays as it is."""
+        await self._browser.call("Page.setWebLifecycleState", self._session, state="frozen")
+
+    async def thaw(self) -> None:
+        await self._browser.call("Page.setWebLifecycleState", self._session, state="active")
 
     async def value(self, expression: str) -> Any:
         """The value of JavaScript in the page, of a promise what that gives.

@@ -285,9 +285,12 @@ export const createShared = ({ name, environment, store, connect, changed }) => 
   };
 
   const heed = (leader) => {
-    const { error } = leader.status;
-    show({ ...leader.status, transport: "shared", error: error && Object.assign(new Error(error.message), error) });
-    if (isSpent && status.state === "connected") {
+    const { error, state } = leader.status;
+    const isUp = state === "connected";
+    if (!held || !isUp) {
+      show({ ...leader.status, transport: "shared", error: error && Object.assign(new Error(error.message), error) });
+    }
+    if (isSpent && isUp) {
       ask();
     }
     if (held ? !catching : leader.number !== number) {
