@@ -537,3 +537,34 @@ test("optimistic() does not write on a base that the server has moved on from", 
   assert.equal((await outcome(done)).error.name, "ConflictError");
   assert.deepEqual([written, told], [0, [[{ stage: "billed", version: 4 }, { stage: "paid", version: 3 }]]]);
 });
+
+test("a request that is tried for hours leaves nothing behind at what would end it", async () => {
+  const { api, open, settle, advance } = createWriters();
+  // Node's word where more than ten listen to one signal.
+  const warnings = [];
+  const warn = (warning) => warnings.push(warning.message);
+  process.on("warning", warn);
+  api.network = "down";
+  open().enqueue(order(1));
+  await settle();
+  await advance(3_600_000);
+  process.off("warning", warn);
+  assert.deepEqual(warnings, []);
+});
+
+for (const [away, back] of [["pagehide", "pageshow"], ["freeze", "resume"]]) {
+  test(`the only tab goes on by itself where it was, after ${away} and ${back}`, async () => {
+    const { api, open, settle } = createWriters();
+    const { enqueue, tab } = open();
+    api.answerLater();
+    const sent = enqueue(order(1));
+    await settle();
+    tab.page.fire(away);
+    await settle();
+    assert.equal(await outcome(sent), "pending");
+    tab.page.fire(back, { persisted: true });
+    await settle();
+    assert.ok((await outcome(sent)).value.ok);
+    assert.equal(api.keys[0], api.keys[1]);
+  });
+}

@@ -93,14 +93,15 @@ export function createSender({ environment, settings, tokens }) {
   /** Waits; no longer than until the network is back, where nothing was answered. */
   const rest = (ms, answered, signal) =>
     new Promise((resolve) => {
-      const timer = clock.setTimeout(resolve, ms);
-      const off = !answered && page?.on("online", () => end());
       const end = () => {
         clock.clearTimeout(timer);
-        if (off) off();
+        signal.removeEventListener("abort", end);
+        off?.();
         resolve();
       };
-      signal.addEventListener("abort", end, { once: true });
+      const timer = clock.setTimeout(end, ms);
+      const off = answered ? null : page?.on("online", end);
+      signal.addEventListener("abort", end);
     });
 
   return async (request, signal) => {

@@ -7,8 +7,8 @@ import { createBrowser } from "./tabs.js";
 
 /**
  * An API behind an injected fetch. `network` is "up", "down" (rejects) or "hung" (never settles); `answer(status, body,
- * headers)` is for the next request that is answered, `answerAlways` for all; `answerLater()` gives a function that
- * answers the next one. `requests` is what arrived: {method, url, key, body, headers, credentials, tab, at}.
+ * headers)` is for the next request; `answerLater()` gives a function that answers the next one; `always(request)` gives
+ * the answer of all others, `{status, body, headers}`, or `{lost: true}`: it arrived, and nothing comes back. `requests` is what arrived: {method, url, key, body, headers, credentials, tab, at}.
  */
 export function createApi(clock) {
   const answers = [];
@@ -16,9 +16,7 @@ export function createApi(clock) {
     network: "up",
     requests: [],
     always: null,
-    lost: 0,
     answer: (status, body = {}, headers = {}) => void answers.push({ status, body, headers }),
-    answerAlways: (status, body = {}, headers = {}) => void (api.always = status && { status, body, headers }),
     answerLater() {
       let respond;
       answers.push(new Promise((resolve) => (respond = (status, body = {}, headers = {}) => resolve({ status, body, headers }))));
@@ -32,14 +30,17 @@ export function createApi(clock) {
     },
     fetchOf: (tab) => (url, { method, headers, body, credentials, signal }) =>
       new Promise((resolve, reject) => {
-        signal.addEventListener("abort", () => reject(signal.reason));
-        if (api.network === "down") reject(new TypeError("fetch failed"));
+        const refuse = (error) => tab.task(() => reject(error));
+        signal.addEventListener("abort", () => refuse(signal.reason));
+        if (api.network === "down") refuse(new TypeError("fetch failed"));
         if (api.network !== "up") return;
         const parsed = body === undefined ? undefined : JSON.parse(body);
-        api.requests.push({ method, url, key: headers["Idempotency-Key"], body: parsed, headers, credentials, tab, at: clock.now() });
-        Promise.resolve(answers.shift() ?? api.always ?? { status: 200, body: {}, headers: {} }).then((answer) => {
-          const text = answer.body === null ? null : JSON.stringify(answer.body);
-          resolve(new Response(text, { status: answer.status, headers: answer.headers }));
+        const request = { method, url, key: headers["Idempotency-Key"], body: parsed, headers, credentials, tab, at: clock.now() };
+        api.requests.push(request);
+        Promise.resolve(answers.shift() ?? api.always?.(request) ?? { status: 200 }).then((answer) => {
+          const text = answer.body === null ? null : JSON.stringify(answer.body ?? {});
+          if (answer.lost) refuse(new TypeError("network error"));
+          else tab.task(() => resolve(new Response(text, { status: answer.status, headers: answer.headers })));
         });
       }),
   };
@@ -73,6 +74,7 @@ export function createWriters({ user = "u-1", getToken = null, baseUrl = "http:/
     });
     return {
       ...writes,
+      writes,
       enqueue: (request) => watched(writes.enqueue(request)),
       batch: (requests) => watched(writes.batch(requests)),
       optimistic: (...change) => watched(writes.optimistic(...change)),
