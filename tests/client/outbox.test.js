@@ -262,6 +262,19 @@ test("signing out drops what an earlier visit left, also before the user is know
   assert.deepEqual([api.requests, kept()], [[], []]);
 });
 
+test("who signs out and closes in one step drops what waits, in all tabs, and says that it signed out", async () => {
+  const { api, open, settle, kept } = createWriters();
+  const [first, second] = [open(), open()];
+  api.network = "down";
+  const answers = [first.enqueue(order(1)), second.enqueue(order(2))];
+  await settle();
+  first.forget();
+  first.stop();
+  await settle();
+  for (const answer of answers) assert.match((await outcome(answer)).error.message, /Signed out/);
+  assert.deepEqual(kept(), []);
+});
+
 test("another user's requests are neither sent nor dropped", async () => {
   const { api, open, settle, kept } = createWriters();
   api.network = "down";

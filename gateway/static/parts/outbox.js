@@ -116,8 +116,10 @@ export function createOutbox({ environment, settings, user, tokens, overlay, emi
     giveUp([...held.keys()], message, (layer) => layer.drop());
   };
 
+  const signOut = () => giveUpAll("Signed out before this was sent: it is dropped.");
+
   const drop = () => {
-    giveUpAll("Signed out before this was sent: it is dropped.");
+    signOut();
     all().forEach(([name]) => remove(name));
   };
 
@@ -186,6 +188,7 @@ export function createOutbox({ environment, settings, user, tokens, overlay, emi
       throw failure(`A write was refused with ${status}. ${problem.detail ?? ""}`.trim(), { request, status, problem });
     },
     forget() {
+      signOut();
       opened.then(() => {
         drop();
         channel?.postMessage({});
@@ -195,7 +198,8 @@ export function createOutbox({ environment, settings, user, tokens, overlay, emi
       closed = true;
       offs.forEach((off) => off?.());
       giveUpAll("The sync was closed: what is kept is sent at the next visit.");
-      channel?.close();
+      // What another tab is to hear of signing out is told first.
+      opened.then(() => channel?.close());
     },
   };
 }

@@ -191,6 +191,9 @@ export function createBrowser({ fault = null, clock = createClock(), fetch = noN
           if (tab.dead) {
             return;
           }
+          if (!channels.has(channel)) {
+            throw new DOMException("The channel is closed.", "InvalidStateError");
+          }
           for (const other of channels) {
             if (other !== channel && other.name === name) {
               const copies = { lose: 0, double: 2 }[faults.shift()] ?? 1;
