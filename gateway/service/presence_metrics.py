@@ -25,6 +25,10 @@ class PresenceCollector(Collector):
             ),
             ("tidegate_presence_users", "Users in channels by this process' streams.", presence.own_users),
         ]
+        nodes = presence.nodes
+        gauges.append(
+            ("tidegate_presence_nodes", "Other nodes that are heard.", 0 if nodes is None else len(nodes))
+        )
         for name, text, value in gauges:
             yield GaugeMetricFamily(name, text, value=value)
         totals = [
@@ -38,5 +42,7 @@ class PresenceCollector(Collector):
                 said.dropped,
             ),
         ]
+        ignored = 0 if nodes is None else nodes.ignored
+        totals.append(("tidegate_presence_ignored", "Messages of nodes that could not be read.", ignored))
         for name, text, value in totals:
             yield CounterMetricFamily(name, text, value=value)

@@ -15,8 +15,10 @@ from gateway.delivery.group import DeliveryOptions, Groups
 from gateway.delivery.hub import Hub, HubTiming
 from gateway.delivery.observer import Observer, Unobserved
 from gateway.delivery.pace import USUAL, Pace
+from gateway.delivery.presence.attendance import Attendance
 from gateway.delivery.replay.queue import ReplayQueue
 from gateway.delivery.state.queue import StateQueue
+from gateway.ports.node_messages import NodeMessages
 from tests.support.events import a_record
 from tests.support.scheduler import ManualScheduler
 from tests.support.streams import Frame, open_stream, received
@@ -40,6 +42,7 @@ class Reader:
         credentials: Credentials | None = None,
         *,
         with_state: bool = False,
+        attendance: Attendance | None = None,
     ) -> None:
         self.delivery = delivery
         self.transport = RecordingTransport(node.scheduler, write_seconds=node.write_seconds)
@@ -48,6 +51,7 @@ class Reader:
             *(node.hub, node.history, self.transport, selector, delivery, cursor),
             credentials=credentials,
             with_state=with_state,
+            attendance=attendance,
         )
 
     def frames(self, event: str | None = None) -> list[Frame]:
@@ -80,6 +84,7 @@ class Node:
         replays: ReplayQueue | None = None,
         states: StateQueue | None = None,
         pace: Pace = USUAL,
+        messages: NodeMessages | None = None,
     ) -> None:
         self.scheduler = scheduler
         self.write_seconds = 0.0
@@ -99,6 +104,7 @@ class Node:
             replays=replays,
             states=states,
             revocations=self.revocations,
+            node_messages=messages,
             pace=pace,
             draw=draw,
         )
@@ -130,6 +136,8 @@ class Node:
         cursor: str | None = None,
         credentials: Credentials | None = None,
         with_state: bool = False,
+        attendance: Attendance | None = None,
         **delivery: Any,
     ) -> Reader:
-        return Reader(self, query, cursor, DeliveryOptions(**delivery), credentials, with_state=with_state)
+        options = DeliveryOptions(**delivery)
+        return Reader(self, query, cursor, options, credentials, with_state=with_state, attendance=attendance)

@@ -13,6 +13,7 @@ from gateway.core.selectors import Selector
 from gateway.delivery.group import DeliveryOptions
 from gateway.delivery.handover import StreamProtocol
 from gateway.delivery.hub import Hub
+from gateway.delivery.presence.attendance import Attendance
 from gateway.delivery.state.question import question_of
 from gateway.delivery.state.reading import Reading
 from gateway.delivery.subscriber import NOWHERE, Subscriber
@@ -110,6 +111,7 @@ def open_stream(
     credentials: Credentials | None = None,
     *,
     with_state: bool = False,
+    attendance: Attendance | None = None,
 ) -> Subscriber:
     """A stream as the gateway's handler opens it: the first frames, then the hub's.
 
@@ -140,7 +142,9 @@ def open_stream(
         first = gzip_stream.HEADER + gzip_stream.stored(first)
     transport.write(b"%x\r\n%b\r\n" % (len(first), first) if delivery.chunked else first)
     subscriber = hub.attach(
-        transport, selector, delivery, number, asked, position, credentials, reading=reading
+        *(transport, selector, delivery, number, asked, position, credentials),
+        reading=reading,
+        attendance=attendance,
     )
     transport.set_protocol(StreamProtocol(hub, subscriber))
     hub.begin(subscriber, resumed=is_resumed)

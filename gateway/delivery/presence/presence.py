@@ -1,5 +1,6 @@
 """Presence and broadcast of one node, for its streams, its handlers and the other nodes."""
 
+import secrets
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -11,14 +12,17 @@ from gateway.delivery.presence.attendance import Attendance
 from gateway.delivery.presence.broadcasting import Broadcasting
 from gateway.delivery.presence.fan_out import FanOut
 from gateway.delivery.presence.kept_meta import KeptMeta
+from gateway.delivery.presence.nodes import Nodes
 from gateway.delivery.presence.readers import PresenceReaders
 from gateway.delivery.presence.roster import Present, Roster
 from gateway.delivery.presence.table import Key
 from gateway.delivery.streams import Streams
 from gateway.delivery.subscriber import Subscriber
 from gateway.ports.clock import Clock, Scheduler
+from gateway.ports.node_messages import NodeMessages
 from gateway.runtime.alarm import Alarm
 
+_NODE_BYTES = 8
 MAX_CHANNEL_BYTES = 4_194_304
 """What the users of one channel, with their meta, may take: all of it is one frame for a new reader."""
 
@@ -26,7 +30,8 @@ MAX_CHANNEL_BYTES = 4_194_304
 class PresenceHub:
     """Who is in which channel, and what is said there. The hub calls it within its turns.
 
-    Changes of presence are told once in a window; `add_job` has that done between flushes.
+    Changes of presence are told once in a window; `add_job` has that done between flushes. `messages` go to
+    the other nodes of the log; None where there are none.
     """
 
     def __init__(
@@ -38,6 +43,7 @@ class PresenceHub:
         pace: Pace,
         heartbeat_seconds: float,
         add_job: Callable[[Work, Iterator[None]], None],
+        messages: NodeMessages | None,
     ) -> None:
         self._scheduler = scheduler
         self._clock = clock
@@ -48,6 +54,15 @@ class PresenceHub:
         self.readers = PresenceReaders(self.roster, fan_out, budget, streams.failures)
         self.broadcasting = Broadcasting(fan_out, streams.failures, pace)
         self._kept = KeptMeta(scheduler, 2 * heartbeat_seconds, self.roster.forget)
+        self.nodes = None
+        """The other nodes; None where there can be none."""
+        if messages is not None:
+            self.nodes = Nodes(
+                *(messages, self.roster, scheduler, secrets.token_hex(_NODE_BYTES)),
+                *(self._window_seconds, heartbeat_seconds),
+                self._hear,
+                lambda work: add_job("presence", work),
+            )
         self._there: dict[Subscriber, Attendance] = {}
         self._alarm = Alarm(scheduler, self._begin_telling)
         self._is_telling = self._is_giving = False
@@ -56,6 +71,8 @@ class PresenceHub:
         """Ends its timers."""
         self._alarm.cancel()
         self._kept.stop()
+        if self.nodes is not None:
+            self.nodes.stop()
 
     def attend(self, subscriber: Subscriber, attendance: Attendance) -> None:
         """A new stream is for these channels. It is to be told who is there once it is live."""
@@ -127,6 +144,13 @@ class PresenceHub:
 
     def broadcast(self, channel: str, event: str, payload: Mapping[str, Any], sender: str) -> bool:
         """Says something to the readers of a channel, on all nodes; says whether there was room for it."""
+        if not self._hear(channel, event, payload, sender):
+            return False
+        if self.nodes is not None:
+            self.nodes.say(channel, event, payload, sender)
+        return True
+
+    def _hear(self, channel: str, event: str, payload: Mapping[str, Any], sender: str) -> bool:
         if not self.broadcasting.take(channel, control_frames.broadcast(channel, event, payload, sender)):
             return False
         self._begin_giving()
@@ -137,7 +161,8 @@ class PresenceHub:
         self._plan()
 
     def _own_changed(self, key: Key) -> None:
-        pass
+        if self.nodes is not None:
+            self.nodes.own_changed(key)
 
     def _plan(self) -> None:
         if self.readers.is_due and not self._is_telling:

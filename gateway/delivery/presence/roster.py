@@ -1,10 +1,11 @@
 """Who is in which channel, on all nodes: what this node knows itself, and what others said last. Pure."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from gateway.delivery.presence.table import NOTHING, Entry, Key, Table
+from gateway.delivery.presence.table import BUCKETS, NOTHING, Entry, Key, Table
 
+_NO_DIGESTS = (0,) * BUCKETS
 _FRAMING_BYTES = 12
 """What stands around a user's name and meta in a frame."""
 
@@ -79,6 +80,27 @@ class Roster:
             self.own.put(key, own._replace(version=entry.version, meta=entry.meta))
             self._own_changed(key)
         self._look_at(key)
+
+    def replace(self, node: str, bucket: int, entries: Mapping[Key, Entry]) -> None:
+        """These are all entries that another node has in a bucket."""
+        table = self.others.get(node)
+        if table is not None:
+            for key, _ in table.bucket(bucket):
+                if key not in entries:
+                    self.said(node, key, NOTHING)
+        for key, entry in entries.items():
+            self.said(node, key, entry)
+
+    def digests_of(self, node: str) -> Sequence[int]:
+        """What all that another node said comes to."""
+        table = self.others.get(node)
+        return _NO_DIGESTS if table is None else table.digests
+
+    def forget_node(self, node: str) -> None:
+        """Drops the table of another node, which has no entries any more."""
+        table = self.others.get(node)
+        if table is not None and not len(table):
+            del self.others[node]
 
     def _put_own(self, key: Key, entry: Entry) -> None:
         if self.own.put(key, entry):

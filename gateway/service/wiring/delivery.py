@@ -19,6 +19,7 @@ from gateway.delivery.state.asking import StateAsking
 from gateway.delivery.state.queue import StateQueue
 from gateway.delivery.state.shared import SharedStates
 from gateway.ports.clock import Clock
+from gateway.ports.node_messages import NodeMessages
 from gateway.ports.state import StateSource
 from gateway.runtime.logs import log_event
 from gateway.runtime.slices import Slices
@@ -44,6 +45,7 @@ class Delivery:
     resumes: Resumes
     states: SharedStates
     asking: StateAsking
+    node_messages: NodeMessages | None
 
     async def start(self, closing: Closing) -> None:
         """Fills the history, and follows the log from there. Raises LogError where the log can't be read."""
@@ -56,6 +58,12 @@ class Delivery:
         self.supervisor.run("revocations", self.revoked.run)
         self.replays.start(self.supervisor)
         self.asking.start(self.supervisor)
+        messages, nodes = self.node_messages, self.hub.presence.nodes
+        if messages is not None and nodes is not None:
+            closing.add("node_messages", messages.close)
+            await messages.start(nodes.heard)
+            closing.add("nodes", self._leave_nodes)
+            nodes.start()
 
     async def drain(self, seconds: float) -> None:
         """Sends the streams away, and waits for them at most so long."""
@@ -65,6 +73,11 @@ class Delivery:
                 await gone
         except TimeoutError:
             log_event(_log, logging.WARNING, "drain_incomplete", streams=self.hub.connections)
+
+    async def _leave_nodes(self) -> None:
+        nodes = self.hub.presence.nodes
+        if nodes is not None:
+            nodes.end()
 
     async def _stop_hub(self) -> None:
         self.hub.stop()
@@ -101,6 +114,7 @@ def make_delivery(
         replays=queue,
         states=states_wanted,
         revocations=revoked.revocations,
+        node_messages=stored.node_messages,
         pace=pace,
     )
     archive = LogArchive(log, history, clock, stored.slices, pace)
@@ -111,4 +125,7 @@ def make_delivery(
     slices = Slices(clock)
     states = SharedStates(source, resumes.place, history, clock, slices, pace)
     asking = StateAsking(states, hub, states_wanted, slices)
-    return Delivery(hub, archive, follower, replays, supervisor, revoked, resumes, states, asking)
+    return Delivery(
+        *(hub, archive, follower, replays, supervisor, revoked, resumes, states, asking),
+        stored.node_messages,
+    )
