@@ -181,7 +181,7 @@ class StreamHandler:
         await response.write(gzip_stream.HEADER + gzip_stream.stored(frames) if delivery.gzip else frames)
         if request.transport is not None:
             request.transport.set_write_buffer_limits(high=self._options.write_buffer_bytes)
-            if attendance is not None:
+            if attendance is not None and attendance.presence:
                 end_where_nobody_is(request.transport, self._options.heartbeat_seconds)
         attach = partial(self._attach, request, connection, wish, footing, start, reading, entry)
         await carry(

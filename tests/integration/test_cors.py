@@ -22,6 +22,8 @@ RESOURCES = {
     HISTORY: "GET, HEAD",
     "/api/v1/sync/fetch-mode": "GET, HEAD",
     "/api/v1/sync/preference": "GET, HEAD, PUT",
+    "/api/v1/sync/presence/portal": "GET, HEAD, PUT",
+    "/api/v1/sync/broadcast/portal": "POST",
     "/api/v1/sync/telemetry": "POST",
     "/readyz": "GET, HEAD",
     "/healthz": "GET, HEAD",

@@ -1,14 +1,21 @@
 """Presence from outside (docs/protocol.md, section 10): who is in a channel, and who is told of it."""
 
+import socket
+import struct
 from contextlib import AsyncExitStack
+from functools import partial
 
+import orjson
 import pytest
 
-from tests.support.api import GZIP, JSON, Client, assert_problem, event, eventually
+from tests.support.api import EVENTS, GZIP, JSON, Client, assert_problem, event, eventually, target
 from tests.support.channels import PRESENCE, Room, put_meta, users
 from tests.support.clock import ManualClock
 from tests.support.gateway import BOTH_WAYS, make_settings
+from tests.support.legacy import listed, order, route_settings
+from tests.support.migration import ORDERS, a_migration
 from tests.support.tokens import auth_settings, mint
+from tests.support.upstream import upstream
 
 pytestmark = BOTH_WAYS
 
@@ -251,3 +258,88 @@ async def test_who_is_sent_away_has_left(client):
             assert gone.status == 200
             assert (await ben.until("bye")).data["reason"] == "disconnected"
             await room.becomes({"ana": {}})
+
+
+async def test_who_is_revoked_has_left(start_gateway, hand_over, tmp_path):
+    settings = make_settings(auth=auth_settings(), flags={"store": f"file:{tmp_path}/flags.json"})
+    port = start_gateway(settings, hand_over=hand_over).port
+    grants = {"subscribe": ["*"], "presence": ["portal"]}
+    ana, ben = (Client(port, mint(name, **grants)) for name in ("ana", "ben"))
+    async with ana.stream({"presence": "portal"}) as stream, ben.stream({"presence": "portal"}) as ended:
+        room = Room(stream, "portal")
+        await room.becomes({"ana": {}, "ben": {}})
+        body = orjson.dumps({"subject": "ben", "reason": "left"})
+        admin = Client(port, mint("root", admin=True))
+        path = "/api/v1/admin/revocations"
+        assert (await admin.request("POST", path, headers=[JSON], body=body)).status == 201
+        assert (await ended.until("bye")).data["reason"] == "revoked"
+        await room.becomes({"ana": {}})
+
+
+async def test_the_state_comes_before_those_who_are_there(start_gateway, hand_over):
+    async with upstream() as backend:
+        backend.says(listed(order("A", n=1)))
+        settings = make_settings(legacy=[route_settings(backend.url, 3600.0)])
+        client = Client(start_gateway(settings, hand_over=hand_over).port)
+        async with client.stream(there("ana", entity="order", state="with")) as stream:
+            frames = [await stream.next() for _ in range(3)]
+    assert [frame.event for frame in frames] == ["connected", "state", "presence"]
+    assert frames[1].data["last"]
+
+
+async def test_a_caller_that_is_to_poll_is_in_no_channel(start_gateway, hand_over, tmp_path):
+    async with a_migration(partial(start_gateway, hand_over=hand_over), tmp_path) as migration:
+        await migration.change(stage="shadow")
+        query = [*ORDERS, ("presence", "portal"), ("clientId", "ana")]
+        assert (await migration.client.get(EVENTS, query)).status == 204
+        assert await users(migration.client, "portal") == {}
+        await migration.change(stage="live", percentage=100)
+        async with migration.client.stream(query) as stream:
+            await Room(stream, "portal").becomes({"ana": {}})
+            await migration.change(stage="shadow")
+            assert (await stream.until("bye")).data["reason"] == "disconnected"
+        await eventually_there(migration.client, {})
+
+
+async def test_pages_of_other_sites_can_say_nothing(client):
+    foreign = ("Origin", "https://evil.example")
+    assert_problem(await put_meta(client, "portal", {}, user="ana", headers=[foreign]), 403)
+
+
+def user_timeout(transport):
+    return transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="the kernel has no TCP_USER_TIMEOUT")
+async def test_the_kernel_gives_up_a_peer_that_acknowledges_nothing_within_two_heartbeats(
+    start_gateway, hand_over
+):
+    transports = []
+
+    async def note_transport(request, response):
+        transports.append(request.transport)
+
+    gateway = start_gateway(
+        make_settings(stream={"heartbeat_seconds": 16.0}),
+        hand_over=hand_over,
+        extend=lambda app: app.on_response_prepare.append(note_transport),
+    )
+    client = Client(gateway.port)
+    async with client.stream(there("ana")) as ana, client.stream({"channel": "chat"}) as other:
+        await ana.connected()
+        await other.connected()
+        timeouts = [gateway.call(partial(user_timeout, transport)) for transport in transports]
+    assert timeouts == [12_000, 60_000]
+
+
+async def test_a_client_whose_process_vanishes_has_left(start_gateway, hand_over):
+    client = Client(start_gateway(hand_over=hand_over).port)
+    async with client.stream(there("ana")) as ana:
+        room = Room(ana, "portal")
+        with socket.create_connection(("127.0.0.1", client.port)) as vanishing:
+            line = target(EVENTS, there("ben"))
+            vanishing.sendall(f"GET {line} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            await room.becomes({"ana": {}, "ben": {}})
+            # Closed so, the kernel sends a RST.
+            vanishing.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        await room.becomes({"ana": {}})
