@@ -58,7 +58,8 @@ class Tab:
         """A new tab whose page follows the gateway with `options` of `createSync`, again after each reload.
 
         Beside those: `speed`, how much faster than the page's the client's clock runs; `from`, the origin of
-        the client, where that is not the page's. `give_token` is called for each token that the client wants.
+        the client, where that is not the page's; `keep`, how many of what came `got` has at most.
+        `give_token` is called for each token that the client wants.
         """
         tab = cls(await context.new_page())
         tab.page.set_default_timeout(_DEADLINE_MS)
@@ -120,6 +121,16 @@ class Tab:
 
     async def reload(self) -> None:
         await self.page.reload(wait_until="commit")
+
+    async def heap_bytes(self) -> int:
+        """What its scripts keep, once all that nobody needs is gone."""
+        session = await self.cdp()
+        # What is freed by the first may hold what the second frees.
+        for _ in range(2):
+            await session.send("HeapProfiler.collectGarbage")
+        used = await session.send("Runtime.getHeapUsage")
+        await session.detach()
+        return int(used["usedSize"] + used.get("embedderHeapUsedSize", 0) + used.get("backingStorageSize", 0))
 
     async def cdp(self) -> CDPSession:
         """The Chrome DevTools Protocol of the page."""

@@ -6,6 +6,7 @@ import { failure } from "./request.js";
 const MUTE_MS = 8000;
 const TICK_MS = 5000; // A machine that slept has another time, and none of its timers knows.
 const HEARTBEAT_SECONDS = 15;
+const TURN_BYTES = 65536; // So much of a backlog keeps a page busy for some 5 ms; a read may bring megabytes.
 const CONTROL = new Set(
   "connected reset state heartbeat refresh fetch-mode token-expiring bye presence broadcast".split(" "),
 );
@@ -21,6 +22,14 @@ function messageOf({ event, data, id }) {
   const type = event === "message" && isObject ? (value.eventType ?? event) : event;
   return { type, id: id || undefined, data: isObject ? value : null, control: CONTROL.has(event) };
 }
+
+// A timer would do, but in a hidden page it waits for a second.
+const nextTurn = () =>
+  new Promise((resolve) => {
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = () => resolve(port1.close());
+    port2.postMessage(null);
+  });
 
 /** `onEnd(failure)` comes once, unless it is closed before; nothing comes after either. */
 export function openStream({ request, clock, params, onMessage, onRetry, onEnd }) {
@@ -98,6 +107,7 @@ export function openStream({ request, clock, params, onMessage, onRetry, onEnd }
     }
     const parser = createParser({ onFrame: take, onRetry });
     reader = response.body.getReader();
+    let bytes = 0; // Since the page had a turn: what has come already is read without one between.
     for (;;) {
       const { done, value } = await reader.read();
       if (done || closed) {
@@ -107,7 +117,15 @@ export function openStream({ request, clock, params, onMessage, onRetry, onEnd }
       if (stream.heartbeatMs) {
         touch();
       }
-      parser.feed(value);
+      for (let at = 0; at < value.length; at += TURN_BYTES) {
+        const part = value.subarray(at, at + TURN_BYTES);
+        parser.feed(part);
+        bytes += part.length;
+        if (bytes >= TURN_BYTES) {
+          await nextTurn();
+          bytes = 0;
+        }
+      }
     }
   }
 

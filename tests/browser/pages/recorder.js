@@ -18,7 +18,7 @@ addEventListener("pageshow", ({ persisted }) => {
   globalThis.persisted = persisted;
 });
 
-export const watch = async ({ from = "", speed = 1, withToken = false, ...options }) => {
+export const watch = async ({ from = "", speed = 1, withToken = false, keep = Infinity, ...options }) => {
   const { createSync } = await import(`${from}/static/tidegate.js`);
   globalThis.clock = clockOf(speed);
   if (withToken) {
@@ -28,6 +28,9 @@ export const watch = async ({ from = "", speed = 1, withToken = false, ...option
   globalThis.sync = sync;
   sync.on("*", (data, type, id) => {
     got.push({ type, id, n: data?.data?.n ?? null, reason: data?.reason ?? null });
+    if (got.length > keep) {
+      got.shift();
+    }
   });
   const note = () => {
     const now = HISTORY.map((name) => sync[name]).join("/");
