@@ -116,5 +116,5 @@ async def reported(url: str, directory: Path, actions: Actions, **query: Any) ->
     app = web.Application()
     app.router.add_post("/", reporter.take)
     async with listening(app) as reporter.origin:
-        with showing(f"{url}?{urlencode(query | {'reporter': reporter.origin})}", directory):
+        with showing(f"{url}?{urlencode(query | {'reporter': reporter.origin}, doseq=True)}", directory):
             yield reporter
