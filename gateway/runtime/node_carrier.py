@@ -18,6 +18,7 @@ from gateway.core.node_packets import NODE_BYTES, Packet
 from gateway.ports.clock import Clock
 from gateway.ports.node_messages import MAX_MESSAGE_BYTES, MessageCount
 from gateway.runtime.outbox import Outbox
+from gateway.runtime.slices import Slices
 from gateway.runtime.supervisor import Supervisor
 
 PACKET_BYTES = 65_536
@@ -91,6 +92,7 @@ class NodeCarrier:
         self._echo_seconds = echo_seconds
         self._backoff = backoff or Backoff(FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS)
         self._outbox = Outbox(clock)
+        self._slices = Slices(clock)
         self._node = secrets.token_bytes(NODE_BYTES)
         self._number = 0
         self._came_back = 0
@@ -179,6 +181,8 @@ class NodeCarrier:
 
     async def _listen(self, link: NodeLink, heard: Callable[[bytes], None]) -> None:
         while True:
+            # A link that has more at once would leave nobody else a turn.
+            await asyncio.sleep(0)
             data = await link.hear()
             try:
                 packet = Packet.unpack(data or b"")
@@ -190,7 +194,5 @@ class NodeCarrier:
                 self._echoed.set()
                 continue
             self._heard += len(packet.messages)
-            for message in packet.messages:
-                heard(message)
-            # A link that has more at once would leave nobody else a turn.
-            await asyncio.sleep(0)
+            # What a message says may be a millisecond's work.
+            await self._slices.run(map(heard, packet.messages))

@@ -1,5 +1,7 @@
 """The carrier over an exchange in this process, which a test breaks."""
 
+import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from random import Random
@@ -9,7 +11,7 @@ import pytest
 from gateway.core.backoff import Backoff
 from gateway.core.node_packets import NODE_BYTES, Packet
 from gateway.runtime.node_carrier import PACKET_BYTES, NodeCarrier
-from tests.support.clock import ManualClock
+from tests.support.clock import BusyClock, ManualClock
 from tests.support.node_messages import Awkward, Exchange, ExchangeLinks, Listening, Untroubled, until
 
 NODE = bytes(NODE_BYTES)
@@ -70,6 +72,27 @@ async def test_a_packet_has_a_bound() -> None:
         await until(lambda: len(second.heard) == 10)
 
     assert max(map(len, exchange.packets)) < PACKET_BYTES + 100
+
+
+async def test_others_have_their_turns_between_the_messages_of_a_packet() -> None:
+    exchange = Exchange()
+    clock = BusyClock(0.0005)
+    turns = 0
+    seen: list[int] = []
+    node = NodeCarrier(ExchangeLinks(exchange), clock, Untroubled())
+
+    def take_turn() -> None:
+        nonlocal turns
+        turns += 1
+        asyncio.get_running_loop().call_soon(take_turn)
+
+    await node.start(lambda _: seen.append(turns))
+    take_turn()
+    exchange.give(Packet(NODE, 1, (b"work",) * 100).pack())
+    await until(lambda: len(seen) == 100)
+    await node.close()
+
+    assert max(Counter(seen).values()) <= 5
 
 
 async def test_a_link_that_gives_nothing_back_is_replaced_and_what_it_took_is_lost() -> None:
