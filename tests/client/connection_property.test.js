@@ -95,10 +95,10 @@ async function live({ settings, seed, steps, draw }) {
   }
 
   // Everything works again: nothing stays where it was driven to.
-  await clock.advance(0);
   gateway.network = "up";
   gateway.latencyMs = () => 0;
   gateway.forgetAnswers();
+  await clock.advance(10_000); // What was on its way still comes.
   world.connection.resume();
   if (["failed", "disconnected"].includes(world.status.state)) {
     world.connection.reconnect();

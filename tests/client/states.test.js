@@ -1,6 +1,7 @@
 // The table of a connection's states, walked as data.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
 import { health, next, TRANSITIONS } from "../../gateway/static/parts/states.js";
@@ -57,4 +58,12 @@ test("the health of a state goes by the transport only where something works", (
   assert.equal(health("connected", "sse"), "healthy");
   assert.equal(health("connected", "shared"), "healthy");
   assert.equal(health("connected", "poll"), "polling");
+});
+
+test("the picture in the docs has every state and event", () => {
+  const docs = readFileSync(new URL("../../docs/architecture.md", import.meta.url), "utf8");
+  const [, picture] = /## The browser client's connection[^]*?```\n([^]*?)```/.exec(docs);
+  for (const name of [...Object.keys(EXPECTED).map((state) => state.toUpperCase()), ...EVENTS]) {
+    assert.ok(new RegExp(`\\b${name}\\b`).test(picture), `${name} is not drawn`);
+  }
 });
