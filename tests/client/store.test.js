@@ -320,17 +320,21 @@ test("the last events are kept, the newest last, in one array until there are ot
   assert.deepEqual(none.events, []);
 });
 
-test("a snapshot is the same until something was let through", () => {
-  const store = createStore();
-  const before = store.snapshot();
-  assert.equal(store.snapshot(), before);
-  store.apply(event(1));
-  const after = store.snapshot();
-  assert.notEqual(after, before);
-  store.apply(event(1));
-  assert.equal(store.snapshot(), after, "a duplicate changes nothing");
-  assert.equal(after.lastEvent.id, cursor(1));
-  assert.equal(after.cursor, cursor(1));
+test("a state is complete when that of every lane is there", () => {
+  const store = createStore({ keepState: true });
+  store.setLanes({ orders: ["order"] });
+  store.apply(part(1, [["a", {}]], { last: true, n: 3, lane: "orders" }));
+  assert.equal(store.complete, false, "the stream's has yet to come");
+  store.apply(part(1, [["j", {}]], { type: "job", last: true, n: 4, lane: "" }));
+  assert.equal(store.complete, true);
+  const jobs = store.entities("job");
+  store.apply(control("reset", 5, { reason: "trimmed" }, "orders"));
+  assert.equal(store.complete, false);
+  store.setLanes({});
+  assert.equal(store.complete, false, "what it lacks is lacking still");
+  assert.equal(store.entities("job"), jobs, "which had no part in it");
+  store.apply(part(1, [["a", {}]], { last: true, n: 6 }));
+  assert.equal(store.complete, true);
 });
 
 test("whoever hangs on the store gets each message that was let through, as it came", () => {

@@ -183,8 +183,11 @@ export function createSync(options = {}) {
     [Symbol.asyncIterator]: () => iterate(sync.subscribe, (fn) => handlers.on("end", fn)),
 
     getSnapshot() {
+      if (snapshot) return snapshot;
       const { state, transport, error, modes } = status;
-      snapshot ??= Object.freeze({ state, transport, error, modes, health: sync.health, ...store.snapshot(), metrics: sync.metrics });
+      const { health: now, cursor, events, metrics: counted } = sync;
+      const { lastEvent } = counted;
+      snapshot = Object.freeze({ state, transport, health: now, error, modes, cursor, lastEvent, events, metrics: counted });
       return snapshot;
     },
     entities: (type) => (writes ?? { view: store.entities }).view(type),

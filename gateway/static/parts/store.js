@@ -46,10 +46,10 @@ export const createStore = ({ historyLimit = 100, keepState = false } = {}) => {
   let owners = new Map();
   let latest = "";
   let entities = new Map();
-  let complete = false;
+  // The lanes whose state has yet to come.
+  let lacking = new Set([""]);
   let history = [];
   let events = null;
-  let snapshot = null;
 
   const own = (map) => {
     lanes = map;
@@ -117,10 +117,14 @@ export const createStore = ({ historyLimit = 100, keepState = false } = {}) => {
     if (last) {
       coming.delete(lane);
       drop(lane);
-      for (const [type, known] of types) entities.set(type, known);
-      views.clear();
-      complete = true;
-      if (id !== undefined) lanesOf(lane).forEach((name) => move(name, placeOf(id)));
+      for (const [type, known] of types) {
+        entities.set(type, known);
+        views.delete(type);
+      }
+      for (const name of lanesOf(lane)) {
+        lacking.delete(name);
+        move(name, placeOf(id));
+      }
     }
     return true;
   };
@@ -132,10 +136,12 @@ export const createStore = ({ historyLimit = 100, keepState = false } = {}) => {
     if (type === "state" && !applyPart(message)) return false;
     if (type === "reset") {
       coming.delete(lane);
-      complete = false;
       // The old state stays to be seen until the new one is whole, but for what may not be seen any more.
       if (!data.state || data.reason === "scope") drop(lane);
-      lanesOf(lane).forEach((name) => move(name, id === undefined ? null : placeOf(id)));
+      for (const name of lanesOf(lane)) {
+        lacking.add(name);
+        move(name, id === undefined ? null : placeOf(id));
+      }
     }
     // What says that it could not go on is followed by a reset, which must not get lost between.
     if (MOVES_FORWARD.has(type) && id !== undefined && data?.recovered !== false) {
@@ -160,7 +166,7 @@ export const createStore = ({ historyLimit = 100, keepState = false } = {}) => {
       return lanes;
     },
     get complete() {
-      return complete;
+      return !lacking.size;
     },
     get events() {
       events ??= Object.freeze(historyLimit ? history.slice(-historyLimit) : []);
@@ -173,10 +179,14 @@ export const createStore = ({ historyLimit = 100, keepState = false } = {}) => {
         places.delete(lane);
         latest = "";
         forward("", place);
+        if (lacking.delete(lane)) lacking.add("");
       }
-      for (const lane of Object.keys(map)) if (!places.has(lane)) places.set(lane, places.get(""));
+      for (const lane of Object.keys(map)) {
+        if (places.has(lane)) continue;
+        places.set(lane, places.get(""));
+        if (lacking.has("")) lacking.add(lane);
+      }
       own(map);
-      snapshot = null;
     },
     apply(message) {
       const { type, id, data, control } = message;
@@ -186,7 +196,6 @@ export const createStore = ({ historyLimit = 100, keepState = false } = {}) => {
         return false;
       }
       if (!(control ? applyControl(message) : applyEvent(message))) return false;
-      snapshot = null;
       if (type !== "poll") emit("*", data, type, id);
       emit(APPLIED, message);
       return true;
@@ -203,15 +212,11 @@ export const createStore = ({ historyLimit = 100, keepState = false } = {}) => {
       if (!views.has(type)) views.set(type, new Map(entities.get(type)));
       return views.get(type);
     },
-    snapshot() {
-      snapshot ??= Object.freeze({ cursor: this.cursor, lastEvent: counters.lastEvent, events: this.events });
-      return snapshot;
-    },
     dump() {
       return {
         cursors: this.cursors,
         lanes,
-        complete,
+        complete: this.complete,
         entities: Object.fromEntries(keepState ? [...entities].map(([type, known]) => [type, [...known]]) : []),
       };
     },
@@ -222,9 +227,8 @@ export const createStore = ({ historyLimit = 100, keepState = false } = {}) => {
       events = null;
       for (const [lane, cursor] of Object.entries(dump.cursors)) places.set(lane, cursor && placeOf(cursor));
       entities = new Map(Object.entries(dump.entities).map(([type, known]) => [type, new Map(known)]));
-      complete = dump.complete;
+      lacking = new Set(dump.complete ? [] : places.keys());
       views.clear();
-      snapshot = null;
     },
   };
 };
