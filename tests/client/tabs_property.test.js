@@ -8,6 +8,7 @@ import fc from "fast-check";
 import { createSync } from "../../gateway/static/tidegate.js";
 import { createClock } from "./support/clock.js";
 import { createGateway } from "./support/gateway.js";
+import "./support/loaded.js";
 import { createBrowser } from "./support/tabs.js";
 
 const RUNS = Number(process.env.TIDEGATE_CLIENT_RUNS ?? 60);

@@ -54,6 +54,6 @@ export function createEnvironment(options = {}) {
     openChannel: or(options.openChannel, () => BroadcastChannel && ((name) => new BroadcastChannel(name))),
     page: or(options.page, () => document && createPage()),
     // Chromium alone tells, and `effectiveType` is a measured speed, no network: it changes while nothing does.
-    network: options.network ?? (() => navigator.connection?.type ?? ""),
+    network: options.network ?? (() => globalThis.navigator?.connection?.type ?? ""),
   };
 }

@@ -1,8 +1,6 @@
 // A whole sync over the model gateway, with the clock turned by hand.
 
-// What the client loads when it is wanted: there at once, as the clock does not wait for files.
-import "../../../gateway/static/parts/auto_refresh.js";
-import "../../../gateway/static/parts/writes.js";
+import "./loaded.js";
 import { createSync } from "../../../gateway/static/tidegate.js";
 import { createClock, settle } from "./clock.js";
 import { createStorage } from "./connected.js";

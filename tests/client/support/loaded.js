@@ -1,0 +1,5 @@
+// What the client loads when it is wanted is there already: a clock that is turned by hand does not wait for files.
+
+import "../../../gateway/static/parts/auto_refresh.js";
+import "../../../gateway/static/parts/shared.js";
+import "../../../gateway/static/parts/writes.js";
