@@ -11,7 +11,7 @@ import { createGateway } from "./support/gateway.js";
 import "./support/loaded.js";
 import { createBrowser } from "./support/tabs.js";
 
-const RUNS = Number(process.env.TIDEGATE_CLIENT_RUNS ?? 60);
+const RUNS = Number(process.env.TIDEGATE_CLIENT_RUNS ?? 40);
 const SEED = Number(process.env.TIDEGATE_CLIENT_SEED ?? (process.env.TIDEGATE_CLIENT_RUNS ? Date.now() : 20_261_120));
 const TYPES = ["order", "invoice"];
 const COMPONENTS = ["orders", "invoices"];

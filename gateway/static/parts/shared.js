@@ -236,8 +236,6 @@ export const createShared = ({ name, environment, store, connect, changed }) => 
   const take = (relay) => {
     if (held) {
       held.push(relay);
-    } else if (relay.number > number) {
-      hello();
     } else if (relay.number === number) {
       split(relay.lanes);
       number += relay.messages.length;

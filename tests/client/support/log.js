@@ -16,6 +16,7 @@ export function createLog({ state = false } = {}) {
   let trimmed = 0;
   let refuses = () => null;
   let offline = false;
+  let held = Promise.resolve();
 
   const last = () => events.length;
 
@@ -126,7 +127,8 @@ export function createLog({ state = false } = {}) {
       catchUp: (signal) =>
         new Promise((resolve, reject) => {
           const poll = () =>
-            tab.task(() => {
+            tab.task(async () => {
+              await held;
               const cursor = store.cursor;
               if (signal?.aborted || offline) {
                 reject(new Error("no answer"));
@@ -170,6 +172,10 @@ export function createLog({ state = false } = {}) {
     cut: () => [...streams].forEach((stream) => stream.cut()),
     setOffline(value) {
       offline = value;
+    },
+    /** No poll is answered before `promise` is settled. */
+    holdPolls(promise) {
+      held = promise;
     },
     /** `of(tab)`: the status with which a tab's token is refused, or null. */
     refuse(of) {

@@ -35,5 +35,28 @@ export function createWorld({ state = false } = {}) {
 
   const leader = () => browser.tabs.find((tab) => !tab.dead && !tab.frozen && tab.shared.leading);
   const followers = () => browser.tabs.filter((tab) => !tab.dead && !tab.frozen && !tab.shared.leading);
-  return { ...browser, log, open, leader, followers };
+  return { ...browser, browser, log, open, leader, followers };
+}
+
+/**
+ * One that takes part in the channel by hand: `heard`, what was said there, and `say(kind, members)`. Where it leads, it
+ * has the lock, and says it with its term; `hellos()` are those that it would have to answer.
+ */
+export function createVoice(world, { term = "1.hand", from = "hand" } = {}) {
+  const tab = world.browser.open();
+  const channel = tab.environment.openChannel(NAME);
+  const heard = [];
+  channel.onmessage = ({ data }) => heard.push(data);
+  const status = { state: "connected", transport: "sse", error: null };
+  const place = { number: 0, lanes: {}, cursors: { "": "e1.0-0" } };
+  const told = { welcome: { to: [], messages: [], greeting: null, people: {} }, beat: { status }, relay: {} };
+  return {
+    heard,
+    hellos: () => heard.filter(({ kind }) => kind === "hello"),
+    lead: () => void tab.environment.locks.request(NAME, {}, () => new Promise(() => {})),
+    async say(kind, members = {}) {
+      channel.postMessage({ kind, term, from, ...place, ...told[kind], ...members });
+      await world.settle();
+    },
+  };
 }
