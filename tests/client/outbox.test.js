@@ -191,6 +191,22 @@ test("where the sending tab dies, another goes on with the same key", async () =
   assert.equal(await outcome(lost), "pending");
 });
 
+test("a tab to which storage comes later than word of what was written waits for its turn all the same", async () => {
+  const { api, open, settle } = createWriters();
+  let isStale = true;
+  const first = open();
+  const { storage } = first.tab.environment;
+  const second = open({ environment: { storage: { ...storage, keys: () => (isStale ? [] : storage.keys()) } } });
+  await settle();
+  api.answerLater();
+  first.enqueue(order(1));
+  await settle();
+  isStale = false;
+  first.tab.kill();
+  await settle();
+  assert.deepEqual(api.requests.map(({ tab }) => tab), [first.tab, second.tab]);
+});
+
 for (const [away, back] of [["pagehide", "pageshow"], ["freeze", "resume"]]) {
   test(`a page that is left by ${away} lets another tab send, and comes back by ${back}`, async () => {
     const { api, open, settle, kept } = createWriters();

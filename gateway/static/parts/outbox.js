@@ -83,7 +83,7 @@ export function createOutbox({ environment, settings, user, tokens, overlay, emi
 
   /** Sends all there is, once no other tab does. */
   async function start() {
-    if (turn || closed || !all().length) return;
+    if (turn || closed) return;
     const { signal } = (turn = new AbortController());
     const work = async () => {
       for (let [first] = all(); first; [first] = all()) await deliver(first, signal);
@@ -95,7 +95,8 @@ export function createOutbox({ environment, settings, user, tokens, overlay, emi
       throw error;
     }
     turn = null;
-    start();
+    // What came while the lock was being given back.
+    if (all().length) start();
   }
 
   const halt = () => {

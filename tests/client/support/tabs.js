@@ -57,6 +57,9 @@ function createLocks() {
     of: (tab) => ({
       request: (name, { steal, signal }, run) =>
         new Promise((resolve, reject) => {
+          if (tab.dead) {
+            return;
+          }
           const lock = names.get(name) ?? { holder: null, queue: [] };
           names.set(name, lock);
           const request = { name, tab, run, resolve, reject };
