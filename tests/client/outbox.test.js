@@ -291,6 +291,20 @@ test("who signs out and closes in one step drops what waits, in all tabs, and sa
   assert.deepEqual(kept(), []);
 });
 
+test("an outbox that is made only to forget drops what an earlier visit left", async () => {
+  const { api, open, settle, kept } = createWriters();
+  api.network = "down";
+  const first = open();
+  first.enqueue(order(1));
+  await settle();
+  first.tab.kill();
+  const second = open();
+  second.forget();
+  second.stop();
+  await settle();
+  assert.deepEqual(kept(), []);
+});
+
 test("another user's requests are neither sent nor dropped", async () => {
   const { api, open, settle, kept } = createWriters();
   api.network = "down";

@@ -148,9 +148,11 @@ export function createOutbox({ environment, settings, user, tokens, overlay, emi
   ];
 
   const opened = Promise.resolve(user).then((known) => {
-    if (known === null || !storage || closed) return;
+    if (known === null || !storage) return;
     place = `tidegate:outbox:${encodeURIComponent(known)}:`;
     channel = openChannel?.(place) ?? null;
+    // It may have been made only to forget.
+    if (closed) return;
     if (channel) channel.onmessage = hear;
     all().forEach(([name, text]) => hold(idOf(name), entryOf(text)?.requests ?? []));
     start();
