@@ -16,7 +16,12 @@ PROJECT = HERE.parent.parent
 PACKAGES = ("fast-check@3", "jsdom@26", "@tanstack/query-core@5", "swr@2")
 REACT_18 = (*PACKAGES, "react@18", "react-dom@18")
 REACT_19 = (*PACKAGES, "react@19", "react-dom@19")
-BESIDE = dict.fromkeys(("react.test.js", "react_sync.test.js"), (REACT_18, REACT_19))
+DOCS = ("typescript@5", "@types/react@19", "@tanstack/react-query@5", *REACT_19)
+BESIDE = {
+    "docs.test.js": (DOCS,),
+    "react.test.js": (REACT_18, REACT_19),
+    "react_sync.test.js": (REACT_18, REACT_19),
+}
 """The packages that a test is run beside, where those are not the newest."""
 RUNS = [
     pytest.param(script.name, packages, id=f"{script.name.removesuffix('.test.js')}-{packages[-1]}")
