@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: run test test-thorough lint load bench-fanout bench-logs bench-migration bench-peers bench-growth bench-compression bench-state clean
+.PHONY: run test test-thorough lint load bench-fanout bench-logs bench-migration bench-peers bench-growth bench-compression bench-state bench-presence clean
 
 run: $(INSTALLED)
 	@$(BIN)/tidegate demo
@@ -50,6 +50,9 @@ bench-compression: $(INSTALLED)
 
 bench-state: $(INSTALLED)
 	@$(BIN)/python loadtests/state.py
+
+bench-presence: $(INSTALLED)
+	@$(BIN)/python loadtests/presence.py
 
 clean:
 	rm -rf $(VENV) *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -90,6 +90,16 @@ def test_options_that_allow_no_run_end_with_2_and_a_sentence(script: str, option
     assert len(ended.stderr.strip().splitlines()) == 1, ended.stderr
 
 
+def test_a_busy_channel_is_held_against_events_as_many_and_as_large() -> None:
+    ended = run("presence", "--quick", "--users", "10", "--rate", "5")
+    without, channel, events = results_of(ended)["runs"]
+
+    assert without["payloads"] == 0
+    assert channel["payloads"] > 0
+    assert events["payloads"] == events["frames"] > 0
+    assert "| the channel alone |" in ended.stdout
+
+
 def test_the_state_of_a_list_reaches_every_client_by_each_way() -> None:
     ended = run("state", "--quick", "--clients", "5", "--items", "300")
     taken = {one["way"]: one for one in results_of(ended)["taken"]}
