@@ -3,7 +3,7 @@
 import pytest_asyncio
 
 from tests.support.browser import browsing
-from tests.support.browser_world import a_world
+from tests.support.browser_world import BOTH_WAYS, a_world
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -23,9 +23,10 @@ async def left_and_returned_to(one, tab, meanwhile):
     await tab.until("persisted === true && mark === 'the very page'")
 
 
-async def test_a_page_out_of_the_cache_goes_on_and_has_missed_nothing(keeping, tmp_path):
+@BOTH_WAYS
+async def test_a_page_out_of_the_cache_goes_on_and_has_missed_nothing(keeping, tmp_path, shared):
     async with a_world(keeping, tmp_path) as one:
-        tab = await one.open()
+        tab = await one.open(shared=shared)
         await tab.streams()
         await one.publisher.publish(5)
         await tab.has(5)
@@ -37,9 +38,10 @@ async def test_a_page_out_of_the_cache_goes_on_and_has_missed_nothing(keeping, t
         assert "paused/sse" in await tab.went()
 
 
-async def test_a_page_in_the_cache_has_no_stream(keeping, tmp_path):
+@BOTH_WAYS
+async def test_a_page_in_the_cache_has_no_stream(keeping, tmp_path, shared):
     async with a_world(keeping, tmp_path) as one:
-        tab = await one.open()
+        tab = await one.open(shared=shared)
         await tab.streams()
 
         async def is_without_stream():
@@ -53,9 +55,9 @@ async def test_a_page_in_the_cache_has_no_stream(keeping, tmp_path):
 async def test_a_leader_out_of_the_cache_takes_part_again(keeping, tmp_path):
     async with a_world(keeping, tmp_path) as one:
         context = await one.profile()
-        leader = await one.open(context, shared=True)
+        leader = await one.open(context)
         await leader.streams()
-        follower = await one.open(context, shared=True)
+        follower = await one.open(context)
         await follower.becomes("connected", "shared")
 
         async def is_led():

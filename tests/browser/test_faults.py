@@ -3,7 +3,7 @@
 import pytest
 
 from tests.support.api import EVENTS, POLL
-from tests.support.browser_world import FAST, SPEED
+from tests.support.browser_world import BOTH_WAYS, FAST, SPEED
 from tests.support.faulty_proxy import Fault
 
 
@@ -20,10 +20,11 @@ def since_loaded(proxy):
     return polls[0], [exchange for exchange in since if exchange.path == EVENTS]
 
 
+@BOTH_WAYS
 @pytest.mark.parametrize("way", ["cut", "reset"])
-async def test_a_stream_that_is_cut_off_again_and_again_goes_on_where_it_was(world, way):
+async def test_a_stream_that_is_cut_off_again_and_again_goes_on_where_it_was(world, way, shared):
     async with world(**FAST) as one:
-        tab = await one.open(speed=SPEED)
+        tab = await one.open(speed=SPEED, shared=shared)
         await tab.streams()
         async with one.publisher.steadily():
             for times in range(2, 5):
@@ -33,9 +34,10 @@ async def test_a_stream_that_is_cut_off_again_and_again_goes_on_where_it_was(wor
         await tab.accounts_for(one.publisher.last)
 
 
-async def test_a_stream_that_falls_silent_is_given_up_for_another(world):
+@BOTH_WAYS
+async def test_a_stream_that_falls_silent_is_given_up_for_another(world, shared):
     async with world() as one:
-        tab = await one.open()
+        tab = await one.open(shared=shared)
         await tab.streams()
         async with one.publisher.steadily():
             await tab.has(3)
@@ -58,10 +60,13 @@ async def test_a_stream_that_comes_late_or_byte_by_byte_is_read_as_any_other(wor
         assert await tab.value("went.includes('connected/poll')") is False
 
 
+@BOTH_WAYS
 @pytest.mark.parametrize("fault", [Fault.REFUSE, Fault.BAD_GATEWAY, Fault.STALL])
-async def test_where_nothing_gets_through_it_is_unavailable_and_streams_once_something_does(world, fault):
+async def test_where_nothing_gets_through_it_is_unavailable_and_streams_once_something_does(
+    world, fault, shared
+):
     async with world(**FAST) as one:
-        tab = await one.open(speed=SPEED)
+        tab = await one.open(speed=SPEED, shared=shared)
         await tab.streams()
         async with one.publisher.steadily():
             await one.proxy.become(fault)
@@ -89,10 +94,13 @@ async def test_where_streams_alone_get_lost_it_polls_and_streams_once_they_do_no
         await tab.accounts_for(one.publisher.last)
 
 
-async def test_a_network_that_buffers_streams_is_polled_through_and_streamed_through_once_it_does_not(world):
+@BOTH_WAYS
+async def test_a_network_that_buffers_streams_is_polled_through_and_streamed_through_once_it_does_not(
+    world, shared
+):
     async with world(**FAST) as one:
         await one.proxy.become(Fault.BUFFER)
-        tab = await one.open(speed=SPEED)
+        tab = await one.open(speed=SPEED, shared=shared)
         await tab.polls()
         # By its own clock: 8 s for a word of the stream.
         assert await tab.value("clock.now()") >= 8_000

@@ -1,6 +1,7 @@
 """A page that is loaded anew: what it was following goes on, whatever was under way."""
 
 from tests.support.api import EVENTS
+from tests.support.browser_world import BOTH_WAYS
 from tests.support.faulty_proxy import Fault
 from tests.support.legacy import PATH, listed, order, route_settings
 from tests.support.upstream import upstream
@@ -15,9 +16,10 @@ async def reloaded(tab):
     await tab.until(f"loads === {loads + 1}")
 
 
-async def test_a_reload_misses_nothing(world):
+@BOTH_WAYS
+async def test_a_reload_misses_nothing(world, shared):
     async with world() as one:
-        tab = await one.open()
+        tab = await one.open(shared=shared)
         await tab.streams()
         async with one.publisher.steadily():
             for _ in range(3):
@@ -40,9 +42,10 @@ async def test_a_reload_misses_nothing_that_was_published_while_no_page_was_ther
         await tab.accounts_for(10, repeats=True)
 
 
-async def test_a_reload_in_the_midst_of_a_replay_goes_on_with_it(world):
+@BOTH_WAYS
+async def test_a_reload_in_the_midst_of_a_replay_goes_on_with_it(world, shared):
     async with world() as one:
-        tab = await one.open()
+        tab = await one.open(shared=shared)
         await tab.streams()
         await one.publisher.publish()
         await tab.has(1)
@@ -59,13 +62,14 @@ async def test_a_reload_in_the_midst_of_a_replay_goes_on_with_it(world):
         await tab.accounts_for(one.publisher.last, repeats=True)
 
 
-async def test_a_reload_in_the_midst_of_the_state_gets_the_whole_of_it(world):
+@BOTH_WAYS
+async def test_a_reload_in_the_midst_of_the_state_gets_the_whole_of_it(world, shared):
     async with upstream() as backend:
         backend.says(listed(*(order(f"O-{number}", note="x" * 100) for number in range(ITEMS))))
         async with world(legacy=[route_settings(backend.url, 3600.0)]) as one:
             await one.client.get(PATH)
             await one.proxy.become(Fault.STALL, EVENTS, after=150_000)
-            tab = await one.open(state=True)
+            tab = await one.open(state=True, shared=shared)
             await tab.until("got.some(({ type }) => type === 'state')")
             # Nobody sees half a state.
             assert await tab.value("sync.entities('order').size") == 0

