@@ -62,6 +62,33 @@ test("what `connected` said is in the status", async () => {
   assert.ok(Object.isFrozen(world.status));
 });
 
+test("who stops in the midst of what came together gets none of the rest", async () => {
+  const world = await started();
+  world.store.on("stage_change", () => world.connection.stop());
+  const data = '{"eventType":"stage_change"}';
+  world.gateway.stream.send(`id: e1.1-0\ndata: ${data}\n\nid: e1.2-0\ndata: ${data}\n\n`);
+  await settle();
+  assert.deepEqual(world.events, ["e1.1-0"]);
+});
+
+test("a gateway that says less of itself than it should is served all the same", async () => {
+  const world = createWorld();
+  world.gateway.setMode("orders", "polling");
+  world.gateway.setMode("invoices", "polling");
+  world.connection.start();
+  await world.clock.advance(0);
+  world.gateway.setMode("orders", "streaming");
+  world.gateway.setMode("invoices", "streaming");
+  await world.clock.advance(6000);
+  world.gateway.stream.send("event: connected\ndata: {}\n\nevent: fetch-mode\ndata: {}\n\n");
+  const event = world.gateway.publish();
+  await settle();
+  assertAll(world, [event]);
+  world.gateway.stream.send('event: bye\ndata: {"reconnect":true}\n\n');
+  await world.clock.advance(1000);
+  assert.equal(world.status.state, "connected");
+});
+
 test("what is no JSON object is dropped and counted, and what follows comes", async () => {
   const world = await started();
   for (const data of ["[1]", "7", "null", "{", "\"text\""]) {
@@ -149,25 +176,21 @@ test("a reset that was handed on ends polling too", async () => {
   assert.equal(world.status.transport, "sse");
 });
 
-test("between `connected` and the reset that it announces nothing is lost", async () => {
+test("a cut between `connected` and the reset that it announces loses nothing", async () => {
   const world = await started();
-  world.gateway.publish();
+  const first = world.gateway.publish();
   await settle();
-  const before = world.store.cursor;
   world.gateway.stream.cut();
-  world.gateway.answerAlways("events", 502);
-  await world.clock.advance(400);
-  const { store } = world;
-  world.gateway.answerAlways("events", null);
   world.gateway.publish();
   world.gateway.trim();
-  // The stream is cut right after its first frame.
-  const fetched = world.gateway.fetch;
-  assert.equal(store.cursor, before);
-  assert.ok(fetched);
-  await world.clock.advance(5000);
-  assert.equal(world.messages.filter(({ type }) => type === "reset").length, 1);
-  assert.equal(store.cursor, world.gateway.cursor);
+  const off = world.store.on("connected", () => {
+    off();
+    world.connection.reconnect();
+  });
+  await world.clock.advance(500);
+  assert.equal(opened(world)[2].params.get("lastEventId"), first.id);
+  assert.equal(world.types().filter((type) => type === "reset").length, 1);
+  assert.equal(world.store.cursor, world.gateway.cursor);
 });
 
 test("nothing works: unavailable, and then connected again", async () => {
@@ -389,21 +412,20 @@ test("a mute verdict is of one network, where the browser tells which", async ()
 });
 
 test("a stream that began from nowhere and a poll that was quicker lose nothing between them", async () => {
-  const world = createWorld();
-  let release;
-  const held = new Promise((resolve) => (release = resolve));
-  const answer = world.gateway.fetch;
-  world.gateway.network = "mute";
+  const before = createWorld();
+  before.gateway.network = "mute";
+  before.connection.start();
+  await before.clock.advance(20_000);
+  before.connection.stop();
+  const world = createWorld({ storage: before.storage, clock: before.clock });
+  world.gateway.latencyMs = (path) => (path === "events" ? 2000 : 0);
   world.connection.start();
-  await world.clock.advance(29_900);
-  world.gateway.network = "up";
+  await world.clock.advance(1000);
   assert.ok(world.store.cursor);
   const event = world.gateway.publish();
-  release();
-  await held;
   await world.clock.advance(20_000);
+  assert.equal(world.status.transport, "sse");
   assertAll(world, [event]);
-  assert.ok(answer);
 });
 
 // Statuses.
@@ -567,6 +589,52 @@ test("a poll that was under way when its component came back is not handed on la
   world.gateway.setMode("invoices", "polling");
   await world.clock.advance(10_000);
   assertAll(world, [event]);
+});
+
+test("a component that comes back while the log starts over goes on with the stream", async () => {
+  for (const state of [false, true]) {
+    const world = createWorld({ settings: { state } });
+    world.gateway.setState(state ? { order: {}, invoice: {} } : null);
+    world.connection.start();
+    await world.clock.advance(0);
+    world.gateway.publish();
+    world.gateway.setMode("orders", "polling");
+    await world.clock.advance(1000);
+    world.gateway.setMode("orders", "streaming", { delayMs: 4000 });
+    world.gateway.publish();
+    await world.clock.advance(1000);
+    world.gateway.restart("e2", { cuts: false });
+    await settle();
+    const events = [world.gateway.publish(), world.gateway.publish({ entityType: "invoice", entityId: "I-1" })];
+    await world.clock.advance(10_000);
+    assert.deepEqual(world.events.filter((id) => id.startsWith("e2")), events.map((event) => event.id));
+    assert.deepEqual(world.store.lanes, {});
+  }
+});
+
+test("a component that comes back is polled as far as the stream had come, in however many answers", async () => {
+  const world = await started({ gateway: { limit: 2 } });
+  world.gateway.setMode("orders", "polling");
+  await world.clock.advance(1000);
+  const events = [1, 2, 3, 4, 5].map(() => world.gateway.publish());
+  world.gateway.latencyMs = (path) => (path === "poll" ? 500 : 0);
+  world.gateway.setMode("orders", "streaming");
+  await world.clock.advance(1200);
+  events.push(world.gateway.publish());
+  await world.clock.advance(20_000);
+  assertAll(world, events);
+});
+
+test("a component that polled further than the stream had come takes nothing from the others", async () => {
+  const world = await started();
+  world.gateway.setMode("orders", "polling");
+  world.gateway.latencyMs = (path) => (path === "events" ? 300 : 0);
+  world.gateway.stream.cut();
+  world.gateway.setMode("orders", "streaming");
+  const events = [world.gateway.publish(), world.gateway.publish({ entityType: "invoice", entityId: "I-1" })];
+  await world.clock.advance(20_000);
+  assertAll(world, events);
+  assert.deepEqual(world.store.lanes, {});
 });
 
 test("of what a component owns only that is polled which the page asked for", async () => {
@@ -887,6 +955,27 @@ test("getToken that throws is asked again after a while", async () => {
   await world.clock.advance(10_000);
   assert.equal(world.status.state, "connected");
   assert.equal(world.status.error, null);
+});
+
+test("a token that is over while everything is polled is renewed, and the stream comes back", async () => {
+  const world = createWorld({
+    settings: { getToken: () => token("t", Math.floor(world.clock.wall() / 1000) + 60) },
+  });
+  world.connection.start();
+  await world.clock.advance(0);
+  world.gateway.answerAlways("events", 502);
+  world.gateway.stream.cut();
+  await world.clock.advance(200_000);
+  assert.equal(world.status.transport, "poll");
+  const given = new Set(polled(world).map(({ headers }) => headers.Authorization));
+  assert.ok(given.size >= 3, `${given.size} tokens`);
+  world.gateway.answer("poll", 401);
+  await world.clock.advance(10_000);
+  world.gateway.answerAlways("events", null);
+  const event = world.gateway.publish();
+  await world.clock.advance(31_000);
+  assert.equal(world.status.transport, "sse");
+  assertAll(world, [event]);
 });
 
 // The watchdog.

@@ -143,12 +143,11 @@ export function createConnection({ settings, environment, store, tokens, changed
       firstEventMs: upSince - stream.openedAt,
       modes: Object.freeze({ ...modes }),
     });
-    // Where it could not go on a reset follows, which moves the cursor: a cut between the two loses nothing.
-    const isGap = recovered === false;
-    store.apply(isGap ? { ...message, id: undefined } : message);
-    isGap || ready();
+    store.apply(message);
+    // Where it could not go on, a reset says from where it does.
+    recovered === false || ready();
     lanes.clear();
-    const polled = Object.keys(modes).filter((name) => modes[name] === "polling");
+    const polled = Object.keys(status.modes).filter((name) => modes[name] === "polling");
     polled.length && follow(polled);
   }
 
@@ -300,14 +299,14 @@ export function createConnection({ settings, environment, store, tokens, changed
     startPolling(OBEYED);
   }
 
-  function changeMode({ component, mode, delayMs, cursor, pollUrl }) {
+  function changeMode({ component, mode, delayMs = 0, cursor, pollUrl }) {
     set({ modes: Object.freeze({ ...status.modes, [component]: mode }) });
     if (mode === "polling") {
       pollsAt = clock.now() + delayMs;
       lanes.learn(component, pollUrl);
       lanes.add(component, delayMs);
     } else {
-      lanes.join(component, delayMs, cursor);
+      lanes.end(component, delayMs, cursor);
     }
   }
 

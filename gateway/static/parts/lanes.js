@@ -21,7 +21,7 @@ export function createLanes({ settings, environment, store, request, poll, lost 
     lanes.delete(lane.name);
   }
 
-  /** One that does not poll any more is one with the stream, once that has passed both at `cursor`. */
+  /** What does not poll any more is one with the stream, once that has passed both at `cursor`. */
   function merge(cursor) {
     const passed = (name) => !isAfter(store.cursors[name], cursor);
     if (cursor && Object.keys(store.lanes).length > lanes.size && passed("")) {
@@ -53,10 +53,10 @@ export function createLanes({ settings, environment, store, request, poll, lost 
       return lanes.size;
     },
     learn,
-    /** Asks what these own, where that is not known: nothing of the stream may count before. */
+    /** Asks what these own: nothing of the stream may count before. */
     async ask(names, controller) {
       const { clientId, clientVersion } = settings;
-      for (const name of names.filter((name) => !owned.has(name))) {
+      for (const name of names) {
         const params = selectionParams({ components: [name], clientId, clientVersion });
         learn(name, (await request.json("fetch-mode", params, { controller })).pollUrl);
       }
@@ -81,11 +81,11 @@ export function createLanes({ settings, environment, store, request, poll, lost 
         lane.poller.start(delayMs);
       }
     },
-    /** The stream has what comes after `cursor`: polls once more up to there, and holds that meanwhile. */
-    join(name, delayMs, cursor) {
+    /** The stream has what comes after `upTo`: polls once more up to there, and holds that meanwhile. */
+    end(name, delayMs, upTo) {
       const lane = lanes.get(name);
       if (lane) {
-        lane.upTo = cursor;
+        lane.upTo = upTo;
         lane.poller.start(delayMs);
       }
     },

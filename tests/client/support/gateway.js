@@ -205,10 +205,8 @@ export function createGateway({
     };
     stream.send(frame({ event: "connected", id, data, retry }));
     if (given && place === null) {
-      const reset = { reason: "unknown", cursor: cursorOf(last), jitterMs: 0, ...(withState && { state: true }) };
-      stream.control("reset", reset, id);
-    }
-    if (withState) {
+      sendReset(stream, "unknown");
+    } else if (withState) {
       sendState(stream);
     }
     log.filter((event) => Number(event.id.split(/[.-]/)[1]) > stream.place).forEach((event) => give(stream, event));
@@ -222,6 +220,15 @@ export function createGateway({
         entityType,
         Object.entries(items).map(([entityId, data]) => ({ entityId, data })),
       ]);
+
+  function sendReset(stream, reason) {
+    const withState = stream.params.get("state") === "with" && state !== null;
+    const reset = { reason, cursor: cursorOf(stream.place), jitterMs: 0, ...(withState && { state: true }) };
+    stream.control("reset", reset, withState ? undefined : cursorOf(stream.place));
+    if (withState) {
+      sendState(stream);
+    }
+  }
 
   function sendState(stream) {
     const types = itemsOf(stream.params, true);
@@ -339,12 +346,19 @@ export function createGateway({
       first = last;
       log = [];
     },
-    /** The log starts over: cursors of before are of another epoch. */
-    restart(name) {
-      streams.forEach((stream) => stream.cut());
+    /** The log starts over: cursors of before are of another epoch. Streams end with it, or are told. */
+    restart(name, { cuts = true } = {}) {
       epoch = name;
       log = [];
       last = first = 0;
+      for (const stream of streams) {
+        if (cuts) {
+          stream.cut();
+        } else {
+          stream.place = 0;
+          sendReset(stream, "epoch");
+        }
+      }
     },
     fetch(url, { headers = {}, signal, ...options } = {}) {
       const { pathname, searchParams } = new URL(url, "http://gateway.test");
@@ -360,7 +374,7 @@ export function createGateway({
       return new Promise((resolve, reject) => {
         let timer = null;
         const later = (run) => {
-          const ms = gateway.latencyMs();
+          const ms = gateway.latencyMs(path);
           if (ms) {
             timer = clock.setTimeout(run, ms);
           } else {
