@@ -225,6 +225,7 @@ test("signing out forgets what was kept and what is in memory", async () => {
   assert.equal(sync.cursor, null);
   assert.equal(sync.entities("order").size, 0);
   assert.deepEqual(sync.events, []);
+  assert.equal(sync.getSnapshot().lastEvent, null);
   assert.deepEqual(keys().filter((key) => !key.startsWith("tidegate:client-id") && !key.startsWith("tidegate:mute")), []);
 });
 

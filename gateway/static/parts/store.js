@@ -225,6 +225,7 @@ export const createStore = ({ historyLimit = 100, keepState = false } = {}) => {
       places.clear();
       history = [];
       events = null;
+      counters.lastEvent = null;
       for (const [lane, cursor] of Object.entries(dump.cursors)) places.set(lane, cursor && placeOf(cursor));
       entities = new Map(Object.entries(dump.entities).map(([type, known]) => [type, new Map(known)]));
       lacking = new Set(dump.complete ? [] : places.keys());
