@@ -34,6 +34,10 @@ test("a fallback on evidence is told once, and one that the gateway wanted is no
   assert.equal(sync.transport, "poll");
   const [, ...told] = reportsOf(gateway);
   assert.deepEqual(told, [{ clientId: "client-1", component: "orders", mode: "streaming", clientVersion: "0.1.0", fallback: "error" }]);
+  gateway.answerAlways("events", null);
+  await clock.advance(60_000);
+  assert.equal(sync.transport, "sse");
+  assert.deepEqual(reportsOf(gateway).slice(2).map(({ clientId, fallback }) => [clientId, fallback]), [["client-2", undefined]]);
   sync.close();
 
   const other = createWorld();

@@ -4,7 +4,8 @@ const FALLBACKS = ["short", "mute", "error", "blocked"];
 
 // `send(body)` posts one report. Nobody waits for it, and nothing comes of its failure.
 export const createTelemetry = (settings, send) => {
-  let seen = {};
+  let acknowledged = null;
+  let wasPolling = false;
   const tell = (clientId, what) =>
     settings.components.forEach((component) =>
       send({ clientId, component, mode: "streaming", clientVersion: settings.clientVersion, ...what }).catch(() => {}),
@@ -12,8 +13,12 @@ export const createTelemetry = (settings, send) => {
 
   return (status) => {
     const { clientId, firstEventMs, transport, reason } = status;
-    if (transport === "sse" && firstEventMs != null && clientId !== seen.clientId) tell(clientId, { firstEventMs });
-    if (transport === "poll" && seen.transport !== "poll" && FALLBACKS.includes(reason)) tell(clientId ?? settings.clientId, { fallback: reason });
-    seen = status;
+    if (transport !== "shared" && firstEventMs != null && clientId !== acknowledged) {
+      acknowledged = clientId;
+      tell(clientId, { firstEventMs });
+    }
+    const isPolling = transport === "poll";
+    if (isPolling && !wasPolling && FALLBACKS.includes(reason)) tell(clientId ?? settings.clientId, { fallback: reason });
+    wasPolling = isPolling;
   };
 };
