@@ -28,11 +28,12 @@ export function createSync(options = {}) {
   const metrics = createMetrics({ environment, store });
   const { locks, openChannel, page } = environment;
   // A browser that can't share, or not load what it takes, has a stream for each tab.
-  const sharing = settings.shared && locks && openChannel && import("./shared.js").catch(() => null);
+  const sharing = settings.shared && openChannel && import("./shared.js").catch(() => null);
   const handlers = createHandlers();
   let connection = null;
   let persistence = null;
   let unfollow = null;
+  let uncount = null;
   let writes = null;
   let loading = null;
   let user = null;
@@ -95,8 +96,10 @@ export function createSync(options = {}) {
     user = settings.userId ?? (settings.getToken ? null : settings.clientId);
     // Where no token is to be had the connection says so, and tries again.
     user ??= claimsOf(await tokens.get().catch(() => null)).sub ?? null;
-    createShared = (sharing && user && (await sharing)?.createShared) || null;
+    const share = await sharing;
     if (mine !== life) return;
+    createShared = (user && locks && share?.createShared) || null;
+    if (share && !createShared) uncount = share.countTabs(environment, new URL(settings.baseUrl || location.href).origin);
     if (settings.enablePersistence && user) {
       persistence = createPersistence({
         environment,
@@ -112,6 +115,8 @@ export function createSync(options = {}) {
   const close = ({ forget = false } = {}) => {
     life += 1;
     shut();
+    uncount?.();
+    uncount = null;
     if (forget) {
       persistence?.forget();
       store.restore(NOTHING);

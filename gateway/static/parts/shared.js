@@ -3,6 +3,8 @@
 import { isAfter, oldest } from "./cursor.js";
 import { followPage } from "./page.js";
 
+export { countTabs } from "./tab_count.js";
+
 const BEAT_MS = 2_000;
 const RING_MESSAGES = 1_000;
 const RING_CHARACTERS = 1 << 20;
