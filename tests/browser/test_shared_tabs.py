@@ -161,6 +161,21 @@ async def test_a_tab_that_opens_later_begins_where_the_others_are(world):
         await late.accounts_for(one.publisher.last, first=6)
 
 
+async def test_who_signs_out_in_one_tab_is_out_in_all_and_nothing_is_kept(world):
+    async with some_tabs(world, 3) as (one, tabs):
+        await one.publisher.publish(3)
+        for tab in tabs:
+            await tab.has(3)
+        await tabs[0].value("sync.signOut()")
+        for tab in tabs:
+            await tab.becomes("disconnected")
+        kept = await tabs[0].value(
+            "Object.keys(localStorage).filter((key) => key.startsWith('tidegate:sync:'))"
+        )
+        assert kept == []
+        assert await one.connections() == []
+
+
 async def test_a_tab_in_another_profile_has_a_connection_of_its_own(world):
     async with some_tabs(world, 2) as (one, tabs):
         other = await one.open(shared=True, speed=SPEED)
