@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { createClock } from "./support/clock.js";
 import { createVoice, createWorld } from "./support/shared_world.js";
 
 const range = (first, last) => Array.from({ length: last - first + 1 }, (_, index) => first + index);
@@ -210,6 +211,36 @@ test("one tab whose token is good leads for those whose tokens are not", async (
   assert.equal(world.leader(), world.tabs[1]);
   assert.deepEqual(world.tabs[0].shared.status.state, "connected");
   assert.equal(world.tabs[2].numbers().length, 3);
+});
+
+test("a page that may not have locks leads itself", async () => {
+  const world = createWorld({ locks: { request: () => Promise.reject(new DOMException("no", "SecurityError")) } });
+  await openTabs(world, 1);
+  const [tab] = world.tabs;
+  await publish(world, 2);
+  assert.equal(tab.shared.status.transport, "sse");
+  assert.deepEqual(tab.numbers(), [1, 2]);
+  tab.shared.stop();
+  await world.settle();
+  assert.equal(world.log.streams().length, 0);
+});
+
+test("a follower that comes to sight lets the leader look whether its connection is well", async () => {
+  const world = createWorld();
+  await openTabs(world, 2);
+  world.followers()[0].page.fire("visibilitychange");
+  await world.settle();
+  assert.deepEqual(world.log.hinted(), [world.leader()]);
+});
+
+test("a later term is one by its number, however many digits that has", async () => {
+  const world = createWorld({ clock: createClock({ wall: 900 }) });
+  await openTabs(world, 3);
+  await world.advance(5_000);
+  world.leader().kill();
+  await world.settle();
+  await publish(world, 2);
+  assert.deepEqual(world.followers()[0].numbers(), [1, 2]);
 });
 
 test("nothing is left of a share that stopped", async () => {

@@ -8,13 +8,14 @@ export { countTabs } from "./tab_count.js";
 const BEAT_MS = 2_000;
 const RING_MESSAGES = 1_000;
 const RING_CHARACTERS = 1 << 20;
+const TERM_DIGITS = 16;
 const TOKEN_REFUSED = [401, 403];
 
 const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 const control = (type, data, id, lane) => ({ type, data, id, lane, control: true });
 
 export const createShared = ({ name, environment, store, connect, changed }) => {
-  const { clock, locks, openChannel, page, random, storage } = environment;
+  const { clock, locks, openChannel, page, random } = environment;
   const me = random();
   let status = { state: "initialized", transport: "sse", error: null };
   let channel = null;
@@ -25,7 +26,8 @@ export const createShared = ({ name, environment, store, connect, changed }) => 
   let timer = null;
   let tickedAt = 0;
 
-  let term = ""; // Of whom it follows, or its own; of two the greater text counts.
+  // Of whom this tab follows, or its own: a number above any seen and the time of day, and who it is. Of two the greater text counts.
+  let term = "0";
   let number = 0; // Of the messages of this term.
   let held = null; // What was relayed since this tab said hello; null while it is in step.
   let catching = null;
@@ -159,11 +161,8 @@ export const createShared = ({ name, environment, store, connect, changed }) => 
     release = done;
     catching?.abort();
     held = null;
-    const key = `${name}:term`;
-    const terms = [term, storage?.getItem(key), clock.wall()];
-    const next = 1 + Math.max(...terms.map((known) => parseInt(known) || 0));
-    storage?.setItem(key, next);
-    term = `${next}.${me}`;
+    const next = 1 + Math.max(parseInt(term, 10), Math.floor(clock.wall()));
+    term = `${String(next).padStart(TERM_DIGITS, "0")}.${me}`;
     number = 0;
     pending = [];
     guests = new Map();
@@ -194,8 +193,10 @@ export const createShared = ({ name, environment, store, connect, changed }) => 
     try {
       await locks.request(name, options, () => asking === mine && new Promise(lead));
     } catch (error) {
-      if (error.name !== "AbortError") {
-        throw error;
+      if (asking === mine && error.name !== "AbortError") {
+        // There are none for this page (a SecurityError): it has nobody to share with.
+        lead(() => {});
+        return;
       }
     }
     if (asking === mine) {
@@ -312,6 +313,7 @@ export const createShared = ({ name, environment, store, connect, changed }) => 
       admit();
     },
     ping: beat,
+    hint: () => connection.hint(),
     reconnect: () => connection.reconnect(),
   };
   const asFollower = { beat: heed, relay: take, welcome: enter };
@@ -377,7 +379,7 @@ export const createShared = ({ name, environment, store, connect, changed }) => 
     },
     pause: () => channel && leave("paused"),
     resume: () => status.state === "paused" && face.start(),
-    hint: () => (release ? connection.hint() : post("ping")),
+    hint: () => (release ? connection.hint() : post("hint")),
     reconnect() {
       if (release) {
         connection.reconnect();

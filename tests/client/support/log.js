@@ -12,6 +12,7 @@ const control = (type, data, id) => ({ type, id, data, control: true });
 export function createLog({ state = false } = {}) {
   const events = [];
   const streams = new Set();
+  const hinted = [];
   const current = new Map();
   let trimmed = 0;
   let refuses = () => null;
@@ -119,7 +120,7 @@ export function createLog({ state = false } = {}) {
         close();
         become({ state: "disconnected" });
       },
-      hint() {},
+      hint: () => void hinted.push(tab),
       reconnect: open,
       get status() {
         return status;
@@ -166,6 +167,7 @@ export function createLog({ state = false } = {}) {
       streams.forEach((stream) => stream.send(message(number)));
       return number;
     },
+    hinted: () => hinted,
     trim() {
       trimmed = last();
     },

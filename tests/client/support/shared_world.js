@@ -7,8 +7,8 @@ import { createBrowser } from "./tabs.js";
 
 const NAME = "tidegate:sync:u:orders";
 
-export function createWorld({ state = false } = {}) {
-  const browser = createBrowser();
+export function createWorld({ state = false, clock, ...environment } = {}) {
+  const browser = createBrowser({ clock });
   const log = createLog({ state });
 
   /** A tab with a store and a share in the connection; `got` is what its handlers saw, `went` what its status was. */
@@ -24,7 +24,7 @@ export function createWorld({ state = false } = {}) {
     store.on("*", (data, type, id) => got.push({ type, id, n: data.data?.n, data }));
     const shared = createShared({
       name: NAME,
-      environment: tab.environment,
+      environment: { ...tab.environment, ...environment },
       store,
       connect: log.connect(tab, store),
       changed: (status) => went.push(status),
