@@ -3,6 +3,9 @@ import { test } from "node:test";
 
 import { createPersistence } from "../../gateway/static/parts/persistence.js";
 import { createStore } from "../../gateway/static/parts/store.js";
+import { createSync } from "../../gateway/static/tidegate.js";
+import { createGateway } from "./support/gateway.js";
+import "./support/loaded.js";
 import { createBrowser } from "./support/tabs.js";
 
 const KEY = "tidegate:sync:u-1:/orders";
@@ -160,6 +163,25 @@ test("signing out forgets all selections of that user in all tabs, and nothing o
     tabs.map((tab) => tab.heard),
     [[], ["forgotten"], []],
   );
+});
+
+test("signing out ends all tabs and erases what earlier visits kept, also where this one keeps nothing", async () => {
+  const browser = createBrowser();
+  const gateway = createGateway({ clock: browser.clock });
+  const open = (members) =>
+    createSync({ ...browser.open().options, fetch: gateway.fetch, baseUrl: "http://gateway.test", userId: "u-1", telemetry: false, ...members });
+  const earlier = open({});
+  await browser.advance(1_500);
+  earlier.close();
+  const ofUser = () => browser.keys().filter((key) => key.includes("u-1"));
+  assert.equal(ofUser().length, 1);
+  const tabs = [1, 2, 3].map(() => open({ enablePersistence: false }));
+  await browser.advance(1_500);
+  tabs[1].signOut();
+  await browser.advance(1_500);
+  assert.deepEqual(tabs.map((tab) => tab.state), ["disconnected", "disconnected", "disconnected"]);
+  assert.deepEqual(ofUser(), []);
+  assert.equal(gateway.streams.length, 0);
 });
 
 test("stop saves once more, and leaves neither timer nor listener nor channel", async () => {

@@ -100,9 +100,10 @@ export function createSync(options = {}) {
     if (mine !== life) return;
     createShared = (user && locks && share?.createShared) || null;
     if (share && !createShared) uncount = share.countTabs(environment, new URL(settings.baseUrl || location.href).origin);
-    if (settings.enablePersistence && user) {
+    if (user) {
       persistence = createPersistence({
         environment,
+        isEnabled: settings.enablePersistence,
         key: `tidegate:sync:${nameOf(ONLY_OF_STREAMS)}`,
         store,
         forgotten: () => close({ forget: true }),

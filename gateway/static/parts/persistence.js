@@ -7,12 +7,12 @@ const MAX_CHARACTERS = 1 << 20;
 const MAX_AGE_MS = 24 * 3_600_000;
 const SAVE_MS = 1_000;
 
-export const createPersistence = ({ environment, key, store, forgotten = () => {} }) => {
+export const createPersistence = ({ environment, key, store, isEnabled = true, forgotten = () => {} }) => {
   const { clock, storage, page, openChannel } = environment;
   const ofUser = key.split(":", 3).join(":") + ":";
   const channel = openChannel?.(ofUser);
   let timer = null;
-  let isOver = !storage;
+  let isOver = !storage || !isEnabled;
 
   const end = () => {
     isOver = true;
@@ -25,6 +25,9 @@ export const createPersistence = ({ environment, key, store, forgotten = () => {
   };
 
   const load = () => {
+    if (isOver) {
+      return false;
+    }
     const empty = store.dump();
     try {
       const kept = JSON.parse(storage.getItem(key));

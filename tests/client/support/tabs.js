@@ -241,6 +241,7 @@ export function createBrowser({ fault = null, clock = createClock(), fetch = noN
     tabs,
     open: openTab,
     settle,
+    keys: () => Array.from({ length: storage.length }, (_, at) => storage.key(at)),
     channels: () => channels.size,
     fault: (kind) => void faults.push(kind),
     leader: (name) => locks.held(name),
