@@ -12,6 +12,11 @@ from tests.support.npm import install, require
 
 STATIC = Path(__file__).parent.parent.parent / "gateway" / "static"
 PACKAGE = json.loads((STATIC / "package.json").read_text())
+EXPORTED = [
+    path
+    for target in PACKAGE["exports"].values()
+    for path in ([target] if isinstance(target, str) else target.values())
+]
 
 
 def test_the_versions_are_the_same() -> None:
@@ -26,8 +31,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def test_every_module_is_installed_and_nothing_of_python(installed: Path) -> None:
+def test_all_that_is_exported_is_installed_and_nothing_of_python(installed: Path) -> None:
     package = installed / "node_modules" / "tidegate"
+    assert [path for path in EXPORTED if not (package / path).is_file()] == []
     there = {path.relative_to(package) for path in package.rglob("*") if path.is_file()}
     assert {path for path in there if path.suffix not in {".js", ".ts", ".css", ".json"}} == set()
     assert {path.relative_to(STATIC) for path in STATIC.rglob("*.js")} <= there
