@@ -1,6 +1,6 @@
 """The frames of control events (docs/protocol.md, section 4), without chunked framing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import orjson
@@ -115,12 +115,16 @@ def token_expiring(expires_at: str) -> bytes:
     return _frame("token-expiring", {"expiresAt": expires_at})
 
 
-def presence(channel: str, kind: PresenceType, users: Mapping[str, bytes]) -> bytes:
-    """Who is in a channel, or what has changed there. Of each user the meta is given, as JSON."""
-    told = b",".join([b'%b:{"meta":%b}' % (orjson.dumps(user), meta) for user, meta in users.items()])
+def present(user: str, meta: bytes) -> bytes:
+    """The part of `presence` that is about a user, whose meta is given as JSON."""
+    return b'%b:{"meta":%b}' % (orjson.dumps(user), meta)
+
+
+def presence(channel: str, kind: PresenceType, users: Iterable[bytes]) -> bytes:
+    """Who is in a channel, or what has changed there: of each user what `present` makes."""
     # No channel's name needs an escape.
     head = f'event: presence\ndata: {{"channel":"{channel}","type":"{kind}","users":{{'
-    return head.encode() + told + b"}}\n\n"
+    return head.encode() + b",".join(users) + b"}}\n\n"
 
 
 def broadcast(channel: str, event: str, payload: Mapping[str, Any], sender: str) -> bytes:

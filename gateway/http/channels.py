@@ -5,12 +5,15 @@ import re
 from aiohttp import web
 
 from gateway.access.channels import check_channels, user_of
-from gateway.core.errors import BadParameter
+from gateway.core.errors import BadParameter, Overloaded
 from gateway.core.events import NAME_PATTERN
 from gateway.delivery.presence.attendance import MAX_CHANNELS, Attendance
+from gateway.delivery.presence.presence import PresenceHub
 from gateway.http.caller import client_id
 from gateway.http.principal import principal_of
 from gateway.migration.links import CHANNEL_PARAMETER, CLIENT_ID_PARAMETER, PRESENCE_PARAMETER
+
+AGAIN_SECONDS = 5.0
 
 _NAME = re.compile(NAME_PATTERN)
 _RULE = "a channel is 1 to 64 of A-Z a-z 0-9 _ . -"
@@ -52,6 +55,17 @@ def writer_of(request: web.Request) -> str:
             CLIENT_ID_PARAMETER, "say who you are, with it or with Tidegate-Client-Id: there is no token"
         )
     return user
+
+
+def check_room(presence: PresenceHub, attendance: Attendance) -> None:
+    """Raises Overloaded where there is no room for the stream in one of its channels."""
+    if not presence.has_room(attendance):
+        raise full()
+
+
+def full() -> Overloaded:
+    """A channel has no room for one user, or meta, more."""
+    return Overloaded("The channel holds as much as it may: try again later.", AGAIN_SECONDS)
 
 
 def _named(request: web.Request, parameter: str) -> tuple[str, ...]:

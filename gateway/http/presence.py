@@ -1,30 +1,35 @@
 """`/api/v1/sync/presence/{channel}`: who is there, and what they say of themselves (section 10)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import orjson
 from aiohttp import web
 
 from gateway.access.channels import check_channels
-from gateway.core.errors import BodyTooLarge, InvalidInput, Overloaded
+from gateway.core.errors import BodyTooLarge, InvalidInput
 from gateway.delivery.presence.presence import PresenceHub
-from gateway.http.channels import channel_of, writer_of
+from gateway.delivery.presence.roster import Present
+from gateway.http.channels import channel_of, full, writer_of
 from gateway.http.json_body import read_object
 from gateway.http.principal import principal_of
+from gateway.ports.clock import Clock
+from gateway.runtime.slices import Slices
 
 PRESENCE_PATH = "/api/v1/sync/presence/{channel}"
 MAX_META_BYTES = 1024
 _MAX_BODY_BYTES = 8192
 """Spaces and escapes may make a body longer than what it says."""
-_AGAIN_SECONDS = 5.0
 
 
 class PresenceHandler:
     """`check_rate(request)` raises where its caller may not say more now."""
 
-    def __init__(self, presence: PresenceHub, check_rate: Callable[[web.Request], None]) -> None:
+    def __init__(
+        self, presence: PresenceHub, clock: Clock, check_rate: Callable[[web.Request], None]
+    ) -> None:
         self._presence = presence
+        self._slices = Slices(clock)
         self._check_rate = check_rate
 
     def add_routes(self, app: web.Application) -> None:
@@ -34,10 +39,8 @@ class PresenceHandler:
     async def get(self, request: web.Request) -> web.Response:
         channel = channel_of(request)
         check_channels(principal_of(request), "presence", [channel])
-        told = [
-            b'%b:{"meta":%b,"connections":%d}' % (orjson.dumps(user), there.meta, there.connections)
-            for user, there in self._presence.users(channel).items()
-        ]
+        told: list[bytes] = []
+        await self._slices.run(_tell([*self._presence.users(channel).items()], told))
         return web.Response(
             body=b'{"users":{%b}}' % b",".join(told),
             content_type="application/json",
@@ -52,8 +55,14 @@ class PresenceHandler:
         meta = _meta(await read_object(request, _MAX_BODY_BYTES))
         self._check_rate(request)
         if not self._presence.set_meta(channel, user, meta):
-            raise Overloaded("The channel holds as much as it may: try again later.", _AGAIN_SECONDS)
+            raise full()
         return web.Response(status=204)
+
+
+def _tell(users: Iterable[tuple[str, Present]], told: list[bytes]) -> Iterator[None]:
+    for user, there in users:
+        told.append(b'%b:{"meta":%b,"connections":%d}' % (orjson.dumps(user), there.meta, there.connections))
+        yield
 
 
 def _meta(body: Mapping[str, Any]) -> bytes:

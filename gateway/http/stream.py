@@ -28,7 +28,7 @@ from gateway.delivery.state.reading import Reading
 from gateway.delivery.subscriber import NOWHERE, Subscriber, Transport
 from gateway.http.accept import accepts, accepts_coding
 from gateway.http.caller import software_label, software_names
-from gateway.http.channels import attendance_of
+from gateway.http.channels import attendance_of, check_room
 from gateway.http.dead_peers import end_where_nobody_is
 from gateway.http.limits import RequestLimits
 from gateway.http.principal import principal_of
@@ -164,8 +164,8 @@ class StreamHandler:
         response = self._response(request)
         if self._hub.is_draining:
             return await self._refuse(request, response, "drain")
-        if attendance is not None and not self._hub.presence.has_room(attendance):
-            return await self._refuse(request, response, "limit")
+        if attendance is not None:
+            check_room(self._hub.presence, attendance)
         if delivery.gzip:
             response.headers["Content-Encoding"] = "gzip"
         writer = await response.prepare(request)

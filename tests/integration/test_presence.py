@@ -8,6 +8,7 @@ from functools import partial
 import orjson
 import pytest
 
+from gateway.delivery.presence import presence
 from tests.support.api import EVENTS, GZIP, JSON, Client, assert_problem, event, eventually, target
 from tests.support.channels import PRESENCE, Room, put_meta, users
 from tests.support.clock import ManualClock
@@ -207,6 +208,24 @@ async def test_who_says_too_much_has_to_wait(start_gateway, hand_over):
     assert await client.metric("tidegate_limit_refusals_total", limit="presence_per_second") == 1
     clock.advance(1.0)
     assert (await put_meta(client, "portal", {}, user="ana")).status == 204
+
+
+async def test_a_channel_that_is_full_takes_nobody_more_and_no_longer_meta(client, monkeypatch):
+    monkeypatch.setattr(presence, "MAX_CHANNEL_BYTES", 20)
+    async with client.stream(there("ana")) as ana, client.stream(there("ben")) as ben:
+        room = Room(ana, "portal")
+        await room.becomes({"ana": {}, "ben": {}})
+        async with client.stream(there("cyd")) as cyd:
+            [bye] = await cyd.rest()
+            assert (bye.event, bye.data["reason"], bye.data["reconnect"]) == ("bye", "limit", True)
+        answer = await put_meta(client, "portal", {"n": 1}, user="ana")
+        assert_problem(answer, 503)
+        assert answer.headers["Retry-After"] == "5"
+        assert await client.metric("tidegate_problems_total", problem="overloaded") == 2
+        async with client.stream(there("ana")) as again, client.stream({"channel": "portal"}) as hears:
+            await Room(again, "portal").becomes({"ana": {}, "ben": {}})
+            assert (await hears.next()).event == "connected"
+        assert (await ben.next()).event == "connected"
 
 
 async def test_operators_see_for_which_channels_a_stream_is(client):

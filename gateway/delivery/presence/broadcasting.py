@@ -54,9 +54,11 @@ class Broadcasting:
         return True
 
     def give(self) -> Iterator[None]:
-        """Writes what waits, also what comes meanwhile, to whoever reads its channel by then."""
-        while self._waiting:
-            channel = next(iter(self._waiting))
+        """Writes the next of what waits in each channel to whoever reads it by then.
+
+        Something may wait after that: other work goes between.
+        """
+        for channel in [*self._waiting]:
             frames = self._next_of(channel)
             readers = tuple(self._readers.get(channel, ()))
             try:

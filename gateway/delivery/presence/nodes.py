@@ -76,7 +76,7 @@ class Nodes:
         self._known: dict[str, _Node] = {}
         self._changed: dict[Key, None] = {}
         self._asked: dict[int, None] = {}
-        self._digests_are_due = False
+        self._digests_are_due = self._has_ended = False
         self._telling = Alarm(scheduler, self._tell_some)
         self._beating = Alarm(scheduler, self._beat)
         self.ignored = 0
@@ -92,9 +92,10 @@ class Nodes:
         self._beat()
 
     def end(self) -> None:
-        """Says that its users are gone, and nothing more."""
-        self.stop()
+        """Says that its users are gone, and nothing more; nor is anything heard."""
         self._send(Ended())
+        self._has_ended = True
+        self.stop()
 
     def stop(self) -> None:
         """Ends its timers."""
@@ -103,6 +104,8 @@ class Nodes:
 
     def own_changed(self, key: Key) -> None:
         """This node has another entry of that key now: the others are told with what else changes now."""
+        if self._has_ended:
+            return
         self._changed[key] = None
         self._telling.set(self._scheduler.time() + self._window_seconds)
 
@@ -112,6 +115,8 @@ class Nodes:
 
     def heard(self, raw: bytes) -> None:
         """A message of another node has come."""
+        if self._has_ended:
+            return
         try:
             node, serial, message = read(raw)
         except MalformedMessage:

@@ -177,7 +177,7 @@ class PresenceHub:
             yield from self.readers.tell()
         finally:
             self._is_telling = False
-        self._plan()
+            self._plan()
 
     def _begin_giving(self) -> None:
         if self.broadcasting.is_due and not self._is_giving:
@@ -189,3 +189,4 @@ class PresenceHub:
             yield from self.broadcasting.give()
         finally:
             self._is_giving = False
+            self._begin_giving()

@@ -17,6 +17,7 @@ class View:
 
     def __init__(self, channel: str) -> None:
         self._channel = channel
+        # As it stands in frames: a new reader is to be told all of it in one piece of work.
         self._told: dict[str, bytes] = {}
         self._touched: dict[str, None] = {}
         self._leaving: set[str] = set()
@@ -34,16 +35,16 @@ class View:
         """Looks at who was touched, one a step, and puts what readers are to be told into `frames`."""
         touched, self._touched = self._touched, {}
         leaving, self._leaving = self._leaving, set()
-        changes: dict[control_frames.PresenceType, dict[str, bytes]] = {"leave": {}, "join": {}, "update": {}}
+        changes: dict[control_frames.PresenceType, list[bytes]] = {"leave": [], "join": [], "update": []}
         for user in touched:
-            before, after = self._told.get(user), lookup(user)
-            if after is not None and before is None:
-                changes["join"][user] = self._told[user] = after
-            elif after is not None and after != before:
-                changes["update"][user] = self._told[user] = after
+            before, meta = self._told.get(user), lookup(user)
+            after = None if meta is None else control_frames.present(user, meta)
+            if after is not None and after != before:
+                changes["update" if before else "join"].append(after)
+                self._told[user] = after
             elif after is None and before is not None:
                 if user in leaving:
-                    changes["leave"][user] = self._told.pop(user)
+                    changes["leave"].append(self._told.pop(user))
                 else:
                     self._leaving.add(user)
                     self._touched[user] = None
@@ -54,4 +55,4 @@ class View:
 
     def sync(self) -> bytes:
         """The frame that tells a new reader what all others know."""
-        return control_frames.presence(self._channel, "sync", self._told)
+        return control_frames.presence(self._channel, "sync", self._told.values())

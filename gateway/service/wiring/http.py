@@ -85,7 +85,7 @@ def add_handlers(
             history, hub, resumes, clock, stream_plans, sessions, evidence, aliases, options, request_limits
         ),
         publish,
-        PresenceHandler(hub.presence, partial(check_rate, "presence_per_second")),
+        PresenceHandler(hub.presence, clock, partial(check_rate, "presence_per_second")),
         BroadcastHandler(hub.presence, partial(check_rate, "broadcasts_per_second")),
         PollHandler(
             *(history, hub, resumes, scanner, interest, loop, clock),

@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.delivery.presence.attendance import Attendance
-from gateway.delivery.presence.node_message import Changed, Ended, Envelope, Part, read, write
+from gateway.delivery.presence.node_message import Changed, Envelope, Part, read, write
 from gateway.delivery.presence.roster import Present
 from gateway.delivery.presence.table import Entry, Key
 from tests.support.node import HEARTBEAT_SECONDS, Node
@@ -243,9 +243,14 @@ def test_a_bounded_number_of_nodes_is_known(site):
 def test_a_node_that_has_ended_says_nothing_more(site):
     a = site.node()
     enter(a, "ana")
+    b = site.node()
     a.hub.presence.nodes.end()
+    site.mesh.sent.clear()
+    a.hub.presence.set_meta("portal", "ana", b'{"n":1}')
+    enter(b, "ben")
     site.settle(100.0)
-    assert kind(site.mesh.sent[-1]) is Ended
+    assert {read(raw).node for raw in site.mesh.sent} == {read(site.mesh.sent[-1]).node}
+    assert there(b) == {"ben": 1}
 
 
 def test_nothing_takes_many_entries_in_one_piece(site):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from gateway.delivery.pace import Pace
 from gateway.delivery.presence import presence
 from gateway.delivery.presence.attendance import Attendance
 from gateway.delivery.presence.roster import Present
@@ -204,6 +205,29 @@ def test_more_broadcasts_than_may_wait_are_refused(scheduler):
     scheduler.run_ready()
     assert len(ana.frames("broadcast")) == sum(taken)
     assert node.hub.presence.broadcast("chat", "n", {}, "ana")
+
+
+def test_other_work_goes_on_while_there_is_always_more_to_say(scheduler):
+    node = Node(scheduler, pace=Pace(writes_a_turn=1))
+    ana = enter(node, "ana", hears=("chat",))
+    node.scheduler.run_for(WINDOW)
+    done = []
+
+    def say_more():
+        node.hub.presence.broadcast("chat", "n", {}, "ana")
+        scheduler.call_soon(say_more)
+
+    def other_work():
+        done.append(len(ana.transport.writes))
+        yield
+
+    say_more()
+    for _ in range(20):
+        scheduler.step()
+    node.hub._schedule.add_job("review", other_work())
+    for _ in range(50):
+        scheduler.step()
+    assert done
 
 
 def test_what_is_said_where_nobody_hears_waits_for_nobody(node):
