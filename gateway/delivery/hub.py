@@ -121,7 +121,7 @@ class Hub:
         readers = self.state_readers = StateReaders(history, streams, states)
         catch_up = self.catch_up = CatchUp(
             *(history, scheduler, streams, hint_schedule, readers, self.wake),
-            lambda subscriber: self.presence.is_live(subscriber),
+            lambda subscriber: streams.safely("presence", self.presence.is_live, subscriber),
             *(replays, revocations, pace),
         )
         recovery = Recovery(streams, flushes, catch_up, budget)
@@ -244,7 +244,7 @@ class Hub:
     def _gone(self, subscriber: Subscriber) -> None:
         self.catch_up.drop(subscriber)
         self._sessions.forget(subscriber)
-        self.presence.gone(subscriber)
+        self._streams.safely("presence", self.presence.gone, subscriber)
 
     def write(self, subscriber: Subscriber, payload: bytes) -> bool:
         """Gives the transport bytes in the group's framing; says whether it took them.
