@@ -77,3 +77,14 @@ async def test_the_client_in_firefox_has_the_state_again_after_the_gateway_lost_
     entities = dict(told["entities"])
     assert entities["A"]["n"] == 15
     assert entities["B"] == {"orderID": "B"}
+
+
+async def test_a_page_out_of_firefoxs_cache_goes_on_and_has_missed_nothing(world, tmp_path):
+    async with world(**FAST) as one:
+        await one.flag(stage="live", percentage=0)
+        async with shown(one, "firefox_returns.html", tmp_path) as page:
+            told = await page.report()
+
+    # A page that was loaded anew would not have got this far.
+    assert told["persisted"] is True
+    accounts_for(told, last=15)
