@@ -283,8 +283,8 @@ export interface OutboxAnswer {
 }
 
 export interface OutboxRefusal {
-  /** As it is kept: without functions. */
-  readonly request: OutboxRequest;
+  /** As it is kept: with its idempotency key, without functions. */
+  readonly request: OutboxRequest & { readonly key?: string };
   readonly status: number;
   /** The answer's JSON, RFC 9457 where the server keeps to it. */
   readonly problem: Readonly<Record<string, any>>;

@@ -1,4 +1,4 @@
-"""A page that fetches anew what it shows: once for a burst, on the gateway's hints, or by events where it polls."""
+"""A page that fetches its data anew: once for a burst, as the gateway hints, or by events where it polls."""
 
 from tests.support.api import EVENTS
 from tests.support.browser_world import FAST, SPEED

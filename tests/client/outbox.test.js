@@ -510,6 +510,45 @@ test("a batch goes in order, settles as one, and says which failed", async () =>
   assert.equal(tab.told.length, 1);
 });
 
+test("a batch with a request that can't be is refused whole, and shows nothing", async () => {
+  const { api, open, settle, kept } = createWriters();
+  const tab = open();
+  const good = order(1, { entity: "order:O-1", optimistic: { stage: "b" } });
+  for (const bad of [order(2, { entity: "order", optimistic: {} }), order(2, { entity: "order:O-2", optimistic: (data) => data.stage })]) {
+    assert.ok((await outcome(tab.batch([good, bad]))).error instanceof TypeError);
+    assert.equal(tab.order(), undefined);
+  }
+  await settle();
+  assert.deepEqual([kept(), api.requests], [[], []]);
+});
+
+test("who hears of a refusal sees the change rolled back", async () => {
+  const { api, open, settle } = createWriters();
+  const seen = [];
+  const tab = open({ emit: () => seen.push(tab.order()) });
+  api.answer(422);
+  tab.enqueue(order(1, { entity: "order:O-1", optimistic: { stage: "b" } }));
+  await settle();
+  assert.deepEqual(seen, [undefined]);
+});
+
+test("where the lock can't be had, the next request asks for it again", async (t) => {
+  const { api, open, settle } = createWriters();
+  let fails = 2;
+  const ofTab = open().tab.environment.locks;
+  const locks = { request: (...given) => (fails-- > 0 ? Promise.reject(new DOMException("no", "SecurityError")) : ofTab.request(...given)) };
+  const tab = open({ environment: { locks } });
+  const reports = [];
+  t.mock.method(console, "error", (error) => reports.push(error.name));
+  await settle();
+  tab.enqueue(order(1));
+  await settle();
+  tab.enqueue(order(2));
+  await settle();
+  assert.deepEqual(api.bodies, [{ n: 1 }, { n: 2 }]);
+  assert.deepEqual(reports, ["SecurityError", "SecurityError"]);
+});
+
 test("a batch that is cut off goes on where it was", async () => {
   const { api, open, settle } = createWriters();
   const first = open();

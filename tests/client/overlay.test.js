@@ -213,6 +213,23 @@ for (const [name, base, now, conflict] of [
   });
 }
 
+test("a change that fails on a later state shows that state, is reported, and the others show", async (t) => {
+  const reports = [];
+  t.mock.method(console, "error", (error) => reports.push(error.constructor));
+  const page = pageWith();
+  page.overlay.add("order:O-1", (order) => ({ ...order, stages: order.stage.split("") }));
+  page.overlay.add("order:O-2", { stage: "new" });
+  page.store.apply(control("reset", { reason: "trimmed" }, cursorAt(20)));
+  assert.deepEqual([page.order(), page.order("O-2")], [undefined, { stage: "new" }]);
+  assert.deepEqual(reports, [TypeError]);
+});
+
+test("a change that fails at once is the page's own error, and leaves nothing", () => {
+  const page = pageWith();
+  assert.throws(() => page.overlay.add("order:O-1", (order) => order.stages.length), TypeError);
+  assert.equal(page.overlay.view("order"), page.store.entities("order"));
+});
+
 test("a change needs one entity, named by type and id", () => {
   const page = pageWith();
   for (const entity of ["order", "order:", ":O-1", undefined, ""]) {

@@ -2,6 +2,7 @@
 
 import { createSender, randomText, read, toKeep } from "./outgoing.js";
 import { failure } from "./request.js";
+import { report } from "./store.js";
 
 const MOST = 1000;
 const MOST_CHARACTERS = 1_000_000;
@@ -48,21 +49,22 @@ export function createOutbox({ environment, settings, user, tokens, overlay, emi
 
   /** Shows what the requests change until they are settled. `given`: as the page gave them, with functions. */
   const hold = (id, requests, given = requests, resolve = () => {}, reject = () => {}) => {
-    const layers = given.map(
-      (request) => request.optimistic !== undefined && overlay.add(request.entity, request.optimistic, request),
-    );
+    const layers = [];
+    try {
+      given.forEach((one) => layers.push(one.optimistic !== undefined && overlay.add(one.entity, one.optimistic, one)));
+    } catch (error) {
+      layers.forEach((layer) => layer && layer.drop());
+      throw error;
+    }
     held.set(id, { requests, layers, resolve, reject });
   };
 
   const settle = (id, answers) => {
     const { requests, layers, resolve } = held.get(id);
     held.delete(id);
+    layers.forEach((layer, at) => layer && (answers[at].ok ? layer.answered(answers[at].cursor) : layer.drop()));
     answers.forEach((answer, at) => {
-      const { ok, status, cursor } = answer;
-      if (!ok) emit("outbox", { request: requests[at], status, problem: problemOf(answer) });
-      if (!layers[at]) return;
-      if (ok) layers[at].answered(cursor);
-      else layers[at].drop();
+      if (!answer.ok) emit("outbox", { request: requests[at], status: answer.status, problem: problemOf(answer) });
     });
     resolve(answers);
   };
@@ -92,7 +94,10 @@ export function createOutbox({ environment, settings, user, tokens, overlay, emi
       await (place && locks ? locks.request(place, { signal }, work) : work());
     } catch (error) {
       if (signal.aborted) return;
-      throw error;
+      // The lock can't be had: the next request asks for it again.
+      turn = null;
+      report(error);
+      return;
     }
     turn = null;
     // What came while the lock was being given back.

@@ -1,6 +1,7 @@
 // What was written and has not come back yet, laid over the server's state until it does.
 
 import { isAfter, parseCursor } from "./cursor.js";
+import { report } from "./store.js";
 
 // How long a change shows whose answer named no cursor, where no event of its entity comes.
 const UNNAMED_MS = 10_000;
@@ -87,7 +88,17 @@ export function createOverlay({ environment: { clock }, store, changed }) {
       if (!id) throw new TypeError(`Name one entity, as "order:O-1", not ${entity}.`);
       const make = typeof change === "function" ? change : (data) => change && { ...data, ...change };
       const from = base ?? store.entities(type).get(id);
-      const layer = { type, id, make, mine: make(from), conflict, version: from?.[conflict], onConflict };
+      const mine = make(from);
+      // It did well once, and whoever reads the view is not to blame for what it does with another state.
+      const careful = (data) => {
+        try {
+          return make(data);
+        } catch (error) {
+          report(error);
+          return data;
+        }
+      };
+      const layer = { type, id, make: careful, mine, conflict, version: from?.[conflict], onConflict };
       set([...layers, layer], layer);
       if (conflict) judge(layer);
       return {

@@ -69,7 +69,7 @@ export function createWriters({ user = "u-1", getToken = null, baseUrl = "http:/
       store,
       user: options.user === undefined ? user : options.user,
       tokens: createTokens({ getToken, environment }),
-      emit: (type, data) => told.push({ type, ...data }),
+      emit: options.emit ?? ((type, data) => told.push({ type, ...data })),
       changed: () => {},
     });
     return {
