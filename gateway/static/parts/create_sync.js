@@ -176,7 +176,8 @@ export function createSync(options = {}) {
         throw error;
       },
     ));
-  const later = (name) => async (...given) => (await loadWrites())[name](...given);
+  // At once where it can be: what is written shows before the call is over.
+  const write = (name) => (...given) => (writes ? writes[name](...given) : loadWrites().then((part) => part[name](...given)));
 
   store.applied(() => {
     invalidate();
@@ -198,9 +199,9 @@ export function createSync(options = {}) {
       return snapshot;
     },
     entities: (type) => (writes ?? { view: store.entities }).view(type),
-    enqueue: later("enqueue"),
-    batch: later("batch"),
-    optimistic: later("optimistic"),
+    enqueue: write("enqueue"),
+    batch: write("batch"),
+    optimistic: write("optimistic"),
 
     autoRefresh(entity, refetch, how = {}) {
       let isOver = false;
