@@ -4,7 +4,6 @@ import { createComponents } from "./parts/react_components.js";
 import { createEntityHooks } from "./parts/react_entities.js";
 import { createLease, createLeases, lent } from "./parts/lease.js";
 import { matcher } from "./parts/selection.js";
-import { report } from "./parts/store.js";
 import { createSync } from "./tidegate.js";
 
 export const ConnectionState = Object.freeze({
@@ -394,22 +393,19 @@ function createRoom(lease, join) {
 
 const byId = (users) => (users instanceof Map ? Object.fromEntries(users) : { ...users });
 
-/** Calls `poll` after `firstMs`, and `ms` after each of its answers; gives what ends it. */
+/** Calls `poll` after `firstMs`, and `ms` after each of its answers; gives what ends it. One that fails is the page's to hear of. */
 function every(ms, firstMs, poll) {
-  let timer = setTimeout(run, firstMs);
-  let ended = false;
-  async function run() {
+  let isOver = false;
+  const run = async () => {
     try {
       await poll();
-    } catch (error) {
-      report(error);
+    } finally {
+      if (!isOver) timer = setTimeout(run, ms);
     }
-    if (!ended) {
-      timer = setTimeout(run, ms);
-    }
-  }
+  };
+  let timer = setTimeout(run, firstMs);
   return () => {
-    ended = true;
+    isOver = true;
     clearTimeout(timer);
   };
 }

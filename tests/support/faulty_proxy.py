@@ -82,6 +82,7 @@ class FaultyProxy:
     """In front of 127.0.0.1:`target_port`, which may change. One connection carries one request.
 
     `requests` are the exchanges so far, in order, and `open` those that are under way; pages are neither.
+    `added` are files from elsewhere that are given as pages, by name.
     """
 
     def __init__(self, target_port: int, pages: Path) -> None:
@@ -89,6 +90,7 @@ class FaultyProxy:
         self.port = 0
         self.requests: list[Exchange] = []
         self.open: set[Exchange] = set()
+        self.added: dict[str, Path] = {}
         self._pages = pages
         self._fault = Fault.NONE
         self._paths: Sequence[str] = ()
@@ -149,7 +151,8 @@ class FaultyProxy:
         return self._fault if not self._paths or exchange.path in self._paths else Fault.NONE
 
     async def _give_page(self, exchange: Exchange) -> None:
-        file = self._pages / Path(exchange.path).name
+        name = Path(exchange.path).name
+        file = self.added.get(name, self._pages / name)
         kind = mimetypes.guess_type(file.name)[0] or "text/plain"
         body = file.read_bytes()
         fields = f"Content-Type: {kind}\r\nContent-Length: {len(body)}\r\nConnection: close"
