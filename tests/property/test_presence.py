@@ -1,10 +1,14 @@
 """Nodes, streams and a link that loses, doubles and delays: in the end all know who is there."""
 
-from hypothesis import settings
+import json
+from contextlib import suppress
+
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from gateway.delivery.presence.attendance import Attendance
+from gateway.delivery.presence.node_message import MalformedMessage, read, write
 from tests.support.clock import ManualClock
 from tests.support.node import HEARTBEAT_SECONDS, Node
 from tests.support.node_mesh import Mesh
@@ -170,6 +174,20 @@ def view(reader, channel):
         else:
             users |= given
     return users
+
+
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 2**70) | st.floats() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+)
+_kinds = st.sampled_from(["changed", "digests", "asked", "part", "said", "ended", "other"])
+
+
+@given(given=st.dictionaries(_kinds, _json, max_size=2), version=st.integers(0, 2))
+def test_what_is_read_is_a_message_or_malformed(given, version):
+    raw = json.dumps({"v": version, "node": "a", "serial": 1} | given).encode()
+    with suppress(MalformedMessage):
+        assert read(write(read(raw))) == read(raw)
 
 
 TestPresence = PresenceMachine.TestCase

@@ -8,7 +8,7 @@ from gateway.delivery.counters import Work
 from gateway.delivery.presence.fan_out import FanOut
 from gateway.delivery.presence.roster import Roster
 from gateway.delivery.presence.view import View
-from gateway.delivery.subscriber import Subscriber
+from gateway.delivery.subscriber import State, Subscriber
 from gateway.runtime.failures import Failures
 
 
@@ -115,10 +115,11 @@ class PresenceReaders:
             yield from self._fan_out.write(
                 b"".join(frames), readers, channel.miss, partial(self._count, len(frames))
             )
-        if channel.await_sync:
-            waiting = tuple(channel.await_sync)
-            channel.readers |= channel.await_sync
-            channel.await_sync.clear()
+        waiting = [subscriber for subscriber in channel.await_sync if subscriber.state is State.LIVE]
+        if waiting:
+            for subscriber in waiting:
+                del channel.await_sync[subscriber]
+                channel.readers[subscriber] = None
             sync, count = channel.view.sync(), partial(self._count, 1)
             yield from self._fan_out.write(sync, waiting, channel.miss, count, compressed=False)
 

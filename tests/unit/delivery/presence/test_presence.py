@@ -6,6 +6,7 @@ from gateway.delivery.pace import Pace
 from gateway.delivery.presence import presence
 from gateway.delivery.presence.attendance import Attendance
 from gateway.delivery.presence.roster import Present
+from gateway.delivery.presence.view import View
 from tests.support.events import an_event
 from tests.support.node import Node
 from tests.support.scheduler import ManualScheduler
@@ -87,6 +88,19 @@ def test_a_client_that_does_not_read_has_no_queue_and_gets_all_of_it_once_it_rea
     kinds = [kind for kind, _ in told(ana)]
     assert kinds == ["sync", "sync"]
     assert len(told(ana)[1][1]) == 51
+
+
+def test_nothing_is_made_for_those_who_do_not_read(node, monkeypatch):
+    ana = enter(node, "ana")
+    node.scheduler.run_for(WINDOW)
+    ana.transport.clog()
+    enter(node, "ben")
+    node.scheduler.run_for(WINDOW)
+    made = []
+    monkeypatch.setattr(View, "sync", lambda view: made.append(view))
+    node.hub.presence.set_meta("portal", "ben", b'{"n":1}')
+    node.scheduler.run_for(WINDOW)
+    assert made == []
 
 
 def test_a_client_that_paused_and_missed_nothing_is_told_nothing_again(node):
