@@ -120,3 +120,18 @@ def test_who_is_sent_off_for_good_and_comes_back_all_the_same_waits_half_a_minut
 )
 def test_clients_spread_over_a_millisecond_each_within_reason(readers: int, spread: int) -> None:
     assert control_frames.spread_ms(readers) == spread
+
+
+def test_presence_has_no_id_and_of_each_user_its_meta() -> None:
+    users = [control_frames.present("ana", b'{"n":1}'), control_frames.present('b"\n', b"{}")]
+    assert control_frames.presence("portal", "join", users) == (
+        b"event: presence\n"
+        b'data: {"channel":"portal","type":"join","users":{"ana":{"meta":{"n":1}},"b\\"\\n":{"meta":{}}}}\n\n'
+    )
+    assert only_frame(control_frames.presence("portal", "sync", [])).data["users"] == {}
+
+
+def test_a_broadcast_has_no_id_and_says_who_says_it() -> None:
+    assert control_frames.broadcast("chat", "typing", {"on": True}, "ana") == (
+        b'event: broadcast\ndata: {"channel":"chat","event":"typing","payload":{"on":true},"from":"ana"}\n\n'
+    )
