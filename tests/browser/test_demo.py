@@ -43,8 +43,8 @@ class Demo:
 
 
 @asynccontextmanager
-async def a_demo(browser: Browser) -> AsyncIterator[Demo]:
-    async with running("--port", "0") as process:
+async def a_demo(browser: Browser, *options: str) -> AsyncIterator[Demo]:
+    async with running("--port", "0", *options) as process:
         demo = Demo(browser, await address_of(process))
         try:
             yield demo
@@ -87,6 +87,21 @@ async def test_the_pushed_side_polls_and_streams_as_the_migration_goes(browser: 
         await says(tab, "polling, as the gateway asks")
         await tab.locator("#create").click()
         await expect(rows(tab, "pushed")).to_have_count(ORDERS + 2, timeout=_DEADLINE_MS)
+
+
+async def test_while_the_gateway_asks_to_poll_the_page_shows_no_lie_that_was_pushed(browser: Browser) -> None:
+    async with a_demo(browser, "--fault", "stale-push") as demo:
+        tab = await demo.open()
+        await says(tab, "polling, as the gateway asks")
+        await expect(rows(tab, "pushed")).to_have_count(ORDERS, timeout=_DEADLINE_MS)
+
+        await tab.locator("#advance").click()
+        await expect(tab.locator("#note")).to_contain_text("advanced", timeout=_DEADLINE_MS)
+        order, *_, stage = (await tab.locator("#note").inner_text()).rstrip(".").split()
+
+        for side in ("polled", "pushed"):
+            cells = rows(tab, side).filter(has_text=order).locator("td")
+            await expect(cells.nth(3)).to_have_text(stage, timeout=_DEADLINE_MS)
 
 
 async def test_a_second_tab_goes_by_the_connection_of_the_first(browser: Browser) -> None:
