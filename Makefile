@@ -3,14 +3,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+TEST_PROCESSES ?= 2
 
 .PHONY: run test test-thorough lint load bench-fanout bench-logs bench-migration bench-peers bench-growth bench-compression bench-state bench-presence clean
 
 run: $(INSTALLED)
 	@$(BIN)/tidegate demo
 
+# Much of a test is waiting: two processes take half the time. Each has a server of its own of every kind.
 test: lint
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
 
 # Every property with ten times the examples of `make test`, drawn anew each time; the seed repeats a failure.
 test-thorough: $(INSTALLED)
