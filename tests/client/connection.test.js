@@ -176,6 +176,26 @@ test("a reset that was handed on ends polling too", async () => {
   assert.equal(world.status.transport, "sse");
 });
 
+test("polling goes on until the reset has come that `connected` announced", async () => {
+  const world = await started();
+  world.gateway.answerAlways("events", 502);
+  world.gateway.stream.cut();
+  await world.clock.advance(10_000);
+  world.gateway.publish();
+  world.gateway.trim();
+  world.gateway.answerAlways("events", null);
+  world.gateway.answerAlways("poll", 502);
+  world.gateway.withholds = "reset";
+  while (!world.gateway.stream) {
+    await world.clock.advance(100);
+  }
+  assert.equal(world.types().at(-1), "connected");
+  assert.equal(world.status.transport, "poll");
+  world.gateway.answerAlways("poll", null);
+  await world.clock.advance(30_000);
+  assert.ok(world.types().includes("reset"));
+});
+
 test("a cut between `connected` and the reset that it announces loses nothing", async () => {
   const world = await started();
   const first = world.gateway.publish();
@@ -1059,6 +1079,11 @@ test("a hint brings a waiting retry forward, at most once in two seconds, and cl
     await world.clock.advance(100);
   }
   assert.ok(opened(world).length <= tries + 2);
+  await world.clock.advance(5000);
+  const later = opened(world).length;
+  world.connection.hint();
+  await world.clock.advance(0);
+  assert.equal(opened(world).length, later + 1);
   world.gateway.network = "up";
   world.connection.hint();
   await world.clock.advance(2000);

@@ -149,7 +149,7 @@ export function createGateway({
       isMute: gateway.network === "mute",
       stalled: false,
       send: (text) => stream.stalled || body.write(text),
-      control: (event, data, id) => stream.send(frame({ event, data, id })),
+      control: (event, data, id) => event === gateway.withholds || stream.send(frame({ event, data, id })),
       bye(reason, reconnect = true, retryMs = 1500) {
         stream.send(frame({ event: "bye", data: { reason, reconnect, retryMs }, retry: retryMs }));
         stream.end();
@@ -400,6 +400,8 @@ export function createGateway({
     /** How long a request takes to the gateway, and its answer from there: 0 is at once. */
     latencyMs: () => 0,
     hanging: 0,
+    /** A control event that is lost on the way to streams. */
+    withholds: null,
   };
   return gateway;
 }
