@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 TEST_PROCESSES ?= 2
 
-.PHONY: run test test-thorough lint load bench-fanout bench-logs bench-migration bench-peers bench-growth bench-compression bench-state bench-presence clean
+.PHONY: run test test-thorough lint load bench-fanout bench-logs bench-migration bench-peers bench-growth bench-compression bench-state bench-presence bench-page clean
 
 run: $(INSTALLED)
 	@$(BIN)/tidegate demo
@@ -55,6 +55,9 @@ bench-state: $(INSTALLED)
 
 bench-presence: $(INSTALLED)
 	@$(BIN)/python loadtests/presence.py
+
+bench-page: $(INSTALLED)
+	@$(BIN)/python loadtests/page.py
 
 clean:
 	rm -rf $(VENV) *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

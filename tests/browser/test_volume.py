@@ -41,7 +41,7 @@ async def test_a_backlog_of_ten_thousand_events_leaves_the_page_its_turns(world)
 
 async def test_an_hour_of_events_and_reconnections_leaves_no_more_in_memory_than_its_beginning(world):
     async with world(**FAST) as one:
-        tab = await one.open(speed=SPEED, keep=10)
+        tab = await one.open(speed=SPEED, keep=100)
         await tab.streams()
 
         async def some_minutes():

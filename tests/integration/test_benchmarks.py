@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.chromium import program
+
 ROOT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 600.0
 
@@ -81,6 +83,7 @@ def test_compressed_streams_take_fewer_bytes_for_the_same_events() -> None:
         ("peers", ("--rounds", "0")),
         ("growth", ("--only", "weather")),
         ("compression", ("--streams", "0")),
+        ("page", ("--events", "10")),
     ],
 )
 def test_options_that_allow_no_run_end_with_2_and_a_sentence(script: str, options: tuple[str, ...]) -> None:
@@ -107,3 +110,13 @@ def test_the_state_of_a_list_reaches_every_client_by_each_way() -> None:
     assert {"stream with state", "GET /state", "legacy path"} <= taken.keys()
     assert all(one["bytes"] > 5 * 250_000 for one in taken.values())
     assert "| stream with state |" in ended.stdout
+
+
+def test_a_page_gets_every_event_of_a_round_and_its_heap_is_read() -> None:
+    program()
+    ended = run("page", "--quick", "--rounds", "1")
+    results = results_of(ended)
+
+    assert [one["way"] for one in results["rounds"]] == ["backlog", "as they come"]
+    assert results["hour"]["events"] == 2_000
+    assert "| 1,000 | backlog |" in ended.stdout
