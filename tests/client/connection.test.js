@@ -842,6 +842,76 @@ test("a component that polls beside a stream has its own state", async () => {
   assert.deepEqual([...world.store.entities("invoice").keys()], ["I-9"]);
 });
 
+for (const [how, modes, transport] of [
+  ["everything", ["orders", "invoices"], "poll"],
+  ["one component", ["orders"], "sse"],
+]) {
+  test(`where the gateway asks to poll ${how}, what polling says is shown, whatever events say`, async () => {
+    const world = createWorld({ settings: { state: true } });
+    world.gateway.setState({ order: { "O-1": { n: 0 } }, invoice: { "I-1": { n: 0 } } });
+    world.connection.start();
+    await world.clock.advance(0);
+    const events = [world.gateway.publish({ lies: true, data: { n: "wrong" } })];
+    await settle();
+    assert.deepEqual(world.store.entities("order").get("O-1"), { n: "wrong" });
+    modes.forEach((name) => world.gateway.setMode(name, "polling"));
+    await world.clock.advance(0);
+    assert.equal(world.status.transport, transport);
+    assert.deepEqual(world.store.entities("order").get("O-1"), { n: 0 });
+    events.push(world.gateway.publish({ lies: true, data: { n: "wrong again" } }));
+    await world.clock.advance(6000);
+    assert.deepEqual(world.store.entities("order").get("O-1"), { n: 0 });
+    assert.deepEqual(world.store.entities("invoice").get("I-1"), { n: 0 });
+    assertAll(world, events);
+    // Nothing happens: nothing is sent, and nothing is told.
+    const states = world.types().filter((type) => type === "state").length;
+    await world.clock.advance(30_000);
+    assert.ok(world.gateway.asked("state").at(-1).headers["If-None-Match"]);
+    assert.equal(world.types().filter((type) => type === "state").length, states);
+    // The state changes, without an event.
+    world.gateway.setState({ order: { "O-2": { n: 7 } }, invoice: { "I-1": { n: 0 } } });
+    await world.clock.advance(6000);
+    assert.deepEqual([...world.store.entities("order")], [["O-2", { n: 7 }]]);
+    modes.forEach((name) => world.gateway.setMode(name, "streaming"));
+    events.push(world.gateway.publish());
+    await world.clock.advance(20_000);
+    assert.equal(world.status.transport, "sse");
+    assertAll(world, events);
+    assert.deepEqual(world.store.lanes, {});
+    const asked = world.gateway.asked("state").length;
+    await world.clock.advance(60_000);
+    assert.equal(world.gateway.asked("state").length, asked);
+  });
+}
+
+test("a fallback asks for no state: what it polls is what streams bring", async () => {
+  const world = createWorld({ settings: { state: true } });
+  world.gateway.setState({ order: {} });
+  world.connection.start();
+  await world.clock.advance(0);
+  world.gateway.answerAlways("events", 502);
+  world.gateway.stream.cut();
+  await world.clock.advance(60_000);
+  assert.equal(world.status.transport, "poll");
+  assert.equal(world.gateway.asked("state").length, 0);
+});
+
+for (const [status, times] of [[404, 1], [503, 7]]) {
+  test(`where the state is a ${status}, polling goes on without it`, async () => {
+    const world = createWorld({ settings: { state: true, components: ["orders"] } });
+    world.gateway.setState({ order: {} });
+    world.connection.start();
+    await world.clock.advance(0);
+    world.gateway.answerAlways("state", status);
+    world.gateway.setMode("orders", "polling");
+    const event = world.gateway.publish();
+    await world.clock.advance(30_000);
+    assert.equal(world.gateway.asked("state").length, times);
+    assert.equal(world.status.state, "connected");
+    assertAll(world, [event]);
+  });
+}
+
 test("who is cut off between the parts of a state begins anew", async () => {
   const world = createWorld({ settings: { state: true } });
   world.gateway.setState({});

@@ -39,6 +39,7 @@ export function createConnection({ settings, environment, store, tokens, changed
   let waiting = null; // What came of the stream while it is asked what else there is; null elsewhere.
   let openedAt = 0;
   let upSince = null; // When the stream said `connected`; null while none does.
+  let shown = null; // What is known of the state that polls show.
   let polling = null; // Why everything is polled; null while it is not.
   let answers = false; // Whether the last poll of everything was answered.
   let attempts = 0; // In a row, in which nothing worked.
@@ -245,7 +246,7 @@ export function createConnection({ settings, environment, store, tokens, changed
     environment,
     ask(controller) {
       set({ transport: "poll", reason: polling });
-      return poll(null, controller);
+      return poll(null, controller, polling === OBEYED && shown);
     },
     answered({ fetchMode }) {
       answers = true;
@@ -296,6 +297,7 @@ export function createConnection({ settings, environment, store, tokens, changed
   function obey() {
     closeStream();
     retired = suspect = false;
+    shown = {};
     startPolling(OBEYED);
   }
 

@@ -70,7 +70,7 @@ export function createLanes({ settings, environment, store, request, poll, lost 
       lane.poller = createPoller({
         settings,
         environment,
-        ask: (controller) => poll(lane, controller),
+        ask: (controller) => poll(lane, controller, lane),
         answered: () => answered(lane),
         failed: (error) => failed(lane, error),
       });

@@ -7,61 +7,79 @@ const INTERVAL_MS = 5000;
 const STATE_MS = 35_000; // The gateway waits for a state for 30 seconds.
 const LIMIT = 1000;
 
-/** Gives `poll(lane, controller)` → the answer, once all of it was handed on; `lane` null asks for everything. */
+/**
+ * Gives `poll(lane, controller, shown)` → the answer, once all of it was handed on; `lane` null asks for everything.
+ * `shown` is an object of one's own where the gateway asks to poll, null where polling is a fallback.
+ */
 export function createPoll({ request, settings, store }) {
   const paramsOf = (lane) => {
     const all = { ...settings, state: false, presence: [], channels: [], hints: "off" };
     return selectionParams(lane ? { ...all, components: [lane.name], entities: lane.entities } : all);
   };
 
-  /** Hands on the state; false where nothing knows it. */
-  async function state(lane, reset, controller) {
-    const answer = await request
-      .json("state", paramsOf(lane), { controller, waitMs: STATE_MS })
-      .catch((error) => {
-        if (error.status === 400 || error.status === 404) {
-          return null;
-        }
-        throw error;
-      });
-    if (!answer) {
-      return false;
-    }
-    const give = (type, id, data) => store.apply({ type, id, data, control: true, lane: lane?.name });
-    const { cursor, items } = answer;
-    if (reset) {
-      give("reset", undefined, { ...reset, cursor, state: true });
-    }
+  const give = (lane, type, id, data) => store.apply({ type, id, data, control: true, lane: lane?.name });
+
+  function giveState(lane, { cursor, items }, id) {
     const types = [...new Set(items.map((item) => item.entityType))];
     (types.length ? types : [""]).forEach((entityType, at, { length }) => {
       const ofType = items.filter((item) => item.entityType === entityType);
       const last = at + 1 >= length;
-      give("state", last ? cursor : undefined, { entityType, items: ofType, part: at + 1, last, cursor });
+      give(lane, "state", last ? id : undefined, { entityType, items: ofType, part: at + 1, last, cursor });
     });
-    return true;
   }
 
-  return async function poll(lane, controller) {
-    const name = lane?.name;
-    const from = lane ? store.cursors[name] : store.cursor;
-    if (settings.state && !from && (await state(lane, null, controller))) {
+  /** Hands on the state from which the lane goes on; false where nothing knows it. */
+  async function begin(lane, reset, controller, shown) {
+    shown && (shown.etag = null);
+    try {
+      const state = await request.json("state", paramsOf(lane), { controller, waitMs: STATE_MS, known: shown });
+      controller.signal.throwIfAborted();
+      reset && give(lane, "reset", undefined, { ...reset, cursor: state.cursor, state: true });
+      giveState(lane, state, state.cursor);
+      return true;
+    } catch (error) {
+      if (error.status === 400 || error.status === 404) {
+        return false;
+      }
+      throw error;
+    }
+  }
+
+  /** Polling is there to say what is right, and the log may say what is not: the state is shown as polls have it. */
+  async function show(lane, controller, shown) {
+    try {
+      const state = await request.json("state", paramsOf(lane), { controller, known: shown });
+      controller.signal.throwIfAborted();
+      state && giveState(lane, state);
+    } catch (error) {
+      shown.isOver = error.status === 404;
+    }
+  }
+
+  return async function poll(lane, controller, shown) {
+    const from = lane ? store.cursors[lane.name] : store.cursor;
+    if (settings.state && !from && (await begin(lane, null, controller, shown))) {
       return { more: true };
     }
     const params = paramsOf(lane);
     params.set("limit", LIMIT);
     from && params.set("cursor", from);
     const answer = await request.json("poll", params, { controller });
-    const { events, cursor, reset } = answer;
-    if (reset && settings.state && (await state(lane, reset, controller))) {
+    controller.signal.throwIfAborted();
+    const { events, cursor, more, reset } = answer;
+    if (reset && settings.state && (await begin(lane, reset, controller, shown))) {
       return { ...answer, more: true };
     }
-    if (reset) {
-      store.apply({ type: "reset", id: cursor, data: { ...reset, cursor }, control: true, lane: name });
-    }
+    reset && give(lane, "reset", cursor, { ...reset, cursor });
     for (const event of events) {
       store.apply({ type: event.eventType, id: event.id, data: event, control: false });
     }
-    store.apply({ type: "poll", id: cursor, data: {}, control: true, lane: name });
+    give(lane, "poll", cursor, {});
+    if (shown && settings.state && !shown.isOver && !more) {
+      // What an event changed is not in the state that was known before it.
+      events.length && (shown.etag = null);
+      await show(lane, controller, shown);
+    }
     return answer;
   };
 }

@@ -50,13 +50,16 @@ export function createRequest({ settings, environment, tokens }) {
   async function request(
     path,
     params,
-    { controller = new AbortController(), accept = "application/json", waitMs = ANSWER_MS, sent, method, body },
+    { controller = new AbortController(), accept = "application/json", waitMs = ANSWER_MS, sent, known, method, body },
   ) {
     async function send(token) {
       const headers = { Accept: accept };
       const options = { headers, credentials: settings.credentials, cache: "no-store", signal: controller.signal };
       if (token) {
         headers.Authorization = `Bearer ${token}`;
+      }
+      if (known?.etag) {
+        headers["If-None-Match"] = known.etag;
       }
       if (body) {
         headers["Content-Type"] = "application/json";
@@ -72,16 +75,19 @@ export function createRequest({ settings, environment, tokens }) {
     if (response.status === 401 && settings.getToken) {
       response = await send(await tokens.get(token));
     }
-    if (!response.ok) {
+    if (!response.ok && response.status !== 304) {
       throw await refusal(response, controller);
+    }
+    if (known) {
+      known.etag = response.headers.get("ETag");
     }
     return response;
   }
 
-  /** The same, and its JSON. */
+  /** The same, and its JSON: null where the `etag` of `known` is still that of the resource. */
   request.json = async (path, params, options) => {
     const response = await request(path, params, options);
-    return within(4 * ANSWER_MS, options.controller, response.json());
+    return response.status === 304 ? null : within(4 * ANSWER_MS, options.controller, response.json());
   };
   return request;
 }

@@ -123,7 +123,7 @@ export const createStore = ({ historyLimit = 100, keepState = false } = {}) => {
       }
       for (const name of lanesOf(lane)) {
         lacking.delete(name);
-        move(name, placeOf(id));
+        if (id !== undefined) move(name, placeOf(id));
       }
     }
     return true;

@@ -264,12 +264,14 @@ export function createGateway({
     return reply(200, { events, cursor: more ? events.at(-1).id : cursorOf(last), more, ...terms });
   }
 
-  function tellState(params) {
+  function tellState(params, signal, headers) {
     if (state === null) {
       return reply(404, { detail: "Nothing knows the state." });
     }
     const items = itemsOf(params).flatMap(([entityType, all]) => all.map((item) => ({ entityType, ...item })));
-    return reply(200, { cursor: cursorOf(last), items, asOf: "" });
+    const fields = { ETag: `W/"${JSON.stringify(items)}"` };
+    const isSame = headers["If-None-Match"] === fields.ETag;
+    return isSame ? reply(304, {}, fields) : reply(200, { cursor: cursorOf(last), items, asOf: "" }, fields);
   }
 
   const resources = {
@@ -311,11 +313,12 @@ export function createGateway({
     },
     retire: (...components) => components.forEach((component) => retired.add(component)),
     revive: (...components) => components.forEach((component) => retired.delete(component)),
-    publish({ eventType = "stage_change", entityType = "order", entityId = "O-1", ...members } = {}) {
+    /** An event. One that `lies` says what polling does not: the state stays as it is. */
+    publish({ eventType = "stage_change", entityType = "order", entityId = "O-1", lies, ...members } = {}) {
       last += 1;
       const event = { id: cursorOf(last), eventType, entityType, entityId, action: "update", data: { n: last }, ...members };
       log.push(event);
-      if (state !== null) {
+      if (state !== null && !lies) {
         state[entityType] = { ...state[entityType], [entityId]: event.data };
       }
       streams.forEach((stream) => stream.isMute || give(stream, event));
@@ -369,7 +372,7 @@ export function createGateway({
       requests.push({ path, url, params: searchParams, headers, options, at: clock.now() });
       const answer = () => {
         const own = answers.get(path)?.shift() ?? always.get(path);
-        return own ? reply(own.status, own.body, own.headers) : (resources[path] ?? (() => reply(404)))(searchParams, signal);
+        return own ? reply(own.status, own.body, own.headers) : (resources[path] ?? (() => reply(404)))(searchParams, signal, headers);
       };
       return new Promise((resolve, reject) => {
         let timer = null;
