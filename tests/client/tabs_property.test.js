@@ -93,7 +93,7 @@ function createWorld({ state }) {
       const got = [];
       tab.task(() => {
         tab.sync = createSync({ baseUrl: "http://gateway.test", entities: TYPES, components: COMPONENTS, state, clientId: "c-1", telemetry: false, ...tab.options });
-        tab.sync.on("*", (data, type) => got.push({ type, data, entityType: data.entityType, n: data.data?.n }));
+        tab.sync.on("*", (data, type, id) => got.push({ type, data, id, entityType: data.entityType, n: data.data?.n }));
       });
       return Object.assign(tab, { got, sync: { transport: "none", close() {}, reconnect() {} } });
     },
@@ -102,11 +102,11 @@ function createWorld({ state }) {
 
 const brief = ({ got }) => got.map(({ type, entityType, n }) => (n === undefined ? type : `${entityType[0]}${n}`)).join(" ");
 
-/** Of each type each event once and in order; a reset or a state leads on from where it says. */
+/** Of each type each event once and in order; a reset or a state with an id leads on from where it says. */
 function account(tab, type, published) {
   let next = null; // The place in `published` that has to come.
-  for (const { type: kind, data, entityType, n } of tab.got) {
-    if (kind === "reset" || (kind === "state" && data.last)) {
+  for (const { type: kind, data, id, entityType, n } of tab.got) {
+    if (kind === "reset" || (kind === "state" && data.last && id !== undefined)) {
       next = null;
     } else if (entityType === type && n !== undefined) {
       const at = published.indexOf(n);
