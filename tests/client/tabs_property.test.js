@@ -26,6 +26,7 @@ const STEP = fc.oneof(
   { weight: 2, arbitrary: kinds("freezeLeader") },
   { weight: 4, arbitrary: fc.record({ kind: fc.constant("mode"), which, mode: fc.constantFrom("polling", "streaming") }) },
   { weight: 3, arbitrary: kinds("cut", "stall", "down", "mute", "up", "trim", "reconnect") },
+  { weight: 2, arbitrary: kinds("restart", "sleep", "lose", "double") },
 );
 
 const STEPS = {
@@ -63,6 +64,10 @@ const STEPS = {
     gateway.network = "up";
   },
   trim: ({ gateway }) => gateway.trim(),
+  restart: ({ gateway }) => gateway.restart(`e${Number(gateway.cursor.slice(1, gateway.cursor.indexOf("."))) + 1}`),
+  sleep: ({ clock }, { which: index }) => clock.sleep(3_600_000, { monotonic: index % 2 === 0 }),
+  lose: ({ browser }) => browser.fault("lose"),
+  double: ({ browser }) => browser.fault("double"),
   reconnect(world, step) {
     const tab = world.pick(step);
     tab?.task(() => tab.sync.reconnect());
@@ -74,7 +79,7 @@ function createWorld({ state }) {
   const gateway = createGateway({ clock });
   const published = { order: [], invoice: [] };
   const { publish } = gateway;
-  gateway.publish = (fields) => published[fields.entityType].push(publish(fields).data.n);
+  gateway.publish = (fields) => published[fields.entityType].push(publish(fields).id);
   if (state) {
     gateway.setState({ order: {}, invoice: {} });
   }
@@ -93,24 +98,24 @@ function createWorld({ state }) {
       const got = [];
       tab.task(() => {
         tab.sync = createSync({ baseUrl: "http://gateway.test", entities: TYPES, components: COMPONENTS, state, clientId: "c-1", telemetry: false, ...tab.options });
-        tab.sync.on("*", (data, type, id) => got.push({ type, data, id, entityType: data.entityType, n: data.data?.n }));
+        tab.sync.on("*", (data, type, id) => got.push({ type, data, id, entityType: data.entityType }));
       });
       return Object.assign(tab, { got, sync: { transport: "none", close() {}, reconnect() {} } });
     },
   };
 }
 
-const brief = ({ got }) => got.map(({ type, entityType, n }) => (n === undefined ? type : `${entityType[0]}${n}`)).join(" ");
+const brief = ({ got }) => got.map(({ type, entityType, id }) => `${entityType?.[0] ?? type} ${id}`).join(", ");
 
 /** Of each type each event once and in order; a reset or a state with an id leads on from where it says. */
 function account(tab, type, published) {
   let next = null; // The place in `published` that has to come.
-  for (const { type: kind, data, id, entityType, n } of tab.got) {
+  for (const { type: kind, data, entityType, id } of tab.got) {
     if (kind === "reset" || (kind === "state" && data.last && id !== undefined)) {
       next = null;
-    } else if (entityType === type && n !== undefined) {
-      const at = published.indexOf(n);
-      assert.ok(next === null || at === next, `${type}: expected ${published[next]}, got ${n}: ${brief(tab)}`);
+    } else if (entityType === type && kind === "stage_change") {
+      const at = published.indexOf(id);
+      assert.ok(next === null || at === next, `${type}: expected ${published[next]}, got ${id}: ${brief(tab)}`);
       next = at + 1;
     }
   }
