@@ -88,3 +88,16 @@ async def test_a_page_out_of_firefoxs_cache_goes_on_and_has_missed_nothing(world
     # A page that was loaded anew would not have got this far.
     assert told["persisted"] is True
     accounts_for(told, last=15)
+
+
+async def test_tabs_in_firefox_share_one_stream_and_lose_nothing_with_the_tab_that_has_it(world, tmp_path):
+    async with (
+        world(stream={"heartbeat_seconds": 8.0}) as one,
+        shown(one, "firefox_tabs.html", tmp_path) as page,
+    ):
+        told = await page.report()
+        assert len(await one.connections()) == 1
+
+    assert told["transports"] == ["sse", "shared", "shared"]
+    for tab in told["tabs"]:
+        accounts_for(tab, last=15)

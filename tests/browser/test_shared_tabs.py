@@ -103,7 +103,7 @@ async def test_another_tab_goes_on_where_a_leader_ended_under_load(world, end):
 
 async def test_a_leader_that_is_frozen_hands_over_and_misses_nothing_when_it_thaws(world, tmp_path):
     # Playwright's pages are all in sight, and such a one can't be frozen.
-    options = quote(json.dumps({"entities": ["order"], "telemetry": False, "speed": SPEED}))
+    options = quote(json.dumps({"entities": ["order"], "telemetry": False}))
     async with world(stream={"heartbeat_seconds": 8.0}) as one, browsing(tmp_path) as browser:
         profile = await browser.profile()
         pages = []
