@@ -331,6 +331,19 @@ test("a follower learns the lanes by the next heartbeat, where nothing is relaye
   assert.deepEqual(tab.store.cursors, { "": "e1.4-0", orders: "e1.0-0" });
 });
 
+test("heartbeats of a leader that has nothing new change nothing in a follower", async () => {
+  const world = createWorld();
+  await openTabs(world, 2);
+  await publish(world, 1);
+  const [follower] = world.followers();
+  const applied = [];
+  follower.store.applied((message) => applied.push(message.type));
+  const told = follower.went.length;
+  await world.advance(20_000);
+  assert.deepEqual(applied, []);
+  assert.equal(follower.went.length, told);
+});
+
 test("a lane is merged once nothing in it is ahead of the leader", async () => {
   const { leader, tab } = await followed();
   await leader.say("beat", { lanes: { orders: ["order"] }, cursors: { "": "e1.4-0", orders: "e1.9-0" } });

@@ -26,7 +26,7 @@ export const createShared = ({ name, environment, store, connect, changed }) => 
   let timer = null;
   let tickedAt = 0;
 
-  // Of whom this tab follows, or its own: a number above any seen and the time of day, and who it is. Of two the greater text counts.
+  // Of whom this tab follows, or its own: a number above any seen and the time of day, and who leads. Of two the greater counts.
   let term = "0";
   let number = 0; // Of the messages of this term.
   let held = null; // What was relayed since this tab said hello; null while it is in step.
@@ -90,21 +90,26 @@ export const createShared = ({ name, environment, store, connect, changed }) => 
       people = {};
     } else if (type === "presence") {
       const users = data.type === "sync" ? {} : { ...people[data.channel] };
-      Object.entries(data.users).forEach(([user, seen]) => (data.type === "leave" ? delete users[user] : (users[user] = seen)));
-      people[data.channel] = users;
+      people[data.channel] = { ...users, ...data.users };
+      if (data.type === "leave") {
+        Object.keys(data.users).forEach((user) => delete people[data.channel][user]);
+      }
     }
   };
 
   /** What a tab lacks, so that it is in step; null where the ring does not go back so far. */
   const lacking = (guest) => {
-    const least = oldest(Object.values(guest.cursors));
-    const of = same(guest.lanes, lanes) ? guest.cursors : {};
-    const has = (cursors) => Object.entries(cursors).every(([lane, cursor]) => cursor && !isAfter(cursor, of[lane] ?? least));
-    const from = ring.findLastIndex((entry) => has(entry.before));
     if (store.complete && !guest.complete) {
       return null;
     }
-    return has(before) ? [] : from < 0 ? null : ring.slice(from).map(({ message }) => message);
+    const least = oldest(Object.values(guest.cursors));
+    const of = same(guest.lanes, lanes) ? guest.cursors : {};
+    const has = (cursors) => Object.entries(cursors).every(([lane, cursor]) => cursor && !isAfter(cursor, of[lane] ?? least));
+    if (has(before)) {
+      return [];
+    }
+    const from = ring.findLastIndex((entry) => has(entry.before));
+    return from < 0 ? null : ring.slice(from).map(({ message }) => message);
   };
 
   const state = () => {
@@ -226,8 +231,12 @@ export const createShared = ({ name, environment, store, connect, changed }) => 
   /** This tab has all that the leader had there. A lane that is ahead of the leader's is merged later. */
   const align = (leader) => {
     split(leader.lanes);
-    for (const lane of Object.keys(store.cursors)) {
-      store.apply(control("poll", {}, leader.cursors[lane] ?? leader.cursors[""], lane));
+    for (const [lane, cursor] of Object.entries(store.cursors)) {
+      const id = leader.cursors[lane] ?? leader.cursors[""];
+      // Nothing is told of where nothing moves: that is every two seconds.
+      if (isAfter(id, cursor)) {
+        store.apply(control("poll", {}, id, lane));
+      }
     }
     const { cursors } = store;
     const merging = Object.keys(cursors).filter((lane) => lane && !(lane in leader.lanes));
