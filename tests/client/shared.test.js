@@ -1,8 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { createSync } from "../../gateway/static/tidegate.js";
 import { createClock } from "./support/clock.js";
+import { createGateway } from "./support/gateway.js";
+import "./support/loaded.js";
 import { createVoice, createWorld } from "./support/shared_world.js";
+import { createBrowser } from "./support/tabs.js";
 
 const range = (first, last) => Array.from({ length: last - first + 1 }, (_, index) => first + index);
 
@@ -241,6 +245,44 @@ test("a later term is one by its number, however many digits that has", async ()
   await world.settle();
   await publish(world, 2);
   assert.deepEqual(world.followers()[0].numbers(), [1, 2]);
+});
+
+test("of whole clients one with a good token leads those whose tokens the gateway refuses", async () => {
+  const clock = createClock();
+  const gateway = createGateway({ clock });
+  const browser = createBrowser({ clock });
+  const refused = { status: 401, ok: false, headers: new Headers(), body: null, json: async () => ({}) };
+  const asked = [];
+  const open = (token) => {
+    const fetch = (url, options) => {
+      asked.push(token);
+      return options.headers.Authorization === "Bearer good" ? gateway.fetch(url, options) : Promise.resolve(refused);
+    };
+    return createSync({ ...browser.open().options, fetch, baseUrl: "http://gateway.test", userId: "u", getToken: () => token, telemetry: false });
+  };
+  const tabs = [open("bad"), open("worse")];
+  await browser.advance(30_000);
+  assert.deepEqual(
+    tabs.map((tab) => [tab.state, tab.error.status]),
+    [
+      ["failed", 401],
+      ["failed", 401],
+    ],
+  );
+  const tries = asked.length;
+  await browser.advance(60_000);
+  assert.equal(asked.length, tries);
+  tabs.push(open("good"));
+  await browser.advance(5_000);
+  assert.deepEqual(
+    tabs.map((tab) => [tab.state, tab.transport, tab.error]),
+    [
+      ["connected", "shared", null],
+      ["connected", "shared", null],
+      ["connected", "sse", null],
+    ],
+  );
+  tabs.forEach((tab) => tab.close());
 });
 
 test("nothing is left of a share that stopped", async () => {
