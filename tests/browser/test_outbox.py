@@ -1,10 +1,16 @@
 """What a page writes while networks, pages and tabs come and go: done once, in order, and shown at once."""
 
+import asyncio
+import json
+from urllib.parse import quote
+
 import httpx
 
 from tests.support.api import EVENTS
-from tests.support.browser_world import durable
-from tests.support.faulty_proxy import Fault
+from tests.support.browser_world import FAST, SPEED, durable
+from tests.support.chromium import browsing
+from tests.support.faulty_proxy import PAGES_PATH, Fault
+from tests.support.http import DEADLINE_SECONDS
 
 WRITE = """
 ([first, last, entity]) => {
@@ -18,6 +24,10 @@ WRITE = """
 """
 KEPT = "Object.keys(localStorage).filter((name) => name.startsWith('tidegate:outbox:')).length"
 SHOWN = "sync.entities('order').get('O-1')?.n"
+DONE_HERE = """
+performance.getEntriesByType("resource")
+  .filter(({ name, responseStatus }) => name.endsWith("/sync/events") && responseStatus === 201).length
+"""
 LOADED = "performance.getEntriesByType('resource').some(({ name }) => name.includes('/writes.js'))"
 
 
@@ -29,6 +39,14 @@ async def ready(tab):
     """Waits until it is connected, by its own stream or another tab's, and what it writes with is there."""
     await tab.becomes("connected")
     await tab.until(LOADED)
+
+
+async def until(page, expression):
+    """Waits until that is true in a page that playwright does not drive."""
+    condition = f"(() => {{ try {{ return {expression}; }} catch {{ return false; }} }})()"
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while not await page.value(condition):  # noqa: ASYNC110 - of another process
+            await asyncio.sleep(0.02)
 
 
 def posts(tab):
@@ -120,6 +138,29 @@ async def test_a_tab_that_is_closed_leaves_its_writes_to_another(world):
 
         await second.accounts_for(10)
         assert await published(one) == list(range(1, 11))
+
+
+async def test_a_tab_that_is_frozen_leaves_its_writes_to_another_and_hears_of_them(world, tmp_path):
+    # Playwright's pages are all in sight, and such a one can't be frozen.
+    options = quote(json.dumps({"entities": ["order"], "telemetry": False, "speed": SPEED}))
+    async with world(**FAST) as one, browsing(tmp_path) as browser:
+        profile = await browser.profile()
+        address = f"{one.proxy.origin}{PAGES_PATH}sync.html?options={options}"
+        first, second = await browser.open(address, profile), await browser.open(address, profile)
+        for page in (first, second):
+            await until(page, f"sync.state === 'connected' && {LOADED}")
+        await one.proxy.become(Fault.REFUSE, EVENTS)
+        await first.value(f"({WRITE})([1, 5, 'O-1'])")
+        await until(second, f"{KEPT} === 5")
+        await first.freeze()
+        await one.proxy.become(Fault.NONE)
+        await until(second, f"{KEPT} === 0")
+        assert await second.value(DONE_HERE) == 5
+        await first.thaw()
+        await until(first, "written.length === 5")
+
+        assert [status for _, status in await first.value("written")] == [201] * 5
+        assert await published(one) == [1, 2, 3, 4, 5]
 
 
 async def test_a_change_never_flickers_back_on_its_way(world, tmp_path):
