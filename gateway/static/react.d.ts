@@ -4,6 +4,7 @@
  * `const { SyncManagerProvider, useEntitySync, … } = createHooks(React);` once, in a module of the application's own.
  *
  * Filters, options and lists are compared by value, and the newest callback is called: inline ones neither subscribe anew nor go stale.
+ * Where an entity, a channel or the value of `by` is not known yet (undefined, or null where null has no other meaning) a hook waits for it: it selects nothing.
  * On the server, and in a page's first rendering, nothing is connected: `initialized`, no events, no entities.
  */
 
@@ -27,6 +28,7 @@ import type {
 } from "./tidegate.js";
 
 type Row = Record<string, any>;
+type Maybe<Value> = Value | null | undefined;
 
 export interface ProviderProps {
   /** Options of createSync, read once: a provider with another `key` makes another sync. Of `getToken` the newest is called. */
@@ -161,7 +163,7 @@ export type Handlers<Data, Actions> = { [Name in keyof Actions]?: Handler<Data, 
 export type Derived<Values> = { readonly [Name in keyof Values]: Values[Name] extends (rows: any) => infer Value ? Value : never };
 
 export type EntityHook<Data, Actions, Values> = (
-  value?: string | number | null,
+  value?: Maybe<string | number>,
   handlers?: Handlers<Data, Actions>,
 ) => RealtimeState<Data> & Derived<Values>;
 
@@ -238,16 +240,16 @@ export interface Hooks {
   useConnectionHealth(): ConnectionHealth;
 
   /** What is known of `order:O-1`, or of all of `order`, and what happened to it. */
-  useEntitySync<Data = Row>(entity: string, options?: EventOptions & { eventTypes?: string | readonly string[] }): EntitySync<Data>;
+  useEntitySync<Data = Row>(entity: Maybe<string>, options?: EventOptions & { eventTypes?: string | readonly string[] }): EntitySync<Data>;
   useEventTypeSync<Data = Row>(
     eventTypes: string | readonly string[],
     run?: (event: SyncEvent<Data>) => void,
     options?: EventOptions & { entity?: string | readonly string[] },
   ): EventTypeSync<Data>;
-  useStageChange(entity: string, run: (event: SyncEvent, previous: any, next: any) => void, options?: StageChangeOptions): void;
+  useStageChange(entity: Maybe<string>, run: (event: SyncEvent, previous: any, next: any) => void, options?: StageChangeOptions): void;
 
-  /** `sync.autoRefresh`, while the component is there. The first fetch is the page's own. */
-  useAutoRefresh(entity: string | readonly string[] | null, refetch: () => unknown, options?: AutoRefreshOptions): void;
+  /** `sync.autoRefresh`, while the component is there. Null: of all that the sync selects. The first fetch is the page's own. */
+  useAutoRefresh(entity: string | readonly string[] | null | undefined, refetch: () => unknown, options?: AutoRefreshOptions): void;
   /** The same for all that the sync selects, or `entity`. */
   useDashboardSync(refresh: () => unknown, options?: AutoRefreshOptions & { entity?: string | readonly string[] }): void;
 
@@ -258,10 +260,10 @@ export interface Hooks {
   usePollingFallback(poll?: () => unknown, options?: { intervalMs?: number; graceMs?: number }): PollingFallback;
 
   /** Is in a channel while the component is there. Without tokens `userId` becomes the client id, else it is ignored. */
-  usePresence<Meta = Row>(channel: string, userId?: string, meta?: Meta): { readonly onlineUsers: Readonly<Record<string, Meta>>; readonly isConnected: boolean };
+  usePresence<Meta = Row>(channel: Maybe<string>, userId?: string, meta?: Meta): { readonly onlineUsers: Readonly<Record<string, Meta>>; readonly isConnected: boolean };
   /** `handlers` by event. `send` is for event handlers and effects, and rejects with the gateway's word. */
   useBroadcast(
-    channel: string,
+    channel: Maybe<string>,
     handlers?: Readonly<Record<string, (payload: any, from: string) => void>>,
   ): { send(event: string, payload?: Row): Promise<void>; readonly isConnected: boolean };
 
@@ -283,7 +285,7 @@ export interface Hooks {
   /** One hook for several entity types, by name: each with the options of makeEntityHook, and `entity` where its name is another. */
   makeAllUpdatesHook(
     types: Readonly<Record<string, EntityHookOptions<any, Record<string, RowAction>, Derive> & { entity?: string }>>,
-  ): (value?: string | number | null, handlers?: Readonly<Record<string, (...given: any[]) => void>>) => AllUpdates;
+  ): (value?: Maybe<string | number>, handlers?: Readonly<Record<string, (...given: any[]) => void>>) => AllUpdates;
 
   /** Says how the connection is, in words, shapes and colours (tidegate.css). */
   ConnectionStatus: FunctionComponent<ConnectionStatusProps>;

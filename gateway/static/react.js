@@ -20,6 +20,8 @@ export const ConnectionState = Object.freeze({
 
 const NONE = Object.freeze([]);
 const NOBODY = Object.freeze({});
+const NO_EVENTS = { subscribe: () => () => {}, getSnapshot: () => NONE };
+const NO_ROOM = { subscribe: () => () => {}, getSnapshot: () => NOBODY, update: () => {} };
 const NO_ENTITIES = new Map();
 // Before a sync is there: on the server, and in a page's first rendering, which has to be the server's.
 const INITIAL = Object.freeze({
@@ -78,6 +80,14 @@ export function createHooks(React, { open = createSync } = {}) {
     return leases;
   }
 
+  /** The provider's sync, for a hook about entities; null where it does not know them yet. */
+  function useMain(entities) {
+    const leases = useLeases();
+    const key = JSON.stringify(entities ?? []);
+    useEffect(() => [JSON.parse(key)].flat().forEach(leases.expect), [leases, key]);
+    return leases.main;
+  }
+
   /** The newest value, for callbacks that outlive the rendering that made them. */
   function useLatest(value) {
     const latest = useRef(value);
@@ -107,11 +117,12 @@ export function createHooks(React, { open = createSync } = {}) {
   const useConnected = (lease) => useSelected(lease, (snapshot) => snapshot.state === "connected");
   const useError = (lease) => useSelected(lease, (snapshot) => snapshot.error);
 
-  /** The events of a selection go to `handler`, the newest one that was rendered, while the component is there. */
+  /** The events of a selection go to `handler`, the newest one that was rendered, while the component is there. Null selects nothing. */
   function useSubscription(lease, filter, handler) {
     const latest = useLatest(handler);
     const key = JSON.stringify(filter);
     useEffect(() => {
+      if (key === "null") return undefined;
       const release = lease.retain();
       const off = lease.sync.subscribe(JSON.parse(key), (event) => latest.current?.(event));
       return () => {
@@ -160,10 +171,10 @@ export function createHooks(React, { open = createSync } = {}) {
   }
 
   function useEntitySync(entity, { eventTypes, filter, limit = 100 } = {}) {
-    const { main } = useLeases();
+    const main = useMain(entity);
     const [type, id] = splitEntity(entity);
-    const events = useEvents(main, { entities: [entity], eventTypes, filter }, limit);
-    const entities = useSelected(main, (snapshot, sync) => sync?.entities(type) ?? NO_ENTITIES);
+    const events = useEvents(main, of(entity, { eventTypes, filter }), limit);
+    const entities = useSelected(main, (snapshot, sync) => (type && sync?.entities(type)) || NO_ENTITIES);
     return {
       events,
       latestEvent: events.at(-1) ?? null,
@@ -175,7 +186,7 @@ export function createHooks(React, { open = createSync } = {}) {
   }
 
   function useEventTypeSync(eventTypes, handler, { entity, filter, limit = 100 } = {}) {
-    const { main } = useLeases();
+    const main = useMain(entity);
     const selection = { entities: entity && [entity].flat(), eventTypes: [eventTypes].flat(), filter };
     useSubscription(main, selection, handler);
     const events = useEvents(main, selection, limit);
@@ -184,7 +195,7 @@ export function createHooks(React, { open = createSync } = {}) {
 
   function useStageChange(entity, handler, { eventType = "stage_change", member } = {}) {
     const name = memberOf(eventType);
-    useSubscription(useLeases().main, { entities: [entity], eventTypes: [eventType] }, (event) => {
+    useSubscription(useMain(entity), of(entity, { eventTypes: [eventType] }), (event) => {
       const { data = {}, previous = {} } = event;
       return member === undefined
         ? handler(event, data[`previous${name}`], data[`new${name}`])
@@ -193,10 +204,11 @@ export function createHooks(React, { open = createSync } = {}) {
   }
 
   function useAutoRefresh(entity, refetch, options = {}) {
-    const { main } = useLeases();
+    const main = useMain(entity);
     const latest = useLatest(refetch);
-    const key = JSON.stringify([entity, options]);
+    const key = entity === undefined ? null : JSON.stringify([entity, options]);
     useEffect(() => {
+      if (key === null) return undefined;
       const [which, how] = JSON.parse(key);
       const release = main.retain();
       const stop = main.sync.autoRefresh(which, () => latest.current(), how);
@@ -228,7 +240,7 @@ export function createHooks(React, { open = createSync } = {}) {
     const latest = useLatest(key);
     const room = useMemo(() => {
       const join = (sync) => sync.presence(channel, { userId, meta: JSON.parse(latest.current) });
-      return createRoom(main, join);
+      return channel == null ? NO_ROOM : createRoom(main, join);
     }, [main, channel, userId]);
     useEffect(() => room.update(key), [room, key]);
     const onlineUsers = useSyncExternalStore(room.subscribe, room.getSnapshot, () => NOBODY);
@@ -241,6 +253,7 @@ export function createHooks(React, { open = createSync } = {}) {
     const joined = useRef(null);
     const key = JSON.stringify(Object.keys(handlers).sort());
     useEffect(() => {
+      if (channel == null) return undefined;
       const release = main.retain();
       const room = main.sync.channel(channel);
       joined.current = room;
@@ -311,9 +324,12 @@ export function createHooks(React, { open = createSync } = {}) {
   };
 }
 
+/** The selection of an entity's events; null, which selects nothing, where a page does not know yet which one it is. */
+const of = (entity, selection) => (entity == null ? null : { entities: [entity], ...selection });
+
 /** `order:O-1` as ["order", "O-1"]; `order` as ["order", null]. */
 function splitEntity(entity) {
-  const [type, ...id] = entity.split(":");
+  const [type, ...id] = entity?.split(":") ?? [null];
   return [type, id.length > 0 ? id.join(":") : null];
 }
 
@@ -336,6 +352,7 @@ function subscribeTo(lease, filter, handler) {
 
 /** An external store of the newest `limit` events: those of the history that match, and what comes. */
 function createEventList(lease, filter, limit) {
+  if (filter === null) return NO_EVENTS;
   const matches = matcher(filter);
   let kept = [];
   let view = NONE;

@@ -565,3 +565,52 @@ for (const type of ["job", "invoice", "message", "loyalty", "info"]) {
     assert.deepEqual(clicks, ["action", "dismiss"]);
   });
 }
+
+test("where a page does not know yet whose rows, which entity or which channel it is, hooks select nothing", async () => {
+  const { below, opened, ...hooks } = setUp();
+  const useInvoices = hooks.makeEntityHook("invoice", { by: "customer_id", derive: { count: (rows) => rows.length } });
+  const calls = [];
+  const note = (...what) => calls.push(what);
+  const { Probe, seen } = probe(({ id }) => {
+    hooks.useStageChange(id && `order:${id}`, note);
+    hooks.useAutoRefresh(id && `order:${id}`, note);
+    hooks.useBroadcast(id, { typing: note });
+    const { onlineUsers } = hooks.usePresence(id, "user-1");
+    const { events, entity } = hooks.useEntitySync(id && `order:${id}`);
+    return { onlineUsers, events, entity, ...useInvoices(id, { onInsert: note }) };
+  });
+  const shown = await show(below(h(Probe, { id: undefined })));
+  const invoice = (id) => anEvent({ entityType: "invoice", entityId: id, action: "insert", data: { customer_id: id } });
+  await act(async () => {
+    opened[0].keep("invoice", { 1: { customer_id: "O-1" } });
+    opened[0].emit(order("O-1", { eventType: "stage_change" }));
+    opened[0].emit(invoice("O-1"));
+  });
+  const { onlineUsers, events, entity, count, latestUpdate } = seen.last;
+  assert.deepEqual([calls, onlineUsers, events, entity, count, latestUpdate], [[], {}, [], null, 0, null]);
+  assert.deepEqual([opened[0].rooms, opened[0].refreshes], [[], []]);
+  await shown.render(below(h(Probe, { id: "O-1" })));
+  await act(async () => opened[0].emit(invoice("O-1")));
+  assert.deepEqual([calls.length, seen.last.count, seen.last.events.length], [1, 1, 1]);
+  assert.deepEqual([opened[0].rooms.length, opened[0].refreshes.length], [2, 1]);
+  await shown.unmount();
+  assert.equal(opened[0].listeners(), 0);
+});
+
+test("a hook about what the provider's sync does not select warns, once, and says what to do", async () => {
+  const { page, opened, ...hooks } = setUp({ entities: ["order:O-1"] });
+  const warnings = [];
+  const { warn } = console;
+  console.warn = (text) => warnings.push(text);
+  const { Probe } = probe(() => {
+    hooks.useEntitySync("order:O-2");
+    hooks.useStageChange("invoice:I-1", () => {});
+    hooks.useAutoRefresh(["order", "invoice"], () => {});
+    hooks.useEventTypeSync("payment_update");
+  });
+  const shown = await page(h(Probe), { strict: true }).finally(() => (console.warn = warn));
+  assert.equal(opened.length, 1);
+  assert.equal(warnings.length, 1);
+  assert.match(warnings[0], /does not select invoice.*add it to entities/);
+  await shown.unmount();
+});

@@ -45,8 +45,18 @@ export const lent = (sync) => ({ sync, retain: () => () => {} });
 export function createLeases(main, config, open) {
   // Kept when they close: whoever holds one from before opens the same one again.
   const others = new Map();
+  const warned = new Set();
   return {
     main,
+    /** What hooks of `main` alone are about: silence would look as if nothing happened. */
+    expect(entity) {
+      const type = typeOf(entity);
+      const all = [config?.entities ?? []].flat();
+      if (all.length > 0 && !all.some((other) => typeOf(other) === type) && !warned.has(type)) {
+        warned.add(type);
+        console.warn(`The provider's sync does not select ${type}, so nothing of it will come: add it to entities of its initialConfig.`);
+      }
+    },
     of(entity, filter) {
       if (config === null || covers(config, entity)) {
         return main;
@@ -60,6 +70,8 @@ export function createLeases(main, config, open) {
     },
   };
 }
+
+const typeOf = (entity) => entity.split(":")[0];
 
 /** Whether a sync of these options gets every event of an entity type. What components own the gateway alone knows. */
 function covers({ entities = [], eventTypes = [], filter = [] }, entity) {

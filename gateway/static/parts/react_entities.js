@@ -14,11 +14,12 @@ const CALLBACKS = { onInsert: "insert", onUpdate: "update", onDelete: "delete" }
 export function createEntityHooks(React, { useLeases, useConnected, useError, useSelected, useSubscription }) {
   const { useMemo, useState } = React;
 
-  /** Calls those of `handlers` that `callbacks` names for the action of each event. */
+  /** Calls those of `handlers` that `callbacks` names for the action of each event. `filter` null: of none. */
   function useRows(entity, filter, callbacks, handlers) {
-    const lease = useLeases().of(entity, filter);
+    const leases = useLeases();
+    const lease = filter === null ? leases.main : leases.of(entity, filter);
     const [latestUpdate, setLatestUpdate] = useState(null);
-    useSubscription(lease, { entities: [entity], filter }, (event) => {
+    useSubscription(lease, filter && { entities: [entity], filter }, (event) => {
       const action = ACTIONS[event.action];
       if (action === undefined) {
         return;
@@ -42,15 +43,18 @@ export function createEntityHooks(React, { useLeases, useConnected, useError, us
     const named = callbacksOf(callbacks);
     const derived = Object.entries(derive);
     const fixed = listOf(filter);
+    // Whose rows they are a page may not know yet: then they are nobody's, and never everybody's.
+    const selectionFor = (value) => (by === undefined ? fixed : value == null ? null : [...fixed, equals(by, value)]);
 
     return function useUpdates(value, handlers) {
-      const selection = by === undefined || value === undefined ? fixed : [...fixed, equals(by, value)];
+      const selection = selectionFor(value);
       const key = JSON.stringify(selection);
       const { lease, state } = useRows(entity, selection, named, handlers);
       const rows = useSelected(lease, (snapshot, sync) => (derived.length > 0 && sync?.entities(entity)) || null);
       const values = useMemo(() => {
-        const matches = matcher({ filter: JSON.parse(key) });
-        const list = rows === null ? [] : [...rows.values()].filter((data) => matches({ data }));
+        const filter = JSON.parse(key);
+        const matches = filter === null ? () => false : matcher({ filter });
+        const list = [...(rows?.values() ?? [])].filter((data) => matches({ data }));
         return Object.fromEntries(derived.map(([name, of]) => [name, of(list)]));
       }, [rows, key]);
       return { ...state, ...values };
@@ -94,7 +98,7 @@ function rowsOf({ data, previous, entityId }) {
 function equals(member, value) {
   const text = `"${String(value).replace(/["\\]/g, "\\$&")}"`;
   if (typeof value !== "string") {
-    return `${member}=${value === null ? "is.null" : `eq.${value}`}`;
+    return `${member}=eq.${value}`;
   }
   return /^-?\d+(\.\d+)?$/.test(value) ? `${member}=in.(${value},${text})` : `${member}=eq.${text}`;
 }
