@@ -5,6 +5,7 @@ import pytest
 from tests.support.api import EVENTS, POLL
 from tests.support.browser_world import BOTH_WAYS, FAST, SPEED
 from tests.support.faulty_proxy import Fault
+from tests.support.loop import in_time
 
 
 def times_connected(number):
@@ -160,3 +161,32 @@ async def test_events_published_between_poll_and_stream_come_once_by_either(worl
                 await tab.streams()
 
         await tab.accounts_for(one.publisher.last)
+
+
+async def test_a_backlog_comes_whole_by_polls_too(world):
+    async with world(**FAST) as one:
+        tab = await one.open(speed=SPEED)
+        await tab.streams()
+        await one.publisher.publish()
+        await tab.has(1)
+        await one.proxy.become(Fault.REFUSE)
+        one.proxy.reset()
+        for _ in range(3):
+            await one.publisher.publish(1_000)
+        await one.proxy.become(Fault.REFUSE, EVENTS)
+
+        await tab.accounts_for(one.publisher.last)
+        assert await tab.value("sync.transport") == "poll"
+
+
+async def test_a_poll_that_never_settles_is_given_up_for_another(world):
+    async with world(**FAST) as one:
+        await one.flag(stage="live", percentage=0, pollIntervalMs=1_000)
+        tab = await one.open(components=["orders"], speed=SPEED)
+        await tab.polls()
+        await one.proxy.become(Fault.STALL, POLL)
+        await in_time(lambda: one.proxy.silence(POLL) == 1, "a poll is under way")
+        await one.proxy.become(Fault.NONE)
+        await one.publisher.publish(5)
+
+        await tab.accounts_for(5)

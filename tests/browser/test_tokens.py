@@ -4,9 +4,9 @@ import time
 
 import pytest
 
-from tests.support.admin import operator
 from tests.support.api import EVENTS
-from tests.support.tokens import auth_settings, bearer, mint
+from tests.support.loop import in_time
+from tests.support.tokens import auth_settings, mint
 
 GRANTS = {"subscribe": ["order"]}
 
@@ -48,6 +48,21 @@ async def test_a_token_is_renewed_before_its_end_and_nothing_is_lost(guarded):
         assert issuer.given >= 3
 
 
+async def test_who_polls_has_its_token_renewed_as_well(guarded):
+    async with guarded() as one:
+        one.publisher.authenticate()
+        await one.flag(stage="live", percentage=0, pollIntervalMs=200)
+        issuer = Issuer(lifetime=3.0)
+        tab = await one.open(give_token=issuer.give, components=["orders"])
+        await tab.polls()
+        async with one.publisher.steadily():
+            await in_time(lambda: issuer.given >= 4, "tokens were renewed")
+            await tab.has(one.publisher.last + 1)
+
+        await tab.accounts_for(one.publisher.last)
+        assert await tab.value("sync.transport") == "poll"
+
+
 async def test_a_refused_token_is_asked_for_anew_once_and_the_stream_goes_on(guarded):
     async with guarded() as one:
         one.publisher.authenticate()
@@ -85,8 +100,7 @@ async def test_a_revoked_subject_ends_there(guarded):
         issuer = Issuer()
         tab = await one.open(give_token=issuer.give)
         await tab.streams()
-        async with operator(one.gateway.port) as admin:
-            admin.http.headers.update([bearer(mint("root", admin=True))])
+        async with one.operator() as admin:
             # A second ahead: the token's `iat` has no fractions.
             later = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 2))
             revoked = {"subject": "ann", "issuedBefore": later, "reason": "a test"}

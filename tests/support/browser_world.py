@@ -15,6 +15,7 @@ from tests.support.browser import Tab
 from tests.support.faulty_proxy import FaultyProxy, faulty_proxy
 from tests.support.gateway import GatewayThread, make_settings
 from tests.support.publisher import Publisher
+from tests.support.tokens import bearer, mint
 
 PAGES = Path(__file__).parents[1] / "browser" / "pages"
 HEARTBEAT_SECONDS = 1.0
@@ -81,7 +82,10 @@ class World:
 
     @asynccontextmanager
     async def operator(self) -> AsyncIterator[Operator]:
+        """An operator of the gateway, with a token where the publisher has one."""
         async with operator(self.gateway.port) as admin:
+            if self.publisher.token is not None:
+                admin.http.headers.update([bearer(mint("operator", admin=True))])
             yield admin
 
     async def flag(self, **fields: Any) -> None:
