@@ -142,7 +142,8 @@ class NodeCarrier:
                     tasks.create_task(self._speak(link))
             except* LogError as failed:
                 self._trouble.failed(error=failed.exceptions[0])
-            self._tried.set()
+            finally:
+                self._tried.set()
             await asyncio.sleep(self._backoff.next())
 
     async def _speak(self, link: NodeLink) -> None:
@@ -167,7 +168,7 @@ class NodeCarrier:
         try:
             async with asyncio.timeout(self._echo_seconds):
                 await link.send(packet)
-                while self._came_back < self._number:
+                while self._came_back != self._number:
                     await self._echoed.wait()
                     self._echoed.clear()
         except TimeoutError as error:

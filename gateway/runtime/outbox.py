@@ -29,6 +29,7 @@ class Outbox:
 
     def put(self, message: bytes) -> None:
         """Takes a message in behind the others, of which the oldest go while all are too many bytes."""
+        self._drop_stale()
         self._waiting.append((self._clock.monotonic(), message))
         self._bytes += len(message)
         self._filled.set()
@@ -37,9 +38,7 @@ class Outbox:
 
     def take(self, max_bytes: int) -> list[bytes]:
         """Takes out the oldest that are not stale: `max_bytes` of them, or one that is larger."""
-        fresh = self._clock.monotonic() - self._max_age_seconds
-        while self._waiting and self._waiting[0][0] < fresh:
-            self._drop()
+        self._drop_stale()
         taken: list[bytes] = []
         size = 0
         while self._waiting and (not taken or size + len(self._waiting[0][1]) <= max_bytes):
@@ -62,6 +61,11 @@ class Outbox:
         while self._waiting:
             self._drop()
         self._filled.clear()
+
+    def _drop_stale(self) -> None:
+        fresh = self._clock.monotonic() - self._max_age_seconds
+        while self._waiting and self._waiting[0][0] < fresh:
+            self._drop()
 
     def _drop(self) -> None:
         self._pop()

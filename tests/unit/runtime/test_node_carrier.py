@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from random import Random
+from typing import NoReturn
 
 import pytest
 
@@ -12,6 +13,7 @@ from gateway.core.backoff import Backoff
 from gateway.core.node_packets import NODE_BYTES, Packet
 from gateway.runtime.node_carrier import PACKET_BYTES, NodeCarrier
 from tests.support.clock import BusyClock, ManualClock
+from tests.support.http import DEADLINE_SECONDS
 from tests.support.node_messages import Awkward, Exchange, ExchangeLinks, Listening, Untroubled, until
 
 NODE = bytes(NODE_BYTES)
@@ -178,6 +180,32 @@ async def test_nodes_start_without_a_server() -> None:
         first.messages.send(b"hello")
 
         await second.hears(b"hello")
+
+
+async def test_a_defect_of_a_link_keeps_no_gateway_from_starting() -> None:
+    links = ExchangeLinks(Exchange())
+
+    def fail() -> NoReturn:
+        raise RuntimeError("a defect")
+
+    links.open = fail  # type: ignore[method-assign]
+    carrier = NodeCarrier(links, ManualClock(), Untroubled())
+
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        await carrier.start(lambda _: None)
+    await carrier.close()
+
+
+async def test_an_echo_that_was_never_sent_carries_nothing() -> None:
+    exchange = Exchange()
+    node = CarrierNode(exchange, echo_seconds=0.05)
+    async with started(node):
+        exchange.is_deaf = True
+        own = Packet.unpack(exchange.packets[0]).node
+        exchange.give(Packet(own, 2**60, ()).pack())
+        node.messages.send(b"into the void")
+
+        await until(lambda: node.messages.counts["lost"] == 1)
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,18 @@ async def test_what_waited_for_too_long_is_dropped() -> None:
     assert outbox.lost == 1
 
 
+async def test_what_is_stale_is_known_to_be_lost_although_nobody_takes_anything() -> None:
+    clock = ManualClock()
+    outbox = an_outbox(clock)
+    outbox.put(b"stale")
+    clock.advance(5.5)
+
+    outbox.put(b"fresh")
+
+    assert outbox.lost == 1
+    assert len(outbox) == 1
+
+
 async def test_waiting_ends_with_the_first_message() -> None:
     outbox = an_outbox()
     waiting = asyncio.ensure_future(outbox.wait(60.0))
