@@ -44,7 +44,8 @@ class Demo:
 
 @asynccontextmanager
 async def a_demo(browser: Browser, *options: str) -> AsyncIterator[Demo]:
-    async with running("--port", "0", *options) as process:
+    # Each step has its own deadline.
+    async with running("--port", "0", *options, seconds=10 * DEADLINE_SECONDS) as process:
         demo = Demo(browser, await address_of(process))
         try:
             yield demo

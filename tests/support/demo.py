@@ -13,15 +13,17 @@ NOBODY_MOVES = "3600"
 
 
 @contextlib.asynccontextmanager
-async def running(*options: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """`tidegate demo` with its pipes; ended by the test, or killed here. The test has DEADLINE_SECONDS."""
+async def running(
+    *options: str, seconds: float = DEADLINE_SECONDS
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """`tidegate demo` with its pipes; ended by the test, which has so many seconds, or killed here."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "gateway", "demo", "--every", NOBODY_MOVES, *options),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
     try:
-        async with asyncio.timeout(DEADLINE_SECONDS):
+        async with asyncio.timeout(seconds):
             yield process
     finally:
         if process.returncode is None:
