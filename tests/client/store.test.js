@@ -245,6 +245,20 @@ test("an empty state is a state", () => {
   assert.equal(store.complete, true);
 });
 
+test("a state without an id shows what it holds, and moves nothing", () => {
+  const store = createStore({ keepState: true });
+  store.apply(event(5, { data: { lie: true } }));
+  const { id, ...message } = part(1, [["1", { n: 5 }]], { last: true, n: 3 });
+  let told = 0;
+  store.on("state", () => (told += 1));
+  store.apply(message);
+  assert.deepEqual(store.entities("order").get("1"), { n: 5 });
+  assert.equal(store.cursor, cursor(5));
+  assert.equal(store.complete, true);
+  assert.equal(told, 1);
+  assert.equal(store.apply(event(5)), false);
+});
+
 test("a reset drops what there was, at once where no state follows or the caller may see less", () => {
   for (const data of [{ reason: "trimmed" }, { reason: "trimmed", state: false }, { reason: "scope", state: true }]) {
     const store = createStore({ keepState: true });

@@ -123,6 +123,7 @@ export const createStore = ({ historyLimit = 100, keepState = false } = {}) => {
       }
       for (const name of lanesOf(lane)) {
         lacking.delete(name);
+        // One without is what polling shows beside the events, which go on from where they are.
         if (id !== undefined) move(name, placeOf(id));
       }
     }
