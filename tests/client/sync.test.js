@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { test } from "node:test";
 import { readFileSync } from "node:fs";
 import { createSync } from "../../gateway/static/tidegate.js";
@@ -27,6 +28,21 @@ test("it connects in a microtask, so that handlers set at once miss nothing", as
   await settle();
   assert.deepEqual(got, ["connected", "stage_change"]);
   sync.close();
+});
+
+test("outside of a page it has no tabs to look for, and lets its process end", () => {
+  const script = `
+    import { createSync } from "${new URL("../../gateway/static/tidegate.js", import.meta.url)}";
+    const sync = createSync({ baseUrl: "http://gateway.test", fetch: async () => new Response(null, { status: 403 }) });
+    let turns = 0;
+    const turn = () => (sync.state === "initialized" ? queueMicrotask(turn, (turns += 1)) : console.log(sync.state, turns < 10));
+    turn();
+    await new Promise((resolve) => sync.onChange(() => sync.state === "failed" && resolve()));
+    console.log(sync.state);
+    sync.close();
+  `;
+  const { stdout, stderr } = spawnSync(process.execPath, ["--input-type=module", "-e", script], { encoding: "utf8", timeout: 60_000 });
+  assert.deepEqual([stdout, stderr], ["connecting true\nfailed\n", ""]);
 });
 
 test("an origin may have a path, with a slash at its end or not", async () => {

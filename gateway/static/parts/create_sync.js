@@ -27,8 +27,8 @@ export function createSync(options = {}) {
   const store = createStore({ historyLimit: settings.eventHistoryLimit, keepState: settings.state });
   const metrics = createMetrics({ environment, store });
   const { locks, openChannel, page } = environment;
-  // A browser that can't share, or not load what it takes, has a stream for each tab.
-  const sharing = settings.shared && openChannel && import("./shared.js").catch(() => null);
+  // Pages alone have tabs beside them. Where they can't share, or not load what it takes, each has a stream.
+  const sharing = settings.shared && page && openChannel && import("./shared.js").catch(() => null);
   const handlers = createHandlers();
   let connection = null;
   let persistence = null;
