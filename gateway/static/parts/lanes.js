@@ -94,7 +94,7 @@ export function createLanes({ settings, environment, store, request, poll, lost 
       for (const lane of lanes.values()) {
         if (store.lanes[lane.name].includes(message.data?.entityType)) {
           if (lane.upTo && lane.held.push(message) > MOST_HELD) {
-            lost(new Error("Polling does not come to where the stream is."));
+            lost(new Error("Polling is too slow."));
           }
           return true;
         }

@@ -5,6 +5,7 @@ import { selectionParams } from "./selection.js";
 
 const INTERVAL_MS = 5000;
 const STATE_MS = 35_000; // The gateway waits for a state for 30 seconds.
+const SHOWN_MS = 8000;
 const LIMIT = 1000;
 
 /**
@@ -19,23 +20,28 @@ export function createPoll({ request, settings, store }) {
 
   const give = (lane, type, id, data) => store.apply({ type, id, data, control: true, lane: lane?.name });
 
-  function giveState(lane, { cursor, items }, id) {
-    const types = [...new Set(items.map((item) => item.entityType))];
-    (types.length ? types : [""]).forEach((entityType, at, { length }) => {
-      const ofType = items.filter((item) => item.entityType === entityType);
-      const last = at + 1 >= length;
-      give(lane, "state", last ? id : undefined, { entityType, items: ofType, part: at + 1, last, cursor });
-    });
+  /** Hands on the state: where the lane `begins` with it, it goes on from there. */
+  async function tellState(lane, controller, shown, begins, reset) {
+    const waitMs = begins ? STATE_MS : SHOWN_MS;
+    const state = await request.json("state", paramsOf(lane), { controller, waitMs, known: shown });
+    controller.signal.throwIfAborted();
+    if (state) {
+      const { cursor, items } = state;
+      reset && give(lane, "reset", undefined, { ...reset, cursor, state: true });
+      const types = [...new Set(items.map((item) => item.entityType))];
+      (types.length ? types : [""]).forEach((entityType, at, { length }) => {
+        const ofType = items.filter((item) => item.entityType === entityType);
+        const last = at + 1 >= length;
+        give(lane, "state", last && begins ? cursor : undefined, { entityType, items: ofType, part: at + 1, last, cursor });
+      });
+    }
   }
 
-  /** Hands on the state from which the lane goes on; false where nothing knows it. */
-  async function begin(lane, reset, controller, shown) {
+  /** False where nothing knows the state. */
+  async function begin(lane, controller, shown, reset) {
     shown && (shown.etag = null);
     try {
-      const state = await request.json("state", paramsOf(lane), { controller, waitMs: STATE_MS, known: shown });
-      controller.signal.throwIfAborted();
-      reset && give(lane, "reset", undefined, { ...reset, cursor: state.cursor, state: true });
-      giveState(lane, state, state.cursor);
+      await tellState(lane, controller, shown, true, reset);
       return true;
     } catch (error) {
       if (error.status === 400 || error.status === 404) {
@@ -45,20 +51,9 @@ export function createPoll({ request, settings, store }) {
     }
   }
 
-  /** Polling is there to say what is right, and the log may say what is not: the state is shown as polls have it. */
-  async function show(lane, controller, shown) {
-    try {
-      const state = await request.json("state", paramsOf(lane), { controller, known: shown });
-      controller.signal.throwIfAborted();
-      state && giveState(lane, state);
-    } catch (error) {
-      shown.isOver = error.status === 404;
-    }
-  }
-
   return async function poll(lane, controller, shown) {
     const from = lane ? store.cursors[lane.name] : store.cursor;
-    if (settings.state && !from && (await begin(lane, null, controller, shown))) {
+    if (settings.state && !from && (await begin(lane, controller, shown))) {
       return { more: true };
     }
     const params = paramsOf(lane);
@@ -67,7 +62,7 @@ export function createPoll({ request, settings, store }) {
     const answer = await request.json("poll", params, { controller });
     controller.signal.throwIfAborted();
     const { events, cursor, more, reset } = answer;
-    if (reset && settings.state && (await begin(lane, reset, controller, shown))) {
+    if (reset && settings.state && (await begin(lane, controller, shown, reset))) {
       return { ...answer, more: true };
     }
     reset && give(lane, "reset", cursor, { ...reset, cursor });
@@ -76,9 +71,9 @@ export function createPoll({ request, settings, store }) {
     }
     give(lane, "poll", cursor, {});
     if (shown && settings.state && !shown.isOver && !more) {
-      // What an event changed is not in the state that was known before it.
+      // Polling is there to say what is right, and events may say what is not; the state of before them says nothing.
       events.length && (shown.etag = null);
-      await show(lane, controller, shown);
+      await tellState(lane, controller, shown).catch((error) => (shown.isOver = error.status === 404));
     }
     return answer;
   };

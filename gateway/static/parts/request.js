@@ -28,7 +28,7 @@ export function createRequest({ settings, environment, tokens }) {
   function within(ms, controller, promise) {
     const { signal } = controller;
     return new Promise((resolve, reject) => {
-      const timer = ms && clock.setTimeout(() => controller.abort(failure("No answer came in time.")), ms);
+      const timer = ms && clock.setTimeout(() => controller.abort(failure("Nothing came in time.")), ms);
       const done = (settle) => (value) => {
         clock.clearTimeout(timer);
         settle(value);

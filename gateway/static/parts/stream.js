@@ -62,7 +62,7 @@ export function openStream({ request, clock, params, onMessage, onRetry, onEnd }
       }
       const silentMs = Math.max(clock.now() - last[0], clock.wall() - last[1]);
       if (silentMs >= limitMs) {
-        end(failure("Nothing came any more.", { why: heard ? "error" : "mute" }));
+        end(failure("Nothing came in time.", { why: heard ? "error" : "mute" }));
       } else {
         timer = clock.setTimeout(stream.check, Math.min(TICK_MS, limitMs - silentMs));
       }
@@ -100,7 +100,7 @@ export function openStream({ request, clock, params, onMessage, onRetry, onEnd }
     const accept = "text/event-stream";
     const response = await request("events", params, { controller, accept, waitMs: 0, sent });
     if (response.status === 204) {
-      throw failure("The gateway has no stream for this client.", { status: 204 });
+      throw failure("No stream.", { status: 204 });
     }
     if (!response.headers.get("Content-Type")?.startsWith(accept)) {
       throw failure("What answered is no event stream.", { why: "blocked" });

@@ -18,7 +18,7 @@ export function createTokens({ getToken, environment: { clock } }) {
   async function ask() {
     const given = (await getToken()) ?? null;
     if (isOver(given)) {
-      throw new Error("getToken gave a token that has expired: renew it, or check the clock of this device.");
+      throw new Error("getToken gave an expired token, or this device's clock is ahead.");
     }
     return given;
   }
