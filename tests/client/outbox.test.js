@@ -549,6 +549,35 @@ test("where the lock can't be had, the next request asks for it again", async (t
   assert.deepEqual(reports, ["SecurityError", "SecurityError"]);
 });
 
+test("a batch is told of once when it is made, and once when it is settled", async () => {
+  const { api, open, settle } = createWriters();
+  let told = 0;
+  const tab = open({ changed: () => (told += 1) });
+  const respond = api.answerLater();
+  api.answer(422);
+  api.answer(422);
+  tab.batch([1, 2, 3].map((n) => order(n, { entity: `order:O-${n}`, optimistic: { n } })));
+  await settle();
+  assert.equal(told, 1);
+  respond(409);
+  await settle();
+  assert.equal(told, 2);
+});
+
+test("two syncs of one page and user send nothing twice, and both know what came of it", async () => {
+  const { api, open, settle, kept } = createWriters();
+  const one = open();
+  const other = open({ tab: one.tab });
+  await settle();
+  api.answer(422);
+  const refused = one.enqueue(order(1));
+  const sent = other.enqueue(order(2));
+  await settle();
+  assert.equal((await outcome(refused)).error.status, 422);
+  assert.ok((await outcome(sent)).value.ok);
+  assert.deepEqual([api.bodies, kept()], [[{ n: 1 }, { n: 2 }], []]);
+});
+
 test("a batch that is cut off goes on where it was", async () => {
   const { api, open, settle } = createWriters();
   const first = open();

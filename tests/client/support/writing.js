@@ -58,7 +58,7 @@ export function createWriters({ user = "u-1", getToken = null, baseUrl = "http:/
   const browser = createBrowser();
   const api = createApi(browser.clock);
   const open = (options = {}) => {
-    const tab = browser.open();
+    const tab = options.tab ?? browser.open();
     const environment = { ...tab.environment, ...options.environment, fetch: api.fetchOf(tab) };
     const store = createStore({ keepState: true });
     const told = [];
@@ -70,7 +70,7 @@ export function createWriters({ user = "u-1", getToken = null, baseUrl = "http:/
       user: options.user === undefined ? user : options.user,
       tokens: createTokens({ getToken, environment }),
       emit: options.emit ?? ((type, data) => told.push({ type, ...data })),
-      changed: () => {},
+      changed: options.changed ?? (() => {}),
     });
     return {
       ...writes,
