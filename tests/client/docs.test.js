@@ -7,6 +7,7 @@ import { test } from "node:test";
 import { createHooks } from "../../gateway/static/react.js";
 // What the client loads later is there at once, as turns of the clock take no time.
 import "../../gateway/static/parts/auto_refresh.js";
+import "../../gateway/static/parts/shared.js";
 import "../../gateway/static/parts/writes.js";
 import { readSettings } from "../../gateway/static/parts/settings.js";
 import { TRANSITIONS } from "../../gateway/static/parts/states.js";
@@ -152,7 +153,11 @@ test("the table of states is the code's", () => {
     state.replaceAll("`", ""),
     Object.fromEntries(cells.map((cell, at) => [events[at], cell.replaceAll("`", "")]).filter(([, next]) => next !== "")),
   ]);
-  assert.deepEqual(Object.fromEntries(told), TRANSITIONS);
+  const changes = Object.entries(TRANSITIONS).map(([state, events]) => [
+    state,
+    Object.fromEntries(Object.entries(events).filter(([, next]) => next !== state)),
+  ]);
+  assert.deepEqual(Object.fromEntries(told), Object.fromEntries(changes));
 });
 
 test("the table of options names every option, and no other", () => {

@@ -4,8 +4,12 @@ import { createRequire } from "node:module";
 
 const require = createRequire(import.meta.url);
 const { JSDOM } = require("jsdom");
-const { window } = new JSDOM("<!doctype html><body></body>");
-Object.assign(globalThis, { window, document: window.document, IS_REACT_ACT_ENVIRONMENT: true });
+const { window } = new JSDOM("<!doctype html><body></body>", { url: "http://gateway.test" });
+const listening = Object.fromEntries(
+  ["addEventListener", "removeEventListener"].map((name) => [name, window[name].bind(window)]),
+);
+const { document, location } = window;
+Object.assign(globalThis, { window, document, location, ...listening, IS_REACT_ACT_ENVIRONMENT: true });
 // Node 20 has none, and later ones have one that can only be read.
 globalThis.navigator ??= window.navigator;
 
