@@ -27,6 +27,14 @@ def token(
         list[str] | None,
         typer.Option(metavar="TYPE", help="Entity types that it may publish, global or *; repeatable."),
     ] = None,
+    presence: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CHANNEL", help="Channels that it may join, or *; repeatable."),
+    ] = None,
+    broadcast: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CHANNEL", help="Channels that it may hear and speak in, or *; repeatable."),
+    ] = None,
     admin: Annotated[bool, typer.Option("--admin", help="It may administer the gateway.")] = False,
     expires_in: Annotated[
         int, typer.Option(min=1, max=315_360_000, metavar="SECONDS", help="How long it is valid.")
@@ -55,7 +63,10 @@ def token(
 
         from gateway.cli.tokens import Wanted, mint
 
-        wanted = Wanted(sub, claims, tuple(subscribe or ()), tuple(publish or ()), admin, expires_in)
+        wanted = Wanted(
+            *(sub, claims, tuple(subscribe or ()), tuple(publish or ())),
+            *(tuple(presence or ()), tuple(broadcast or ()), admin, expires_in),
+        )
         typer.echo(mint(settings_of(config_file(config)), wanted, time.time()))
 
 

@@ -30,6 +30,8 @@ class Wanted(NamedTuple):
     claims: str
     subscribe: tuple[str, ...]
     publish: tuple[str, ...]
+    presence: tuple[str, ...]
+    broadcast: tuple[str, ...]
     is_admin: bool
     expires_in_seconds: int
 
@@ -59,7 +61,8 @@ def new_key(name: str) -> list[str]:
     return [
         key,
         "",
-        "# Into the configuration, with what the key is for: subscribe, publish, admin, metrics.",
+        "# Into the configuration, with what the key is for: subscribe, publish, presence, broadcast,",
+        "# admin, metrics.",
         "[[auth.keys]]",
         f'name = "{name}"',
         f'sha256 = "{digest}"',
@@ -92,7 +95,9 @@ def _claims(auth: AuthSettings, wanted: Wanted, now: int) -> dict[str, Any]:
             raise CommandError(WRONG_INPUT, f"--claims must not have {name}: --sub and --expires-in say it.")
     grants = {
         "subscribe": [_grant(text) for text in wanted.subscribe],
-        "publish": [_publishable(text) for text in wanted.publish],
+        "publish": [_name(text, "--publish", f'an entity type, "{GLOBAL}"') for text in wanted.publish],
+        "presence": [_name(text, "--presence", "a channel") for text in wanted.presence],
+        "broadcast": [_name(text, "--broadcast", "a channel") for text in wanted.broadcast],
         "admin": wanted.is_admin,
     }
     grants = {name: value for name, value in grants.items() if value}
@@ -120,9 +125,9 @@ def _grant(text: str) -> Any:
     return grant
 
 
-def _publishable(text: str) -> str:
+def _name(text: str, option: str, kind: str) -> str:
     if text != EVERY and not re.fullmatch(NAME_PATTERN, text):
-        raise CommandError(WRONG_INPUT, f'--publish must be an entity type, "{GLOBAL}" or "{EVERY}".')
+        raise CommandError(WRONG_INPUT, f'{option} must be {kind} or "{EVERY}".')
     return text
 
 

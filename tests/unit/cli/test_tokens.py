@@ -65,11 +65,14 @@ def test_a_token_has_the_claims_and_grants_of_its_options(run: CliRunner) -> Non
         *("--claims", '{"role": "customer", "n": 7}', "--admin", "--expires-in", "60"),
         *("--subscribe", "order:customer_id=eq.42", "--subscribe", '{"entity": "job", "members": ["id"]}'),
         *("--publish", "order", "--publish", "global", "--publish", "*"),
+        *("--presence", "portal", "--presence", "*", "--broadcast", "chat"),
     )
     assert (claims["role"], claims["n"], claims["exp"] - claims["iat"]) == ("customer", 7, 60)
     assert claims["tidegate"] == {
         "subscribe": ["order:customer_id=eq.42", {"entity": "job", "members": ["id"]}],
         "publish": ["order", "global", "*"],
+        "presence": ["portal", "*"],
+        "broadcast": ["chat"],
         "admin": True,
     }
 
@@ -133,6 +136,13 @@ def test_a_grant_that_would_grant_nothing_is_refused(run: CliRunner, grant: str)
 def test_what_may_be_published_is_named_by_entity_types(run: CliRunner, grant: str) -> None:
     configure(secret=SECRET)
     assert "--publish must be an entity type" in refusal(run, "--publish", grant)
+
+
+@pytest.mark.parametrize("option", ["--presence", "--broadcast"])
+@pytest.mark.parametrize("grant", ["", "a b", "portal:7", "**"])
+def test_where_one_may_be_and_speak_is_named_by_channels(run: CliRunner, option: str, grant: str) -> None:
+    configure(secret=SECRET)
+    assert f"{option} must be a channel" in refusal(run, option, grant)
 
 
 @pytest.mark.parametrize(
