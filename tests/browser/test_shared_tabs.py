@@ -47,15 +47,6 @@ async def leader_of(tabs):
     return leading[0]
 
 
-async def one_stream(one):
-    """Waits until the gateway has no more than one stream."""
-
-    async def counted():
-        return len(await one.connections()) == 1
-
-    await until(counted)
-
-
 async def close(tab):
     await tab.page.close()
 
@@ -80,7 +71,7 @@ async def test_ten_tabs_have_one_connection_and_each_gets_every_event_once(world
         async with one.publisher.steadily():
             await tabs[-1].until("got.length > 20")
 
-        await one_stream(one)
+        await one.has_streams(1)
         for tab in tabs:
             await tab.accounts_for(one.publisher.last)
 
@@ -96,7 +87,7 @@ async def test_another_tab_goes_on_where_a_leader_ended_under_load(world, end):
                 tabs.remove(leader)
                 await (await leader_of(tabs)).until(f"got.at(-1).n > {last + 20}")
 
-        await one_stream(one)
+        await one.has_streams(1)
         for tab in tabs:
             await tab.accounts_for(one.publisher.last)
 
@@ -123,7 +114,7 @@ async def test_a_leader_that_is_frozen_hands_over_and_misses_nothing_when_it_tha
             await until(lambda: leader.value("sync.state === 'connected' && sync.transport === 'shared'"))
 
         last = one.publisher.last
-        assert len(await one.connections()) == 1
+        await one.has_streams(1)
         for page in pages:
             await until(lambda page=page: page.value(f"got.at(-1).n === {last}"))
             got = await page.value("got")
@@ -144,7 +135,7 @@ async def test_a_leader_that_hangs_loses_the_lock_and_misses_nothing_when_it_goe
             await busy
             await leader.until("sync.transport === 'shared' && sync.state === 'connected'")
 
-        await one_stream(one)
+        await one.has_streams(1)
         for tab in tabs:
             await tab.accounts_for(one.publisher.last)
 
@@ -170,14 +161,14 @@ async def test_who_signs_out_in_one_tab_is_out_in_all_and_nothing_is_kept(world)
         for tab in tabs:
             await tab.becomes("disconnected")
         assert await tabs[0].value("Object.keys(localStorage)") == ["tidegate:client-id"]
-        assert await one.connections() == []
+        await one.has_streams(0)
 
 
 async def test_a_tab_in_another_profile_has_a_connection_of_its_own(world):
     async with some_tabs(world, 2) as (one, tabs):
         other = await one.open(shared=True, speed=SPEED)
         await other.streams()
-        assert len(await one.connections()) == 2
+        await one.has_streams(2)
         await one.publisher.publish(3)
         for tab in [*tabs, other]:
             await tab.accounts_for(3)

@@ -14,6 +14,7 @@ from tests.support.api import Client
 from tests.support.browser import Tab
 from tests.support.faulty_proxy import FaultyProxy, faulty_proxy
 from tests.support.gateway import GatewayThread, make_settings
+from tests.support.http import DEADLINE_SECONDS
 from tests.support.publisher import Publisher
 from tests.support.tokens import bearer, mint
 
@@ -105,6 +106,12 @@ class World:
                 "connections"
             ]
             return listed
+
+    async def has_streams(self, count: int) -> None:
+        """Waits until as many streams are open at the gateway."""
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            while len(await self.connections()) != count:  # noqa: ASYNC110 - of another process
+                await asyncio.sleep(0.02)
 
     def _start(self) -> GatewayThread:
         gateway = GatewayThread(make_settings(**self._sections))
