@@ -8,7 +8,6 @@ import { push } from "/demo/pushed.js";
 import { joinRoom } from "/demo/room.js";
 
 const PREFERENCE = `/api/v1/sync/preference?clientId=${encodeURIComponent(CLIENT_ID)}`;
-const POLL_EVERY_MS = 5000;
 const COUNT_EVERY_MS = 5000;
 const NEXT_STAGE = { empty: "initiated", initiated: "open", open: "billed", billed: "paid" };
 
@@ -74,7 +73,7 @@ async function advanceOrder(panel) {
 }
 
 async function main() {
-  const poller = new Poller(new Panel("polled"), POLL_EVERY_MS);
+  const poller = new Poller(new Panel("polled"));
   const pushed = new Panel("pushed");
   const delivery = document.getElementById("delivery");
   delivery.addEventListener("change", () => choose(delivery.value));

@@ -5,6 +5,8 @@ export const ORDERS = "/api/v1/orders";
 export const CLIENT_VERSION = "1.0.0";
 export const CLIENT_ID = ownClientId();
 
+const POLL_EVERY_MS = 5000;
+
 export const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 /** The same id at every visit, so that a cohort that this browser is in keeps it. */
@@ -48,34 +50,25 @@ export function fetchMode(clientId) {
   return getJson(`/api/v1/sync/fetch-mode?${caller}`);
 }
 
-/** The list again and again: what every client did before. */
+/** The list again and again, whatever the migration's stage: what every client did before. */
 export class Poller {
-  constructor(panel, everyMs) {
+  constructor(panel) {
     this.panel = panel;
-    this.everyMs = everyMs;
     this.etag = null;
     this.nextAt = 0;
     this.problem = null;
-    // Each run has a turn of its own, which the next one, or a stop, ends.
-    this.turn = 0;
   }
 
   async run() {
-    const turn = ++this.turn;
-    while (turn === this.turn) {
-      this.problem = await this.poll(turn).catch((error) => error.message);
-      this.nextAt = Date.now() + this.everyMs;
-      await sleep(this.everyMs);
+    for (;;) {
+      this.problem = await this.poll().catch((error) => error.message);
+      this.nextAt = Date.now() + POLL_EVERY_MS;
+      await sleep(POLL_EVERY_MS);
     }
   }
 
-  stop() {
-    this.turn += 1;
-    this.etag = null;
-  }
-
   /** Gives what is wrong, or null. Throws an Error whose message can be shown. */
-  async poll(turn) {
+  async poll() {
     this.panel.figures.requests += 1;
     const headers = { "Tidegate-Client-Id": CLIENT_ID, "Tidegate-Client": `demo-page/${CLIENT_VERSION}` };
     // The page's own If-None-Match, not the browser cache's, so that a 304 is seen and counted as one.
@@ -83,9 +76,8 @@ export class Poller {
       headers["If-None-Match"] = this.etag;
     }
     const response = await fetch(ORDERS, { headers, cache: "no-store" });
-    const docs = response.ok ? (await response.json()).docs : null;
-    if (docs && turn === this.turn) {
-      this.panel.replace(docs);
+    if (response.ok) {
+      this.panel.replace((await response.json()).docs);
       this.etag = response.headers.get("ETag");
     }
     if (response.status === 410) {

@@ -1,10 +1,8 @@
 // The right side of the page: the orders as the gateway's client has them, over whichever transport that uses.
 
-import { CLIENT_ID, CLIENT_VERSION, COMPONENT, Poller } from "/demo/gateway.js";
+import { CLIENT_ID, CLIENT_VERSION, COMPONENT } from "/demo/gateway.js";
 import { createSync } from "/static/tidegate.js";
 
-const POLL_EVERY_MS = 2000;
-const ASKED = "fetch-mode";
 const ELSEWHERE = {
   initialized: ["waiting", "starting"],
   connecting: ["waiting", "connecting"],
@@ -22,7 +20,7 @@ const sentence = ({ state, transport, reason }) => {
   const over = transport === "shared" ? ", over the connection of another tab" : "";
   // It says why it polls.
   if (reason) {
-    return ["waiting", `polling, ${reason === ASKED ? "as the gateway asks" : "since push fails here"}${over}`];
+    return ["waiting", `polling, ${reason === "fetch-mode" ? "as the gateway asks" : "since push fails here"}${over}`];
   }
   return ["good", `streaming${over}`];
 };
@@ -35,24 +33,12 @@ export function push(panel) {
   };
   const options = { components: [COMPONENT], state: true, clientId: CLIENT_ID, clientVersion: CLIENT_VERSION };
   const sync = createSync({ ...options, fetch: counted });
-  const list = new Poller(panel, POLL_EVERY_MS);
-  let isAsked = false;
-
-  const showPushed = () => {
+  const show = () => {
     const orders = sync.entities("order");
+    panel.status(...sentence(sync.status));
     panel.orders().forEach(({ orderID }) => orders.has(orderID) || panel.remove(orderID));
     orders.forEach((data, orderID) => panel.put({ ...data, orderID }));
     panel.loaded ||= sync.complete;
-  };
-  const show = () => {
-    panel.status(...sentence(sync.status));
-    // Then nothing vouches for what is pushed, not yet or not any more; the client's own polls give the same.
-    const wasAsked = isAsked;
-    isAsked = sync.state === "connected" ? sync.status.reason === ASKED : isAsked;
-    if (isAsked !== wasAsked) {
-      isAsked ? list.run() : list.stop();
-    }
-    isAsked || showPushed();
   };
 
   sync.onChange(show);
