@@ -143,7 +143,7 @@ export interface SyncOptions extends Selection {
   /** Channels to be in from the beginning (section 10). */
   presence?: string | readonly string[];
   channels?: string | readonly string[];
-  /** Cookies to a gateway of another origin as well (`credentials: "include"`). Default false. */
+  /** Cookies to a gateway of another origin as well (`credentials: "include"`). Default true. */
   withCredentials?: boolean;
   /** Default true. False: a stream that is lost ends in `disconnected`. */
   autoReconnect?: boolean;

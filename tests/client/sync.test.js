@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { readFileSync } from "node:fs";
 import { createSync } from "../../gateway/static/tidegate.js";
 import { readSettings } from "../../gateway/static/parts/settings.js";
+import { settle } from "./support/clock.js";
 import { createWorld, tokenOf } from "./support/synced.js";
 import { createBrowser } from "./support/tabs.js";
 
@@ -43,6 +44,23 @@ test("outside of a page it has no tabs to look for, and lets its process end", (
   `;
   const { stdout, stderr } = spawnSync(process.execPath, ["--input-type=module", "-e", script], { encoding: "utf8", timeout: 60_000 });
   assert.deepEqual([stdout, stderr], ["connecting true\nfailed\n", ""]);
+});
+
+test("nothing waits for what counts tabs that can't share a stream", async () => {
+  const { gateway, clock, storage } = createWorld();
+  const opened = [];
+  const openChannel = (name) => {
+    opened.push(name);
+    return { postMessage: () => {}, close: () => void opened.splice(opened.indexOf(name), 1) };
+  };
+  const page = { hidden: () => false, on: () => () => {} };
+  const injected = { fetch: gateway.fetch, clock, storage, locks: null, openChannel, page };
+  const sync = createSync({ baseUrl: "http://gateway.test/sync", ...ORDERS, ...injected });
+  for (let turn = 0; turn < 20 && !gateway.requests.length; turn += 1) await Promise.resolve();
+  assert.equal(gateway.asked("events").length, 1);
+  while (!opened.includes("tidegate:tabs:http://gateway.test")) await settle();
+  sync.close();
+  while (opened.length) await settle();
 });
 
 test("an origin may have a path, with a slash at its end or not", async () => {
@@ -293,12 +311,12 @@ test("options that can't be meant are refused with what to write", () => {
     [{ filter: "branch" }, /branch_id=eq\.7/],
     [{ eventTypes: "a b" }, /A-Z a-z 0-9/],
     [{ presence: "a b" }, /A-Z a-z 0-9/],
-    [{ state: "with" }, /state has to be true or false/],
+    [{ state: "with" }, /state has to be a boolean/],
     [{ getToken: "token" }, /getToken has to be a function/],
+    [{ userId: 7 }, /userId has to be a string/],
     [{ maxReconnectAttempts: -1 }, /maxReconnectAttempts has to be a number/],
     [{ reconnectDelay: NaN }, /reconnectDelay has to be a number/],
     [{ eventHistoryLimit: "100" }, /eventHistoryLimit has to be a number/],
-    [{ clientId: "" }, /clientId has to be text/],
   ]) {
     assert.throws(() => createSync(given), (error) => error instanceof TypeError && hint.test(error.message), JSON.stringify(given));
   }
@@ -310,11 +328,11 @@ test("the options of the seeds are taken as they are, and their defaults are wha
   const usual = readSettings({}, {});
   assert.deepEqual(
     ["baseUrl", "state", "autoReconnect", "maxReconnectAttempts", "reconnectDelay", "eventHistoryLimit", "enablePersistence", "telemetry", "shared", "hints", "credentials"].map((name) => usual[name]),
-    ["", false, true, Infinity, 1000, 100, true, true, true, "off", "same-origin"],
+    ["", false, true, Infinity, 1000, 100, true, true, true, "off", "include"],
   );
   assert.notEqual(usual.presence, readSettings({}, {}).presence, "a list of its own, for it grows");
   assert.deepEqual(readSettings({ filter: "a=eq.1" }, {}).filter, ["a=eq.1"]);
-  assert.equal(readSettings({ withCredentials: true, baseUrl: "http://other.test" }, {}).credentials, "include");
+  assert.equal(readSettings({ withCredentials: false }, {}).credentials, "same-origin");
 });
 
 test("its version is the package's", () => {

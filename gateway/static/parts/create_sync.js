@@ -93,13 +93,17 @@ export function createSync(options = {}) {
   const begin = async () => {
     life += 1;
     const mine = life;
-    user = settings.userId ?? (settings.getToken ? null : settings.clientId);
+    user = settings.userId || (settings.getToken ? null : settings.clientId);
     // Where no token is to be had the connection says so, and tries again.
     user ??= claimsOf(await tokens.get().catch(() => null)).sub ?? null;
-    const share = await sharing;
+    createShared = (user && locks && (await sharing)?.createShared) || null;
     if (mine !== life) return;
-    createShared = (user && locks && share?.createShared) || null;
-    if (share && !createShared) uncount = share.countTabs(environment, new URL(settings.baseUrl || location.href).origin);
+    if (sharing && !createShared) {
+      const { origin } = new URL(settings.baseUrl, globalThis.location?.href);
+      sharing.then((part) => {
+        if (mine === life) uncount = part?.countTabs(environment, origin);
+      });
+    }
     if (user) {
       persistence = createPersistence({
         environment,
@@ -208,11 +212,11 @@ export function createSync(options = {}) {
       let stop = () => {};
       const seen = store.counters.totalEvents;
       // A stream has one timing of hints: whoever wants another goes by events.
-      const isTimed = (name, usual) => (how[name] ?? usual) === (settings[name] ?? usual);
+      const isTimed = (name, usual) => (how[name] ?? usual) === (settings[name] || usual);
       const hinted = () => isUp() && isTimed("debounceMs", 500) && isTimed("maxWaitMs", 2000);
       settings.hints = "with";
-      settings.debounceMs ??= how.debounceMs;
-      settings.maxWaitMs ??= how.maxWaitMs;
+      settings.debounceMs ||= how.debounceMs;
+      settings.maxWaitMs ||= how.maxWaitMs;
       reopen();
       import("./auto_refresh.js").then(({ autoRefresh }) => {
         const missed = store.counters.totalEvents > seen;

@@ -2,18 +2,17 @@
 
 const NAME = /^[\w.-]{1,64}$/;
 const CONTROL = /[\x00-\x1f\x7f-\x9f]/;
-const HEAD = /([^=,]{1,256})=(eq|neq|gte?|lte?|in|is)\./uy;
-const A_FILTER = /^[^=]+=(eq|neq|gte?|lte?|in|is)\./;
+const HEAD = /([^=,]+)=(eq|neq|gte?|lte?|in|is)\./y;
 const QUOTED = /"((?:[^"\\]|\\["\\])*)"/y;
 const NUMBER = /^-?(0|[1-9]\d*)(\.\d+)?(e[+-]?\d+)?$/i;
 const WORDS = new Map([["null", null], ["true", true], ["false", false]]);
 const ORDERS = { gt: (order) => order > 0, gte: (order) => order >= 0, lt: (order) => order < 0, lte: (order) => order <= 0 };
 
 const refuse = (option, text, fitting) => {
-  throw new TypeError(`${option}: ${text} has to be ${fitting} (docs/protocol.md, section 3)`);
+  throw new TypeError(`${option}: ${text} has to be ${fitting}`);
 };
 const listOf = (given) => [given ?? []].flat();
-const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
+export const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
 const has = (value, name) => isObject(value) && Object.hasOwn(value, name);
 
 // By code point, as the gateway orders texts: surrogates stand for what comes after all other units.
@@ -51,7 +50,9 @@ const parseFilters = (text) => {
       depth += (text[at] === "(") - (text[at] === ")");
     }
     const given = text.slice(start, at);
-    return isListed && (depth || A_FILTER.test(given)) ? wrong() : given;
+    // Nor is one that could be a filter of its own lost without a word.
+    HEAD.lastIndex = 0;
+    return isListed && (depth || HEAD.test(given)) ? wrong() : given;
   };
   const readOperand = (name, end) => {
     const isQuoted = text[at] === '"';
@@ -79,7 +80,7 @@ const parseFilters = (text) => {
     const [, member, name] = read(HEAD);
     const path = member.split(".");
     const holds = compares(name, new Set(name === "in" ? readList() : [readOperand(name)]));
-    if (path.includes("") || (at < text.length && text[at] !== ",")) wrong();
+    if (path.includes("") || [...member].length > 256 || (at < text.length && text[at] !== ",")) wrong();
     filters.push({ path, holds: (data) => holds(path.reduce((value, step) => (has(value, step) ? value[step] : undefined), data)) });
   } while (at++ < text.length);
   return filters;
@@ -122,19 +123,22 @@ export const matcher = (filter) => {
 
 const inQuotes = (id) => (/^"|,/.test(id) ? `"${id.replace(/["\\]/g, "\\$&")}"` : id);
 
-export const selectionParams = (settings) => {
+export const selectionParams = ({ hints, debounceMs, maxWaitMs, ...settings }) => {
   const params = new URLSearchParams();
-  const add = (name, values) => new Set(listOf(values)).forEach((value) => params.append(name, value));
-  add("component", settings.components);
-  add("entity", listOf(settings.entities).map(entityOf).map(([type, id]) => (id ? `${type}:${inQuotes(id)}` : type)));
-  add("eventTypes", settings.eventTypes);
-  add("filter", settings.filter);
-  add("presence", settings.presence);
-  add("channel", settings.channels);
-  if (settings.state) add("state", "with");
-  if (settings.hints === "with") for (const name of ["hints", "debounceMs", "maxWaitMs"]) add(name, settings[name]);
-  add("clientId", settings.clientId);
-  add("clientVersion", settings.clientVersion);
+  const entities = listOf(settings.entities).map(entityOf);
+  const wanted = {
+    component: settings.components,
+    entity: entities.map(([type, id]) => (id ? `${type}:${inQuotes(id)}` : type)),
+    eventTypes: settings.eventTypes,
+    filter: settings.filter,
+    presence: settings.presence,
+    channel: settings.channels,
+    state: settings.state ? "with" : [],
+    ...(hints === "with" && { hints, debounceMs: debounceMs || [], maxWaitMs: maxWaitMs || [] }),
+    clientId: settings.clientId,
+    clientVersion: settings.clientVersion,
+  };
+  for (const [name, values] of Object.entries(wanted)) new Set(listOf(values)).forEach((value) => params.append(name, value));
   return params;
 };
 

@@ -1,7 +1,7 @@
 // What a tab has of the log: it lets each event through once, and keeps entities, the last events and the cursors.
 
 import { isAfter, oldest, placeOf } from "./cursor.js";
-import { selector } from "./selection.js";
+import { isObject, selector } from "./selection.js";
 
 const EVERY_EVENT = Symbol("event");
 const APPLIED = Symbol("applied");
@@ -9,8 +9,6 @@ const MOVES_FORWARD = new Set(["connected", "heartbeat", "refresh", "poll"]);
 const MOST_WITHOUT_STATE = 10000;
 
 export const report = (error) => (globalThis.reportError ?? console.error)(error);
-
-const isObject = (data) => typeof data === "object" && data !== null && !Array.isArray(data);
 
 // Whoever is removed meanwhile is not called, nor is who comes meanwhile; one that throws stops no other.
 export const createHandlers = () => {
