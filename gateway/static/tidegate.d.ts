@@ -323,6 +323,8 @@ export interface Sync extends AsyncIterable<SyncEvent> {
   readonly complete: boolean;
   /** The newest `eventHistoryLimit` events, the newest last. The same array until one comes. */
   readonly events: readonly SyncEvent[];
+  readonly lastEvent: SyncEvent | null;
+  readonly modes: Readonly<Record<string, Mode>>;
   readonly metrics: Metrics;
 
   /** Every event of a type, every control event, or (`"*"`) all of them. A handler that throws is reported, and stops no other. */

@@ -3,8 +3,16 @@
 // How long after the gateway's hint was due events alone count: a poll brings no hints.
 const GRACE_MS = 1000;
 
+const DEBOUNCE_MS = 500;
+const MAX_WAIT_MS = 2000;
+
+/** A stream has one timing of hints: whoever wants another goes by events. */
+export const isTimedAs = (settings, { debounceMs, maxWaitMs }) =>
+  (debounceMs ?? DEBOUNCE_MS) === (settings.debounceMs || DEBOUNCE_MS) &&
+  (maxWaitMs ?? MAX_WAIT_MS) === (settings.maxWaitMs || MAX_WAIT_MS);
+
 export function autoRefresh({ environment: { clock, random }, store, hinted, report, missed }, entity, refetch, options) {
-  const { eventTypes, debounceMs = 500, maxWaitMs = 2000 } = options ?? {};
+  const { eventTypes, debounceMs = DEBOUNCE_MS, maxWaitMs = MAX_WAIT_MS } = options ?? {};
   const entities = entity == null ? undefined : [entity].flat();
   let timer = null;
   let dueAt = Infinity;

@@ -15,7 +15,7 @@ const USUAL_RETRY_MS = 2000;
 const RENEW_MS = 15_000;
 const MUTE_RETRY_MS = 30_000;
 const OBEYED = "fetch-mode";
-const INITIAL = Object.freeze({
+export const INITIAL = Object.freeze({
   state: "initialized",
   transport: "sse",
   error: null,

@@ -1,6 +1,6 @@
 // Puts the parts of a sync together, and is its face.
 
-import { createConnection } from "./connection.js";
+import { createConnection, INITIAL } from "./connection.js";
 import { createEnvironment } from "./environment.js";
 import { iterate } from "./iteration.js";
 import { createMetrics } from "./metrics.js";
@@ -12,10 +12,8 @@ import { nameOf as checked, selectionText } from "./selection.js";
 import { readSettings } from "./settings.js";
 import { health } from "./states.js";
 import { createHandlers, createStore, report } from "./store.js";
-import { createTelemetry } from "./telemetry.js";
 import { claimsOf, createTokens } from "./tokens.js";
 
-const INITIAL = Object.freeze({ state: "initialized", transport: "sse", error: null, modes: {} });
 const NOTHING = { cursors: { "": null }, lanes: {}, entities: {}, complete: false };
 // What a stream is asked for beside events: it has no part in what is kept.
 const ONLY_OF_STREAMS = { presence: [], channels: [], hints: "off" };
@@ -58,12 +56,15 @@ export function createSync(options = {}) {
   const ask = createRequest({ settings, environment, tokens });
   const send = (method, path, body) =>
     ask(path, new URLSearchParams({ clientId: settings.clientId }), { method, body: JSON.stringify(body) });
-  const follow = settings.telemetry ? createTelemetry(settings, (body) => send("POST", "telemetry", body)) : () => {};
+  const telling =
+    settings.telemetry && settings.components.length
+      ? import("./telemetry.js").then(({ createTelemetry }) => createTelemetry(settings, (body) => send("POST", "telemetry", body)))
+      : null;
 
   const changed = (next) => {
     status = next;
     metrics.follow(status);
-    follow(status);
+    telling?.then((follow) => follow(next), () => {});
     // Where that fails it is loaded once it is wanted, or at the next change: nothing is amiss for the page.
     if (status.state === "connected") loadWrites().catch(() => {});
     invalidate();
@@ -195,11 +196,7 @@ export function createSync(options = {}) {
     [Symbol.asyncIterator]: () => iterate(sync.subscribe, (fn) => handlers.on("end", fn)),
 
     getSnapshot() {
-      if (snapshot) return snapshot;
-      const { state, transport, error, modes } = status;
-      const { health: now, cursor, events, metrics: counted } = sync;
-      const { lastEvent } = counted;
-      snapshot = Object.freeze({ state, transport, health: now, error, modes, cursor, lastEvent, events, metrics: counted });
+      snapshot ??= Object.freeze(Object.fromEntries(Object.entries(readable).map(([name, get]) => [name, get()])));
       return snapshot;
     },
     entities: (type) => (writes ?? { view: store.entities }).view(type),
@@ -211,14 +208,12 @@ export function createSync(options = {}) {
       let isOver = false;
       let stop = () => {};
       const seen = store.counters.totalEvents;
-      // A stream has one timing of hints: whoever wants another goes by events.
-      const isTimed = (name, usual) => (how[name] ?? usual) === (settings[name] || usual);
-      const hinted = () => isUp() && isTimed("debounceMs", 500) && isTimed("maxWaitMs", 2000);
       settings.hints = "with";
       settings.debounceMs ||= how.debounceMs;
       settings.maxWaitMs ||= how.maxWaitMs;
       reopen();
-      import("./auto_refresh.js").then(({ autoRefresh }) => {
+      import("./auto_refresh.js").then(({ autoRefresh, isTimedAs }) => {
+        const hinted = () => isUp() && isTimedAs(settings, how);
         const missed = store.counters.totalEvents > seen;
         if (!isOver) stop = autoRefresh({ environment, store, hinted, report, missed }, entity, refetch, how);
       }, report);
@@ -244,11 +239,13 @@ export function createSync(options = {}) {
     transport: () => status.transport,
     health: () => health(status.state, status.transport),
     error: () => status.error,
+    modes: () => status.modes,
     status: () => status,
     clientId: () => settings.clientId,
     cursor: () => store.cursor,
     complete: () => store.complete,
     events: () => store.events,
+    lastEvent: () => store.counters.lastEvent,
     metrics: metrics.read,
   };
   for (const [name, get] of Object.entries(readable)) Object.defineProperty(sync, name, { get, enumerable: true });

@@ -29,7 +29,6 @@ const DEFAULTS = {
   clientId: "",
   clientVersion: "0.1.0",
 };
-const OF_THE_ENVIRONMENT = ["fetch", "clock", "storage", "random", "locks", "openChannel", "page", "network"];
 
 const refuse = (why) => {
   throw new TypeError(`createSync: ${why}.`);
@@ -54,8 +53,8 @@ const ownClientId = (storage) => {
   return id;
 };
 
-export const readSettings = (options, { storage }) => {
-  const unknown = Object.keys(options).find((name) => !(name in DEFAULTS) && !OF_THE_ENVIRONMENT.includes(name));
+export const readSettings = (options, environment) => {
+  const unknown = Object.keys(options).find((name) => !(name in DEFAULTS) && !(name in environment));
   if (unknown) refuse(`there is no option ${unknown}`);
   const settings = Object.fromEntries(
     Object.entries(DEFAULTS).map(([name, usual]) => [name, checked(name, usual, options[name] ?? usual)]),
@@ -66,6 +65,6 @@ export const readSettings = (options, { storage }) => {
   settings.baseUrl = settings.baseUrl.replace(/\/+$/, "");
   settings.hints = settings.hints ? "with" : "off";
   settings.credentials = settings.withCredentials ? "include" : "same-origin";
-  settings.clientId ||= ownClientId(storage);
+  settings.clientId ||= ownClientId(environment.storage);
   return settings;
 };

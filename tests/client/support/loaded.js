@@ -2,4 +2,5 @@
 
 import "../../../gateway/static/parts/auto_refresh.js";
 import "../../../gateway/static/parts/shared.js";
+import "../../../gateway/static/parts/telemetry.js";
 import "../../../gateway/static/parts/writes.js";
