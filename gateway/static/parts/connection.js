@@ -190,7 +190,7 @@ export function createConnection({ settings, environment, store, tokens, changed
   function leave({ reason, reconnect, retryMs: floorMs }) {
     const modes = Object.values(status.modes);
     if (reconnect) {
-      lost(failure(`The gateway ended the stream: ${reason}.`, { retryAfterMs: floorMs }));
+      lost(failure(`The stream ended: ${reason}.`, { retryAfterMs: floorMs }));
     } else if (reason === "revoked") {
       fail(failure("Access was revoked."), reason);
     } else if (modes.length && modes.every((mode) => mode === "polling")) {

@@ -6,9 +6,9 @@ const MENDED_BY_TRYING = [407, 408, 410, 425, 429];
 const ADVICE = {
   400: "Check the options.",
   401: "Sign in again.",
-  403: "Ask for less, or with another token.",
+  403: "Ask for less.",
   404: "Check baseUrl.",
-  421: "Add this host to server.hosts.",
+  421: "Add it to server.hosts.",
 };
 
 export const failure = (message, members) => Object.assign(new Error(message), members);

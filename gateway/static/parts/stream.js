@@ -103,7 +103,7 @@ export function openStream({ request, clock, params, onMessage, onRetry, onEnd }
       throw failure("No stream.", { status: 204 });
     }
     if (!response.headers.get("Content-Type")?.startsWith(accept)) {
-      throw failure("What answered is no event stream.", { why: "blocked" });
+      throw failure("No event stream.", { why: "blocked" });
     }
     const parser = createParser({ onFrame: take, onRetry });
     reader = response.body.getReader();
