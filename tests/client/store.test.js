@@ -378,6 +378,21 @@ test("what is dumped, as JSON, is what a store goes on from", () => {
   assert.equal(next.apply(event(5, { entityType: "job" })), true);
 });
 
+test("a store that had lanes goes on from a dump that has none, and from nothing", () => {
+  const store = createStore();
+  const kept = { ...createStore().dump(), cursors: { "": cursor(4) } };
+  store.setLanes({ orders: ["order"] });
+  store.apply(event(6));
+  store.restore(kept);
+  assert.equal(store.cursor, cursor(4));
+  assert.deepEqual(store.events, []);
+  store.apply(event(7));
+  store.restore();
+  assert.equal(store.cursor, null);
+  assert.equal(store.entities("order").size, 0);
+  assert.deepEqual(store.lanes, {});
+});
+
 test("without state a dump has the cursors alone", () => {
   const store = createStore();
   store.apply(event(1));

@@ -14,7 +14,6 @@ import { health } from "./states.js";
 import { createHandlers, createStore, report } from "./store.js";
 import { claimsOf, createTokens } from "./tokens.js";
 
-const NOTHING = { cursors: { "": null }, lanes: {}, entities: {}, complete: false };
 // What a stream is asked for beside events: it has no part in what is kept.
 const ONLY_OF_STREAMS = { presence: [], channels: [], hints: "off" };
 
@@ -125,7 +124,7 @@ export function createSync(options = {}) {
     uncount = null;
     if (forget) {
       persistence?.forget();
-      store.restore(NOTHING);
+      store.restore();
     }
     persistence?.stop();
     (forget ? loadWrites() : loading)?.then((part) => {

@@ -7,6 +7,7 @@ const EVERY_EVENT = Symbol("event");
 const APPLIED = Symbol("applied");
 const MOVES_FORWARD = new Set(["connected", "heartbeat", "refresh", "poll"]);
 const MOST_WITHOUT_STATE = 10000;
+const NOTHING = { cursors: { "": null }, lanes: {}, complete: false, entities: {} };
 
 export const report = (error) => (globalThis.reportError ?? console.error)(error);
 
@@ -37,22 +38,36 @@ export const createHandlers = () => {
 export const createStore = ({ historyLimit = 100, keepState = false } = {}) => {
   const { on, emit } = createHandlers();
   const counters = { totalEvents: 0, duplicatesDropped: 0, malformed: 0, eventCounts: new Map(), lastEvent: null };
-  const places = new Map([["", null]]);
+  const places = new Map();
   const coming = new Map();
   const views = new Map();
-  let lanes = {};
-  let owners = new Map();
-  let latest = "";
-  let entities = new Map();
+  let lanes;
+  let owners;
+  let latest;
+  let entities;
   // The lanes whose state has yet to come.
-  let lacking = new Set([""]);
-  let history = [];
-  let events = null;
+  let lacking;
+  let history;
+  let events;
 
   const own = (map) => {
     lanes = map;
     owners = new Map(Object.entries(map).flatMap(([lane, types]) => types.map((type) => [type, lane])));
   };
+  const restore = (dump = NOTHING) => {
+    own(dump.lanes);
+    latest = "";
+    places.clear();
+    for (const [lane, cursor] of Object.entries(dump.cursors)) places.set(lane, cursor && placeOf(cursor));
+    entities = new Map(Object.entries(dump.entities).map(([type, known]) => [type, new Map(known)]));
+    lacking = new Set(dump.complete ? [] : places.keys());
+    history = [];
+    events = null;
+    counters.lastEvent = null;
+    views.clear();
+  };
+  restore();
+
   const laneOf = (type) => owners.get(type) ?? "";
   const move = (lane, place) => {
     latest = lane;
@@ -200,6 +215,8 @@ export const createStore = ({ historyLimit = 100, keepState = false } = {}) => {
       return true;
     },
     applied: (fn) => on(APPLIED, fn),
+    // What a store goes on from; nothing, where nothing is given.
+    restore,
     subscribe(filter, fn) {
       const select = selector(filter);
       return on(EVERY_EVENT, (event, id) => {
@@ -218,17 +235,6 @@ export const createStore = ({ historyLimit = 100, keepState = false } = {}) => {
         complete: this.complete,
         entities: Object.fromEntries(keepState ? [...entities].map(([type, known]) => [type, [...known]]) : []),
       };
-    },
-    restore(dump) {
-      own(dump.lanes);
-      places.clear();
-      history = [];
-      events = null;
-      counters.lastEvent = null;
-      for (const [lane, cursor] of Object.entries(dump.cursors)) places.set(lane, cursor && placeOf(cursor));
-      entities = new Map(Object.entries(dump.entities).map(([type, known]) => [type, new Map(known)]));
-      lacking = new Set(dump.complete ? [] : places.keys());
-      views.clear();
     },
   };
 };
