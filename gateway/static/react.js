@@ -242,7 +242,8 @@ export function createHooks(React, { open = createSync } = {}) {
       const join = (sync) => sync.presence(channel, { userId, meta: JSON.parse(latest.current) });
       return channel == null ? NO_ROOM : createRoom(main, join);
     }, [main, channel, userId]);
-    useEffect(() => room.update(key), [room, key]);
+    // It runs before the room is joined, which takes the meta of then: so what it tells is what changed since.
+    useEffect(() => void room.update(JSON.parse(key)), [room, key]);
     const onlineUsers = useSyncExternalStore(room.subscribe, room.getSnapshot, () => NOBODY);
     return { onlineUsers, isConnected: useConnected(main) };
   }
@@ -380,7 +381,6 @@ function createEventList(lease, filter, limit) {
 function createRoom(lease, join) {
   let room = null;
   let view = NOBODY;
-  let meta = null;
   return {
     subscribe(changed) {
       const release = lease.retain();
@@ -399,12 +399,7 @@ function createRoom(lease, join) {
       };
     },
     getSnapshot: () => (view ??= byId(room.users)),
-    update(next) {
-      if (meta !== null && meta !== next) {
-        room?.update(JSON.parse(next));
-      }
-      meta = next;
-    },
+    update: (meta) => room?.update(meta),
   };
 }
 

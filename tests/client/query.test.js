@@ -145,6 +145,8 @@ test("nothing is asked for once it is unbound", async () => {
   watch(["orders"]);
   await answer("old");
   sync.emit(order("O-1"));
+  sync.emit(order("O-2"));
+  sync.say("reset", {});
   sync.say("reset", {});
   unbind();
   sync.emit(order("O-1"));

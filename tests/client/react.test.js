@@ -78,6 +78,21 @@ test("a sync that the application made is used, and left open", async () => {
   assert.equal(opened.length, 0);
 });
 
+test("a page that the server rendered begins as the server left it, also where its sync is connected already", async () => {
+  const { useConnectionHealth, useEntitySync, SyncManagerProvider } = setUp();
+  const sync = createFakeSync();
+  sync.become({ state: "connected", health: "healthy" });
+  sync.keep("order", { "O-1": { stage: "paid" } });
+  const { Probe, seen } = probe(() => [useConnectionHealth().status, useEntitySync("order").entities.size]);
+  const element = h(SyncManagerProvider, { sync }, h(Probe));
+  const errors = [];
+  const { error } = console;
+  console.error = (...what) => errors.push(what);
+  await show(element, { hydrate: '<pre>["connecting",0]</pre>' }).finally(() => (console.error = error));
+  assert.deepEqual(errors, []);
+  assert.deepEqual(seen.last, ["healthy", 1]);
+});
+
 test("getToken is the newest that was rendered", async () => {
   const { SyncManagerProvider, opened } = setUp();
   const at = (token) => h(SyncManagerProvider, { initialConfig: { getToken: () => token } });
