@@ -166,6 +166,17 @@ test("the table of options names every option, and no other", () => {
   assert.deepEqual(told.sort(), given.filter((name) => !["clientVersion", "credentials"].includes(name)).sort());
 });
 
+test("the table of options tells the defaults that options of one row each have", () => {
+  const given = readSettings({ clientId: "browser-1" }, { storage: null });
+  const told = rowsOf("option").flatMap(([names, usual]) => {
+    const [, name] = /^`(\w+)`$/.exec(names) ?? [];
+    const [, value] = /^`?(true|false|\d+)`?$/.exec(usual) ?? [];
+    return name && value ? [[name, JSON.parse(value)]] : [];
+  });
+  assert.ok(told.length >= 6);
+  assert.deepEqual(told, told.map(([name]) => [name, given[name]]));
+});
+
 test("every hook and component has a counterpart in the table", () => {
   const right = rowsOf("theirs").map((cells) => cells.at(-1)).join("\n");
   const names = Object.keys(createHooks(React));
