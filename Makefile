@@ -5,10 +5,13 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 TEST_PROCESSES ?= 2
 
-.PHONY: run test test-thorough lint load bench-fanout bench-logs bench-migration bench-peers bench-growth bench-compression bench-state bench-presence bench-page clean
+.PHONY: run client test test-thorough lint load bench-fanout bench-logs bench-migration bench-peers bench-growth bench-compression bench-state bench-presence bench-page clean
 
 run: $(INSTALLED)
 	@$(BIN)/tidegate demo
+
+client: $(INSTALLED)
+	@$(BIN)/python -m tests.support.client_bundle
 
 # Much of a test is waiting: two processes take half the time. Each has a server of its own of every kind.
 test: lint

@@ -6,9 +6,9 @@ import { test } from "node:test";
 
 import { createHooks } from "../../gateway/static/react.js";
 // What the client loads later is there at once, as turns of the clock take no time.
-import "../../gateway/static/parts/auto_refresh.js";
-import "../../gateway/static/parts/shared.js";
-import "../../gateway/static/parts/writes.js";
+import "../../gateway/static/auto_refresh.js";
+import "../../gateway/static/shared.js";
+import "../../gateway/static/writes.js";
 import { readSettings } from "../../gateway/static/parts/settings.js";
 import { TRANSITIONS } from "../../gateway/static/parts/states.js";
 import { createClock, settle } from "./support/clock.js";

@@ -4,8 +4,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 // What the client loads later is there at once, as turns of the clock take no time.
-import "../../gateway/static/parts/auto_refresh.js";
-import "../../gateway/static/parts/writes.js";
+import "../../gateway/static/auto_refresh.js";
+import "../../gateway/static/writes.js";
 import { createHooks } from "../../gateway/static/react.js";
 import { createClock, settle } from "./support/clock.js";
 import { createStorage } from "./support/connected.js";

@@ -12,6 +12,7 @@ import { nameOf as checked, selectionText } from "./selection.js";
 import { readSettings } from "./settings.js";
 import { health } from "./states.js";
 import { createHandlers, createStore, report } from "./store.js";
+import { createTelemetry } from "./telemetry.js";
 import { claimsOf, createTokens } from "./tokens.js";
 
 // What a stream is asked for beside events: it has no part in what is kept.
@@ -55,15 +56,12 @@ export function createSync(options = {}) {
   const ask = createRequest({ settings, environment, tokens });
   const send = (method, path, body) =>
     ask(path, new URLSearchParams({ clientId: settings.clientId }), { method, body: JSON.stringify(body) });
-  const telling =
-    settings.telemetry && settings.components.length
-      ? import("./telemetry.js").then(({ createTelemetry }) => createTelemetry(settings, (body) => send("POST", "telemetry", body)))
-      : null;
+  const follow = settings.telemetry ? createTelemetry(settings, (body) => send("POST", "telemetry", body)) : () => {};
 
   const changed = (next) => {
     status = next;
     metrics.follow(status);
-    telling?.then((follow) => follow(next), () => {});
+    follow(status);
     // Where that fails it is loaded once it is wanted, or at the next change: nothing is amiss for the page.
     if (status.state === "connected") loadWrites().catch(() => {});
     invalidate();

@@ -3,13 +3,6 @@
 const ANSWER_MS = 8000;
 const LONGEST_RETRY_AFTER_MS = 3_600_000;
 const MENDED_BY_TRYING = [407, 408, 410, 425, 429];
-const ADVICE = {
-  400: "Check the options.",
-  401: "Sign in again.",
-  403: "Ask for less.",
-  404: "Check baseUrl.",
-  421: "Add it to server.hosts.",
-};
 
 export const failure = (message, members) => Object.assign(new Error(message), members);
 
@@ -43,8 +36,8 @@ export function createRequest({ settings, environment, tokens }) {
     const fatal = status >= 400 && status < 500 && !MENDED_BY_TRYING.includes(status);
     const problem = fatal && (await within(ANSWER_MS, controller, response.json()).catch(() => null));
     response.body?.cancel().catch(() => {});
-    const words = [`The gateway answered ${status}.`, problem?.detail, fatal && ADVICE[status]];
-    return failure(words.filter(Boolean).join(" "), { status, fatal, retryAfterMs: retryAfterMs(response, clock) });
+    const message = problem?.detail ?? `The gateway answered ${status}.`;
+    return failure(message, { status, fatal, retryAfterMs: retryAfterMs(response, clock) });
   }
 
   async function request(

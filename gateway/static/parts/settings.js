@@ -37,11 +37,11 @@ const refuse = (why) => {
 const checked = (name, usual, given) => {
   if (Array.isArray(usual)) {
     const list = [given].flat();
-    return list.every((text) => text && typeof text === "string") ? list : refuse(`${name} has to be a text or a list of texts`);
+    return list.every((text) => text && typeof text === "string") ? list : refuse(`${name} has to be text, or a list of it`);
   }
   const type = usual === null ? "function" : typeof usual;
   const fits = typeof given === type && (type !== "number" || given >= 0);
-  return fits || given === usual ? given : refuse(`${name} has to be a ${type}${type === "number" ? ", 0 or more" : ""}`);
+  return fits || given === usual ? given : refuse(`${name} has to be a ${type}`);
 };
 
 // The same at each visit, so that a cohort that this browser is in keeps it.

@@ -100,7 +100,7 @@ export function openStream({ request, clock, params, onMessage, onRetry, onEnd }
     const accept = "text/event-stream";
     const response = await request("events", params, { controller, accept, waitMs: 0, sent });
     if (response.status === 204) {
-      throw failure("No stream.", { status: 204 });
+      throw failure("No event stream.", { status: 204 });
     }
     if (!response.headers.get("Content-Type")?.startsWith(accept)) {
       throw failure("No event stream.", { why: "blocked" });

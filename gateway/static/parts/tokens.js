@@ -18,7 +18,7 @@ export function createTokens({ getToken, environment: { clock } }) {
   async function ask() {
     const given = (await getToken()) ?? null;
     if (isOver(given)) {
-      throw new Error("getToken gave an expired token, or this device's clock is ahead.");
+      throw new Error("getToken gave an expired token.");
     }
     return given;
   }
