@@ -15,7 +15,7 @@ client: $(INSTALLED)
 
 # Much of a test is waiting: two processes take half the time. Each has a server of its own of every kind.
 test: lint
-	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
+	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
 # Every property with ten times the examples of `make test`, drawn anew each time; the seed repeats a failure.
 test-thorough: $(INSTALLED)

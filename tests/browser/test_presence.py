@@ -76,7 +76,7 @@ async def test_a_write_that_the_network_loses_is_told_to_who_made_it(world):
         told = await tab.page.evaluate(
             "(name) => room.update({ name }).catch(({ message }) => message)", long
         )
-        assert "413" in told
+        assert "1024" in told
 
 
 async def test_tabs_of_one_browser_are_one_user_over_one_stream(world):

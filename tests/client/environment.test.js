@@ -86,3 +86,46 @@ test("what the page lives through becomes verbs, until it is unfollowed", () => 
   assert.deepEqual(handlers, {});
   assert.doesNotThrow(followPage(null, connection));
 });
+
+test("what is given is called as its owner would call it, and a fetch as a browser wants it", async () => {
+  class Clock {
+    #now = 5;
+    now() {
+      return this.#now;
+    }
+    setTimeout(run) {
+      run(this.#now);
+      return 1;
+    }
+    clearTimeout(id) {
+      this.cleared = id;
+    }
+  }
+  const given = new Clock();
+  const { clock } = createEnvironment({ clock: given });
+  assert.deepEqual([clock.now(), clock.wall()], [5, 5]);
+  clock.clearTimeout(clock.setTimeout((now) => assert.equal(now, 5), 1));
+  assert.equal(given.cleared, 1);
+
+  const environment = createEnvironment({
+    fetch(...all) {
+      return [this, ...all];
+    },
+  });
+  assert.deepEqual(environment.fetch("/a", 1), [undefined, "/a", 1]);
+});
+
+test("of storage that can't list its items those are known that were written", () => {
+  const items = new Map();
+  const { storage } = createEnvironment({
+    storage: {
+      getItem: (key) => items.get(key) ?? null,
+      setItem: (key, value) => items.set(key, value),
+      removeItem: (key) => items.delete(key),
+    },
+  });
+  storage.setItem("a", "1");
+  storage.setItem("b", "2");
+  storage.setItem("a", "3");
+  assert.deepEqual(storage.keys(), ["a", "b"]);
+});

@@ -163,3 +163,26 @@ test("a name that is none is refused at once", async () => {
   assert.throws(() => sync.channel(""), TypeError);
   sync.close();
 });
+
+test("a meta that comes once the channel is joined is told at once", async () => {
+  const world = createWorld();
+  world.gateway.answerAlways("presence/portal", 204);
+  const sync = await world.opened({ entities: ["order"], presence: ["portal"] });
+  people(world.gateway, "sync", {});
+  await world.settle();
+  sync.presence("portal", { meta: { name: "Ann" } });
+  await world.settle();
+  assert.deepEqual(writes(world.gateway).map(([, , , body]) => body), [{ meta: { name: "Ann" } }]);
+  assert.equal(world.gateway.asked("events").length, 1);
+  sync.close();
+});
+
+test("who is named after the stream was opened has one under that name, at the same cursor", async () => {
+  const { gateway, sync, settle } = await inPortal();
+  sync.presence("portal", { userId: "user-2" });
+  await settle();
+  const { params } = gateway.asked("events").at(-1);
+  assert.deepEqual([params.get("clientId"), params.get("lastEventId")], ["user-2", "e1.0-0"]);
+  assert.equal(gateway.asked("events").length, 3);
+  sync.close();
+});

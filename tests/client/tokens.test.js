@@ -73,3 +73,21 @@ test("what a token claims is read where it can be", () => {
     assert.deepEqual(claimsOf(opaque), {});
   }
 });
+
+test("a getToken that never settles is given up, and asked again", async () => {
+  let asked = 0;
+  const tokens = tokensOf(() => (asked += 1) === 1 ? new Promise(() => {}) : "token");
+  const first = assert.rejects(tokens.get(), /in time/);
+  await settle();
+  await clock.advance(30_000);
+  await first;
+  assert.equal(await tokens.get(), "token");
+});
+
+test("a getToken that throws leaves nothing behind", async () => {
+  const tokens = tokensOf(() => {
+    throw new Error("signed out");
+  });
+  await assert.rejects(tokens.get(), /signed out/);
+  await clock.advance(60_000);
+});

@@ -17,7 +17,7 @@ BUNDLES: Mapping[str, str] = {"tidegate.js": "create_sync.js"} | {name: name for
 """Each file that is made, and the part that it begins with."""
 _ESBUILD, _TERSER = "esbuild@0.28.2", "terser@5.51.4"
 """The very versions: others give other bytes."""
-_HEADER = "// Made of parts/ (make client).\n"
+_HEADER = "// Made of parts/\n"
 
 
 def build(workshop: Path) -> dict[str, str]:

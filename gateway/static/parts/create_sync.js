@@ -36,6 +36,7 @@ export function createSync(options = {}) {
   let loading = null;
   let user = null;
   let selected = "";
+  let named = "";
   let status = INITIAL;
   let snapshot = null;
   let isTelling = false;
@@ -91,6 +92,7 @@ export function createSync(options = {}) {
   const begin = async () => {
     life += 1;
     const mine = life;
+    named = settings.clientId;
     user = settings.userId || (settings.getToken ? null : settings.clientId);
     // Where no token is to be had the connection says so, and tries again.
     user ??= claimsOf(await tokens.get().catch(() => null)).sub ?? null;
@@ -140,8 +142,13 @@ export function createSync(options = {}) {
   // Where a stream is to select more or less. What one task asks for makes one new stream, at the same cursor.
   const reopen = () =>
     queueMicrotask(() => {
-      if (!connection || selected === selectionText(settings)) return;
-      if (connection.renew) {
+      const isOther = named !== settings.clientId;
+      if (!connection || (!isOther && selected === selectionText(settings))) return;
+      if (isOther) {
+        shut();
+        persistence?.stop();
+        begin();
+      } else if (connection.renew) {
         selected = selectionText(settings);
         connection.renew();
       } else {
@@ -162,7 +169,8 @@ export function createSync(options = {}) {
     };
   };
 
-  const isUp = () => status.state === "connected" && status.transport !== "poll";
+  // Whatever polls says why, also where another tab does it.
+  const isUp = () => status.state === "connected" && !status.reason;
   const rooms = createPresence({ store, send, select, isUp });
 
   // Handlers that are set at once miss nothing.

@@ -9,24 +9,28 @@ function allowed(get) {
   }
 }
 
+// What is given is called as a method of what it was given with, what is the browser's own without one.
 function createClock(given = {}) {
-  const now = given.now ?? (() => performance.now());
+  const or = (name, usual) => (...all) => (given[name] ? given[name](...all) : usual(...all));
+  const now = or("now", () => performance.now());
   return {
     now,
-    wall: given.wall ?? given.now ?? (() => Date.now()),
-    setTimeout: given.setTimeout ?? ((run, ms) => setTimeout(run, ms)),
-    clearTimeout: given.clearTimeout ?? ((id) => clearTimeout(id)),
+    wall: given.now ? or("wall", now) : or("wall", Date.now),
+    setTimeout: or("setTimeout", (run, ms) => setTimeout(run, ms)),
+    clearTimeout: or("clearTimeout", (id) => clearTimeout(id)),
   };
 }
 
 /** Storage whose every access may fail: then it is as if it were empty, and `setItem` gives null. */
 function createStorage(storage) {
+  // Of one that can't list what it holds only what was written here is known.
+  const written = new Set();
   return (
     storage && {
       getItem: (key) => allowed(() => storage.getItem(key)),
-      setItem: (key, value) => allowed(() => storage.setItem(key, value) ?? true),
+      setItem: (key, value) => allowed(() => written.add(key) && (storage.setItem(key, value) ?? true)),
       removeItem: (key) => allowed(() => storage.removeItem(key)),
-      keys: () => allowed(() => Array.from(storage, (_, at) => storage.key(at))) ?? [],
+      keys: () => allowed(() => (storage.key ? Array.from(storage, (_, at) => storage.key(at)) : [...written])) ?? [],
     }
   );
 }
@@ -46,7 +50,7 @@ export function createEnvironment(options = {}) {
   const or = (given, get) => (given === undefined ? allowed(get) : given);
   return {
     // Bound late and called bare: a page may replace `fetch`, and calls it with its own `this`.
-    fetch: options.fetch ?? ((url, request) => fetch(url, request)),
+    fetch: (url, request) => (options.fetch ?? fetch)(url, request),
     clock: createClock(options.clock),
     random: options.random ?? Math.random,
     storage: createStorage(or(options.storage, () => localStorage)),

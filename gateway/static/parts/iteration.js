@@ -24,7 +24,7 @@ export function iterate(subscribe, onEnd) {
     try {
       for (;;) {
         if (waiting.length) yield waiting.shift();
-        else if (isLost) throw new Error(`This loop is ${MOST_WAITING} events behind: do less in it, or subscribe.`);
+        else if (isLost) throw new Error(`This loop is ${MOST_WAITING} events behind.`);
         else if (isOver) return;
         else await new Promise((resolve) => (wake = resolve));
       }

@@ -25,6 +25,8 @@ export const createPresence = ({ store, send, select, isUp }) => {
   return {
     presence(channel, meta) {
       if (meta !== undefined) metas.set(channel, meta);
+      // Who is there already is told of no new stream.
+      if (meta !== undefined && people.has(channel)) tell(channel).catch(report);
       const leave = select("presence", channel, () => {
         people.delete(channel);
         metas.delete(channel);

@@ -34,7 +34,7 @@ const compares = (name, operands) => {
 
 // The filters that one text writes, with commas between them: each has the member's `path` and `holds(data)`.
 const parseFilters = (text) => {
-  const wrong = () => refuse("filter", text, 'such as branch_id=eq.7, name=eq."a,b" or id=in.(7,8)');
+  const wrong = () => refuse("filter", text, "such as branch_id=eq.7");
   let at = 0;
   const read = (pattern) => {
     pattern.lastIndex = at;
@@ -92,7 +92,7 @@ export const nameOf = (option) => (text) => (NAME.test(text) ? text : refuse(opt
 const entityOf = (text) => {
   const [, type, given] = /^([^:]*):?([^]*)$/.exec(text);
   const id = /^".*"$/.test(given) ? given.slice(1, -1).replace(/\\(["\\])/g, "$1") : given;
-  if (!NAME.test(type) || (!id && type !== text) || id.length > 256 || CONTROL.test(id)) refuse("entities", text, "such as order or order:O-1");
+  if (!NAME.test(type) || (!id && type !== text) || id.length > 256 || CONTROL.test(id)) refuse("entities", text, "such as order:O-1");
   return [type, id];
 };
 

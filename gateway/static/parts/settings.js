@@ -3,7 +3,7 @@
 import { nameOf, selector } from "./selection.js";
 
 const CLIENT_ID = "tidegate:client-id";
-// Each is of the type of its default; empty texts, 0 of the hints and null stand for none. `clientVersion` is package.json's.
+// Empty texts, 0 of the hints and null stand for none. `clientVersion` is package.json's.
 const DEFAULTS = {
   baseUrl: "",
   components: [],
@@ -34,14 +34,10 @@ const refuse = (why) => {
   throw new TypeError(`createSync: ${why}.`);
 };
 
+// What would do harm without a word is refused; of the rest the types speak.
 const checked = (name, usual, given) => {
-  if (Array.isArray(usual)) {
-    const list = [given].flat();
-    return list.every((text) => text && typeof text === "string") ? list : refuse(`${name} has to be text, or a list of it`);
-  }
-  const type = usual === null ? "function" : typeof usual;
-  const fits = typeof given === type && (type !== "number" || given >= 0);
-  return fits || given === usual ? given : refuse(`${name} has to be a ${type}`);
+  if (typeof usual === "number" && !(typeof given === "number" && given >= 0)) refuse(`${name} has to be a number`);
+  return Array.isArray(usual) ? [given].flat() : given;
 };
 
 // The same at each visit, so that a cohort that this browser is in keeps it.

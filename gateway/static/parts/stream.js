@@ -18,9 +18,7 @@ function messageOf({ event, data, id }) {
   } catch {
     // The store counts what is no JSON object.
   }
-  const isObject = typeof value === "object" && value && !Array.isArray(value);
-  const type = event === "message" && isObject ? (value.eventType ?? event) : event;
-  return { type, id: id || undefined, data: isObject ? value : null, control: CONTROL.has(event) };
+  return { type: event, id: id || undefined, data: value, control: CONTROL.has(event) };
 }
 
 // A timer would do, but in a hidden page it waits for a second.

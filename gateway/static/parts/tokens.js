@@ -1,5 +1,7 @@
 // The page's token: asked for when there is none, when it is over, and when it was refused.
 
+const LONGEST_MS = 30_000;
+
 /** What a JWT claims; an empty object of an opaque token. Nobody here checks its signature. */
 export function claimsOf(token) {
   try {
@@ -16,7 +18,11 @@ export function createTokens({ getToken, environment: { clock } }) {
   const isOver = (given) => claimsOf(given).exp * 1000 <= clock.wall();
 
   async function ask() {
-    const given = (await getToken()) ?? null;
+    let timer;
+    const late = new Promise((_, reject) => {
+      timer = clock.setTimeout(() => reject(new Error("Nothing came in time.")), LONGEST_MS);
+    });
+    const given = (await Promise.race([Promise.resolve().then(getToken), late]).finally(() => clock.clearTimeout(timer))) ?? null;
     if (isOver(given)) {
       throw new Error("getToken gave an expired token.");
     }
