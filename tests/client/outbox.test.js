@@ -247,19 +247,56 @@ test("what another tab sent while this page was in the back/forward cache is set
   assert.equal(first.order().stage, "sent");
 });
 
-test("signing out drops what waits, in all tabs, and rejects its promises", async () => {
+test("signing out drops what waits, whichever tab it is of, and rejects the promises of this one", async () => {
   const { api, open, settle, kept, advance } = createWriters();
   const [first, second] = [open(), open()];
   api.network = "down";
-  const answers = [first.enqueue(order(1)), second.enqueue(order(2))];
+  const answers = [first.enqueue(order(1)), first.enqueue(order(2)), second.enqueue(order(3))];
+  await advance(100);
+  first.forget(first.tab.environment.clock.wall());
   await settle();
-  second.forget();
-  await settle();
+  assert.deepEqual(kept(), []);
+  for (const answer of answers.slice(0, 2)) assert.match((await outcome(answer)).error.message, /Signed out/);
+  second.forget(first.tab.environment.clock.wall());
   api.network = "up";
   await advance(60_000);
-  for (const answer of answers) assert.match((await outcome(answer)).error.message, /Signed out/);
+  assert.match((await outcome(answers[2])).error.message, /Signed out/);
   assert.deepEqual(api.requests, []);
+});
+
+test("signing out drops what was written before the clock was put back", async () => {
+  const { api, open, settle, kept, browser } = createWriters();
+  api.network = "down";
+  const earlier = open();
+  earlier.enqueue(order(1));
+  await settle();
+  earlier.tab.kill();
+  browser.clock.sleep(-3_600_000);
+  const now = open();
+  now.forget(now.tab.environment.clock.wall());
+  await settle();
   assert.deepEqual(kept(), []);
+});
+
+test("who hears late of a signing out drops what was written here since, and leaves what others wrote", async () => {
+  const { api, open, settle, kept, advance, browser } = createWriters();
+  const [late, first] = [open(), open()];
+  api.network = "down";
+  await advance(1_000);
+  const at = first.tab.environment.clock.wall();
+  first.forget(at);
+  first.stop();
+  await advance(1_000);
+  const next = open();
+  const [mine] = [late.enqueue(order(1)), next.enqueue(order(2))];
+  await settle();
+  assert.equal(kept().length, 2);
+  late.forget(at);
+  late.stop();
+  await settle();
+  assert.match((await outcome(mine)).error.message, /Signed out/);
+  assert.equal(kept().length, 1);
+  assert.match(browser.storage.getItem(kept()[0]), /"n":2/);
 });
 
 test("signing out drops what an earlier visit left, also before the user is known", async () => {
@@ -272,19 +309,19 @@ test("signing out drops what an earlier visit left, also before the user is know
   api.network = "up";
   let know;
   const second = open({ user: new Promise((resolve) => (know = resolve)) });
-  second.forget();
+  second.forget(second.tab.environment.clock.wall());
   know("u-1");
   await settle();
   assert.deepEqual([api.requests, kept()], [[], []]);
 });
 
-test("who signs out and closes in one step drops what waits, in all tabs, and says that it signed out", async () => {
+test("who signs out and closes in one step drops what waits, and says that it signed out", async () => {
   const { api, open, settle, kept } = createWriters();
-  const [first, second] = [open(), open()];
+  const first = open();
   api.network = "down";
-  const answers = [first.enqueue(order(1)), second.enqueue(order(2))];
+  const answers = [first.enqueue(order(1)), first.enqueue(order(2))];
   await settle();
-  first.forget();
+  first.forget(first.tab.environment.clock.wall());
   first.stop();
   await settle();
   for (const answer of answers) assert.match((await outcome(answer)).error.message, /Signed out/);
@@ -299,7 +336,7 @@ test("an outbox that is made only to forget drops what an earlier visit left", a
   await settle();
   first.tab.kill();
   const second = open();
-  second.forget();
+  second.forget(second.tab.environment.clock.wall());
   second.stop();
   await settle();
   assert.deepEqual(kept(), []);
@@ -315,7 +352,7 @@ test("another user's requests are neither sent nor dropped", async () => {
   api.network = "up";
   const other = open({ user: "u-1:x" });
   await settle();
-  other.forget();
+  other.forget(other.tab.environment.clock.wall());
   await settle();
   assert.deepEqual(api.requests, []);
   assert.equal(kept().length, 1);

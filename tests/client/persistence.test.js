@@ -20,7 +20,10 @@ function openTab(browser, { key = KEY, keepState = true, at = CURSOR } = {}) {
     environment: tab.environment,
     key,
     store,
-    forgotten: () => heard.push("forgotten"),
+    forgotten(at) {
+      heard.push("forgotten");
+      persistence.forget(at);
+    },
   });
   store.applied(() => persistence.saveSoon());
   const move = (id) => store.apply({ type: "poll", id, control: true });
@@ -37,7 +40,7 @@ test("what was saved is there after the next load, with what it describes", asyn
   const browser = createBrowser();
   openTab(browser).persistence.save();
   const next = openTab(browser, { at: null });
-  assert.equal(next.persistence.load(), true);
+  next.persistence.load();
   assert.equal(next.store.cursor, CURSOR);
   assert.equal(next.store.complete, true);
   assert.deepEqual(new Map(next.store.entities("order")), new Map([["O-1", { total: 7 }]]));
@@ -118,7 +121,7 @@ for (const [what, text] of Object.entries({
     const browser = createBrowser();
     browser.storage.setItem(KEY, text);
     const tab = openTab(browser, { at: null });
-    assert.equal(tab.persistence.load(), false);
+    tab.persistence.load();
     assert.equal(tab.store.cursor, null);
     assert.deepEqual(tab.store.cursors, { "": null });
     assert.deepEqual(tab.store.lanes, {});
@@ -130,7 +133,9 @@ test("what is older than a day, or of a time to come, begins anew", async () => 
     const browser = createBrowser();
     openTab(browser).persistence.save();
     browser.clock.sleep(days * 86_400_000);
-    assert.equal(openTab(browser, { at: null }).persistence.load(), false);
+    const tab = openTab(browser, { at: null });
+    tab.persistence.load();
+    assert.equal(tab.store.cursor, null);
   }
 });
 
@@ -139,7 +144,9 @@ test("storage that is full, forbidden or absent does no harm", async () => {
     const browser = createBrowser({ fault });
     const tab = openTab(browser);
     tab.persistence.save();
-    assert.equal(tab.persistence.load(), false);
+    const next = openTab(browser, { at: null });
+    next.persistence.load();
+    assert.equal(next.store.cursor, null);
     tab.persistence.forget();
     tab.persistence.stop();
   }
@@ -182,6 +189,72 @@ test("signing out ends all tabs and erases what earlier visits kept, also where 
   assert.deepEqual(tabs.map((tab) => tab.state), ["disconnected", "disconnected", "disconnected"]);
   assert.deepEqual(ofUser(), []);
   assert.equal(gateway.streams.length, 0);
+});
+
+test("word of a signing out from before a tab was there does not concern it", async () => {
+  const browser = createBrowser();
+  const first = openTab(browser);
+  const frozen = openTab(browser);
+  frozen.freeze();
+  first.persistence.forget();
+  await browser.advance(1_000);
+  const next = openTab(browser, { at: "e1.9-0" });
+  next.persistence.save();
+  frozen.thaw();
+  await browser.settle();
+  assert.deepEqual([frozen.heard, next.heard], [["forgotten"], []]);
+  assert.equal(kept(browser).cursors[""], "e1.9-0");
+});
+
+test("what a tab saved before it heard of the signing out is gone too", async () => {
+  const browser = createBrowser();
+  const first = openTab(browser);
+  const late = openTab(browser);
+  late.freeze();
+  first.persistence.forget();
+  await browser.advance(1_000);
+  late.persistence.save();
+  assert.notEqual(kept(browser), null);
+  late.thaw();
+  await browser.settle();
+  assert.equal(kept(browser), null);
+});
+
+test("a tab that thaws long after the signing out ends alone: who signed in since stays, with what was written", async () => {
+  const browser = createBrowser();
+  const gateway = createGateway({ clock: browser.clock });
+  gateway.answerAlways("/api/v1/orders/O-1", 503);
+  const open = () => {
+    const tab = browser.open();
+    const sync = createSync({ ...tab.options, fetch: gateway.fetch, baseUrl: "http://gateway.test", userId: "u-1", telemetry: false });
+    return { tab, sync };
+  };
+  const [first, frozen] = [open(), open()];
+  await browser.advance(1_500);
+  const request = { path: "/api/v1/orders/O-1", body: {} };
+  const former = frozen.sync.enqueue(request);
+  former.catch(() => {});
+  await browser.advance(1_500);
+  frozen.tab.page.fire("freeze");
+  frozen.tab.freeze();
+  first.sync.signOut();
+  await browser.advance(1_500);
+  assert.deepEqual(browser.keys().filter((key) => key.includes("u-1")), []);
+  const [next, beside] = [open(), open()];
+  await browser.advance(1_500);
+  const written = next.sync.enqueue(request);
+  await browser.advance(1_500);
+  frozen.tab.thaw();
+  frozen.tab.page.fire("resume");
+  await browser.advance(1_500);
+  assert.deepEqual([frozen, next, beside].map(({ sync }) => sync.state), ["disconnected", "connected", "connected"]);
+  assert.ok(browser.keys().some((key) => key.startsWith("tidegate:sync:u-1:")));
+  await assert.rejects(former, /Signed out/);
+  gateway.answerAlways("/api/v1/orders/O-1", null);
+  gateway.answer("/api/v1/orders/O-1", 200, {});
+  await browser.advance(60_000);
+  assert.equal((await written).status, 200);
+  [next, beside].forEach(({ sync }) => sync.close());
 });
 
 test("stop saves once more, and leaves neither timer nor listener nor channel", async () => {

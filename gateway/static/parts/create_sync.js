@@ -110,25 +110,25 @@ export function createSync(options = {}) {
         isEnabled: settings.enablePersistence,
         key: `tidegate:sync:${nameOf(ONLY_OF_STREAMS)}`,
         store,
-        forgotten: () => close({ forget: true }),
+        forgotten: (at) => close({ forget: true }, at),
       });
       if (!store.cursor) persistence.load();
     }
     open();
   };
 
-  const close = ({ forget = false } = {}) => {
+  const close = ({ forget = false } = {}, at) => {
     life += 1;
     shut();
     uncount?.();
     uncount = null;
     if (forget) {
-      persistence?.forget();
+      at = persistence?.forget(at);
       store.restore();
     }
     persistence?.stop();
     (forget ? loadWrites() : loading)?.then((part) => {
-      if (forget) part.forget();
+      if (forget) part.forget(at);
       part.stop();
       if (writes === part) writes = null;
     }, report);

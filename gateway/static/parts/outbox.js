@@ -22,6 +22,8 @@ export function createOutbox({ environment, settings, user, tokens, overlay, emi
   const send = createSender({ environment, settings, tokens });
   // By id, what this tab enqueued, found or sends: {requests, layers, resolve, reject}.
   const held = new Map();
+  // The ids of what was enqueued here.
+  const own = new Set();
   // By name, as text, what is in no storage. A name is a time, which makes the order, and an id.
   const unkept = new Map();
   let place = null;
@@ -62,6 +64,7 @@ export function createOutbox({ environment, settings, user, tokens, overlay, emi
   const settle = (id, answers) => {
     const { requests, layers, resolve } = held.get(id);
     held.delete(id);
+    own.delete(id);
     layers.forEach((layer, at) => layer && (answers[at].ok ? layer.answered(answers[at].cursor) : layer.drop()));
     answers.forEach((answer, at) => {
       if (!answer.ok) emit("outbox", { request: requests[at], status: answer.status, problem: problemOf(answer) });
@@ -124,15 +127,19 @@ export function createOutbox({ environment, settings, user, tokens, overlay, emi
 
   const signOut = () => giveUpAll("Signed out before this was sent: it is dropped.");
 
-  const drop = () => {
-    signOut();
-    all().forEach(([name]) => remove(name));
+  /** All that was there at `at`, and what was enqueued here before it was known. The rest is of who signed in since. */
+  const drop = (at) => {
+    // Stamps run ahead of the time by as many as are made at once. One that is further ahead is of before the clock was put back.
+    const most = clock.wall() + MOST;
+    all().forEach(([name]) => {
+      const stamp = parseInt(name, 10);
+      if (stamp <= at || stamp > most || own.has(idOf(name))) remove(name);
+    });
   };
 
-  /** Another tab has signed out, has something to send, or has sent it. */
+  /** Another tab has something to send, or has sent it. */
   const hear = ({ data: { id, answers } }) => {
-    if (!id) drop();
-    else if (!answers) start();
+    if (!answers) start();
     else if (held.has(id)) settle(id, answers);
   };
 
@@ -183,6 +190,7 @@ export function createOutbox({ environment, settings, user, tokens, overlay, emi
       const id = randomText(8);
       const text = JSON.stringify({ requests, answers: [] });
       hold(id, requests, given, resolve, reject);
+      own.add(id);
       opened.then(() => held.has(id) && put(id, text));
     });
 
@@ -195,18 +203,15 @@ export function createOutbox({ environment, settings, user, tokens, overlay, emi
       const problem = problemOf(answer);
       throw failure(`A write was refused with ${status}. ${problem.detail ?? ""}`.trim(), { request, status, problem });
     },
-    forget() {
+    /** Signs out as of `at`. The sync tells the other tabs. */
+    forget(at) {
       signOut();
-      opened.then(() => {
-        drop();
-        channel?.postMessage({});
-      });
+      opened.then(() => drop(at));
     },
     stop() {
       closed = true;
       offs.forEach((off) => off?.());
       giveUpAll("The sync was closed: what is kept is sent at the next visit.");
-      // What another tab is to hear of signing out is told first.
       opened.then(() => channel?.close());
     },
   };

@@ -1,4 +1,4 @@
-// What a page writes: kept until it is sent, and shown until it comes back. Loaded when the first write is made, or waits.
+// What a page writes: kept until it is sent, and shown until it comes back. Loaded once the sync is connected.
 
 import { createOutbox } from "./outbox.js";
 import { createOverlay } from "./overlay.js";
