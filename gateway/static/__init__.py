@@ -1,1 +1,1 @@
-"""The browser client: ES modules as they stand, without a build step. tidegate.d.ts is their contract."""
+"""What browsers load of the client, made of parts/ by `make client`, and what is served as it is written."""

@@ -114,6 +114,8 @@ export function createHooks(React, { open = createSync } = {}) {
     return useSyncExternalStore(subscribe, read, () => select(INITIAL, null));
   }
 
+  // Who polls is in no channel.
+  const useStreams = (lease) => useSelected(lease, (snapshot) => snapshot.health === "healthy");
   const useConnected = (lease) => useSelected(lease, (snapshot) => snapshot.state === "connected");
   const useError = (lease) => useSelected(lease, (snapshot) => snapshot.error);
 
@@ -225,13 +227,14 @@ export function createHooks(React, { open = createSync } = {}) {
     const { main } = useLeases();
     const latest = useLatest(poll);
     const transport = useSelected(main, (snapshot) => snapshot.transport);
-    const isDown = useSelected(main, ({ health }) => health === "error" || health === "disconnected");
+    const health = useSelected(main, (snapshot) => snapshot.health);
+    const isDown = health === "error" || health === "disconnected";
     useEffect(() => (isDown ? every(intervalMs, graceMs, () => latest.current?.()) : undefined), [
       isDown,
       intervalMs,
       graceMs,
     ]);
-    return { isPolling: isDown || transport === "poll", transport };
+    return { isPolling: isDown || health === "polling", transport };
   }
 
   function usePresence(channel, userId, meta) {
@@ -245,7 +248,7 @@ export function createHooks(React, { open = createSync } = {}) {
     // It runs before the room is joined, which takes the meta of then: so what it tells is what changed since.
     useEffect(() => void room.update(JSON.parse(key)), [room, key]);
     const onlineUsers = useSyncExternalStore(room.subscribe, room.getSnapshot, () => NOBODY);
-    return { onlineUsers, isConnected: useConnected(main) };
+    return { onlineUsers, isConnected: useStreams(main) };
   }
 
   function useBroadcast(channel, handlers = {}) {
@@ -272,7 +275,7 @@ export function createHooks(React, { open = createSync } = {}) {
       }
       return joined.current.send(event, payload);
     }, []);
-    return { send, isConnected: useConnected(main) };
+    return { send, isConnected: useStreams(main) };
   }
 
   function useOptimisticUpdates(type) {

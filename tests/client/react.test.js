@@ -460,9 +460,11 @@ test("usePresence joins once, shows who is there, and tells the others of a meta
   await act(async () => {
     room()[0].users = { "user-1": { name: "Ann" }, "user-2": { name: "Bob" } };
     room()[0].told.forEach((fn) => fn());
-    opened[0].become({ state: "connected" });
+    opened[0].become({ state: "connected", health: "healthy" });
   });
   assert.deepEqual(seen.last, { onlineUsers: { "user-1": { name: "Ann" }, "user-2": { name: "Bob" } }, isConnected: true });
+  await act(async () => opened[0].become({ transport: "poll", health: "polling" }));
+  assert.equal(seen.last.isConnected, false, "who polls is in no channel");
   await shown.render(below(h(Probe, { name: "Anna" })));
   assert.deepEqual(room()[0].metas, [{ name: "Ann" }, { name: "Anna" }]);
   await shown.render(below(null));

@@ -41,7 +41,7 @@ test("from every state a connection can be started anew, and closed", () => {
   }
 });
 
-test("the health of a state goes by the transport only where something works", () => {
+test("the health of a state goes by why it polls only where something works", () => {
   const table = {
     initialized: "connecting",
     connecting: "connecting",
@@ -50,14 +50,13 @@ test("the health of a state goes by the transport only where something works", (
     paused: "disconnected",
     disconnected: "disconnected",
   };
-  for (const transport of ["sse", "poll", "shared"]) {
+  for (const reason of [null, "fetch-mode", "mute"]) {
     for (const [state, expected] of Object.entries(table)) {
-      assert.equal(health(state, transport), expected);
+      assert.equal(health(state, reason), expected);
     }
   }
-  assert.equal(health("connected", "sse"), "healthy");
-  assert.equal(health("connected", "shared"), "healthy");
-  assert.equal(health("connected", "poll"), "polling");
+  assert.equal(health("connected", null), "healthy");
+  assert.equal(health("connected", "error"), "polling");
 });
 
 test("the picture in the docs has every state and event", () => {

@@ -17,7 +17,7 @@ const control = (type, data, id, lane) => ({ type, data, id, lane, control: true
 export const createShared = ({ name, environment, store, connect, changed }) => {
   const { clock, locks, openChannel, page, random } = environment;
   const me = random();
-  let status = { state: "initialized", transport: "sse", error: null };
+  let status = null;
   let channel = null;
   let unfollow = null;
   let asking = null;
@@ -161,6 +161,7 @@ export const createShared = ({ name, environment, store, connect, changed }) => 
       }
     }
   });
+  status = connection.status;
 
   const lead = (done) => {
     release = done;

@@ -27,4 +27,5 @@ const HEALTH = {
   disconnected: "disconnected",
 };
 
-export const health = (state, transport) => HEALTH[state] ?? (transport === "poll" ? "polling" : "healthy");
+/** `reason` is why everything is polled, here or by the tab that this one follows. */
+export const health = (state, reason) => HEALTH[state] ?? (reason ? "polling" : "healthy");

@@ -2,5 +2,4 @@
 
 import "../../../gateway/static/auto_refresh.js";
 import "../../../gateway/static/shared.js";
-import "../../../gateway/static/parts/telemetry.js";
 import "../../../gateway/static/writes.js";
