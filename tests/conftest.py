@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.support.clock import ManualClock
+from tests.support.debian import install_all
 from tests.support.scheduler import ManualScheduler
 from tests.support.signals import pass_no_ignored_signals_on
 
@@ -22,6 +23,12 @@ settings.register_profile(
     "thorough", max_examples=int(os.environ.get("TIDEGATE_HYPOTHESIS_EXAMPLES", "1000")), **_COMMON
 )
 settings.load_profile(os.environ.get("TIDEGATE_HYPOTHESIS_PROFILE", "quick"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Has everything installed before there are several processes, each of which would do so by itself."""
+    if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
+        install_all()
 
 
 @pytest.fixture
