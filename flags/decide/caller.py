@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from flags.decide.modes import Preference
 
@@ -18,8 +18,7 @@ BY_SESSION = frozenset({"default", "session"})
 """The kinds of stickiness that a session is a key for."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Caller:
+class Caller(NamedTuple):
     """What is known of a caller. Equal callers get equal decisions, so one object may stand for many.
 
     `claims` come from `comparable_claims`. `preference` is the caller's own choice; `capable` says whether

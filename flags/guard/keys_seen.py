@@ -3,7 +3,6 @@
 Counted are requests, in a counter a minute: nobody knows how many the callers without a key are.
 """
 
-import math
 from typing import NamedTuple
 
 MINUTES = 5
@@ -21,23 +20,25 @@ class KeysSeen:
     """The counts of one component: of this minute and of those before it, MINUTES in all."""
 
     def __init__(self) -> None:
-        self._by_minute: dict[int, KeyCounts] = {}
+        self._by_minute: dict[int, list[int]] = {}
 
     def seen(self, now: float, *, keyed: bool) -> None:
         """Counts one request; `now` is in monotonic seconds."""
-        minute = self._drop_old(now)
-        counts = self._by_minute.get(minute, KeyCounts())
-        self._by_minute[minute] = KeyCounts(counts.keyed + keyed, counts.keyless + (not keyed))
+        minute = int(now // _SECONDS)
+        counts = self._by_minute.get(minute)
+        if counts is None:
+            self._drop_old(now)
+            counts = self._by_minute[minute] = [0, 0]
+        counts[not keyed] += 1
 
     def counts(self, now: float) -> KeyCounts:
         """What was counted of late."""
         self._drop_old(now)
         counted = self._by_minute.values()
-        return KeyCounts(sum(one.keyed for one in counted), sum(one.keyless for one in counted))
+        return KeyCounts(sum(keyed for keyed, _ in counted), sum(keyless for _, keyless in counted))
 
-    def _drop_old(self, now: float) -> int:
-        """Forgets what is older than MINUTES, and gives the minute that it is."""
-        minute = math.floor(now / _SECONDS)
+    def _drop_old(self, now: float) -> None:
+        """Forgets what is older than MINUTES."""
+        minute = int(now // _SECONDS)
         for old in [known for known in self._by_minute if known <= minute - MINUTES]:
             del self._by_minute[old]
-        return minute

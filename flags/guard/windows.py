@@ -28,9 +28,17 @@ class SlidingWindow(Generic[Slot]):
         self._make = make
         self._slots: dict[int, Slot] = {}
         self._latest = 0
+        self._slot: Slot | None = None
+        self._until = -math.inf
 
     def current(self, now: float) -> Slot:
         """The slot for what happens now."""
+        if self._slot is None or now >= self._until:
+            self._slot = self._current(now)
+            self._until = (self._latest + 1) * self._slot_seconds
+        return self._slot
+
+    def _current(self, now: float) -> Slot:
         number = self._turn(now)
         slot = self._slots.get(number)
         if slot is None:
@@ -48,6 +56,7 @@ class SlidingWindow(Generic[Slot]):
         number = math.floor(now / self._slot_seconds)
         if not self._slots or number > self._latest:
             self._latest = number
+            self._slot = None
             for old in [old for old in self._slots if old <= number - SLOTS]:
                 del self._slots[old]
         return self._latest

@@ -53,8 +53,13 @@ class SharedPreferences:
     async def close(self) -> None:
         """There is nothing to end."""
 
+    has_none = False
+
+    def at_once(self, key: str) -> Preference | None:
+        return self._cache.get(key)
+
     async def get(self, key: str) -> Preference:
-        known = self._cache.get(key)
+        known = self.at_once(key)
         if known is not None:
             return known
         try:

@@ -67,6 +67,10 @@ class Entry:
         return self
 
     def __exit__(self, *raised: object) -> None:
+        self.leave()
+
+    def leave(self) -> None:
+        """Ends the context: it counts no more, where it is not kept."""
         if not self.is_kept:
             self._occupancy.leave(self._subject, self._address)
 

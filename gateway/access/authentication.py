@@ -19,6 +19,10 @@ class Tokens(Protocol):
         """The claims of a token that is valid now. Raises InvalidToken, and KeysUnavailable."""
         ...
 
+    def claims_at_once(self, token: str) -> Mapping[str, Any] | None:
+        """The same without waiting; None where a key has to be fetched. Raises InvalidToken."""
+        ...
+
 
 class Keys(Protocol):
     """What knows the static keys."""
@@ -75,13 +79,28 @@ class Authentication:
         there and not valid is refused, whoever may come without one. Raises TokenRequired, SeveralTokens,
         InvalidToken and KeysUnavailable.
         """
+        found = self._found(presented)
+        return (
+            found if isinstance(found, Principal) else self._rights.of_token(await self._tokens.claims(found))
+        )
+
+    def caller_at_once(self, presented: Presented) -> Principal | None:
+        """The same without waiting; None where a key has to be fetched for its token."""
+        found = self._found(presented)
+        if isinstance(found, Principal):
+            return found
+        claims = self._tokens.claims_at_once(found)
+        return None if claims is None else self._rights.of_token(claims)
+
+    def _found(self, presented: Presented) -> Principal | str:
+        """The caller, or the token that says who it is."""
         bearer = _bearer(presented.authorization)
         if bearer is not None and presented.parameters:
             raise SeveralTokens("Send the token in Authorization or as access_token, not in both.")
         if bearer is not None:
-            return await self._of_bearer(bearer)
+            return self._of_bearer(bearer)
         if presented.parameters:
-            return await self._of_token(_only(presented.parameters, "access_token"))
+            return _token(_only(presented.parameters, "access_token"))
         # An empty cookie is one that was taken away, and browsers send one for each path that it is set for.
         cookies = {*filter(None, presented.cookies)}
         if not cookies:
@@ -92,27 +111,29 @@ class Authentication:
                 "A cookie counts as credentials of a write only where Origin is the gateway's own or one of "
                 "cors.origins: send the token in Authorization."
             )
-        return await self._of_token(token)
+        return _token(token)
 
-    async def _of_bearer(self, text: str) -> Principal:
+    def _of_bearer(self, text: str) -> Principal | str:
         if not text.startswith(static_keys.PREFIX):
-            return await self._of_token(text)
+            return _token(text)
         name = self._keys.find(text) if text.isascii() else None
         if name is None:
             raise InvalidToken("The key is not one of this gateway's.")
         return self._rights.of_key(name)
-
-    async def _of_token(self, token: str) -> Principal:
-        # What a field has beyond ASCII may be bytes that are no text at all.
-        if not token.isascii():
-            raise InvalidToken("The token has characters that none has.")
-        return self._rights.of_token(await self._tokens.claims(token))
 
     def _of_nobody(self) -> Principal:
         anonymous = self._rights.anonymous
         if anonymous is None:
             raise TokenRequired("Send a token: Authorization: Bearer with the token that your issuer gave.")
         return anonymous
+
+
+def _token(text: str) -> str:
+    """A token that may be one. Raises InvalidToken."""
+    # What a field has beyond ASCII may be bytes that are no text at all.
+    if not text.isascii():
+        raise InvalidToken("The token has characters that none has.")
+    return text
 
 
 def _bearer(lines: Sequence[str]) -> str | None:

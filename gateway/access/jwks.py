@@ -127,16 +127,19 @@ class RemoteKeys:
         """As in KeySource. Where no key fits, it waits for the fetch under way, or for one if it is time."""
         if algorithm not in OF_PUBLIC_KEYS:
             return ()
-        keys = self._known(algorithm, kid)
+        keys = self.known(algorithm, kid)
         if keys:
             return keys
         await self._another_fetch()
         if self._keys is None:
             raise KeysUnavailable(self._times.due - self._now())
-        return self._known(algorithm, kid)
+        return self.known(algorithm, kid)
 
-    def _known(self, algorithm: str, kid: str | None) -> Sequence[TokenKey]:
-        return () if self._keys is None else self._keys.fitting(algorithm, kid)
+    def known(self, algorithm: str, kid: str | None) -> Sequence[TokenKey]:
+        """As in KeySource."""
+        if self._keys is None or algorithm not in OF_PUBLIC_KEYS:
+            return ()
+        return self._keys.fitting(algorithm, kid)
 
     async def _another_fetch(self) -> None:
         if not self._is_fetching:

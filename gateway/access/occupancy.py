@@ -35,6 +35,8 @@ class Occupancy:
     def passed(self, subject: str | None, address: str | None) -> OpenLimit | None:
         """The limit that one more stream would pass; None where there is room."""
         limits = self._limits
+        if subject is None and not limits.streams_per_address:
+            return "streams" if 0 < limits.streams <= self._total else None
         # None is no key of either.
         if _is_full(self._of_subjects.get(subject, 0), limits.streams_per_subject):
             return "streams_per_subject"

@@ -29,6 +29,10 @@ class KeySource(Protocol):
         """Another one whenever a key was added or is no longer good."""
         ...
 
+    def known(self, algorithm: str, kid: str | None) -> Sequence[TokenKey]:
+        """The keys that such a token may be signed with, as far as they are here."""
+        ...
+
     async def fitting(self, algorithm: str, kid: str | None) -> Sequence[TokenKey]:
         """The keys that such a token may be signed with; none where there are none.
 
@@ -44,6 +48,9 @@ class FixedKeys:
 
     def __init__(self, keys: KeySet) -> None:
         self._keys = keys
+
+    def known(self, algorithm: str, kid: str | None) -> Sequence[TokenKey]:
+        return self._keys.fitting(algorithm, kid)
 
     async def fitting(self, algorithm: str, kid: str | None) -> Sequence[TokenKey]:
         return self._keys.fitting(algorithm, kid)
@@ -88,23 +95,33 @@ class TokenVerifier:
         Raises InvalidToken, and KeysUnavailable where no key was ever in reach. Waits only where no key
         fits the token.
         """
-        jws = None
-        digest = hashlib.sha256(token.encode(errors="surrogatepass")).digest()
-        claims = self._remembered(digest)
+        claims = self.claims_at_once(token)
         if claims is None:
             jws = parse_jws(token)
-            claims = await self._signed(jws)
-        _check_times(claims, self._wall_seconds(), self._expected.leeway_seconds)
-        if jws is not None:
-            _check_names(claims, self._expected)
-            self._remember(digest, claims, len(token))
+            claims = self._checked_claims(token, jws, await self._keys.fitting(jws.algorithm, jws.kid))
         return claims
 
-    async def _signed(self, jws: Jws) -> Mapping[str, Any]:
-        keys = await self._keys.fitting(jws.algorithm, jws.kid)
+    def claims_at_once(self, token: str) -> Mapping[str, Any] | None:
+        """The same without waiting; None where no key that is here fits the token. Raises InvalidToken."""
+        claims = self._remembered(_digest(token))
+        if claims is not None:
+            self._check_times(claims)
+            return claims
+        jws = parse_jws(token)
+        keys = self._keys.known(jws.algorithm, jws.kid)
+        return self._checked_claims(token, jws, keys) if keys else None
+
+    def _checked_claims(self, token: str, jws: Jws, keys: Sequence[TokenKey]) -> Mapping[str, Any]:
         if not any(jws.is_signed_with(key) for key in keys):
             raise InvalidToken(_NOT_SIGNED_HERE)
-        return MappingProxyType(json_object(jws.payload, "payload"))
+        claims = MappingProxyType(json_object(jws.payload, "payload"))
+        self._check_times(claims)
+        _check_names(claims, self._expected)
+        self._remember(_digest(token), claims, len(token))
+        return claims
+
+    def _check_times(self, claims: Mapping[str, Any]) -> None:
+        _check_times(claims, self._wall_seconds(), self._expected.leeway_seconds)
 
     def _remembered(self, digest: bytes) -> Mapping[str, Any] | None:
         if self._revision != self._keys.revision:
@@ -116,6 +133,10 @@ class TokenVerifier:
     def _remember(self, digest: bytes, claims: Mapping[str, Any], size: int) -> None:
         if size <= self._checked.maxsize:
             self._checked[digest] = claims, size
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode(errors="surrogatepass")).digest()
 
 
 def _check_times(claims: Mapping[str, Any], now: float, leeway_seconds: float) -> None:

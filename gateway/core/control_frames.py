@@ -53,7 +53,9 @@ def connected(
     whole = heartbeat_seconds == int(heartbeat_seconds)
     data["heartbeatSeconds"] = int(heartbeat_seconds) if whole else heartbeat_seconds
     data["modes"] = modes
-    return _frame("connected", data, None if state_follows else cursor, retry_ms)
+    # As eventstream.encode makes it, which looks for what JSON and cursors never have, at twice the cost.
+    place = b"" if state_follows else b"id: %b\n" % cursor.encode()
+    return b"retry: %d\nevent: connected\n%bdata: %b\n\n" % (retry_ms, place, orjson.dumps(data))
 
 
 def reset(reason: ResetReason, cursor: str, jitter_ms: int, *, state_follows: bool | None = None) -> bytes:

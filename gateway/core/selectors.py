@@ -88,10 +88,17 @@ class Selector:
     withheld: frozenset[str] = frozenset()
     scope: Scope | None = None
     _types: frozenset[str] = field(init=False, compare=False, repr=False)
+    _hash: int = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
+        of = (self.entities, self.event_types, self.filters, self.withheld, self.scope)
+        object.__setattr__(self, "_hash", hash(of))
         types = frozenset(named for named, _ in self.entities)
         object.__setattr__(self, "_types", _one(*types) if len(types) == 1 else types)
+
+    def __hash__(self) -> int:
+        # Groups, plans and states are looked up by it: thousands of times for one that is made once.
+        return self._hash
 
     def index_keys(self) -> tuple[Key, ...]:
         """Where to file this selector: an event that it matches has at least one of these keys.

@@ -43,8 +43,8 @@ async def carry(
         raise ConnectionResetError("the client went away")
     if hand_over and can_hand_over(request):
         subscriber = attach(transport)
-        take_over(request, transport, StreamProtocol(hub, subscriber))
-        hub.begin(subscriber, resumed=resumed)
+        leave(request.protocol)
+        give_to_hub(transport, hub, subscriber, resumed=resumed)
     else:
         await _wait_beside(request, transport, writer, hub, attach, resumed=resumed)
 
@@ -78,13 +78,17 @@ def can_hand_over(request: web.Request) -> bool:
     )
 
 
-def take_over(request: web.Request, transport: asyncio.Transport, protocol: asyncio.Protocol) -> None:
-    """Gives `transport` to `protocol`, and lets aiohttp end what it holds of the request.
+def give_to_hub(transport: asyncio.Transport, hub: Hub, subscriber: Subscriber, *, resumed: bool) -> None:
+    """Makes a connection that of a new subscriber: whoever had it before has nothing to do with it."""
+    transport.set_protocol(StreamProtocol(hub, subscriber))
+    hub.begin(subscriber, resumed=resumed)
 
-    The request's task is cancelled at its next await.
+
+def leave(handler: web.RequestHandler) -> None:
+    """Lets aiohttp end all that it holds of a connection, but for the connection.
+
+    A request's task is cancelled at its next await.
     """
-    handler = request.protocol
-    transport.set_protocol(protocol)
     # Without this aiohttp would close the transport when it hears that the connection is lost.
     handler.transport = None
     handler.connection_lost(None)

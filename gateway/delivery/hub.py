@@ -96,6 +96,8 @@ class Hub:
         draw: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self.is_draining = False
+        self.reviews = 0
+        """How often every stream was asked whether it is to receive something else."""
         failures: Failures[Work] = Failures(clock.monotonic)
         self.failures = failures
         streams = self._streams = Streams(
@@ -121,7 +123,7 @@ class Hub:
         readers = self.state_readers = StateReaders(history, streams, states)
         catch_up = self.catch_up = CatchUp(
             *(history, scheduler, streams, hint_schedule, readers, self.wake),
-            lambda subscriber: streams.safely("presence", self.presence.is_live, subscriber),
+            self._is_live,
             *(replays, revocations, pace),
         )
         recovery = Recovery(streams, flushes, catch_up, budget)
@@ -246,6 +248,10 @@ class Hub:
         self._sessions.forget(subscriber)
         self._streams.safely("presence", self.presence.gone, subscriber)
 
+    def _is_live(self, subscriber: Subscriber) -> None:
+        if self.presence.is_attended:
+            self._streams.safely("presence", self.presence.is_live, subscriber)
+
     def write(self, subscriber: Subscriber, payload: bytes) -> bool:
         """Gives the transport bytes in the group's framing; says whether it took them.
 
@@ -285,6 +291,7 @@ class Hub:
 
     def reassign(self, reassignment_for: ReassignmentFor) -> None:
         """Asks of every stream that is open now whether it is to receive something else, and sees to it."""
+        self.reviews += 1
         self._schedule.add_job("review", self._reassignments.run(reassignment_for))
 
     def _begin_hints(self) -> None:

@@ -47,10 +47,12 @@ class Observers:
 
     def __init__(self, *observers: Observer) -> None:
         self._observers = observers
+        # Thousands attach at once: who does not want to know is not told.
+        self._attached = [one.attached for one in observers if type(one).attached is not Unobserved.attached]
 
     def attached(self, subscriber: Subscriber) -> None:
-        for observer in self._observers:
-            observer.attached(subscriber)
+        for tell in self._attached:
+            tell(subscriber)
 
     def moved(self, subscriber: Subscriber, before: object) -> None:
         for observer in self._observers:

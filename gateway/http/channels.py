@@ -10,7 +10,9 @@ from gateway.core.events import NAME_PATTERN
 from gateway.delivery.presence.attendance import MAX_CHANNELS, Attendance
 from gateway.delivery.presence.presence import PresenceHub
 from gateway.http.caller import client_id
+from gateway.http.parameters import parameters_of
 from gateway.http.principal import principal_of
+from gateway.http.request_head import RequestHead
 from gateway.migration.links import CHANNEL_PARAMETER, CLIENT_ID_PARAMETER, PRESENCE_PARAMETER
 
 AGAIN_SECONDS = 5.0
@@ -19,7 +21,7 @@ _NAME = re.compile(NAME_PATTERN)
 _RULE = "a channel is 1 to 64 of A-Z a-z 0-9 _ . -"
 
 
-def attendance_of(request: web.Request, connection_id: str) -> Attendance | None:
+def attendance_of(request: RequestHead, connection_id: str) -> Attendance | None:
     """The channels that a stream asks for; None where it asks for none.
 
     Who is neither known nor names itself is there as `connection_id`. Raises BadParameter, and
@@ -47,7 +49,7 @@ def channel_of(request: web.Request) -> str:
     return channel
 
 
-def writer_of(request: web.Request) -> str:
+def writer_of(request: RequestHead) -> str:
     """As whom the caller of a write is known in channels. Raises BadParameter, and as `user_of`."""
     user = user_of(principal_of(request), client_id(request))
     if user is None:
@@ -68,11 +70,10 @@ def full() -> Overloaded:
     return Overloaded("The channel holds as much as it may: try again later.", AGAIN_SECONDS)
 
 
-def _named(request: web.Request, parameter: str) -> tuple[str, ...]:
+def _named(request: RequestHead, parameter: str) -> tuple[str, ...]:
     """Each name once, in the order in which they were given."""
-    given = [
-        name for joined in request.query.getall(parameter, []) for name in joined.split(",") if name != ""
-    ]
+    lines = parameters_of(request).shared.query.getall(parameter, ())
+    given = [name for joined in lines for name in joined.split(",") if name != ""]
     if not all(map(_NAME.match, given)):
         raise BadParameter(parameter, _RULE)
     return tuple(dict.fromkeys(given))

@@ -11,10 +11,11 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from aiohttp import hdrs, web
+from aiohttp import hdrs
 from multidict import CIMultiDict, MultiMapping
 
 from gateway.core.header_fields import text_of
+from gateway.http.request_head import RequestHead
 
 FORWARDED_FOR = "X-Forwarded-For"
 FORWARDED_HOST = "X-Forwarded-Host"
@@ -58,7 +59,7 @@ class Clients:
         self._trusted = tuple(ipaddress.ip_network(one) for one in trusted)
         self.ignored: Counter[str] = Counter()
 
-    def address_of(self, request: web.Request) -> str | None:
+    def address_of(self, request: RequestHead) -> str | None:
         """The client's address, the rightmost that is not trusted; None where there is no peer."""
         if not self._trusted:
             self._count_unbelieved(request)
@@ -68,7 +69,7 @@ class Clients:
             return request.remote
         return [str(peer), *_addresses(self._believed(_hops(request.headers)))][-1]
 
-    def is_https(self, request: web.BaseRequest) -> bool:
+    def is_https(self, request: RequestHead) -> bool:
         """Whether the client asked by https, as far as this gateway or a trusted proxy saw it."""
         peer = _address(request.remote)
         if peer is None or not self._is_trusted(peer):
@@ -80,7 +81,7 @@ class Clients:
         # Proxies that add to it, as to X-Forwarded-For, have the client's first.
         return (said or request.scheme).partition(",")[0].strip().lower() == "https"
 
-    def fields_for_upstream(self, request: web.Request) -> _Fields:
+    def fields_for_upstream(self, request: RequestHead) -> _Fields:
         """The fields that tell an upstream who asked, in place of all of `is_of_forwarding` that came.
 
         What a trusted proxy said stays, with its own address added to the chain.
@@ -106,13 +107,13 @@ class Clients:
         fields += [(name, value) for name, value in headers.items() if name.lower() not in _CHAINS]
         return fields + [(name, value) for name, value in added.items() if name not in headers]
 
-    def _is_believed(self, peer: _Address, request: web.Request) -> bool:
+    def _is_believed(self, peer: _Address, request: RequestHead) -> bool:
         if self._is_trusted(peer):
             return True
         self._count_unbelieved(request)
         return False
 
-    def _count_unbelieved(self, request: web.Request) -> None:
+    def _count_unbelieved(self, request: RequestHead) -> None:
         if FORWARDED_FOR in request.headers or hdrs.FORWARDED in request.headers:
             self.ignored["untrusted"] += 1
 

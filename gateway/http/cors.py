@@ -10,6 +10,7 @@ from aiohttp import hdrs, web
 from multidict import CIMultiDict
 
 from gateway.core.errors import ForeignOrigin
+from gateway.http.request_head import ReplyHead, RequestHead
 
 REQUEST_FIELDS = (
     "Accept",
@@ -91,11 +92,11 @@ class Cors:
             },
         )
 
-    async def on_prepare(self, request: web.BaseRequest, response: web.StreamResponse) -> None:
-        """Marks an answer to `request`. For `Application.on_response_prepare`."""
+    def mark_answer(self, request: web.BaseRequest | RequestHead, response: ReplyHead) -> None:
+        """Marks an answer to `request`."""
         self.mark(response, origin_of(request.headers.getall(hdrs.ORIGIN, ())))
 
-    def mark(self, response: web.StreamResponse, origin: str | None) -> None:
+    def mark(self, response: ReplyHead, origin: str | None) -> None:
         """Says in an answer who may read it. Marking twice says it once."""
         headers = response.headers
         _vary_by_origin(headers)

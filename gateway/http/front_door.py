@@ -1,82 +1,436 @@
-"""Whom a request is let in as: what it presents is found here, and checked in gateway/access."""
+"""The front door: answers at once what needs neither waiting nor aiohttp, and gives aiohttp the rest.
 
-from collections.abc import Callable, Sequence
-from urllib.parse import unquote_plus
+After a deploy every client opens its stream at once, and before a migration every client polls. What aiohttp
+makes of a request - a handler, a task, a request, a response - costs more than all the rest of these two. So
+a connection is a `DoorConnection` first. A complete GET without anything unusual about it, for a resource
+that may be answered at once, is answered here: with bytes, or by making the connection a stream. Everything
+else makes an aiohttp handler, gives it the connection with the bytes that came, and is out of the way; the
+handler gives the connection back for the next such GET (gateway/http/server.py).
+
+Nothing is decided here. Requests are read by aiohttp's parser, found a resource by its router, checked by
+Front, and answered by what the resources answer either door with. Whatever raises is left to aiohttp's way,
+which meets the same and makes a problem of it.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any, cast
 
 from aiohttp import hdrs, web
+from aiohttp.base_protocol import BaseProtocol
+from aiohttp.http import HttpProcessingError, HttpRequestParser, HttpVersion11, RawRequestMessage
+from aiohttp.streams import EMPTY_PAYLOAD
+from aiohttp.typedefs import Handler
+from cachetools import LRUCache
 
-from gateway.access.authentication import Authentication, Presented
-from gateway.access.principal import OPEN
-from gateway.core.credentials import Credentials
-from gateway.http.cookies import cookies_named
-from gateway.http.hosts import READS, Hosts, is_open
-from gateway.http.principal import PRINCIPAL
-from gateway.http.static import is_static
+from gateway.core import eventstream
+from gateway.core.header_fields import HeadLimits
+from gateway.core.recent import Recent
+from gateway.delivery.handover import give_to_hub
+from gateway.delivery.hub import Hub
+from gateway.http.alike import Words, apart
+from gateway.http.answer import Answer
+from gateway.http.caller import SOFTWARE
+from gateway.http.dead_peers import end_where_nobody_is
+from gateway.http.front import HOST_CHECKED, Front
+from gateway.http.marks import Marks
+from gateway.http.opening import MANNER, Farewell, Opening, StreamOptions
+from gateway.http.parameters import CLIENT, PARAMETERS, parameters_of
+from gateway.http.request_head import PlainHead, RequestHead
+from gateway.http.selection import ASKED
+from gateway.runtime.refusals import Refusals
 
-TOKEN_PARAMETER = "access_token"
-"""The token in a query (RFC 6750, section 2.3)."""
+Found = Opening | Farewell | Answer
+AtOnce = Callable[[PlainHead], Found | None]
+"""Answers a request without waiting; None where it has to wait. Raises what becomes a problem."""
+HandOver = Callable[[asyncio.Transport, bytes, bool], None]
+"""Gives a connection to aiohttp with what came on it, and whether its caller will say no more."""
 
-_TOKEN_IN_QUERY = web.RequestKey("token_in_query", bool)
+TURN_SECONDS = 0.002
+"""How long requests are answered before everybody else has a turn: thousands may come at once."""
+MOST_SILENT = 4096
+"""How many connections may wait for their first bytes; then the one that has waited longest goes."""
+KEPT_PATHS = 4096
+"""Of so many paths it is remembered what answers them."""
+
+_UNASKED = "not asked for yet"
+_SWEEPS = 8
+"""How often within a connection's longest rest it is looked for those that are past it."""
+_GET = b"GET /"
+_END = b"\r\n\r\n"
+_READ_BYTES = 65_536
+_CURSOR = "Last-Event-ID"
+_KEPT_PATTERNS = 4096
+_OF_ALL_ALIKE = (HOST_CHECKED, ASKED, MANNER, SOFTWARE)
+"""What is noted of a request, and depends on nothing but words that it shares."""
+_CHUNKED = b"Transfer-Encoding: chunked\r\n"
 
 
 class FrontDoor:
-    """Lets each request in as the caller that it comes from, or refuses it.
+    """What all connections of a server share.
 
-    Without `authentication` whoever comes may do everything. `cookie` is the one that may hold a token, None
-    where none may; `takes_parameter` says whether a token in the query counts. `check_revoked` raises for
-    credentials that count no more.
+    `at_once` are the ways of resources, by the handlers of `router` that they stand for. `limits` are those
+    of a request's head. The door is of use once `attend` was called.
     """
 
     def __init__(
         self,
-        authentication: Authentication | None,
-        hosts: Hosts,
-        check_revoked: Callable[[Credentials], None],
-        *,
-        cookie: str | None = None,
-        takes_parameter: bool = False,
+        router: web.UrlDispatcher,
+        at_once: Mapping[Handler, AtOnce],
+        front: Front,
+        marks: Marks,
+        refusals: Refusals,
+        hub: Hub,
+        options: StreamOptions,
+        limits: HeadLimits,
     ) -> None:
-        self._authentication = authentication
-        self._hosts = hosts
-        self._check_revoked = check_revoked
-        self._cookie = cookie
-        self._takes_parameter = takes_parameter
+        self._router = router
+        self._at_once = at_once
+        self._front = front
+        self._marks = marks
+        self._refusals = refusals
+        self._hub = hub
+        self._options = options
+        self._limits = limits
+        self._ways: LRUCache[str, tuple[web.UrlMappingMatchInfo, AtOnce]] = LRUCache(KEPT_PATHS)
+        self._patterns: Recent[bytes, _Pattern] = Recent(_KEPT_PATTERNS)
+        self._arrived: deque[DoorConnection] = deque()
+        self._has_turn = False
+        self._is_ending = False
+        self.silent: dict[DoorConnection, float] = {}
+        """The connections that wait for their first bytes, with since when; the oldest first."""
+        self.idle: dict[DoorConnection, float] = {}
+        """Those that were answered something here, with when that was last."""
 
-    async def admit(self, request: web.Request) -> None:
-        """Finds the request's caller, for `principal_of`. Nobody is asked for a token at `/healthz`
-        and for the browser client's files.
-
-        Raises what Authentication raises, and `check_revoked`.
+    def attend(self, hand_over: HandOver, keepalive_seconds: float) -> None:
+        """Begins: `hand_over` gets what is aiohttp's, and a connection may be without a whole request for so
+        many seconds.
         """
-        if self._authentication is None:
-            request[PRINCIPAL] = OPEN
-        elif not (is_open(request) or is_static(request)):
-            principal = await self._authentication.caller(self._presented(request))
-            self._check_revoked(principal.credentials)
-            request[PRINCIPAL] = principal
+        self._loop = asyncio.get_running_loop()
+        self.hand_over = hand_over
+        self._keepalive_seconds = keepalive_seconds
+        self._sweep: asyncio.TimerHandle | None = None
+        self._parser = self._new_parser()
 
-    def _presented(self, request: web.Request) -> Presented:
-        headers = request.headers
-        parameters: Sequence[str] = ()
-        if self._takes_parameter and TOKEN_PARAMETER in request.query:
-            parameters = request.query.getall(TOKEN_PARAMETER)
-            request[_TOKEN_IN_QUERY] = True
-        cookies: Sequence[str] = ()
-        if self._cookie is not None and hdrs.COOKIE in headers:
-            cookies = cookies_named(headers.getall(hdrs.COOKIE), self._cookie)
-        return Presented(
-            headers.getall(hdrs.AUTHORIZATION, ()),
-            parameters,
-            cookies,
-            cookie_counts=request.method in READS or self._hosts.vouch_for(request),
+    def close_idle(self) -> None:
+        """The server stops: who waits for a request has its connection closed, from now on at once."""
+        self._is_ending = True
+        for connection in (*self.silent, *self.idle):
+            connection.transport.close()
+        if self._sweep is not None:
+            self._sweep.cancel()
+
+    def came(self, connection: "DoorConnection") -> None:
+        """A new connection, which has said nothing yet."""
+        if len(self.silent) >= MOST_SILENT:
+            next(iter(self.silent)).transport.abort()
+        self.silent[connection] = self._loop.time()
+        self._plan_sweep()
+
+    def rests(self, connection: "DoorConnection") -> None:
+        """A connection's request is answered."""
+        if self._is_ending:
+            connection.transport.close()
+        else:
+            self.idle[connection] = self._loop.time()
+            if self._sweep is None:
+                self._plan_sweep()
+
+    def forget(self, connection: "DoorConnection") -> None:
+        """The connection is not this door's any more."""
+        self.idle.pop(connection, None)
+        self.silent.pop(connection, None)
+
+    def arrived(self, connection: "DoorConnection") -> None:
+        """Something came on a connection. It has its turn once all that came with it was read."""
+        self._arrived.append(connection)
+        if not self._has_turn:
+            self._has_turn = True
+            self._loop.call_soon(self._turn)
+
+    def takes(self, data: bytes) -> bool:
+        """Whether `data` looks like one whole request that may be answered here."""
+        if not data.startswith(_GET) or data.find(_END) != len(data) - len(_END):
+            return False
+        target = data[4 : data.find(b" ", 4)].decode("latin-1")
+        return target.partition("?")[0] in self._ways
+
+    def answer(self, connection: "DoorConnection", data: bytes) -> bool:
+        """Answers the request that `data` is; says whether that was possible. Where not, nothing was done."""
+        front, began = self._front, self._front.now()
+        request, way = self._read(connection, data)
+        if request is None or way is None:
+            return False
+        try:
+            found = way(request) if front.admit_at_once(request) else None
+        except Exception:  # noqa: BLE001 - aiohttp's way meets the same, and says what it is
+            return False
+        if found is None:
+            return False
+        self._marks.make(request, found)
+        if not request.alike:
+            request.alike.update({key: request[key] for key in _OF_ALL_ALIKE if key in request})
+        if isinstance(found, Answer):
+            connection.transport.write(found.bytes())
+            self.rests(connection)
+            front.answered_at_once(request, found.status, began)
+        elif isinstance(found, Opening):
+            self._begin(connection, request, found)
+        else:
+            whole = eventstream.chunk(found.frames) + eventstream.LAST_CHUNK
+            connection.transport.write(found.head(_CHUNKED) + whole)
+            self.rests(connection)
+        return True
+
+    def _read(
+        self, connection: "DoorConnection", data: bytes
+    ) -> tuple[PlainHead, AtOnce] | tuple[None, None]:
+        """The request that `data` is, whole and alone, with what answers it; None for all else."""
+        if not data.startswith(_GET) or data.find(_END) != len(data) - len(_END):
+            return None, None
+        key, words = apart(data)
+        pattern = self._patterns.get(key)
+        if pattern is None:
+            pattern = self._pattern_of(data)
+            if pattern is None:
+                return None, None
+            if pattern.has_one_place:
+                self._patterns.put(key, pattern)
+            else:
+                words = Words()
+        return pattern.head(data, words, connection.remote), pattern.way
+
+    def _pattern_of(self, data: bytes) -> "_Pattern | None":
+        message = self._parsed(data) if len(data) <= self._limits.head_bytes else None
+        found = None if message is None else self._way_of(message)
+        if message is None or found is None:
+            return None
+        match_info, way = found
+        return _Pattern(PlainHead(message.path, message.url.path, message.headers, match_info, None, {}), way)
+
+    def _parsed(self, data: bytes) -> RawRequestMessage | None:
+        """The head, where aiohttp's parser takes all of it for one, without anything unusual about it."""
+        try:
+            messages, upgraded, tail = self._parser.feed_data(data)
+        except HttpProcessingError:
+            messages, upgraded, tail = [], False, b""
+        if len(messages) == 1 and not upgraded and not tail:
+            message, body = messages[0]
+            headers = message.headers
+            if (
+                body is EMPTY_PAYLOAD
+                and "#" not in message.path
+                and message.version == HttpVersion11
+                and not (message.should_close or message.upgrade or message.chunked)
+                and hdrs.CONTENT_LENGTH not in headers
+                and hdrs.EXPECT not in headers
+                and hdrs.TRANSFER_ENCODING not in headers
+            ):
+                return message
+        # It may wait for the rest of something.
+        self._parser = self._new_parser()
+        return None
+
+    def _new_parser(self) -> HttpRequestParser:
+        limits = self._limits
+        return HttpRequestParser(
+            BaseProtocol(self._loop),
+            self._loop,
+            _READ_BYTES,
+            max_line_size=limits.url_bytes,
+            max_field_size=limits.head_bytes,
+            max_headers=limits.head_fields,
         )
 
+    def _way_of(self, message: RawRequestMessage) -> tuple[web.UrlMappingMatchInfo, AtOnce] | None:
+        """What answers the request's path: the router says which resource it is, once for each path."""
+        path = message.url.raw_path
+        found = self._ways.get(path)
+        if found is None:
+            resolving = self._router.resolve(cast(web.Request, _Resolved(message)))
+            try:
+                resolving.send(None)
+            except StopIteration as done:
+                match_info = done.value
+                way = self._at_once.get(match_info.handler)
+                if way is not None:
+                    found = self._ways[path] = match_info, way
+            finally:
+                resolving.close()
+        return found
 
-def query_beside_token(request: web.Request) -> str:
-    """The request's query as it came, percent-encoded, without the token where one in it was the caller's."""
-    query = request.rel_url.raw_query_string
-    if not request.get(_TOKEN_IN_QUERY, False):
-        return query
-    return "&".join(
-        pair for pair in query.split("&") if unquote_plus(pair.partition("=")[0]) != TOKEN_PARAMETER
-    )
+    def _begin(self, connection: "DoorConnection", request: RequestHead, opening: Opening) -> None:
+        """Makes the connection the stream that was decided about: from here on it is the hub's."""
+        transport = connection.transport
+        try:
+            transport.write(opening.head(_CHUNKED) + eventstream.chunk(opening.frames()))
+            transport.set_write_buffer_limits(high=self._options.write_buffer_bytes)
+            if opening.notices_absence:
+                end_where_nobody_is(transport, self._options.heartbeat_seconds)
+            subscriber = opening.attach(transport)
+        except Exception as error:  # noqa: BLE001 - a part may have been sent: nothing can follow that
+            opening.entry.leave()
+            self._refusals.add("internal", level=logging.ERROR, error=error, path=request.path)
+            transport.abort()
+        else:
+            self.idle.pop(connection, None)
+            give_to_hub(transport, self._hub, subscriber, resumed=opening.is_resumed)
+
+    def _turn(self) -> None:
+        until = self._front.now() + TURN_SECONDS
+        while self._arrived:
+            self._arrived.popleft().answer()
+            if self._front.now() >= until:
+                break
+        self._has_turn = bool(self._arrived)
+        if self._has_turn:
+            self._loop.call_soon(self._turn)
+
+    def _plan_sweep(self) -> None:
+        if self._sweep is None:
+            self._sweep = self._loop.call_later(self._keepalive_seconds / _SWEEPS, self._close_old)
+
+    def _close_old(self) -> None:
+        self._sweep = None
+        latest = self._loop.time() - self._keepalive_seconds
+        for among in (self.silent, self.idle):
+            old = [connection for connection, since in among.items() if since <= latest]
+            for connection in old:
+                if not connection.is_asking:
+                    connection.transport.close()
+        if self.silent or self.idle:
+            self._plan_sweep()
+
+
+class _Pattern:
+    """What all requests have in common that are alike: the head of one of them, and what answers it."""
+
+    __slots__ = ("_alike", "_head", "_of_clients", "_parameters", "way")
+
+    def __init__(self, head: PlainHead, way: AtOnce) -> None:
+        self._head = head
+        self._parameters = parameters_of(head)
+        self._of_clients = self._parameters.without_client()
+        self._alike: dict[web.RequestKey[Any], Any] = {}
+        self.way = way
+
+    @property
+    def has_one_place(self) -> bool:
+        """Whether there is one place for each word that may be cut out."""
+        headers = self._head.headers
+        return len(headers.getall(_CURSOR, ())) <= 1 and len(headers.getall(hdrs.AUTHORIZATION, ())) <= 1
+
+    def head(self, data: bytes, words: Words, remote: str | None) -> PlainHead:
+        """The head of the request that `data` is, which is alike, with its own words."""
+        known = self._head
+        client, cursor, token = words
+        own = {}
+        if cursor is not None:
+            own[_CURSOR] = cursor
+        if token is not None:
+            own[hdrs.AUTHORIZATION] = f"Bearer {token}"
+        target = known.raw_path
+        if client is not None:
+            target = data[4 : data.find(b" ", 4)].decode("utf-8", "surrogateescape")
+        head = PlainHead(target, known.path, known.headers, known.match_info, remote, self._alike, own)
+        if client is not None:
+            head[CLIENT] = client
+            head[PARAMETERS] = self._of_clients
+        else:
+            head[PARAMETERS] = self._parameters
+        return head
+
+
+class DoorConnection(asyncio.Protocol):
+    """One connection, until it is a stream's or aiohttp's. What it says is answered when it has its turn."""
+
+    __slots__ = ("_data", "_door", "_has_ended", "_is_clogged", "_is_silent", "_remote", "transport")
+
+    transport: asyncio.Transport
+
+    def __init__(self, door: FrontDoor) -> None:
+        self._door = door
+        self._data = b""
+        self._has_ended = False
+        self._is_clogged = False
+        self._is_silent = True
+        self._remote: str | None = _UNASKED
+
+    @property
+    def is_asking(self) -> bool:
+        """Whether something came that is still to be answered."""
+        return bool(self._data)
+
+    @property
+    def remote(self) -> str | None:
+        """The peer's address, as aiohttp's requests give it."""
+        if self._remote is _UNASKED:
+            peer = self.transport.get_extra_info("peername")
+            self._remote = None if peer is None else str(peer[0] if isinstance(peer, list | tuple) else peer)
+        return self._remote
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        self._door.came(self)
+
+    def taken_back(self, transport: asyncio.Transport, data: bytes) -> None:
+        """Goes on with a connection that was aiohttp's, on which `data` has come."""
+        self.transport = transport
+        transport.set_protocol(self)
+        self.data_received(data)
+
+    def data_received(self, data: bytes) -> None:
+        if self._data:
+            # Behind what waits for its turn.
+            self._data += data
+            return
+        self._data = data
+        if self._is_silent:
+            self._is_silent = False
+            self._door.silent.pop(self, None)
+        self._door.arrived(self)
+
+    def eof_received(self) -> bool:
+        """True, which keeps the connection, where something that came is still to be answered."""
+        self._has_ended = True
+        return bool(self._data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._data = b""
+        self._door.forget(self)
+
+    def pause_writing(self) -> None:
+        # Who does not read its answers is not asked for more requests.
+        self._is_clogged = True
+        self.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        self._is_clogged = False
+        self.transport.resume_reading()
+        if self._data:
+            self._door.arrived(self)
+
+    def answer(self) -> None:
+        """Answers what has come; what is not for this door goes to aiohttp, with all that came."""
+        if self._is_clogged:
+            return
+        data, self._data = self._data, b""
+        if not data or self.transport.is_closing():
+            return
+        if self._has_ended or not self._door.answer(self, data):
+            self._door.forget(self)
+            self._door.hand_over(self.transport, data, self._has_ended)
+
+
+FRONT_DOOR = web.AppKey("front_door", FrontDoor)
+"""The door of an application that has one; without it everything goes to aiohttp."""
+
+
+class _Resolved:
+    """As much of a request as a router looks at."""
+
+    def __init__(self, message: RawRequestMessage) -> None:
+        self.method = message.method
+        self.rel_url = message.url

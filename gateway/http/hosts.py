@@ -9,9 +9,10 @@ import ipaddress
 import re
 from collections.abc import Collection
 
-from aiohttp import hdrs, web
+from aiohttp import hdrs
 
 from gateway.core.errors import BadHost, ForeignOrigin, MisdirectedRequest
+from gateway.http.request_head import RequestHead
 
 OPEN_PATH = "/healthz"
 """What answers whoever asks: it says nothing, and health checks call it by any name."""
@@ -36,7 +37,7 @@ class Hosts:
         self._allowed = None if names is None else frozenset(names)
         self._origins = frozenset(origins)
 
-    def check(self, request: web.Request) -> None:
+    def check(self, request: RequestHead) -> None:
         """Refuses requests by another name, and writes that a page of another site sent.
 
         Raises MisdirectedRequest (RFC 9110, section 15.5.20), BadHost and ForeignOrigin.
@@ -54,7 +55,7 @@ class Hosts:
                 "Pages of other sites may change nothing here (Origin): add theirs to cors.origins."
             )
 
-    def vouch_for(self, request: web.Request) -> bool:
+    def vouch_for(self, request: RequestHead) -> bool:
         """Whether a page that may write sent the request: `Origin` is there, and names such a one."""
         origins = request.headers.getall(hdrs.ORIGIN, ())
         return bool(origins) and all(self._may_write(origin, host_of(request)) for origin in origins)
@@ -63,13 +64,13 @@ class Hosts:
         return origin in self._origins or (host is not None and is_own_origin(origin, host))
 
 
-def is_open(request: web.Request) -> bool:
+def is_open(request: RequestHead) -> bool:
     """Whether it is OPEN_PATH that answers the request: another path may be called so too, below a route."""
     resource = request.match_info.route.resource
     return resource is not None and resource.canonical == OPEN_PATH
 
 
-def host_of(request: web.Request) -> str | None:
+def host_of(request: RequestHead) -> str | None:
     """The host and port that the request names; None for one of HTTP/1.0 that names none.
 
     An absolute target overrules `Host` (RFC 9112, section 3.2.2). Raises BadHost where what it names is no

@@ -1,7 +1,7 @@
 """`GET /api/v1/sync/poll` and `/history`: the same events, by polling (docs/protocol.md, section 5)."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 
 import orjson
@@ -19,7 +19,7 @@ from gateway.delivery.replay.resume import Place, Resumes
 from gateway.delivery.replay.scan import Batch, Scanner
 from gateway.http.limits import RequestLimits
 from gateway.http.principal import principal_of
-from gateway.http.selection import HISTORY_PATH, check_cursor, given_cursors, parse_selection, whole_number
+from gateway.http.selection import HISTORY_PATH, Selections, check_cursor, given_cursors, whole_number
 from gateway.http.sessions import Sessions
 from gateway.http.terms import PollingTerms, Retired
 from gateway.migration.components import Asked, Components, Plan
@@ -51,7 +51,7 @@ class PollHandler:
         components: Components,
         sessions: Sessions,
         terms: PollingTerms,
-        id_aliases: Mapping[str, str],
+        selections: Selections,
         limits: RequestLimits,
     ) -> None:
         self._history = history
@@ -64,7 +64,7 @@ class PollHandler:
         self._components = components
         self._sessions = sessions
         self._terms = terms
-        self._id_aliases = id_aliases
+        self._selections = selections
         self._limits = limits
 
     def add_routes(self, app: web.Application) -> None:
@@ -72,7 +72,7 @@ class PollHandler:
         app.router.add_get(HISTORY_PATH, self.history)
 
     async def poll(self, request: web.Request) -> web.Response:
-        selection = parse_selection(request, self._id_aliases)
+        selection = self._selections.of(request)
         caller = await self._sessions.caller(request, selection.selector, selection.components)
         asked = Asked(selection.selector, selection.components, caller)
         plan = self._components.plan(asked)
@@ -174,7 +174,7 @@ class PollHandler:
         return found._replace(cursor=found.cursor._replace(position=flushed))
 
     async def history(self, request: web.Request) -> web.Response:
-        selection = parse_selection(request, self._id_aliases)
+        selection = self._selections.of(request)
         limit = whole_number(request, "limit", DEFAULT_LIMIT, 1, MAX_LIMIT)
         events, cursor = await self._scanner.latest(
             selection.selector, limit, principal_of(request).credentials

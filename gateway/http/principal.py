@@ -3,12 +3,13 @@
 from aiohttp import web
 
 from gateway.access.principal import Principal
+from gateway.http.request_head import RequestHead
 
 PRINCIPAL = web.RequestKey("principal", Principal)
 
 
-def principal_of(request: web.Request) -> Principal:
-    """The caller of a request that was let in (gateway/http/front_door.py). Of any other it raises KeyError.
+def principal_of(request: RequestHead) -> Principal:
+    """The caller of a request that was let in (gateway/http/admittance.py). Of any other it raises KeyError.
 
     There is no caller by default: whoever forgets to ask for one would let in everybody.
     """

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from gateway.core.errors import HeadTooLarge, TidegateError
 from gateway.core.header_fields import size_of
+from gateway.http.request_head import RequestHead
 from gateway.http.request_id import request_id
 from gateway.runtime.refusals import Refusals
 
@@ -61,7 +62,7 @@ def check_head(request: web.Request, max_bytes: int) -> None:
         )
 
 
-def refuse(refusals: Refusals, request: web.Request, error: BaseException) -> None:
+def refuse(refusals: Refusals, request: RequestHead, error: BaseException) -> None:
     """Tells `refusals` of what became of a request, also where the caller is not there to be told."""
     fields: dict[str, Any] = {
         "method": request.method,

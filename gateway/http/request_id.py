@@ -4,12 +4,14 @@ from random import getrandbits
 
 from aiohttp import web
 
+from gateway.http.request_head import RequestHead
+
 REQUEST_ID_HEADER = "Request-Id"
 
 _REQUEST_ID = web.RequestKey("request_id", str)
 
 
-def request_id(request: web.Request) -> str:
+def request_id(request: RequestHead) -> str:
     """The request's id: 128 random bits, drawn when it is first asked for. What a caller sends is none."""
     known: str | None = request.get(_REQUEST_ID)
     if known is None:

@@ -1,17 +1,23 @@
 """Query parameters and headers that the stream, the poll and the history share."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
 from aiohttp import web
+from multidict import MultiMapping
 
 from flags.decide.caller import Caller
+from gateway.access.principal import Principal
 from gateway.access.selection import granted
 from gateway.core.errors import BadParameter
 from gateway.core.events import MAX_CURSOR_CHARACTERS, has_control_characters
+from gateway.core.grants import Scope
+from gateway.core.recent import Recent
 from gateway.core.selectors import Selector, parse_selector
+from gateway.http.parameters import parameters_of
 from gateway.http.principal import principal_of
+from gateway.http.request_head import RequestHead
 from gateway.migration.links import CURSOR_PARAMETERS, stream_url
 from gateway.migration.links import EVENTS_PATH as EVENTS_PATH
 from gateway.migration.links import POLL_PATH as POLL_PATH
@@ -37,43 +43,81 @@ class Selection:
         return f'<{url}>; rel="alternate"; type="text/event-stream"'
 
 
-TEXT_MEMBERS = web.AppKey("text_members", frozenset[str])
-"""Members whose values are texts, whatever they look like: those that paths of legacy routes give."""
+_KEPT = 8192
+ASKED = web.RequestKey("asked", Selection)
+"""What is selected, whoever asks for it."""
 _PARSED = web.RequestKey("selection", Selection)
 
 
-def parse_selection(request: web.Request, id_aliases: Mapping[str, str]) -> Selection:
-    """The request's selection, of what its caller is granted; it is parsed once.
-
-    Raises BadParameter, and InsufficientScope where nothing of it is granted.
+class Selections:
+    """What requests select. `id_aliases` are the parameters that select by id, by entity type, and
+    `text_members` those whose values are texts, whatever they look like: what paths of legacy routes give.
     """
-    parsed: Selection | None = request.get(_PARSED)
-    if parsed is not None:
+
+    def __init__(self, id_aliases: Mapping[str, str], text_members: Container[str] = ()) -> None:
+        self._id_aliases = id_aliases
+        self._text_members = text_members
+        self._asked: Recent[str, Selection] = Recent(_KEPT, _weight)
+        self._of_scopes: Recent[tuple[Selection, Scope], Selection] = Recent(_KEPT, _weight)
+
+    def of(self, request: RequestHead) -> Selection:
+        """The request's selection, of what its caller is granted; it is parsed once.
+
+        Those who ask for the same, and are granted the same, mostly share one. Raises BadParameter, and
+        InsufficientScope where nothing of it is granted.
+        """
+        parsed: Selection | None = request.get(_PARSED)
+        if parsed is None:
+            asked = self._asked_by(request)
+            principal = principal_of(request)
+            parsed = asked if principal.scope is None else self._granted(asked, principal, principal.scope)
+            request[_PARSED] = parsed
         return parsed
-    named = [name for joined in request.query.getall("component", []) for name in joined.split(",") if name]
-    if len(named) > MAX_COMPONENTS:
-        raise BadParameter("component", f"a caller belongs to at most {MAX_COMPONENTS} components")
-    text_members = request.app.get(TEXT_MEMBERS, frozenset())
-    selector = granted(parse_selector(request.query, id_aliases, text_members), principal_of(request))
-    selection = Selection(selector, tuple(sorted(set(named))))
-    request[_PARSED] = selection
-    return selection
+
+    def _asked_by(self, request: RequestHead) -> Selection:
+        asked: Selection | None = request.get(ASKED)
+        if asked is None:
+            query = parameters_of(request).shared
+            asked = self._asked.get(query.text) or self._asked.put(query.text, self._parsed(query.query))
+            request[ASKED] = asked
+        return asked
+
+    def _granted(self, asked: Selection, principal: Principal, scope: Scope) -> Selection:
+        known = self._of_scopes.get((asked, scope))
+        if known is None:
+            selection = Selection(granted(asked.selector, principal), asked.components)
+            known = self._of_scopes.put((asked, scope), selection)
+        return known
+
+    def _parsed(self, query: MultiMapping[str]) -> Selection:
+        named = [name for joined in query.getall("component", []) for name in joined.split(",") if name]
+        if len(named) > MAX_COMPONENTS:
+            raise BadParameter("component", f"a caller belongs to at most {MAX_COMPONENTS} components")
+        selector = parse_selector(query, self._id_aliases, self._text_members)
+        return Selection(selector, tuple(sorted(set(named))))
 
 
-def given_cursors(request: web.Request) -> list[str]:
+def _weight(selection: Selection) -> int:
+    return 1 + (selection.selector.size + len(selection.components)) // 4
+
+
+def given_cursors(request: RequestHead) -> list[str]:
     """The cursors that the request carries, in whatever way; an empty one is none.
 
     Raises BadParameter for one that is too long or has control characters. Any other text is a cursor,
     if perhaps one that can't be honoured (docs/protocol.md, section 2).
     """
     # A proxy may have joined several lines of the header to one (RFC 9110, section 5.3).
-    lines = ",".join(request.headers.getall(CURSOR_HEADER, [])).split(",")
-    named = [(CURSOR_HEADER, line.strip(" \t")) for line in lines]
-    named += [(name, text) for name in CURSOR_PARAMETERS for text in request.query.getall(name, [])]
-    given = [(name, text) for name, text in named if text]
-    for name, text in given:
+    own = parameters_of(request).own
+    given = request.headers.getall(CURSOR_HEADER, ())
+    if not given and not own:
+        return []
+    named = [(CURSOR_HEADER, line.strip(" \t")) for line in ",".join(given).split(",")] if given else []
+    named += [(name, text) for name in CURSOR_PARAMETERS for text in own.get(name, ())]
+    found = [(name, text) for name, text in named if text]
+    for name, text in found:
         check_cursor(name, text)
-    return [text for _, text in given]
+    return [text for _, text in found]
 
 
 def check_cursor(name: str, text: str) -> None:
@@ -84,9 +128,9 @@ def check_cursor(name: str, text: str) -> None:
         )
 
 
-def whole_number(request: web.Request, name: str, default: int, low: int, high: int) -> int:
+def whole_number(request: RequestHead, name: str, default: int, low: int, high: int) -> int:
     """A parameter between two bounds. Raises BadParameter."""
-    text = request.query.get(name)
+    text = parameters_of(request).shared.query.get(name)
     if text is None:
         return default
     if not _WHOLE.match(text) or not low <= int(text) <= high:
@@ -94,9 +138,9 @@ def whole_number(request: web.Request, name: str, default: int, low: int, high: 
     return int(text)
 
 
-def truth(request: web.Request, name: str) -> bool:
+def truth(request: RequestHead, name: str) -> bool:
     """A parameter that is `true` or `false`; false where it is not there. Raises BadParameter."""
-    text = request.query.get(name, "false")
+    text = parameters_of(request).shared.query.get(name, "false")
     if text not in ("true", "false"):
         raise BadParameter(name, "must be true or false")
     return text == "true"

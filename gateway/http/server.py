@@ -20,7 +20,9 @@ from gateway.core.errors import (
     UnsupportedVersion,
 )
 from gateway.core.header_fields import HeadLimits
+from gateway.delivery.handover import leave
 from gateway.http.cors import CORS, Cors, origin_of
+from gateway.http.front_door import FRONT_DOOR, DoorConnection, FrontDoor
 from gateway.http.problems import problem_response
 from gateway.runtime.half_close import ENDS_WITH_INPUT, HALF_CLOSED_SECONDS
 from gateway.runtime.listening import stop_accepting
@@ -50,13 +52,23 @@ class _RequestHandler(web.RequestHandler):
     aiohttp's own answer is plain text, and it leaves a request whose caller closes its sending side.
     """
 
-    __slots__ = ("_cut_off", "_half_closed_seconds", "_head", "_refusals", "is_half_closed")
+    __slots__ = (
+        "_cut_off",
+        "_door",
+        "_half_closed_seconds",
+        "_head",
+        "_refusals",
+        "_to_come",
+        "is_half_closed",
+    )
 
     def __init__(self, server: "_Server", **kwargs: Any) -> None:
         super().__init__(server, **kwargs)
         self._refusals = server.refusals
         self._half_closed_seconds = server.half_closed_seconds
         self._head = server.head
+        self._door = server.door
+        self._to_come: int | None = 0
         self.is_half_closed = False
         self._cut_off: web.RequestPayloadError | None = None
 
@@ -87,16 +99,47 @@ class _RequestHandler(web.RequestHandler):
         body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
         return web.Response(status=status, body=orjson.dumps(body), content_type="application/problem+json")
 
+    def data_received(self, data: bytes) -> None:
+        if self._door is None:
+            super().data_received(data)
+        elif self._to_come == 0 and self._is_idle and self._door.takes(data):
+            transport = self.transport
+            assert transport is not None, "it is only lost together with this handler"
+            leave(self)
+            DoorConnection(self._door).taken_back(transport, data)
+        else:
+            is_between = self._to_come == 0 and (self._is_idle or self._request_count == 0)
+            super().data_received(data)
+            self._count(data, is_between=is_between)
+
+    @property
+    def _is_idle(self) -> bool:
+        """Whether it waits for a request. aiohttp does so with `_waiter`."""
+        return self._waiter is not None and not self._waiter.done()
+
+    def _count(self, data: bytes, *, is_between: bool) -> None:
+        """Keeps count of how much of the request that began last is yet to come.
+
+        None where that can't be told: then the parser may hold the beginning of another, and the connection
+        stays here. Taken for a request of its own, what comes next could be anything.
+        """
+        if is_between:
+            end = data.find(b"\r\n\r\n")
+            length = None if end < 0 or not self._messages else _body_length(self._messages[-1][0])
+            self._to_come = None if length is None else end + 4 + length - len(data)
+        elif self._to_come is not None:
+            self._to_come -= len(data)
+        if self._to_come is not None and self._to_come < 0:
+            self._to_come = None
+
     def eof_received(self) -> bool | None:  # type: ignore[override]
         """True, which keeps the connection, where a request is still to be answered.
 
         One whose body is cut off is answered too: who reads it is told that no more of it will come.
         """
-        # While it answers nobody, aiohttp waits for the next request with `_waiter`.
-        is_idle = self._waiter is not None and not self._waiter.done()
         request = self._current_request
         ends = request is not None and request.get(ENDS_WITH_INPUT, False)
-        if is_idle or ends or self._request_count == 0:
+        if self._is_idle or ends or self._request_count == 0:
             return None
         self.is_half_closed = True
         try:
@@ -161,6 +204,14 @@ class _MarkingRequestHandler(_RequestHandler):
         return response
 
 
+def _body_length(message: object) -> int | None:
+    """How many bytes of body a request has; None where its head does not say, or it is none."""
+    if not isinstance(message, RawRequestMessage) or message.chunked or message.upgrade:
+        return None
+    length = message.headers.get(hdrs.CONTENT_LENGTH, "0")
+    return int(length) if length.isdecimal() else None
+
+
 def _over_limit(error: BaseException | None, head: HeadLimits) -> TidegateError | None:
     """The limit on a request's head for which the parser failed; None where it was for something else."""
     if isinstance(error, LineTooLong) and error.args[1] == head.url_bytes:
@@ -205,11 +256,29 @@ class _Server(web.Server):
     half_closed_seconds: float
     head: HeadLimits
     cors: Cors | None
+    door: FrontDoor | None
 
-    def __call__(self) -> web.RequestHandler:
+    def __call__(self) -> asyncio.Protocol:  # type: ignore[override]
+        return self._handler() if self.door is None else DoorConnection(self.door)
+
+    def _handler(self) -> _RequestHandler:
         if self.cors is None:
             return _RequestHandler(self, loop=self._loop, **self._kwargs)
         return _MarkingRequestHandler(self, self.cors, loop=self._loop, **self._kwargs)
+
+    def take(self, transport: asyncio.Transport, data: bytes, has_ended: bool) -> None:
+        """Goes on with a connection on which `data` has come, and after which its caller says no more."""
+        handler = self._handler()
+        transport.set_protocol(handler)
+        handler.connection_made(transport)
+        handler.data_received(data)
+        if has_ended and handler.eof_received() is None:
+            transport.close()
+
+    def pre_shutdown(self) -> None:
+        if self.door is not None:
+            self.door.close_idle()
+        super().pre_shutdown()
 
     def answer_with(self, handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]) -> None:
         """Answers requests with `handler`, but for those that expect what is not done here."""
@@ -227,7 +296,7 @@ class _Server(web.Server):
         self.refusals.add(refusal.slug, method=request.method, path=request.path, detail=refusal.detail)
         response = problem_response(refusal)
         if self.cors is not None:
-            await self.cors.on_prepare(request, response)
+            self.cors.mark_answer(request, response)
         return response
 
 
@@ -248,6 +317,7 @@ class GatewayRunner(web.AppRunner):
     ) -> None:
         self._refusals = app.get(REFUSALS) or Refusals()
         self._cors = app.get(CORS)
+        self._door = app.get(FRONT_DOOR)
         self._half_closed_seconds = half_closed_seconds
         head = self._head = app.get(HEAD) or HeadLimits()
         super().__init__(
@@ -275,6 +345,9 @@ class GatewayRunner(web.AppRunner):
         server.half_closed_seconds = self._half_closed_seconds
         server.head = self._head
         server.cors = self._cors
+        server.door = self._door
+        if self._door is not None:
+            self._door.attend(server.take, KEEPALIVE_SECONDS)
         server.answer_with(server.request_handler)
         return server
 

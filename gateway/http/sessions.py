@@ -5,7 +5,6 @@ A page that knows nothing of flags can't say who it is; its browser keeps a cook
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import replace
 
 from aiohttp import hdrs, web
 
@@ -14,6 +13,7 @@ from gateway.core.selectors import Selector
 from gateway.http.caller import Callers
 from gateway.http.client_address import Clients
 from gateway.http.cookies import SESSION_COOKIE
+from gateway.http.request_head import ReplyHead, RequestHead
 from gateway.migration.components import Components
 
 SESSION_BYTES = 16
@@ -40,23 +40,33 @@ class Sessions:
         self._clients = clients
         self._are_given = are_given
 
-    async def caller(self, request: web.Request, selector: Selector, named: Sequence[str]) -> Caller:
+    async def caller(self, request: RequestHead, selector: Selector, named: Sequence[str]) -> Caller:
         """The caller of what is selected of these components, with its own choice. Raises BadParameter.
 
         One whom a percentage can't place has a new session by then, which the answer gives it as a cookie: it
         is decided by it already.
         """
-        caller = request[CALLER] = await self._callers.of(request)
+        return self._placed(request, await self._callers.of(request), selector, named)
+
+    def caller_at_once(self, request: RequestHead, selector: Selector, named: Sequence[str]) -> Caller | None:
+        """The same without waiting; None where somebody has to be asked for its choice."""
+        caller = self._callers.at_once(request)
+        return None if caller is None else self._placed(request, caller, selector, named)
+
+    def _placed(
+        self, request: RequestHead, caller: Caller, selector: Selector, named: Sequence[str]
+    ) -> Caller:
+        request[CALLER] = caller
         if not self._are_given or caller.session is not None or _is_cross_site(request):
             return caller
         if not self._components.lacks_session(selector, named, caller):
             return caller
         session = request[_GIVEN] = secrets.token_urlsafe(SESSION_BYTES)
         # Not one of those that are remembered: most clients that keep no cookies come once with each.
-        return replace(caller, session=session)
+        return caller._replace(session=session)
 
-    async def on_prepare(self, request: web.BaseRequest, response: web.StreamResponse) -> None:
-        """Adds the cookie to the answer of whoever got a session. For `Application.on_response_prepare`."""
+    def mark(self, request: RequestHead, response: ReplyHead) -> None:
+        """Adds the cookie to the answer of whoever got a session."""
         session = request.get(_GIVEN)
         if session is None or response.status >= _REFUSED:
             return
@@ -76,11 +86,11 @@ class Sessions:
             headers.add(hdrs.CACHE_CONTROL, "private")
 
 
-def is_new(request: web.Request) -> bool:
+def is_new(request: RequestHead) -> bool:
     """Whether the request's caller was given its session just now."""
     return _GIVEN in request
 
 
-def _is_cross_site(request: web.Request) -> bool:
+def _is_cross_site(request: RequestHead) -> bool:
     """Whether a page of another site sent it: its browser keeps no such cookie (RFC 6265bis, section 5.7)."""
     return request.headers.get("Sec-Fetch-Site") == "cross-site"

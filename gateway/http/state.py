@@ -12,7 +12,7 @@ from gateway.delivery.state.question import question_of
 from gateway.delivery.state.shared import RETRY_SECONDS, NoSuchState, SharedStates
 from gateway.http.caller import Callers
 from gateway.http.long_answers import LongAnswers
-from gateway.http.selection import parse_selection
+from gateway.http.selection import Selections
 from gateway.migration.components import Components
 from gateway.migration.links import STATE_PATH
 from gateway.ports.clock import Clock
@@ -31,7 +31,7 @@ class StateHandler:
         components: Components,
         callers: Callers,
         clock: Clock,
-        id_aliases: Mapping[str, str],
+        selections: Selections,
         long_answers: LongAnswers,
         wait_seconds: float = WAIT_SECONDS,
     ) -> None:
@@ -39,7 +39,7 @@ class StateHandler:
         self._components = components
         self._callers = callers
         self._clock = clock
-        self._id_aliases = id_aliases
+        self._selections = selections
         self._wait_seconds = wait_seconds
         self._long_answers = long_answers
 
@@ -47,7 +47,7 @@ class StateHandler:
         app.router.add_get(STATE_PATH, self.get)
 
     async def get(self, request: web.Request) -> web.StreamResponse:
-        selection = parse_selection(request, self._id_aliases)
+        selection = self._selections.of(request)
         if not selection.selector.entities and not selection.components:
             raise BadParameter("entity", "name at least one entity type, or a component: a state is of those")
         caller = await self._callers.of(request)

@@ -9,6 +9,7 @@ from aiohttp.typedefs import Handler
 
 from gateway.core.entity_tags import none_match
 from gateway.http.accept import accepts_coding
+from gateway.http.request_head import RequestHead
 
 STATIC_PATH = "/static"
 _CONTENT_TYPES = {
@@ -34,7 +35,7 @@ def add_static_files(app: web.Application, folder: Path) -> None:
             app.router.add_get(path, _sender(file.read_bytes(), content_type))
 
 
-def is_static(request: web.Request) -> bool:
+def is_static(request: RequestHead) -> bool:
     """Whether one of these files answers the request: a path may be called so too, below a legacy route."""
     resource = request.match_info.route.resource
     return isinstance(resource, web.PlainResource) and resource.canonical.startswith(f"{STATIC_PATH}/")

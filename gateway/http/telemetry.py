@@ -11,7 +11,7 @@ from flags.guard.reporters import Reporters
 from flags.guard.telemetry import ClientReport, Fallback, Receipt, Telemetry
 from flags.wire_model import Name, Text, WireModel
 from gateway.core.errors import InvalidInput, TooManyRequests
-from gateway.http.caller import software_names
+from gateway.http.caller import software_of
 from gateway.http.client_address import Clients
 from gateway.http.hosts import is_loopback
 from gateway.http.json_body import read_object
@@ -57,7 +57,7 @@ class TelemetryHandler:
             report = Report.parse(await read_object(request, MAX_BODY_BYTES))
         except InvalidFlag as error:
             raise InvalidInput("The report was not taken.", errors=error.errors) from error
-        names = (report.client_version, *software_names(request))
+        names = (report.client_version, *software_of(request).names)
         receipt, wait_seconds = self._telemetry.report(
             ClientReport(client=self._whom_to_limit(request), **dict(report)), self._clock.monotonic()
         )

@@ -9,8 +9,7 @@ from email.utils import format_datetime
 from types import MappingProxyType
 from typing import NamedTuple
 
-from aiohttp import web
-
+from flags.decide.caller import Caller
 from flags.decide.flag import Flag
 from flags.decide.stages import Stage
 from flags.errors import NotFound
@@ -20,6 +19,7 @@ from gateway.core.filters import filter_of
 from gateway.core.selectors import Selector
 from gateway.http.caller import Callers
 from gateway.http.principal import principal_of
+from gateway.http.request_head import RequestHead
 from gateway.http.sessions import Sessions
 from gateway.migration.components import STREAMING, Components
 from gateway.migration.links import identity, state_link, state_url, stream_url
@@ -61,6 +61,7 @@ class Terms(NamedTuple):
 
 
 _FREE = Terms(STREAMING)
+_EVERYTHING = Selector()
 _NO_MEMBERS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -77,12 +78,30 @@ class PollingTerms:
         self._began: dict[str, tuple[Flag, datetime | None]] = {}
 
     async def legacy(
-        self, request: web.Request, component: str, members: Mapping[str, str] = _NO_MEMBERS
+        self, request: RequestHead, component: str, members: Mapping[str, str] = _NO_MEMBERS
     ) -> Terms:
         """The terms of one component for the caller of a legacy route. Raises Retired, and BadParameter.
 
         `members` are those of the rows that its path lists: what takes its place is about these alone.
         """
+        settled = self._settled(request, component, members)
+        if settled is not None:
+            return settled
+        caller = await self._sessions.caller(request, _EVERYTHING, (component,))
+        return self._of_caller(request, component, caller)
+
+    def legacy_at_once(
+        self, request: RequestHead, component: str, members: Mapping[str, str] = _NO_MEMBERS
+    ) -> Terms | None:
+        """The same without waiting; None where somebody has to be asked."""
+        settled = self._settled(request, component, members)
+        if settled is not None:
+            return settled
+        caller = self._sessions.caller_at_once(request, _EVERYTHING, (component,))
+        return None if caller is None else self._of_caller(request, component, caller)
+
+    def _settled(self, request: RequestHead, component: str, members: Mapping[str, str]) -> Terms | None:
+        """The terms where they are the same for every caller; None where they depend on who it is."""
         components = self._components
         if components.is_free(component):
             scope = principal_of(request).scope_text
@@ -94,8 +113,10 @@ class PollingTerms:
             raise Retired(
                 stream_url(selector, (component,), caller), state_url(selector, (component,), caller)
             )
-        caller = await self._sessions.caller(request, Selector(), (component,))
-        decision = components.decision(component, caller)
+        return None
+
+    def _of_caller(self, request: RequestHead, component: str, caller: Caller) -> Terms:
+        decision = self._components.decision(component, caller)
         fields, own = self.fields((component,)), tuple(identity(caller))
         return Terms(decision.mode.value, fields, own, principal_of(request).scope_text)
 

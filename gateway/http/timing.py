@@ -1,7 +1,8 @@
 """How long each request takes, by the route that answers it."""
 
-from aiohttp import hdrs, web
+from aiohttp import hdrs
 
+from gateway.http.request_head import ReplyHead, RequestHead
 from gateway.runtime.latencies import Latencies
 
 NO_ROUTE = "none"
@@ -12,7 +13,7 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 _STREAM = "text/event-stream"
 
 
-def tell(latencies: Latencies, request: web.Request, response: web.StreamResponse, seconds: float) -> None:
+def tell(latencies: Latencies, request: RequestHead, response: ReplyHead, seconds: float) -> None:
     """Tells `latencies` of an answer that took so many seconds.
 
     A stream has no end that would say anything: it is not counted.

@@ -3,16 +3,16 @@
 The rules are docs/protocol.md's, section 8; `flags` decides for one caller of one component.
 """
 
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-
-from cachetools import LRUCache
+from typing import NamedTuple
 
 from flags.decide.caller import Caller
 from flags.decide.decision import Decision, decide, is_retired, places_by_session
 from flags.decide.flag import Flag, Flags
 from flags.decide.modes import Mode
 from flags.decide.stages import Stage
+from gateway.core.recent import Recent
 from gateway.core.selectors import Selector
 from gateway.delivery.state.question import StateQuestion, question_of
 
@@ -21,13 +21,14 @@ POLLING = Mode.POLLING.value
 
 POLL_INTERVAL_MS = 5000
 """What pollers are told where no flag says anything else."""
-_MAX_PLANS = 4096
-_ORDINARY_SIZE = 16
-"""Of a plan, with its selection. A larger one takes the room of several, for callers select as they like."""
+_MAX_CHOICES = 8192
+_MOST_PLANS = 256
+"""Of one selection: as many as there are combinations of decisions, which rarely are more than a few."""
+_FEW = 4
+"""For a caller of so many components deciding again costs less than remembering what was decided."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """What decides how a caller gets its events: its selection, the components it names, and who it is."""
 
     selector: Selector
@@ -39,12 +40,15 @@ class Asked:
 class Plan:
     """How a caller gets its events now. Those who get them alike share a plan.
 
-    `decisions` are those of the components that it belongs to; `selector` is what a stream of it carries, and
-    `question` the state of that, where it is of types that can be named. `is_polling` says that a stream has
-    nothing to carry for it, `is_retired` that a poll has not.
+    `decisions` are those of the components that it belongs to, `modes` the mode of each, and `streaming`
+    those of them that stream; `selector` is what a stream of it carries, and `question` the state of that,
+    where it is of types that can be named. `is_polling` says that a stream has nothing to carry for it,
+    `is_retired` that a poll has not.
     """
 
     decisions: Mapping[str, Decision]
+    modes: Mapping[str, str]
+    streaming: tuple[str, ...]
     selector: Selector
     is_polling: bool
     is_retired: bool
@@ -52,14 +56,27 @@ class Plan:
     question: StateQuestion | None
 
     @property
-    def modes(self) -> dict[str, str]:
-        """The mode of each component that the caller belongs to."""
-        return {component: decision.mode.value for component, decision in self.decisions.items()}
-
-    @property
     def mode(self) -> str:
         """One mode for a caller of several components."""
         return POLLING if self.is_polling else STREAMING
+
+
+class _Choices:
+    """What the flags of now say of all who select the same: `belongs` are their components.
+
+    `flags` are those of the components, `plans` those of the callers, by the decisions for them.
+    """
+
+    __slots__ = ("belongs", "flags", "interval_ms", "plans", "retired")
+
+    def __init__(
+        self, belongs: Sequence[str], flags: Sequence[Flag | None], retired: frozenset[str], interval_ms: int
+    ) -> None:
+        self.belongs = belongs
+        self.flags = flags
+        self.retired = retired
+        self.interval_ms = interval_ms
+        self.plans: dict[tuple[Decision, ...], Plan] = {}
 
 
 class Components:
@@ -78,8 +95,8 @@ class Components:
         self._owned = owned
         self._flags = flags
         self._without_source = frozenset(without_source)
-        self._plans: LRUCache[Hashable, Plan] = LRUCache(_MAX_PLANS * _ORDINARY_SIZE, _size_of)
-        self._recent: LRUCache[Asked, Plan] = LRUCache(_MAX_PLANS * _ORDINARY_SIZE, _size_of)
+        self._choices: Recent[tuple[Selector, Sequence[str]], _Choices] = Recent(_MAX_CHOICES, _weight)
+        self._recent: Recent[Asked, Plan] = Recent(_MAX_CHOICES)
         self._recent_flags = Flags()
         self._placed_by_session: dict[str, set[str]] = {}
         self._owners: dict[str, list[str]] = {}
@@ -118,7 +135,7 @@ class Components:
     def lacks_session(self, selector: Selector, named: Sequence[str], caller: Caller) -> bool:
         """Whether a percentage is to place the caller of what is selected, and it lacks a session for it."""
         self._take_over(self._flags())
-        if caller.preference != "auto":
+        if not self._placed_by_session or caller.preference != "auto":
             return False
         wanting = [
             components
@@ -136,47 +153,76 @@ class Components:
     def plan(self, asked: Asked) -> Plan:
         """How this caller gets its events now."""
         self._take_over(self._flags())
-        plan = self._recent.get(asked)
-        if plan is None:
-            plan = self._recent[asked] = self._decide(asked)
-        return plan
+        choices = self._choices_of(asked.selector, asked.named)
+        if len(choices.belongs) <= _FEW:
+            return self._decide(asked, choices)
+        return self._recent.get(asked) or self._recent.put(asked, self._decide(asked, choices))
+
+    def _choices_of(self, selector: Selector, named: Sequence[str]) -> _Choices:
+        found = self._choices.get((selector, named))
+        if found is None:
+            belongs = self._belongs(selector, named)
+            flags = self._flags()
+            found = self._choices.put(
+                (selector, named),
+                _Choices(
+                    belongs,
+                    [flags.get(component) for component in belongs],
+                    frozenset(component for component in belongs if self.is_retired(component)),
+                    self._poll_interval_ms(belongs),
+                ),
+            )
+        return found
 
     def _take_over(self, flags: Flags) -> None:
         """Forgets what was found under other flags: nobody changes these, so that it holds while they do."""
         if flags is self._recent_flags:
             return
         self._recent_flags = flags
+        self._choices.clear()
         self._recent.clear()
         self._placed_by_session.clear()
         for component, flag in flags.by_component.items():
             if places_by_session(flag) and self._has_source(component):
                 self._placed_by_session.setdefault(flag.stickiness, set()).add(component)
 
-    def _decide(self, asked: Asked) -> Plan:
-        belongs = self._belongs(asked.selector, asked.named)
-        decisions = {component: self.decision(component, asked.caller) for component in belongs}
-        retired = frozenset(component for component in belongs if self.is_retired(component))
-        interval_ms = self._poll_interval_ms(belongs)
-        key = (asked.selector, asked.named, tuple(decisions.items()), retired, interval_ms)
-        plan = self._plans.get(key)
+    def _decide(self, asked: Asked, choices: _Choices) -> Plan:
+        flags = self._recent_flags
+        decisions = tuple(
+            [
+                decide(
+                    flag,
+                    asked.caller,
+                    kill_all=flags.kill_all,
+                    stale=flags.stale,
+                    has_source=component not in self._without_source,
+                )
+                for component, flag in zip(choices.belongs, choices.flags, strict=True)
+            ]
+        )
+        plan = choices.plans.get(decisions)
         if plan is None:
-            plan = self._plans[key] = self._make_plan(asked, decisions, retired, interval_ms)
+            if len(choices.plans) >= _MOST_PLANS:
+                choices.plans.clear()
+            made = dict(zip(choices.belongs, decisions, strict=True))
+            plan = choices.plans[decisions] = self._make_plan(asked, made, choices)
         return plan
 
-    def _make_plan(
-        self, asked: Asked, decisions: Mapping[str, Decision], retired: frozenset[str], interval_ms: int
-    ) -> Plan:
-        streaming = {
+    def _make_plan(self, asked: Asked, decisions: Mapping[str, Decision], choices: _Choices) -> Plan:
+        streaming = tuple(
             component for component, decision in decisions.items() if decision.mode is Mode.STREAMING
-        }
+        )
+        retired = choices.retired
         selector = self._without(asked.selector, streaming)
         left = self._without(asked.selector, decisions.keys() - retired)
         return Plan(
             decisions,
+            {component: decision.mode.value for component, decision in decisions.items()},
+            streaming,
             selector,
             is_polling=bool(decisions) and not streaming and self._is_all(asked, selector),
             is_retired=bool(decisions) and retired == decisions.keys() and self._is_all(asked, left),
-            poll_interval_ms=interval_ms,
+            poll_interval_ms=choices.interval_ms,
             question=question_of(selector, self.owned_by(asked.named)),
         )
 
@@ -222,5 +268,6 @@ class Components:
         return component not in self._without_source
 
 
-def _size_of(plan: Plan) -> int:
-    return max(_ORDINARY_SIZE, plan.selector.size + len(plan.decisions))
+def _weight(choices: _Choices) -> int:
+    # Of few that are large as well: callers select as they like, up to a thousand values.
+    return 1 + len(choices.belongs) // _FEW

@@ -32,8 +32,11 @@ class PollInventory:
 
     def came(self, component: str, now: float, *, keyed: bool) -> None:
         """Counts a request of a caller who has a key for the component's flag, or has none."""
-        if self._known(component):
-            self._keys.setdefault(component, KeysSeen()).seen(now, keyed=keyed)
+        seen = self._keys.get(component)
+        if seen is None and self._known(component):
+            seen = self._keys[component] = KeysSeen()
+        if seen is not None:
+            seen.seen(now, keyed=keyed)
 
     def keys(self, component: str, now: float) -> KeyCounts:
         """How many requests of late came with a key, and how many without."""

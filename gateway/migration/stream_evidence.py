@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from flags.decide.modes import Mode
 from flags.guard.reporters import Reporters
 from flags.guard.telemetry import Telemetry
 from flags.guard.window import GuardWindow
@@ -161,9 +160,7 @@ def _carries(asked: object) -> tuple[str, ...]:
     """The components that a stream carries; none of one that no flag may take away."""
     if not isinstance(asked, Footing):
         return ()
-    return tuple(
-        component for component, decision in asked.plan.decisions.items() if decision.mode is Mode.STREAMING
-    )
+    return asked.plan.streaming
 
 
 def _wall_ms(timestamp: str) -> float | None:

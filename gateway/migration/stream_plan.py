@@ -8,10 +8,9 @@ from collections.abc import Callable, Sized
 from dataclasses import dataclass
 from functools import partial
 
-from cachetools import LRUCache
-
 from flags.decide.caller import Caller
 from gateway.core import control_frames
+from gateway.core.recent import Recent
 from gateway.core.selectors import Selector
 from gateway.delivery.reassign import Reassignment
 from gateway.migration.components import Asked, Components, Plan
@@ -48,29 +47,24 @@ class StreamPlans:
         self._draw = draw
         self._components = components
         self._current = current
-        self._selections: LRUCache[Selection, Selection] = LRUCache(
-            _MAX_SHARED * _ORDINARY_SIZE, lambda selection: _size_of(*selection)
-        )
-        self._footings: LRUCache[Asked, Footing] = LRUCache(
-            _MAX_SHARED * _ORDINARY_SIZE,
-            lambda footing: _size_of(footing.asked.selector, footing.asked.named),
-        )
+        self._footings: Recent[Asked, Footing] = Recent(2 * _MAX_SHARED)
 
     def footing(self, asked: Asked) -> Footing:
         """What a stream that asks for this stands on now. Equal ones are one object while they are new.
 
         It is kept as long as the stream is open, and of a stream nothing else is.
         """
-        selection = (asked.selector, asked.named)
-        # Before anything is remembered by it: many callers ask for the same, and no two are the same caller.
-        selector, named = self._selections.setdefault(selection, selection)
-        asked = Asked(selector, named, asked.caller)
-        return self._shared(asked, self._components.plan(asked))
+        plan = self._components.plan(asked)
+        caller = asked.caller
+        if caller.client or caller.session or caller.user:
+            # Hardly any other stream is this caller's: it is not looked for.
+            return Footing(asked, plan)
+        return self._shared(asked, plan)
 
     def _shared(self, asked: Asked, plan: Plan) -> Footing:
         footing = self._footings.get(asked)
         if footing is None or footing.plan is not plan:
-            footing = self._footings[asked] = Footing(asked, plan)
+            footing = self._footings.put(asked, Footing(asked, plan))
         return footing
 
     def reassignment(self, footing: Footing) -> Reassignment | None:

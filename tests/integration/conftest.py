@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.service.settings import Settings
+from gateway.service.wiring.http import Way
 from tests.support.admin import Operator, operator
 from tests.support.api import Client
 from tests.support.clock import ManualClock
@@ -45,9 +46,9 @@ def json_server(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def hand_over() -> bool:
-    """How `gateway` carries streams; modules marked BOTH_WAYS run over either."""
-    return True
+def way() -> Way:
+    """How `gateway` carries streams; modules marked EVERY_WAY run over each."""
+    return "front_door"
 
 
 @pytest.fixture
@@ -69,9 +70,9 @@ def start_gateway() -> Iterator[Callable[..., GatewayThread]]:
 
 
 @pytest.fixture
-def gateway(start_gateway: Callable[..., GatewayThread], hand_over: bool) -> GatewayThread:
+def gateway(start_gateway: Callable[..., GatewayThread], way: Way) -> GatewayThread:
     """A gateway with default settings."""
-    return start_gateway(hand_over=hand_over)
+    return start_gateway(way=way)
 
 
 @pytest.fixture(params=[10_000, 2], ids=["history", "log"])

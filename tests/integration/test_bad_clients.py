@@ -16,7 +16,7 @@ import pytest
 
 from gateway.delivery.pace import Pace
 from tests.support.api import EVENTS, HISTORY, POLL, Client, Stream, event, eventually, numbers, target
-from tests.support.gateway import BOTH_WAYS, make_settings
+from tests.support.gateway import EVERY_WAY, make_settings
 from tests.support.http import Connection, connect
 
 TCP_REPAIR = 19
@@ -72,11 +72,9 @@ async def flood(client, count):
         await client.publish(event(n, data={"n": n, "padding": PADDING}))
 
 
-@BOTH_WAYS
-async def test_a_client_that_never_reads_is_cut_off_and_the_others_get_everything(
-    start_gateway, hand_over, deaf
-):
-    client = Client(start_gateway(IMPATIENT, hand_over=hand_over, pace=QUICK).port)
+@EVERY_WAY
+async def test_a_client_that_never_reads_is_cut_off_and_the_others_get_everything(start_gateway, way, deaf):
+    client = Client(start_gateway(IMPATIENT, way=way, pace=QUICK).port)
     async with client.stream() as bystander:
         await bystander.connected()
         silent = deaf(client.port)
@@ -98,9 +96,9 @@ async def test_a_client_that_never_reads_is_cut_off_and_the_others_get_everythin
     assert await client.metric("tidegate_streams_lagging") == 0
 
 
-@BOTH_WAYS
-async def test_a_client_that_is_given_up_and_reads_at_last_finds_out_why(start_gateway, hand_over):
-    client = Client(start_gateway(IMPATIENT, hand_over=hand_over, pace=PATIENT).port)
+@EVERY_WAY
+async def test_a_client_that_is_given_up_and_reads_at_last_finds_out_why(start_gateway, way):
+    client = Client(start_gateway(IMPATIENT, way=way, pace=PATIENT).port)
     async with client.stream(receive_buffer=SMALL) as slow:
         await flood(client, 150)
         await client.metric_becomes("tidegate_byes_total", 1, reason="slow_consumer")
@@ -117,11 +115,9 @@ async def test_a_client_that_is_given_up_and_reads_at_last_finds_out_why(start_g
     assert received == list(range(150))
 
 
-@BOTH_WAYS
-async def test_a_client_that_falls_behind_and_reads_on_gets_everything_once_and_in_order(
-    start_gateway, hand_over
-):
-    client = Client(start_gateway(hand_over=hand_over).port)
+@EVERY_WAY
+async def test_a_client_that_falls_behind_and_reads_on_gets_everything_once_and_in_order(start_gateway, way):
+    client = Client(start_gateway(way=way).port)
     async with client.stream(receive_buffer=SMALL) as slow:
         await slow.connected()
         await flood(client, 150)
@@ -135,9 +131,9 @@ async def test_a_client_that_falls_behind_and_reads_on_gets_everything_once_and_
     assert await client.metric("tidegate_byes_total") == 0
 
 
-@BOTH_WAYS
-async def test_a_client_that_falls_off_the_history_is_reset_in_band_and_lives_on(start_gateway, hand_over):
-    client = Client(start_gateway(make_settings(history={"max_events": 10}), hand_over=hand_over).port)
+@EVERY_WAY
+async def test_a_client_that_falls_off_the_history_is_reset_in_band_and_lives_on(start_gateway, way):
+    client = Client(start_gateway(make_settings(history={"max_events": 10}), way=way).port)
     async with client.stream(receive_buffer=SMALL) as slow:
         await slow.connected()
         await flood(client, 150)
@@ -196,7 +192,7 @@ async def test_pollers_that_never_read_cost_little_memory(serve, path):
         assert (await client.get("/readyz")).status == 200
 
 
-@BOTH_WAYS
+@EVERY_WAY
 @pytest.mark.parametrize("how", ["close", "half-close", "reset"])
 async def test_a_client_that_goes_away_is_forgotten(client, how):
     async with client.stream() as bystander:
@@ -216,12 +212,10 @@ async def test_a_client_that_goes_away_is_forgotten(client, how):
         assert numbers(await bystander.take(1)) == [1]
 
 
-@BOTH_WAYS
-async def test_a_client_that_vanishes_without_a_packet_is_found_by_the_next_heartbeat(
-    start_gateway, hand_over
-):
+@EVERY_WAY
+async def test_a_client_that_vanishes_without_a_packet_is_found_by_the_next_heartbeat(start_gateway, way):
     settings = make_settings(stream={"heartbeat_seconds": 0.05})
-    client = Client(start_gateway(settings, hand_over=hand_over).port)
+    client = Client(start_gateway(settings, way=way).port)
     with socket.create_connection(("127.0.0.1", client.port)) as silent:
         silent.sendall(STREAM_REQUEST)
         await client.metric_becomes("tidegate_streams", 1)
@@ -233,21 +227,14 @@ async def test_a_client_that_vanishes_without_a_packet_is_found_by_the_next_hear
     await client.metric_becomes("tidegate_streams", 0)
 
 
-@BOTH_WAYS
+@EVERY_WAY
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="the kernel has no TCP_USER_TIMEOUT")
-async def test_the_kernel_gives_up_a_peer_that_acknowledges_nothing(start_gateway, hand_over):
-    transports = []
-
-    async def note_transport(request, response):
-        transports.append(request.transport)
-
-    settings = make_settings(stream={"stall_seconds": 12.5})
-    gateway = start_gateway(
-        settings, hand_over=hand_over, extend=lambda app: app.on_response_prepare.append(note_transport)
-    )
+async def test_the_kernel_gives_up_a_peer_that_acknowledges_nothing(start_gateway, way):
+    gateway = start_gateway(make_settings(stream={"stall_seconds": 12.5}), way=way)
     async with Client(gateway.port).stream() as stream:
         await stream.connected()
-        sock = transports[0].get_extra_info("socket")
+        [transport] = gateway.stream_transports()
+        sock = transport.get_extra_info("socket")
         timeout_ms = gateway.call(lambda: sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT))
         asks_the_silent = gateway.call(lambda: sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
 
@@ -281,7 +268,7 @@ async def vanish(port, number):
     await connection.close()
 
 
-@BOTH_WAYS
+@EVERY_WAY
 async def test_a_hundred_clients_that_connect_and_vanish_at_once_leave_nothing(client, gateway):
     async with client.stream() as bystander:
         await bystander.connected()
@@ -301,7 +288,7 @@ async def test_a_hundred_clients_that_connect_and_vanish_at_once_leave_nothing(c
     assert await client.metric("tidegate_problems_total", problem="internal") == 0
 
 
-@BOTH_WAYS
+@EVERY_WAY
 async def test_what_a_client_says_after_its_request_is_ignored(client):
     pipelined = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
     async with connect(client.port) as connection:
@@ -316,7 +303,7 @@ async def test_what_a_client_says_after_its_request_is_ignored(client):
     await client.metric_becomes("tidegate_streams", 0)
 
 
-@BOTH_WAYS
+@EVERY_WAY
 async def test_a_stream_request_with_a_body_is_served_all_the_same(client):
     async with connect(client.port) as connection:
         await connection.request("GET", EVENTS, body=b"why not")

@@ -8,10 +8,10 @@ import pytest
 from tests.support.api import EVENTS, GZIP, JSON, Client, assert_problem, event, target
 from tests.support.channels import BROADCAST, say
 from tests.support.clock import ManualClock
-from tests.support.gateway import BOTH_WAYS, make_settings
+from tests.support.gateway import EVERY_WAY, make_settings
 from tests.support.tokens import auth_settings, mint, static_key
 
-pytestmark = BOTH_WAYS
+pytestmark = EVERY_WAY
 
 CHAT = {"channel": "chat"}
 
@@ -63,9 +63,9 @@ async def test_what_is_said_is_heard_in_order_and_kept_nowhere(client):
         assert (await again.next()).event == "stage_change"
 
 
-async def test_a_compressed_stream_hears_the_same(start_gateway, hand_over):
+async def test_a_compressed_stream_hears_the_same(start_gateway, way):
     settings = make_settings(stream={"compression": "gzip"})
-    client = Client(start_gateway(settings, hand_over=hand_over).port)
+    client = Client(start_gateway(settings, way=way).port)
     async with client.stream(CHAT, headers=[GZIP]) as stream:
         await stream.connected()
         await say(client, "chat", "draw", {"pad": "x" * 8000}, user="ana")
@@ -110,10 +110,10 @@ async def test_whoever_speaks_says_who_it_is_and_where(client):
     assert_problem(await client.get(BROADCAST + "chat"), 405)
 
 
-async def test_who_says_too_much_has_to_wait(start_gateway, hand_over):
+async def test_who_says_too_much_has_to_wait(start_gateway, way):
     clock = ManualClock()
     settings = make_settings(limits={"broadcasts_per_second": 2})
-    client = Client(start_gateway(settings, hand_over=hand_over, clock=clock).port)
+    client = Client(start_gateway(settings, way=way, clock=clock).port)
     answers = [await say(client, "chat", "e", {}, user="ana") for _ in range(3)]
     assert [answer.status for answer in answers] == [202, 202, 429]
     assert answers[-1].headers["Retry-After"] == "1"
@@ -121,9 +121,9 @@ async def test_who_says_too_much_has_to_wait(start_gateway, hand_over):
     assert (await say(client, "chat", "e", {}, user="ana")).status == 202
 
 
-async def test_a_grant_is_needed_to_speak_and_to_hear(start_gateway, hand_over):
+async def test_a_grant_is_needed_to_speak_and_to_hear(start_gateway, way):
     key, settings = static_key("bot", subscribe=["*"], broadcast=["chat"])
-    port = start_gateway(make_settings(auth=auth_settings(keys=[settings])), hand_over=hand_over).port
+    port = start_gateway(make_settings(auth=auth_settings(keys=[settings])), way=way).port
     ana = Client(port, mint("ana", subscribe=["*"], broadcast=["chat"]))
     eve = Client(port, mint("eve", subscribe=["*"], presence=["*"]))
     async with ana.stream(CHAT) as stream:
@@ -137,9 +137,9 @@ async def test_a_grant_is_needed_to_speak_and_to_hear(start_gateway, hand_over):
         assert_problem(await say(client, channel, "e", {}), 403)
 
 
-async def test_a_client_that_does_not_read_costs_nobody_else_anything(start_gateway, hand_over):
+async def test_a_client_that_does_not_read_costs_nobody_else_anything(start_gateway, way):
     settings = make_settings(stream={"write_buffer_bytes": 4096}, limits={"broadcasts_per_second": 0})
-    client = Client(start_gateway(settings, hand_over=hand_over).port)
+    client = Client(start_gateway(settings, way=way).port)
     with socket.socket() as deaf:
         deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         deaf.connect(("127.0.0.1", client.port))

@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.admin import operator, refused
 from tests.support.api import GZIP, POLL, Client, assert_problem, event, eventually, numbers
-from tests.support.gateway import BOTH_WAYS, make_settings
+from tests.support.gateway import EVERY_WAY, make_settings
 from tests.support.principals import KEY, SUBJECT, believe_callers
 from tests.support.tokens import auth_settings, bearer, mint
 
@@ -17,14 +17,14 @@ ANA, BEN = [(SUBJECT, "ana")], [(SUBJECT, "ben")]
 
 
 @pytest.fixture
-def gateway(start_gateway, hand_over):
+def gateway(start_gateway, way):
     """A gateway that takes callers for the subject that they name."""
     settings = make_settings(
         components={"orders": {"entities": ["order"]}, "invoices": {"entities": ["invoice"]}},
         stream={"compression": "gzip"},
         limits={"streams_per_subject": 2},
     )
-    return start_gateway(settings, hand_over=hand_over, extend=believe_callers)
+    return start_gateway(settings, way=way, extend=believe_callers)
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ async def listed(admin, query=""):
     return response.json()
 
 
-@BOTH_WAYS
+@EVERY_WAY
 async def test_an_open_stream_is_listed_with_whose_it_is_and_what_it_gets(client, admin):
     query = [("entity", "order:ORDER-001"), ("filter", "n=gt.1"), ("component", "orders")]
     headers = [*ANA, ("Tidegate-Client", "shop/2.1.0")]
@@ -147,7 +147,7 @@ async def test_who_meets_a_limit_is_listed_the_latest_first(client, admin):
     assert met == {"limit": "streams_per_subject", "subject": "ana", "address": "127.0.0.1", "count": 3}
 
 
-@BOTH_WAYS
+@EVERY_WAY
 async def test_one_stream_is_ended_for_good_and_no_other(client, admin):
     async with client.stream(headers=ANA) as stream, client.stream(headers=ANA) as other:
         ended = (await stream.connected()).data["clientId"]
@@ -164,7 +164,7 @@ async def test_one_stream_is_ended_for_good_and_no_other(client, admin):
     assert await client.metric("tidegate_byes_total", reason="disconnected") == 1
 
 
-@BOTH_WAYS
+@EVERY_WAY
 async def test_a_subjects_streams_are_ended_and_leave_their_room(client, admin):
     async with client.stream(headers=BEN) as bens:
         await bens.connected()

@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.admin import FLAGS, ORDERS, operator
 from tests.support.api import EVENTS, HISTORY, JSON, POLL, Client, assert_problem, event
-from tests.support.gateway import BOTH_WAYS, make_settings
+from tests.support.gateway import EVERY_WAY, make_settings
 from tests.support.http import Response, connect
 from tests.support.legacy import PATH, listed, order, route_settings
 from tests.support.upstream import upstream
@@ -212,11 +212,11 @@ async def test_a_body_that_is_refused_is_read_about(start_gateway):
     assert_readable(late)
 
 
-@BOTH_WAYS
+@EVERY_WAY
 @pytest.mark.parametrize("compression", ["none", "gzip"])
-async def test_a_page_streams(start_gateway, compression, hand_over):
+async def test_a_page_streams(start_gateway, compression, way):
     settings = make_settings(cors=CORS, stream={"compression": compression})
-    client = Client(start_gateway(settings, hand_over=hand_over).port)
+    client = Client(start_gateway(settings, way=way).port)
     async with client.stream(headers=[FROM_APP, ("Accept-Encoding", "gzip")]) as stream:
         await stream.connected()
         assert stream.headers.getall("Access-Control-Allow-Origin") == [APP]

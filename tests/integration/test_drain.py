@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from tests.support.api import EVENTS, JSON, POLL, Client, assert_problem, event, eventually
-from tests.support.gateway import BOTH_WAYS, make_settings
+from tests.support.gateway import EVERY_WAY, make_settings
 from tests.support.http import connect
 
 CONFIG = "[server]\ndrain_seconds = {}\n[stream]\nretry_ms = 1000\n"
@@ -120,9 +120,9 @@ async def test_a_second_sigterm_changes_nothing(serve):
     assert await served.exit_code() == 0
 
 
-@BOTH_WAYS
-async def test_while_it_drains_a_gateway_is_not_ready_and_sends_new_streams_away(start_gateway, hand_over):
-    gateway = start_gateway(make_settings(server={"drain_seconds": 10}), hand_over=hand_over)
+@EVERY_WAY
+async def test_while_it_drains_a_gateway_is_not_ready_and_sends_new_streams_away(start_gateway, way):
+    gateway = start_gateway(make_settings(server={"drain_seconds": 10}), way=way)
     client = Client(gateway.port)
     async with client.stream() as held:
         await held.connected()
@@ -142,9 +142,9 @@ async def test_while_it_drains_a_gateway_is_not_ready_and_sends_new_streams_away
 
 
 @pytest.mark.parametrize("drain_seconds", [0, 10])
-@BOTH_WAYS
-async def test_a_gateway_that_has_ended_leaves_no_connection_open(start_gateway, hand_over, drain_seconds):
-    gateway = start_gateway(make_settings(server={"drain_seconds": drain_seconds}), hand_over=hand_over)
+@EVERY_WAY
+async def test_a_gateway_that_has_ended_leaves_no_connection_open(start_gateway, way, drain_seconds):
+    gateway = start_gateway(make_settings(server={"drain_seconds": drain_seconds}), way=way)
     client = Client(gateway.port)
     async with client.stream() as stream:
         await stream.connected()

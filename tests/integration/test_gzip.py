@@ -6,9 +6,9 @@ import pytest
 
 from tests.support.admin import operator
 from tests.support.api import GZIP, Client, event, numbers
-from tests.support.gateway import BOTH_WAYS, make_settings
+from tests.support.gateway import EVERY_WAY, make_settings
 
-pytestmark = BOTH_WAYS
+pytestmark = EVERY_WAY
 
 PAST = [GZIP, ("Last-Event-ID", "another.1-0")]
 
@@ -18,9 +18,9 @@ def settings(**sections):
 
 
 @pytest.fixture
-def gateway(start_gateway, hand_over):
+def gateway(start_gateway, way):
     """A gateway that compresses for whoever can decode it."""
-    return start_gateway(settings(), hand_over=hand_over)
+    return start_gateway(settings(), way=way)
 
 
 def padded(count, first=0):
@@ -65,8 +65,8 @@ async def test_headers_of_one_name_are_one_list(client):
         assert stream.headers["Content-Encoding"] == "gzip"
 
 
-async def test_without_the_setting_nothing_is_compressed(start_gateway, hand_over):
-    plain = Client(start_gateway(hand_over=hand_over).port)
+async def test_without_the_setting_nothing_is_compressed(start_gateway, way):
+    plain = Client(start_gateway(way=way).port)
     async with plain.stream(headers=[GZIP]) as stream:
         await stream.connected()
 
@@ -159,9 +159,9 @@ async def test_hints_are_compressed_like_events(client):
     assert sorted(hinted) == [f"ORDER-{n}" for n in range(9)]
 
 
-async def test_heartbeats_come_through(start_gateway, hand_over):
+async def test_heartbeats_come_through(start_gateway, way):
     beating = make_settings(stream={"compression": "gzip", "heartbeat_seconds": 0.05})
-    client = Client(start_gateway(beating, hand_over=hand_over).port)
+    client = Client(start_gateway(beating, way=way).port)
     async with client.stream(headers=[GZIP]) as stream:
         await stream.connected()
         for _ in range(3):
@@ -169,10 +169,8 @@ async def test_heartbeats_come_through(start_gateway, hand_over):
 
 
 @pytest.mark.parametrize("version", ["HTTP/1.0", "HTTP/1.1"])
-async def test_the_bye_is_the_last_that_decodes_and_the_member_does_not_end(
-    start_gateway, hand_over, version
-):
-    gateway = start_gateway(settings(server={"drain_seconds": 10}), hand_over=hand_over)
+async def test_the_bye_is_the_last_that_decodes_and_the_member_does_not_end(start_gateway, way, version):
+    gateway = start_gateway(settings(server={"drain_seconds": 10}), way=way)
     client = Client(gateway.port)
     async with client.stream(headers=[GZIP], version=version) as stream:
         await stream.connected()
@@ -185,8 +183,8 @@ async def test_the_bye_is_the_last_that_decodes_and_the_member_does_not_end(
     assert [frame.event for frame in frames if frame.data is not None] == ["stage_change"] * 20 + ["bye"]
 
 
-async def test_a_gateway_that_drains_sends_new_clients_away_without_compression(start_gateway, hand_over):
-    gateway = start_gateway(settings(server={"drain_seconds": 10}), hand_over=hand_over)
+async def test_a_gateway_that_drains_sends_new_clients_away_without_compression(start_gateway, way):
+    gateway = start_gateway(settings(server={"drain_seconds": 10}), way=way)
     client = Client(gateway.port)
     async with client.stream() as held:
         await held.connected()
@@ -200,13 +198,13 @@ async def test_a_gateway_that_drains_sends_new_clients_away_without_compression(
     assert frames[-1].event == "bye"
 
 
-async def test_what_a_caller_asked_for_comes_back_to_it_uncompressed(start_gateway, hand_over, tmp_path):
+async def test_what_a_caller_asked_for_comes_back_to_it_uncompressed(start_gateway, way, tmp_path):
     gateway = start_gateway(
         settings(
             flags={"store": f"file:{tmp_path / 'flags.json'}"},
             components={"orders": {"entities": ["order"]}},
         ),
-        hand_over=hand_over,
+        way=way,
     )
     client = Client(gateway.port)
     asked = "guess-" * 60

@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from tests.support.api import EVENTS, HISTORY, JSON, POLL, Client, event, numbers
-from tests.support.gateway import LOOPS, make_settings
+from tests.support.gateway import LOOPS, WAYS, make_settings
 from tests.support.http import connect
 from tests.support.legacy import PATH, listed, order
 from tests.support.upstream import upstream
@@ -117,9 +117,9 @@ async def test_an_idle_connection_ends_at_once(start_gateway, loop, sent):
 
 
 @BOTH_LOOPS
-@pytest.mark.parametrize("hand_over", [True, False])
-async def test_a_stream_that_was_half_closed_while_it_opened_ends(start_gateway, loop, hand_over):
-    gateway = start_gateway(loop=loop, hand_over=hand_over)
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_stream_that_was_half_closed_while_it_opened_ends(start_gateway, loop, way):
+    gateway = start_gateway(loop=loop, way=way)
     async with connect(gateway.port) as connection:
         await connection.request("GET", EVENTS)
         connection.half_close()

@@ -15,7 +15,7 @@ from aiohttp import web
 
 from gateway.delivery.handover import StreamProtocol
 from tests.support.api import EVENTS, Client, Stream, event, eventually, numbers
-from tests.support.gateway import BOTH_WAYS, LOOPS, make_settings
+from tests.support.gateway import EVERY_WAY, LOOPS, make_settings
 from tests.support.http import connect
 
 BOTH_LOOPS = pytest.mark.parametrize("loop", sorted(LOOPS))
@@ -53,6 +53,7 @@ def start_watched(start_gateway, watched):
     """Starts a gateway that notes what it answers requests with."""
 
     def start(**options):
+        options = {"way": "handed_over"} | options
         return start_gateway(extend=lambda app: app.on_response_prepare.append(watched.note), **options)
 
     return start
@@ -104,7 +105,7 @@ async def test_after_the_hand_over_the_socket_belongs_to_the_stream_protocol(sta
 
 
 async def test_beside_aiohttp_the_connection_stays_its_own(start_watched, watched):
-    gateway = start_watched(hand_over=False)
+    gateway = start_watched(way="beside")
     async with Client(gateway.port).stream() as stream:
         await stream.connected()
         [transport] = watched.transports
@@ -124,10 +125,10 @@ async def test_a_request_with_a_body_is_not_taken_over(start_watched, watched):
 
 
 @BOTH_LOOPS
-@BOTH_WAYS
-async def test_a_stream_goes_on_after_the_hand_over(start_gateway, hand_over, loop):
+@EVERY_WAY
+async def test_a_stream_goes_on_after_the_hand_over(start_gateway, way, loop):
     settings = make_settings(stream={"heartbeat_seconds": 0.05})
-    client = Client(start_gateway(settings, hand_over=hand_over, loop=loop).port)
+    client = Client(start_gateway(settings, way=way, loop=loop).port)
     async with client.stream() as stream:
         await stream.connected()
         await stream.until("heartbeat")
@@ -140,10 +141,10 @@ async def test_a_stream_goes_on_after_the_hand_over(start_gateway, hand_over, lo
 
 
 @BOTH_LOOPS
-@BOTH_WAYS
+@EVERY_WAY
 @pytest.mark.parametrize("how", ["FIN", "RST", "half-close"])
-async def test_the_end_of_a_connection_is_noticed_without_writing_to_it(start_gateway, hand_over, loop, how):
-    gateway = start_gateway(hand_over=hand_over, loop=loop)
+async def test_the_end_of_a_connection_is_noticed_without_writing_to_it(start_gateway, way, loop, how):
+    gateway = start_gateway(way=way, loop=loop)
     client = Client(gateway.port)
     async with client.stream() as stream:
         await stream.connected()
@@ -161,9 +162,9 @@ async def test_the_end_of_a_connection_is_noticed_without_writing_to_it(start_ga
 
 
 @BOTH_LOOPS
-@BOTH_WAYS
-async def test_two_thousand_streams_that_come_and_go_leave_nothing(start_gateway, hand_over, loop):
-    gateway = start_gateway(hand_over=hand_over, loop=loop)
+@EVERY_WAY
+async def test_two_thousand_streams_that_come_and_go_leave_nothing(start_gateway, way, loop):
+    gateway = start_gateway(way=way, loop=loop)
     client = Client(gateway.port)
 
     async def come_and_go(number):

@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.core.version import __version__
 from tests.support.api import Client, assert_problem, event, eventually
-from tests.support.gateway import BOTH_WAYS, make_settings
+from tests.support.gateway import EVERY_WAY, make_settings
 from tests.support.upstream import upstream
 
 OPERATIONS = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
@@ -85,7 +85,7 @@ async def test_the_metrics_are_prometheus_text_with_help_for_each(client):
     assert {"tidegate_streams", "tidegate_history_events"} <= {family.name for family in families}
 
 
-@BOTH_WAYS
+@EVERY_WAY
 async def test_the_metrics_follow_what_happens(client):
     async with client.stream() as one, client.stream({"entity": "order"}) as other:
         for stream in (one, other):

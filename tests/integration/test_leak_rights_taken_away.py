@@ -7,7 +7,7 @@ import pytest
 from tests.support.admin import operator
 from tests.support.api import EVENTS, HISTORY, POLL, Client, assert_problem, event, numbers
 from tests.support.clock import ManualClock
-from tests.support.gateway import BOTH_WAYS, make_settings
+from tests.support.gateway import EVERY_WAY, make_settings
 from tests.support.http import DEADLINE_SECONDS
 from tests.support.tokens import auth_settings, bearer, mint, static_key
 
@@ -16,11 +16,11 @@ TOKEN = mint("ann", subscribe=["order"], claims={"jti": "the one"})
 
 
 @pytest.fixture
-def gateway(start_gateway, hand_over, tmp_path):
+def gateway(start_gateway, way, tmp_path):
     """A gateway that asks for tokens, and has one static key."""
     flags = {"store": f"file:{tmp_path}/flags.json"}
     settings = make_settings(auth=auth_settings(keys=[WRITTEN_KEY]), flags=flags)
-    return start_gateway(settings, hand_over=hand_over)
+    return start_gateway(settings, way=way)
 
 
 async def revoke(gateway, **whom):
@@ -30,7 +30,7 @@ async def revoke(gateway, **whom):
         assert (await admin.send("POST", "/api/v1/admin/revocations", body)).status_code == 201
 
 
-@BOTH_WAYS
+@EVERY_WAY
 @pytest.mark.parametrize(
     ("token", "whom"),
     [(TOKEN, {"subject": "ann"}), (TOKEN, {"tokenId": "the one"}), (KEY, {"key": "reader"})],
@@ -57,7 +57,7 @@ async def test_whoever_is_revoked_gets_what_was_before_and_nothing_after_by_any_
     assert_problem(conditional, 401)
 
 
-@BOTH_WAYS
+@EVERY_WAY
 async def test_whoever_may_see_less_than_before_does_not_go_on_with_what_it_had(gateway):
     publisher = Client(gateway.port, mint("bob", publish=["*"]))
     before = Client(gateway.port, mint("ann", subscribe=["order", "invoice"]))
@@ -75,14 +75,14 @@ async def test_whoever_may_see_less_than_before_does_not_go_on_with_what_it_had(
     assert_problem(await after.get(HISTORY, [("entity", "order")]), 403)
 
 
-@BOTH_WAYS
+@EVERY_WAY
 async def test_a_stream_ends_with_its_token_and_a_fresh_one_goes_on_where_it_was(
-    start_gateway, hand_over, tmp_path
+    start_gateway, way, tmp_path
 ):
     clock = ManualClock()
     now = clock.wall_ms() / 1000
     settings = make_settings(auth=auth_settings(), flags={"store": f"file:{tmp_path}/flags.json"})
-    gateway = start_gateway(settings, hand_over=hand_over, clock=clock)
+    gateway = start_gateway(settings, way=way, clock=clock)
     publisher = Client(gateway.port, mint("bob", publish=["*"], now=now, lifetime=7200))
     reader = Client(gateway.port, mint("ann", subscribe=["order"], now=now, lifetime=30))
     async with reader.stream() as stream, asyncio.timeout(DEADLINE_SECONDS):

@@ -9,7 +9,7 @@ from tests.support.admin import KILL_ALL
 from tests.support.api import EVENTS, JSON, POLL, Client, assert_problem, event, eventually, numbers
 from tests.support.clock import ManualClock
 from tests.support.events import an_event
-from tests.support.gateway import BOTH_WAYS, make_settings
+from tests.support.gateway import EVERY_WAY, make_settings
 from tests.support.http import connect
 from tests.support.principals import KEY, SUBJECT, believe_callers
 from tests.support.shaky_log import ShakyLog
@@ -19,7 +19,7 @@ OTHER = "203.0.113.8"
 
 
 @pytest.fixture
-def limited(start_gateway, hand_over):
+def limited(start_gateway, way):
     """A client of a gateway with these limits, which takes callers for the subject that they name."""
 
     def start(*, clock=None, **limits):
@@ -28,7 +28,7 @@ def limited(start_gateway, hand_over):
             stream={"retry_ms": 1000},
             limits=limits,
         )
-        gateway = start_gateway(settings, hand_over=hand_over, extend=believe_callers, clock=clock)
+        gateway = start_gateway(settings, way=way, extend=believe_callers, clock=clock)
         return Client(gateway.port)
 
     return start
@@ -57,7 +57,7 @@ async def open_now(client, headers=()):
         return (await stream.next()).event == "connected"
 
 
-@BOTH_WAYS
+@EVERY_WAY
 @pytest.mark.parametrize(
     ("limits", "refused", "let_in"),
     [
@@ -103,7 +103,7 @@ async def test_a_refused_stream_is_a_whole_answer_whose_connection_goes_on(limit
             assert b"event: bye\n" in answer.body
 
 
-@BOTH_WAYS
+@EVERY_WAY
 async def test_whatever_way_streams_end_their_room_is_free_again(limited):
     client = limited(streams=3, streams_per_subject=3, streams_per_address=3)
     for _ in range(3):
@@ -129,12 +129,12 @@ async def test_whatever_way_streams_end_their_room_is_free_again(limited):
     await eventually(all_have_room, "three have room")
 
 
-@BOTH_WAYS
-async def test_a_client_that_does_not_read_gives_its_room_back_with_its_connection(start_gateway, hand_over):
+@EVERY_WAY
+async def test_a_client_that_does_not_read_gives_its_room_back_with_its_connection(start_gateway, way):
     settings = make_settings(
         stream={"stall_seconds": 0.2, "write_buffer_bytes": 1024}, limits={"streams_per_address": 1}
     )
-    client = Client(start_gateway(settings, hand_over=hand_over).port)
+    client = Client(start_gateway(settings, way=way).port)
     async with client.stream(receive_buffer=4096) as stream:
         await stream.connected()
         await sent_away(client)
@@ -256,16 +256,14 @@ async def test_requests_are_as_large_as_the_settings_say(limited, head_bytes):
     assert (await client.post(event(1, data={"n": 1, "text": "a" * 1000}))).status == 201
 
 
-@BOTH_WAYS
+@EVERY_WAY
 @pytest.mark.parametrize(("replays", "waiting"), [(1, 2), (2, 1), (3, 0)])
-async def test_replays_over_the_limit_wait_with_heartbeats_and_get_all(
-    start_gateway, hand_over, replays, waiting
-):
+async def test_replays_over_the_limit_wait_with_heartbeats_and_get_all(start_gateway, way, replays, waiting):
     log = ShakyLog()
     settings = make_settings(
         history={"max_events": 2}, stream={"heartbeat_seconds": 0.1}, limits={"replays": replays}
     )
-    gateway = start_gateway(settings, hand_over=hand_over, log=log)
+    gateway = start_gateway(settings, way=way, log=log)
     client = Client(gateway.port)
     gateway.call(lambda: log.put_events(*(an_event("order:1", data={"n": n}) for n in range(1, 10))))
 

@@ -10,10 +10,10 @@ from gateway.core.events import Position
 from gateway.ports.clock import SystemClock
 from tests.support.api import POLL, Client, Stream, event, eventually
 from tests.support.events import an_event
-from tests.support.gateway import BOTH_WAYS, GatewayThread, make_settings
+from tests.support.gateway import EVERY_WAY, GatewayThread, make_settings
 from tests.support.shaky_log import ShakyLog
 
-pytestmark = BOTH_WAYS
+pytestmark = EVERY_WAY
 
 HELD = 200
 """How many events the node's history holds in most of these tests."""
@@ -25,10 +25,10 @@ def log() -> ShakyLog:
 
 
 @pytest.fixture
-def gateway(start_gateway, hand_over, log) -> GatewayThread:
+def gateway(start_gateway, way, log) -> GatewayThread:
     """A gateway of a log that holds everything; its history holds HELD events."""
     settings = make_settings(history={"max_events": HELD}, stream={"heartbeat_seconds": 0.1})
-    return start_gateway(settings, hand_over=hand_over, log=log)
+    return start_gateway(settings, way=way, log=log)
 
 
 def fill(gateway: GatewayThread, log: ShakyLog, count: int) -> None:
@@ -182,11 +182,9 @@ async def test_a_drain_ends_a_replay_with_a_bye(gateway, client, log):
     assert (rest[-1].event, rest[-1].data["reason"]) == ("bye", "drain")
 
 
-async def test_a_client_that_does_not_read_in_a_replay_is_continued_from_the_log(
-    start_gateway, hand_over, log
-):
+async def test_a_client_that_does_not_read_in_a_replay_is_continued_from_the_log(start_gateway, way, log):
     settings = make_settings(history={"max_events": HELD}, stream={"write_buffer_bytes": 4096})
-    gateway = start_gateway(settings, hand_over=hand_over, log=log)
+    gateway = start_gateway(settings, way=way, log=log)
     client = Client(gateway.port)
     large = [an_event("order:1", "stage_change", data={"n": n, "x": "y" * 10_000}) for n in range(1, 1001)]
     gateway.call(lambda: log.put_events(*large))
@@ -200,9 +198,9 @@ async def test_a_client_that_does_not_read_in_a_replay_is_continued_from_the_log
     assert seen == list(range(1, 1001))
 
 
-async def test_a_stream_that_lags_off_the_history_goes_on_from_the_log(start_gateway, hand_over, log):
+async def test_a_stream_that_lags_off_the_history_goes_on_from_the_log(start_gateway, way, log):
     settings = make_settings(history={"max_events": 20}, stream={"write_buffer_bytes": 4096})
-    gateway = start_gateway(settings, hand_over=hand_over, log=log)
+    gateway = start_gateway(settings, way=way, log=log)
     client = Client(gateway.port)
 
     async with client.stream(receive_buffer=4096) as stream:
@@ -375,11 +373,11 @@ async def test_a_log_that_trimmed_past_the_node_is_told_to_streams_that_are_repl
 
 
 @pytest.fixture
-def large(start_gateway, hand_over) -> GatewayThread:
+def large(start_gateway, way) -> GatewayThread:
     """A gateway of a memory log that holds 100,000 events, and a history that holds 1,000."""
     log = MemoryLog(SystemClock(), max_events=100_000, max_age_seconds=1e6, max_bytes=10**9)
     settings = make_settings(history={"max_events": 1000})
-    return start_gateway(settings, hand_over=hand_over, log=log)
+    return start_gateway(settings, way=way, log=log)
 
 
 async def publish(client: Client, first: int, last: int) -> None:

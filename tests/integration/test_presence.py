@@ -12,13 +12,13 @@ from gateway.delivery.presence import presence
 from tests.support.api import EVENTS, GZIP, JSON, Client, assert_problem, event, eventually, target
 from tests.support.channels import PRESENCE, Room, put_meta, users
 from tests.support.clock import ManualClock
-from tests.support.gateway import BOTH_WAYS, make_settings
+from tests.support.gateway import EVERY_WAY, make_settings
 from tests.support.legacy import listed, order, route_settings
 from tests.support.migration import ORDERS, a_migration
 from tests.support.tokens import auth_settings, mint
 from tests.support.upstream import upstream
 
-pytestmark = BOTH_WAYS
+pytestmark = EVERY_WAY
 
 
 @pytest.fixture
@@ -151,9 +151,9 @@ async def test_events_come_as_ever_and_presence_moves_no_cursor(client):
     ]
 
 
-async def test_a_compressed_stream_is_told_the_same(start_gateway, hand_over):
+async def test_a_compressed_stream_is_told_the_same(start_gateway, way):
     settings = make_settings(stream={"compression": "gzip"})
-    client = Client(start_gateway(settings, hand_over=hand_over).port)
+    client = Client(start_gateway(settings, way=way).port)
     async with client.stream(there("ana"), headers=[GZIP]) as packed, client.stream(there("ben")) as plain:
         assert packed.headers["Content-Encoding"] == "gzip"
         for stream in (packed, plain):
@@ -198,10 +198,10 @@ async def test_other_methods_are_refused(client):
         assert response.headers["Allow"] == "GET,HEAD,PUT"
 
 
-async def test_who_says_too_much_has_to_wait(start_gateway, hand_over):
+async def test_who_says_too_much_has_to_wait(start_gateway, way):
     settings = make_settings(limits={"presence_per_second": 2})
     clock = ManualClock()
-    client = Client(start_gateway(settings, hand_over=hand_over, clock=clock).port)
+    client = Client(start_gateway(settings, way=way, clock=clock).port)
     answers = [await put_meta(client, "portal", {"n": n}, user="ana") for n in range(3)]
     assert [answer.status for answer in answers] == [204, 204, 429]
     assert answers[-1].headers["Retry-After"] == "1"
@@ -235,9 +235,9 @@ async def test_operators_see_for_which_channels_a_stream_is(client):
         assert shown["selection"] == "entity=order&presence=portal&channel=chat"
 
 
-async def test_a_stream_is_there_under_its_subject_and_only_where_it_is_granted(start_gateway, hand_over):
+async def test_a_stream_is_there_under_its_subject_and_only_where_it_is_granted(start_gateway, way):
     settings = make_settings(auth=auth_settings())
-    port = start_gateway(settings, hand_over=hand_over).port
+    port = start_gateway(settings, way=way).port
     ana = Client(port, mint("ana", subscribe=["*"], presence=["portal"]))
     ben = Client(port, mint("ben", subscribe=["*"], presence=["*"]))
     neither = Client(port, mint("eve", subscribe=["*"], broadcast=["*"]))
@@ -254,10 +254,10 @@ async def test_a_stream_is_there_under_its_subject_and_only_where_it_is_granted(
     assert_problem(await Client(port).get(PRESENCE + "portal"), 401)
 
 
-async def test_whoever_needs_no_token_can_not_take_the_name_of_one_who_has_one(start_gateway, hand_over):
+async def test_whoever_needs_no_token_can_not_take_the_name_of_one_who_has_one(start_gateway, way):
     anonymous = {"subscribe": ["*"], "presence": ["portal"]}
     settings = make_settings(auth=auth_settings(anonymous=anonymous))
-    port = start_gateway(settings, hand_over=hand_over).port
+    port = start_gateway(settings, way=way).port
     ana = Client(port, mint("ana", subscribe=["*"], presence=["portal"]))
     async with ana.stream({"presence": "portal"}) as stream:
         room = Room(stream, "portal")
@@ -279,9 +279,9 @@ async def test_who_is_sent_away_has_left(client):
             await room.becomes({"ana": {}})
 
 
-async def test_who_is_revoked_has_left(start_gateway, hand_over, tmp_path):
+async def test_who_is_revoked_has_left(start_gateway, way, tmp_path):
     settings = make_settings(auth=auth_settings(), flags={"store": f"file:{tmp_path}/flags.json"})
-    port = start_gateway(settings, hand_over=hand_over).port
+    port = start_gateway(settings, way=way).port
     grants = {"subscribe": ["*"], "presence": ["portal"]}
     ana, ben = (Client(port, mint(name, **grants)) for name in ("ana", "ben"))
     async with ana.stream({"presence": "portal"}) as stream, ben.stream({"presence": "portal"}) as ended:
@@ -295,19 +295,19 @@ async def test_who_is_revoked_has_left(start_gateway, hand_over, tmp_path):
         await room.becomes({"ana": {}})
 
 
-async def test_the_state_comes_before_those_who_are_there(start_gateway, hand_over):
+async def test_the_state_comes_before_those_who_are_there(start_gateway, way):
     async with upstream() as backend:
         backend.says(listed(order("A", n=1)))
         settings = make_settings(legacy=[route_settings(backend.url, 3600.0)])
-        client = Client(start_gateway(settings, hand_over=hand_over).port)
+        client = Client(start_gateway(settings, way=way).port)
         async with client.stream(there("ana", entity="order", state="with")) as stream:
             frames = [await stream.next() for _ in range(3)]
     assert [frame.event for frame in frames] == ["connected", "state", "presence"]
     assert frames[1].data["last"]
 
 
-async def test_a_caller_that_is_to_poll_is_in_no_channel(start_gateway, hand_over, tmp_path):
-    async with a_migration(partial(start_gateway, hand_over=hand_over), tmp_path) as migration:
+async def test_a_caller_that_is_to_poll_is_in_no_channel(start_gateway, way, tmp_path):
+    async with a_migration(partial(start_gateway, way=way), tmp_path) as migration:
         await migration.change(stage="shadow")
         query = [*ORDERS, ("presence", "portal"), ("clientId", "ana")]
         assert (await migration.client.get(EVENTS, query)).status == 204
@@ -330,29 +330,20 @@ def user_timeout(transport):
 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="the kernel has no TCP_USER_TIMEOUT")
-async def test_the_kernel_gives_up_a_peer_that_acknowledges_nothing_within_two_heartbeats(
-    start_gateway, hand_over
-):
-    transports = []
-
-    async def note_transport(request, response):
-        transports.append(request.transport)
-
-    gateway = start_gateway(
-        make_settings(stream={"heartbeat_seconds": 16.0}),
-        hand_over=hand_over,
-        extend=lambda app: app.on_response_prepare.append(note_transport),
-    )
+async def test_the_kernel_gives_up_a_peer_that_acknowledges_nothing_within_two_heartbeats(start_gateway, way):
+    gateway = start_gateway(make_settings(stream={"heartbeat_seconds": 16.0}), way=way)
     client = Client(gateway.port)
     async with client.stream(there("ana")) as ana, client.stream({"channel": "chat"}) as other:
         await ana.connected()
         await other.connected()
-        timeouts = [gateway.call(partial(user_timeout, transport)) for transport in transports]
+        timeouts = [
+            gateway.call(partial(user_timeout, transport)) for transport in gateway.stream_transports()
+        ]
     assert timeouts == [12_000, 60_000]
 
 
-async def test_a_client_whose_process_vanishes_has_left(start_gateway, hand_over):
-    client = Client(start_gateway(hand_over=hand_over).port)
+async def test_a_client_whose_process_vanishes_has_left(start_gateway, way):
+    client = Client(start_gateway(way=way).port)
     async with client.stream(there("ana")) as ana:
         room = Room(ana, "portal")
         with socket.create_connection(("127.0.0.1", client.port)) as vanishing:

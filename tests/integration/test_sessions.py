@@ -7,10 +7,10 @@ import pytest
 
 from tests.support.api import POLL, Client, assert_problem, event
 from tests.support.clock import ManualClock
-from tests.support.gateway import BOTH_WAYS, make_settings
+from tests.support.gateway import EVERY_WAY, make_settings
 from tests.support.tokens import auth_settings, mint
 
-pytestmark = BOTH_WAYS
+pytestmark = EVERY_WAY
 
 
 @pytest.fixture
@@ -20,8 +20,8 @@ def clock():
 
 
 @pytest.fixture
-def gateway(start_gateway, hand_over, clock):
-    return start_gateway(make_settings(auth=auth_settings()), hand_over=hand_over, clock=clock)
+def gateway(start_gateway, way, clock):
+    return start_gateway(make_settings(auth=auth_settings()), way=way, clock=clock)
 
 
 async def test_a_stream_ends_with_its_token_and_a_fresh_one_goes_on_at_the_same_cursor(gateway, clock):

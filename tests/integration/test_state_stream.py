@@ -3,18 +3,18 @@
 import pytest
 
 from tests.support.api import EVENTS, GZIP, STATE, Client, assert_problem, event
-from tests.support.gateway import BOTH_WAYS, make_settings
+from tests.support.gateway import EVERY_WAY, make_settings
 from tests.support.legacy import listed, order, route_settings
 from tests.support.tokens import auth_settings, mint
 
-pytestmark = BOTH_WAYS
+pytestmark = EVERY_WAY
 
 QUERY = {"entity": "order", "state": "with"}
 TWO = listed(order("A", n=1), order("B", n=2))
 
 
 @pytest.fixture
-def gateway(start_gateway, backend, hand_over):
+def gateway(start_gateway, backend, way):
     """A gateway whose orders are listed by an upstream, which it asks when somebody wants to know."""
     backend.says(TWO)
     settings = make_settings(
@@ -22,7 +22,7 @@ def gateway(start_gateway, backend, hand_over):
         stream={"heartbeat_seconds": 1.0, "compression": "gzip"},
         history={"max_events": 20},
     )
-    return start_gateway(settings, hand_over=hand_over)
+    return start_gateway(settings, way=way)
 
 
 def items(frames):
@@ -146,11 +146,11 @@ async def test_what_makes_no_sense_is_refused(client, query):
 
 
 async def test_where_it_is_not_known_yet_heartbeats_come_without_an_id_and_then_the_parts(
-    start_gateway, backend, hand_over
+    start_gateway, backend, way
 ):
     backend.says(b"", status=500)
     settings = make_settings(legacy=[route_settings(backend.url, 0.2)], stream={"heartbeat_seconds": 1.0})
-    client = Client(start_gateway(settings, hand_over=hand_over).port)
+    client = Client(start_gateway(settings, way=way).port)
     async with client.stream(QUERY) as stream:
         assert (await stream.connected()).data["state"] is True
         beat = await stream.any()
@@ -161,11 +161,11 @@ async def test_where_it_is_not_known_yet_heartbeats_come_without_an_id_and_then_
         assert await client.metric("tidegate_streams_awaiting_state") == 0
 
 
-async def test_grants_filters_and_event_types(start_gateway, backend, hand_over):
+async def test_grants_filters_and_event_types(start_gateway, backend, way):
     backend.says(TWO)
     port = start_gateway(
         make_settings(auth=auth_settings(), legacy=[route_settings(backend.url, 3600.0)]),
-        hand_over=hand_over,
+        way=way,
     ).port
     row = {"entity": "order", "filters": ["n=eq.2"], "members": ["n"]}
     client = Client(port, mint(subscribe=[row]))

@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from tests.support.api import EVENTS, POLL, Client, assert_problem, event, numbers
-from tests.support.gateway import BOTH_WAYS, make_settings
+from tests.support.gateway import EVERY_WAY, make_settings
 
-pytestmark = BOTH_WAYS
+pytestmark = EVERY_WAY
 
 
 def last_event_id(cursor):
@@ -36,12 +36,12 @@ async def test_a_stream_starts_at_once_with_the_retry_time_and_connected(client)
     assert connected.data["heartbeatSeconds"] == 15
 
 
-async def test_the_first_frames_say_what_is_configured(start_gateway, hand_over):
+async def test_the_first_frames_say_what_is_configured(start_gateway, way):
     settings = make_settings(
         stream={"retry_ms": 777, "heartbeat_seconds": 2.5},
         components={"dashboard": {"entities": ["order"]}, "billing": {"entities": ["invoice"]}},
     )
-    client = Client(start_gateway(settings, hand_over=hand_over).port)
+    client = Client(start_gateway(settings, way=way).port)
 
     async with client.stream({"entity": "order"}) as stream:
         connected = await stream.next()
@@ -258,8 +258,8 @@ async def test_a_cursor_that_can_not_be_honoured_is_reset_and_the_stream_lives_o
     assert await client.metric("tidegate_resets_total", reason=reason) == 1
 
 
-async def test_a_trimmed_cursor_is_reset_and_the_oldest_that_is_held_is_not(start_gateway, hand_over):
-    gateway = start_gateway(make_settings(history={"max_events": 3}), hand_over=hand_over)
+async def test_a_trimmed_cursor_is_reset_and_the_oldest_that_is_held_is_not(start_gateway, way):
+    gateway = start_gateway(make_settings(history={"max_events": 3}), way=way)
     client = Client(gateway.port)
     ids = []
     async with client.stream() as witness:
@@ -279,9 +279,9 @@ async def test_a_trimmed_cursor_is_reset_and_the_oldest_that_is_held_is_not(star
     assert numbers(received) == [3, 4, 5]
 
 
-async def test_a_heartbeat_moves_a_subscriber_that_nothing_matches(start_gateway, hand_over):
+async def test_a_heartbeat_moves_a_subscriber_that_nothing_matches(start_gateway, way):
     settings = make_settings(stream={"heartbeat_seconds": 0.05}, history={"max_events": 3})
-    client = Client(start_gateway(settings, hand_over=hand_over).port)
+    client = Client(start_gateway(settings, way=way).port)
     async with client.stream({"entity": "invoice"}) as quiet:
         start = (await quiet.connected()).id
         for n in range(10):

@@ -3,9 +3,9 @@
 import pytest
 
 from tests.support.api import Client, event, numbers
-from tests.support.gateway import BOTH_WAYS, make_settings
+from tests.support.gateway import EVERY_WAY, make_settings
 
-pytestmark = BOTH_WAYS
+pytestmark = EVERY_WAY
 
 SOON = {"debounceMs": 50, "maxWaitMs": 50}
 NEVER = {"debounceMs": 60_000, "maxWaitMs": 60_000}
@@ -61,8 +61,8 @@ async def test_hints_keep_to_the_selection(client):
     assert (hint.data["entityId"], hint.data["count"]) == ("B", 1)
 
 
-async def test_more_entities_than_the_fan_in_are_one_hint_for_the_type(start_gateway, hand_over):
-    gateway = start_gateway(make_settings(hints={"fan_in": 3}), hand_over=hand_over)
+async def test_more_entities_than_the_fan_in_are_one_hint_for_the_type(start_gateway, way):
+    gateway = start_gateway(make_settings(hints={"fan_in": 3}), way=way)
     client = Client(gateway.port)
     async with client.stream({"hints": "only", **SOON}) as stream:
         await stream.connected()
@@ -106,9 +106,9 @@ async def test_a_resume_over_many_events_is_one_hint_an_entity(client):
     }
 
 
-async def test_a_hint_that_was_pending_when_the_stream_broke_is_given_on_resume(start_gateway, hand_over):
+async def test_a_hint_that_was_pending_when_the_stream_broke_is_given_on_resume(start_gateway, way):
     settings = make_settings(stream={"heartbeat_seconds": 0.05})
-    client = Client(start_gateway(settings, hand_over=hand_over).port)
+    client = Client(start_gateway(settings, way=way).port)
     for mode in ("only", "with"):
         async with client.stream({"hints": mode, **NEVER}) as stream:
             await stream.connected()
@@ -124,9 +124,9 @@ async def test_a_hint_that_was_pending_when_the_stream_broke_is_given_on_resume(
 
 
 @pytest.mark.parametrize("count", [10, 200])
-async def test_a_history_shorter_than_a_pending_hint_is_no_silent_gap(start_gateway, hand_over, count):
+async def test_a_history_shorter_than_a_pending_hint_is_no_silent_gap(start_gateway, way, count):
     settings = make_settings(stream={"heartbeat_seconds": 0.05}, history={"max_events": 3})
-    client = Client(start_gateway(settings, hand_over=hand_over).port)
+    client = Client(start_gateway(settings, way=way).port)
     told = []
     async with client.stream() as witness, client.stream({"hints": "only", **NEVER}) as stream:
         await witness.connected()

@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import psutil
 import pytest
@@ -23,12 +23,14 @@ from gateway.ports.log import EventLog
 from gateway.runtime.half_close import HALF_CLOSED_SECONDS
 from gateway.service.app import GATEWAY, create_app
 from gateway.service.settings import Settings
+from gateway.service.wiring.http import Way
 from tests.support.http import DEADLINE_SECONDS
 
 ADDRESS_LINE = "tidegate serving on http://127.0.0.1:"
 
-BOTH_WAYS = pytest.mark.parametrize("hand_over", [True, False], ids=["handed-over", "beside"])
-"""For modules whose tests have to hold however a stream is carried (gateway/delivery/handover.py)."""
+WAYS: tuple[Way, ...] = get_args(Way)
+EVERY_WAY = pytest.mark.parametrize("way", WAYS)
+"""For modules whose tests have to hold however a connection becomes a stream."""
 
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 Value = TypeVar("Value")
@@ -52,7 +54,7 @@ class GatewayThread:
         self,
         settings: Settings,
         *,
-        hand_over: bool = True,
+        way: Way = "front_door",
         loop: str = "uvloop",
         clock: Clock | None = None,
         extend: Callable[[web.Application], None] = lambda app: None,
@@ -67,7 +69,7 @@ class GatewayThread:
         self._pace = pace
         self._half_closed_seconds = half_closed_seconds
         self._extend = extend
-        self._hand_over = hand_over
+        self._way = way
         self._clock = clock
         self._loop_factory = LOOPS[loop]
         self._thread = threading.Thread(target=self._main, name="gateway", daemon=True)
@@ -102,6 +104,11 @@ class GatewayThread:
 
         return asyncio.run_coroutine_threadsafe(run(), self.loop).result(DEADLINE_SECONDS)
 
+    def stream_transports(self) -> list[asyncio.Transport]:
+        """asyncio's transports of the open streams, in the order in which they were opened."""
+        streams = self.call(self.parts.delivery.hub.open_streams)
+        return [getattr(stream.transport, "_transport", stream.transport) for stream in streams]
+
     def task_count(self) -> int:
         """How many tasks the gateway has, without the one that counts."""
         return self.call(lambda: len(asyncio.all_tasks(self.loop))) - 1
@@ -121,7 +128,7 @@ class GatewayThread:
         self.app = create_app(
             self._settings,
             clock=self._clock,
-            hand_over=self._hand_over,
+            way=self._way,
             log=self._log,
             pace=self._pace,
             body_seconds=self._body_seconds,

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import aiohttp
@@ -14,12 +14,13 @@ from yarl import URL
 from adapters.memory import MemoryLog
 from adapters.upstream import UpstreamSource
 from gateway.core.events import ORIGIN, Cursor, Event, Position
+from gateway.http.admittance import Admittance
 from gateway.http.client_address import Clients
-from gateway.http.front import front_middleware
-from gateway.http.front_door import FrontDoor
+from gateway.http.front import Front
 from gateway.http.hosts import Hosts
 from gateway.http.legacy.paths import add_legacy_routes
 from gateway.http.long_answers import LongAnswers
+from gateway.http.request_head import RequestHead
 from gateway.http.server import GatewayRunner, GatewaySite
 from gateway.http.terms import Terms
 from gateway.ports.clock import Clock
@@ -218,6 +219,19 @@ class Got(NamedTuple):
         return self.headers["Cache-Status"]
 
 
+class _TermsOf:
+    """The terms of a component whose mode is given, for everybody."""
+
+    def __init__(self, mode: Callable[[str], str]) -> None:
+        self._mode = mode
+
+    async def legacy(self, request: RequestHead, component: str, members: Mapping[str, str]) -> Terms:
+        return self.legacy_at_once(request, component, members)
+
+    def legacy_at_once(self, request: RequestHead, component: str, members: Mapping[str, str]) -> Terms:
+        return Terms(self._mode(component))
+
+
 @contextlib.asynccontextmanager
 async def in_front_of(
     upstream_url: str,
@@ -242,16 +256,13 @@ async def in_front_of(
     source = UpstreamSource([route, *beside], log, wanted, clock, rows=rows, modules=modules)
     refusals = Refusals()
     hosts = Hosts(None)
-    front = front_middleware(
-        hosts, FrontDoor(None, hosts, lambda credentials: None), None, refusals, Latencies(), clock.monotonic
+    front = Front(
+        hosts, Admittance(None, hosts, lambda credentials: None), None, refusals, Latencies(), clock.monotonic
     )
-    app = web.Application(middlewares=[front])
+    app = web.Application(middlewares=[front.middleware()])
     app[REFUSALS] = refusals
 
-    async def terms(request: web.Request, component: str, members: object) -> Terms:
-        return Terms(mode(component))
-
-    add_legacy_routes(app, source, terms, lambda: NOW, Clients(trusted_proxies), LongAnswers())
+    add_legacy_routes(app, source, _TermsOf(mode), lambda: NOW, Clients(trusted_proxies), LongAnswers())
     await log.start()
     await source.start()
     try:

@@ -86,6 +86,11 @@ class PresenceHub:
             self.broadcasting.add(subscriber, channel)
         self._plan()
 
+    @property
+    def is_attended(self) -> bool:
+        """Whether any stream is in a channel."""
+        return bool(self._there)
+
     def is_live(self, subscriber: Subscriber) -> None:
         """A stream has caught up: it can be told what it missed."""
         attendance = self._there.get(subscriber)

@@ -120,9 +120,13 @@ class CatchUp:
             self._serve_state(subscriber)
             return
         group: Group = subscriber.group
+        end = self.end_of(subscriber)
+        if subscriber.number == self._history.head and group.debouncer is None and end is None:
+            # As most that are new.
+            self._go_live(subscriber, group)
+            return
         frames: list[bytes] = []
         size, enough, events = 0, self._pace.catch_up_bytes, 0
-        end = self.end_of(subscriber)
         entries = self._history.after(subscriber.number, self._pace.catch_up_entries)
         if entries is None:
             if self._falls_behind(subscriber):
@@ -163,14 +167,17 @@ class CatchUp:
             self._revoke(subscriber)
             return
         if subscriber.state is State.CATCHING_UP and caught_up:
-            subscriber.signal(Signal.CAUGHT_UP)
-            subscriber.position = self._history.head_position
-            group.members[subscriber] = None
-            self._on_live(subscriber)
+            self._go_live(subscriber, group)
             return
         subscriber.position = self._history.position(subscriber.number) or "trimmed"
         if subscriber.state is State.CATCHING_UP:
             self.add(subscriber)
+
+    def _go_live(self, subscriber: Subscriber, group: Group) -> None:
+        subscriber.signal(Signal.CAUGHT_UP)
+        subscriber.position = self._history.head_position
+        group.members[subscriber] = None
+        self._on_live(subscriber)
 
     def _serve_state(self, subscriber: Subscriber) -> None:
         """The next part of the state that it is owed."""

@@ -73,6 +73,21 @@ class Resumes:
             has_waited = has_waited or is_ahead
         return reasons[0]
 
+    def at_once(self, *texts: str, scope: str = "") -> Place | None:
+        """The same where neither the log has to be asked, nor this node to learn of more; else None."""
+        own = _of_scope(scope, texts)
+        if not own:
+            return "scope"
+        reason: ResetReason | None = None
+        for text in self._newest_first(own):
+            place = self._at_once(text)
+            if not isinstance(place, str):
+                return place
+            reason = reason or place
+            if place == "trimmed":
+                break
+        return reason
+
     async def _place(self, text: str) -> Place:
         place = self._at_once(text)
         if place is not None:

@@ -1,7 +1,6 @@
 """What operators see of a migration: who polls, what clients say, what one caller gets and why."""
 
 from collections.abc import Collection, Iterable
-from dataclasses import replace
 from typing import Any, cast, get_args
 
 from aiohttp import web
@@ -130,7 +129,7 @@ class InsightHandler:
             delivery = "auto" if key is None else await self._preferences.get(key)
         elif delivery not in get_args(Preference):
             raise BadParameter("delivery", f"must be one of {', '.join(get_args(Preference))}")
-        caller = replace(caller, preference=cast(Preference, delivery))
+        caller = caller._replace(preference=cast(Preference, delivery))
         components = self._asked_for(request)
         flags = self._store.snapshot()
         return json_response(

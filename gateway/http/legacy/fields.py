@@ -1,12 +1,14 @@
 """The header fields of what a snapshot answers (docs/protocol.md, section 7)."""
 
 from collections.abc import Mapping
+from enum import Enum
 from urllib.parse import quote, urlencode
 
 from multidict import CIMultiDict
 
 from gateway.core.events import scoped
 from gateway.core.quoted_values import in_quotes
+from gateway.http.answer import SharedFields
 from gateway.http.terms import Terms
 from gateway.migration.links import EVENTS_PATH
 from gateway.ports.legacy_route import LegacyRoute
@@ -21,6 +23,18 @@ _CACHE_STATUS = {
 # RFC 9110, section 15.4.5: a 304 repeats what a cache needs to find the stored answer again. And what it has
 # replaces what was stored (RFC 9111, section 3.2): without the upstream's links those would be lost.
 _OF_304 = ("Content-Location", "Vary", "Link")
+
+
+class Kind(Enum):
+    """What is answered: a 200, one in the upstream's content coding, a 304 to who has the answer, and one to
+    who has what it had by its Last-Modified."""
+
+    FULL = "full"
+    CODED = "coded"
+    NOT_MODIFIED = "not_modified"
+    UNCHANGED = "unchanged"
+
+    __hash__ = object.__hash__
 
 
 class SnapshotFields:
@@ -38,10 +52,23 @@ class SnapshotFields:
         self._snapshot: Snapshot | None = None
         self._freshness = Freshness.HIT
         self._age_seconds = 0
+        self._shared: dict[Kind, SharedFields] = {}
         self.full: CIMultiDict[str] = CIMultiDict()
         self.coded: CIMultiDict[str] = CIMultiDict()
         self.not_modified: CIMultiDict[str] = CIMultiDict()
         self.unchanged: CIMultiDict[str] = CIMultiDict()
+
+    def of_kind(self, kind: Kind) -> CIMultiDict[str]:
+        """The fields of such an answer."""
+        fields: CIMultiDict[str] = getattr(self, kind.value)
+        return fields
+
+    def shared(self, kind: Kind) -> SharedFields:
+        """The same with their bytes, made once. Raises ValueError where they can't be sent."""
+        made = self._shared.get(kind)
+        if made is None:
+            made = self._shared[kind] = SharedFields(self.of_kind(kind))
+        return made
 
     def bring_up_to(self, served: Served) -> None:
         """Makes the fields anew where they are not those of `served` already."""
@@ -49,6 +76,7 @@ class SnapshotFields:
         if snapshot is self._snapshot and age_seconds == self._age_seconds and freshness is self._freshness:
             return
         self._snapshot, self._freshness, self._age_seconds = snapshot, freshness, age_seconds
+        self._shared.clear()
         own = CIMultiDict(
             {
                 "ETag": snapshot.etag,

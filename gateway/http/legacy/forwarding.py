@@ -8,12 +8,13 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from gateway.core.errors import BodyTimeout, BodyTooLarge, ClientError, UpstreamError
+from gateway.http.admittance import query_beside_token
 from gateway.http.client_address import Clients, is_of_forwarding
 from gateway.http.cookies import SESSION_COOKIE, without_cookie
-from gateway.http.front_door import query_beside_token
 from gateway.http.legacy.fields import with_upstreams
 from gateway.http.legacy.reads import Reads
 from gateway.http.principal import principal_of
+from gateway.http.request_head import RequestHead
 from gateway.ports.legacy_lists import raw_values
 from gateway.ports.legacy_route import LegacyRoute
 from gateway.ports.upstreams import SAFE_METHODS, Answer, Fields, RequestBody, Upstreams
@@ -80,7 +81,7 @@ class Forwarding:
                     self._written(request)
             raise
 
-    def fields_of(self, request: web.Request) -> Fields:
+    def fields_of(self, request: RequestHead) -> Fields:
         """The fields that the upstream would get of a request, those that say who asks among them."""
         return [*_fields_of_caller(request), *self._clients.fields_for_upstream(request)]
 
@@ -116,7 +117,7 @@ class Forwarding:
             request.transport.abort()
 
 
-def _fields_of_caller(request: web.Request) -> list[tuple[str, str]]:
+def _fields_of_caller(request: RequestHead) -> list[tuple[str, str]]:
     """The fields that the upstream gets from the caller, its credentials among them.
 
     A static key is this gateway's secret, and the session is its own: neither is of use to anybody else.

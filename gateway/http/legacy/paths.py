@@ -5,20 +5,24 @@ the upstream.
 """
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Protocol
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 from multidict import CIMultiDict
 
 from gateway.core.events import scoped
+from gateway.http.admittance import query_beside_token
+from gateway.http.answer import Answer, AtOnce
 from gateway.http.client_address import Clients
-from gateway.http.front_door import query_beside_token
-from gateway.http.legacy.answers import SnapshotAnswers, given_answer
+from gateway.http.legacy.answers import Repeated, SnapshotAnswers, given_answer
 from gateway.http.legacy.fields import query_of, stream_link
 from gateway.http.legacy.forwarding import Forwarding
 from gateway.http.long_answers import LongAnswers
 from gateway.http.principal import principal_of
+from gateway.http.request_head import PlainHead, RequestHead
 from gateway.http.terms import Terms
 from gateway.ports.legacy_lists import members_in
 from gateway.ports.legacy_route import PARAMETER, LegacyRoute
@@ -29,36 +33,48 @@ _READS = frozenset({"GET", "HEAD"})
 READ_ROUTE = web.RequestKey("read_route", LegacyRoute)
 """The route whose path a request reads, with either end, if perhaps in vain."""
 
-TermsOf = Callable[[web.Request, str, Mapping[str, str]], Awaitable[Terms]]
-"""What answers to a request for a component, and its rows of these members, say of polling it.
 
-Raises Retired where that is over.
-"""
+class LegacyTerms(Protocol):
+    """What answers to a request for a component, and its rows of these members, say of polling it.
+
+    Both raise Retired where that is over.
+    """
+
+    async def legacy(self, request: RequestHead, component: str, members: Mapping[str, str]) -> Terms: ...
+
+    def legacy_at_once(
+        self, request: RequestHead, component: str, members: Mapping[str, str]
+    ) -> Terms | None:
+        """The same without waiting; None where that can't be."""
+        ...
 
 
 def add_legacy_routes(
     app: web.Application,
     source: Upstreams,
-    terms_of: TermsOf,
+    terms_of: LegacyTerms,
     now: Callable[[], str],
     clients: Clients,
     long_answers: LongAnswers,
-) -> None:
+) -> dict[Handler, AtOnce]:
     """Registers every route of `source`, its path with a slash more or less at the end, and what lies below.
 
     Reads of the list carry what `terms_of` says, or are refused as it says. `now` gives the cursor of now.
-    `clients` tells upstreams who asks.
+    `clients` tells upstreams who asks. Gives what answers reads of lists at once, by the handlers that wait.
     The server has to run with `handler_cancellation`: it is how a caller's going away ends what was asked
     for it.
     """
     paths = {route.path for route in source.routes}
+    at_once: dict[Handler, AtOnce] = {}
     for route in sorted(source.routes, key=_place):
         path = _Path(route, source, terms_of, now, clients, long_answers)
         app.router.add_route("*", _pattern(route.path), path.list)
+        at_once[path.list] = path.at_once
         other = with_other_end(route.path)
         if other and other not in paths:
             app.router.add_route("*", _pattern(other), path.with_other_end)
         app.router.add_route("*", _pattern(route.path).rstrip("/") + "/{below:.*}", path.below)
+    return at_once
 
 
 def _pattern(path: str) -> str:
@@ -83,7 +99,7 @@ class _Path:
         self,
         route: LegacyRoute,
         source: Upstreams,
-        terms_of: TermsOf,
+        terms_of: LegacyTerms,
         now: Callable[[], str],
         clients: Clients,
         long_answers: LongAnswers,
@@ -94,6 +110,9 @@ class _Path:
         self._terms_of = terms_of
         self._now = now
         self._segments = route.path.rstrip("/").count("/") + 1
+        self._repeated = Repeated()
+        # Others come and go, and which of them a request is about is for the route's source to say.
+        self._lists_are_one = not (route.parameters or route.vary_query or route.ignore_query)
         self._forwarding = Forwarding(route, source, clients)
         self._with_other_end = Forwarding(_with_end_of(route), source, clients)
         self._answers = SnapshotAnswers(self._counters, self._forwarding.fields_of, long_answers)
@@ -129,6 +148,33 @@ class _Path:
             return await self._forwarding.forward(request, "", said, "vary-miss")
         return await self._answers.answer(request, of, served, terms)
 
+    def at_once(self, request: PlainHead) -> Answer | None:
+        """The answer to a GET of the path itself; None where `list` has to wait, or takes it through.
+
+        Raises Retired. Pollers ask the same again and again: what was found for them last holds while the
+        snapshot and their terms do.
+        """
+        request[READ_ROUTE] = self._route
+        last = self._repeated.get(request)
+        members = {} if last is not None else members_in(self._route, request.rel_url.raw_path)
+        terms = self._terms_of.legacy_at_once(request, self._route.component, members)
+        if terms is None:
+            return None
+        if last is not None and last.terms == terms and _is_shared_with(request, self._route):
+            served = last.of.at_once()
+            if served is not None and served.snapshot is last.snapshot:
+                return self._answers.made(last, served)
+        of = self._list_for(request)
+        served = None if of is None else of.at_once()
+        if of is None or served is None or not self._answers.is_short(served):
+            return None
+        if not self._answers.is_for(request, of, served.snapshot):
+            return None
+        verdict = self._answers.verdict(request, of, served.snapshot, terms)
+        if self._lists_are_one and not self._answers.varies(of, served.snapshot):
+            self._repeated.put(request, verdict)
+        return self._answers.made(verdict, served)
+
     async def with_other_end(self, request: web.Request) -> web.StreamResponse:
         """The path with a slash more or less at its end, which goes through with that end.
 
@@ -148,9 +194,9 @@ class _Path:
 
     async def _terms(self, request: web.Request) -> Terms:
         members = members_in(self._route, request.rel_url.raw_path)
-        return await self._terms_of(request, self._route.component, members)
+        return await self._terms_of.legacy(request, self._route.component, members)
 
-    def _list_for(self, request: web.Request) -> SharedList | None:
+    def _list_for(self, request: RequestHead) -> SharedList | None:
         """The list that answers a read; None where it goes through."""
         if not _is_shared_with(request, self._route):
             return None
@@ -183,7 +229,7 @@ def _with_end_of(route: LegacyRoute) -> LegacyRoute:
     return replace(route, upstream=f"{address.rstrip('/')}{end}{mark}{query}")
 
 
-def _is_shared_with(request: web.Request, route: LegacyRoute) -> bool:
+def _is_shared_with(request: RequestHead, route: LegacyRoute) -> bool:
     """Whether the request is one for what everybody gets: one that sees all, and says nothing in a body."""
     scope = principal_of(request).scope
     return route.shared and (scope is None or scope.covers_type(route.entity)) and not request.body_exists

@@ -6,11 +6,13 @@ from gateway.http.admin.flags import AdminHandler
 from gateway.http.admin.guard import GuardHandler
 from gateway.http.admin.insight import InsightHandler
 from gateway.http.client_address import Clients
+from gateway.http.marks import Marks
 from gateway.http.poll_recorder import PollRecorder
+from gateway.http.selection import Selections
 from gateway.http.telemetry import TelemetryHandler
 from gateway.ports.clock import Clock
 from gateway.service.settings import Settings
-from gateway.service.wiring.entities import id_aliases, owned_types, without_source
+from gateway.service.wiring.entities import owned_types, without_source
 from gateway.service.wiring.flags import Flags
 from gateway.service.wiring.migration import Migration
 
@@ -22,15 +24,17 @@ def add_administration(
     flags: Flags,
     migration: Migration,
     clients: Clients,
+    selections: Selections,
+    marks: Marks,
 ) -> None:
     """Registers `/api/v1/admin` and telemetry, and notes who polls and what came of it."""
     owned = owned_types(settings)
     poll_inventory, telemetry = migration.poll_inventory, migration.telemetry
     recorder = PollRecorder(
-        *(poll_inventory, migration.windows.of, clock, owned, id_aliases(settings)),
+        *(poll_inventory, migration.windows.of, clock, owned, selections),
         flags.store.snapshot,
     )
-    app.on_response_prepare.append(recorder.note)
+    marks.add(recorder.note)
     for handler in (
         AdminHandler(flags.store, owned),
         InsightHandler(

@@ -15,7 +15,7 @@ from gateway.access.token_keys import KeySet, keys_of_pem, keys_of_secret
 from gateway.access.tokens import Expected, FixedKeys, TokenVerifier
 from gateway.core.credentials import Credentials
 from gateway.core.errors import ConfigError
-from gateway.http.front_door import FrontDoor
+from gateway.http.admittance import Admittance
 from gateway.http.hosts import Hosts
 from gateway.ports.clock import Clock
 from gateway.runtime.outage import Outage
@@ -52,9 +52,9 @@ class Access:
             return []
         return ["The keys at auth.jwks_url can't be fetched: those that were fetched last stay good, if any."]
 
-    def door(self, hosts: Hosts, check_revoked: Callable[[Credentials], None]) -> FrontDoor:
+    def admittance(self, hosts: Hosts, check_revoked: Callable[[Credentials], None]) -> Admittance:
         """What lets requests in that `hosts` do not refuse, whose credentials are not revoked."""
-        return FrontDoor(
+        return Admittance(
             self.authentication,
             hosts,
             check_revoked,

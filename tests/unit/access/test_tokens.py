@@ -40,6 +40,9 @@ class ChangingKeys:
         self._keys = keys
         self.revision += 1
 
+    def known(self, algorithm: str, kid: str | None) -> Sequence[TokenKey]:
+        return ()
+
     async def fitting(self, algorithm: str, kid: str | None) -> Sequence[TokenKey]:
         self.asked += 1
         if self._keys is None:

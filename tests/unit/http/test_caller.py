@@ -18,6 +18,11 @@ class NoPreferences:
 
     async def close(self) -> None: ...
 
+    has_none = True
+
+    def at_once(self, key: str) -> Preference:
+        return "auto"
+
     async def get(self, key: str) -> Preference:
         return "auto"
 

@@ -10,7 +10,7 @@ from gateway.access.authentication import Authentication
 from gateway.access.principal import OPEN, Principal
 from gateway.access.rights import Rights
 from gateway.access.static_keys import StaticKeys
-from gateway.http.front_door import FrontDoor, query_beside_token
+from gateway.http.admittance import Admittance, query_beside_token
 from gateway.http.hosts import Hosts
 from gateway.http.principal import PRINCIPAL, principal_of
 
@@ -19,12 +19,15 @@ class AnyToken:
     """Takes every token for one without claims."""
 
     async def claims(self, token: str) -> Mapping[str, Any]:
+        return self.claims_at_once(token)
+
+    def claims_at_once(self, token: str) -> Mapping[str, Any]:
         return {"exp": 1}
 
 
-def door(**options: Any) -> FrontDoor:
+def door(**options: Any) -> Admittance:
     authentication = Authentication(AnyToken(), StaticKeys({}), Rights())
-    return FrontDoor(authentication, Hosts(None), lambda credentials: None, **options)
+    return Admittance(authentication, Hosts(None), lambda credentials: None, **options)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +59,7 @@ async def test_where_no_token_in_a_query_counts_all_of_it_goes_on() -> None:
 
 async def test_without_authentication_whoever_comes_may_do_everything() -> None:
     request = make_mocked_request("GET", "/orders")
-    await FrontDoor(None, Hosts(None), lambda credentials: None).admit(request)
+    await Admittance(None, Hosts(None), lambda credentials: None).admit(request)
     assert principal_of(request) is OPEN
 
 
