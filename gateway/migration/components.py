@@ -3,7 +3,7 @@
 The rules are docs/protocol.md's, section 8; `flags` decides for one caller of one component.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -21,9 +21,8 @@ POLLING = Mode.POLLING.value
 
 POLL_INTERVAL_MS = 5000
 """What pollers are told where no flag says anything else."""
-_MAX_CHOICES = 8192
-_MOST_PLANS = 256
-"""Of one selection: as many as there are combinations of decisions, which rarely are more than a few."""
+MAX_KEPT = 8192
+"""How many ordinary selections, or plans, are remembered at most. Large ones take the room of several."""
 _FEW = 4
 """For a caller of so many components deciding again costs less than remembering what was decided."""
 
@@ -43,7 +42,7 @@ class Plan:
     `decisions` are those of the components that it belongs to, `modes` the mode of each, and `streaming`
     those of them that stream; `selector` is what a stream of it carries, and `question` the state of that,
     where it is of types that can be named. `is_polling` says that a stream has nothing to carry for it,
-    `is_retired` that a poll has not.
+    `is_retired` that a poll has not. `room` is what it takes to remember, where an ordinary one takes 1.
     """
 
     decisions: Mapping[str, Decision]
@@ -54,6 +53,7 @@ class Plan:
     is_retired: bool
     poll_interval_ms: int
     question: StateQuestion | None
+    room: int
 
     @property
     def mode(self) -> str:
@@ -64,19 +64,24 @@ class Plan:
 class _Choices:
     """What the flags of now say of all who select the same: `belongs` are their components.
 
-    `flags` are those of the components, `plans` those of the callers, by the decisions for them.
+    `flags` are those of the components, and `room` is what all of it takes to remember.
     """
 
-    __slots__ = ("belongs", "flags", "interval_ms", "plans", "retired")
+    __slots__ = ("belongs", "flags", "interval_ms", "retired", "room")
 
     def __init__(
-        self, belongs: Sequence[str], flags: Sequence[Flag | None], retired: frozenset[str], interval_ms: int
+        self,
+        belongs: Sequence[str],
+        flags: Sequence[Flag | None],
+        retired: frozenset[str],
+        interval_ms: int,
+        room: int,
     ) -> None:
         self.belongs = belongs
         self.flags = flags
         self.retired = retired
         self.interval_ms = interval_ms
-        self.plans: dict[tuple[Decision, ...], Plan] = {}
+        self.room = room
 
 
 class Components:
@@ -95,8 +100,13 @@ class Components:
         self._owned = owned
         self._flags = flags
         self._without_source = frozenset(without_source)
-        self._choices: Recent[tuple[Selector, Sequence[str]], _Choices] = Recent(_MAX_CHOICES, _weight)
-        self._recent: Recent[Asked, Plan] = Recent(_MAX_CHOICES)
+        self._choices: Recent[tuple[Selector, Sequence[str]], _Choices] = Recent(
+            MAX_KEPT, lambda choices: choices.room
+        )
+        self._plans: Recent[tuple[_Choices, tuple[Decision, ...]], Plan] = Recent(
+            MAX_KEPT, lambda plan: plan.room
+        )
+        self._recent: Recent[Asked, Plan] = Recent(MAX_KEPT, lambda plan: plan.room)
         self._recent_flags = Flags()
         self._placed_by_session: dict[str, set[str]] = {}
         self._owners: dict[str, list[str]] = {}
@@ -170,6 +180,7 @@ class Components:
                     [flags.get(component) for component in belongs],
                     frozenset(component for component in belongs if self.is_retired(component)),
                     self._poll_interval_ms(belongs),
+                    room_of(selector, belongs),
                 ),
             )
         return found
@@ -180,6 +191,7 @@ class Components:
             return
         self._recent_flags = flags
         self._choices.clear()
+        self._plans.clear()
         self._recent.clear()
         self._placed_by_session.clear()
         for component, flag in flags.by_component.items():
@@ -200,12 +212,10 @@ class Components:
                 for component, flag in zip(choices.belongs, choices.flags, strict=True)
             ]
         )
-        plan = choices.plans.get(decisions)
+        plan = self._plans.get((choices, decisions))
         if plan is None:
-            if len(choices.plans) >= _MOST_PLANS:
-                choices.plans.clear()
             made = dict(zip(choices.belongs, decisions, strict=True))
-            plan = choices.plans[decisions] = self._make_plan(asked, made, choices)
+            plan = self._plans.put((choices, decisions), self._make_plan(asked, made, choices))
         return plan
 
     def _make_plan(self, asked: Asked, decisions: Mapping[str, Decision], choices: _Choices) -> Plan:
@@ -224,6 +234,7 @@ class Components:
             is_retired=bool(decisions) and retired == decisions.keys() and self._is_all(asked, left),
             poll_interval_ms=choices.interval_ms,
             question=question_of(selector, self.owned_by(asked.named)),
+            room=choices.room,
         )
 
     def _belongs(self, selector: Selector, named: Sequence[str]) -> Sequence[str]:
@@ -268,6 +279,9 @@ class Components:
         return component not in self._without_source
 
 
-def _weight(choices: _Choices) -> int:
-    # Of few that are large as well: callers select as they like, up to a thousand values.
-    return 1 + len(choices.belongs) // _FEW
+def room_of(selector: Selector, components: Sized) -> int:
+    """What it takes to remember a selection and its components, where an ordinary one takes 1.
+
+    Callers select as they like, up to a thousand values.
+    """
+    return 1 + (selector.size + len(components)) // 8

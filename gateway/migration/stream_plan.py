@@ -4,7 +4,7 @@ The hub asks for each of them; it knows nothing of flags itself.
 """
 
 import random
-from collections.abc import Callable, Sized
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -13,14 +13,10 @@ from gateway.core import control_frames
 from gateway.core.recent import Recent
 from gateway.core.selectors import Selector
 from gateway.delivery.reassign import Reassignment
-from gateway.migration.components import Asked, Components, Plan
+from gateway.migration.components import MAX_KEPT, Asked, Components, Plan
 from gateway.migration.links import poll_url
 
 Selection = tuple[Selector, tuple[str, ...]]
-
-_MAX_SHARED = 4096
-_ORDINARY_SIZE = 16
-"""Of a selection. A larger one takes the room of several, for callers select as they like."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +43,7 @@ class StreamPlans:
         self._draw = draw
         self._components = components
         self._current = current
-        self._footings: Recent[Asked, Footing] = Recent(2 * _MAX_SHARED)
+        self._footings: Recent[Asked, Footing] = Recent(MAX_KEPT, lambda footing: footing.plan.room)
 
     def footing(self, asked: Asked) -> Footing:
         """What a stream that asks for this stands on now. Equal ones are one object while they are new.
@@ -105,7 +101,3 @@ class StreamPlans:
                     )
                 )
         return b"".join(frames)
-
-
-def _size_of(selector: Selector, named: Sized) -> int:
-    return max(_ORDINARY_SIZE, selector.size + len(named))

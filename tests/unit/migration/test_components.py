@@ -104,6 +104,22 @@ def test_what_is_kept_for_callers_is_bounded_also_where_their_selections_are_lar
     assert kept_bytes_of(ask) < 9_000_000
 
 
+def test_plans_are_bounded_also_where_callers_of_many_selections_are_told_apart() -> None:
+    owned = {f"c{number}": frozenset({f"type{number}"}) for number in range(80)}
+    flags = Flags(
+        {name: make_flag(component=name, stage="live", percentage=50, stickiness="client") for name in owned}
+    )
+    components = Components(owned, lambda: flags)
+
+    def ask() -> None:
+        for number in range(2000):
+            selector = parse_selector(MultiDict({"filter": f"n=eq.{number // 100}"}), {})
+            components.plan(Asked(selector, (), Caller(client=f"client-{number}")))
+
+    # One of these plans takes ten kilobytes, and the room of ten.
+    assert kept_bytes_of(ask) < 12_000_000
+
+
 def test_ordinary_selections_are_kept_by_the_thousand() -> None:
     flags = Flags()
     components = Components(OWNED, lambda: flags)
