@@ -16,8 +16,8 @@ _TOKEN = b"\r\nAuthorization: Bearer "
 _EVENTS = b"GET /api/v1/sync/events?"
 _WORD = re.compile(rb"[A-Za-z0-9._~:-]{1,128}")
 _TOKEN_WORD = re.compile(rb"[A-Za-z0-9._~+/-]+=*")
-_CUT = b"\0"
-"""What stands for a word that was cut. It is in no head that is one."""
+CUT = b"\0"
+"""What stands for a word that was cut. No head has it, so what has is not to be taken apart."""
 
 
 class Words(NamedTuple):
@@ -43,19 +43,19 @@ def apart(data: bytes) -> tuple[bytes, Words]:
             found = _WORD.match(data, at + len(_CLIENT))
             if found is not None and data[found.end() : found.end() + 1] in (b"&", b" "):
                 client = found[0].decode()
-                data = data[: found.start()] + _CUT + data[found.end() :]
+                data = data[: found.start()] + CUT + data[found.end() :]
     at = data.find(_CURSOR)
     if at > 0:
         found = _WORD.match(data, at + len(_CURSOR))
         if found is not None and data.startswith(b"\r\n", found.end()):
             cursor = found[0].decode()
-            data = data[: found.start()] + _CUT + data[found.end() :]
+            data = data[: found.start()] + CUT + data[found.end() :]
     at = data.find(_TOKEN)
     if at > 0:
         found = _TOKEN_WORD.match(data, at + len(_TOKEN))
         if found is not None and data.startswith(b"\r\n", found.end()):
             token = found[0].decode()
-            data = data[: found.start()] + _CUT + data[found.end() :]
+            data = data[: found.start()] + CUT + data[found.end() :]
     return data, _NONE if client is None and cursor is None and token is None else Words(
         client, cursor, token
     )

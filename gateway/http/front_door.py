@@ -30,7 +30,7 @@ from gateway.core.header_fields import HeadLimits
 from gateway.core.recent import Recent
 from gateway.delivery.handover import give_to_hub
 from gateway.delivery.hub import Hub
-from gateway.http.alike import Words, apart
+from gateway.http.alike import CUT, Words, apart
 from gateway.http.answer import Answer
 from gateway.http.caller import SOFTWARE
 from gateway.http.dead_peers import end_where_nobody_is
@@ -40,6 +40,7 @@ from gateway.http.opening import MANNER, Farewell, Opening, StreamOptions
 from gateway.http.parameters import CLIENT, PARAMETERS, parameters_of
 from gateway.http.request_head import PlainHead, RequestHead
 from gateway.http.selection import ASKED
+from gateway.migration.links import CLIENT_ID_PARAMETER
 from gateway.runtime.refusals import Refusals
 
 Found = Opening | Farewell | Answer
@@ -63,6 +64,7 @@ _END = b"\r\n\r\n"
 _READ_BYTES = 65_536
 _CURSOR = "Last-Event-ID"
 _KEPT_PATTERNS = 4096
+"""So many are remembered, or fewer where they are longer than a kilobyte: nobody is let in yet."""
 _OF_ALL_ALIKE = (HOST_CHECKED, ASKED, MANNER, SOFTWARE)
 """What is noted of a request, and depends on nothing but words that it shares."""
 _CHUNKED = b"Transfer-Encoding: chunked\r\n"
@@ -95,7 +97,9 @@ class FrontDoor:
         self._options = options
         self._limits = limits
         self._ways: LRUCache[str, tuple[web.UrlMappingMatchInfo, AtOnce]] = LRUCache(KEPT_PATHS)
-        self._patterns: Recent[bytes, _Pattern] = Recent(_KEPT_PATTERNS)
+        self._patterns: Recent[bytes, _Pattern] = Recent(_KEPT_PATTERNS, lambda pattern: pattern.room)
+        # What is that small is within each of the limits, whatever words stand in it.
+        self._most_bytes = min(limits.head_bytes, limits.url_bytes)
         self._arrived: deque[DoorConnection] = deque()
         self._has_turn = False
         self._is_ending = False
@@ -190,6 +194,9 @@ class FrontDoor:
         """The request that `data` is, whole and alone, with what answers it; None for all else."""
         if not data.startswith(_GET) or data.find(_END) != len(data) - len(_END):
             return None, None
+        # Where it is not that of a cut, a NUL would be taken for whatever stood there before.
+        if len(data) > self._most_bytes or CUT in data:
+            return None, None
         key, words = apart(data)
         pattern = self._patterns.get(key)
         if pattern is None:
@@ -203,12 +210,13 @@ class FrontDoor:
         return pattern.head(data, words, connection.remote), pattern.way
 
     def _pattern_of(self, data: bytes) -> "_Pattern | None":
-        message = self._parsed(data) if len(data) <= self._limits.head_bytes else None
+        message = self._parsed(data)
         found = None if message is None else self._way_of(message)
         if message is None or found is None:
             return None
         match_info, way = found
-        return _Pattern(PlainHead(message.path, message.url.path, message.headers, match_info, None, {}), way)
+        head = PlainHead(message.path, message.url.path, message.headers, match_info, None, {})
+        return _Pattern(head, way, 1 + len(data) // 1024)
 
     def _parsed(self, data: bytes) -> RawRequestMessage | None:
         """The head, where aiohttp's parser takes all of it for one, without anything unusual about it."""
@@ -305,22 +313,27 @@ class FrontDoor:
 
 
 class _Pattern:
-    """What all requests have in common that are alike: the head of one of them, and what answers it."""
+    """What all requests have in common that are alike: the head of one of them, and what answers it.
 
-    __slots__ = ("_alike", "_head", "_of_clients", "_parameters", "way")
+    `room` is what it takes to remember, where a usual one takes 1.
+    """
 
-    def __init__(self, head: PlainHead, way: AtOnce) -> None:
+    __slots__ = ("_alike", "_head", "_of_clients", "_parameters", "room", "way")
+
+    def __init__(self, head: PlainHead, way: AtOnce, room: int) -> None:
         self._head = head
         self._parameters = parameters_of(head)
         self._of_clients = self._parameters.without_client()
         self._alike: dict[web.RequestKey[Any], Any] = {}
+        self.room = room
         self.way = way
 
     @property
     def has_one_place(self) -> bool:
-        """Whether there is one place for each word that may be cut out."""
-        headers = self._head.headers
-        return len(headers.getall(_CURSOR, ())) <= 1 and len(headers.getall(hdrs.AUTHORIZATION, ())) <= 1
+        """Whether there is one place at most for each word that may be cut out."""
+        headers, clients = self._head.headers, self._parameters.own.get(CLIENT_ID_PARAMETER, ())
+        places = clients, headers.getall(_CURSOR, ()), headers.getall(hdrs.AUTHORIZATION, ())
+        return all(len(place) <= 1 for place in places)
 
     def head(self, data: bytes, words: Words, remote: str | None) -> PlainHead:
         """The head of the request that `data` is, which is alike, with its own words."""
