@@ -26,4 +26,5 @@ class Reporters:
 
     def knows(self, names: Iterable[str]) -> bool:
         """Whether one of the names has reported."""
-        return any(name in self._names for name in names)
+        known = self._names
+        return bool(known) and any(name in known for name in names)

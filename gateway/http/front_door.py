@@ -51,6 +51,8 @@ HandOver = Callable[[asyncio.Transport, bytes, bool], None]
 
 TURN_SECONDS = 0.002
 """How long requests are answered before everybody else has a turn: thousands may come at once."""
+GATHER_SECONDS = 0.001
+"""How long a new connection may wait for others, while there was a turn within as long before."""
 MOST_SILENT = 4096
 """How many connections may wait for their first bytes; then the one that has waited longest goes."""
 KEPT_PATHS = 4096
@@ -102,6 +104,8 @@ class FrontDoor:
         self._most_bytes = min(limits.head_bytes, limits.url_bytes)
         self._arrived: deque[DoorConnection] = deque()
         self._has_turn = False
+        self._gathers = False
+        self._last_turn = 0.0
         self._is_ending = False
         self.silent: dict[DoorConnection, float] = {}
         """The connections that wait for their first bytes, with since when; the oldest first."""
@@ -147,10 +151,19 @@ class FrontDoor:
         self.idle.pop(connection, None)
         self.silent.pop(connection, None)
 
-    def arrived(self, connection: "DoorConnection") -> None:
-        """Something came on a connection. It has its turn once all that came with it was read."""
+    def arrived(self, connection: "DoorConnection", *, is_new: bool = False) -> None:
+        """Something came on a connection. It has its turn once all that came with it was read.
+
+        While many come, those that come new are gathered: together they cost a sixth less.
+        """
         self._arrived.append(connection)
-        if not self._has_turn:
+        if self._has_turn:
+            return
+        if is_new and self._front.now() - self._last_turn < GATHER_SECONDS:
+            if not self._gathers:
+                self._gathers = True
+                self._loop.call_later(GATHER_SECONDS, self._turn)
+        else:
             self._has_turn = True
             self._loop.call_soon(self._turn)
 
@@ -215,7 +228,7 @@ class FrontDoor:
         if message is None or found is None:
             return None
         match_info, way = found
-        head = PlainHead(message.path, message.url.path, message.headers, match_info, None, {})
+        head = PlainHead(data, message.url.path, message.headers, match_info, None, {})
         return _Pattern(head, way, 1 + len(data) // 1024)
 
     def _parsed(self, data: bytes) -> RawRequestMessage | None:
@@ -287,11 +300,13 @@ class FrontDoor:
             give_to_hub(transport, self._hub, subscriber, resumed=opening.is_resumed)
 
     def _turn(self) -> None:
+        self._gathers = False
         until = self._front.now() + TURN_SECONDS
         while self._arrived:
             self._arrived.popleft().answer()
             if self._front.now() >= until:
                 break
+        self._last_turn = self._front.now()
         self._has_turn = bool(self._arrived)
         if self._has_turn:
             self._loop.call_soon(self._turn)
@@ -339,20 +354,19 @@ class _Pattern:
         """The head of the request that `data` is, which is alike, with its own words."""
         known = self._head
         client, cursor, token = words
-        own = {}
-        if cursor is not None:
-            own[_CURSOR] = cursor
-        if token is not None:
-            own[hdrs.AUTHORIZATION] = f"Bearer {token}"
-        target = known.raw_path
-        if client is not None:
-            target = data[4 : data.find(b" ", 4)].decode("utf-8", "surrogateescape")
-        head = PlainHead(target, known.path, known.headers, known.match_info, remote, self._alike, own)
-        if client is not None:
-            head[CLIENT] = client
-            head[PARAMETERS] = self._of_clients
-        else:
+        own = None
+        if cursor is not None or token is not None:
+            own = {}
+            if cursor is not None:
+                own[_CURSOR] = cursor
+            if token is not None:
+                own[hdrs.AUTHORIZATION] = f"Bearer {token}"
+        head = PlainHead(data, known.path, known.headers, known.match_info, remote, self._alike, own)
+        if client is None:
             head[PARAMETERS] = self._parameters
+        else:
+            head[PARAMETERS] = self._of_clients
+            head[CLIENT] = client
         return head
 
 
@@ -400,10 +414,11 @@ class DoorConnection(asyncio.Protocol):
             self._data += data
             return
         self._data = data
-        if self._is_silent:
+        is_new = self._is_silent
+        if is_new:
             self._is_silent = False
             self._door.silent.pop(self, None)
-        self._door.arrived(self)
+        self._door.arrived(self, is_new=is_new)
 
     def eof_received(self) -> bool:
         """True, which keeps the connection, where something that came is still to be answered."""

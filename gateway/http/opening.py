@@ -4,7 +4,8 @@ Decided without waiting, so that whoever reads requests may ask (gateway/http/st
 gateway/http/front_door.py without); what has to be waited for is found before. docs/protocol.md, section 4.
 """
 
-import secrets
+import os
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
@@ -26,7 +27,7 @@ from gateway.delivery.connection import Connection
 from gateway.delivery.group import DeliveryOptions, HintsMode
 from gateway.delivery.hub import Hub
 from gateway.delivery.presence.attendance import Attendance
-from gateway.delivery.replay.resume import Place, Resumes
+from gateway.delivery.replay.resume import Place, Resumes, Start
 from gateway.delivery.state.reading import Reading
 from gateway.delivery.subscriber import NOWHERE, Subscriber, Transport
 from gateway.http.accept import accepts, accepts_coding
@@ -50,6 +51,7 @@ MAX_REASONS = 20
 """Of how many components a 204 says why: a header field has to stay short."""
 
 _ANY_DELAY_MS = 10**18
+_DRAWN_AT_ONCE = 64
 _HINTS: dict[str, HintsMode] = {"off": "off", "with": "with", "only": "only"}
 _FORMATS = {"named": True, "message": False}
 _STATE = {"off": False, "with": True}
@@ -109,6 +111,18 @@ class Farewell(Reply):
         self.frames = frames
 
 
+class StreamNumbers:
+    """Random numbers of 64 bits that nobody can guess, drawn from the system many at a time."""
+
+    def __init__(self) -> None:
+        self._drawn: list[int] = []
+
+    def draw(self) -> int:
+        if not self._drawn:
+            self._drawn = [*struct.unpack(f"{_DRAWN_AT_ONCE}Q", os.urandom(8 * _DRAWN_AT_ONCE))]
+        return self._drawn.pop()
+
+
 class Openings:
     """Decides about streams, and opens them. Nothing here waits."""
 
@@ -138,13 +152,18 @@ class Openings:
             for is_chunked in (False, True)
         }
         self._limits = limits
+        self._numbers = StreamNumbers()
+        self._told_ms = -1
+        self._told_time = ""
+        self._told_place: tuple[str, Position, str] | None = None
+        self._told_cursor = ""
 
     def wish(self, request: RequestHead) -> Wish:
         """What the request asks for. Raises NotAcceptable, BadParameter and InsufficientScope."""
         manner: Manner | None = request.get(MANNER)
         if manner is None:
             manner = request[MANNER] = self._manner(request)
-        number = secrets.randbits(64)
+        number = self._numbers.draw()
         return Wish(
             self._selections.of(request),
             manner,
@@ -187,6 +206,20 @@ class Openings:
             check_room(self.hub.presence, wish.attendance)
         fields = self._fields(request, is_gzip=wish.manner.delivery.gzip)
         return Opening(self, request, fields, wish, footing, connection, place, entry)
+
+    def timestamp(self) -> str:
+        """The time as the wire carries it. Those who come within a millisecond share it."""
+        now_ms = self.clock.wall_ms()
+        if now_ms != self._told_ms:
+            self._told_ms, self._told_time = now_ms, rfc3339(now_ms)
+        return self._told_time
+
+    def cursor_of(self, start: Start, scope: str) -> str:
+        """The cursor that a stream begins with. Those who come between two events mostly share it."""
+        place = (start.epoch, start.position, scope)
+        if place != self._told_place:
+            self._told_place, self._told_cursor = place, str(Cursor(*place))
+        return self._told_cursor
 
     def farewell(self, request: RequestHead, reason: control_frames.ByeReason) -> Farewell:
         """Sends the caller away, to come back later."""
@@ -261,7 +294,10 @@ class Opening(Reply):
         place: Place | None,
         entry: Entry,
     ) -> None:
-        super().__init__(200, fields)
+        # As Reply's own does it: each call counts where thousands begin at once.
+        self.status = 200
+        self._shared = fields
+        self._own = None
         self._of = of
         self._wish = wish
         self._footing = footing
@@ -315,11 +351,11 @@ class Opening(Reply):
         scope = plan.selector.scope_text
         frames = control_frames.connected(
             client_id=self._connection.id,
-            timestamp=rfc3339(of.clock.wall_ms()),
-            cursor=str(Cursor(start.epoch, start.position, scope)),
+            timestamp=of.timestamp(),
+            cursor=of.cursor_of(start, scope),
             recovered=recovered,
             heartbeat_seconds=of.options.heartbeat_seconds,
-            modes=plan.modes,
+            modes=plan.modes_json,
             retry_ms=of.options.retry_ms,
             state_follows=state_follows,
         )

@@ -76,14 +76,14 @@ class ReplyHead(Protocol):
 
 
 class PlainHead(dict[web.RequestKey[Any], Any]):
-    """The head of a request that has no body, and came by http from `remote`.
+    """The head of the GET that `data` is, which has no body, and came by http from `remote`.
 
     It begins with the notes in `alike`: what was found out of requests with the same words, but for their
     callers' own (gateway/http/alike.py). What is put in there must not depend on who asks. `own` are fields
     that it has in place of those in `fields`.
     """
 
-    __slots__ = ("_fields", "_own", "alike", "match_info", "path", "raw_path", "remote")
+    __slots__ = ("_data", "_fields", "_own", "alike", "match_info", "path", "remote")
 
     body_exists = False
     method = hdrs.METH_GET
@@ -92,7 +92,7 @@ class PlainHead(dict[web.RequestKey[Any], Any]):
 
     def __init__(
         self,
-        target: str,
+        data: bytes,
         path: str,
         fields: CIMultiDictProxy[str],
         match_info: web.UrlMappingMatchInfo,
@@ -101,13 +101,17 @@ class PlainHead(dict[web.RequestKey[Any], Any]):
         own: Mapping[str, str] | None = None,
     ) -> None:
         self.update(alike)
-        self.raw_path = target
+        self._data = data
         self.path = path
         self._fields = fields
         self._own = own
         self.match_info = match_info
         self.remote = remote
         self.alike = alike
+
+    @property
+    def raw_path(self) -> str:
+        return self._data[4 : self._data.find(b" ", 4)].decode("utf-8", "surrogateescape")
 
     @property
     def headers(self) -> CIMultiDictProxy[str]:

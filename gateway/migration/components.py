@@ -7,6 +7,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, S
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+import orjson
+
 from flags.decide.caller import Caller
 from flags.decide.decision import Decision, decide, is_retired, places_by_session
 from flags.decide.flag import Flag, Flags
@@ -39,14 +41,15 @@ class Asked(NamedTuple):
 class Plan:
     """How a caller gets its events now. Those who get them alike share a plan.
 
-    `decisions` are those of the components that it belongs to, `modes` the mode of each, and `streaming`
-    those of them that stream; `selector` is what a stream of it carries, and `question` the state of that,
-    where it is of types that can be named. `is_polling` says that a stream has nothing to carry for it,
-    `is_retired` that a poll has not. `room` is what it takes to remember, where an ordinary one takes 1.
+    `decisions` are those of the components that it belongs to, `modes` the mode of each, also as JSON, and
+    `streaming` those of them that stream. `selector` is what a stream of it carries, and `question` the state
+    of that, where it is of types that can be named. `is_polling` says that a stream has nothing to carry for
+    it, `is_retired` that a poll has not. `room` is what it takes to remember, where an ordinary one takes 1.
     """
 
     decisions: Mapping[str, Decision]
     modes: Mapping[str, str]
+    modes_json: bytes
     streaming: tuple[str, ...]
     selector: Selector
     is_polling: bool
@@ -225,9 +228,11 @@ class Components:
         retired = choices.retired
         selector = self._without(asked.selector, streaming)
         left = self._without(asked.selector, decisions.keys() - retired)
+        modes = {component: decision.mode.value for component, decision in decisions.items()}
         return Plan(
             decisions,
-            {component: decision.mode.value for component, decision in decisions.items()},
+            modes,
+            orjson.dumps(modes),
             streaming,
             selector,
             is_polling=bool(decisions) and not streaming and self._is_all(asked, selector),

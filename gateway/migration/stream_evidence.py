@@ -76,8 +76,10 @@ class StreamEvidence:
 
     def follow(self, subscriber: Subscriber, client_id: str, names: Iterable[str]) -> None:
         """A stream of software with these names was opened: waits for its client's report, if it reports."""
+        if not self.hears_all or not self.reporters.knows(names):
+            return
         carried = _carries(subscriber.asked)
-        if not carried or not self.hears_all or not self.reporters.knows(names):
+        if not carried:
             return
         self._telemetry.opened(client_id, carried, self._clock.monotonic())
         if self._telemetry.follows(client_id):
@@ -145,7 +147,9 @@ class StreamEvidence:
         if window is not None:
             window.pushed(lag_ms, now)
 
-    def _count(self, components: Iterable[str], change: int) -> None:
+    def _count(self, components: Sequence[str], change: int) -> None:
+        if not components:
+            return
         now = self._clock.monotonic()
         for component in components:
             carried = self._carried.get(component)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Coroutine
 from typing import Any, NamedTuple, TypeVar
 
+import orjson
 from multidict import MultiDict
 
 from gateway.access.grant_templates import parse_template
@@ -195,7 +196,7 @@ class VisibilityWorld(LogWorld):
             cursor=str(Cursor(start.epoch, start.position, scope)),
             recovered=None if place is None else start.lost is None,
             heartbeat_seconds=15.0,
-            modes={},
+            modes=orjson.dumps({}),
             retry_ms=2000,
         )
         if start.lost is not None:

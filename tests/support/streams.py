@@ -5,6 +5,8 @@ import re
 import zlib
 from typing import Any, NamedTuple
 
+import orjson
+
 from gateway.core import control_frames, gzip_stream
 from gateway.core.credentials import Credentials
 from gateway.core.events import ORIGIN, Cursor, Position
@@ -132,7 +134,7 @@ def open_stream(
         cursor=history.cursor_at(position),
         recovered=None if cursor is None else isinstance(resolved, int),
         heartbeat_seconds=15.0,
-        modes={},
+        modes=orjson.dumps({}),
         retry_ms=2000,
         state_follows=follows,
     )

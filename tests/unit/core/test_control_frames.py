@@ -1,5 +1,6 @@
 """The frames of control events, as PROTOCOL's table of section 4 has them."""
 
+import orjson
 import pytest
 
 from gateway.core import control_frames
@@ -20,7 +21,7 @@ def connected(**changed: object) -> bytes:
         "cursor": CURSOR,
         "recovered": True,
         "heartbeat_seconds": 15.0,
-        "modes": {"orders": "streaming"},
+        "modes": orjson.dumps({"orders": "streaming"}),
         "retry_ms": 2000,
     }
     return control_frames.connected(**(given | changed))  # type: ignore[arg-type]
