@@ -100,6 +100,7 @@ class FrontDoor:
         self._limits = limits
         self._ways: LRUCache[str, tuple[web.UrlMappingMatchInfo, AtOnce]] = LRUCache(KEPT_PATHS)
         self._patterns: Recent[bytes, _Pattern] = Recent(_KEPT_PATTERNS, lambda pattern: pattern.room)
+        self._seen: Recent[int, bool] = Recent(2 * _KEPT_PATTERNS)
         # What is that small is within each of the limits, whatever words stand in it.
         self._most_bytes = min(limits.head_bytes, limits.url_bytes)
         self._arrived: deque[DoorConnection] = deque()
@@ -216,10 +217,13 @@ class FrontDoor:
             pattern = self._pattern_of(data)
             if pattern is None:
                 return None, None
-            if pattern.has_one_place:
+            if not pattern.has_one_place:
+                words = Words()
+            elif self._seen.get(hash(key)):
                 self._patterns.put(key, pattern)
             else:
-                words = Words()
+                # A head that comes once, as with a number for each request, is not worth keeping.
+                self._seen.put(hash(key), True)
         return pattern.head(data, words, connection.remote), pattern.way
 
     def _pattern_of(self, data: bytes) -> "_Pattern | None":

@@ -6,7 +6,7 @@ gateway/http/front_door.py without); what has to be waited for is found before. 
 
 import os
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
@@ -22,6 +22,7 @@ from gateway.core.errors import BadParameter, NotAcceptable
 from gateway.core.events import Cursor, Position
 from gateway.core.hints import HintTiming
 from gateway.core.history import History, ResetReason
+from gateway.core.recent import Recent
 from gateway.core.times import rfc3339
 from gateway.delivery.connection import Connection
 from gateway.delivery.group import DeliveryOptions, HintsMode
@@ -52,6 +53,7 @@ MAX_REASONS = 20
 
 _ANY_DELAY_MS = 10**18
 _DRAWN_AT_ONCE = 64
+_KEPT_MANNERS = 2048
 _HINTS: dict[str, HintsMode] = {"off": "off", "with": "with", "only": "only"}
 _FORMATS = {"named": True, "message": False}
 _STATE = {"off": False, "with": True}
@@ -153,6 +155,7 @@ class Openings:
         }
         self._limits = limits
         self._numbers = StreamNumbers()
+        self._manners: Recent[Hashable, Manner] = Recent(_KEPT_MANNERS)
         self._told_ms = -1
         self._told_time = ""
         self._told_place: tuple[str, Position, str] | None = None
@@ -162,7 +165,11 @@ class Openings:
         """What the request asks for. Raises NotAcceptable, BadParameter and InsufficientScope."""
         manner: Manner | None = request.get(MANNER)
         if manner is None:
-            manner = request[MANNER] = self._manner(request)
+            headers = request.headers
+            accept, codings = headers.getall("Accept", ()), headers.getall("Accept-Encoding", ())
+            key = (parameters_of(request).shared.text, *accept, "", *codings, request.version)
+            manner = self._manners.get(key) or self._manners.put(key, self._manner(request))
+            request[MANNER] = manner
         number = self._numbers.draw()
         return Wish(
             self._selections.of(request),
