@@ -1,8 +1,9 @@
 """Takes a stream's connection over from aiohttp once the response has begun.
 
 For every open request aiohttp keeps its protocol object, its parser, the request, the response and a task:
-some 10 KB, for a stream that needs none of them. So the socket gets another protocol, `StreamProtocol`, and
-aiohttp is told that its connection is lost, which frees all of that. The hub writes to the transport itself.
+some 10 KB, for a stream that needs none of them. So the connection is given to the hub, and aiohttp is told
+that it is lost, which frees all of that. The hub gets the socket alone (sockets.py), or where that can't be
+the transport, with another protocol, `StreamProtocol`.
 
 This leans on how aiohttp 3 ends a connection: `RequestHandler.connection_lost` ends the request's task, and
 closes the transport only where the handler still has one. tests/integration/test_handover.py fails when that
@@ -17,6 +18,7 @@ from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 
 from gateway.delivery.hub import Hub
+from gateway.delivery.sockets import StreamSockets
 from gateway.delivery.subscriber import Subscriber, Transport
 from gateway.runtime.half_close import ENDS_WITH_INPUT, is_half_closed
 
@@ -27,7 +29,7 @@ Attach = Callable[[Transport], Subscriber]
 async def carry(
     request: web.Request,
     writer: AbstractStreamWriter,
-    hub: Hub,
+    sockets: StreamSockets,
     attach: Attach,
     *,
     resumed: bool,
@@ -42,11 +44,11 @@ async def carry(
     if transport is None or transport.is_closing() or is_half_closed(request):
         raise ConnectionResetError("the client went away")
     if hand_over and can_hand_over(request):
-        subscriber = attach(transport)
+        subscriber = give(transport, sockets, attach)
         leave(request.protocol)
-        give_to_hub(transport, hub, subscriber, resumed=resumed)
+        sockets.hub.begin(subscriber, resumed=resumed)
     else:
-        await _wait_beside(request, transport, writer, hub, attach, resumed=resumed)
+        await _wait_beside(request, transport, writer, sockets.hub, attach, resumed=resumed)
 
 
 class StreamProtocol(asyncio.Protocol):
@@ -68,6 +70,10 @@ class StreamProtocol(asyncio.Protocol):
         self._hub.drained(self._subscriber)
 
 
+_NOBODY = asyncio.Protocol()
+"""Hears of the end of a transport whose connection was taken, which concerns nobody."""
+
+
 def can_hand_over(request: web.Request) -> bool:
     """Whether the connection can be taken over: aiohttp 3, a willing transport, no body left to read."""
     return (
@@ -78,10 +84,26 @@ def can_hand_over(request: web.Request) -> bool:
     )
 
 
-def give_to_hub(transport: asyncio.Transport, hub: Hub, subscriber: Subscriber, *, resumed: bool) -> None:
-    """Makes a connection that of a new subscriber: whoever had it before has nothing to do with it."""
-    transport.set_protocol(StreamProtocol(hub, subscriber))
-    hub.begin(subscriber, resumed=resumed)
+def give(transport: asyncio.Transport, sockets: StreamSockets, attach: Attach) -> Subscriber:
+    """Makes a connection that of a new subscriber, which the hub is to begin in this turn.
+
+    Whoever had the transport does nothing more with it, and hears nothing more of it: it may be without its
+    connection by then. Where `attach` raises the transport is as it was.
+    """
+    own = sockets.take(transport)
+    if own is None:
+        subscriber = attach(transport)
+        transport.set_protocol(StreamProtocol(sockets.hub, subscriber))
+        return subscriber
+    try:
+        subscriber = attach(own)
+    except BaseException:
+        own.abort()
+        raise
+    own.begin(subscriber)
+    transport.abort()
+    transport.set_protocol(_NOBODY)
+    return subscriber
 
 
 def leave(handler: web.RequestHandler) -> None:

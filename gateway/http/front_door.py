@@ -28,8 +28,8 @@ from cachetools import LRUCache
 from gateway.core import eventstream
 from gateway.core.header_fields import HeadLimits
 from gateway.core.recent import Recent
-from gateway.delivery.handover import give_to_hub
-from gateway.delivery.hub import Hub
+from gateway.delivery.handover import give
+from gateway.delivery.sockets import StreamSockets
 from gateway.http.alike import CUT, Words, apart
 from gateway.http.answer import Answer
 from gateway.http.caller import SOFTWARE
@@ -86,7 +86,7 @@ class FrontDoor:
         front: Front,
         marks: Marks,
         refusals: Refusals,
-        hub: Hub,
+        sockets: StreamSockets,
         options: StreamOptions,
         limits: HeadLimits,
     ) -> None:
@@ -95,7 +95,7 @@ class FrontDoor:
         self._front = front
         self._marks = marks
         self._refusals = refusals
-        self._hub = hub
+        self._sockets = sockets
         self._options = options
         self._limits = limits
         self._ways: LRUCache[str, tuple[web.UrlMappingMatchInfo, AtOnce]] = LRUCache(KEPT_PATHS)
@@ -294,14 +294,14 @@ class FrontDoor:
             transport.set_write_buffer_limits(high=self._options.write_buffer_bytes)
             if opening.notices_absence:
                 end_where_nobody_is(transport, self._options.heartbeat_seconds)
-            subscriber = opening.attach(transport)
+            subscriber = give(transport, self._sockets, opening.attach)
         except Exception as error:  # noqa: BLE001 - a part may have been sent: nothing can follow that
             opening.entry.leave()
             self._refusals.add("internal", level=logging.ERROR, error=error, path=request.path)
             transport.abort()
         else:
             self.idle.pop(connection, None)
-            give_to_hub(transport, self._hub, subscriber, resumed=opening.is_resumed)
+            self._sockets.hub.begin(subscriber, resumed=opening.is_resumed)
 
     def _turn(self) -> None:
         self._gathers = False

@@ -7,6 +7,7 @@ from aiohttp_sse import EventSourceResponse
 from gateway.access.admission import MET
 from gateway.delivery.handover import carry
 from gateway.delivery.replay.resume import Resumes
+from gateway.delivery.sockets import StreamSockets
 from gateway.http.answer import Answer
 from gateway.http.dead_peers import end_where_nobody_is
 from gateway.http.opening import Farewell, Opening, Openings
@@ -40,6 +41,7 @@ class StreamHandler:
     def __init__(
         self,
         openings: Openings,
+        sockets: StreamSockets,
         resumes: Resumes,
         sessions: Sessions,
         refusals: Refusals,
@@ -48,6 +50,7 @@ class StreamHandler:
     ) -> None:
         self._refusals = refusals
         self._openings = openings
+        self._sockets = sockets
         self._resumes = resumes
         self._sessions = sessions
         self._hand_over = hand_over
@@ -114,7 +117,7 @@ class StreamHandler:
             if opening.notices_absence:
                 end_where_nobody_is(request.transport, openings.options.heartbeat_seconds)
         await carry(
-            *(request, writer, openings.hub, opening.attach),
+            *(request, writer, self._sockets, opening.attach),
             resumed=opening.is_resumed,
             hand_over=self._hand_over,
         )

@@ -1,7 +1,7 @@
 """The hand-over of a stream's connection: what aiohttp held is gone, and the socket is the hub's.
 
 These fail when aiohttp changes how it ends a connection. Then read gateway/delivery/handover.py: either
-`take_over` is brought in line with the new version, or `can_hand_over` refuses it and streams fall back to
+`leave` is brought in line with the new version, or `can_hand_over` refuses it and streams fall back to
 waiting beside.
 """
 
@@ -14,11 +14,14 @@ import pytest
 from aiohttp import web
 
 from gateway.delivery.handover import StreamProtocol
+from gateway.delivery.sockets import StreamSocket
 from tests.support.api import EVENTS, Client, Stream, event, eventually, numbers
 from tests.support.gateway import EVERY_WAY, LOOPS, make_settings
 from tests.support.http import connect
 
 BOTH_LOOPS = pytest.mark.parametrize("loop", sorted(LOOPS))
+HELD = pytest.mark.parametrize("held", ["socket", "transport"])
+"""What the hub gets of a connection, where it gets it."""
 CHANGED = (
     "aiohttp no longer lets go of a connection that it is told is lost: see gateway/delivery/handover.py; "
 )
@@ -91,8 +94,29 @@ async def test_after_the_hand_over_nothing_of_the_request_is_left(start_watched,
 
 
 @BOTH_LOOPS
-async def test_after_the_hand_over_the_socket_belongs_to_the_stream_protocol(start_watched, watched, loop):
+async def test_after_the_hand_over_the_transport_has_ended_and_its_connection_has_not(
+    start_watched, watched, loop
+):
     gateway = start_watched(loop=loop)
+    client = Client(gateway.port)
+    async with client.stream() as stream:
+        await stream.connected()
+        [transport] = watched.transports
+
+        async def has_ended():
+            return gateway.call(transport.is_closing)
+
+        await eventually(has_ended, CHANGED + "the transport has ended")
+        [subscriber] = gateway.call(gateway.parts.delivery.hub.open_streams)
+        assert isinstance(subscriber.transport, StreamSocket)
+        await client.publish(event(1))
+        assert numbers(await stream.take(1)) == [1]
+
+
+@BOTH_LOOPS
+async def test_a_transport_that_is_kept_belongs_to_the_stream_protocol(start_watched, watched, loop):
+    gateway = start_watched(loop=loop)
+    gateway.keep_transports()
     async with Client(gateway.port).stream() as stream:
         await stream.connected()
         [transport] = watched.transports
@@ -100,7 +124,7 @@ async def test_after_the_hand_over_the_socket_belongs_to_the_stream_protocol(sta
         async def is_ours():
             return isinstance(gateway.call(transport.get_protocol), StreamProtocol)
 
-        await eventually(is_ours, CHANGED + "the socket is the stream's")
+        await eventually(is_ours, CHANGED + "the transport is the stream's")
         assert not gateway.call(transport.is_closing), CHANGED + "it closed the socket"
 
 
@@ -126,9 +150,12 @@ async def test_a_request_with_a_body_is_not_taken_over(start_watched, watched):
 
 @BOTH_LOOPS
 @EVERY_WAY
-async def test_a_stream_goes_on_after_the_hand_over(start_gateway, way, loop):
-    settings = make_settings(stream={"heartbeat_seconds": 0.05})
-    client = Client(start_gateway(settings, way=way, loop=loop).port)
+@HELD
+async def test_a_stream_goes_on_after_the_hand_over(start_gateway, held, way, loop):
+    gateway = start_gateway(make_settings(stream={"heartbeat_seconds": 0.05}), way=way, loop=loop)
+    if held == "transport":
+        gateway.keep_transports()
+    client = Client(gateway.port)
     async with client.stream() as stream:
         await stream.connected()
         await stream.until("heartbeat")
@@ -142,9 +169,12 @@ async def test_a_stream_goes_on_after_the_hand_over(start_gateway, way, loop):
 
 @BOTH_LOOPS
 @EVERY_WAY
+@HELD
 @pytest.mark.parametrize("how", ["FIN", "RST", "half-close"])
-async def test_the_end_of_a_connection_is_noticed_without_writing_to_it(start_gateway, way, loop, how):
+async def test_the_end_of_a_connection_is_noticed_without_writing_to_it(start_gateway, held, way, loop, how):
     gateway = start_gateway(way=way, loop=loop)
+    if held == "transport":
+        gateway.keep_transports()
     client = Client(gateway.port)
     async with client.stream() as stream:
         await stream.connected()

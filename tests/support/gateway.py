@@ -3,10 +3,12 @@
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -16,6 +18,7 @@ import uvloop
 from aiohttp import web
 
 from gateway.delivery.pace import USUAL, Pace
+from gateway.delivery.sockets import StreamSocket
 from gateway.http.json_body import BODY_SECONDS
 from gateway.http.server import GatewayRunner, GatewaySite
 from gateway.ports.clock import Clock
@@ -104,10 +107,14 @@ class GatewayThread:
 
         return asyncio.run_coroutine_threadsafe(run(), self.loop).result(DEADLINE_SECONDS)
 
-    def stream_transports(self) -> list[asyncio.Transport]:
-        """asyncio's transports of the open streams, in the order in which they were opened."""
+    def stream_options(self, level: int, name: int) -> list[int]:
+        """An option of the open streams' sockets (getsockopt(2)), in the order in which they were opened."""
         streams = self.call(self.parts.delivery.hub.open_streams)
-        return [getattr(stream.transport, "_transport", stream.transport) for stream in streams]
+        return [self.call(partial(_option, stream.transport, level, name)) for stream in streams]
+
+    def keep_transports(self) -> None:
+        """Streams have asyncio's transports from now on, as where sockets can't be taken out of them."""
+        self.call(self.parts.delivery.sockets.close)
 
     def task_count(self) -> int:
         """How many tasks the gateway has, without the one that counts."""
@@ -146,6 +153,13 @@ class GatewayThread:
             await self._stop.wait()
         finally:
             await runner.cleanup()
+
+
+def _option(transport: Any, level: int, name: int) -> int:
+    if not isinstance(transport, StreamSocket):
+        transport = getattr(transport, "_transport", transport).get_extra_info("socket")
+    with socket.socket(fileno=os.dup(transport.fileno())) as known:
+        return known.getsockopt(level, name)
 
 
 class ServedGateway:

@@ -15,6 +15,7 @@ from gateway.delivery.replay.log_archive import LogArchive
 from gateway.delivery.replay.queue import ReplayQueue
 from gateway.delivery.replay.resume import Resumes
 from gateway.delivery.revoked_tokens import RevokedTokens
+from gateway.delivery.sockets import StreamSockets
 from gateway.delivery.state.asking import StateAsking
 from gateway.delivery.state.queue import StateQueue
 from gateway.delivery.state.shared import SharedStates
@@ -37,6 +38,7 @@ class Delivery:
     """The hub with those who feed it; `supervisor` keeps what works on the log. `revoked` are known first."""
 
     hub: Hub
+    sockets: StreamSockets
     archive: LogArchive
     follower: Follower
     replays: Replays
@@ -51,6 +53,8 @@ class Delivery:
         """Fills the history, and follows the log from there. Raises LogError where the log can't be read."""
         closing.add("revocations", self.revoked.close)
         await self.revoked.start()
+        closing.add("sockets", self._close_sockets)
+        self.sockets.start()
         closing.add("hub", self._stop_hub)
         await self.follower.start()
         closing.add("supervisor", self.supervisor.close)
@@ -78,6 +82,9 @@ class Delivery:
         nodes = self.hub.presence.nodes
         if nodes is not None:
             nodes.end()
+
+    async def _close_sockets(self) -> None:
+        self.sockets.close()
 
     async def _stop_hub(self) -> None:
         self.hub.stop()
@@ -117,6 +124,7 @@ def make_delivery(
         node_messages=stored.node_messages,
         pace=pace,
     )
+    sockets = StreamSockets(hub, loop, settings.stream.write_buffer_bytes)
     archive = LogArchive(log, history, clock, stored.slices, pace)
     follower = Follower(log, history, hub, clock, stored.outage, on_grown, revoked)
     supervisor = Supervisor(clock.monotonic, stored.outage)
@@ -126,6 +134,6 @@ def make_delivery(
     states = SharedStates(source, resumes.place, history, clock, slices, pace)
     asking = StateAsking(states, hub, states_wanted, slices)
     return Delivery(
-        *(hub, archive, follower, replays, supervisor, revoked, resumes, states, asking),
+        *(hub, sockets, archive, follower, replays, supervisor, revoked, resumes, states, asking),
         stored.node_messages,
     )

@@ -96,7 +96,9 @@ def add_handlers(
     openings = Openings(
         history, hub, resumes, clock, stream_plans, evidence, selections, options, request_limits
     )
-    streams = StreamHandler(openings, resumes, sessions, refusals, hand_over=way != "beside")
+    streams = StreamHandler(
+        openings, delivery.sockets, resumes, sessions, refusals, hand_over=way != "beside"
+    )
     metrics = make_metrics(gateway, refusals.counts, publish, clients)
     for handler in (
         streams,
@@ -128,7 +130,8 @@ def add_handlers(
     if way == "front_door":
         at_once: dict[Handler, AtOnce] = {streams.get: streams.at_once, **lists}
         app[FRONT_DOOR] = FrontDoor(
-            app.router, at_once, front, marks, refusals, hub, options, make_head_limits(settings)
+            *(app.router, at_once, front, marks, refusals, delivery.sockets, options),
+            make_head_limits(settings),
         )
 
 
