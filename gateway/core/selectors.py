@@ -67,6 +67,10 @@ def member_key(path: tuple[str, ...], value: Any) -> Key | None:
     return None
 
 
+_NOTHING: frozenset[Any] = frozenset()
+"""One for all selections: every other empty set takes 216 bytes."""
+
+
 @lru_cache(maxsize=1024)
 def _one(entity_type: str) -> frozenset[str]:
     """What most selections are about: one type, and often each of them one id of it."""
@@ -93,6 +97,9 @@ class Selector:
     def __post_init__(self) -> None:
         of = (self.entities, self.event_types, self.filters, self.withheld, self.scope)
         object.__setattr__(self, "_hash", hash(of))
+        for kind in ("entities", "event_types", "withheld"):
+            if not getattr(self, kind):
+                object.__setattr__(self, kind, _NOTHING)
         types = frozenset(named for named, _ in self.entities)
         object.__setattr__(self, "_types", _one(*types) if len(types) == 1 else types)
 
@@ -176,13 +183,17 @@ class Selector:
         return len(self.entities) + len(self.event_types) + operands + granted
 
     def narrowed(self, entity_types: frozenset[str]) -> "Selector":
-        """What of this selection is about these types, withheld or not; all of it where they are none."""
-        if not entity_types:
-            return replace(self, withheld=frozenset())
-        entities = frozenset(named for named in self.entities if named[0] in entity_types)
-        if not self.entities:
+        """What of this selection is about these types, withheld or not; all of it where they are none.
+
+        That is this very object where nothing is left out.
+        """
+        entities = self.entities
+        if entity_types and not self.entities:
             entities = frozenset((entity_type, None) for entity_type in entity_types)
-        return replace(self, entities=entities, withheld=frozenset())
+        elif entity_types and not self._types <= entity_types:
+            entities = frozenset(named for named in self.entities if named[0] in entity_types)
+        is_all = entities is self.entities and not self.withheld
+        return self if is_all else replace(self, entities=entities, withheld=_NOTHING)
 
     def match(self, event: Event) -> Match:
         """What becomes of `event` for this selector. A revocation is nobody's, whatever was asked for."""

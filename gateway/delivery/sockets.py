@@ -195,9 +195,10 @@ class StreamSockets:
         None where it stays with its transport: that has bytes to send, there is no descriptor left for the
         moment in which the connection has two, or there is no epoll.
         """
+        if self._epoll is None or transport.get_write_buffer_size():
+            return None
         socket = transport.get_extra_info("socket")
-        is_plain = socket is not None and transport.get_extra_info("sslcontext") is None
-        if self._epoll is None or not is_plain or transport.get_write_buffer_size():
+        if socket is None or transport.get_extra_info("sslcontext") is not None:
             return None
         try:
             descriptor = os.dup(socket.fileno())

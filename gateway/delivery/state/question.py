@@ -26,6 +26,7 @@ def question_of(selector: Selector, owned: frozenset[str] = frozenset()) -> Stat
     entity_types = tuple(sorted(filter(selector.may_receive, asked)))
     if not entity_types:
         return None
-    return StateQuestion(
-        entity_types, replace(selector.narrowed(frozenset(entity_types)), event_types=frozenset())
-    )
+    narrowed = selector.narrowed(frozenset(entity_types))
+    # Most name no event types: the state's selection is then the stream's own, and no copy of it.
+    of_state = replace(narrowed, event_types=frozenset()) if narrowed.event_types else narrowed
+    return StateQuestion(entity_types, of_state)

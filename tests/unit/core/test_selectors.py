@@ -351,3 +351,23 @@ def test_the_ids_that_are_asked_for_of_a_type() -> None:
     assert selector.ids_of("order") == ["1", "2"]
     assert selector.ids_of("job") is None
     assert selector.ids_of("bill") is None
+
+
+def test_a_selection_that_is_narrowed_to_all_of_its_types_is_the_same_object() -> None:
+    selector = select("entity=order:1,job:2&types=a")
+    assert selector.narrowed(frozenset({"order", "job", "bill"})) is selector
+    assert selector.narrowed(frozenset()) is selector
+    assert Selector().narrowed(frozenset()).narrowed(frozenset()) == Selector()
+
+
+def test_a_selection_is_narrowed_to_what_of_it_is_about_certain_types() -> None:
+    selector = replace(select("entity=order:1,job:2&types=a"), withheld=frozenset({"job"}))
+    assert selector.narrowed(frozenset({"job", "bill"})) == select("entity=job:2&types=a")
+    assert selector.narrowed(frozenset({"order", "job"})) == select("entity=order:1,job:2&types=a")
+    assert selector.narrowed(frozenset()) == select("entity=order:1,job:2&types=a")
+    assert select("types=a").narrowed(frozenset({"job"})) == select("entity=job&types=a")
+
+
+def test_what_a_selection_does_not_ask_for_takes_no_memory_of_its_own() -> None:
+    one, other = select("entity=order:1"), replace(select("entity=job"), withheld=frozenset([]))
+    assert one.event_types is other.event_types is one.withheld is other.withheld is select("").entities

@@ -47,3 +47,10 @@ def test_a_type_that_is_withheld_or_not_granted_is_left_out():
     assert granted is not None
     assert granted.entity_types == ("job",)
     assert granted.selector.scope is not None
+
+
+def test_a_selection_without_event_types_is_shared_with_its_state() -> None:
+    asked = selector(("entity", "order:7"))
+    question = question_of(asked)
+    assert question is not None
+    assert question.selector is asked
