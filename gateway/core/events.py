@@ -193,10 +193,22 @@ def json_rest(event: Event, *, leave: bool = False) -> bytes:
     """
     if event.rest is not None and not leave:
         return event.rest
+    members = members_of(event, leave=leave)
+    # A slice is as long as it says: what orjson returns holds on to a buffer of 4 KiB.
+    rest = orjson.dumps(members)[1:]
+    if not leave:
+        event.rest = rest
+    return rest
+
+
+def members_of(event: Event, id_alias: str | None = None, *, leave: bool = False) -> dict[str, Any]:
+    """The members of its JSON but for the id, in the order in which every transport has them."""
     members: dict[str, Any] = {"eventType": event.event_type}
     if event.entity_type is not None:
         members["entityType"] = event.entity_type
         members["entityId"] = event.entity_id
+        if id_alias is not None:
+            members[id_alias] = event.entity_id
     members["action"] = "leave" if leave else event.action
     if not leave:
         if event.data is not None:
@@ -210,11 +222,7 @@ def json_rest(event: Event, *, leave: bool = False) -> bytes:
         members["actor"] = event.actor
     if event.metadata is not None:
         members["metadata"] = event.metadata
-    # A slice is as long as it says: what orjson returns holds on to a buffer of 4 KiB.
-    rest = orjson.dumps(members)[1:]
-    if not leave:
-        event.rest = rest
-    return rest
+    return members
 
 
 def _not_reserved(value: str) -> str:
@@ -265,7 +273,7 @@ class EventInput(TypedDict):
     metadata: NotRequired[Members]
 
 
-EVENT_MEMBERS = frozenset(EventInput.__annotations__) | {"id"}
+EVENT_MEMBERS = ("id", *EventInput.__annotations__)
 """What an event may have on every transport, less its id alias."""
 
 _INPUT = TypeAdapter(EventInput).validator

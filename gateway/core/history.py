@@ -6,11 +6,13 @@ It is every subscriber's queue. A subscriber is a number: the last entry that it
 from collections.abc import Mapping
 from typing import Literal, Self
 
+from gateway.core.event_fields import Fields, MemberTexts
 from gateway.core.events import (
     EARLIEST,
     MAX_CURSOR_CHARACTERS,
     ORIGIN,
     Cursor,
+    Event,
     Position,
     Record,
     event_json,
@@ -109,6 +111,7 @@ class History(Ring[HistoryEntry]):
         self.max_age_seconds = max_age_seconds
         self.max_bytes = max_bytes
         self._id_aliases = id_aliases
+        self._texts: MemberTexts | None = None
         self.epoch = ""
 
     def open(self, epoch: str, floor: Position) -> None:
@@ -145,33 +148,53 @@ class History(Ring[HistoryEntry]):
         record.event.rest = None
         return HistoryEntry(record, cursor, json, now, after)
 
-    def frame_of(self, entry: HistoryEntry, match: Match, selector: Selector, *, named: bool) -> bytes:
-        """The frame of an entry that `selector` matches, with what its reader is shown.
+    def frame_of(
+        self,
+        entry: HistoryEntry,
+        match: Match,
+        selector: Selector,
+        *,
+        named: bool,
+        fields: Fields | None = None,
+    ) -> bytes:
+        """The frame of an entry that `selector` matches, with what its reader is shown, and wants.
 
         Without `named` it has no `event:` line: that is for EventSource's `onmessage`.
         """
         scope = selector.scope_text
-        other = self._other_json(entry, match, selector)
+        other = self._other_json(entry, match, selector, fields)
         if other is None:
             return entry.frame_for(scope, named=named)
         return entry.frame_with(other, scope, named=named)
 
-    def json_of(self, entry: HistoryEntry, match: Match, selector: Selector) -> bytes:
-        """The JSON of an entry that `selector` matches, with what its reader is shown."""
-        other = self._other_json(entry, match, selector)
+    def json_of(
+        self, entry: HistoryEntry, match: Match, selector: Selector, fields: Fields | None = None
+    ) -> bytes:
+        """The JSON of an entry that `selector` matches, with what its reader is shown, and wants."""
+        other = self._other_json(entry, match, selector, fields)
         return entry.json_for(selector.scope_text) if other is None else other
 
-    def _other_json(self, entry: HistoryEntry, match: Match, selector: Selector) -> bytes | None:
-        """The event's JSON where the reader is not to get the whole event: without what it may not see."""
-        event = entry.event
+    def _other_json(
+        self, entry: HistoryEntry, match: Match, selector: Selector, fields: Fields | None
+    ) -> bytes | None:
+        """The event's JSON where the reader is not to get the whole event: without what it may not see, or
+        does not want."""
         is_leave = match is Match.LEAVE
-        if not is_leave:
-            shown = selector.shown(event)
-            if shown is event:
-                return None
-            event = shown
+        event = entry.event if is_leave else selector.shown(entry.event)
+        if fields is None and event is entry.event and not is_leave:
+            return None
         cursor = self.cursor_at(entry.position, selector.scope_text)
-        return event_json(event, cursor, self._id_aliases, leave=is_leave)
+        if fields is None:
+            return event_json(event, cursor, self._id_aliases, leave=is_leave)
+        if is_leave or event is not entry.event:
+            return MemberTexts(event, self._id_aliases, leave=is_leave).json(cursor, fields)
+        return self._texts_of(event).json(cursor, fields)
+
+    def _texts_of(self, event: Event) -> MemberTexts:
+        """The texts of a whole event; those of the last one are kept, for a flush takes event by event."""
+        if self._texts is None or self._texts.event is not event:
+            self._texts = MemberTexts(event, self._id_aliases)
+        return self._texts
 
     def after(self, number: int, limit: int) -> list[HistoryEntry] | None:
         """The entries after `number`, at most `limit`; None where some of them were trimmed."""

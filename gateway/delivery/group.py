@@ -1,4 +1,4 @@
-"""Subscribers that get the same bytes: one selector, one format, one framing."""
+"""Subscribers that get the same bytes: one selector, one format, the same members, one framing."""
 
 from asyncio import Future
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple, Protocol
 
 from gateway.core import control_frames, eventstream, gzip_stream
 from gateway.core.credentials import Credentials
+from gateway.core.event_fields import Fields
 from gateway.core.events import Event, Position
 from gateway.core.hints import Debouncer, HintTiming, Refresh
 from gateway.core.history import History, HistoryEntry
@@ -21,7 +22,8 @@ class DeliveryOptions(NamedTuple):
     """How a subscriber wants its events; part of what makes a group.
 
     `named` is the `event:` line; `chunked` is HTTP/1.1's framing, which HTTP/1.0 does not have;
-    `timing` is given where `hints` is not "off"; `gzip` is a compressed stream (gateway/core/gzip_stream.py).
+    `timing` is given where `hints` is not "off"; `gzip` is a compressed stream (gateway/core/gzip_stream.py);
+    `fields` are the members that its events have, all of them where it is None.
     """
 
     named: bool = True
@@ -29,6 +31,7 @@ class DeliveryOptions(NamedTuple):
     timing: HintTiming | None = None
     chunked: bool = True
     gzip: bool = False
+    fields: Fields | None = None
 
 
 class Group:
@@ -112,7 +115,8 @@ class Group:
 
     def frame(self, entry: HistoryEntry, match: Match, history: History) -> bytes:
         """The frame of an entry that matched, in this group's format."""
-        return history.frame_of(entry, match, self.selector, named=self.delivery.named)
+        delivery = self.delivery
+        return history.frame_of(entry, match, self.selector, named=delivery.named, fields=delivery.fields)
 
     def framed(self, payload: bytes) -> bytes:
         """`payload` in this group's coding and HTTP framing; the same bytes for every member.

@@ -256,6 +256,7 @@ class Openings:
             timing=None if hints == "off" else timing,
             chunked=request.version >= (1, 1),
             gzip=self.options.gzip and accepts_coding(_joined(request, "Accept-Encoding"), "gzip"),
+            fields=self._selections.fields(request),
         )
 
     def _fields(self, request: RequestHead, *, is_gzip: bool) -> SharedFields:

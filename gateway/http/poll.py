@@ -9,6 +9,7 @@ from aiohttp import web
 
 from gateway.core.entity_tags import quoted, without_coding
 from gateway.core.errors import BadParameter
+from gateway.core.event_fields import Fields
 from gateway.core.events import Cursor
 from gateway.core.history import History, ResetReason
 from gateway.core.selectors import Selector
@@ -83,9 +84,10 @@ class PollHandler:
             raise Retired(stream_url(selector, named, caller), state_url(selector, of, caller))
         self._interest.note(selection.selector)
         limit = whole_number(request, "limit", DEFAULT_LIMIT, 1, MAX_LIMIT)
+        fields = self._selections.fields(request)
         wait_seconds, applied = _wait(request)
         place, is_conditional = await self._start(request, selection.selector.scope_text)
-        found = await self._batch(request, selection.selector, place, limit, wait_seconds)
+        found = await self._batch(request, selection.selector, place, limit, wait_seconds, fields)
         # Not before the wait: the flags may have changed meanwhile.
         plan = self._components.plan(asked)
         headers = self._headers(plan)
@@ -145,7 +147,13 @@ class PollHandler:
         return web.Response(body=body, headers=headers, content_type="application/json")
 
     async def _batch(
-        self, request: web.Request, selector: Selector, place: Place, limit: int, wait_seconds: float
+        self,
+        request: web.Request,
+        selector: Selector,
+        place: Place,
+        limit: int,
+        wait_seconds: float,
+        fields: Fields | None,
     ) -> Batch | ResetReason:
         """The first matching events from a place on, or why they can't be told."""
         credentials = principal_of(request).credentials
@@ -154,7 +162,7 @@ class PollHandler:
             left = credentials.expires_at - self._clock.wall_ms() / 1000
             wait_seconds = max(0.0, min(wait_seconds, left))
         deadline = self._scheduler.time() + wait_seconds
-        found = await self._scanner.scan(selector, place, limit, credentials)
+        found = await self._scanner.scan(selector, place, limit, credentials, fields)
         if not _is_to_wait(found) or wait_seconds == 0:
             return found
         with self._limits.long_poll(request), LongPoll(self._hub.groups, selector, credentials) as long_poll:
@@ -163,7 +171,9 @@ class PollHandler:
                 unmatched = await long_poll.wait(left) if left > 0 else None
                 if unmatched is None:
                     return self._moved_on(found)
-                found = await self._scanner.go_on(selector, found.cursor, unmatched, limit, credentials)
+                found = await self._scanner.go_on(
+                    selector, found.cursor, unmatched, limit, credentials, fields
+                )
         return found
 
     def _moved_on(self, found: Batch) -> Batch:
@@ -176,8 +186,9 @@ class PollHandler:
     async def history(self, request: web.Request) -> web.Response:
         selection = self._selections.of(request)
         limit = whole_number(request, "limit", DEFAULT_LIMIT, 1, MAX_LIMIT)
+        fields = self._selections.fields(request)
         events, cursor = await self._scanner.latest(
-            selection.selector, limit, principal_of(request).credentials
+            selection.selector, limit, principal_of(request).credentials, fields
         )
         body = b'{"events":[%b],"cursor":%b}' % (b",".join(events), orjson.dumps(cursor))
         headers = {"Cache-Control": "private, no-cache", "Link": selection.link(cursor)}

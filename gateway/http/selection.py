@@ -11,6 +11,7 @@ from flags.decide.caller import Caller
 from gateway.access.principal import Principal
 from gateway.access.selection import granted
 from gateway.core.errors import BadParameter
+from gateway.core.event_fields import Fields, parse_fields
 from gateway.core.events import MAX_CURSOR_CHARACTERS, has_control_characters
 from gateway.core.grants import Scope
 from gateway.core.recent import Recent
@@ -95,6 +96,10 @@ class Selections:
             raise BadParameter("component", f"a caller belongs to at most {MAX_COMPONENTS} components")
         selector = parse_selector(query, self._id_aliases, self._text_members)
         return Selection(selector, tuple(sorted(set(named))))
+
+    def fields(self, request: RequestHead) -> Fields | None:
+        """The members that the events are to have; None for all. Raises BadParameter."""
+        return parse_fields(parameters_of(request).shared.query, self._id_aliases)
 
 
 def _weight(selection: Selection) -> int:

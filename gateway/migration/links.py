@@ -23,7 +23,7 @@ QUERY_PARAMETERS = frozenset(
         CLIENT_ID_PARAMETER,
         CLIENT_VERSION_PARAMETER,
         CAPABLE_PARAMETER,
-        *("component", "debounceMs", "format", "hints", "limit", "maxWaitMs", "state", "wait"),
+        *("component", "debounceMs", "fields", "format", "hints", "limit", "maxWaitMs", "state", "wait"),
         *(PRESENCE_PARAMETER, CHANNEL_PARAMETER, "access_token"),
     }
 )

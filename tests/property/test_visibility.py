@@ -112,6 +112,10 @@ _deliveries = st.sampled_from(
     )
 )
 
+_fields = st.sampled_from(
+    (None, None, None, *map(frozenset[str], (("data", "previous"), ("id", "data", "action"), ("entityId",))))
+)
+
 
 class Step(Protocol):
     """One thing that happens."""
@@ -240,7 +244,8 @@ def _readers(draw: st.DrawFn) -> list[Reader]:
     for _ in range(draw(st.integers(2, 5))):
         caller, wish = draw(st.sampled_from(callers)), draw(st.sampled_from(wishes))
         turned = draw(st.sampled_from((caller, caller[::-1], caller + caller[:1])))
-        readers.append(Reader(turned, Wish() if is_refused(caller, wish) else wish, draw(st.booleans())))
+        asked = Wish() if is_refused(caller, wish) else wish
+        readers.append(Reader(turned, asked, draw(st.booleans()), draw(_fields)))
     return readers
 
 

@@ -15,6 +15,7 @@ from gateway.access.rights import Rights
 from gateway.access.rules import Rule
 from gateway.access.selection import granted
 from gateway.core import control_frames, eventstream, gzip_stream
+from gateway.core.event_fields import Fields
 from gateway.core.events import EARLIEST, Cursor
 from gateway.core.selectors import Selector, parse_selector
 from gateway.delivery.follower import Follower
@@ -40,11 +41,15 @@ CONTROL = frozenset({"connected", "reset", "heartbeat", "refresh", "bye"})
 
 
 class Reader(NamedTuple):
-    """A caller and what it asks for. `by_rule`: rules grant it that, with operands out of claims."""
+    """A caller and what it asks for. `by_rule`: rules grant it that, with operands out of claims.
+
+    Its events have the members `fields` of what it may see.
+    """
 
     caller: Caller
     wish: Wish
     by_rule: bool = False
+    fields: Fields | None = None
 
     def selector(self) -> Selector:
         """What it receives. Raises InsufficientScope."""
@@ -56,6 +61,13 @@ class Reader(NamedTuple):
             subscribe = [_as_written(given) for given in self.caller]
             principal = Rights([]).of_token({"tidegate": {"subscribe": subscribe}})
         return granted(as_selector(self.wish), principal)
+
+    def wanted(self, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """These events with the members that it wants alone."""
+        fields = self.fields
+        if fields is None:
+            return events
+        return [{name: value for name, value in event.items() if name in fields} for event in events]
 
 
 class Held(NamedTuple):
@@ -97,7 +109,7 @@ class Stream:
 
     def __init__(self, world: "VisibilityWorld", reader: Reader, delivery: DeliveryOptions) -> None:
         self.reader = reader
-        self.delivery = delivery
+        self.delivery = delivery._replace(fields=reader.fields)
         self.head = len(world.events)
         self.held: Held | None = None
         self.is_fresh = False
@@ -204,7 +216,9 @@ class VisibilityWorld(LogWorld):
         if delivery.gzip:
             first = gzip_stream.HEADER + gzip_stream.stored(first)
         stream.transport.write(eventstream.chunk(first) if delivery.chunked else first)
-        subscriber = self.hub.attach(stream.transport, selector, delivery, start.number, None, start.position)
+        subscriber = self.hub.attach(
+            stream.transport, selector, stream.delivery, start.number, None, start.position
+        )
         stream.transport.set_protocol(StreamProtocol(self.hub, subscriber))
         self.hub.begin(subscriber, resumed=place is not None and start.lost is None)
         self.streams.append(stream)
@@ -222,13 +236,13 @@ class VisibilityWorld(LogWorld):
         is_more = True
         while is_more:
             place = self._ask(self._resumes.place(cursor, scope=selector.scope_text))
-            batch = self._ask(self._scanner.scan(selector, place, limit))
+            batch = self._ask(self._scanner.scan(selector, place, limit, fields=reader.fields))
             assert isinstance(batch, Batch)
             assert len(batch.events) <= limit
             got += map(json.loads, batch.events)
             cursor, is_more = str(batch.cursor), batch.more
             at = self.number_at(reader, cursor)
-            assert got == self.due(reader, start, at)
+            assert got == reader.wanted(self.due(reader, start, at))
         assert at == len(self.events)
 
     def wait(self, reader: Reader, held: Held | None, limit: int) -> None:
@@ -240,18 +254,20 @@ class VisibilityWorld(LogWorld):
         place = self.history.head
         if held is not None:
             place = self._ask(self._resumes.place(held.text, scope=selector.scope_text))
-        answer = self.loop.create_task(self._wait(selector, place, limit))
+        answer = self.loop.create_task(self._wait(selector, place, limit, reader.fields))
         # A place holds in the step in which it was found.
         self.turn(1)
         self.waiting.append(WaitingPoll(reader, start, limit, answer))
 
-    async def _wait(self, selector: Selector, place: Place, limit: int) -> "Batch | str":
-        found = await self._scanner.scan(selector, place, limit)
+    async def _wait(
+        self, selector: Selector, place: Place, limit: int, fields: Fields | None
+    ) -> "Batch | str":
+        found = await self._scanner.scan(selector, place, limit, fields=fields)
         with LongPoll(self.hub.groups, selector) as long_poll:
             while isinstance(found, Batch) and not found.events and not found.more:
                 unmatched = await long_poll.wait(3600.0)
                 assert unmatched is not None
-                found = await self._scanner.go_on(selector, found.cursor, unmatched, limit)
+                found = await self._scanner.go_on(selector, found.cursor, unmatched, limit, fields=fields)
         return found
 
     def _start(self, reader: Reader, held: Held | None) -> int | None:
@@ -267,9 +283,9 @@ class VisibilityWorld(LogWorld):
 
     def look_back(self, reader: Reader, limit: int) -> None:
         """Asks for the newest that there is."""
-        events, cursor = self._ask(self._scanner.latest(reader.selector(), limit))
+        events, cursor = self._ask(self._scanner.latest(reader.selector(), limit, fields=reader.fields))
         assert self.number_at(reader, cursor) == len(self.events)
-        assert list(map(json.loads, events)) == self.due(reader, 0)[-limit:]
+        assert list(map(json.loads, events)) == reader.wanted(self.due(reader, 0))[-limit:]
 
     # What they were given
 
@@ -295,10 +311,11 @@ class VisibilityWorld(LogWorld):
             self.number_at(reader, frame.id)
             assert frame.data.get("cursor", frame.id) == frame.id
         due = self.due(reader, start)
-        assert [frame.data for frame in events] == ([] if stream.delivery.hints == "only" else due)
-        for frame in events:
-            assert frame.id == frame.data["id"]
-            assert frame.event == (frame.data["eventType"] if stream.delivery.named else None)
+        told = [] if stream.delivery.hints == "only" else due
+        assert [frame.data for frame in events] == reader.wanted(told)
+        for frame, event in zip(events, told, strict=True):
+            assert frame.id == event["id"]
+            assert frame.event == (event["eventType"] if stream.delivery.named else None)
         hints = [frame.data for frame in frames if frame.event == "refresh"]
         self._check_hints(stream, hints, due)
 
@@ -348,7 +365,8 @@ class VisibilityWorld(LogWorld):
             assert isinstance(batch, Batch)
             got = list(map(json.loads, batch.events))
             assert 1 <= len(got) <= poll.limit
-            assert got == self.due(reader, poll.start, self.number_at(reader, str(batch.cursor)))
+            at = self.number_at(reader, str(batch.cursor))
+            assert got == reader.wanted(self.due(reader, poll.start, at))
 
 
 def _is_meant(hint: Any, event: Any) -> bool:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from gateway.core.credentials import Credentials
 from gateway.core.errors import EpochChanged, PlaceLost, TrimmedError
+from gateway.core.event_fields import Fields
 from gateway.core.events import ORIGIN, Cursor, Position
 from gateway.core.history import History, HistoryEntry, ResetReason
 from gateway.core.revocations import Revocations
@@ -49,7 +50,12 @@ class Scanner:
         self._slices = slices
 
     async def scan(
-        self, selector: Selector, place: Place, limit: int, credentials: Credentials | None = None
+        self,
+        selector: Selector,
+        place: Place,
+        limit: int,
+        credentials: Credentials | None = None,
+        fields: Fields | None = None,
     ) -> Batch | ResetReason:
         """The first matching events from a place on that was found in this step, or why not.
 
@@ -57,7 +63,7 @@ class Scanner:
         step on misses none. Raises LogError where the log is out of reach.
         """
         self._revocations.check(credentials)
-        found = _Found(self._history, selector, limit, credentials)
+        found = _Found(self._history, selector, limit, credentials, fields)
         batch = await self._scan(found, place)
         if not found.events:
             # It may have come meanwhile: whoever would wait now is to be told.
@@ -85,13 +91,15 @@ class Scanner:
         least: Position,
         limit: int,
         credentials: Credentials | None = None,
+        fields: Fields | None = None,
     ) -> Batch | ResetReason:
         """The same from a cursor on that was good, or from `least` where nothing matched up to there."""
         if cursor.epoch != self._history.epoch:
             return "epoch"
         position = max(cursor.position, least)
         number = self._history.number_at(position)
-        return await self.scan(selector, position if number is None else number, limit, credentials)
+        place = position if number is None else number
+        return await self.scan(selector, place, limit, credentials, fields)
 
     async def _scan_log(self, found: "_Found", position: Position, epoch: str) -> Batch | int:
         """Through the log: a batch, or the number at which the history goes on."""
@@ -143,7 +151,11 @@ class Scanner:
         return found.last
 
     async def latest(
-        self, selector: Selector, limit: int, credentials: Credentials | None = None
+        self,
+        selector: Selector,
+        limit: int,
+        credentials: Credentials | None = None,
+        fields: Fields | None = None,
     ) -> tuple[list[bytes], str]:
         """The newest matching events, oldest first, at most `limit`; and the cursor of the head.
 
@@ -154,7 +166,7 @@ class Scanner:
         history = self._history
         epoch, floor = history.epoch, history.floor_position
         cursor = history.cursor(history.head, selector.scope_text)
-        found = _Found(history, selector, limit, credentials)
+        found = _Found(history, selector, limit, credentials, fields)
         async with contextlib.aclosing(self._newest_first(floor)) as pages:
             async for page in pages:
                 await self._look(found, reversed(page), floor, epoch)
@@ -184,9 +196,15 @@ class _Found:
     """
 
     def __init__(
-        self, history: History, selector: Selector, limit: int, credentials: Credentials | None
+        self,
+        history: History,
+        selector: Selector,
+        limit: int,
+        credentials: Credentials | None,
+        fields: Fields | None,
     ) -> None:
         self.credentials = credentials
+        self._fields = fields
         self.end: Position | None = None
         self._history = history
         self._selector = selector
@@ -213,7 +231,7 @@ class _Found:
             return True
         if len(self.events) == self._limit or self._size >= MAX_ANSWER_BYTES:
             return False
-        json = self._history.json_of(entry, match, self._selector)
+        json = self._history.json_of(entry, match, self._selector, self._fields)
         self.events.append(json)
         self._size += len(json)
         return True

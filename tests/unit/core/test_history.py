@@ -1,14 +1,18 @@
 """The history: frames made once, and what cursors mean in it."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from gateway.core.events import ORIGIN, Cursor, Position, json_rest
+from gateway.core.grants import EVERY, Grant, Scope
 from gateway.core.history import History, HistoryEntry
 from gateway.core.selectors import Match, Selector
 from tests.support.events import a_record, an_event
 from tests.support.streams import frames_of
+
+ALL = Scope.of([Grant(EVERY)])
 
 
 def history_of(
@@ -88,6 +92,48 @@ def test_a_frame_with_other_data_keeps_its_id_and_name(named: bool, event: str |
     assert (frame.event, frame.id) == (event, "e.1-0")
     assert frame.data["action"] == "leave"
     assert not {"data", "previous"} & set(frame.data)
+
+
+@pytest.mark.parametrize("scope", ["", "abcdefghij0"])
+@pytest.mark.parametrize(("named", "event"), [(True, "changed"), (False, None)])
+def test_a_frame_of_some_members_keeps_its_id_and_name(named: bool, event: str | None, scope: str) -> None:
+    history = history_of(1)
+    (entry,) = entries_of(history)
+    selector = Selector(scope=replace(ALL, text=scope)) if scope else Selector()
+    fields = frozenset({"id", "orderID", "action"})
+    (frame,) = frames_of(history.frame_of(entry, Match.DELIVER, selector, named=named, fields=fields))
+    cursor = history.cursor(1, scope)
+    assert (frame.event, frame.id) == (event, cursor)
+    assert list(frame.data.items()) == [("id", cursor), ("orderID", "1"), ("action", "update")]
+    assert json.loads(history.json_of(entry, Match.DELIVER, selector, fields)) == frame.data
+
+
+@pytest.mark.parametrize("match", [Match.DELIVER, Match.LEAVE])
+def test_who_wants_data_is_shown_no_more_of_it_than_anybody(match: Match) -> None:
+    history = history_of(0)
+    history.append(a_record(1, an_event(data={"n": 1, "secret": 2}, previous={"n": 0, "secret": 1})), 0.0)
+    (entry,) = entries_of(history)
+    partial = Selector(scope=Scope.of([Grant("order", members=frozenset({"n"}))]))
+    fields = frozenset({"data", "previous", "action"})
+    # The whole texts are kept by then.
+    history.json_of(entry, Match.DELIVER, Selector(), fields)
+    told = json.loads(history.json_of(entry, match, partial, fields))
+    visible = {} if match is Match.LEAVE else {"data": {"n": 1}, "previous": {"n": 0}}
+    assert told == visible | {"action": "leave" if match is Match.LEAVE else "update"}
+
+
+def test_readers_of_an_event_who_want_the_same_member_have_it_encoded_once() -> None:
+    history = history_of(0)
+    data = {"n": 1}
+    history.append(a_record(1, an_event(data=data)), 0.0)
+    history.append(a_record(2, an_event(data={"n": 7})), 0.0)
+    first, second = entries_of(history)
+    assert history.json_of(first, Match.DELIVER, Selector(), frozenset({"data"})) == b'{"data":{"n":1}}'
+    # Nobody changes an event: here it tells whether it is looked at again.
+    data["n"] = 2
+    both = frozenset({"action", "data"})
+    assert json.loads(history.json_of(first, Match.DELIVER, Selector(), both))["data"] == {"n": 1}
+    assert json.loads(history.json_of(second, Match.DELIVER, Selector(), both))["data"] == {"n": 7}
 
 
 def test_a_record_that_does_not_come_after_the_last_is_refused() -> None:

@@ -38,6 +38,14 @@ def test_a_frame_is_in_the_groups_format(node: Node, named: bool, event: str | N
     assert ("data" in frame.data) is (match is Match.DELIVER)
 
 
+@pytest.mark.parametrize("match", [Match.DELIVER, Match.LEAVE])
+def test_a_frame_has_the_members_that_the_group_wants(node: Node, match: Match) -> None:
+    group = Group(ORDERS, DeliveryOptions(fields=frozenset({"entityId", "data"})), fan_in=50)
+    (frame,) = frames_of(group.frame(entries(node)[0], match, node.history))
+    assert (frame.event, frame.id) == ("changed", "e.1-0")
+    assert frame.data == {"entityId": "1"} | ({"data": {"n": 1}} if match is Match.DELIVER else {})
+
+
 def test_framing_is_that_of_the_http_version() -> None:
     chunked, plain = Group(ORDERS, DeliveryOptions(), 50), Group(ORDERS, DeliveryOptions(chunked=False), 50)
     assert chunked.framed(b"x") == chunk(b"x")
@@ -84,7 +92,10 @@ def test_the_same_selection_and_delivery_is_one_group() -> None:
     assert groups.get(ORDERS, DeliveryOptions(gzip=True)) is not one
     assert groups.get(ORDERS, None) is not one
     assert groups.get(Selector(), DeliveryOptions()) is not one
-    assert len(groups) == len(list(groups)) == 5
+    some = groups.get(ORDERS, DeliveryOptions(fields=frozenset(["id", "data"])))
+    assert some is not one
+    assert groups.get(ORDERS, DeliveryOptions(fields=frozenset(["data", "id"]))) is some
+    assert len(groups) == len(list(groups)) == 6
 
 
 def test_a_group_goes_with_its_last_reader_and_not_before() -> None:
