@@ -46,12 +46,12 @@ class MemberTexts:
         self._values = members_of(event, alias, leave=leave)
         self._texts: dict[str, bytes] = {}
 
-    def json(self, cursor: str, wanted: Fields) -> bytes:
+    def json(self, cursor: bytes, wanted: Fields) -> bytes:
         """What `event_json` gives with that cursor, less the members that are not wanted: `{}` without any.
 
         Raises TypeError as that does.
         """
-        texts = [b'"id":"%b"' % cursor.encode()] if "id" in wanted else []
+        texts = [b'"id":"%b"' % cursor] if "id" in wanted else []
         texts += [self._text(name) for name in self._values if name in wanted]
         return b"{%b}" % b",".join(texts)
 

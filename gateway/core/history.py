@@ -81,6 +81,10 @@ class HistoryEntry:
         data_start = self._data_start - 1
         return b"".join((frame[start:data_start], behind, frame[data_start:id_end], behind, frame[id_end:]))
 
+    def cursor_for(self, scope: str) -> bytes:
+        """The event's cursor, as a reader of that scope gets it."""
+        return self.frame[self._name_end + len(b"id: ") : self._data_start - 1] + _behind_position(scope)
+
     def json_for(self, scope: str) -> bytes:
         """The event's JSON, with its cursor of that scope in it."""
         json = self.json
@@ -183,12 +187,14 @@ class History(Ring[HistoryEntry]):
         event = entry.event if is_leave else selector.shown(entry.event)
         if fields is None and event is entry.event and not is_leave:
             return None
-        cursor = self.cursor_at(entry.position, selector.scope_text)
         if fields is None:
+            cursor = self.cursor_at(entry.position, selector.scope_text)
             return event_json(event, cursor, self._id_aliases, leave=is_leave)
         if is_leave or event is not entry.event:
-            return MemberTexts(event, self._id_aliases, leave=is_leave).json(cursor, fields)
-        return self._texts_of(event).json(cursor, fields)
+            texts = MemberTexts(event, self._id_aliases, leave=is_leave)
+        else:
+            texts = self._texts_of(event)
+        return texts.json(entry.cursor_for(selector.scope_text), fields)
 
     def _texts_of(self, event: Event) -> MemberTexts:
         """The texts of a whole event; those of the last one are kept, for a flush takes event by event."""

@@ -77,4 +77,4 @@ def test_the_event_is_the_whole_one_less_what_is_not_wanted(
 def test_what_others_want_of_an_event_makes_no_difference(event: Event, wanted: list[frozenset[str]]) -> None:
     shared = MemberTexts(event, {})
     for fields in wanted:
-        assert shared.json("e.1-0", fields) == MemberTexts(event, {}).json("e.1-0", fields)
+        assert shared.json(b"e.1-0", fields) == MemberTexts(event, {}).json(b"e.1-0", fields)

@@ -103,6 +103,7 @@ def test_a_frame_of_some_members_keeps_its_id_and_name(named: bool, event: str |
     fields = frozenset({"id", "orderID", "action"})
     (frame,) = frames_of(history.frame_of(entry, Match.DELIVER, selector, named=named, fields=fields))
     cursor = history.cursor(1, scope)
+    assert entry.cursor_for(scope).decode() == cursor
     assert (frame.event, frame.id) == (event, cursor)
     assert list(frame.data.items()) == [("id", cursor), ("orderID", "1"), ("action", "update")]
     assert json.loads(history.json_of(entry, Match.DELIVER, selector, fields)) == frame.data
@@ -132,6 +133,9 @@ def test_readers_of_an_event_who_want_the_same_member_have_it_encoded_once() -> 
     # Nobody changes an event: here it tells whether it is looked at again.
     data["n"] = 2
     both = frozenset({"action", "data"})
+    partial = Selector(scope=Scope.of([Grant("order", members=frozenset())]))
+    assert json.loads(history.json_of(first, Match.DELIVER, partial, both))["data"] == {}
+    assert json.loads(history.json_of(first, Match.LEAVE, Selector(), both)) == {"action": "leave"}
     assert json.loads(history.json_of(first, Match.DELIVER, Selector(), both))["data"] == {"n": 1}
     assert json.loads(history.json_of(second, Match.DELIVER, Selector(), both))["data"] == {"n": 7}
 
