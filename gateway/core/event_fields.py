@@ -5,6 +5,7 @@ once, however many readers want it: to encode a large one takes as long as hundr
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 import orjson
 
@@ -29,6 +30,12 @@ def parse_fields(query: MultiMapping, id_aliases: Mapping[str, str]) -> Fields |
     known = (*EVENT_MEMBERS, *id_aliases.values())
     if not wanted.issubset(known):
         raise BadParameter("fields", f"must be some of {', '.join(known)}, joined with commas")
+    return _one(wanted)
+
+
+@lru_cache(maxsize=1024)
+def _one(wanted: Fields) -> Fields:
+    """One object for all who want the same: there may be a group for each stream, and each has its own."""
     return wanted
 
 

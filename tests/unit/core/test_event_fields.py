@@ -34,6 +34,10 @@ def test_the_same_members_are_equal_however_they_are_asked_for(values: tuple[str
     assert parsed(*values) == frozenset({"id", "data"})
 
 
+def test_who_wants_the_same_shares_one_object_for_it() -> None:
+    assert parsed("action,previous") is parsed("previous,action")
+
+
 def test_every_member_that_an_event_can_have_can_be_asked_for() -> None:
     members = frozenset(json.loads(event_json(EVENT, "e.1-0", ALIASES)))
     assert parsed(",".join(members)) == members == {*EVENT_MEMBERS, "orderID"}
