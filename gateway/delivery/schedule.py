@@ -32,8 +32,8 @@ class Schedule:
     """Says what comes next: a flush, hints or a job, one of which ends before the next begins, and catch-up.
 
     A flush waits until `coalesce_seconds` have passed since the last one began, and for no less than that
-    one took, so that others get half of the time, `longest_rest_seconds` of it at once. With
-    `is_hurried` it waits for none.
+    one took, so that others get half of the time, `longest_rest_seconds` of it at once; less than half a turn
+    counts as none. With `is_hurried` it waits for none.
     """
 
     def __init__(
@@ -120,6 +120,9 @@ class Schedule:
         entries = self._flushes.next_entries()
         yield from self._revoked_streams.end_before(entries)
         yield from self._flushes.run(entries)
+        if self._whole_took or self._budget.left < self._pace.writes_a_turn // 2:
+            # The next turn knows how long this one took, with what the loop had to write of it.
+            yield
 
     def _step(self, work: _Task) -> _Task | None:
         """Does the next part of `work`; gives what is left of it, None where that was the last."""

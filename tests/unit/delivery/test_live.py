@@ -134,6 +134,18 @@ def test_a_flush_rests_as_long_as_the_last_one_took_but_not_for_ever(
     assert readers[0].numbers() == [1, 2]
 
 
+@pytest.mark.parametrize(("readers", "turns"), [(1, 1), (100, 1), (200, 2)])
+def test_no_turn_follows_a_flush_that_wrote_little(
+    scheduler: ManualScheduler, readers: int, turns: int
+) -> None:
+    node = Node(scheduler)
+    for _ in range(readers):
+        node.connect()
+    node.pause()
+    node.append(an_event())
+    assert scheduler.run_ready() == turns
+
+
 def test_large_writes_take_more_of_a_turn(scheduler: ManualScheduler, frame_bytes: int) -> None:
     node = begun(scheduler, writes_a_turn=8, bytes_a_write=frame_bytes // 3)
     readers = [node.connect() for _ in range(10)]
