@@ -76,7 +76,8 @@ class MemoryLog:
     def append_now(self, events: Sequence[Event]) -> Appended | None:
         if self._closed:
             raise closed()
-        if self._is_far_ahead():
+        read = self._read_by_all()
+        if self._is_far_ahead(read):
             return None
         now = self._clock.monotonic()
         positions = self._next_positions(len(events))
@@ -84,7 +85,7 @@ class MemoryLog:
             size = json_size(event)
             self._ring.add(_LogEntry(position, event, size, now, self._appended_bytes))
             self._appended_bytes += size
-        self._trim()
+        self._ring.trim(now, read)
         self._grown.set()
         return Appended(self.epoch, positions)
 
@@ -100,9 +101,8 @@ class MemoryLog:
     def warnings(self) -> list[str]:
         return []
 
-    def _is_far_ahead(self) -> bool:
-        """Whether a tail has more to give out than may wait for it."""
-        read = self._read_by_all()
+    def _is_far_ahead(self, read: int) -> bool:
+        """Whether a tail has more to give out than may wait for it, where all have read up to `read`."""
         unread = self._ring.head - read
         if not unread:
             return False
@@ -139,18 +139,18 @@ class MemoryLog:
         self._tails[key] = number
         try:
             while not self._closed:
-                entries = self._ring.entries_after(number, _TAIL_BATCH)
-                if entries:
-                    # A position ahead of the head is one that this log may still come to.
-                    records = [_record(entry) for entry in entries if entry.position > after]
-                    if records:
-                        yield records
-                    number += len(entries)
-                    self._tails[key] = number
-                    self._read.set()
-                else:
+                if number >= self._ring.head:
                     self._grown.clear()
                     await self._grown.wait()
+                    continue
+                entries = self._ring.entries_after(number, _TAIL_BATCH)
+                # A position ahead of the head is one that this log may still come to.
+                records = [_record(entry) for entry in entries if entry.position > after]
+                if records:
+                    yield records
+                number += len(entries)
+                self._tails[key] = number
+                self._read.set()
         finally:
             del self._tails[key]
             self._read.set()

@@ -90,7 +90,7 @@ class Cursor(NamedTuple):
     scope: str = ""
 
     def __str__(self) -> str:
-        return scoped(f"{self.epoch}.{self.position.major}-{self.position.minor}", self.scope)
+        return cursor_text(*self)
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
@@ -102,6 +102,12 @@ class Cursor(NamedTuple):
         if max(position) > _U64_MAX:
             return None
         return cls(found[1], position, found[4] or "")
+
+
+def cursor_text(epoch: str, position: Position, scope: str = "") -> str:
+    """What `str` gives of that Cursor, of which none is made for it."""
+    text = f"{epoch}.{position[0]}-{position[1]}"
+    return scoped(text, scope) if scope else text
 
 
 def scoped(cursor: str, scope: str) -> str:
@@ -246,7 +252,8 @@ def _rfc3339_in_utc(value: str) -> str:
     return moment
 
 
-Name = Annotated[str, StringConstraints(pattern=re.compile(NAME_PATTERN))]
+# As text it is a pattern of pydantic's own regular expressions: half the time. There `$` is the very end.
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN.replace(r"\Z", "$"))]
 EventType = Annotated[Name, AfterValidator(_not_reserved)]
 EntityId = Annotated[str, StringConstraints(min_length=1, max_length=256), AfterValidator(_printable)]
 Timestamp = Annotated[str, AfterValidator(_rfc3339_in_utc)]

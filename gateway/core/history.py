@@ -15,6 +15,7 @@ from gateway.core.events import (
     Event,
     Position,
     Record,
+    cursor_text,
     event_json,
 )
 from gateway.core.ring import Ring
@@ -146,7 +147,7 @@ class History(Ring[HistoryEntry]):
 
     def entry(self, record: Record, now: float, after: Position) -> HistoryEntry:
         """The entry of a record of this epoch, which the log holds right after `after`; it is not added."""
-        cursor = str(Cursor(self.epoch, record.position))
+        cursor = cursor_text(self.epoch, record.position)
         json = event_json(record.event, cursor, self._id_aliases)
         # Whoever else has the event holds this object.
         record.event.rest = None
@@ -222,7 +223,7 @@ class History(Ring[HistoryEntry]):
 
     def cursor_at(self, position: Position, scope: str = "") -> str:
         """The cursor of a position, for a reader of that scope."""
-        return str(Cursor(self.epoch, position, scope))
+        return cursor_text(self.epoch, position, scope)
 
     def resolve(self, text: str) -> int | ResetReason:
         """The number from which a reader with this cursor continues, or why it can't.

@@ -39,7 +39,10 @@ class RevokedStreams:
 
     def end_before(self, entries: Sequence[HistoryEntry]) -> Iterator[None]:
         """Ends whom revocations among these entries cover, which no flush has brought yet."""
-        if not any(entry.event.event_type == REVOCATION for entry in entries):
+        for entry in entries:
+            if entry.event.event_type == REVOCATION:
+                break
+        else:
             return
         for subscriber in tuple(self._streams):
             if self._is_to_end(subscriber) and self._revocations.covers(subscriber.credentials):

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from gateway.access.principal import OPEN
 from gateway.core.errors import BadParameter, LogError, TidegateError
-from gateway.core.events import Cursor, Event
+from gateway.core.events import Event, cursor_text
 from gateway.core.redaction import without_tokens
 from gateway.http.admin.access import LOOPBACK, operator
 from gateway.http.client_address import Clients
@@ -45,7 +45,7 @@ class Trail:
 
     def published(self, request: web.Request, events: Sequence[Event], appended: Appended) -> None:
         """These events were published, or by an earlier request with the same key."""
-        came: dict[str, Any] = {"cursor": str(Cursor(appended.epoch, appended.positions[-1]))}
+        came: dict[str, Any] = {"cursor": cursor_text(appended.epoch, appended.positions[-1])}
         if appended.replayed:
             came["replayed"] = True
         self._add_publish(request, events, came)

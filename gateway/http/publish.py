@@ -19,7 +19,7 @@ from gateway.core.errors import (
     PublisherError,
     UnsupportedMediaType,
 )
-from gateway.core.events import Cursor, Event, is_text, parsing_events
+from gateway.core.events import Event, cursor_text, is_text, parsing_events
 from gateway.core.unpacking import CODINGS, Broken, TooLong, unpack
 from gateway.http.audit import Trail
 from gateway.http.cloudevents import parsing_cloudevents
@@ -118,7 +118,8 @@ class PublishHandler:
                 self._append(request, events, kind, body, once),
                 unheard=lambda error: refuse(request.app[REFUSALS], request, error),
             )
-        ids = [str(Cursor(appended.epoch, position, principal.scope_text)) for position in appended.positions]
+        scope = principal.scope_text
+        ids = [cursor_text(appended.epoch, position, scope) for position in appended.positions]
         return web.Response(
             status=200 if appended.replayed else 201,
             body=orjson.dumps({"cursor": ids[-1], "ids": ids}),
@@ -221,10 +222,19 @@ async def read_body(request: web.Request, max_bytes: int, seconds: float) -> byt
     Raises BodyTooLarge, BodyTimeout where it takes longer than `seconds`, UnsupportedMediaType for a coding
     that can't be taken off, and PublisherError where the body is broken.
     """
-    coding = _coding(request)
-    body = await _read_coded(request, max_bytes, seconds)
-    if coding is None:
-        return body
+    coding = _coding(request) if hdrs.CONTENT_ENCODING in request.headers else None
+    content = request.content
+    if content.is_eof() and content.exception() is None:
+        # It has arrived whole, as small ones do with their headers: no timer is needed.
+        body: bytes = content.read_nowait()
+        if len(body) > max_bytes:
+            raise _too_large(max_bytes)
+    else:
+        body = await _read_parts(request, max_bytes, seconds)
+    return body if coding is None else await _unpacked(body, coding, max_bytes)
+
+
+async def _unpacked(body: bytes, coding: str, max_bytes: int) -> bytes:
     try:
         # In a thread: a megabyte takes some milliseconds.
         return await asyncio.to_thread(unpack, body, coding, max_bytes)
@@ -236,8 +246,6 @@ async def read_body(request: web.Request, max_bytes: int, seconds: float) -> byt
 
 def _coding(request: web.Request) -> str | None:
     """The coding that is to be taken off the body, if any. Raises UnsupportedMediaType."""
-    if hdrs.CONTENT_ENCODING not in request.headers:
-        return None
     coding = ",".join(request.headers.getall(hdrs.CONTENT_ENCODING)).strip().lower()
     if coding in ("", "identity"):
         return None
@@ -248,16 +256,10 @@ def _coding(request: web.Request) -> str | None:
     return coding
 
 
-async def _read_coded(request: web.Request, max_bytes: int, seconds: float) -> bytes:
+async def _read_parts(request: web.Request, max_bytes: int, seconds: float) -> bytes:
     parts: list[bytes] = []
     size = 0
     try:
-        if request.content.is_eof():
-            # It has arrived whole, as small ones do with their headers: no timer is needed.
-            whole: bytes = request.content.read_nowait()
-            if len(whole) > max_bytes:
-                raise _too_large(max_bytes)
-            return whole
         if request.content_length is not None and request.content_length > max_bytes:
             raise _too_large(max_bytes)
         async with asyncio.timeout(seconds):
