@@ -8,6 +8,7 @@ from adapters.redis import stream
 from adapters.redis.connection import RedisConnection
 from adapters.redis.epochs import Epochs, changed
 from adapters.redis.faults import Unreachable
+from adapters.redis.own_events import OwnEvents
 from adapters.redis.sender import Sender
 from adapters.redis.stream import Hole, StreamEntry
 from adapters.redis.trimmer import Trimmer
@@ -68,6 +69,7 @@ class RedisLog:
             append_seconds=append_seconds,
         )
         self._batcher = Batcher(self._sender.send)
+        self._own_events = OwnEvents()
         self._tasks = Supervisor()
         self._closing = asyncio.Event()
         self.reconnects = 0
@@ -97,13 +99,18 @@ class RedisLog:
     async def append(self, events: Sequence[Event]) -> Appended:
         if not events:
             return Appended(self.epoch, [])
-        payloads = [to_payload(event) for event in events]
+        payloads = self._payloads(events)
         return await self._batcher.append(payloads, len(payloads), sum(map(len, payloads)))
 
     async def append_once(self, events: Sequence[Event], key: str, digest: bytes) -> Appended:
         if not events:
             return Appended(self.epoch, [])
-        return await self._sender.send_once([to_payload(event) for event in events], key, digest)
+        return await self._sender.send_once(self._payloads(events), key, digest)
+
+    def _payloads(self, events: Sequence[Event]) -> list[bytes]:
+        payloads = [to_payload(event) for event in events]
+        self._own_events.add(payloads, events)
+        return payloads
 
     async def read(self, after: Position, limit: int) -> list[Record]:
         return [stream.to_record(entry) for entry in await self._read(after, limit, self.epoch)]
@@ -202,9 +209,13 @@ class RedisLog:
             newest = entries[-1]
             after, number = newest.position, newest.number
             self._epochs.learn(epoch, newest.position, newest.number, newest.payload)
-            records = [stream.to_record(entry) for entry in entries]
+            records = [self._to_record(entry) for entry in entries]
             size.learn(records)
             yield records
+
+    def _to_record(self, entry: StreamEntry) -> Record:
+        own = self._own_events.take(entry.payload)
+        return stream.to_record(entry) if own is None else Record(entry.position, own, entry.came_ms)
 
     async def _wait_after(self, after: Position, epoch: str, limit: int) -> list[StreamEntry]:
         answer = await self._connection.execute(

@@ -14,7 +14,7 @@ import pytest
 from adapters.redis import Address, RedisConnection, RedisLog
 from adapters.redis.trimmer import Trimmer
 from gateway.core.errors import EpochChanged, LogError, TrimmedError, UnknownPosition
-from gateway.core.events import Position, Record
+from gateway.core.events import Position, Record, json_rest
 from gateway.ports.log import ONCE_SECONDS
 from gateway.runtime.log_pages import PAGE_BYTES
 from tests.support.command import Relay, relay
@@ -546,6 +546,21 @@ async def test_two_nodes_read_what_either_appends() -> None:
             await publish(one if number % 3 else other, number)
         for reader in readers:
             assert numbers(await reader) == list(range(20))
+
+
+async def test_the_json_of_an_event_comes_along_to_the_node_that_appended_it() -> None:
+    url = redis_url()
+    events = [an_event("order:1", data={"a": 1}), an_event("order:2", data={"a": 2})]
+    made = [json_rest(event) for event in events]
+    async with opened(url) as one, opened(url) as other:
+        start = (await one.bounds()).head
+        await one.append(events[:1])
+        await one.append_once(events[1:], "key", b"digest")
+        own, others = [await follow(log, start, 2) for log in (one, other)]
+    assert [record.event.rest for record in own] == made
+    assert all(record.event.rest is rest for record, rest in zip(own, made, strict=True))
+    assert own == others
+    assert [record.recorded_ms for record in own] == [record.recorded_ms for record in others]
 
 
 async def test_nodes_that_start_together_agree_on_the_epoch() -> None:
