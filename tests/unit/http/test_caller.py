@@ -29,24 +29,35 @@ class NoPreferences:
     async def put(self, key: str, delivery: Preference) -> None: ...
 
 
-def come(callers: Callers, **claims: Any) -> Caller:
+def come(callers: Callers, principal: Principal | None = None, **claims: Any) -> Caller:
     request = make_mocked_request("GET", "/")
-    request[PRINCIPAL] = Principal(claims=claims)
+    request[PRINCIPAL] = principal or Principal(claims=claims)
     return callers.identity(request)
 
 
-def test_equal_callers_are_one_object() -> None:
-    callers = Callers(NoPreferences(), max_kept=3)
+def test_tokens_of_one_user_make_equal_callers() -> None:
+    callers = Callers(NoPreferences())
     first = come(callers, role="driver", jti="1", exp=5)
-    assert come(callers, role="driver", jti="2", exp=9) is first
-    assert come(callers, role="cook") is not first
+    assert come(callers, role="driver", jti="2", exp=9) == first
+    assert come(callers, role="cook") != first
 
 
-def test_a_caller_with_large_claims_counts_for_several() -> None:
+def test_a_principal_that_comes_again_is_read_once() -> None:
+    callers = Callers(NoPreferences())
+    driver, twin = Principal(claims={"role": "driver"}), Principal(claims={"role": "driver"})
+    first = come(callers, driver)
+    assert come(callers, driver).claims is first.claims
+    assert come(callers, twin).claims is not first.claims
+
+
+def test_a_principal_with_large_claims_counts_for_several() -> None:
     callers = Callers(NoPreferences(), max_kept=20)
-    first = come(callers, role="driver")
+    driver = Principal(claims={"role": "driver"})
+    first = come(callers, driver)
     come(callers, role="cook")
-    assert come(callers, role="driver") is first
+    assert come(callers, driver).claims is first.claims
     for number in range(3):
         come(callers, groups=[f"group-{number}-{member}" for member in range(60)])
-    assert come(callers, role="driver") is not first
+    for number in range(9):
+        come(callers, role=f"role-{number}")
+    assert come(callers, driver).claims is not first.claims
