@@ -1,4 +1,4 @@
-"""What of a request goes on once its caller is known (tests/integration/test_front_door.py has the rest)."""
+"""What of a request goes on once its caller is known (tests/integration/test_admittance.py has the rest)."""
 
 from collections.abc import Mapping
 from typing import Any
