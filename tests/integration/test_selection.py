@@ -6,6 +6,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from aiohttp import web
 
+from gateway.http import parameters
 from gateway.migration.links import QUERY_PARAMETERS
 from tests.support.api import EVENTS, HISTORY, POLL, Client, assert_problem, event
 from tests.support.gateway import make_settings
@@ -75,6 +76,10 @@ class NotedQuery:
         self._read.add(name)
         return self._query.getall(name, default)
 
+    def __contains__(self, name):
+        self._read.add(name)
+        return name in self._query
+
 
 @pytest.fixture
 def client(start_gateway):
@@ -110,13 +115,21 @@ async def test_every_parameter_that_is_read_is_one_of_those_that_no_alias_can_ta
     read = set()
     noted = property(lambda request: NotedQuery(request.rel_url.query, read))
     monkeypatch.setattr(web.BaseRequest, "query", noted)
+
+    def shared(text):
+        query = parameters.SharedQuery(text)
+        query.query = NotedQuery(query.query, read)
+        return query
+
+    monkeypatch.setattr(parameters, "_kept", shared)
     async with client.stream([("hints", "with")]) as stream:
         await stream.connected()
     for path in (POLL, HISTORY):
         assert (await client.get(path)).status == 200
 
-    assert {"orderID", "capable", "wait", "limit", "debounceMs"} <= read
+    assert {"orderID", "capable", "wait", "limit", "debounceMs", "presence"} <= read
     assert read - {"orderID"} <= QUERY_PARAMETERS
+    assert parameters.OWN <= QUERY_PARAMETERS
 
 
 async def test_the_link_of_an_answer_selects_what_the_answer_did(client):
