@@ -217,7 +217,7 @@ class FrontDoor:
             pattern = self._pattern_of(data)
             if pattern is None:
                 return None, None
-            if not pattern.has_one_place:
+            if not pattern.fits(words):
                 words = Words()
             elif self._seen.get(hash(key)):
                 self._patterns.put(key, pattern)
@@ -347,12 +347,14 @@ class _Pattern:
         self.room = room
         self.way = way
 
-    @property
-    def has_one_place(self) -> bool:
-        """Whether there is one place at most for each word that may be cut out."""
-        headers, clients = self._head.headers, self._parameters.own.get(CLIENT_ID_PARAMETER, ())
-        places = clients, headers.getall(_CURSOR, ()), headers.getall(hdrs.AUTHORIZATION, ())
-        return all(len(place) <= 1 for place in places)
+    def fits(self, words: Words) -> bool:
+        """Whether another's words may stand where `words` stood: each was read there, and nowhere else."""
+        headers, own = self._head.headers, self._parameters.own
+        return (
+            (words.client is None or own.get(CLIENT_ID_PARAMETER) == [words.client])
+            and (words.cursor is None or headers.getall(_CURSOR, ()) == [words.cursor])
+            and (words.token is None or headers.getall(hdrs.AUTHORIZATION, ()) == [f"Bearer {words.token}"])
+        )
 
     def head(self, data: bytes, words: Words, remote: str | None) -> PlainHead:
         """The head of the request that `data` is, which is alike, with its own words."""
