@@ -36,7 +36,7 @@ def connected(
     cursor: str,
     recovered: bool | None,
     heartbeat_seconds: float,
-    modes: bytes,
+    modes: str,
     retry_ms: int,
     state_follows: bool | None = None,
 ) -> bytes:
@@ -50,12 +50,12 @@ def connected(
     state = "" if state_follows is None else f',"state":{_TRUTH[state_follows]}'
     whole = int(heartbeat_seconds)
     # Thousands of streams begin at once, and none of these texts needs an escape in JSON.
-    head = (
+    return (
         f"retry: {retry_ms}\nevent: connected\n{place}"
         f'data: {{"clientId":"{client_id}","timestamp":"{timestamp}","cursor":"{cursor}"{came}{state}'
-        f',"heartbeatSeconds":{whole if whole == heartbeat_seconds else heartbeat_seconds},"modes":'
-    )
-    return b"%b%b}\n\n" % (head.encode(), modes)
+        f',"heartbeatSeconds":{whole if whole == heartbeat_seconds else heartbeat_seconds}'
+        f',"modes":{modes}}}\n\n'
+    ).encode()
 
 
 _TRUTH = {True: "true", False: "false"}

@@ -187,15 +187,16 @@ class FrontDoor:
             return False
         if found is None:
             return False
-        self._marks.make(request, found)
         if not request.alike:
             request.alike.update({key: request[key] for key in _OF_ALL_ALIKE if key in request})
+        if isinstance(found, Opening):
+            self._begin(connection, request, found)
+            return True
+        self._marks.make(request, found)
         if isinstance(found, Answer):
             connection.transport.write(found.bytes())
             self.rests(connection)
             front.answered_at_once(request, found.status, began)
-        elif isinstance(found, Opening):
-            self._begin(connection, request, found)
         else:
             whole = eventstream.chunk(found.frames) + eventstream.LAST_CHUNK
             connection.transport.write(found.head(_CHUNKED) + whole)
@@ -290,24 +291,28 @@ class FrontDoor:
         """Makes the connection the stream that was decided about: from here on it is the hub's."""
         transport = connection.transport
         try:
+            self._marks.make(request, opening)
             transport.write(opening.head(_CHUNKED) + eventstream.chunk(opening.frames()))
             transport.set_write_buffer_limits(high=self._options.write_buffer_bytes)
             if opening.notices_absence:
                 end_where_nobody_is(transport, self._options.heartbeat_seconds)
             subscriber = give(transport, self._sockets, opening.attach)
-        except Exception as error:  # noqa: BLE001 - a part may have been sent: nothing can follow that
+        except Exception:
             opening.entry.leave()
-            self._refusals.add("internal", level=logging.ERROR, error=error, path=request.path)
-            transport.abort()
-        else:
-            self.idle.pop(connection, None)
-            self._sockets.hub.begin(subscriber, resumed=opening.is_resumed)
+            raise
+        self.idle.pop(connection, None)
+        self._sockets.hub.begin(subscriber, resumed=opening.is_resumed)
 
     def _turn(self) -> None:
         self._gathers = False
         until = self._front.now() + TURN_SECONDS
         while self._arrived:
-            self._arrived.popleft().answer()
+            connection = self._arrived.popleft()
+            try:
+                connection.answer()
+            except Exception as error:  # noqa: BLE001 - a part may have been sent: nothing can follow that
+                self._refusals.add("internal", level=logging.ERROR, error=error)
+                connection.transport.abort()
             if self._front.now() >= until:
                 break
         self._last_turn = self._front.now()

@@ -41,15 +41,14 @@ class Asked(NamedTuple):
 class Plan:
     """How a caller gets its events now. Those who get them alike share a plan.
 
-    `decisions` are those of the components that it belongs to, `modes` the mode of each, also as JSON, and
+    `decisions` are those of the components that it belongs to, `modes_json` the mode of each as JSON, and
     `streaming` those of them that stream. `selector` is what a stream of it carries, and `question` the state
     of that, where it is of types that can be named. `is_polling` says that a stream has nothing to carry for
     it, `is_retired` that a poll has not. `room` is what it takes to remember, where an ordinary one takes 1.
     """
 
     decisions: Mapping[str, Decision]
-    modes: Mapping[str, str]
-    modes_json: bytes
+    modes_json: str
     streaming: tuple[str, ...]
     selector: Selector
     is_polling: bool
@@ -57,6 +56,11 @@ class Plan:
     poll_interval_ms: int
     question: StateQuestion | None
     room: int
+
+    @property
+    def modes(self) -> dict[str, str]:
+        """The mode of each component that the caller belongs to."""
+        return {component: decision.mode.value for component, decision in self.decisions.items()}
 
     @property
     def mode(self) -> str:
@@ -231,8 +235,7 @@ class Components:
         modes = {component: decision.mode.value for component, decision in decisions.items()}
         return Plan(
             decisions,
-            modes,
-            orjson.dumps(modes),
+            orjson.dumps(modes).decode(),
             streaming,
             selector,
             is_polling=bool(decisions) and not streaming and self._is_all(asked, selector),

@@ -208,7 +208,7 @@ class VisibilityWorld(LogWorld):
             cursor=str(Cursor(start.epoch, start.position, scope)),
             recovered=None if place is None else start.lost is None,
             heartbeat_seconds=15.0,
-            modes=orjson.dumps({}),
+            modes=orjson.dumps({}).decode(),
             retry_ms=2000,
         )
         if start.lost is not None:

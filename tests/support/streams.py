@@ -134,7 +134,7 @@ def open_stream(
         cursor=history.cursor_at(position),
         recovered=None if cursor is None else isinstance(resolved, int),
         heartbeat_seconds=15.0,
-        modes=orjson.dumps({}),
+        modes=orjson.dumps({}).decode(),
         retry_ms=2000,
         state_follows=follows,
     )

@@ -21,7 +21,7 @@ def connected(**changed: object) -> bytes:
         "cursor": CURSOR,
         "recovered": True,
         "heartbeat_seconds": 15.0,
-        "modes": orjson.dumps({"orders": "streaming"}),
+        "modes": orjson.dumps({"orders": "streaming"}).decode(),
         "retry_ms": 2000,
     }
     return control_frames.connected(**(given | changed))  # type: ignore[arg-type]
