@@ -112,6 +112,7 @@ class FrontDoor:
         """The connections that wait for their first bytes, with since when; the oldest first."""
         self.idle: dict[DoorConnection, float] = {}
         """Those that were answered something here, with when that was last."""
+        self.answered = self.handed_over = self.crowded_out = 0
 
     def attend(self, hand_over: HandOver, keepalive_seconds: float) -> None:
         """Begins: `hand_over` gets what is aiohttp's, and a connection may be without a whole request for so
@@ -134,7 +135,10 @@ class FrontDoor:
     def came(self, connection: "DoorConnection") -> None:
         """A new connection, which has said nothing yet."""
         if len(self.silent) >= MOST_SILENT:
-            next(iter(self.silent)).transport.abort()
+            self.crowded_out += 1
+            oldest = next(iter(self.silent))
+            del self.silent[oldest]
+            oldest.transport.abort()
         self.silent[connection] = self._loop.time()
         self._plan_sweep()
 
@@ -458,9 +462,13 @@ class DoorConnection(asyncio.Protocol):
         data, self._data = self._data, b""
         if not data or self.transport.is_closing():
             return
-        if self._has_ended or not self._door.answer(self, data):
-            self._door.forget(self)
-            self._door.hand_over(self.transport, data, self._has_ended)
+        door = self._door
+        if not self._has_ended and door.answer(self, data):
+            door.answered += 1
+        else:
+            door.handed_over += 1
+            door.forget(self)
+            door.hand_over(self.transport, data, self._has_ended)
 
 
 FRONT_DOOR = web.AppKey("front_door", FrontDoor)

@@ -15,7 +15,6 @@ from gateway.http.admin.connections import ConnectionsHandler
 from gateway.http.admin.revocations import RevocationsHandler
 from gateway.http.audit import Trail
 from gateway.http.broadcast import BroadcastHandler
-from gateway.http.caller import Callers
 from gateway.http.client_address import Clients
 from gateway.http.front import Front
 from gateway.http.front_door import FRONT_DOOR, AtOnce, FrontDoor
@@ -29,21 +28,17 @@ from gateway.http.opening import Openings, StreamOptions
 from gateway.http.poll import PollHandler
 from gateway.http.presence import PresenceHandler
 from gateway.http.publish import PublishHandler, PublishLimits
-from gateway.http.selection import Selections
-from gateway.http.sessions import Sessions
 from gateway.http.state import StateHandler
 from gateway.http.static import add_static_files
 from gateway.http.stream import StreamHandler
-from gateway.http.terms import PollingTerms
-from gateway.migration.components import Components
-from gateway.migration.stream_plan import StreamPlans
 from gateway.ports.clock import Clock
 from gateway.runtime.refusals import Refusals
 from gateway.runtime.slices import Slices
+from gateway.service.door_metrics import DoorCollector
 from gateway.service.settings import Settings
 from gateway.service.wiring.access import make_head_limits
 from gateway.service.wiring.administration import add_administration
-from gateway.service.wiring.entities import id_aliases, owned_types, without_source
+from gateway.service.wiring.deciding import make_deciding
 from gateway.service.wiring.metrics import make_metrics
 from gateway.service.wiring.parts import Gateway
 
@@ -71,28 +66,21 @@ def add_handlers(
     `front` and `marks` are those of the application. See `create_app` for the rest.
     """
     stored, delivery, flags = gateway.stored, gateway.delivery, gateway.flags
-    history, hub, evidence = stored.history, delivery.hub, gateway.migration.evidence
-    routes = gateway.upstreams.source.routes
-    selections = Selections(
-        id_aliases(settings), frozenset(name for route in routes for name in route.parameters)
-    )
-    components = Components(owned_types(settings), flags.store.snapshot, without_source(settings))
-    callers = Callers(flags.preferences)
-    sessions = Sessions(components, callers, clients, are_given=settings.flags.session_cookie)
+    history, hub, states, resumes = stored.history, delivery.hub, delivery.states, delivery.resumes
+    deciding = make_deciding(settings, gateway, clients)
+    selections, components, callers = deciding.selections, deciding.components, deciding.callers
+    sessions, terms, stream_plans = deciding.sessions, deciding.terms, deciding.stream_plans
     marks.add(sessions.mark)
-    terms = PollingTerms(components, callers, sessions, flags.store.revisions)
-    stream_plans = StreamPlans(components, callers.current)
     reassign = partial(hub.reassign, stream_plans.reassignment)
     flags.store.subscribe(lambda before, after: reassign())
-    states, resumes = delivery.states, delivery.resumes
     scanner = Scanner(history, delivery.archive, Slices(clock), delivery.revoked.revocations)
-    limits = PublishLimits(**settings.publish.model_dump(), body_seconds=body_seconds)
-    options = _stream_options(settings)
     interest, loop = gateway.upstreams.interest, asyncio.get_running_loop()
     long_answers = LongAnswers()
     request_limits = RequestLimits(gateway.admission, clients)
     check_rate = request_limits.check_rate
+    limits = PublishLimits(**settings.publish.model_dump(), body_seconds=body_seconds)
     publish = PublishHandler(stored.log, clock, limits, partial(check_rate, "publish_per_second"), trail)
+    evidence, options = gateway.migration.evidence, _stream_options(settings)
     openings = Openings(
         history, hub, resumes, clock, stream_plans, evidence, selections, options, request_limits
     )
@@ -119,20 +107,15 @@ def add_handlers(
         handler.add_routes(app)
     add_static_files(app, Path(static.__file__).parent)
     add_administration(app, settings, clock, flags, gateway.migration, clients, selections, marks)
-    lists = add_legacy_routes(
-        app,
-        gateway.upstreams.source,
-        terms,
-        lambda: history.cursor_at(history.head_position),
-        clients,
-        long_answers,
-    )
+    source, now = gateway.upstreams.source, lambda: history.cursor_at(history.head_position)
+    lists = add_legacy_routes(app, source, terms, now, clients, long_answers)
     if way == "front_door":
         at_once: dict[Handler, AtOnce] = {streams.get: streams.at_once, **lists}
-        app[FRONT_DOOR] = FrontDoor(
+        door = app[FRONT_DOOR] = FrontDoor(
             *(app.router, at_once, front, marks, refusals, delivery.sockets, options),
             make_head_limits(settings),
         )
+        metrics.register(DoorCollector(door))
 
 
 def _stream_options(settings: Settings) -> StreamOptions:
