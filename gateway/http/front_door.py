@@ -56,7 +56,7 @@ GATHER_SECONDS = 0.001
 MOST_SILENT = 4096
 """How many connections may wait for their first bytes; then the one that has waited longest goes."""
 KEPT_PATHS = 4096
-"""Of so many paths it is remembered what answers them."""
+"""Of so many paths it is remembered what answers them, where they are no longer than _KEPT_CHARACTERS."""
 
 _UNASKED = "not asked for yet"
 _SWEEPS = 8
@@ -64,6 +64,7 @@ _SWEEPS = 8
 _GET = b"GET /"
 _END = b"\r\n\r\n"
 _READ_BYTES = 65_536
+_KEPT_CHARACTERS = 512
 _CURSOR = "Last-Event-ID"
 _KEPT_PATTERNS = 4096
 """So many are remembered, or fewer where they are longer than a kilobyte: nobody is let in yet."""
@@ -128,7 +129,8 @@ class FrontDoor:
         """The server stops: who waits for a request has its connection closed, from now on at once."""
         self._is_ending = True
         for connection in (*self.silent, *self.idle):
-            connection.transport.close()
+            if not connection.is_asking:
+                connection.transport.close()
         if self._sweep is not None:
             self._sweep.cancel()
 
@@ -286,7 +288,9 @@ class FrontDoor:
                 match_info = done.value
                 way = self._at_once.get(match_info.handler)
                 if way is not None:
-                    found = self._ways[path] = match_info, way
+                    found = match_info, way
+                    if len(path) <= _KEPT_CHARACTERS:
+                        self._ways[path] = found
             finally:
                 resolving.close()
         return found
