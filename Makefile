@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 TEST_PROCESSES ?= 2
 
-.PHONY: run client test test-thorough lint load bench-fanout bench-logs bench-migration bench-peers bench-growth bench-compression bench-state bench-presence bench-page clean
+.PHONY: run client test test-thorough lint load bench-fanout bench-logs bench-migration bench-peers bench-growth bench-compression bench-state bench-presence bench-page bench-memory clean
 
 run: $(INSTALLED)
 	@$(BIN)/tidegate demo
@@ -61,6 +61,9 @@ bench-presence: $(INSTALLED)
 
 bench-page: $(INSTALLED)
 	@$(BIN)/python loadtests/page.py
+
+bench-memory: $(INSTALLED)
+	@$(BIN)/python loadtests/stream_memory.py
 
 clean:
 	rm -rf $(VENV) *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -66,6 +66,15 @@ def test_the_growth_of_cost_is_a_table_a_sentence_and_a_plot(tmp_path: Path) -> 
     assert "![Size of an event](growth-sizes.svg)" in ended.stdout
 
 
+def test_an_idle_stream_without_a_transport_takes_less_than_half() -> None:
+    found = {one["streams"]: one for one in results_of(run("stream_memory", "--quick"))["found"]}
+
+    alike, transports = found["alike"], found["alike, on transports"]
+    assert sum(alike["objects"].values()) < sum(transports["objects"].values()) / 2
+    assert "StreamSocket" in alike["objects"]
+    assert "TCPTransport" in transports["objects"]
+
+
 def test_compressed_streams_take_fewer_bytes_for_the_same_events() -> None:
     results = results_of(run("compression", "--quick", "--streams", "10"))
     found = {(load["load"], load["server"]): load for load in results["loads"]}
