@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import select
 import socket
 import struct
 
@@ -362,6 +363,40 @@ def test_without_a_descriptor_for_it_the_connection_stays_with_its_transport(run
             assert world.sockets.take(transport) is None
             transport.write(b"still")
             assert await world.read(client, 5) == b"still"
+            transport.abort()
+
+    run(check())
+
+
+def test_a_connection_with_tls_keeps_its_transport(run):
+    async def check():
+        async with World() as world:
+            _, transport = await world.transport("one")
+
+            class Encrypted:
+                get_write_buffer_size = transport.get_write_buffer_size
+
+                def get_extra_info(self, name, default=None):
+                    return "TLS" if name == "sslcontext" else transport.get_extra_info(name, default)
+
+            assert world.sockets.take(Encrypted()) is None
+            assert world.sockets.take(transport) is not None
+            transport.abort()
+
+    run(check())
+
+
+def test_where_there_is_no_epoll_connections_keep_their_transports(run, monkeypatch):
+    monkeypatch.delattr(select, "epoll")
+    own = StreamSockets(Heard(), None, HIGH_BYTES)
+    own.start()
+    monkeypatch.undo()
+
+    async def check():
+        async with World() as world:
+            _, transport = await world.transport("one")
+            assert own.take(transport) is None
+            own.close()
             transport.abort()
 
     run(check())
