@@ -8,6 +8,7 @@ from aiohttp import web
 
 from gateway.access.channels import check_channels
 from gateway.core.errors import BodyTooLarge, InvalidInput
+from gateway.core.kept_json import kept_json
 from gateway.delivery.presence.presence import PresenceHub
 from gateway.delivery.presence.roster import Present
 from gateway.http.channels import channel_of, full, writer_of
@@ -88,4 +89,4 @@ def object_at(body: Mapping[str, Any], name: str, outcome: str) -> bytes:
     value = body.get(name)
     if not isinstance(value, dict):
         raise InvalidInput(outcome, errors=[{"pointer": f"/{name}", "detail": "must be an object"}])
-    return orjson.dumps(value)
+    return kept_json(value)

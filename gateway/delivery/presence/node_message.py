@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from gateway.core.kept_json import kept_json
 from gateway.delivery.presence.table import BUCKETS, Entry, Key
 
 VERSION = 1
@@ -185,7 +186,7 @@ def _read_entries(said: Iterable[Any]) -> list[tuple[Key, Entry]]:
         connections, version = _numbers([connections, version])
         if not isinstance(meta, dict) or not _is_text(channel) or not _is_text(user):
             raise MalformedMessage("no entry")
-        entries.append((Key(channel, user), Entry(connections, version, orjson.dumps(meta))))
+        entries.append((Key(channel, user), Entry(connections, version, kept_json(meta))))
     return entries
 
 

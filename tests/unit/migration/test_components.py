@@ -131,6 +131,16 @@ def test_ordinary_selections_are_kept_by_the_thousand() -> None:
     assert all(components.plan(one) is plan for one, plan in zip(asked, plans, strict=True))
 
 
+def test_a_plan_for_one_selection_takes_no_more_than_it_says() -> None:
+    components = Components(OWNED, Flags)
+    asked = [
+        Asked(parse_selector(MultiDict({"entity": f"order:{number}"}), {}), (), Caller())
+        for number in range(1000)
+    ]
+    plans: list[Plan] = []
+    assert kept_bytes_of(lambda: plans.extend(map(components.plan, asked))) < 2_000_000
+
+
 def test_a_session_is_lacking_where_a_component_of_the_selection_is_placed_by_one() -> None:
     half = {"stage": "live", "percentage": 50}
     flags = Flags({"jobs": make_flag(component="jobs", **half)})
