@@ -103,19 +103,23 @@ class Lists:
         for one in self:
             one.poller.close()
 
-    def find(self, name: ListName) -> PolledList | None:
-        """The list of that name, made where there is none; None where there is no room for it.
-
-        The values of its name are ones that a path may have.
-        """
+    def known(self, name: ListName) -> PolledList | None:
+        """The list of that name, None where there is none yet."""
         if name == BASE:
             return self.base
         one = self._others.get(name)
         if one is not None:
             self._others.move_to_end(name)
+        return one
+
+    def find(self, name: ListName) -> PolledList | None:
+        """The list of that name, made where there is none; None where there is no room for it.
+
+        The values of its name are ones that a path may have.
+        """
+        one = self.known(name)
+        if one is not None or name == BASE or not self._is_running:
             return one
-        if not self._is_running:
-            return None
         if not self._has_room():
             self._refuse()
             return None

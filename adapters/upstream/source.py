@@ -149,6 +149,12 @@ class UpstreamSource:
         name = list_named(route, raw_path, raw_query) if route.shared else None
         return None if name is None else self.find(route, name)
 
+    def known_list(self, route: LegacyRoute, raw_path: str, raw_query: str) -> Poller | None:
+        """The same, None also where that list is not there yet: nothing is made, and nothing counted."""
+        name = list_named(route, raw_path, raw_query) if route.shared else None
+        one = None if name is None else self._lists[route.path].known(name)
+        return None if one is None else one.poller
+
     def find(self, route: LegacyRoute, name: ListName) -> Poller | None:
         """One list of a shared route, None where there is no room for it. Ask it before anything else."""
         one = self._lists[route.path].find(name)

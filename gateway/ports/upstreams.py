@@ -263,6 +263,10 @@ class Upstreams(Protocol):
         """
         ...
 
+    def known_list(self, route: LegacyRoute, raw_path: str, raw_query: str) -> SharedList | None:
+        """The same, None also where that list is not there yet: nothing is made, and nothing counted."""
+        ...
+
     def written(self, route: LegacyRoute, raw_path: str) -> None:
         """Something was, or may have been, written at that path, which is the route's or below it."""
         ...

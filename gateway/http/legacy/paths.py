@@ -28,6 +28,8 @@ from gateway.ports.legacy_lists import members_in
 from gateway.ports.legacy_route import PARAMETER, LegacyRoute
 from gateway.ports.upstreams import HeldBack, SharedList, UpstreamAnswered, Upstreams
 
+FindList = Callable[[LegacyRoute, str, str], SharedList | None]
+
 _READS = frozenset({"GET", "HEAD"})
 
 READ_ROUTE = web.RequestKey("read_route", LegacyRoute)
@@ -127,7 +129,7 @@ class _Path:
             return await self._forwarding.forward(request, "")
         request[READ_ROUTE] = self._route
         terms = await self._terms(request)
-        of = self._list_for(request)
+        of = self._list_for(request, self._source.list_of)
         if of is None:
             return await self._forwarding.forward(request, "", self._said_of_polling(request, terms))
         served = of.at_once()
@@ -164,7 +166,8 @@ class _Path:
             served = last.of.at_once()
             if served is not None and served.snapshot is last.snapshot:
                 return self._answers.made(last, served)
-        of = self._list_for(request)
+        # A list that is not there yet has no answer. Whoever waits for one makes it, and is counted.
+        of = self._list_for(request, self._source.known_list)
         served = None if of is None else of.at_once()
         if of is None or served is None or not self._answers.is_short(served):
             return None
@@ -196,12 +199,12 @@ class _Path:
         members = members_in(self._route, request.rel_url.raw_path)
         return await self._terms_of.legacy(request, self._route.component, members)
 
-    def _list_for(self, request: RequestHead) -> SharedList | None:
+    def _list_for(self, request: RequestHead, find: FindList) -> SharedList | None:
         """The list that answers a read; None where it goes through."""
         if not _is_shared_with(request, self._route):
             return None
         query = query_beside_token(request)
-        return self._source.list_of(self._route, request.rel_url.raw_path, query)
+        return find(self._route, request.rel_url.raw_path, query)
 
     def _said_of_polling(self, request: web.Request, terms: Terms) -> CIMultiDict[str]:
         """The fields of a read that goes through. Called before the upstream is asked.
