@@ -149,6 +149,12 @@ def refusing() -> Iterator[str]:
         yield f"http://127.0.0.1:{port}/orders"
 
 
+@pytest.fixture(params=["front_door", "handed_over"])
+def way_in(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For modules whose tests have to hold however a request comes in to the gateways of `in_front_of`."""
+    monkeypatch.setattr("tests.support.upstream.WAY", request.param)
+
+
 @pytest.fixture
 async def shared(backend: Upstream) -> AsyncIterator[Gateway]:
     """A shared route that is asked when a test writes, and otherwise after an hour."""

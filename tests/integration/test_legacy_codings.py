@@ -12,6 +12,8 @@ from tests.support.clock import ManualClock
 from tests.support.legacy import PATH, listed, order
 from tests.support.upstream import Gateway, Upstream, in_front_of
 
+pytestmark = pytest.mark.usefixtures("way_in")
+
 SMALL = listed(order("A", note="x" * 2000))
 LARGE = listed(order("A", note=os.urandom(200_000).hex()))
 MODIFIED = "Sun, 06 Nov 1994 08:49:37 GMT"

@@ -17,6 +17,8 @@ from tests.support.upstream import (
     raw_upstream,
 )
 
+pytestmark = pytest.mark.usefixtures("way_in")
+
 
 @pytest.fixture
 async def own(backend: Upstream) -> AsyncIterator[Gateway]:

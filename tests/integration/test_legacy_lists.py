@@ -12,6 +12,8 @@ from tests.support.loop import in_time
 from tests.support.upstream import Answering, Got, Upstream, in_front_of, plain, upstream
 from tests.support.wanted_rows import Rows
 
+pytestmark = pytest.mark.usefixtures("way_in")
+
 NEVER = 3600.0
 """An interval in which no test comes to a second poll."""
 CUSTOMERS = "/api/v1/customers/{customer}/orders"

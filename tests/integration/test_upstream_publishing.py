@@ -21,6 +21,8 @@ from tests.support.upstream import (
     in_front_of,
 )
 
+pytestmark = pytest.mark.usefixtures("way_in")
+
 
 @pytest.fixture
 async def polling(backend: Upstream) -> AsyncIterator[Gateway]:

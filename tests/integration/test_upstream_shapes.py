@@ -11,6 +11,8 @@ from tests.support.clock import ManualClock
 from tests.support.legacy import listed, order
 from tests.support.upstream import Gateway, Upstream, in_front_of
 
+pytestmark = pytest.mark.usefixtures("way_in")
+
 Told = list[tuple[str, str | None]]
 
 

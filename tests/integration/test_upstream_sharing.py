@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import orjson
 import psutil
+import pytest
 
 from adapters.memory import MemoryLog
 from adapters.upstream import Poller, UpstreamSource
@@ -16,6 +17,8 @@ from tests.support.clock import ManualClock
 from tests.support.legacy import PATH, legacy_route, order
 from tests.support.loop import in_time
 from tests.support.upstream import Upstream, in_front_of
+
+pytestmark = pytest.mark.usefixtures("way_in")
 
 INTERVAL = 3600.0
 

@@ -17,6 +17,8 @@ from tests.support.gateway import make_settings
 from tests.support.legacy import PATH, listed, order, route_settings
 from tests.support.upstream import in_front_of
 
+pytestmark = pytest.mark.usefixtures("way_in")
+
 GOOD = listed(order("A"))
 
 

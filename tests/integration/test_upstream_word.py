@@ -10,6 +10,8 @@ from tests.support.clock import ManualClock
 from tests.support.legacy import PATH, listed, order
 from tests.support.upstream import Gateway, Upstream, in_front_of
 
+pytestmark = pytest.mark.usefixtures("way_in")
+
 GOOD = listed(order("A"))
 
 

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import aiohttp
 from aiohttp import web
@@ -14,12 +14,17 @@ from yarl import URL
 from adapters.memory import MemoryLog
 from adapters.upstream import UpstreamSource
 from gateway.core.events import ORIGIN, Cursor, Event, Position
+from gateway.core.header_fields import HeadLimits
+from gateway.delivery.sockets import StreamSockets
 from gateway.http.admittance import Admittance
 from gateway.http.client_address import Clients
 from gateway.http.front import Front
+from gateway.http.front_door import FRONT_DOOR, FrontDoor
 from gateway.http.hosts import Hosts
 from gateway.http.legacy.paths import add_legacy_routes
 from gateway.http.long_answers import LongAnswers
+from gateway.http.marks import Marks
+from gateway.http.opening import StreamOptions
 from gateway.http.request_head import RequestHead
 from gateway.http.server import GatewayRunner, GatewaySite
 from gateway.http.terms import Terms
@@ -29,6 +34,7 @@ from gateway.ports.wanted import WantedRows
 from gateway.runtime.half_close import HALF_CLOSED_SECONDS
 from gateway.runtime.latencies import Latencies
 from gateway.runtime.refusals import REFUSALS, Refusals
+from gateway.service.wiring.http import Way
 from tests.support.legacy import PATH, legacy_route
 from tests.support.tcp_server import accepting
 
@@ -39,6 +45,12 @@ PATIENCE_SECONDS = 60.0
 """How long a test waits for something that has to happen, before it fails."""
 STALL_SECONDS = 30.0
 """How long a client of these servers may not read."""
+WAY: Way = "front_door"
+"""How requests come in to the gateways of `in_front_of`; the fixture `way_in` has its tests run over both."""
+
+# No resource of these gateways opens any.
+_NO_STREAMS = cast(StreamSockets, None)
+_OF_STREAMS = StreamOptions(15.0, 2000, 0, 0, 65_536, gzip=False)
 
 
 class Asked(NamedTuple):
@@ -244,12 +256,13 @@ async def in_front_of(
     modules: str = ".",
     rows: WantedRows | None = None,
     beside: Sequence[LegacyRoute] = (),
+    way: Way | None = None,
     **settings: object,
 ) -> AsyncIterator[Gateway]:
     """The legacy route of `tests.legacy` with `settings`, on a free port, and a memory log behind it.
 
     Any write may bring forward a poll. Other routes may stand `beside` it. The functions of `settings` are in
-    `modules`.
+    `modules`. `way` is how requests come in, WAY where it is not given.
     """
     log = MemoryLog(clock, max_events=10_000, max_age_seconds=1e9, max_bytes=2**26)
     route = legacy_route(upstream=upstream_url, **({"write_poll_seconds": 0.0} | settings))
@@ -261,8 +274,13 @@ async def in_front_of(
     )
     app = web.Application(middlewares=[front.middleware()])
     app[REFUSALS] = refusals
-
-    add_legacy_routes(app, source, _TermsOf(mode), lambda: NOW, Clients(trusted_proxies), LongAnswers())
+    at_once = add_legacy_routes(
+        *(app, source, _TermsOf(mode), lambda: NOW, Clients(trusted_proxies), LongAnswers())
+    )
+    if (way or WAY) == "front_door":
+        app[FRONT_DOOR] = FrontDoor(
+            *(app.router, dict(at_once), front, Marks(), refusals, _NO_STREAMS, _OF_STREAMS, HeadLimits())
+        )
     await log.start()
     await source.start()
     try:
