@@ -126,7 +126,7 @@ class FrontDoor:
         self._parser = self._new_parser()
 
     def close_idle(self) -> None:
-        """The server stops: who waits for a request has its connection closed, from now on at once."""
+        """The server stops: who has asked nothing has its connection closed, the others once answered."""
         self._is_ending = True
         for connection in (*self.silent, *self.idle):
             if not connection.is_asking:

@@ -5,6 +5,7 @@ import socket
 
 import pytest
 
+from gateway.http.front_door import FRONT_DOOR
 from tests.support.api import EVENTS, JSON, POLL, Client, assert_problem, event, eventually
 from tests.support.gateway import EVERY_WAY, make_settings
 from tests.support.http import connect
@@ -29,6 +30,24 @@ async def test_sigterm_sends_every_stream_away_and_ends_with_0(serve):
     assert len({bye.data["retryMs"] for bye in endings}) > 1
     assert "event=stopping" in served.log()
     assert "event=drain_incomplete" not in served.log()
+
+
+async def test_what_has_come_before_connections_are_closed_is_answered(flagged, admin):
+    await admin.make(stage="off")
+    path = f"{EVENTS}?component=orders"
+    async with connect(flagged.port) as connection:
+        await connection.request("GET", path)
+        assert (await connection.response()).status == 204
+
+        def come_and_close():
+            door = flagged.app[FRONT_DOOR]
+            [resting] = door.idle
+            resting.data_received(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            door.close_idle()
+
+        flagged.call(come_and_close)
+        assert (await connection.response()).status == 204
+        assert await connection.ended() == b""
 
 
 async def read_to_the_end(client):
