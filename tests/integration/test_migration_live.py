@@ -368,7 +368,8 @@ async def test_a_flag_that_changes_while_a_stream_is_opened_counts_for_that_stre
     def extend(app: web.Application) -> None:
         app.on_response_prepare.append(change)
 
-    async with a_migration(start_gateway, tmp_path, extend=extend) as migration:
+    # At the front door nothing is awaited between the two.
+    async with a_migration(start_gateway, tmp_path, extend=extend, way="handed_over") as migration:
         await migration.change(stage="live", percentage=100, pollIntervalMs=POLL_INTERVAL_MS)
         flags = migration.gateway.parts.flags.store
 
