@@ -26,6 +26,8 @@ Whoever gets 410 still polls, and is whom the inventory is for.
 _READS = frozenset({"GET", "HEAD"})
 _FAILED = 500
 _KEPT = 2048
+_SMALL = 16
+"""Of so many values at most a selection is remembered: callers select as they like, up to a thousand."""
 
 
 class PollRecorder:
@@ -95,16 +97,14 @@ class PollRecorder:
             return ()
         if selection.components:
             return selection.components
-        known = self._receiving.get(selection.selector)
-        return (
-            known
-            if known is not None
-            else self._receiving.put(
-                selection.selector,
-                [
-                    component
-                    for component, entity_types in self._owned.items()
-                    if any(selection.selector.may_receive(entity_type) for entity_type in entity_types)
-                ],
-            )
-        )
+        selector = selection.selector
+        known = self._receiving.get(selector)
+        if known is None:
+            known = [
+                component
+                for component, entity_types in self._owned.items()
+                if any(selector.may_receive(entity_type) for entity_type in entity_types)
+            ]
+            if selector.size <= _SMALL:
+                self._receiving.put(selector, known)
+        return known

@@ -2,10 +2,9 @@
 
 import re
 from collections.abc import Container, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from aiohttp import web
-from multidict import MultiMapping
 
 from flags.decide.caller import Caller
 from gateway.access.principal import Principal
@@ -16,7 +15,7 @@ from gateway.core.events import MAX_CURSOR_CHARACTERS, has_control_characters
 from gateway.core.grants import Scope
 from gateway.core.recent import Recent
 from gateway.core.selectors import Selector, parse_selector
-from gateway.http.parameters import parameters_of
+from gateway.http.parameters import SharedQuery, parameters_of
 from gateway.http.principal import principal_of
 from gateway.http.request_head import RequestHead
 from gateway.migration.links import CURSOR_PARAMETERS, stream_url
@@ -33,10 +32,14 @@ _WHOLE = re.compile(r"[0-9]{1,18}\Z")
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What a caller asked for, and the migration components that it says it belongs to."""
+    """What a caller asked for, and the migration components that it says it belongs to.
+
+    `room` is what it takes to remember, where an ordinary one takes 1.
+    """
 
     selector: Selector
     components: tuple[str, ...]
+    room: int = field(compare=False)
 
     def link(self, cursor: str, caller: Caller | None = None) -> str:
         """A Link header's value: the stream that continues this selection after `cursor` (RFC 8288)."""
@@ -58,8 +61,10 @@ class Selections:
     def __init__(self, id_aliases: Mapping[str, str], text_members: Container[str] = ()) -> None:
         self._id_aliases = id_aliases
         self._text_members = text_members
-        self._asked: Recent[str, Selection] = Recent(_KEPT, _weight)
-        self._of_scopes: Recent[tuple[Selection, Scope], Selection] = Recent(_KEPT, _weight)
+        self._asked: Recent[str, Selection] = Recent(_KEPT, lambda selection: selection.room)
+        self._of_scopes: Recent[tuple[Selection, Scope], Selection] = Recent(
+            _KEPT, lambda selection: selection.room
+        )
 
     def of(self, request: RequestHead) -> Selection:
         """The request's selection, of what its caller is granted; it is parsed once.
@@ -79,31 +84,31 @@ class Selections:
         asked: Selection | None = request.get(ASKED)
         if asked is None:
             query = parameters_of(request).shared
-            asked = self._asked.get(query.text) or self._asked.put(query.text, self._parsed(query.query))
+            asked = self._asked.get(query.text) or self._asked.put(query.text, self._parsed(query))
             request[ASKED] = asked
         return asked
 
     def _granted(self, asked: Selection, principal: Principal, scope: Scope) -> Selection:
         known = self._of_scopes.get((asked, scope))
         if known is None:
-            selection = Selection(granted(asked.selector, principal), asked.components)
+            selector = granted(asked.selector, principal)
+            selection = Selection(selector, asked.components, asked.room + selector.size // 4)
             known = self._of_scopes.put((asked, scope), selection)
         return known
 
-    def _parsed(self, query: MultiMapping[str]) -> Selection:
+    def _parsed(self, asked: SharedQuery) -> Selection:
+        query = asked.query
         named = [name for joined in query.getall("component", []) for name in joined.split(",") if name]
         if len(named) > MAX_COMPONENTS:
             raise BadParameter("component", f"a caller belongs to at most {MAX_COMPONENTS} components")
         selector = parse_selector(query, self._id_aliases, self._text_members)
-        return Selection(selector, tuple(sorted(set(named))))
+        # It is remembered by its text, which may be long for other reasons.
+        room = 1 + (selector.size + len(named)) // 4 + len(asked.text) // 256
+        return Selection(selector, tuple(sorted(set(named))), room)
 
     def fields(self, request: RequestHead) -> Fields | None:
         """The members that the events are to have; None for all. Raises BadParameter."""
         return parse_fields(parameters_of(request).shared.query, self._id_aliases)
-
-
-def _weight(selection: Selection) -> int:
-    return 1 + (selection.selector.size + len(selection.components)) // 4
 
 
 def given_cursors(request: RequestHead) -> list[str]:
