@@ -1,30 +1,39 @@
-"""Plain answers: a 304 of a legacy route beside a bare handler's, and polls with and without events.
+"""Plain answers: a list and its 304 by the gateway, nginx's cache and a bare handler; polls with and without
+events.
 
-Both servers live at once and are asked in turns, so that whatever else the machine does falls on both.
+All servers live at once, on one core, and are asked in turns, so that whatever else the machine does falls on
+all. The list is of one upstream, and its bytes are the same from each.
 """
 
-import socket
 from contextlib import ExitStack
 from dataclasses import dataclass
 from time import monotonic, process_time
 
 import orjson
 
-from loadtests.crowd import Address, Crowd, RunFailedError, Wanted
-from loadtests.measure import BATCH, LANES, PATIENCE_SECONDS, full_speed, verify
+from loadtests.access import CONFIG as WITH_TOKENS
+from loadtests.access import stream_token
+from loadtests.asker import Asker, Expected
+from loadtests.crowd import Crowd, RunFailedError, Wanted
+from loadtests.measure import BATCH, PATIENCE_SECONDS, full_speed, verify
 from loadtests.peer_measure import EVENT_BYTES, NOBODY
+from loadtests.peer_servers.peer import MissingError
+from loadtests.peer_servers.proxy_cache import FROM_CACHE, proxy_cache
 from loadtests.progress import Progress
 from loadtests.publisher import Publisher
 from loadtests.server import Kind, Server, gateway
-from loadtests.streams import Head, MalformedError, parse_head
 
-LEGACY_304 = "304 of a legacy route"
-BARE_304 = "empty 304 of a bare handler"
+LIST_304 = "304 of a list"
+LIST_200 = "200 with a list of 16 KB"
 POLL_EMPTY = "poll, no events"
 POLL_FULL = "poll, 100 events"
+GATEWAY, WITH_TOKEN = "gateway", "gateway, token"
+NGINX, BARE = "nginx proxy_cache", "bare aiohttp"
+# With few, a server that is faster than what asks it wakes for each request by itself.
+CONNECTIONS = 32
 POLLED_EVENTS = 100
 POLL_PATH = "/api/v1/sync/poll"
-LEGACY_PATH = "/api/v1/orders"
+LEGACY_PATH = "/orders"
 CONFIG = """
 [server]
 host = "127.0.0.1"
@@ -35,7 +44,7 @@ url = "memory://"
 [[legacy]]
 component = "orders"
 path = "{path}"
-upstream = "http://{host}:{port}/orders"
+upstream = "{upstream}{path}"
 entity = "order"
 key = "orderID"
 shared = true
@@ -44,9 +53,10 @@ shared = true
 
 @dataclass(frozen=True, slots=True)
 class AnswerResult:
-    """So many requests of one sort, over 8 keep-alive connections, the next when the last is answered."""
+    """So many requests of one sort to one server, over 32 keep-alive connections, one under way on each."""
 
     answer: str
+    server: str
     requests: int
     per_second: float
     cpu_us_per_request: float
@@ -55,115 +65,92 @@ class AnswerResult:
     generator_cpu_share: float
 
 
-class Asker:
-    """Keep-alive connections to one server."""
-
-    def __init__(self, address: Address, connections: int = LANES) -> None:
-        self._address = address
-        self._sockets = [socket.create_connection(address, PATIENCE_SECONDS) for _ in range(connections)]
-
-    def __enter__(self) -> "Asker":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for sock in self._sockets:
-            sock.close()
-
-    def request(self, target: str, headers: str = "") -> bytes:
-        """The bytes of a GET; each of `headers` ends with CRLF."""
-        host, port = self._address
-        return f"GET {target} HTTP/1.1\r\nHost: {host}:{port}\r\n{headers}\r\n".encode()
-
-    def once(self, request: bytes) -> tuple[Head, bytes]:
-        """Asks once, on the first connection."""
-        self._sockets[0].sendall(request)
-        return _answer(self._sockets[0])
-
-    def times(self, request: bytes, rounds: int, status: int, length: int) -> None:
-        """Asks so often on every connection; RunFailedError for another status or length of the body."""
-        for _ in range(rounds):
-            for sock in self._sockets:
-                sock.sendall(request)
-            for sock in self._sockets:
-                head, body = _answer(sock)
-                if (head.status, len(body)) != (status, length):
-                    raise RunFailedError(
-                        f"answered {head.status} with {len(body)} bytes instead of {status} with {length}"
-                    )
-
-
-def _answer(sock: socket.socket) -> tuple[Head, bytes]:
-    data = b""
-    while True:
-        part = sock.recv(1 << 18)
-        if not part:
-            raise RunFailedError("the server closed a connection that asked")
-        data += part
-        try:
-            parsed = parse_head(data)
-            if parsed is None:
-                continue
-            head, body = parsed
-            # A 304 has no body, whatever its length says (RFC 9110, section 15.4.5).
-            length = 0 if head.status == 304 else int(head.headers["content-length"])
-        except (MalformedError, KeyError, ValueError) as error:
-            raise RunFailedError(f"an answer does not parse: {error}") from error
-        if len(body) >= length:
-            return head, body
-
-
 @dataclass(frozen=True, slots=True)
 class _Sort:
-    """One sort of request, and the answer that each has to be."""
+    """One sort of request to one server, and the answer that each has to be."""
 
+    answer: str
     name: str
     server: Server
     asker: Asker
     request: bytes
-    status: int
-    length: int
+    expected: Expected
 
 
 def measure_answers(
     bare: Kind, core: int, rounds: int, requests: int, progress: Progress
-) -> list[AnswerResult]:
-    """Some `requests` of each sort a round. RunFailedError where one is not answered as it must be."""
+) -> tuple[list[AnswerResult], str]:
+    """Some `requests` of each sort a round, and why nginx is missing ("": it is there).
+
+    RunFailedError where one is not answered as it must be.
+    """
     progress.phase("plain answers: starting")
     with ExitStack() as stack:
         upstream = stack.enter_context(Server(bare, core))
-        config = CONFIG.format(path=LEGACY_PATH, host=upstream.address.host, port=upstream.address.port)
-        server = stack.enter_context(Server(gateway(config), core))
-        sorts = _sorts(server, upstream, stack, progress)
+        sorts, missing = _list_sorts(upstream, core, stack)
+        sorts += _poll_sorts(next(sort for sort in sorts if sort.name == GATEWAY), progress)
         results = []
         for number in range(rounds):
             for sort in sorts if number % 2 == 0 else sorts[::-1]:
-                progress.phase(f"plain answers: {sort.name}")
+                progress.phase(f"plain answers: {sort.answer}, {sort.name}")
                 results.append(_measure(sort, requests))
-        return results
+        return results, missing
 
 
-def _sorts(server: Server, bare: Server, stack: ExitStack, progress: Progress) -> list[_Sort]:
-    asker = stack.enter_context(Asker(server.address))
-    bare_asker = stack.enter_context(Asker(bare.address))
-    start, end = _publish(server, progress)
-    snapshot, _ = asker.once(asker.request(LEGACY_PATH))
-    if snapshot.status != 200 or "etag" not in snapshot.headers:
-        raise RunFailedError(f"the legacy route answered {snapshot.status}, or without an ETag")
-    full = asker.request(f"{POLL_PATH}?cursor={start}&limit={POLLED_EVENTS}")
-    empty = asker.request(f"{POLL_PATH}?cursor={end}")
-    sizes = {}
-    for request, events in ((full, POLLED_EVENTS), (empty, 0)):
-        _, body = asker.once(request)
+def _list_sorts(upstream: Server, core: int, stack: ExitStack) -> tuple[list[_Sort], str]:
+    """A 304 and a 200 of each server that is here, and why nginx is not ("": it is)."""
+    url = f"http://{upstream.address.host}:{upstream.address.port}"
+    config = CONFIG.format(path=LEGACY_PATH, upstream=url)
+    token = f"Authorization: Bearer {stream_token(0, '')}\r\n"
+    kinds = [
+        (gateway(config), GATEWAY, "", "Cache-Status: tidegate; hit"),
+        (gateway(config + WITH_TOKENS), WITH_TOKEN, token, "Cache-Status: tidegate; hit"),
+    ]
+    missing = ""
+    try:
+        kinds.append((proxy_cache(url), NGINX, "", FROM_CACHE))
+    except MissingError as error:
+        missing = str(error)
+    bare = stack.enter_context(Asker(upstream.address, CONNECTIONS))
+    _, body = bare.once(bare.request(LEGACY_PATH))
+    sorts: list[_Sort] = []
+    for kind, name, fields, line in kinds:
+        server = stack.enter_context(Server(kind, core))
+        asker = stack.enter_context(Asker(server.address, CONNECTIONS))
+        # The first one asks the upstream; all others come from what it said.
+        head, own = asker.once(asker.request(LEGACY_PATH, fields))
+        if (head.status, own) != (200, body) or "etag" not in head.headers:
+            raise RunFailedError(f"{name} answered {head.status}, with another body or without an ETag")
+        matching = f"{fields}If-None-Match: {head.headers['etag']}\r\n"
+        sorts += [
+            _Sort(
+                LIST_304, name, server, asker, asker.request(LEGACY_PATH, matching), Expected(304, b"", line)
+            ),
+            _Sort(
+                LIST_200, name, server, asker, asker.request(LEGACY_PATH, fields), Expected(200, body, line)
+            ),
+        ]
+    sorts += [
+        _Sort(LIST_304, BARE, upstream, bare, bare.request("/empty-304"), Expected(304)),
+        _Sort(LIST_200, BARE, upstream, bare, bare.request(LEGACY_PATH), Expected(200, body)),
+    ]
+    return sorts, missing
+
+
+def _poll_sorts(of: _Sort, progress: Progress) -> list[_Sort]:
+    """A poll without events, and one with 100, of the server of that sort."""
+    start, end = _publish(of.server, progress)
+    found = []
+    for answer, target, events in (
+        (POLL_EMPTY, f"{POLL_PATH}?cursor={end}", 0),
+        (POLL_FULL, f"{POLL_PATH}?cursor={start}&limit={POLLED_EVENTS}", POLLED_EVENTS),
+    ):
+        request = of.asker.request(target)
+        _, body = of.asker.once(request)
         if len(orjson.loads(body)["events"]) != events:
             raise RunFailedError(f"a poll that should have had {events} events was answered {body[:200]!r}")
-        sizes[request] = len(body)
-    matching = f"If-None-Match: {snapshot.headers['etag']}\r\n"
-    return [
-        _Sort(LEGACY_304, server, asker, asker.request(LEGACY_PATH, matching), 304, 0),
-        _Sort(BARE_304, bare, bare_asker, bare_asker.request("/empty-304"), 304, 0),
-        _Sort(POLL_EMPTY, server, asker, empty, 200, sizes[empty]),
-        _Sort(POLL_FULL, server, asker, full, 200, sizes[full]),
-    ]
+        found.append(_Sort(answer, of.name, of.server, of.asker, request, Expected(200, body)))
+    return found
 
 
 def _publish(server: Server, progress: Progress) -> tuple[str, str]:
@@ -181,18 +168,21 @@ def _publish(server: Server, progress: Progress) -> tuple[str, str]:
 
 
 def _measure(sort: _Sort, requests: int) -> AnswerResult:
-    rounds = max(1, requests // LANES)
-    sort.asker.times(sort.request, max(1, rounds // 10), sort.status, sort.length)
+    rounds = max(1, requests // CONNECTIONS)
+    # Nobody asked the gateway meanwhile, so that it did not ask the upstream: the first one makes it do so.
+    sort.asker.once(sort.request)
+    sort.asker.times(sort.request, max(1, rounds // 10), sort.expected)
     cpu, own, began = sort.server.cpu(), process_time(), monotonic()
-    sort.asker.times(sort.request, rounds, sort.status, sort.length)
+    sort.asker.times(sort.request, rounds, sort.expected)
     seconds, own = monotonic() - began, process_time() - own
     used = sort.server.cpu().since(cpu)
     return AnswerResult(
-        answer=sort.name,
-        requests=rounds * LANES,
-        per_second=rounds * LANES / seconds,
-        cpu_us_per_request=used.total_ns / 1e3 / (rounds * LANES),
-        bytes_per_answer=sort.length,
+        answer=sort.answer,
+        server=sort.name,
+        requests=rounds * CONNECTIONS,
+        per_second=rounds * CONNECTIONS / seconds,
+        cpu_us_per_request=used.total_ns / 1e3 / (rounds * CONNECTIONS),
+        bytes_per_answer=len(sort.expected.body),
         server_wait_share=used.waited_ns / 1e9 / seconds,
         generator_cpu_share=own / seconds,
     )

@@ -10,7 +10,8 @@ import aiohttp
 import orjson
 
 from loadtests.crowd import Address, RunFailedError
-from loadtests.streams import parse_head, unchunk
+from loadtests.framing import unchunk
+from loadtests.streams import parse_head
 
 EVENTS = "/api/v1/sync/events"
 OPEN_SECONDS = 120.0

@@ -14,8 +14,9 @@ import orjson
 from loadtests.crowd import READ_BYTES, Address, RunFailedError
 from loadtests.decoder import Decoder, Frame
 from loadtests.dialect import EVENTS_PATH
+from loadtests.framing import ENDED, UNFRAMED, unchunk
 from loadtests.freshness import Viewer, marked, shown
-from loadtests.streams import ENDED, FATAL, IGNORED, UNFRAMED, Head, parse_head, unchunk
+from loadtests.streams import FATAL, IGNORED, Head, parse_head
 
 ANSWER_SECONDS = 30.0
 # All pollers get the same few bodies.

@@ -17,10 +17,11 @@ from typing import NamedTuple
 from urllib.parse import urlencode
 
 from loadtests.dialect import GATEWAY, Dialect
-from loadtests.streams import Checker, MalformedError, Problem, StreamState, parse_head, start, unfinished
+from loadtests.framing import MalformedError
+from loadtests.streams import Checker, Problem, StreamState, parse_head, start, unfinished
 
 READ_BYTES = 1 << 16
-# Handshakes under way at once: below the listen backlog that servers usually ask for (128).
+# Handshakes under way at once, mostly: below the listen backlog that servers usually ask for (128).
 CONNECTING_AT_ONCE = 64
 # Ephemeral ports are 28,232 for one source address by default.
 STREAMS_PER_SOURCE = 25_000
@@ -70,15 +71,15 @@ class _Stream:
 
 
 class _Opening:
-    """A connection until its response has begun."""
+    """A connection until its response has begun. `request` is what is still to be sent."""
 
-    __slots__ = ("buffer", "index", "sent", "sock", "wanted")
+    __slots__ = ("buffer", "index", "request", "sock", "wanted")
 
-    def __init__(self, index: int, sock: socket.socket, wanted: Wanted) -> None:
+    def __init__(self, index: int, sock: socket.socket, wanted: Wanted, request: bytes) -> None:
         self.index = index
         self.sock = sock
         self.wanted = wanted
-        self.sent = False
+        self.request = request
         self.buffer = b""
 
 
@@ -129,16 +130,32 @@ class Crowd:
         self._watched.pop(sock.fileno(), None)
         self._epoll.unregister(sock)
 
-    def open(self, wanted: list[Wanted], timeout_s: float, tick: Callable[[str], None]) -> None:
+    def requests(self, wanted: list[Wanted]) -> list[bytes]:
+        """The requests by which `open` opens these: with tokens, that takes longer than to send them."""
+        first = len(self._streams)
+        return [self._request(first + number, one) for number, one in enumerate(wanted)]
+
+    def open(
+        self,
+        wanted: list[Wanted],
+        timeout_s: float,
+        tick: Callable[[str], None],
+        *,
+        requests: list[bytes] | None = None,
+        at_once: int = CONNECTING_AT_ONCE,
+    ) -> None:
         """Opens one stream each, in addition to those open; returns when all have had `connected`.
 
-        Raises RunFailedError when one is refused, or when they are not open within the time.
+        `requests` are those of `wanted`, where they were made before; `at_once` is how many connections wait
+        for their answer, at most. Raises RunFailedError when one is refused, or when they are not open within
+        the time.
         """
+        requests = self.requests(wanted) if requests is None else requests
         deadline = time.monotonic() + timeout_s
         first, opened = len(self._streams), 0
         while len(self._streams) < first + len(wanted) or self._unconnected():
-            while opened < len(wanted) and len(self._openings) < CONNECTING_AT_ONCE:
-                self._begin(first + opened, wanted[opened])
+            while opened < len(wanted) and len(self._openings) < at_once:
+                self._begin(first + opened, wanted[opened], requests[opened])
                 opened += 1
             self.pump(0.1)
             self._raise_if_broken()
@@ -213,11 +230,11 @@ class Crowd:
             if problem is not None:
                 self._report(stream.index, (problem,))
 
-    def _begin(self, index: int, wanted: Wanted) -> None:
+    def _begin(self, index: int, wanted: Wanted, request: bytes) -> None:
         sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         sock.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
         sock.bind((source_address(index), 0))
-        self._openings[sock.fileno()] = _Opening(index, sock, wanted)
+        self._openings[sock.fileno()] = _Opening(index, sock, wanted, request)
         code = sock.connect_ex(self.address)
         if code not in (0, errno.EINPROGRESS):
             raise RunFailedError(f"connection {index} could not be made: {os.strerror(code)}")
@@ -234,9 +251,9 @@ class Crowd:
         code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code:
             raise RunFailedError(f"connection {opening.index} failed: {os.strerror(code)}")
-        if not opening.sent:
-            sock.sendall(self._request(opening.index, opening.wanted))
-            opening.sent = True
+        if opening.request:
+            sock.sendall(opening.request)
+            opening.request = b""
             self._epoll.modify(sock, select.EPOLLIN)
             return
         data = b""
@@ -248,7 +265,10 @@ class Crowd:
         self._admit(opening)
 
     def _request(self, index: int, wanted: Wanted) -> bytes:
-        query = f"?{urlencode({'entity': wanted.entity})}" if wanted.entity else ""
+        parts = [urlencode({"entity": wanted.entity})] if wanted.entity else []
+        if self.dialect.stream_query is not None:
+            parts.append(self.dialect.stream_query(index))
+        query = f"?{'&'.join(parts)}" if parts else ""
         fields = f"Last-Event-ID: {wanted.cursor}\r\n" if wanted.cursor else ""
         fields += f"Accept-Encoding: {self.dialect.codings}\r\n" if self.dialect.codings else ""
         if self.dialect.stream_token is not None:
@@ -272,6 +292,7 @@ class Crowd:
                 head,
                 greets=self.dialect.greets,
                 positioned=self.dialect.positions,
+                component=self.dialect.component,
             )
         except MalformedError as error:
             raise RunFailedError(f"stream {opening.index}: {error}") from error

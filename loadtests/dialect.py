@@ -15,6 +15,8 @@ class Dialect(NamedTuple):
     `accepted`: the statuses that say that an event was taken.
     `codings`: the content codings that a stream may come in, for Accept-Encoding.
     `stream_token(index, entity)`, `publish_token()`: the tokens that streams and publishers show; None: none.
+    `stream_query(index)`: what stream `index` asks for in its query, beside the entity; None: nothing.
+    `component`: the one of which `connected` has to say that the caller streams it; "": none.
     """
 
     stream_path: str = EVENTS_PATH
@@ -25,6 +27,8 @@ class Dialect(NamedTuple):
     codings: str = ""
     stream_token: Callable[[int, str], str] | None = None
     publish_token: Callable[[], str] | None = None
+    stream_query: Callable[[int], str] | None = None
+    component: str = ""
 
 
 GATEWAY = Dialect()

@@ -32,6 +32,7 @@ EVENT_BYTES = 100
 LOADS = (SINGLE, BURSTS, SINGLES_FULL)
 # What publishes to nobody in particular: the event is of no entity.
 NOBODY = ""
+ORDER = "order:ORDER-1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,8 @@ def _measure(
         crowd.pump_for(SETTLE_SECONDS)
         found.memory = MemoryResult(server.kind, streams, before, server.resident_bytes())
         if not loads:
+            if server.dialect.component:
+                _reach_all(f"{name}: an event for all", crowd, progress)
             return
         with Publisher(crowd, lanes=LANES, event_bytes=EVENT_BYTES) as publisher:
             for load in loads:
@@ -128,8 +131,9 @@ def _measure(
 
 def connect(server: Server, crowd: Crowd, wanted: list[Wanted], progress: Progress) -> ConnectResult:
     """Opens the streams; what that took of the server and of this process."""
+    requests = crowd.requests(wanted)
     cpu, own, began = server.cpu(), process_time(), monotonic()
-    crowd.open(wanted, PATIENCE_SECONDS, progress.tick)
+    crowd.open(wanted, PATIENCE_SECONDS, progress.tick, requests=requests)
     seconds = monotonic() - began
     used, own = server.cpu().since(cpu), process_time() - own
     return ConnectResult(
@@ -141,6 +145,13 @@ def connect(server: Server, crowd: Crowd, wanted: list[Wanted], progress: Progre
         server_wait_share=used.waited_ns / 1e9 / seconds,
         generator_cpu_share=own / seconds,
     )
+
+
+def _reach_all(where: str, crowd: Crowd, progress: Progress) -> None:
+    """One event of the streams' entity, which every one of them has to get."""
+    with Publisher(crowd, lanes=LANES) as publisher:
+        one_by_one([ORDER], crowd, publisher, progress.tick)
+        verify(where, crowd, publisher)
 
 
 def warm_up_streams(server: Server, tick: Callable[[str], None], *, publishing: bool = True) -> None:

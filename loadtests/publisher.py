@@ -11,7 +11,8 @@ from typing import Any
 import orjson
 
 from loadtests.crowd import Crowd, RunFailedError
-from loadtests.streams import MalformedError, parse_head
+from loadtests.framing import MalformedError
+from loadtests.streams import parse_head
 
 
 def numbered(lane: int, number: int, entity: str, sent_ns: int) -> dict[str, Any]:

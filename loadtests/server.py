@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from loadtests import cohort
 from loadtests.access import CONFIG, publisher_token, stream_token
 from loadtests.crowd import Address, RunFailedError
 from loadtests.dialect import GATEWAY, Dialect
@@ -79,12 +80,14 @@ class Kind:
     dialect: Dialect = GATEWAY
 
 
-def gateway(config: str, name: str = "gateway", dialect: Dialect = GATEWAY) -> Kind:
-    """The gateway of this environment, with that configuration (TOML)."""
+def gateway(config: str, name: str = "gateway", dialect: Dialect = GATEWAY, *, flags: str = "") -> Kind:
+    """The gateway of this environment, with that configuration (TOML), and a file of flags ("": none)."""
 
     def launch(folder: Path) -> Launch:
         path = folder / "tidegate.toml"
         path.write_text(config)
+        if flags:
+            (folder / cohort.FLAGS_FILE).write_text(flags)
         tidegate = Path(sys.executable).parent / "tidegate"
         return Launch([str(tidegate), "serve", "--config", str(path), "--port", "0"])
 
@@ -110,11 +113,22 @@ def backend(orders: int, simulate_every_seconds: float) -> Kind:
 
 QUIET_GATEWAY = gateway(QUIET_CONFIG)
 _WITH_TOKENS = GATEWAY._replace(stream_token=stream_token, publish_token=publisher_token)
+_IN_COHORT = GATEWAY._replace(stream_query=cohort.query_of, component=cohort.COMPONENT)
 KINDS = {
     "gateway": gateway_on("memory://"),
     "gateway-jwt": gateway(GATEWAY_CONFIG.format(url="memory://") + CONFIG, "gateway-jwt", _WITH_TOKENS),
+    "gateway-flag": gateway(
+        GATEWAY_CONFIG.format(url="memory://") + cohort.CONFIG, "gateway-flag", _IN_COHORT, flags=cohort.FLAGS
+    ),
+    "gateway-flag-jwt": gateway(
+        GATEWAY_CONFIG.format(url="memory://") + cohort.CONFIG + CONFIG,
+        "gateway-flag-jwt",
+        _WITH_TOKENS._replace(stream_query=cohort.query_of, component=cohort.COMPONENT),
+        flags=cohort.FLAGS,
+    ),
     "baseline": python_server("baseline", BASELINE),
 }
+"""`gateway-flag`: a flag is decided for each stream, by a client id of its own; `-jwt`: each has a token."""
 QUIET_KINDS = {
     "gateway": QUIET_GATEWAY,
     "gateway-jwt": gateway(QUIET_CONFIG + CONFIG, "gateway-jwt", _WITH_TOKENS),

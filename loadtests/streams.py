@@ -6,32 +6,34 @@ bytes, so `Checker` remembers recent answers and compares bytes instead of parsi
 lets one core check millions of deliveries a second, and it is as strict as parsing each.
 """
 
-import zlib
 from typing import Any, NamedTuple
 
 import orjson
 
 from gateway.core.events import CONTROL_EVENT_TYPES
+from loadtests.framing import (
+    ENDED,
+    GZIP_HEADER_BYTES,
+    GZIP_MAGIC,
+    UNFRAMED,
+    MalformedError,
+    first_chunk,
+    inflated,
+    unchunk,
+)
 
 # Control events of docs/protocol.md, section 4, after which a stream can't be complete any more.
 FATAL = frozenset({"reset", "bye"})
 # Those that say nothing about published events.
 IGNORED = CONTROL_EVENT_TYPES - FATAL - {"connected"}
 
-# What a gzip member begins with (RFC 1952, section 2.3), and how long its header is without options.
-GZIP_MAGIC, GZIP_HEADER_BYTES = b"\x1f\x8b\x08\x00", 10
-RAW_DEFLATE = -zlib.MAX_WBITS
-
-# Values of `StreamState.left` that are not a count of bytes.
-UNFRAMED = -1
-ENDED = -2
-
 # One recent answer for each of so many reads; the streams of a group are rarely further apart.
 REMEMBERED = 512
 
 
 class Problem(NamedTuple):
-    """One thing that a stream did wrong. `kind`: lost, doubled, reordered, misdirected, malformed, ended."""
+    """One thing that a stream did wrong. `kind`: lost, doubled, reordered, misdirected, malformed, ended,
+    polling."""
 
     kind: str
     detail: str
@@ -46,6 +48,7 @@ class StreamState(NamedTuple):
     (lane, number) skipped so far, lost unless they come late; `position` is the last event's;
     `entity` the only one whose events may come ("": any).
     `positioned`: events carry an `id` with their position, as the gateway's do.
+    `component`: the one that `connected` has to call streaming; "": whatever it says.
     `left` counts what the current HTTP chunk still holds, with its CRLF; `line` is an unfinished chunk-size
     line and `tail` an unfinished event. `packed` is an unfinished chunk of a stream in gzip, else None.
     """
@@ -60,6 +63,7 @@ class StreamState(NamedTuple):
     missing: frozenset[tuple[int, int]] = frozenset()
     positioned: bool = True
     packed: bytes | None = None
+    component: str = ""
 
 
 class Step(NamedTuple):
@@ -83,10 +87,6 @@ class Head(NamedTuple):
     headers: dict[str, str]
 
 
-class MalformedError(Exception):
-    """The bytes are not what HTTP, the event stream or the benchmark's events look like."""
-
-
 def parse_head(data: bytes) -> tuple[Head, bytes] | None:
     """The head of a response and the bytes after it, or None while it is incomplete."""
     head, end, rest = data.partition(b"\r\n\r\n")
@@ -102,11 +102,18 @@ def parse_head(data: bytes) -> tuple[Head, bytes] | None:
 
 
 def start(
-    expected: tuple[int, ...], entity: str, head: Head, *, greets: bool = True, positioned: bool = True
+    expected: tuple[int, ...],
+    entity: str,
+    head: Head,
+    *,
+    greets: bool = True,
+    positioned: bool = True,
+    component: str = "",
 ) -> StreamState:
     """The state of a stream whose response has begun; raises MalformedError where it is no event stream.
 
-    `greets` and `positioned` say whether the server sends `connected` first, and positions in its events.
+    `greets` and `positioned` say whether the server sends `connected` first, and positions in its events;
+    `component` is the one that `connected` has to call streaming.
     """
     kind = head.headers.get("content-type", "")
     if head.status != 200 or not kind.startswith("text/event-stream"):
@@ -123,6 +130,7 @@ def start(
         left=left,
         positioned=positioned,
         packed=b"" if coding else None,
+        component=component,
     )
 
 
@@ -138,43 +146,12 @@ def advance(state: StreamState, data: bytes) -> Step:
         *blocks, tail = text.split(b"\n\n")
         step = Step(state._replace(left=left, line=line, tail=tail))
         for block in blocks:
-            step = _take(step, *_dispatch(block))
+            step = _take(step, _dispatch(block))
     except MalformedError as error:
         return Step(state._replace(left=ENDED), problems=(Problem("malformed", str(error)),))
     if left == ENDED:
         return step._replace(problems=(*step.problems, Problem("ended", "the server ended the stream")))
     return step
-
-
-def unchunk(left: int, line: bytes, data: bytes) -> tuple[list[bytes], int, bytes]:
-    """Takes the chunk framing off (RFC 9112, section 7.1): the payload, and the new `left` and `line`.
-
-    The payload is in parts; an empty one stands where a chunk begins.
-    """
-    if left == UNFRAMED:
-        return [data], UNFRAMED, b""
-    parts = []
-    at = 0
-    while at < len(data) and left != ENDED:
-        if left > 2:
-            part = data[at : at + left - 2]
-            parts.append(part)
-            at += len(part)
-            left -= len(part)
-        elif left > 0:
-            if data[at] != b"\n\r"[left - 1]:
-                raise MalformedError("a chunk is longer than its size says")
-            at += 1
-            left -= 1
-        else:
-            end = data.find(b"\n", at)
-            if end < 0:
-                line += data[at:]
-                break
-            left = _chunk_size(line + data[at:end])
-            at, line = end + 1, b""
-            parts.append(b"")
-    return parts, left, line
 
 
 def _unpacked(state: StreamState, parts: list[bytes], *, is_whole: bool) -> tuple[list[bytes], bytes]:
@@ -194,41 +171,21 @@ def _unpacked(state: StreamState, parts: list[bytes], *, is_whole: bool) -> tupl
     for chunk in filter(None, chunks):
         if not begun and not chunk.startswith(GZIP_MAGIC):
             raise MalformedError(f"no gzip header: {chunk[:10]!r}")
-        texts.append(_inflated(chunk if begun else chunk[GZIP_HEADER_BYTES:]))
+        texts.append(inflated(chunk if begun else chunk[GZIP_HEADER_BYTES:]))
         begun = True
     return texts, packed
 
 
-def _inflated(block: bytes) -> bytes:
-    unpacking = zlib.decompressobj(RAW_DEFLATE)
-    try:
-        return unpacking.decompress(block)
-    except zlib.error as error:
-        raise MalformedError(f"a chunk does not unpack by itself: {error}") from error
+class _Block(NamedTuple):
+    """One block of an event stream. Without data nothing is dispatched."""
+
+    name: str
+    data: bytes
+    id: str
 
 
-def first_chunk(data: bytes) -> int:
-    """How many bytes the HTTP chunk takes that `data` begins with; all of them where it is not complete."""
-    line, end, _ = data.partition(b"\n")
-    if not end:
-        return len(data)
-    try:
-        return min(len(data), len(line) + 1 + max(0, _chunk_size(line)))
-    except MalformedError:
-        return len(data)
-
-
-def _chunk_size(line: bytes) -> int:
-    try:
-        size = int(line.partition(b";")[0], 16)
-    except ValueError as error:
-        raise MalformedError(f"no chunk size: {line[:40]!r}") from error
-    return size + 2 if size else ENDED
-
-
-def _dispatch(block: bytes) -> tuple[str, bytes]:
-    """The event type and the data of one block of an event stream; without data nothing is dispatched."""
-    name, data = "message", []
+def _dispatch(block: bytes) -> _Block:
+    name, data, own_id = "message", [], ""
     for line in block.split(b"\n"):
         field, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
@@ -236,21 +193,24 @@ def _dispatch(block: bytes) -> tuple[str, bytes]:
             name = value.decode(errors="replace")
         elif field == b"data":
             data.append(value)
-    return name, b"\n".join(data)
+        elif field == b"id":
+            own_id = value.decode(errors="replace")
+    return _Block(name, b"\n".join(data), own_id)
 
 
-def _take(step: Step, name: str, data: bytes) -> Step:
+def _take(step: Step, block: _Block) -> Step:
     """One dispatched event: `step` with what it changes."""
+    name, data, _ = block
     if not data or name in IGNORED:
         return step
     if name in FATAL:
         return _wrong(step, "ended", f"{name} {data[:200].decode(errors='replace')}")
     if name == "connected":
-        return step._replace(state=step.state._replace(connected=True))
+        return _greeted(step, data)
     if not step.state.connected:
         return _wrong(step, "reordered", f"{name} came before connected")
     state = step.state
-    event = _published(data, state.positioned)
+    event = _published(block, state.positioned)
     if state.entity and event.entity != state.entity:
         return _wrong(step, "misdirected", f"{event.entity} came to a stream of {state.entity}")
     step = step._replace(sent_ns=(*step.sent_ns, event.sent_ns))
@@ -260,6 +220,20 @@ def _take(step: Step, name: str, data: bytes) -> Step:
     if event.number < state.expected[event.lane]:
         return counted  # late or again: its position would only say so once more
     return _order(counted, event.position) if state.positioned else counted
+
+
+def _greeted(step: Step, data: bytes) -> Step:
+    """`connected`, which says by mode how the caller gets the events of its components."""
+    component = step.state.component
+    step = step._replace(state=step.state._replace(connected=True))
+    if not component:
+        return step
+    try:
+        modes: dict[str, str] = orjson.loads(data)["modes"]
+        mode = modes.get(component)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise MalformedError(f"no `connected`: {data[:80]!r}") from error
+    return step if mode == "streaming" else _wrong(step, "polling", f"{component} is {mode or 'not in it'}")
 
 
 class _Published(NamedTuple):
@@ -272,10 +246,13 @@ class _Published(NamedTuple):
     sent_ns: int
 
 
-def _published(data: bytes, positioned: bool) -> _Published:
+def _published(block: _Block, positioned: bool) -> _Published:
+    """The position is the id's of the block. The event says the same one, where it was asked to say it."""
     try:
-        event: dict[str, Any] = orjson.loads(data)
-        major, minor = event["id"].split(".")[1].split("-") if positioned else (0, 0)
+        event: dict[str, Any] = orjson.loads(block.data)
+        major, minor = block.id.split(".")[1].split("-") if positioned else (0, 0)
+        if positioned and event.get("id", block.id) != block.id:
+            raise MalformedError(f"the id {block.id} is that of no event {event['id']}")
         inner = event["data"]
         return _Published(
             f"{event['entityType']}:{event['entityId']}" if "entityType" in event else "",
@@ -284,8 +261,8 @@ def _published(data: bytes, positioned: bool) -> _Published:
             int(inner["seq"]),
             int(inner["sentNs"]),
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise MalformedError(f"not an event of this benchmark: {data[:80]!r}") from error
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+        raise MalformedError(f"not an event of this benchmark: {block.data[:80]!r}") from error
 
 
 def _count(step: Step, lane: int, number: int) -> Step:

@@ -1,10 +1,12 @@
-"""The least that aiohttp can do: a handler that prepares an event stream and waits, one with an empty 304.
+"""The least that aiohttp can do: a handler that prepares an event stream and waits, one with an empty 304,
+and one with a list of 16 KB.
 
-What a stream or an answer costs beyond this is the gateway's own doing. Serves also the list that the gateway
-polls where its 304 is measured.
+What a stream or an answer costs beyond this is the gateway's own doing. The list is also what the gateway and
+nginx have behind them where their answers are measured.
 """
 
 import asyncio
+import json
 import signal
 import socket
 
@@ -12,6 +14,20 @@ import uvloop
 from aiohttp import web
 
 EVENTS_PATH = "/api/v1/sync/events"
+LIST_BYTES = 16_384
+
+
+def orders() -> bytes:
+    """A list of 100 orders, as JSON of so many bytes."""
+    found = [{"orderID": f"ORDER-{number}", "orderStage": "paid", "note": ""} for number in range(100)]
+    room = LIST_BYTES - len(json.dumps(found))
+    for number, order in enumerate(found):
+        order["note"] = "x" * (room // 100 + (number < room % 100))
+    return json.dumps(found).encode()
+
+
+LIST = orders()
+LIST_FIELDS = {"Content-Type": "application/json", "ETag": '"orders-1"'}
 
 
 async def stream(request: web.Request) -> web.StreamResponse:
@@ -27,9 +43,9 @@ async def empty_304(_: web.Request) -> web.Response:
     return web.Response(status=304)
 
 
-async def orders(_: web.Request) -> web.Response:
-    """GET: a list as an application would have it."""
-    return web.json_response([{"orderID": f"ORDER-{number}", "orderStage": "paid"} for number in range(100)])
+async def whole_list(_: web.Request) -> web.Response:
+    """GET: the list, whatever the caller has."""
+    return web.Response(body=LIST, headers=LIST_FIELDS)
 
 
 async def serve() -> None:
@@ -39,7 +55,7 @@ async def serve() -> None:
     app = web.Application()
     app.router.add_get(EVENTS_PATH, stream)
     app.router.add_get("/empty-304", empty_304)
-    app.router.add_get("/orders", orders)
+    app.router.add_get("/orders", whole_list)
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
     await runner.setup()
     with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:

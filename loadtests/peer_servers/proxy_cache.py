@@ -11,15 +11,18 @@ from loadtests.peer_servers.peer import MissingError
 from loadtests.server import Kind, Launch
 
 CONFIG = Path(__file__).with_name("proxy_cache.conf")
+NAME = "nginx proxy_cache"
+FROM_CACHE = "X-Cache-Status: HIT"
 BACKLOG = 4096
 
 
 def proxy_cache(upstream: str) -> Kind:
-    """nginx that keeps what `upstream` (a URL) answers; MissingError where there is no nginx."""
+    """nginx that keeps what `upstream` (a URL of http, without a path) answers; its answers say whether they
+    come from there (HIT). MissingError where there is no nginx."""
     nginx = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin")
     if nginx is None:
         raise MissingError("there is no nginx here: install it (apt-get install nginx-light)")
-    return Kind("nginx proxy_cache", lambda folder: _launch(nginx, upstream, folder))
+    return Kind(NAME, lambda folder: _launch(nginx, upstream, folder))
 
 
 def _launch(nginx: str, upstream: str, folder: Path) -> Launch:
@@ -32,7 +35,7 @@ def _launch(nginx: str, upstream: str, folder: Path) -> Launch:
         "FILES": str(resource.getrlimit(resource.RLIMIT_NOFILE)[0]),
         "FOLDER": str(folder),
         "ADDRESS": f"{host}:{port}",
-        "UPSTREAM": upstream,
+        "UPSTREAM": upstream.removeprefix("http://"),
     }
     config = folder / "nginx.conf"
     config.write_text(re.sub(r"@([A-Z]+)@", lambda name: values[name[1]], CONFIG.read_text()))

@@ -43,11 +43,17 @@ def results_of(ended: subprocess.CompletedProcess[str]) -> dict[str, Any]:
 
 
 def test_the_comparison_with_peers_measures_what_needs_no_installation() -> None:
-    ended = run("peers", "--quick", "--streams", "20", "--only", "gateway,baseline,bare aiohttp")
+    servers = {"gateway", "gateway-flag", "gateway-flag-jwt", "baseline", "bare aiohttp"}
+    ended = run("peers", "--quick", "--streams", "20", "--only", ",".join(servers))
     results = results_of(ended)
 
     assert {load["server"] for load in results["loads"]} == {"gateway", "baseline"}
-    assert {connect["server"] for connect in results["connects"]} == {"gateway", "baseline", "bare aiohttp"}
+    assert {connect["server"] for connect in results["connects"]} == servers
+    lists = {
+        (one["answer"], one["server"]) for one in results["answers"] if one["server"] != "nginx proxy_cache"
+    }
+    assert {server for _, server in lists} == {"gateway", "gateway, token", "bare aiohttp"}
+    assert len(lists) == 8
     assert results["problems"] == []
     # What was not measured is said to be so.
     assert (

@@ -10,11 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.events import CONTROL_EVENT_TYPES
+from loadtests.framing import ENDED, MalformedError
 from loadtests.streams import (
-    ENDED,
     Checker,
     Head,
-    MalformedError,
     Step,
     StreamState,
     advance,
@@ -322,3 +321,40 @@ def test_a_response_head_is_read_when_it_is_whole() -> None:
 def test_an_answer_that_is_no_event_stream_is_refused(head: Head) -> None:
     with pytest.raises(MalformedError):
         start((0,), "", head)
+
+
+def test_an_event_that_says_less_of_itself_is_ordered_by_the_id_of_its_block() -> None:
+    def short(number: int) -> bytes:
+        body = {"data": {"lane": 0, "seq": number, "sentNs": 1_000}}
+        return f"id: e.{10 + number}-0\ndata: {json.dumps(body)}\n\n".encode()
+
+    good = advance(start((0,), "", CHUNKED), chunks(CONNECTED, short(0), short(1)))
+    behind = f"id: e.5-0\n{short(2).decode().partition(chr(10))[2]}".encode()
+
+    assert (good.problems, good.events) == ((), 2)
+    assert [problem.kind for problem in advance(good.state, chunks(behind)).problems] == ["reordered"]
+
+
+def test_an_event_with_another_id_than_its_block_is_malformed() -> None:
+    other = event(0).replace(b"id: e.10-0", b"id: e.11-0")
+
+    step = advance(start((0,), "", CHUNKED), chunks(CONNECTED, other))
+
+    assert [problem.kind for problem in step.problems] == ["malformed"]
+
+
+@pytest.mark.parametrize(
+    ("said", "problems"),
+    [
+        ('{"modes":{"orders":"streaming"}}', []),
+        ('{"modes":{"orders":"polling"}}', ["polling"]),
+        ('{"modes":{}}', ["polling"]),
+        ('{"cursor":"e.1-0"}', ["malformed"]),
+    ],
+)
+def test_a_stream_of_a_component_has_to_be_told_that_it_streams(said: str, problems: list[str]) -> None:
+    connected = f"event: connected\nid: e.1-0\ndata: {said}\n\n".encode()
+
+    step = advance(start((0,), "", CHUNKED, component="orders"), chunks(connected))
+
+    assert [problem.kind for problem in step.problems] == problems
