@@ -104,7 +104,8 @@ def describe_sizes(plan: Growths, rounds: int) -> list[str]:
         f"Size: {plan.size_streams:,} streams. History: {plan.history_streams:,} streams; a resume is a "
         f"client that comes back for the last {RESUMED_EVENTS} events.",
         f"Replays: an SQLite log, a restart, and each client resumes {plan.replayed:,} events behind; for "
-        "comparison, the same clients connect after a restart without cursors.",
+        "comparison, the same clients connect after a restart without cursors, and resume from a gateway "
+        "without its front door: each of the two twice, in the order one, other, other, one; means.",
     ]
 
 

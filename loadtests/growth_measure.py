@@ -8,8 +8,10 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import mean
 from tempfile import TemporaryDirectory
 from time import monotonic, process_time
+from typing import NamedTuple
 
 from loadtests.crowd import Crowd, Wanted
 from loadtests.measure import (
@@ -27,9 +29,10 @@ from loadtests.measure import (
     verify,
 )
 from loadtests.peer_measure import EVENT_BYTES, NOBODY, connect, warm_up_streams
+from loadtests.peer_servers.aiohttp_door import aiohttp_door
 from loadtests.progress import Progress
 from loadtests.publisher import Publisher
-from loadtests.server import QUIET_GATEWAY, Server, gateway
+from loadtests.server import QUIET_GATEWAY, Kind, Server, gateway
 
 # x, and what was measured there, by column.
 Figures = dict[str, float]
@@ -76,6 +79,15 @@ class Growths:
     size_streams: int
     history_streams: int
     replayed: int
+
+
+class _Return(NamedTuple):
+    """All clients that come back once, each with a cursor: CPU for one, and the time until all have all."""
+
+    cpu_us: float
+    seconds: float
+    core_taken_percent: float
+    generator_percent: float
 
 
 class Meter:
@@ -198,7 +210,10 @@ class Meter:
         return used.total_ns / 1e3 / RESUMING
 
     def replays(self) -> Points:
-        """Clients that all come back at once after a restart, each with a cursor, and as many without one."""
+        """Clients that all come back at once after a restart, each with a cursor, and as many without one.
+
+        With cursors, also to a gateway without its front door.
+        """
         with TemporaryDirectory(prefix="growth-") as folder:
             config = SQLITE_CONFIG.format(path=Path(folder) / "events.db")
             cursor, published = self._fill(config)
@@ -221,33 +236,54 @@ class Meter:
 
     def _replay(self, clients: int, config: str, cursor: str, published: int) -> Figures:
         self._progress.phase(f"replays: {clients:,} clients after a restart, without and with cursors")
-        with self._restarted(config) as server, Crowd(server.address) as crowd:
+        door, without = gateway(config), aiohttp_door(config)
+        with self._restarted(door) as server, Crowd(server.address) as crowd:
             plain = connect(server, crowd, [Wanted("", (published,))] * clients, self._progress)
-        with self._restarted(config) as server, Crowd(server.address) as crowd:
-            began, own = monotonic(), process_time()
-            cpu = server.cpu()
-            connect(server, crowd, [Wanted("", (1,), cursor)] * clients, self._progress)
+        # As they stand, each comes once before and once after the other.
+        returns: dict[Kind, list[_Return]] = {door: [], without: []}
+        for kind in (door, without, without, door):
+            self._progress.phase(f"replays: {clients:,} clients with cursors, {kind.name}")
+            returns[kind].append(self._return(kind, clients, cursor, published))
+        own, other = (_Return(*map(mean, zip(*both, strict=True))) for both in returns.values())
+        return {
+            "CPU µs/client": own.cpu_us,
+            "CPU µs/replayed event": own.cpu_us / self._plan.replayed,
+            "seconds": own.seconds,
+            "seconds without cursors": plain.seconds,
+            "times without cursors": own.seconds / plain.seconds,
+            "CPU µs/client without cursors": plain.cpu_us_per_connection,
+            "seconds without front door": other.seconds,
+            "of the seconds without it": own.seconds / other.seconds,
+            "CPU µs/client without front door": other.cpu_us,
+            "core taken %": own.core_taken_percent,
+            "generator CPU %": own.generator_percent,
+        }
+
+    def _return(self, kind: Kind, clients: int, cursor: str, published: int) -> _Return:
+        """After a restart all clients come back with a cursor, and have what they missed."""
+        with self._restarted(kind) as server, Crowd(server.address) as crowd:
+            wanted = [Wanted("", (1,), cursor)] * clients
+            requests = crowd.requests(wanted)
+            cpu, own, began = server.cpu(), process_time(), monotonic()
+            crowd.open(wanted, PATIENCE_SECONDS, self._progress.tick, requests=requests)
             crowd.pump_until(clients * self._plan.replayed, PATIENCE_SECONDS, self._progress.tick)
             seconds, own = monotonic() - began, process_time() - own
             used = server.cpu().since(cpu)
             crowd.pump_for(0.2)
             crowd.settle(lambda _: (published,))
             if crowd.problem_count:
-                raise LossError(f"{clients:,} replaying clients", crowd.problem_count, crowd.problems)
-        return {
-            "CPU µs/client": used.total_ns / 1e3 / clients,
-            "CPU µs/replayed event": used.total_ns / 1e3 / clients / self._plan.replayed,
-            "seconds": seconds,
-            "seconds without cursors": plain.seconds,
-            "times without cursors": seconds / plain.seconds,
-            "CPU µs/client without cursors": plain.cpu_us_per_connection,
-            "core taken %": used.waited_ns / 1e7 / seconds,
-            "generator CPU %": 100 * own / seconds,
-        }
+                where = f"{clients:,} replaying clients, {kind.name}"
+                raise LossError(where, crowd.problem_count, crowd.problems)
+        return _Return(
+            cpu_us=used.total_ns / 1e3 / clients,
+            seconds=seconds,
+            core_taken_percent=used.waited_ns / 1e7 / seconds,
+            generator_percent=100 * own / seconds,
+        )
 
     @contextlib.contextmanager
-    def _restarted(self, config: str) -> Iterator[Server]:
-        with Server(gateway(config), self._core) as server:
+    def _restarted(self, kind: Kind) -> Iterator[Server]:
+        with Server(kind, self._core) as server:
             warm_up_streams(server, self._progress.tick, publishing=False)
             yield server
 

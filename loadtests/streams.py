@@ -6,6 +6,7 @@ bytes, so `Checker` remembers recent answers and compares bytes instead of parsi
 lets one core check millions of deliveries a second, and it is as strict as parsing each.
 """
 
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import orjson
@@ -90,15 +91,19 @@ class Head(NamedTuple):
 def parse_head(data: bytes) -> tuple[Head, bytes] | None:
     """The head of a response and the bytes after it, or None while it is incomplete."""
     head, end, rest = data.partition(b"\r\n\r\n")
-    if not end:
-        return None
+    return (_head_of(head), rest) if end else None
+
+
+@lru_cache(maxsize=64)
+def _head_of(head: bytes) -> Head:
+    """Thousands of streams that are opened within one second have the same one."""
     status_line, *lines = head.decode("latin-1").split("\r\n")
     try:
         status = int(status_line.split(" ")[1])
     except (IndexError, ValueError) as error:
         raise MalformedError(f"no status line: {status_line[:80]!r}") from error
     pairs = (line.partition(":") for line in lines)
-    return Head(status, {name.strip().lower(): value.strip() for name, _, value in pairs}), rest
+    return Head(status, {name.strip().lower(): value.strip() for name, _, value in pairs})
 
 
 def start(

@@ -18,6 +18,7 @@ from gateway.runtime.process import (
 from gateway.runtime.stopping import STOP_SECONDS, exit_within, stop_on_signals
 from gateway.service.app import GATEWAY, create_app
 from gateway.service.settings import Settings
+from gateway.service.wiring.http import Way
 
 _log = logging.getLogger(__name__)
 
@@ -31,6 +32,7 @@ async def serve(
     stop: asyncio.Event | None = None,
     reuse_port: bool = False,
     stop_seconds: float = STOP_SECONDS,
+    way: Way = "front_door",
 ) -> None:
     """Runs the gateway until SIGTERM, SIGINT or SIGHUP, or until `stop` is set; it has drained then.
 
@@ -38,12 +40,12 @@ async def serve(
     drain and `stop_seconds` to be gone (gateway/runtime/stopping.py, `exit_within`).
 
     `announce` is called with the address once it serves; `extend` may add routes before that. With
-    `reuse_port` other processes, `others`, may serve the same address. Raises OSError where the address can't
-    be taken, ConfigError where the flags or the log can't be used.
+    `reuse_port` other processes, `others`, may serve the same address. `way` is that of `create_app`. Raises
+    OSError where the address can't be taken, ConfigError where the flags or the log can't be used.
     """
     raise_descriptor_limit()
     give_long_buffers_back()
-    app = create_app(settings, others=others)
+    app = create_app(settings, others=others, way=way)
     delivery = app[GATEWAY].delivery
     hear_of_loop_errors(delivery.supervisor.failures)
     if extend is not None:

@@ -81,6 +81,15 @@ def test_an_idle_stream_without_a_transport_takes_less_than_half() -> None:
     assert "TCPTransport" in transports["objects"]
 
 
+def test_clients_that_come_back_are_measured_with_the_front_door_and_without_it(tmp_path: Path) -> None:
+    ended = run("growth", "--quick", "--only", "replays", "--plots", str(tmp_path))
+    points = results_of(ended)["passes"]["replays"][0]
+
+    assert points.keys() == {"1", "30", "1000"}
+    assert all(one["seconds without front door"] > 0 for one in points.values())
+    assert "of the seconds that the gateway takes without its front door" in ended.stdout
+
+
 def test_compressed_streams_take_fewer_bytes_for_the_same_events() -> None:
     results = results_of(run("compression", "--quick", "--streams", "10"))
     found = {(load["load"], load["server"]): load for load in results["loads"]}
