@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 TEST_PROCESSES ?= 2
 
-.PHONY: run client test test-thorough lint load bench-fanout bench-logs bench-migration bench-peers bench-growth bench-compression bench-state bench-presence bench-page bench-memory clean
+.PHONY: run client test test-thorough lint load bench-fanout bench-logs bench-migration bench-peers bench-growth bench-storm bench-compression bench-state bench-presence bench-page bench-memory clean
 
 run: $(INSTALLED)
 	@$(BIN)/tidegate demo
@@ -49,6 +49,9 @@ bench-peers: $(INSTALLED)
 
 bench-growth: $(INSTALLED)
 	@$(BIN)/python loadtests/growth.py
+
+bench-storm: $(INSTALLED)
+	@$(BIN)/python loadtests/storm.py
 
 bench-compression: $(INSTALLED)
 	@$(BIN)/python loadtests/compression.py

@@ -10,6 +10,7 @@ drains then, as on SIGTERM.
 import asyncio
 import os
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -48,21 +49,21 @@ class Answer(BaseModel):
     exit_code: int = 0
 
 
-def main() -> int:
-    """Serves as ordered until it is told to stop. Gives the exit code."""
+def main(serving_by: Callable[..., Awaitable[None]] = serve) -> int:
+    """Serves as ordered until it is told to stop, by `serve` or what does as it. Gives the exit code."""
     order = Order.model_validate_json(_line())
     logs.configure(order.log_level, worker=order.number)
     settings = Settings.model_validate_json(order.settings, context={"base_dir": order.base_dir})
     try:
         with serving(settings):
-            run(_work(order, settings))
+            run(_work(order, settings, serving_by))
     except CommandError as error:
         _say(Answer(failure=error.message, exit_code=error.exit_code))
         return error.exit_code
     return 0
 
 
-async def _work(order: Order, settings: Settings) -> None:
+async def _work(order: Order, settings: Settings, serving_by: Callable[..., Awaitable[None]]) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -73,7 +74,7 @@ async def _work(order: Order, settings: Settings) -> None:
 
     loop.add_reader(_STDIN, read)
     other_workers = OtherWorkers(order.directory, order.number, order.count)
-    await serve(
+    await serving_by(
         settings,
         announce=lambda address: _say(Answer(address=address)),
         others=other_workers,

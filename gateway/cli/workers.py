@@ -12,7 +12,7 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from gateway.cli import FAILED, CommandError
@@ -26,6 +26,7 @@ from gateway.service.settings import Settings
 
 _log = logging.getLogger(__name__)
 
+WORKER = (sys.executable, "-m", "gateway.cli.worker")
 FIRST_DELAY_SECONDS = 0.1
 LONGEST_DELAY_SECONDS = 10.0
 STEADY_SECONDS = 30.0
@@ -38,11 +39,18 @@ By then it should have ended by itself, and said what held it up.
 """
 
 
-async def serve_workers(settings: Settings, log_level: str, announce: Callable[[str], None]) -> None:
+async def serve_workers(
+    settings: Settings,
+    log_level: str,
+    announce: Callable[[str], None],
+    *,
+    command: Sequence[str] = WORKER,
+) -> None:
     """Runs `server.workers` workers until SIGTERM, SIGINT or SIGHUP; all have drained and ended then.
 
-    `announce` is called with the address once every worker serves. Raises OSError where the address can't be
-    taken, and CommandError with a worker's own sentence where one can't start.
+    `announce` is called with the address once every worker serves; each is a process of `command`, which does
+    as gateway/cli/worker.py. Raises OSError where the address can't be taken, and CommandError with a
+    worker's own sentence where one can't start.
     """
     stop = stop_on_signals()
     with (
@@ -53,7 +61,12 @@ async def serve_workers(settings: Settings, log_level: str, announce: Callable[[
         settings = settings.model_copy(update={"server": server})
         count = server.workers
         workers = [
-            _Worker(_order(settings, number, count, Path(directory), log_level), server.drain_seconds, stop)
+            _Worker(
+                _order(settings, number, count, Path(directory), log_level),
+                server.drain_seconds,
+                stop,
+                command,
+            )
             for number in range(1, count + 1)
         ]
         try:
@@ -81,8 +94,11 @@ def _order(settings: Settings, number: int, count: int, directory: Path, log_lev
 class _Worker:
     """One worker, whichever process it is at the moment."""
 
-    def __init__(self, order: Order, drain_seconds: float, stop: asyncio.Event) -> None:
+    def __init__(
+        self, order: Order, drain_seconds: float, stop: asyncio.Event, command: Sequence[str]
+    ) -> None:
         self._order = order
+        self._command = command
         self._end_seconds = drain_seconds + MARGIN_SECONDS
         self._stop = stop
         self._backoff = Backoff(FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS)
@@ -121,7 +137,7 @@ class _Worker:
     async def _run_once(self) -> int:
         """Runs one process to its end, and gives its exit code."""
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "gateway.cli.worker"),
+            *self._command,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             # A terminal's Ctrl-C is for this process, which tells the workers.

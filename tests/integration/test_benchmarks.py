@@ -107,6 +107,7 @@ def test_compressed_streams_take_fewer_bytes_for_the_same_events() -> None:
         ("peers", ("--rounds", "0")),
         ("growth", ("--only", "weather")),
         ("compression", ("--streams", "0")),
+        ("storm", ("--clients", "0")),
         ("page", ("--events", "10")),
     ],
 )
@@ -115,6 +116,15 @@ def test_options_that_allow_no_run_end_with_2_and_a_sentence(script: str, option
 
     assert ended.returncode == 2
     assert len(ended.stderr.strip().splitlines()) == 1, ended.stderr
+
+
+def test_a_storm_brings_everybody_what_was_missed_with_the_front_door_and_without_it() -> None:
+    ended = run("storm", "--quick", "--clients", "200", "--stayed", "5")
+    storms = results_of(ended)["storms"]
+
+    assert [storm["way"] for storm in storms] == ["gateway", "gateway without its front door"]
+    assert all(storm["during"]["longest_ms"] > 0 for storm in storms)
+    assert "| gateway without its front door |" in ended.stdout
 
 
 def test_a_busy_channel_is_held_against_events_as_many_and_as_large() -> None:
