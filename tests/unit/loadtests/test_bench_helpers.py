@@ -1,11 +1,13 @@
 """What the benchmarks share: options, the events they publish, other dialects, and tools that are absent."""
 
+from collections import Counter
 from pathlib import Path
 
 import orjson
 import pytest
 
 from loadtests.bench import UsageError, number_list
+from loadtests.crowd import source_address
 from loadtests.peer_servers.peer import MissingError, run
 from loadtests.publisher import sized_event
 from loadtests.streams import Head, advance, start, unfinished
@@ -75,3 +77,11 @@ def test_a_tool_that_is_absent_makes_a_peer_missing(tmp_path: Path) -> None:
 def test_a_tool_that_fails_makes_a_peer_missing_with_its_last_words(tmp_path: Path) -> None:
     with pytest.raises(MissingError, match=r"sh -c failed: no such package"):
         run(["sh", "-c", "echo first >&2; echo no such package >&2; exit 3"], tmp_path)
+
+
+def test_no_source_has_more_connections_than_the_kernel_gives_ports_to_without_a_search() -> None:
+    ephemeral = 60_999 - 32_768 + 1
+
+    connections = Counter(source_address(index) for index in range(50_000))
+
+    assert max(connections.values()) <= ephemeral // 2
