@@ -1,6 +1,6 @@
 """Measures how the gateway's cost grows: with streams, selectors, the size of events, history and replays.
 
-    python loadtests/growth.py                        all five
+    python loadtests/growth.py                        all six
     python loadtests/growth.py --quick                under 2 minutes, with smaller numbers
     python loadtests/growth.py --only sizes,replays   some of them
 
@@ -24,7 +24,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from loadtests import bench
 from loadtests.crowd import RunFailedError
-from loadtests.growth_measure import RESUMED_EVENTS, Growths, Meter
+from loadtests.growth_measure import RESUMED_EVENTS, Meter
+from loadtests.growth_plan import Growths
 from loadtests.growth_report import SUBJECTS, GrowthReport, as_markdown, verdicts, write_plots
 from loadtests.measure import LossError
 from loadtests.peer_measure import EVENT_BYTES
@@ -85,6 +86,7 @@ def within_limits(plan: Growths, names: Sequence[str]) -> Growths:
         "sizes": plan.size_streams,
         "histories": plan.history_streams,
         "replays": plan.clients[0],
+        "replays-jwt": plan.clients[0],
     }
     for name in names:
         bench.raise_descriptor_limit(fewest[name])
@@ -105,7 +107,8 @@ def describe_sizes(plan: Growths, rounds: int) -> list[str]:
         f"client that comes back for the last {RESUMED_EVENTS} events.",
         f"Replays: an SQLite log, a restart, and each client resumes {plan.replayed:,} events behind; for "
         "comparison, the same clients connect after a restart without cursors, and resume from a gateway "
-        "without its front door: each of the two twice, in the order one, other, other, one; means.",
+        "without its front door: each of the two twice, in the order one, other, other, one; means. With "
+        "tokens each client has a subject and a token of its own, and the events are of an order.",
     ]
 
 
@@ -117,6 +120,7 @@ def measure(report: GrowthReport, names: list[str], meter: Meter, rounds: int) -
         "sizes": meter.sizes,
         "histories": meter.histories,
         "replays": meter.replays,
+        "replays-jwt": meter.replays_with_tokens,
     }
     failed: set[str] = set()
     for _ in range(rounds):

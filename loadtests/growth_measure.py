@@ -4,16 +4,9 @@ Each growth is measured once, and gives a set of figures for each of its points.
 the other benchmarks: LossError or RunFailedError where an event is lost, doubled or out of order.
 """
 
-import contextlib
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from statistics import mean
-from tempfile import TemporaryDirectory
-from time import monotonic, process_time
-from typing import NamedTuple
-
 from loadtests.crowd import Crowd, Wanted
+from loadtests.growth_plan import Figures, Growths, Points
+from loadtests.growth_replays import Replays
 from loadtests.measure import (
     BATCH,
     PATIENCE_SECONDS,
@@ -21,7 +14,6 @@ from loadtests.measure import (
     SETTLE_SECONDS,
     SINGLE,
     LoadResult,
-    LossError,
     await_all,
     full_speed,
     measured,
@@ -29,14 +21,9 @@ from loadtests.measure import (
     verify,
 )
 from loadtests.peer_measure import EVENT_BYTES, NOBODY, connect, warm_up_streams
-from loadtests.peer_servers.aiohttp_door import aiohttp_door
 from loadtests.progress import Progress
 from loadtests.publisher import Publisher
-from loadtests.server import QUIET_GATEWAY, Kind, Server, gateway
-
-# x, and what was measured there, by column.
-Figures = dict[str, float]
-Points = dict[int, Figures]
+from loadtests.server import QUIET_GATEWAY, Server, gateway
 
 TARGET = "order:TARGET"
 HISTORY_CONFIG = """
@@ -50,44 +37,8 @@ url = "memory://"
 max_events = 1000000
 max_bytes = 4294967296
 """
-SQLITE_CONFIG = """
-[server]
-host = "127.0.0.1"
-
-[log]
-url = "sqlite:///{path}"
-"""
 RESUMING = 20
 RESUMED_EVENTS = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Growths:
-    """The points of each growth, ascending, and how much is done at each.
-
-    `size_streams` and `history_streams` get the events whose size and history grow; `replayed` is how many
-    events each replaying client missed.
-    """
-
-    streams: tuple[int, ...]
-    selectors: tuple[int, ...]
-    sizes: tuple[int, ...]
-    histories: tuple[int, ...]
-    clients: tuple[int, ...]
-    single_deliveries: int
-    selector_events: int
-    size_streams: int
-    history_streams: int
-    replayed: int
-
-
-class _Return(NamedTuple):
-    """All clients that come back once, each with a cursor: CPU for one, and the time until all have all."""
-
-    cpu_us: float
-    seconds: float
-    core_taken_percent: float
-    generator_percent: float
 
 
 class Meter:
@@ -210,82 +161,14 @@ class Meter:
         return used.total_ns / 1e3 / RESUMING
 
     def replays(self) -> Points:
-        """Clients that all come back at once after a restart, each with a cursor, and as many without one.
+        """Clients that all come back at once after a restart; see loadtests/growth_replays.py."""
+        return Replays(self._plan, self._core, self._progress).points(self._plan.clients)
 
-        With cursors, also to a gateway without its front door.
-        """
-        with TemporaryDirectory(prefix="growth-") as folder:
-            config = SQLITE_CONFIG.format(path=Path(folder) / "events.db")
-            cursor, published = self._fill(config)
-            return {count: self._replay(count, config, cursor, published) for count in self._plan.clients}
-
-    def _fill(self, config: str) -> tuple[str, int]:
-        """Publishes what is to be replayed: the cursor before it, and the number of events in all."""
-        self._progress.phase(f"replays: filling a log with {self._plan.replayed:,} events")
-        with (
-            Server(gateway(config), self._core) as server,
-            Crowd(server.address) as crowd,
-            Publisher(crowd, lanes=1, event_bytes=EVENT_BYTES) as publisher,
-        ):
-            crowd.open([Wanted("", (0,))], PATIENCE_SECONDS, self._progress.tick)
-            self._publish(1, crowd, publisher)
-            cursor = publisher.last_cursor
-            self._publish(self._plan.replayed, crowd, publisher)
-            verify("filling the log", crowd, publisher)
-            return cursor, publisher.published
-
-    def _replay(self, clients: int, config: str, cursor: str, published: int) -> Figures:
-        self._progress.phase(f"replays: {clients:,} clients after a restart, without and with cursors")
-        door, without = gateway(config), aiohttp_door(config)
-        with self._restarted(door) as server, Crowd(server.address) as crowd:
-            plain = connect(server, crowd, [Wanted("", (published,))] * clients, self._progress)
-        # As they stand, each comes once before and once after the other.
-        returns: dict[Kind, list[_Return]] = {door: [], without: []}
-        for kind in (door, without, without, door):
-            self._progress.phase(f"replays: {clients:,} clients with cursors, {kind.name}")
-            returns[kind].append(self._return(kind, clients, cursor, published))
-        own, other = (_Return(*map(mean, zip(*both, strict=True))) for both in returns.values())
-        return {
-            "CPU µs/client": own.cpu_us,
-            "CPU µs/replayed event": own.cpu_us / self._plan.replayed,
-            "seconds": own.seconds,
-            "seconds without cursors": plain.seconds,
-            "times without cursors": own.seconds / plain.seconds,
-            "CPU µs/client without cursors": plain.cpu_us_per_connection,
-            "seconds without front door": other.seconds,
-            "of the seconds without it": own.seconds / other.seconds,
-            "CPU µs/client without front door": other.cpu_us,
-            "core taken %": own.core_taken_percent,
-            "generator CPU %": own.generator_percent,
-        }
-
-    def _return(self, kind: Kind, clients: int, cursor: str, published: int) -> _Return:
-        """After a restart all clients come back with a cursor, and have what they missed."""
-        with self._restarted(kind) as server, Crowd(server.address) as crowd:
-            wanted = [Wanted("", (1,), cursor)] * clients
-            requests = crowd.requests(wanted)
-            cpu, own, began = server.cpu(), process_time(), monotonic()
-            crowd.open(wanted, PATIENCE_SECONDS, self._progress.tick, requests=requests)
-            crowd.pump_until(clients * self._plan.replayed, PATIENCE_SECONDS, self._progress.tick)
-            seconds, own = monotonic() - began, process_time() - own
-            used = server.cpu().since(cpu)
-            crowd.pump_for(0.2)
-            crowd.settle(lambda _: (published,))
-            if crowd.problem_count:
-                where = f"{clients:,} replaying clients, {kind.name}"
-                raise LossError(where, crowd.problem_count, crowd.problems)
-        return _Return(
-            cpu_us=used.total_ns / 1e3 / clients,
-            seconds=seconds,
-            core_taken_percent=used.waited_ns / 1e7 / seconds,
-            generator_percent=100 * own / seconds,
+    def replays_with_tokens(self) -> Points:
+        """The same of a gateway that asks for tokens, of which each client has one; most clients alone."""
+        return Replays(self._plan, self._core, self._progress, with_tokens=True).points(
+            self._plan.clients[-2:]
         )
-
-    @contextlib.contextmanager
-    def _restarted(self, kind: Kind) -> Iterator[Server]:
-        with Server(kind, self._core) as server:
-            warm_up_streams(server, self._progress.tick, publishing=False)
-            yield server
 
     def _singles(self, server: Server, crowd: Crowd, publisher: Publisher) -> LoadResult:
         events = min(100, max(5, self._plan.single_deliveries // len(crowd)))

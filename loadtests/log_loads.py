@@ -5,7 +5,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -208,11 +208,11 @@ def _verify(where: str, crowd: Crowd, sent: Sent, *, complete: bool) -> None:
         raise LossError(where, crowd.problem_count, crowd.problems)
 
 
-def present_cursor(address: Address) -> str:
-    """The cursor of the gateway's head, from a poll. Raises RunFailedError."""
+def present_cursor(address: Address, fields: Mapping[str, str] | None = None) -> str:
+    """The cursor of the gateway's head, from a poll with these header fields. Raises RunFailedError."""
     connection = http.client.HTTPConnection(*address, timeout=PATIENCE_SECONDS)
     try:
-        connection.request("GET", POLL_PATH)
+        connection.request("GET", POLL_PATH, headers=dict(fields or {}))
         answer = connection.getresponse()
         body = answer.read()
     except OSError as error:

@@ -112,18 +112,18 @@ def backend(orders: int, simulate_every_seconds: float) -> Kind:
 
 
 QUIET_GATEWAY = gateway(QUIET_CONFIG)
-_WITH_TOKENS = GATEWAY._replace(stream_token=stream_token, publish_token=publisher_token)
+WITH_TOKENS = GATEWAY._replace(stream_token=stream_token, publish_token=publisher_token)
 _IN_COHORT = GATEWAY._replace(stream_query=cohort.query_of, component=cohort.COMPONENT)
 KINDS = {
     "gateway": gateway_on("memory://"),
-    "gateway-jwt": gateway(GATEWAY_CONFIG.format(url="memory://") + CONFIG, "gateway-jwt", _WITH_TOKENS),
+    "gateway-jwt": gateway(GATEWAY_CONFIG.format(url="memory://") + CONFIG, "gateway-jwt", WITH_TOKENS),
     "gateway-flag": gateway(
         GATEWAY_CONFIG.format(url="memory://") + cohort.CONFIG, "gateway-flag", _IN_COHORT, flags=cohort.FLAGS
     ),
     "gateway-flag-jwt": gateway(
         GATEWAY_CONFIG.format(url="memory://") + cohort.CONFIG + CONFIG,
         "gateway-flag-jwt",
-        _WITH_TOKENS._replace(stream_query=cohort.query_of, component=cohort.COMPONENT),
+        WITH_TOKENS._replace(stream_query=cohort.query_of, component=cohort.COMPONENT),
         flags=cohort.FLAGS,
     ),
     "baseline": python_server("baseline", BASELINE),
@@ -131,7 +131,7 @@ KINDS = {
 """`gateway-flag`: a flag is decided for each stream, by a client id of its own; `-jwt`: each has a token."""
 QUIET_KINDS = {
     "gateway": QUIET_GATEWAY,
-    "gateway-jwt": gateway(QUIET_CONFIG + CONFIG, "gateway-jwt", _WITH_TOKENS),
+    "gateway-jwt": gateway(QUIET_CONFIG + CONFIG, "gateway-jwt", WITH_TOKENS),
     "baseline": KINDS["baseline"],
 }
 """Those of which each stream asks for an entity of its own. The baseline's heartbeats can't be put off."""

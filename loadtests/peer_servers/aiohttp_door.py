@@ -13,12 +13,13 @@ from pathlib import Path
 # The script's directory is on the path, not that of the package.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
+from loadtests.dialect import GATEWAY, Dialect
 from loadtests.server import Kind, Launch
 
 NAME = "gateway without its front door"
 
 
-def aiohttp_door(config: str) -> Kind:
+def aiohttp_door(config: str, dialect: Dialect = GATEWAY) -> Kind:
     """The gateway with that configuration (TOML), and without its front door."""
 
     def launch(folder: Path) -> Launch:
@@ -26,7 +27,7 @@ def aiohttp_door(config: str) -> Kind:
         path.write_text(config)
         return Launch([sys.executable, str(Path(__file__).resolve()), str(path)])
 
-    return Kind(NAME, launch)
+    return Kind(NAME, launch, dialect)
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from loadtests.growth_measure import Points
+from loadtests.growth_plan import Points
 from loadtests.growth_report import (
     SUBJECTS,
     GrowthReport,
@@ -67,6 +67,13 @@ def test_the_same_storm_is_held_against_a_gateway_without_its_front_door(share: 
     assert verdict.target.endswith("without its front door")
     assert verdict.measured == f"{share:.3f} (in the server's CPU 0.500)"
     assert verdict.met is reached
+
+
+def test_with_tokens_the_storm_has_the_same_target() -> None:
+    (verdict,) = verdicts(report(**{"replays-jwt": [storm(2.0, 0.4)]}))
+
+    assert verdict.target.startswith("8,000 clients resuming with cursors, each with a token,")
+    assert verdict.met is False
 
 
 def test_without_replays_there_is_no_verdict_on_them() -> None:
