@@ -294,6 +294,7 @@ class Crowd:
                 greets=self.dialect.greets,
                 positioned=self.dialect.positions,
                 component=self.dialect.component,
+                members=self.dialect.members,
             )
         except MalformedError as error:
             raise RunFailedError(f"stream {opening.index}: {error}") from error

@@ -17,6 +17,7 @@ class Dialect(NamedTuple):
     `stream_token(index, entity)`, `publish_token()`: the tokens that streams and publishers show; None: none.
     `stream_query(index)`: what stream `index` asks for in its query, beside the entity; None: nothing.
     `component`: the one of which `connected` has to say that the caller streams it; "": none.
+    `members`: those that the events have to have, and no others; None: whatever they have.
     """
 
     stream_path: str = EVENTS_PATH
@@ -29,6 +30,7 @@ class Dialect(NamedTuple):
     publish_token: Callable[[], str] | None = None
     stream_query: Callable[[int], str] | None = None
     component: str = ""
+    members: frozenset[str] | None = None
 
 
 GATEWAY = Dialect()

@@ -43,10 +43,11 @@ BARE = python_server(
     "bare aiohttp", Path(__file__).parent / "peer_servers" / "bare_aiohttp.py", dialect=Dialect(greets=False)
 )
 REQUESTS = 8_000
-# In the order of a round; every second round goes backwards. `gateway-flag` has a flag that it decides for
-# each stream, by a client id of its own, and `gateway-flag-jwt` asks for a token as well.
+# In the order of a round; every second round goes backwards. The streams of `gateway-compact` want no more of
+# events than their data. `gateway-flag` has a flag that it decides for each stream, by a client id of its
+# own, and `gateway-flag-jwt` asks for a token as well.
 NAMES = (
-    *("gateway", "gateway-flag", "gateway-flag-jwt", "nchan"),
+    *("gateway", "gateway-compact", "gateway-flag", "gateway-flag-jwt", "nchan"),
     *("better-sse", "sse-starlette", "baseline", "bare aiohttp"),
 )
 INSTALLERS: dict[str, Callable[[Path], Peer]] = {
@@ -63,6 +64,7 @@ FULL = Amounts(
     burst_deliveries=160_000,
     full_deliveries={
         "gateway": 16_000_000,
+        "gateway-compact": 16_000_000,
         "nchan": 2_000_000,
         "better-sse": 600_000,
         "sse-starlette": 300_000,
@@ -75,6 +77,7 @@ QUICK = Amounts(
     burst_deliveries=20_000,
     full_deliveries={
         "gateway": 2_000_000,
+        "gateway-compact": 2_000_000,
         "nchan": 200_000,
         "better-sse": 60_000,
         "sse-starlette": 40_000,
@@ -158,6 +161,8 @@ def describe_sizes(amounts: Amounts, rounds: dict[int, int]) -> list[str]:
         + " deliveries.",
         "Heartbeats as each ships: gateway, baseline and sse-starlette every 15 s, better-sse every 10 s, "
         "nchan none. Connecting: 64 at once, until the stream is subscribed.",
+        "With `fields=data` the events have that member alone; what nchan and the others deliver is what was "
+        "published.",
         f"With a flag: it stands at {PERCENTAGE} %, by client id, and each stream has one of its own that is "
         "in; with a token: each has one of its own, of its own subject (HS256). Every stream was told that "
         "it streams, and got an event.",

@@ -114,6 +114,7 @@ def backend(orders: int, simulate_every_seconds: float) -> Kind:
 QUIET_GATEWAY = gateway(QUIET_CONFIG)
 WITH_TOKENS = GATEWAY._replace(stream_token=stream_token, publish_token=publisher_token)
 _IN_COHORT = GATEWAY._replace(stream_query=cohort.query_of, component=cohort.COMPONENT)
+_COMPACT = GATEWAY._replace(stream_query=lambda _: "fields=data", members=frozenset({"data"}))
 KINDS = {
     "gateway": gateway_on("memory://"),
     "gateway-jwt": gateway(GATEWAY_CONFIG.format(url="memory://") + CONFIG, "gateway-jwt", WITH_TOKENS),
@@ -126,9 +127,11 @@ KINDS = {
         WITH_TOKENS._replace(stream_query=cohort.query_of, component=cohort.COMPONENT),
         flags=cohort.FLAGS,
     ),
+    "gateway-compact": gateway(GATEWAY_CONFIG.format(url="memory://"), "gateway-compact", _COMPACT),
     "baseline": python_server("baseline", BASELINE),
 }
-"""`gateway-flag`: a flag is decided for each stream, by a client id of its own; `-jwt`: each has a token."""
+"""`gateway-flag`: a flag is decided for each stream, by a client id of its own; `-jwt`: each has a token.
+`gateway-compact`: the streams ask for the events' data alone."""
 QUIET_KINDS = {
     "gateway": QUIET_GATEWAY,
     "gateway-jwt": gateway(QUIET_CONFIG + CONFIG, "gateway-jwt", WITH_TOKENS),

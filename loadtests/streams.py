@@ -50,6 +50,7 @@ class StreamState(NamedTuple):
     `entity` the only one whose events may come ("": any).
     `positioned`: events carry an `id` with their position, as the gateway's do.
     `component`: the one that `connected` has to call streaming; "": whatever it says.
+    `members`: those that events have to have, and no others; None: whatever they have.
     `left` counts what the current HTTP chunk still holds, with its CRLF; `line` is an unfinished chunk-size
     line and `tail` an unfinished event. `packed` is an unfinished chunk of a stream in gzip, else None.
     """
@@ -65,6 +66,7 @@ class StreamState(NamedTuple):
     positioned: bool = True
     packed: bytes | None = None
     component: str = ""
+    members: frozenset[str] | None = None
 
 
 class Step(NamedTuple):
@@ -114,11 +116,12 @@ def start(
     greets: bool = True,
     positioned: bool = True,
     component: str = "",
+    members: frozenset[str] | None = None,
 ) -> StreamState:
     """The state of a stream whose response has begun; raises MalformedError where it is no event stream.
 
     `greets` and `positioned` say whether the server sends `connected` first, and positions in its events;
-    `component` is the one that `connected` has to call streaming.
+    `component` is the one that `connected` has to call streaming; `members` are those of events.
     """
     kind = head.headers.get("content-type", "")
     if head.status != 200 or not kind.startswith("text/event-stream"):
@@ -136,6 +139,7 @@ def start(
         positioned=positioned,
         packed=b"" if coding else None,
         component=component,
+        members=members,
     )
 
 
@@ -215,7 +219,7 @@ def _take(step: Step, block: _Block) -> Step:
     if not step.state.connected:
         return _wrong(step, "reordered", f"{name} came before connected")
     state = step.state
-    event = _published(block, state.positioned)
+    event = _published(block, state)
     if state.entity and event.entity != state.entity:
         return _wrong(step, "misdirected", f"{event.entity} came to a stream of {state.entity}")
     step = step._replace(sent_ns=(*step.sent_ns, event.sent_ns))
@@ -251,13 +255,16 @@ class _Published(NamedTuple):
     sent_ns: int
 
 
-def _published(block: _Block, positioned: bool) -> _Published:
+def _published(block: _Block, state: StreamState) -> _Published:
     """The position is the id's of the block. The event says the same one, where it was asked to say it."""
+    positioned = state.positioned
     try:
         event: dict[str, Any] = orjson.loads(block.data)
         major, minor = block.id.split(".")[1].split("-") if positioned else (0, 0)
         if positioned and event.get("id", block.id) != block.id:
             raise MalformedError(f"the id {block.id} is that of no event {event['id']}")
+        if state.members is not None and event.keys() != state.members:
+            raise MalformedError(f"an event of {sorted(event)} instead of {sorted(state.members)}")
         inner = event["data"]
         return _Published(
             f"{event['entityType']}:{event['entityId']}" if "entityType" in event else "",

@@ -43,11 +43,13 @@ def results_of(ended: subprocess.CompletedProcess[str]) -> dict[str, Any]:
 
 
 def test_the_comparison_with_peers_measures_what_needs_no_installation() -> None:
-    servers = {"gateway", "gateway-flag", "gateway-flag-jwt", "baseline", "bare aiohttp"}
+    servers = {"gateway", "gateway-compact", "gateway-flag", "gateway-flag-jwt", "baseline", "bare aiohttp"}
     ended = run("peers", "--quick", "--streams", "20", "--only", ",".join(servers))
     results = results_of(ended)
 
-    assert {load["server"] for load in results["loads"]} == {"gateway", "baseline"}
+    sizes = {load["server"]: load["bytes_per_delivery"] for load in results["loads"]}
+    assert sizes.keys() == {"gateway", "gateway-compact", "baseline"}
+    assert sizes["gateway-compact"] < sizes["gateway"]
     assert {connect["server"] for connect in results["connects"]} == servers
     lists = {
         (one["answer"], one["server"]) for one in results["answers"] if one["server"] != "nginx proxy_cache"

@@ -335,6 +335,16 @@ def test_an_event_that_says_less_of_itself_is_ordered_by_the_id_of_its_block() -
     assert [problem.kind for problem in advance(good.state, chunks(behind)).problems] == ["reordered"]
 
 
+def test_an_event_has_the_members_that_were_asked_for_and_no_others() -> None:
+    wanted = frozenset(json.loads(event(0).partition(b"data: ")[2]))
+
+    whole = advance(start((0,), "", CHUNKED, members=wanted), chunks(CONNECTED, event(0)))
+    fewer = advance(start((0,), "", CHUNKED, members=wanted - {"id"}), chunks(CONNECTED, event(0)))
+
+    assert whole.problems == ()
+    assert [problem.kind for problem in fewer.problems] == ["malformed"]
+
+
 def test_an_event_with_another_id_than_its_block_is_malformed() -> None:
     other = event(0).replace(b"id: e.10-0", b"id: e.11-0")
 
