@@ -5,6 +5,7 @@ All servers live at once, on one core, and are asked in turns, so that whatever 
 all. The list is of one upstream, and its bytes are the same from each.
 """
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from time import monotonic, process_time
@@ -14,6 +15,7 @@ import orjson
 from loadtests.access import CONFIG as WITH_TOKENS
 from loadtests.access import stream_token
 from loadtests.asker import Asker, Expected
+from loadtests.browsers import fields_of
 from loadtests.crowd import Crowd, RunFailedError, Wanted
 from loadtests.measure import BATCH, PATIENCE_SECONDS, full_speed, verify
 from loadtests.peer_measure import EVENT_BYTES, NOBODY
@@ -29,6 +31,9 @@ POLL_EMPTY = "poll, no events"
 POLL_FULL = "poll, 100 events"
 GATEWAY, WITH_TOKEN = "gateway", "gateway, token"
 NGINX, BARE = "nginx proxy_cache", "bare aiohttp"
+FROM_SNAPSHOT = "Cache-Status: tidegate; hit"
+# As many that poll one list, each with header fields of its own.
+BROWSERS = 1_000
 # With few, a server that is faster than what asks it wakes for each request by itself.
 CONNECTIONS = 32
 POLLED_EVENTS = 100
@@ -51,6 +56,11 @@ shared = true
 """
 
 
+def by(server: str) -> str:
+    """What a server is called where browsers ask it, each with header fields of its own."""
+    return f"{server}, by browsers"
+
+
 @dataclass(frozen=True, slots=True)
 class AnswerResult:
     """So many requests of one sort to one server, over 32 keep-alive connections, one under way on each."""
@@ -67,13 +77,13 @@ class AnswerResult:
 
 @dataclass(frozen=True, slots=True)
 class _Sort:
-    """One sort of request to one server, and the answer that each has to be."""
+    """One sort of request to one server, in turns, and the answer that each has to be."""
 
     answer: str
     name: str
     server: Server
     asker: Asker
-    request: bytes
+    requests: Sequence[bytes]
     expected: Expected
 
 
@@ -102,39 +112,46 @@ def _list_sorts(upstream: Server, core: int, stack: ExitStack) -> tuple[list[_So
     url = f"http://{upstream.address.host}:{upstream.address.port}"
     config = CONFIG.format(path=LEGACY_PATH, upstream=url)
     token = f"Authorization: Bearer {stream_token(0, '')}\r\n"
+    browsers = [fields_of(index) for index in range(BROWSERS)]
     kinds = [
-        (gateway(config), GATEWAY, "", "Cache-Status: tidegate; hit"),
-        (gateway(config + WITH_TOKENS), WITH_TOKEN, token, "Cache-Status: tidegate; hit"),
+        (gateway(config), FROM_SNAPSHOT, {GATEWAY: [""], by(GATEWAY): browsers}),
+        (gateway(config + WITH_TOKENS), FROM_SNAPSHOT, {WITH_TOKEN: [token]}),
     ]
     missing = ""
     try:
-        kinds.append((proxy_cache(url), NGINX, "", FROM_CACHE))
+        kinds.append((proxy_cache(url), FROM_CACHE, {NGINX: [""], by(NGINX): browsers}))
     except MissingError as error:
         missing = str(error)
     bare = stack.enter_context(Asker(upstream.address, CONNECTIONS))
     _, body = bare.once(bare.request(LEGACY_PATH))
     sorts: list[_Sort] = []
-    for kind, name, fields, line in kinds:
+    for kind, line, callers in kinds:
         server = stack.enter_context(Server(kind, core))
         asker = stack.enter_context(Asker(server.address, CONNECTIONS))
-        # The first one asks the upstream; all others come from what it said.
-        head, own = asker.once(asker.request(LEGACY_PATH, fields))
-        if (head.status, own) != (200, body) or "etag" not in head.headers:
-            raise RunFailedError(f"{name} answered {head.status}, with another body or without an ETag")
-        matching = f"{fields}If-None-Match: {head.headers['etag']}\r\n"
-        sorts += [
-            _Sort(
-                LIST_304, name, server, asker, asker.request(LEGACY_PATH, matching), Expected(304, b"", line)
-            ),
-            _Sort(
-                LIST_200, name, server, asker, asker.request(LEGACY_PATH, fields), Expected(200, body, line)
-            ),
-        ]
+        for name, fields in callers.items():
+            sorts += _of_list(name, server, asker, fields, Expected(200, body, line))
     sorts += [
-        _Sort(LIST_304, BARE, upstream, bare, bare.request("/empty-304"), Expected(304)),
-        _Sort(LIST_200, BARE, upstream, bare, bare.request(LEGACY_PATH), Expected(200, body)),
+        _Sort(LIST_304, BARE, upstream, bare, [bare.request("/empty-304")], Expected(304)),
+        _Sort(LIST_200, BARE, upstream, bare, [bare.request(LEGACY_PATH)], Expected(200, body)),
     ]
     return sorts, missing
+
+
+def _of_list(
+    name: str, server: Server, asker: Asker, fields: Sequence[str], expected: Expected
+) -> list[_Sort]:
+    """A 304 and a 200 of a server to callers with these header fields, in turns."""
+    # The first one asks the upstream; all others come from what it said.
+    head, body = asker.once(asker.request(LEGACY_PATH, fields[0]))
+    if (head.status, body) != (200, expected.body) or "etag" not in head.headers:
+        raise RunFailedError(f"{name} answered {head.status}, with another body or without an ETag")
+    matching = f"If-None-Match: {head.headers['etag']}\r\n"
+    unchanged = [asker.request(LEGACY_PATH, one + matching) for one in fields]
+    whole = [asker.request(LEGACY_PATH, one) for one in fields]
+    return [
+        _Sort(LIST_304, name, server, asker, unchanged, Expected(304, b"", expected.line)),
+        _Sort(LIST_200, name, server, asker, whole, expected),
+    ]
 
 
 def _poll_sorts(of: _Sort, progress: Progress) -> list[_Sort]:
@@ -149,7 +166,7 @@ def _poll_sorts(of: _Sort, progress: Progress) -> list[_Sort]:
         _, body = of.asker.once(request)
         if len(orjson.loads(body)["events"]) != events:
             raise RunFailedError(f"a poll that should have had {events} events was answered {body[:200]!r}")
-        found.append(_Sort(answer, of.name, of.server, of.asker, request, Expected(200, body)))
+        found.append(_Sort(answer, of.name, of.server, of.asker, [request], Expected(200, body)))
     return found
 
 
@@ -170,10 +187,10 @@ def _publish(server: Server, progress: Progress) -> tuple[str, str]:
 def _measure(sort: _Sort, requests: int) -> AnswerResult:
     rounds = max(1, requests // CONNECTIONS)
     # Nobody asked the gateway meanwhile, so that it did not ask the upstream: the first one makes it do so.
-    sort.asker.once(sort.request)
-    sort.asker.times(sort.request, max(1, rounds // 10), sort.expected)
+    sort.asker.once(sort.requests[0])
+    sort.asker.times(sort.requests, max(1, rounds // 10), sort.expected)
     cpu, own, began = sort.server.cpu(), process_time(), monotonic()
-    sort.asker.times(sort.request, rounds, sort.expected)
+    sort.asker.times(sort.requests, rounds, sort.expected)
     seconds, own = monotonic() - began, process_time() - own
     used = sort.server.cpu().since(cpu)
     return AnswerResult(

@@ -1,6 +1,8 @@
 """Asks one server for plain answers over kept connections, and holds each answer to what it must be."""
 
 import socket
+from collections.abc import Sequence
+from itertools import cycle
 from typing import NamedTuple
 
 from loadtests.crowd import Address, RunFailedError
@@ -56,13 +58,15 @@ class Asker:
         self._sockets[0].sendall(request)
         return _rest_of(self._sockets[0], b"")[:2]
 
-    def times(self, request: bytes, rounds: int, expected: Expected) -> None:
+    def times(self, requests: Sequence[bytes], rounds: int, expected: Expected) -> None:
         """Asks so often on every connection; RunFailedError for an answer that is not as expected.
 
-        A round is one request on each connection, all of them sent before the first answer is read.
+        A round is one request on each connection, all of them sent before the first answer is read. The
+        requests are taken in turns.
         """
+        turns = cycle(requests)
         for _ in range(rounds):
-            for sock in self._sockets:
+            for sock, request in zip(self._sockets, turns, strict=False):
                 sock.sendall(request)
             for sock in self._sockets:
                 # Most come in one piece. To parse each would cost more than to answer it.

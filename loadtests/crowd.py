@@ -274,6 +274,8 @@ class Crowd:
         fields += f"Accept-Encoding: {self.dialect.codings}\r\n" if self.dialect.codings else ""
         if self.dialect.stream_token is not None:
             fields += f"Authorization: Bearer {self.dialect.stream_token(index, wanted.entity)}\r\n"
+        if self.dialect.stream_fields is not None:
+            fields += self.dialect.stream_fields(index)
         return (
             f"GET {self.dialect.stream_path}{query} HTTP/1.1\r\n"
             f"Host: {self.address.host}:{self.address.port}\r\n"

@@ -16,6 +16,7 @@ class Dialect(NamedTuple):
     `codings`: the content codings that a stream may come in, for Accept-Encoding.
     `stream_token(index, entity)`, `publish_token()`: the tokens that streams and publishers show; None: none.
     `stream_query(index)`: what stream `index` asks for in its query, beside the entity; None: nothing.
+    `stream_fields(index)`: header fields of stream `index` beside those, lines with their CRLF; None: none.
     `component`: the one of which `connected` has to say that the caller streams it; "": none.
     `members`: those that the events have to have, and no others; None: whatever they have.
     """
@@ -29,6 +30,7 @@ class Dialect(NamedTuple):
     stream_token: Callable[[int, str], str] | None = None
     publish_token: Callable[[], str] | None = None
     stream_query: Callable[[int], str] | None = None
+    stream_fields: Callable[[int], str] | None = None
     component: str = ""
     members: frozenset[str] | None = None
 

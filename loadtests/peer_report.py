@@ -14,7 +14,9 @@ from loadtests.report import CORE_TAKEN, Verdict, machine_line, markdown_table, 
 _ORDER = (LIST_304, LIST_200, POLL_EMPTY, POLL_FULL)
 # What stands in the tables for servers whose name does not say it.
 WORDS = {name: f"gateway with {what}" for name, what in OPENINGS.items()} | {
-    "gateway-compact": "gateway with fields=data"
+    "gateway-compact": "gateway with fields=data",
+    "gateway-flag-browsers": "gateway with a flag and a clientId, by browsers",
+    "bare-browsers": "bare aiohttp, by browsers",
 }
 
 

@@ -14,6 +14,7 @@ from loadtests.answers import (
     POLL_FULL,
     WITH_TOKEN,
     AnswerResult,
+    by,
 )
 from loadtests.measure import SINGLE, SINGLES_FULL, LoadResult, MemoryResult
 from loadtests.peer_measure import ConnectResult
@@ -23,8 +24,14 @@ from loadtests.report import GENERATOR_FULL, NOT_MEASURED, Verdict, merged_loads
 MANY, FEW = 8_000, 1_000
 NCHAN = "nchan"
 # Streams that are opened with a flag to be decided, and with a token too: of a bare handler's CPU at most so
-# much, and of nchan's so many times as much.
-OPENINGS = {"gateway-flag": "a flag and a clientId", "gateway-flag-jwt": "a flag, a clientId and a token"}
+# much, and of nchan's so many times as much. Browsers are held against browsers.
+OPENINGS = {
+    "gateway-flag": "a flag and a clientId",
+    "gateway-flag-browsers": "a flag and a clientId, by browsers,",
+    "gateway-flag-jwt": "a flag, a clientId and a token",
+}
+_BARES = {"gateway-flag-browsers": "bare-browsers"}
+PEERS = {"bare-browsers": "bare aiohttp"}
 OF_BARE, OF_NCHAN = 0.4, 2.0
 # A list, and a 304 of it, beside nginx's cache.
 OF_NGINX = 2.0
@@ -95,8 +102,8 @@ def verdicts(found: Medians, loads: Sequence[LoadResult], answers: Sequence[Answ
         _memory(found, many),
         *(_cpu(found, "sse-starlette", count, 0.3) for count in found.counts()),
         *(_cpu(found, "better-sse", count, 0.6) for count in found.counts()),
-        *(_opening(found, name, BARE, OF_BARE, many) for name in OPENINGS),
-        *(_opening(found, name, NCHAN, OF_NCHAN, many) for name in OPENINGS),
+        *(_opening(found, name, _BARES.get(name, BARE), OF_BARE, many) for name in OPENINGS),
+        *(_opening(found, name, NCHAN, OF_NCHAN, many) for name in OPENINGS if name not in _BARES),
         *_answer_verdicts(answers),
     ]
 
@@ -108,10 +115,10 @@ def _answer_verdicts(answers: Sequence[AnswerResult]) -> list[Verdict]:
         _times(
             f"a {answer} costs at most {OF_NGINX} times nginx's from its cache{tokens}, by the server's CPU",
             us.get((answer, name)),
-            us.get((answer, NGINX)),
+            us.get((answer, by(NGINX) if name == by(GATEWAY) else NGINX)),
             OF_NGINX,
         )
-        for name, tokens in ((GATEWAY, ""), (WITH_TOKEN, ", with a token"))
+        for name, tokens in ((GATEWAY, ""), (by(GATEWAY), ", by browsers"), (WITH_TOKEN, ", with a token"))
         for answer in (LIST_304, LIST_200)
     ]
     return [*found, _times(poll, us.get((POLL_FULL, GATEWAY)), us.get((POLL_EMPTY, GATEWAY)), 3)]
@@ -187,7 +194,8 @@ def _speed(found: Medians, streams: int) -> Verdict:
 
 def _opening(found: Medians, name: str, peer: str, most: float, streams: int) -> Verdict:
     target = (
-        f"opening a stream with {OPENINGS[name]} takes at most {most} of {peer}'s CPU, {streams:,} streams"
+        f"opening a stream with {OPENINGS[name]} takes at most {most} of {PEERS.get(peer, peer)}'s CPU, "
+        f"{streams:,} streams"
     )
     ours, theirs = found.connect_us.get((name, streams)), found.connect_us.get((peer, streams))
     if ours is None or theirs is None:

@@ -25,7 +25,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from loadtests import bench
-from loadtests.answers import CONNECTIONS, NGINX, measure_answers
+from loadtests.answers import BROWSERS, CONNECTIONS, NGINX, measure_answers
+from loadtests.browsers import fields_of
 from loadtests.cohort import PERCENTAGE
 from loadtests.crowd import RunFailedError
 from loadtests.dialect import Dialect
@@ -39,16 +40,21 @@ from loadtests.report import describe_machine
 from loadtests.server import KINDS, python_server
 
 INSTALLED = bench.RESULTS / "peers"
-BARE = python_server(
-    "bare aiohttp", Path(__file__).parent / "peer_servers" / "bare_aiohttp.py", dialect=Dialect(greets=False)
-)
+_BARE_SCRIPT = Path(__file__).parent / "peer_servers" / "bare_aiohttp.py"
+BARE = python_server("bare aiohttp", _BARE_SCRIPT, dialect=Dialect(greets=False))
+BARE_KINDS = {
+    BARE.name: BARE,
+    "bare-browsers": python_server(
+        "bare-browsers", _BARE_SCRIPT, dialect=Dialect(greets=False, stream_fields=fields_of)
+    ),
+}
 REQUESTS = 8_000
 # In the order of a round; every second round goes backwards. The streams of `gateway-compact` want no more of
 # events than their data. `gateway-flag` has a flag that it decides for each stream, by a client id of its
-# own, and `gateway-flag-jwt` asks for a token as well.
+# own, and `gateway-flag-jwt` asks for a token as well; of `-browsers` each has header fields of its own.
 NAMES = (
-    *("gateway", "gateway-compact", "gateway-flag", "gateway-flag-jwt", "nchan"),
-    *("better-sse", "sse-starlette", "baseline", "bare aiohttp"),
+    *("gateway", "gateway-compact", "gateway-flag", "gateway-flag-browsers", "gateway-flag-jwt"),
+    *("nchan", "better-sse", "sse-starlette", "baseline", "bare aiohttp", "bare-browsers"),
 )
 INSTALLERS: dict[str, Callable[[Path], Peer]] = {
     "nchan": nchan.prepare,
@@ -129,8 +135,8 @@ def prepare(names: Sequence[str], progress: Progress) -> tuple[list[Peer], dict[
     """The servers that can be measured, in the order asked for, and why the others can't."""
     found, missing = [], {}
     for name in names:
-        if name == BARE.name:
-            found.append(Peer(BARE, ""))
+        if name in BARE_KINDS:
+            found.append(Peer(BARE_KINDS[name], ""))
         elif name in KINDS:
             found.append(Peer(KINDS[name], ""))
         else:
@@ -165,11 +171,13 @@ def describe_sizes(amounts: Amounts, rounds: dict[int, int]) -> list[str]:
         "published.",
         f"With a flag: it stands at {PERCENTAGE} %, by client id, and each stream has one of its own that is "
         "in; with a token: each has one of its own, of its own subject (HS256). Every stream was told that "
-        "it streams, and got an event.",
+        "it streams, and got an event. By browsers: no two streams have the same header fields, of some 550 "
+        "bytes each; by others all have the same, but for client id and token.",
         f"Plain answers: {REQUESTS:,} requests a round over {CONNECTIONS} connections, one under way on "
         "each. The list is of one upstream, 16,384 bytes of JSON from each server, byte for byte, and each "
         "answer of the gateway and of nginx says that it comes from what is there (`Cache-Status: tidegate; "
-        "hit`, `X-Cache-Status: HIT`). nginx has the cached file open; it looks at no token.",
+        "hit`, `X-Cache-Status: HIT`). nginx has the cached file open; it looks at no token. By browsers: "
+        f"{BROWSERS:,} of them ask in turns, each with header fields of its own.",
     ]
 
 

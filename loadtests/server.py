@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from loadtests import cohort
 from loadtests.access import CONFIG, publisher_token, stream_token
+from loadtests.browsers import fields_of
 from loadtests.crowd import Address, RunFailedError
 from loadtests.dialect import GATEWAY, Dialect
 
@@ -121,6 +122,12 @@ KINDS = {
     "gateway-flag": gateway(
         GATEWAY_CONFIG.format(url="memory://") + cohort.CONFIG, "gateway-flag", _IN_COHORT, flags=cohort.FLAGS
     ),
+    "gateway-flag-browsers": gateway(
+        GATEWAY_CONFIG.format(url="memory://") + cohort.CONFIG,
+        "gateway-flag-browsers",
+        _IN_COHORT._replace(stream_fields=fields_of),
+        flags=cohort.FLAGS,
+    ),
     "gateway-flag-jwt": gateway(
         GATEWAY_CONFIG.format(url="memory://") + cohort.CONFIG + CONFIG,
         "gateway-flag-jwt",
@@ -130,8 +137,9 @@ KINDS = {
     "gateway-compact": gateway(GATEWAY_CONFIG.format(url="memory://"), "gateway-compact", _COMPACT),
     "baseline": python_server("baseline", BASELINE),
 }
-"""`gateway-flag`: a flag is decided for each stream, by a client id of its own; `-jwt`: each has a token.
-`gateway-compact`: the streams ask for the events' data alone."""
+"""`gateway-flag`: a flag is decided for each stream, by a client id of its own; with `-jwt` each has a token,
+with `-browsers` the header fields of a browser of its own. `gateway-compact`: the streams ask for the data of
+events alone."""
 QUIET_KINDS = {
     "gateway": QUIET_GATEWAY,
     "gateway-jwt": gateway(QUIET_CONFIG + CONFIG, "gateway-jwt", WITH_TOKENS),

@@ -36,7 +36,7 @@ UNCHANGED = b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n"
 
 def test_answers_that_are_as_they_must_be_pass() -> None:
     with replies(OK, OK) as address, Asker(address, 1) as asker:
-        asker.times(asker.request("/"), 2, Expected(200, b"hello"))
+        asker.times([asker.request("/")], 2, Expected(200, b"hello"))
 
 
 def test_a_304_has_no_body_whatever_its_length_says() -> None:
@@ -49,9 +49,9 @@ def test_a_304_has_no_body_whatever_its_length_says() -> None:
 def test_a_line_of_the_head_says_where_an_answer_comes_from() -> None:
     cached = OK.replace(b"Content", b"X-Cache-Status: HIT\r\nContent")
     with replies(cached, OK) as address, Asker(address, 1) as asker:
-        asker.times(asker.request("/"), 1, Expected(200, b"hello", "X-Cache-Status: HIT"))
+        asker.times([asker.request("/")], 1, Expected(200, b"hello", "X-Cache-Status: HIT"))
         with pytest.raises(RunFailedError, match="without 'X-Cache-Status: HIT'"):
-            asker.times(asker.request("/"), 1, Expected(200, b"hello", "X-Cache-Status: HIT"))
+            asker.times([asker.request("/")], 1, Expected(200, b"hello", "X-Cache-Status: HIT"))
 
 
 @pytest.mark.parametrize(
@@ -68,14 +68,14 @@ def test_another_answer_ends_the_run(expected: Expected, words: str) -> None:
         Asker(address, 1) as asker,
         pytest.raises(RunFailedError, match=words),
     ):
-        asker.times(asker.request("/"), 1, expected)
+        asker.times([asker.request("/")], 1, expected)
 
 
 def test_an_answer_that_is_longer_than_one_read_is_held_to_all_of_it() -> None:
     body = b"x" * (READ_BYTES + 1)
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body
     with replies(answer) as address, Asker(address, 1) as asker:
-        asker.times(asker.request("/"), 1, Expected(200, body))
+        asker.times([asker.request("/")], 1, Expected(200, body))
 
 
 def test_a_part_of_an_answer_is_not_the_answer() -> None:

@@ -13,6 +13,7 @@ from loadtests.answers import (
     POLL_FULL,
     WITH_TOKEN,
     AnswerResult,
+    by,
 )
 from loadtests.measure import SINGLE, SINGLES_FULL, LoadResult, MemoryResult
 from loadtests.peer_measure import Amounts, ConnectResult, Round
@@ -75,6 +76,7 @@ def answers(*, ours: float, token: float, nginx: float, empty: float, full: floa
     us = {(POLL_EMPTY, GATEWAY): empty, (POLL_FULL, GATEWAY): full}
     for answer in (LIST_304, LIST_200):
         us |= {(answer, GATEWAY): ours, (answer, WITH_TOKEN): token, (answer, NGINX): nginx}
+        us |= {(answer, by(GATEWAY)): ours, (answer, by(NGINX)): nginx}
     return [AnswerResult(*key, 8_000, 9_000.0, each, 100, 0.0, 0.2) for key, each in us.items()]
 
 
@@ -89,13 +91,15 @@ def test_every_target_can_be_met() -> None:
         peer("sse-starlette", 40.0),
         peer("better-sse", 20.0),
         opening("gateway-flag", 39.0),
+        opening("gateway-flag-browsers", 2 * 39.0),
         opening("gateway-flag-jwt", 40.0),
         opening("bare aiohttp", 100.0),
+        opening("bare-browsers", 200.0),
     )
     made.answers = answers(ours=19.0, token=20.0, nginx=10.0, empty=100.0, full=290.0)
 
     assert all(met(made).values())
-    assert len(met(made)) == 15
+    assert len(met(made)) == 18
 
 
 def test_every_target_can_be_missed() -> None:
@@ -105,8 +109,10 @@ def test_every_target_can_be_missed() -> None:
         peer("sse-starlette", 31.0),
         peer("better-sse", 15.0),
         opening("gateway-flag", 41.0),
+        opening("gateway-flag-browsers", 2 * 41.0),
         opening("gateway-flag-jwt", 41.0),
         opening("bare aiohttp", 100.0),
+        opening("bare-browsers", 200.0),
     )
     made.answers = answers(ours=21.0, token=21.0, nginx=10.0, empty=100.0, full=310.0)
 
