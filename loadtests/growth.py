@@ -1,6 +1,6 @@
 """Measures how the gateway's cost grows: with streams, selectors, the size of events, history and replays.
 
-    python loadtests/growth.py                        all six
+    python loadtests/growth.py                        all of them
     python loadtests/growth.py --quick                under 2 minutes, with smaller numbers
     python loadtests/growth.py --only sizes,replays   some of them
 
@@ -31,6 +31,7 @@ from loadtests.measure import LossError
 from loadtests.peer_measure import EVENT_BYTES
 from loadtests.progress import Progress
 from loadtests.report import describe_machine
+from loadtests.server import BY_BROWSERS, WITH_TOKENS
 
 NAMES = tuple(subject.name for subject in SUBJECTS)
 FULL = Growths(
@@ -86,6 +87,7 @@ def within_limits(plan: Growths, names: Sequence[str]) -> Growths:
         "sizes": plan.size_streams,
         "histories": plan.history_streams,
         "replays": plan.clients[0],
+        "replays-browsers": plan.clients[0],
         "replays-jwt": plan.clients[0],
     }
     for name in names:
@@ -107,8 +109,9 @@ def describe_sizes(plan: Growths, rounds: int) -> list[str]:
         f"client that comes back for the last {RESUMED_EVENTS} events.",
         f"Replays: an SQLite log, a restart, and each client resumes {plan.replayed:,} events behind; for "
         "comparison, the same clients connect after a restart without cursors, and resume from a gateway "
-        "without its front door: each of the two twice, in the order one, other, other, one; means. With "
-        "tokens each client has a subject and a token of its own, and the events are of an order.",
+        "without its front door: each of the two twice, in the order one, other, other, one; means. By "
+        "browsers no two clients have the same header fields. With tokens each client has a subject and a "
+        "token of its own, and the events are of an order.",
     ]
 
 
@@ -120,7 +123,8 @@ def measure(report: GrowthReport, names: list[str], meter: Meter, rounds: int) -
         "sizes": meter.sizes,
         "histories": meter.histories,
         "replays": meter.replays,
-        "replays-jwt": meter.replays_with_tokens,
+        "replays-browsers": lambda: meter.replays_of(BY_BROWSERS),
+        "replays-jwt": lambda: meter.replays_of(WITH_TOKENS),
     }
     failed: set[str] = set()
     for _ in range(rounds):

@@ -5,6 +5,7 @@ the other benchmarks: LossError or RunFailedError where an event is lost, double
 """
 
 from loadtests.crowd import Crowd, Wanted
+from loadtests.dialect import Dialect
 from loadtests.growth_plan import Figures, Growths, Points
 from loadtests.growth_replays import Replays
 from loadtests.measure import (
@@ -164,11 +165,9 @@ class Meter:
         """Clients that all come back at once after a restart; see loadtests/growth_replays.py."""
         return Replays(self._plan, self._core, self._progress).points(self._plan.clients)
 
-    def replays_with_tokens(self) -> Points:
-        """The same of a gateway that asks for tokens, of which each client has one; most clients alone."""
-        return Replays(self._plan, self._core, self._progress, with_tokens=True).points(
-            self._plan.clients[-2:]
-        )
+    def replays_of(self, callers: Dialect) -> Points:
+        """The same of clients that send more; of the largest numbers of them alone."""
+        return Replays(self._plan, self._core, self._progress, callers).points(self._plan.clients[-2:])
 
     def _singles(self, server: Server, crowd: Crowd, publisher: Publisher) -> LoadResult:
         events = min(100, max(5, self._plan.single_deliveries // len(crowd)))

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from loadtests.access import CONFIG as WITH_TOKENS_CONFIG
 from loadtests.access import stream_token
 from loadtests.crowd import Crowd, Wanted
-from loadtests.dialect import GATEWAY
+from loadtests.dialect import GATEWAY, Dialect
 from loadtests.growth_plan import Figures, Growths, Points
 from loadtests.log_loads import present_cursor
 from loadtests.measure import BATCH, PATIENCE_SECONDS, LossError, full_speed, verify
@@ -23,7 +23,7 @@ from loadtests.peer_measure import EVENT_BYTES, NOBODY, ORDER, connect, warm_up_
 from loadtests.peer_servers.aiohttp_door import aiohttp_door
 from loadtests.progress import Progress
 from loadtests.publisher import Publisher
-from loadtests.server import WITH_TOKENS, Kind, Server, gateway
+from loadtests.server import Kind, Server, gateway
 
 SQLITE_CONFIG = """
 [server]
@@ -44,24 +44,25 @@ class _Return(NamedTuple):
 
 
 class Replays:
-    """Measures them, for one plan. `with_tokens`: the gateway asks for tokens, and each client has one.
+    """Measures them, for one plan. `callers` says what the clients send.
 
-    The events are of an order then, for which there are grants.
+    Where that is tokens, the gateway asks for them, and the events are of an order, for which there are
+    grants.
     """
 
-    def __init__(self, plan: Growths, core: int, progress: Progress, *, with_tokens: bool = False) -> None:
+    def __init__(self, plan: Growths, core: int, progress: Progress, callers: Dialect = GATEWAY) -> None:
         self._plan = plan
         self._core = core
         self._progress = progress
-        self._fields = {"Authorization": f"Bearer {stream_token(0, '')}"} if with_tokens else {}
-        self._access = WITH_TOKENS_CONFIG if with_tokens else ""
-        self._dialect = WITH_TOKENS if with_tokens else GATEWAY
-        self._event, self._event_bytes = (ORDER, None) if with_tokens else (NOBODY, EVENT_BYTES)
+        self._dialect = callers
+        self._with_tokens = callers.stream_token is not None
+        self._event, self._event_bytes = (ORDER, None) if self._with_tokens else (NOBODY, EVENT_BYTES)
 
     def points(self, clients: Sequence[int]) -> Points:
         """What so many clients take, on one log."""
         with TemporaryDirectory(prefix="growth-") as folder:
-            config = SQLITE_CONFIG.format(path=Path(folder) / "events.db") + self._access
+            config = SQLITE_CONFIG.format(path=Path(folder) / "events.db")
+            config += WITH_TOKENS_CONFIG if self._with_tokens else ""
             door = gateway(config, dialect=self._dialect)
             without = aiohttp_door(config, self._dialect)
             cursor, published = self._fill(door)
@@ -78,7 +79,8 @@ class Replays:
             crowd.open([Wanted("", (0,))], PATIENCE_SECONDS, self._progress.tick)
             self._publish(1, crowd, publisher)
             # A reader's own: with tokens a cursor counts for whoever may read what its owner may.
-            cursor = present_cursor(server.address, self._fields)
+            token = {"Authorization": f"Bearer {stream_token(0, '')}"} if self._with_tokens else {}
+            cursor = present_cursor(server.address, token)
             self._publish(self._plan.replayed, crowd, publisher)
             verify("filling the log", crowd, publisher)
             return cursor, publisher.published

@@ -63,12 +63,18 @@ SUBJECTS = (
         ("CPU µs/client", "CPU µs/client without cursors", "CPU µs/client without front door"),
         "CPU, µs for a client",
     ),
-    Subject(
-        "replays-jwt",
-        "The same with tokens",
-        "number of clients",
-        ("CPU µs/client", "CPU µs/client without cursors", "CPU µs/client without front door"),
-        "CPU, µs for a client",
+    *(
+        Subject(
+            name,
+            title,
+            "number of clients",
+            ("CPU µs/client", "CPU µs/client without cursors", "CPU µs/client without front door"),
+            "CPU, µs for a client",
+        )
+        for name, title in (
+            ("replays-browsers", "The same by browsers"),
+            ("replays-jwt", "The same with tokens"),
+        )
     ),
 )
 
@@ -139,13 +145,14 @@ def write_plots(report: GrowthReport, folder: Path) -> list[Path]:
 
 
 def verdicts(report: GrowthReport) -> list[Verdict]:
-    """The targets on the storm of resuming clients, without and with tokens, where that was measured."""
+    """The targets on the storm of resuming clients, by each way of coming that was measured."""
     found = []
     if report.passes.get("replays"):
         storm = _storm(report, "replays")
         found += [_against_plain(*storm), _against_no_door("", *storm)]
-    if report.passes.get("replays-jwt"):
-        found.append(_against_no_door(", each with a token,", *_storm(report, "replays-jwt")))
+    for name, how in (("replays-browsers", ", as browsers,"), ("replays-jwt", ", each with a token,")):
+        if report.passes.get(name):
+            found.append(_against_no_door(how, *_storm(report, name)))
     return found
 
 

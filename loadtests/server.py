@@ -114,6 +114,7 @@ def backend(orders: int, simulate_every_seconds: float) -> Kind:
 
 QUIET_GATEWAY = gateway(QUIET_CONFIG)
 WITH_TOKENS = GATEWAY._replace(stream_token=stream_token, publish_token=publisher_token)
+BY_BROWSERS = GATEWAY._replace(stream_fields=fields_of)
 _IN_COHORT = GATEWAY._replace(stream_query=cohort.query_of, component=cohort.COMPONENT)
 _COMPACT = GATEWAY._replace(stream_query=lambda _: "fields=data", members=frozenset({"data"}))
 KINDS = {

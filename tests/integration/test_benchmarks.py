@@ -85,11 +85,13 @@ def test_an_idle_stream_without_a_transport_takes_less_than_half() -> None:
 
 
 def test_clients_that_come_back_are_measured_with_the_front_door_and_without_it(tmp_path: Path) -> None:
-    ended = run("growth", "--quick", "--only", "replays,replays-jwt", "--plots", str(tmp_path))
+    ended = run(
+        "growth", "--quick", "--only", "replays,replays-browsers,replays-jwt", "--plots", str(tmp_path)
+    )
     passes = results_of(ended)["passes"]
 
     assert passes["replays"][0].keys() == {"1", "30", "1000"}
-    assert passes["replays-jwt"][0].keys() == {"30", "1000"}
+    assert passes["replays-browsers"][0].keys() == passes["replays-jwt"][0].keys() == {"30", "1000"}
     assert all(
         one["seconds without front door"] > 0 for points in passes.values() for one in points[0].values()
     )

@@ -69,10 +69,13 @@ def test_the_same_storm_is_held_against_a_gateway_without_its_front_door(share: 
     assert verdict.met is reached
 
 
-def test_with_tokens_the_storm_has_the_same_target() -> None:
-    (verdict,) = verdicts(report(**{"replays-jwt": [storm(2.0, 0.4)]}))
+@pytest.mark.parametrize(
+    ("name", "words"), [("replays-jwt", "each with a token"), ("replays-browsers", "as browsers")]
+)
+def test_with_tokens_or_by_browsers_the_storm_has_the_same_target(name: str, words: str) -> None:
+    (verdict,) = verdicts(report(**{name: [storm(2.0, 0.4)]}))
 
-    assert verdict.target.startswith("8,000 clients resuming with cursors, each with a token,")
+    assert verdict.target.startswith(f"8,000 clients resuming with cursors, {words},")
     assert verdict.met is False
 
 
