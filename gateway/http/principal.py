@@ -1,4 +1,4 @@
-"""Whose request it is: what the front door found out, for the handlers."""
+"""Whose request it is: as whom it was let in, for the handlers."""
 
 from aiohttp import web
 
