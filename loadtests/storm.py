@@ -28,6 +28,7 @@ from loadtests.crowd import RunFailedError
 from loadtests.measure import LossError
 from loadtests.progress import Progress
 from loadtests.report import describe_machine, machine_line, markdown_table
+from loadtests.storm_clients import PUBLISHERS
 from loadtests.storm_measure import Sizes, Storm, measure
 from loadtests.watched_workers import FRONT_DOOR, WITHOUT
 
@@ -77,9 +78,9 @@ def describe(sizes: Sizes, rounds: int) -> list[str]:
         f"gateway that was restarted: {sizes.at_once:,} of them under way at a time. {sizes.workers} workers "
         "share a Redis log and one core; Redis and the clients share another.",
         f"{sizes.stayed:,} streams are there already, and get an event of their own entity every "
-        f"{sizes.every_s * 1000:.0f} ms. How long each took counts from when it was due, in the "
-        f"{sizes.before_s:g} s before the storm and in it. Their process has more of a right to its core "
-        "than that of those who come back.",
+        f"{sizes.every_s * 1000:.0f} ms, published over {PUBLISHERS} connections. How long each took counts "
+        f"from when it was due, in the {sizes.before_s:g} s before the storm and in it. Their process has "
+        "more of a right to its core than that of those who come back.",
         f"Storms of each gateway: {rounds}, each with a fresh log. Medians; of the longest the longest.",
         "Every client got each event that it had missed once and in order, and so did those who stayed. The "
         "longest turn is any worker's, watched from inside its loop: its CPU, and how late a timer rang by "

@@ -18,6 +18,7 @@ from loadtests.side_process import failed
 
 BACK, STAYED = "order:BACK", "order:STAYED"
 NICER = 10
+PUBLISHERS = 16
 SECONDS = 300.0
 """How long all who come back together may take."""
 
@@ -80,13 +81,14 @@ def come_back(
 def follow(address: Address, streams: int, every_s: float, pipe: Connection) -> None:
     """Streams of one entity, of which an event is published every so often until it is told to end.
 
-    Says "ready" once they are open, and sends a Stayed at the end. What is due while the last request is
-    still unanswered is sent after it, and counts from when it was due.
+    Says "ready" once they are open, and sends a Stayed at the end. An event does not wait for the answer to
+    the one before: one publisher that did would be late for all that follow. What is due while PUBLISHERS are
+    unanswered waits for one of them, and counts from when it was due.
     """
     gc.disable()
     try:
-        with Crowd(address, each=True) as crowd, Publisher(crowd, lanes=1, per_entity=True) as publisher:
-            crowd.open([Wanted(STAYED, (0,))] * streams, PATIENCE_SECONDS, lambda _: None)
+        with Crowd(address, each=True) as crowd, Publisher(crowd, lanes=PUBLISHERS) as publisher:
+            crowd.open([Wanted(STAYED, (0,) * PUBLISHERS)] * streams, PATIENCE_SECONDS, lambda _: None)
             pipe.send("ready")
             found = _follow(crowd, publisher, every_s, pipe)
             await_all(crowd, publisher.published * streams, publisher, lambda _: None)
