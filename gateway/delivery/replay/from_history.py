@@ -19,6 +19,7 @@ from gateway.delivery.group import Group
 from gateway.delivery.hint_schedule import HintSchedule
 from gateway.delivery.pace import Pace
 from gateway.delivery.replay.queue import ReplayQueue
+from gateway.delivery.replay.shared_batches import Batch, SharedBatches
 from gateway.delivery.state.question import StateQuestion
 from gateway.delivery.state.readers import StateReaders
 from gateway.delivery.streams import Streams
@@ -62,6 +63,7 @@ class CatchUp:
         self._replays = replays
         self._revocations = revocations
         self._pace = pace
+        self._batches = SharedBatches(history, pace)
         self._waiting: deque[Subscriber] = deque()
         self._is_held = False
 
@@ -121,10 +123,11 @@ class CatchUp:
             return
         group: Group = subscriber.group
         end = self.end_of(subscriber)
-        if subscriber.number == self._history.head and group.debouncer is None and end is None:
-            # As most that are new.
-            self._go_live(subscriber, group)
-            return
+        if group.debouncer is None and end is None:
+            batch = self._batches.after(group, subscriber.number)
+            if batch is not None:
+                self._give(subscriber, group, batch)
+                return
         frames: list[bytes] = []
         size, enough, events = 0, self._pace.catch_up_bytes, 0
         entries = self._history.after(subscriber.number, self._pace.catch_up_entries)
@@ -169,6 +172,22 @@ class CatchUp:
         if subscriber.state is State.CATCHING_UP and caught_up:
             self._go_live(subscriber, group)
             return
+        self._wait(subscriber)
+
+    def _give(self, subscriber: Subscriber, group: Group, batch: Batch) -> None:
+        """Writes what all readers of the group get that have as much as this one."""
+        subscriber.number = batch.number
+        if batch.last_sent is not None:
+            subscriber.last_sent = batch.last_sent
+            if self._streams.write(subscriber, batch.payload):
+                self._counters.deliveries += batch.events
+        if subscriber.state is State.CATCHING_UP and subscriber.number == self._history.head:
+            self._go_live(subscriber, group)
+        else:
+            self._wait(subscriber)
+
+    def _wait(self, subscriber: Subscriber) -> None:
+        """It has all up to its number, and goes on from there where it still catches up."""
         subscriber.position = self._history.position(subscriber.number) or "trimmed"
         if subscriber.state is State.CATCHING_UP:
             self.add(subscriber)
