@@ -304,6 +304,7 @@ class GatewayRunner(web.AppRunner):
     """Runs the application. A client that goes away cancels what is done for it.
 
     One that only closes its sending side gets its answer, where that begins within `half_closed_seconds`.
+    A connection may be without a whole request for `keepalive_seconds`.
     Bodies come as they were sent, in whatever coding. What is refused before it reaches a handler is one of
     the application's REFUSALS: as "http", but for what has a problem of its own.
     """
@@ -313,18 +314,20 @@ class GatewayRunner(web.AppRunner):
         app: web.Application,
         *,
         half_closed_seconds: float = HALF_CLOSED_SECONDS,
+        keepalive_seconds: float = KEEPALIVE_SECONDS,
         **kwargs: Any,
     ) -> None:
         self._refusals = app.get(REFUSALS) or Refusals()
         self._cors = app.get(CORS)
         self._door = app.get(FRONT_DOOR)
         self._half_closed_seconds = half_closed_seconds
+        self._keepalive_seconds = keepalive_seconds
         head = self._head = app.get(HEAD) or HeadLimits()
         super().__init__(
             app,
             access_log=None,
             handler_cancellation=True,
-            keepalive_timeout=KEEPALIVE_SECONDS,
+            keepalive_timeout=keepalive_seconds,
             lingering_time=LINGERING_SECONDS,
             tcp_keepalive=False,  # the listening socket has it, and all that it accepts
             shutdown_timeout=SHUTDOWN_SECONDS,
@@ -347,7 +350,7 @@ class GatewayRunner(web.AppRunner):
         server.cors = self._cors
         server.door = self._door
         if self._door is not None:
-            self._door.attend(server.take, KEEPALIVE_SECONDS)
+            self._door.attend(server.take, self._keepalive_seconds)
         server.answer_with(server.request_handler)
         return server
 

@@ -20,7 +20,7 @@ from aiohttp import web
 from gateway.delivery.pace import USUAL, Pace
 from gateway.delivery.sockets import StreamSocket
 from gateway.http.json_body import BODY_SECONDS
-from gateway.http.server import GatewayRunner, GatewaySite
+from gateway.http.server import KEEPALIVE_SECONDS, GatewayRunner, GatewaySite
 from gateway.ports.clock import Clock
 from gateway.ports.log import EventLog
 from gateway.runtime.half_close import HALF_CLOSED_SECONDS
@@ -65,9 +65,11 @@ class GatewayThread:
         half_closed_seconds: float = HALF_CLOSED_SECONDS,
         pace: Pace = USUAL,
         body_seconds: float = BODY_SECONDS,
+        keepalive_seconds: float = KEEPALIVE_SECONDS,
     ) -> None:
         self._settings = settings
         self._body_seconds = body_seconds
+        self._keepalive_seconds = keepalive_seconds
         self._log = log
         self._pace = pace
         self._half_closed_seconds = half_closed_seconds
@@ -142,7 +144,11 @@ class GatewayThread:
         )
         self._extend(self.app)
         self.parts = self.app[GATEWAY]
-        runner = GatewayRunner(self.app, half_closed_seconds=self._half_closed_seconds)
+        runner = GatewayRunner(
+            self.app,
+            half_closed_seconds=self._half_closed_seconds,
+            keepalive_seconds=self._keepalive_seconds,
+        )
         await runner.setup()
         assert isinstance(runner.server, web.Server)
         self.server = runner.server
