@@ -94,8 +94,7 @@ AtOnce = Callable[[PlainHead], Answer | None]
 def lines_of(headers: CIMultiDict[str]) -> bytes:
     """Header fields as they are sent. Raises ValueError where one would end before its end."""
     lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-    ends = lines.count("\r\n")
-    if lines.count("\n") != ends or lines.count("\r") != ends:
+    if any(lines.count(end) != len(headers) for end in ("\r\n", "\r", "\n")):
         raise ValueError("a header field has a line break in it")
     return lines.encode()
 
