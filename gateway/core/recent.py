@@ -38,9 +38,11 @@ class Recent(Generic[Key, Value]):
 
     def put(self, key: Key, value: Value) -> Value:
         """Remembers the value, in place of what the key had, and gives it."""
-        weight = 1 if self._weight is None else self._weight(value)
+        weight = self._weight_of(value)
+        replaced = self._young.pop(key, None)
+        if replaced is not None:
+            self._size -= self._weight_of(replaced)
         if weight > self._half:
-            self._young.pop(key, None)
             self._old.pop(key, None)
             return value
         self._size += weight
@@ -48,6 +50,9 @@ class Recent(Generic[Key, Value]):
             self._old, self._young, self._size = self._young, {}, weight
         self._young[key] = value
         return value
+
+    def _weight_of(self, value: Value) -> int:
+        return 1 if self._weight is None else self._weight(value)
 
     def clear(self) -> None:
         """Forgets everything."""
