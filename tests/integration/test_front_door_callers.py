@@ -4,13 +4,22 @@ It knows requests again that are alike but for their callers' own words (gateway
 asks twice at least: the second time in the words of somebody else, or after something has changed.
 """
 
+import asyncio
+from contextlib import AsyncExitStack
+
+import orjson
 import pytest
 
-from tests.support.api import EVENTS, Client
+from tests.support.api import EVENTS, JSON, Client, event, numbers
 from tests.support.channels import Room
-from tests.support.gateway import make_settings
-from tests.support.http import connect
+from tests.support.clock import ManualClock
+from tests.support.gateway import EVERY_WAY, make_settings
+from tests.support.http import DEADLINE_SECONDS, connect
+from tests.support.legacy import PATH
+from tests.support.migration import a_migration
 from tests.support.tokens import auth_settings, mint
+
+pytestmark = EVERY_WAY
 
 ANA = mint("ana", subscribe=["*"])
 
@@ -68,3 +77,76 @@ async def test_of_two_names_that_a_client_gives_itself_the_same_one_counts_each_
             async with Client(gateway.port).stream(path=f"{target}&presence=room") as stream:
                 await stream.connected()
                 assert await Room(stream, "room").next() == ("sync", {"first": {}})
+
+
+async def test_a_token_that_has_expired_meanwhile_counts_no_more(start_gateway, way):
+    clock = ManualClock()
+    gateway = start_gateway(make_settings(auth=auth_settings()), way=way, clock=clock)
+    now = clock.wall_ms() / 1000
+    short, long = (mint("ana", subscribe=["*"], now=now, lifetime=life) for life in (60, 6000))
+    for _ in range(4):
+        assert await status(gateway.port, head(bearer(short.encode()))) == 200
+    clock.advance(200)
+    assert await status(gateway.port, head(bearer(short.encode()))) == 401
+    assert await status(gateway.port, head(bearer(long.encode()))) == 200
+
+
+async def test_who_is_revoked_meanwhile_is_let_in_no_more_and_others_are(start_gateway, way, tmp_path):
+    # What is revoked is kept beside the flags.
+    flags = {"store": f"file:{tmp_path}/flags.json"}
+    gateway = start_gateway(make_settings(auth=auth_settings(), flags=flags), way=way)
+    ben = mint("ben", subscribe=["*"])
+    for token in (ANA, ANA, ANA, ben):
+        assert await status(gateway.port, head(bearer(token.encode()))) == 200
+    admin = Client(gateway.port, mint("root", admin=True))
+    body = orjson.dumps({"subject": "ana", "reason": "a test"})
+    revoked = await admin.request("POST", "/api/v1/admin/revocations", headers=[JSON], body=body)
+    assert revoked.status == 201
+    assert await status(gateway.port, head(bearer(ANA.encode()))) == 401
+    assert await status(gateway.port, head(bearer(ben.encode()))) == 200
+
+
+async def test_who_may_see_less_sees_less_though_it_asks_in_the_same_words(gateway):
+    publisher = Client(gateway.port, mint("shop", publish=["*"]))
+    some, none = mint("ben", subscribe=["invoice"]), mint("eve")
+    for token, expected in [(ANA, 200), (ANA, 200), (some, 200), (ANA, 200), (none, 403), (some, 200)]:
+        assert await status(gateway.port, head(bearer(token.encode()))) == expected
+    async with Client(gateway.port, some).stream() as ben, Client(gateway.port, ANA).stream() as ana:
+        await ben.connected()
+        await ana.connected()
+        await publisher.publish(event(1), event(2) | {"entityType": "invoice"})
+        assert numbers(await ana.take(2)) == [1, 2]
+        assert numbers(await ben.take(1)) == [2]
+
+
+async def test_what_the_flags_say_now_counts_for_those_who_asked_before(start_gateway, way, tmp_path):
+    async with a_migration(start_gateway, tmp_path, way=way) as migration:
+        port = migration.gateway.port
+        stream, polled = head(target=f"{EVENTS}?component=orders&clientId=ann"), head(target=PATH)
+        for stage, of_stream, of_poll in [
+            ("shadow", 204, 200),
+            ("live", 200, 200),
+            ("shadow", 204, 200),
+            ("live", 200, 200),
+            ("rampdown", 200, 200),
+            ("complete", 200, 410),
+        ]:
+            await migration.change(stage=stage, percentage=100)
+            for _ in range(3):
+                assert await status(port, stream) == of_stream, stage
+                assert await status(port, polled) == of_poll, stage
+
+
+async def test_the_same_bytes_of_two_peers_are_of_two_peers(start_gateway, way):
+    settings = make_settings(limits={"streams_per_address": 1})
+    gateway = start_gateway(settings, way=way)
+    frames = []
+    async with AsyncExitStack() as stack:
+        for address in ("127.0.0.1", "127.0.0.1", "127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.2"):
+            reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port, local_addr=(address, 0))
+            stack.callback(writer.close)
+            writer.write(head())
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                await reader.readuntil(b"event: ")
+                frames.append((await reader.readline()).strip())
+    assert frames == [b"connected", b"bye", b"bye", b"connected", b"connected", b"bye"]
