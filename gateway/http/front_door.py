@@ -77,7 +77,8 @@ class FrontDoor:
     """What all connections of a server share.
 
     `at_once` are the ways of resources, by the handlers of `router` that they stand for. `limits` are those
-    of a request's head. The door is of use once `attend` was called.
+    of a request's head, and `most_silent` connections may wait for their first bytes. The door is of use once
+    `attend` was called.
     """
 
     def __init__(
@@ -90,7 +91,9 @@ class FrontDoor:
         sockets: StreamSockets,
         options: StreamOptions,
         limits: HeadLimits,
+        most_silent: int = MOST_SILENT,
     ) -> None:
+        self._most_silent = most_silent
         self._router = router
         self._at_once = at_once
         self._front = front
@@ -136,7 +139,7 @@ class FrontDoor:
 
     def came(self, connection: "DoorConnection") -> None:
         """A new connection, which has said nothing yet."""
-        if len(self.silent) >= MOST_SILENT:
+        if len(self.silent) >= self._most_silent:
             self.crowded_out += 1
             oldest = next(iter(self.silent))
             del self.silent[oldest]
