@@ -336,6 +336,9 @@ def requests(draw):
                 post + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(head), head),
                 b"GET /legacy/live HTTP/1.1\r\nHost: localhost\r\nX: a\r\n\r\n",
                 b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n",
+                b"CONNECT /legacy/live HTTP/1.1\r\nHost: localhost\r\n\r\n",
+                b"CONNECT localhost:80 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+                b"GET /legacy/live HTTP/1.1\r\nHost: localhost\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
                 b"\r\n\r\n",
             ]
         )
