@@ -266,9 +266,8 @@ class Openings:
         headers = CIMultiDict(_HEADERS)
         if self.options.gzip:
             headers["Vary"] = "Accept-Encoding"
-        if not is_chunked:
-            # Without chunks only the end of the connection ends the stream.
-            headers["Connection"] = "close"
+        # Without chunks only the end of the connection ends the stream.
+        headers["Connection"] = "keep-alive" if is_chunked else "close"
         if is_gzip:
             headers["Content-Encoding"] = "gzip"
         return SharedFields(headers)

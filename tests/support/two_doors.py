@@ -178,12 +178,8 @@ def _transcript(said: bytes, *, is_ended: bool) -> Transcript:
 
 
 def _lasting(fields: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """The fields without what changes, and without what HTTP/1.1 means anyway (RFC 9112, section 9.3)."""
-    return [
-        (name, b"" if name in _CHANGING else value)
-        for name, value in fields
-        if (name, value) != (b"connection", b"keep-alive")
-    ]
+    """The fields, without the values of what changes."""
+    return [(name, b"" if name in _CHANGING else value) for name, value in fields]
 
 
 def _body(status: bytes, fields: dict[bytes, bytes], said: bytes) -> tuple[Any, bytes]:
