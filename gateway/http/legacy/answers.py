@@ -151,13 +151,11 @@ class SnapshotAnswers:
         else:
             status = 304
             counters.served_304 += 1
-        if tag is None and not (terms.identity or terms.scope):
-            return Answer(status, fields.shared(kind), body)
-        headers = fields.of_kind(kind)
-        if tag is not None:
-            headers = headers.copy()
-            headers["ETag"] = tag
-        return Answer(status, fields.for_caller(headers, terms).copy(), body)
+        if tag is None:
+            return Answer(status, fields.shared(kind, terms), body)
+        headers = fields.for_caller(fields.of_kind(kind), terms).copy()
+        headers["ETag"] = tag
+        return Answer(status, headers, body)
 
     def _is_same(self, request: RequestHead, of: SharedList, names: frozenset[str]) -> bool:
         return not names or is_same_request(names, of.request_fields, self._fields_of(request))

@@ -23,6 +23,8 @@ _CACHE_STATUS = {
 # RFC 9110, section 15.4.5: a 304 repeats what a cache needs to find the stored answer again. And what it has
 # replaces what was stored (RFC 9111, section 3.2): without the upstream's links those would be lost.
 _OF_304 = ("Content-Location", "Vary", "Link")
+_MOST_SHARED = 256
+"""Of so many callers with terms of their own the fields are kept, while those of all are the same."""
 
 
 class Kind(Enum):
@@ -52,7 +54,7 @@ class SnapshotFields:
         self._snapshot: Snapshot | None = None
         self._freshness = Freshness.HIT
         self._age_seconds = 0
-        self._shared: dict[Kind, SharedFields] = {}
+        self._shared: dict[tuple[Kind, Terms], SharedFields] = {}
         self.full: CIMultiDict[str] = CIMultiDict()
         self.coded: CIMultiDict[str] = CIMultiDict()
         self.not_modified: CIMultiDict[str] = CIMultiDict()
@@ -63,11 +65,17 @@ class SnapshotFields:
         fields: CIMultiDict[str] = getattr(self, kind.value)
         return fields
 
-    def shared(self, kind: Kind) -> SharedFields:
-        """The same with their bytes, made once. Raises ValueError where they can't be sent."""
-        made = self._shared.get(kind)
+    def shared(self, kind: Kind, terms: Terms) -> SharedFields:
+        """The same for callers on these terms, with their bytes, made once for all of them.
+
+        Raises ValueError where they can't be sent.
+        """
+        made = self._shared.get((kind, terms))
         if made is None:
-            made = self._shared[kind] = SharedFields(self.of_kind(kind))
+            if len(self._shared) >= _MOST_SHARED:
+                self._shared.clear()
+            fields = self.for_caller(self.of_kind(kind), terms)
+            made = self._shared[kind, terms] = SharedFields(fields)
         return made
 
     def bring_up_to(self, served: Served) -> None:
