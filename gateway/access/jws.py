@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import jwt
@@ -51,10 +52,17 @@ def parse_jws(text: str) -> Jws:
     if not _FORM.fullmatch(text):
         raise InvalidToken(_why_no_form(text))
     head, payload, signature = text.split(".")
+    algorithm, kid = _header(head)
+    signed = text.rpartition(".")[0].encode()
+    return Jws(algorithm, kid, _decoded(payload), signed, _decoded(signature))
+
+
+@lru_cache(maxsize=64)
+def _header(head: str) -> tuple[str, str | None]:
+    """The algorithm and `kid` that a header says: those of one issuer are mostly the same."""
     header = json_object(_decoded(head), "header")
     _check_header(header)
-    signed = text.rpartition(".")[0].encode()
-    return Jws(header["alg"], header.get("kid"), _decoded(payload), signed, _decoded(signature))
+    return header["alg"], header.get("kid")
 
 
 def json_object(data: bytes, name: str) -> dict[str, Any]:

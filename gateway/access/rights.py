@@ -15,6 +15,7 @@ from gateway.core.credentials import NOBODY, Credentials
 from gateway.core.events import NAME_PATTERN
 from gateway.core.grants import EVERY, Grant, Scope
 from gateway.core.json_weight import json_weight
+from gateway.core.recent import Recent
 
 CLAIM = "tidegate"
 """The claim of a token that holds grants."""
@@ -60,7 +61,7 @@ class Rights:
         anonymous: Source | None = None,
         kept_values: int = KEPT_VALUES,
     ) -> None:
-        self._callers: LRUCache[int, Principal] = LRUCache(kept_values, getsizeof=_size)
+        self._callers: Recent[int, Principal] = Recent(2 * kept_values, _size)
         self._scopes: LRUCache[str, Scope] = LRUCache(KEPT_SCOPES, getsizeof=lambda scope: 1 + scope.size)
         self._rules = tuple(rules)
         self._key_sources = dict(keys or {})
@@ -88,9 +89,7 @@ class Rights:
             expires_at=_number(claims.get("exp")),
         )
         caller = self._sharing_scope(principal_of(self.sources_of_token(claims), credentials, claims))
-        if _size(caller) <= self._callers.maxsize:
-            self._callers[id(claims)] = caller
-        return caller
+        return self._callers.put(id(claims), caller)
 
     def _sharing_scope(self, caller: Principal) -> Principal:
         """The caller with the scope that all share who are granted the same, while it is among the latest."""
