@@ -49,7 +49,7 @@ AtOnce = Callable[[PlainHead], Found | None]
 HandOver = Callable[[asyncio.Transport, bytes, bool], None]
 """Gives a connection to aiohttp with what came on it, and whether its caller will say no more."""
 
-TURN_SECONDS = 0.002
+TURN_SECONDS = 0.0005
 """How long requests are answered before everybody else has a turn: thousands may come at once."""
 GATHER_SECONDS = 0.001
 """How long a new connection may wait for others, while there was a turn within as long before."""
