@@ -57,6 +57,7 @@ class _RequestHandler(web.RequestHandler):
         "_door",
         "_half_closed_seconds",
         "_head",
+        "_held",
         "_refusals",
         "_to_come",
         "is_half_closed",
@@ -69,6 +70,7 @@ class _RequestHandler(web.RequestHandler):
         self._head = server.head
         self._door = server.door
         self._to_come: int | None = 0
+        self._held = b""
         self.is_half_closed = False
         self._cut_off: web.RequestPayloadError | None = None
 
@@ -100,32 +102,48 @@ class _RequestHandler(web.RequestHandler):
         return web.Response(status=status, body=orjson.dumps(body), content_type="application/problem+json")
 
     def data_received(self, data: bytes) -> None:
-        if self._door is None:
+        # aiohttp itself says that nothing came, to go on with what it has parsed.
+        if self._door is None or not data:
             super().data_received(data)
-        elif self._to_come == 0 and self._is_idle and self._door.takes(data):
-            transport = self.transport
-            assert transport is not None, "it is only lost together with this handler"
-            leave(self)
-            DoorConnection(self._door).taken_back(transport, data)
+        elif self._held:
+            held, self._held = self._held, b""
+            self._take(held + data)
+        elif self._to_come or self._to_come is None or not self._request_count or not self._door.takes(data):
+            self._take(data)
         else:
-            is_between = self._to_come == 0 and (self._is_idle or self._request_count == 0)
-            super().data_received(data)
-            self._count(data, is_between=is_between)
+            # Its client may have read the last answer before this handler has done with it.
+            self._held = data
+            self._loop.call_soon(self._let_go)
+
+    def _let_go(self) -> None:
+        """Gives the connection back to the front door, where this handler is idle by now."""
+        data, self._held = self._held, b""
+        transport, door = self.transport, self._door
+        if not data or transport is None or door is None:
+            return
+        if self._is_idle:
+            leave(self)
+            DoorConnection(door).taken_back(transport, data)
+        else:
+            self._take(data)
 
     @property
     def _is_idle(self) -> bool:
         """Whether it waits for a request. aiohttp does so with `_waiter`."""
         return self._waiter is not None and not self._waiter.done()
 
-    def _count(self, data: bytes, *, is_between: bool) -> None:
-        """Keeps count of how much of the request that began last is yet to come.
+    def _take(self, data: bytes) -> None:
+        """Goes on with what came, and keeps count of how much of the request that began last is yet to come.
 
-        None where that can't be told: then the parser may hold the beginning of another, and the connection
-        stays here. Taken for a request of its own, what comes next could be anything.
+        `_to_come` is None where that can't be told: then the parser may hold the beginning of another, and
+        the connection stays here. Taken for a request of its own, what comes next could be anything.
         """
+        before, is_between = self._request_count, self._to_come == 0
+        super().data_received(data)
         if is_between:
             end = data.find(b"\r\n\r\n")
-            length = None if end < 0 or not self._messages else _body_length(self._messages[-1][0])
+            is_one = end >= 0 and self._request_count == before + 1 and self._messages
+            length = _body_length(self._messages[-1][0]) if is_one else None
             self._to_come = None if length is None else end + 4 + length - len(data)
         elif self._to_come is not None:
             self._to_come -= len(data)
@@ -137,6 +155,9 @@ class _RequestHandler(web.RequestHandler):
 
         One whose body is cut off is answered too: who reads it is told that no more of it will come.
         """
+        if self._held:
+            held, self._held = self._held, b""
+            self._take(held)
         request = self._current_request
         ends = request is not None and request.get(ENDS_WITH_INPUT, False)
         if self._is_idle or ends or self._request_count == 0:

@@ -150,6 +150,23 @@ async def test_a_connection_goes_to_aiohttp_for_what_is_its_and_comes_back(start
         await aiohttp_has(gateway, 0)
 
 
+async def test_a_connection_comes_back_also_where_a_request_came_before_the_last_was_answered(start):
+    gateway = await start()
+    client = Client(gateway.port)
+    async with connect(gateway.port) as connection:
+        await connection.send(f"GET {POLL}?wait=30 HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        await aiohttp_has(gateway, 1)
+        await connection.send(GET_LIST)
+        await turns(gateway)
+        await client.publish(event(1))
+        assert await answers(connection, 2) == [200, 200]
+
+        await connection.send(GET_LIST)
+
+        assert (await connection.response()).body == LIST
+        await aiohttp_has(gateway, 0)
+
+
 def posted(body, *fields):
     lines = [f"POST {EVENTS} HTTP/1.1", "Host: localhost", "Content-Type: application/json", *fields]
     return "\r\n".join([*lines, "", ""]).encode() + body
