@@ -95,7 +95,7 @@ class Rights:
         """The caller with the scope that all share who are granted the same, while it is among the latest."""
         assert caller.scope is not None, "a token has grants, if none"
         shared = self._scopes.get(caller.scope.text)
-        if shared is not None:
+        if shared is not None and shared == caller.scope:
             return replace(caller, scope=shared)
         if caller.scope.size < self._scopes.maxsize:
             self._scopes[caller.scope.text] = caller.scope

@@ -44,8 +44,12 @@ async def carry(
     if transport is None or transport.is_closing() or is_half_closed(request):
         raise ConnectionResetError("the client went away")
     if hand_over and can_hand_over(request):
+        is_clogged = request.protocol.writing_paused
         subscriber = give(transport, sockets, attach)
         leave(request.protocol)
+        if is_clogged:
+            # The transport says so to nobody a second time.
+            sockets.hub.clogged(subscriber)
         sockets.hub.begin(subscriber, resumed=resumed)
     else:
         await _wait_beside(request, transport, writer, sockets.hub, attach, resumed=resumed)

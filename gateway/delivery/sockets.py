@@ -38,8 +38,8 @@ class StreamSocket:
 
     It behaves as asyncio's transports do: `write` sends at once what the kernel takes, and keeps the rest. It
     does not raise: of a connection that fails the hub hears in a later turn of the event loop, as it does of
-    the end that `close` and `abort` make. What is written after the end is dropped. A client that closes its
-    sending side ends its stream.
+    the end that `close` and `abort` make. What is written once the connection has ended is dropped. A client
+    that closes its sending side ends its stream.
     """
 
     __slots__ = ("_descriptor", "_sockets", "_subscriber", "_unsent")

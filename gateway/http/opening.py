@@ -54,6 +54,8 @@ MAX_REASONS = 20
 _ANY_DELAY_MS = 10**18
 _DRAWN_AT_ONCE = 64
 _KEPT_MANNERS = 2048
+_KEPT_CHARACTERS = 1024
+"""Of words that are longer nothing is remembered."""
 _HINTS: dict[str, HintsMode] = {"off": "off", "with": "with", "only": "only"}
 _FORMATS = {"named": True, "message": False}
 _STATE = {"off": False, "with": True}
@@ -168,7 +170,9 @@ class Openings:
             headers = request.headers
             accept, codings = headers.getall("Accept", ()), headers.getall("Accept-Encoding", ())
             key = (parameters_of(request).shared.text, *accept, "", *codings, request.version)
-            manner = self._manners.get(key) or self._manners.put(key, self._manner(request))
+            manner = self._manners.get(key) or self._manner(request)
+            if sum(map(len, (key[0], *accept, *codings))) <= _KEPT_CHARACTERS:
+                self._manners.put(key, manner)
             request[MANNER] = manner
         number = self._numbers.draw()
         return Wish(

@@ -293,6 +293,9 @@ class _Server(web.Server):
         transport.set_protocol(handler)
         handler.connection_made(transport)
         handler.data_received(data)
+        if self.door is not None and self.door.is_ending:
+            # Whoever had their handler before the server began to stop were told then.
+            handler.close()
         if has_ended and handler.eof_received() is None:
             transport.close()
 

@@ -101,6 +101,8 @@ class SnapshotFields:
         if snapshot.coded is not None:
             upstreams = _varying_by_coding(upstreams)
         self.full = with_upstreams(own, upstreams)
+        # As aiohttp says of what nobody knows (RFC 9110, section 8.3).
+        self.full.setdefault("Content-Type", "application/octet-stream")
         self.coded = self.full.copy()
         self.coded.update({"ETag": snapshot.coded_etag, "Content-Encoding": snapshot.coding})
         kept = CIMultiDict((name, value) for name in _OF_304 for value in upstreams.getall(name, ()))

@@ -174,7 +174,8 @@ class _Path:
         if not self._answers.is_for(request, of, served.snapshot):
             return None
         verdict = self._answers.verdict(request, of, served.snapshot, terms)
-        if self._lists_are_one and not self._answers.varies(of, served.snapshot):
+        # Notes of those who are alike are there from the second time on; what comes once is not remembered.
+        if self._lists_are_one and request.alike and not self._answers.varies(of, served.snapshot):
             self._repeated.put(request, verdict)
         return self._answers.made(verdict, served)
 
