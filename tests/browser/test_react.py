@@ -69,6 +69,7 @@ async def test_a_user_can_try_again_where_the_client_has_given_up(world, react):
     async with world(**FAST) as one:
         tab = await opened(one, react, speed=SPEED, maxReconnectAttempts=2)
         await says(tab, "healthy")
+        await tab.until("document.querySelector('#online').textContent === 'user-1'")
         await one.proxy.become(Fault.REFUSE)
         one.proxy.reset(EVENTS)
         await tab.becomes("failed")
