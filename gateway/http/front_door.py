@@ -491,7 +491,7 @@ class DoorConnection(asyncio.Protocol):
         if not data or self.transport.is_closing():
             return
         door = self._door
-        if not self._has_ended and door.answer(self, data):
+        if not self._has_ended and not self._is_full and door.answer(self, data):
             door.answered += 1
         else:
             door.handed_over += 1

@@ -18,10 +18,17 @@ NEVER_SECONDS = 3600.0
 
 
 class Wire:
-    """A transport of which is seen how it ends."""
+    """A transport of which is seen how it ends, and whether it is read."""
 
     def __init__(self) -> None:
         self.is_aborted = self.is_closed = False
+        self.is_read = True
+
+    def pause_reading(self) -> None:
+        self.is_read = False
+
+    def resume_reading(self) -> None:
+        self.is_read = True
 
     def abort(self) -> None:
         self.is_aborted = True
@@ -116,3 +123,19 @@ async def test_who_has_said_something_is_not_ended_for_saying_nothing(said: byte
     connection.data_received(said)
     DoorConnection(door).connection_made(Wire())  # type: ignore[arg-type]
     assert not wire.is_closing()
+
+
+async def test_who_sends_on_before_its_turn_is_read_no_further_and_nothing_of_it_is_lost() -> None:
+    door, handed_over = make_door(ManualClock()), []
+    door.attend(lambda transport, data, has_ended: handed_over.append(data), NEVER_SECONDS)
+    wire, connection = Wire(), DoorConnection(door)
+    connection.connection_made(wire)  # type: ignore[arg-type]
+    said = [b"GET / HTTP/1.1\r\nHost: a\r\n", b"x: " + 70_000 * b"y", b"\r\n\r\n"]
+    connection.data_received(said[0])
+    assert wire.is_read
+    connection.data_received(said[1])
+    assert not wire.is_read
+    connection.data_received(said[2])
+    await in_time(lambda: handed_over, "it has had its turn")
+    assert handed_over == [b"".join(said)]
+    assert wire.is_read
