@@ -197,6 +197,9 @@ async def test_what_push_saves_is_counted_beside_what_the_snapshot_saves(
     async with migration.client.stream(REPORTING) as one, migration.client.stream(REPORTING) as other:
         await one.connected()
         await other.connected()
+        # What a client has read may have been written a moment before its stream is counted.
+        evidence = migration.gateway.parts.migration.evidence
+        assert migration.gateway.call(lambda: evidence.streams("orders")) == 2
         clock.advance(10)
         await eventually(
             saved, "two streams of ten seconds saved fifty polls, but for what the gateway asked itself"
