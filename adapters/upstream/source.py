@@ -189,6 +189,10 @@ class UpstreamSource:
         counts = {path: together.shared_counts for path, together in self._together.items()}
         return {path: (lists.is_leading, counts[path]) for path, lists in self._lists.items()}
 
+    def asks(self, route: LegacyRoute) -> bool:
+        """Whether it is this node that asks a shared route's upstream, as far as it knows."""
+        return self._leases is None or self._lists[route.path].is_leading
+
     def list_counts(self) -> Mapping[str, int]:
         """How many lists each shared route has now, by its path."""
         return {path: sum(1 for _ in lists) for path, lists in self._lists.items()}

@@ -16,7 +16,8 @@ from gateway.core.errors import UpstreamError
 from gateway.core.events import Cursor, Position
 from gateway.core.history import HistoryEntry
 from gateway.core.states import following
-from gateway.migration.parity_states import ACTIVE, TRANSITIONS, LaneSignal, LaneState
+from gateway.migration.parity_lease import ParityLease
+from gateway.migration.parity_states import ACTIVE, TRANSITIONS, BegunBy, LaneSignal, LaneState
 from gateway.ports.legacy_route import LegacyRoute
 from gateway.ports.upstreams import ListedItems, Snapshot
 
@@ -29,6 +30,16 @@ class Sample(NamedTuple):
 
     snapshot: Snapshot
     previous: Snapshot | None
+
+
+class Begun(NamedTuple):
+    """Since when a lane has compared here, or left that to other nodes, in Unix milliseconds, and why.
+
+    `by` is None where it left it to others.
+    """
+
+    at_ms: int
+    by: BegunBy | None
 
 
 class _Period:
@@ -51,6 +62,10 @@ class ParityLane:
     is something to compare. Of the polled answers, the upstream's and those that callers get, one in
     `check_ratio` is compared, and each that settles something (`Parity.next_sample_at`); one and the same
     answer only once. The upstream is never asked for it.
+
+    Only on the node that has `lease`: of those that share a log one compares a route. A node that gets the
+    lease begins anew, for the state does not go over: a fold holds whole entities, up to the size of the
+    list, which would have to be written at every event, and a new one is proven within a settle window or so.
     """
 
     def __init__(
@@ -60,11 +75,15 @@ class ParityLane:
         parity: Parity,
         settle_seconds: float,
         flag: Callable[[], Flag | None],
+        lease: ParityLease,
         wake: Callable[[], None],
     ) -> None:
         self.route = route
         self.parity = parity
+        self.lease = lease
         self.state = LaneState.OFF
+        self.begun: Begun | None = None
+        """None where it is not to be compared, and before the first look at the flag."""
         self._items_of = items_of
         self._settle = settle_seconds
         self._flag = flag
@@ -77,6 +96,7 @@ class ParityLane:
         self._waiting: Sample | None = None
         self._taken: Snapshot | None = None
         self._lost = 0
+        self._doubted_by = BegunBy.START
 
     @property
     def is_same_source(self) -> bool:
@@ -90,7 +110,7 @@ class ParityLane:
 
     def polled(self, snapshot: Snapshot) -> None:
         """The upstream has answered: the poller's listener."""
-        flag = self._compared_flag()
+        flag = self._flag_here()
         if flag is not None:
             before = self._period.latest
             self._period.latest = Sample(snapshot, None if before is None else before.snapshot)
@@ -98,7 +118,7 @@ class ParityLane:
 
     def served(self, snapshot: Snapshot) -> None:
         """A caller was answered: the poller's listener."""
-        flag = self._compared_flag()
+        flag = self._flag_here()
         if flag is not None:
             latest = self._period.latest
             if latest is None or latest.snapshot is not snapshot:
@@ -109,6 +129,11 @@ class ParityLane:
         """The component's flag, where its stage is one in which push is compared."""
         flag = self._flag()
         return flag if flag is not None and flag.stage in COMPARED else None
+
+    def _flag_here(self) -> Flag | None:
+        """The same, where it is also this node that compares."""
+        flag = self._compared_flag()
+        return flag if flag is not None and self.lease.holds() else None
 
     def _offer(self, sample: Sample, flag: Flag) -> None:
         snapshot, previous = sample
@@ -127,27 +152,51 @@ class ParityLane:
         self._queue.put(sample, size)
         self._wake()
 
-    def begin_again(self) -> None:
+    @property
+    def is_to_be_compared(self) -> bool:
+        """Whether the component's stage is one in which push is compared, here or on another node."""
+        return self._compared_flag() is not None
+
+    def begin_again(self, by: BegunBy) -> None:
         """Push was mended, or events were missed: what was pushed until now is not to count on."""
+        if self.state is not LaneState.STALE:
+            self._doubted_by = by
         self._signal(LaneSignal.DOUBTED)
 
-    def following_flag(self, position: Position, now: float) -> Iterator[None]:
-        """Begins, ends or begins again, as the flag and `begin_again` say; the log is read up to there.
+    def following_flag(self, position: Position, now: float, at_ms: int) -> Iterator[None]:
+        """Begins, ends or begins again, as flag, lease and `begin_again` say; the log is read up to there.
 
-        In steps that take some microseconds each.
+        In steps that take some microseconds each. `now` is monotonic, `at_ms` the same moment for people.
         """
-        compared = self._compared_flag() is not None
-        if compared is (self.state in ACTIVE) and self.state is not LaneState.STALE:
+        signal = self._due()
+        if signal is None:
             return
-        self._signal(LaneSignal.BEGUN if compared else LaneSignal.ENDED)
+        self.begun = self._begun(signal, at_ms)
+        self._signal(signal)
         self._period = _Period()
-        if not compared:
+        if signal is not LaneSignal.BEGUN:
             self._lost += self._waiting is not None
             self._waiting = self._taken = None
             while self._queue.take() is not None:
                 self._lost += 1
         yield from self.parity.restarting(position, now)
         self._period.wanted_from = self.parity.next_sample_at
+
+    def _due(self) -> LaneSignal | None:
+        """What flag and lease make of the lane; None where it is that already."""
+        if not self.is_to_be_compared:
+            return None if self.state is LaneState.OFF else LaneSignal.ENDED
+        if not self.lease.holds():
+            return None if self.state is LaneState.ELSEWHERE else LaneSignal.YIELDED
+        return None if self.state in ACTIVE else LaneSignal.BEGUN
+
+    def _begun(self, signal: LaneSignal, at_ms: int) -> Begun | None:
+        if signal is LaneSignal.ENDED:
+            return None
+        if signal is LaneSignal.YIELDED:
+            return Begun(at_ms, None)
+        by = {LaneState.OFF: BegunBy.FLAG, LaneState.ELSEWHERE: BegunBy.LEASE}
+        return Begun(at_ms, by.get(self.state, self._doubted_by))
 
     def applying(self, entry: HistoryEntry) -> Iterator[None]:
         """Takes the next event of the route's entity type, in steps that take some microseconds each."""

@@ -10,17 +10,13 @@ import pytest
 from tests.support.admin import FLAGS, operator
 from tests.support.admin import ORDERS as ORDERS_FLAG
 from tests.support.api import Client, Stream, event, eventually
-from tests.support.cluster import breakable, toml
+from tests.support.cluster import breakable, flags_in, toml
 from tests.support.command import run
 from tests.support.gateway import GatewayThread, make_settings
 from tests.support.migration import FETCH_MODE
 
 PREFERENCE = "/api/v1/sync/preference"
 ORDERS = {"component": "orders"}
-
-
-def flags_in(url: str) -> str:
-    return "postgres" if url.startswith("postgres") else "redis"
 
 
 @pytest.fixture

@@ -7,14 +7,13 @@ from typing import Any
 
 import orjson
 import pytest
-from aiohttp import web
 
 from tests.support.api import Client, Stream, eventually
 from tests.support.cluster import publish_last, toml
 from tests.support.gateway import GatewayThread, ServedGateway, make_settings
 from tests.support.http import DEADLINE_SECONDS
 from tests.support.legacy import PATH, listed, order, route_settings
-from tests.support.upstream import Answering, Upstream, held_until, plain, upstream
+from tests.support.upstream import Upstream, held_until, plain, takes_writes, upstream
 
 POLLS = "tidegate_upstream_polls_total"
 INTERVAL_SECONDS = 0.2
@@ -240,18 +239,6 @@ async def test_a_write_is_shown_although_an_older_answer_comes_in_between(start_
     new.set()
 
     assert stage((await second).body) == "1"
-
-
-def takes_writes(reading: Answering, written: Callable[[], None] = lambda: None) -> Answering:
-    """Takes every POST, which does `written`, and answers others with `reading`."""
-
-    async def answer(request: web.Request) -> web.StreamResponse:
-        if request.method != "POST":
-            return await reading(request)
-        written()
-        return web.Response()
-
-    return answer
 
 
 async def test_a_restart_of_all_nodes_loses_no_change(start_node, backend):

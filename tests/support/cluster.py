@@ -27,6 +27,11 @@ async def shared_log(kind: str) -> AsyncIterator[str]:
             yield url
 
 
+def flags_in(url: str) -> str:
+    """The setting `flags.store` by which flags are where that shared log is."""
+    return "postgres" if url.startswith("postgres") else "redis"
+
+
 class Broken(NamedTuple):
     """A log, and the server that it is on, which a test breaks."""
 

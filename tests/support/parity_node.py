@@ -18,7 +18,9 @@ from flags.parity.report import ParityReport, Tally
 from gateway.core.events import ORIGIN, Cursor, Event, Position
 from gateway.core.history import History
 from gateway.migration.parity_lane import ParityLane
+from gateway.migration.parity_lease import ParityLease
 from gateway.migration.parity_sampler import ParitySampler
+from gateway.ports.leases import Leases
 from gateway.ports.upstreams import Snapshot
 from gateway.runtime.slices import Slices
 from tests.support.clock import ManualClock
@@ -34,8 +36,12 @@ EPOCH = "e1"
 class Node:
     """What of a node parity needs; its flag is None until a test puts it in a stage."""
 
-    def __init__(self, clock: ManualClock, *, max_events: int = 1000, **route: Any) -> None:
+    def __init__(
+        self, clock: ManualClock, *, max_events: int = 1000, leases: Leases | None = None, **route: Any
+    ) -> None:
         self.clock = clock
+        self.leases = leases
+        self.asks, self.rests = True, False
         self.history = History(max_events=max_events, max_age_seconds=1e9, max_bytes=10**9, id_aliases={})
         self.history.open(EPOCH, ORIGIN)
         self.tallies: list[tuple[str, Tally]] = []
@@ -55,12 +61,14 @@ class Node:
 
     def add_lane(self, **route: Any) -> ParityLane:
         route_settings = {"events": "external", "max_body_bytes": 1000} | route
+        made = legacy_route(**route_settings)
         lane = ParityLane(
-            legacy_route(**route_settings),
+            made,
             self.items_of,
             Parity("order", STRICT, SETTLE, ORIGIN, self.clock.monotonic()),
             SETTLE,
             lambda: self.flag,
+            ParityLease(made, self.leases, lambda: self.asks, lambda: self.rests, self.clock),
             self.sampler.wake,
         )
         self.sampler.add(lane)

@@ -5,17 +5,28 @@ from collections.abc import Callable
 
 from flags.decide.stages import Stage
 from gateway.core.events import ORIGIN
-from gateway.migration.parity_states import LaneSignal, LaneState
+from gateway.migration.parity_states import BegunBy, LaneSignal, LaneState
 from gateway.ports.upstreams import Snapshot
+from gateway.runtime.leases import EveryLease
 from gateway.runtime.slices import SLICE_SECONDS
 from tests.support.clock import BusyClock
 from tests.support.parity_node import SETTLE, Node
+from tests.support.shared_store import MemorySharedStore
 
 STEPS = [
     *(stage.value for stage in Stage),
     *("push", "poll", "serve", "poll ahead", "poll unreadable", "settle", "turn", "turn", "rearm"),
-    *("doubted while comparing", "new epoch", "trimmed"),
+    *("doubted while comparing", "new epoch", "trimmed", "lease", "no lease"),
 ]
+
+
+class TakenAway(EveryLease):
+    """All leases, until another node has them all."""
+
+    here = True
+
+    def holds(self, name: str) -> bool:
+        return self.here
 
 
 class World:
@@ -23,7 +34,9 @@ class World:
 
     def __init__(self, seen: Callable[[LaneState, LaneSignal], None]) -> None:
         # A step of work takes a good part of a slice: something may happen in the middle of any of it.
-        self.node = Node(BusyClock(SLICE_SECONDS / 3), max_events=4)
+        clock = BusyClock(SLICE_SECONDS / 3)
+        self.leases = TakenAway(MemorySharedStore(clock))
+        self.node = Node(clock, max_events=4, leases=self.leases)
         self.ends: list[BaseException | None] = []
         self.epochs = 1
         lane, move = self.node.lane, self.node.lane._signal
@@ -38,7 +51,7 @@ class World:
         self.task = asyncio.create_task(self.node.sampler.run())
 
     def rearm(self, snapshot: Snapshot | None = None) -> None:
-        self.node.lane.begin_again()
+        self.node.lane.begin_again(BegunBy.REARM)
         self.node.sampler.wake()
 
     async def step(self, step: str) -> None:
@@ -65,6 +78,9 @@ class World:
             case "new epoch":
                 self.epochs += 1
                 node.history.open(f"e{self.epochs}", ORIGIN)
+                node.sampler.wake()
+            case "lease" | "no lease":
+                self.leases.here = step == "lease"
                 node.sampler.wake()
             case "trimmed":
                 node.history.trim(node.clock.monotonic(), node.history.head)

@@ -101,6 +101,18 @@ class Upstream:
             raise
 
 
+def takes_writes(reading: Answering, written: Callable[[], None] = lambda: None) -> Answering:
+    """Takes every POST, which does `written`, and answers others with `reading`."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if request.method != "POST":
+            return await reading(request)
+        written()
+        return web.Response()
+
+    return answer
+
+
 def plain(body: bytes, *, status: int = 200, **headers: str) -> Answering:
     """Answers with `body`, or 304 where the request has the very ETag of `headers`."""
     fields = CIMultiDict({"Content-Type": "application/json"})

@@ -8,6 +8,8 @@ from flags.decide.stages import COMPARED, Stage
 from flags.parity.kind_counts import PlaceKinds
 from flags.parity.proposals import Proposal, assess
 from flags.parity.report import WHY, DifferingPlace, NoiseFloor, Outcome, ParityReport, Reason
+from gateway.core.times import rfc3339
+from gateway.migration.parity_lane import Begun
 from gateway.migration.parity_sampler import ParitySampler
 
 
@@ -18,6 +20,14 @@ class Unknown(NamedTuple):
     why: str
 
 
+_NO_SAMPLES = "no samples"
+_ELSEWHERE = Unknown(
+    "not compared here",
+    "Of the nodes that share the log the one that asks the upstream compares: that is another, or nobody "
+    "polls or streams.",
+)
+
+
 def parity_members(component: str, flag: Flag | None, parity: ParitySampler) -> dict[str, Any]:
     """The answer for one component: the figures since the process began.
 
@@ -25,15 +35,32 @@ def parity_members(component: str, flag: Flag | None, parity: ParitySampler) -> 
     """
     report = parity.report(component)
     consistency = None if report is None else report.consistency
+    begun = parity.begun(component)
     members = {
         "component": component,
         "stage": None if flag is None else flag.stage.value,
         "checkRatio": None if flag is None else flag.check_ratio,
         "consistency": consistency,
+        "comparedBy": _compared_by(begun),
     }
     if consistency is None:
-        members |= _unknown(component, flag, report, parity.is_same_source(component))._asdict()
+        unknown = _unknown(component, flag, report, parity.is_same_source(component))
+        if unknown.reason == _NO_SAMPLES and begun is not None and begun.by is None:
+            unknown = _ELSEWHERE
+        members |= unknown._asdict()
     return members | _figures(report or ParityReport())
+
+
+def _compared_by(begun: Begun | None) -> dict[str, Any] | None:
+    """Whether it is this node that compares, since when, and why it began anew then."""
+    if begun is None:
+        return None
+    by = begun.by
+    return {
+        "here": by is not None,
+        "since": rfc3339(begun.at_ms),
+        "begunAnew": None if by is None else by.value,
+    }
 
 
 def _unknown(component: str, flag: Flag | None, report: ParityReport | None, same_source: bool) -> Unknown:
@@ -60,9 +87,7 @@ def _unknown(component: str, flag: Flag | None, report: ParityReport | None, sam
 
 def _not_yet(report: ParityReport) -> Unknown:
     if not report.samples:
-        return Unknown(
-            "no samples", "No polled answer has been compared yet: somebody has to poll or stream."
-        )
+        return Unknown(_NO_SAMPLES, "No polled answer has been compared yet: somebody has to poll or stream.")
     if not report.incomparable:
         return Unknown("no changes", "Nothing has changed since comparing began, so nothing is proven.")
     reason = max(report.incomparable, key=lambda given: report.incomparable[given])

@@ -43,6 +43,7 @@ class Migration:
         """Compares and judges from now on, until the supervisor is closed."""
         if self.parity.lanes:
             supervisor.run("parity", self.parity.run)
+            supervisor.run("parity leases", self.parity.keep_leases)
         supervisor.run("guard", self.guard_loop.run)
 
 
@@ -70,7 +71,9 @@ def make_migration(
         flags, windows, evidence, poll_inventory, clock, _compared(upstreams.routes), acted
     )
     flags.subscribe(guard_loop.changed)
-    parity = make_parity(settings, upstreams, stored.history, flags, windows, clock, stored.slices)
+    parity = make_parity(
+        settings, upstreams, stored.history, flags, windows, clock, stored.slices, stored.leases
+    )
     return Migration(windows, telemetry, evidence, latencies, poll_inventory, guard_loop, parity)
 
 

@@ -10,8 +10,10 @@ from gateway.core.events import ORIGIN
 from gateway.core.history import History
 from gateway.migration.guard_windows import GuardWindows
 from gateway.migration.parity_lane import ParityLane
+from gateway.migration.parity_lease import ParityLease
 from gateway.migration.parity_sampler import ParitySampler
 from gateway.ports.clock import Clock
+from gateway.ports.leases import Leases
 from gateway.ports.legacy_route import LegacyRoute
 from gateway.runtime.slices import Slices
 from gateway.service.legacy_settings import ParitySettings
@@ -26,9 +28,11 @@ def make_parity(
     windows: GuardWindows,
     clock: Clock,
     slices: Slices,
+    leases: Leases | None,
 ) -> ParitySampler:
     """The sampler with a lane for every shared route, which listens to the route's poller.
 
+    `leases` are those of the nodes that share the log: of each route one of them compares.
     Of a route that makes no events nothing is pushed that could be compared with it.
     """
     given = {route.path: route.parity for route in settings.legacy}
@@ -38,11 +42,18 @@ def make_parity(
     for route in upstreams.routes:
         poller = upstreams.poller(route)
         if poller is not None and route.events != "none":
-            lane = _lane(route, given[route.path], poller, flags, clock, sampler.wake)
+            lease = _lease(route, leases, upstreams, poller, clock)
+            lane = _lane(route, given[route.path], poller, flags, clock, lease, sampler.wake)
             poller.listener = lane
             sampler.add(lane)
     flags.subscribe(sampler.flags_changed)
     return sampler
+
+
+def _lease(
+    route: LegacyRoute, leases: Leases | None, upstreams: UpstreamSource, poller: Poller, clock: Clock
+) -> ParityLease:
+    return ParityLease(route, leases, lambda: upstreams.asks(route), lambda: poller.is_at_rest, clock)
 
 
 def _lane(
@@ -51,6 +62,7 @@ def _lane(
     poller: Poller,
     flags: FlagStore,
     clock: Clock,
+    lease: ParityLease,
     wake: Callable[[], None],
 ) -> ParityLane:
     ignored = (*route.ignore, *given.ignore)
@@ -66,6 +78,5 @@ def _lane(
         same_source=route.events == "poll",
         keep_values=given.keep_values,
     )
-    return ParityLane(
-        route, poller.items_of, parity, settle_seconds, lambda: flags.snapshot().get(route.component), wake
-    )
+    flag = lambda: flags.snapshot().get(route.component)  # noqa: E731
+    return ParityLane(route, poller.items_of, parity, settle_seconds, flag, lease, wake)

@@ -1,6 +1,9 @@
 """Polled answers and pushed events on their way to the comparison: what is taken, waits, or is lost."""
 
 import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
@@ -9,12 +12,15 @@ from flags.decide.stages import Stage
 from flags.parity.report import Tally
 from gateway.core.events import ORIGIN, Position
 from gateway.migration.parity_lane import MOST_ANSWERS
+from gateway.migration.parity_states import BegunBy, LaneState
 from gateway.ports.upstreams import Snapshot
+from gateway.runtime.leases import TTL_SECONDS, SharedLeases
 from gateway.runtime.slices import SLICE_SECONDS
 from tests.support.clock import BusyClock, ManualClock
 from tests.support.events import an_event
 from tests.support.loop import let_others_run, until
 from tests.support.parity_node import SETTLE, Node, running
+from tests.support.shared_store import MemorySharedStore
 
 LATCH = Latch(at="2026-11-20T10:30:00.000Z", metric="consistency", value=0.5, threshold=0.9, reason="half")
 
@@ -253,7 +259,7 @@ async def test_beginning_anew_goes_in_slices_and_no_lane_misses_what_comes_meanw
         node.polls()
         await until(lambda: node.report.pending == 400, "all are compared")
         for lane in (node.lane, other):
-            lane.begin_again()
+            lane.begin_again(BegunBy.REARM)
         node.sampler.wake()
         await until(lambda: node.report.pending < 300, "the first is beginning anew")
         assert node.report.pending > 200
@@ -407,8 +413,149 @@ async def test_a_task_that_failed_leaves_out_what_it_was_at_and_begins_anew(node
     assert node.outcomes == {"match": 1}
 
 
+@asynccontextmanager
+async def two_nodes(clock: ManualClock) -> AsyncIterator[tuple[Node, Node]]:
+    """Two that share a store, of which the first asks the upstream; both follow the flag and the leases."""
+    store = MemorySharedStore(clock)
+    nodes = [
+        Node(clock, leases=SharedLeases(store, name, clock, ttl_seconds=1e9)) for name in ("one", "other")
+    ]
+    async with AsyncExitStack() as stack:
+        for node in nodes:
+            node.asks = node is nodes[0]
+            node.in_stage(Stage.SHADOW)
+            node.lists("A", orderStage="open")
+            await stack.enter_async_context(running(node))
+        await look(nodes)
+        yield nodes[0], nodes[1]
+
+
+async def look(nodes: Iterable[Node]) -> None:
+    """Every node looks once whether it is to compare."""
+    for node in nodes:
+        looked = asyncio.Event()
+
+        async def pause(seconds: float, looked: asyncio.Event = looked) -> None:
+            looked.set()
+            await asyncio.Event().wait()
+
+        keeping = asyncio.create_task(node.sampler.keep_leases(pause))
+        await looked.wait()
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+    await let_others_run()
+
+
+def begun(node: Node) -> BegunBy | None:
+    return None if (found := node.sampler.begun("orders")) is None else found.by
+
+
+async def test_of_two_nodes_the_one_with_the_lease_compares(clock: ManualClock) -> None:
+    async with two_nodes(clock) as (one, other):
+        for node in (one, other):
+            node.polls()
+        await one.compares(1)
+        await let_others_run()
+        assert (one.report.samples, other.report.samples) == (1, 0)
+        assert (other.report.dropped, other.read) == (0, [])
+        assert (begun(one), begun(other)) == (BegunBy.LEASE, None)
+        assert (one.lane.state, other.lane.state) == (LaneState.READING, LaneState.ELSEWHERE)
+
+
+async def test_a_node_that_gets_the_lease_begins_anew_and_says_so(
+    clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with two_nodes(clock) as nodes:
+        one, other = nodes
+        await one.begins()
+        one.lists("A", orderStage="paid")
+        one.polls()
+        await let_others_run()
+        assert one.report.pending == 1
+        caplog.clear()
+        one.asks, one.rests, other.asks = False, True, True
+        await look(nodes)
+
+        assert (begun(one), begun(other)) == (None, BegunBy.LEASE)
+        assert one.report.pending == 0
+        [record] = [record for record in caplog.records if record.getMessage() == "parity_restarted"]
+        assert record.__dict__["fields"] == {
+            "reason": "lease",
+            "component": "orders",
+            "path": other.lane.route.path,
+        }
+        samples = await other.begins()
+        other.push("A", orderStage="paid")
+        other.lists("A", orderStage="paid")
+        other.polls()
+        await other.compares(samples + 1)
+        assert (one.outcomes, other.outcomes) == ({}, {"match": 1})
+
+
+async def test_answers_that_waited_when_the_lease_went_are_counted_as_dropped(clock: ManualClock) -> None:
+    async with two_nodes(clock) as nodes:
+        one, _ = nodes
+        await one.begins()
+        one.polls(position=Position(1, 0))
+        await let_others_run()
+        one.rests = True
+        await look(nodes)
+        assert one.report.dropped == 1
+
+
+async def test_a_store_out_of_reach_ends_the_comparing_when_the_lease_has_run_out(clock: ManualClock) -> None:
+    failing = False
+    store = MemorySharedStore(clock, lambda: "before" if failing else None)
+    node = Node(clock, leases=SharedLeases(store, "one", clock))
+    node.in_stage(Stage.SHADOW)
+    async with running(node):
+        await look([node])
+        failing = True
+        clock.advance(TTL_SECONDS / 2)
+        await look([node])
+        assert begun(node) is BegunBy.LEASE
+        clock.advance(TTL_SECONDS)
+        await look([node])
+        assert begun(node) is None
+
+
+async def test_without_other_nodes_there_are_no_leases_to_keep(node: Node) -> None:
+    await asyncio.wait_for(node.sampler.keep_leases(), 60)
+
+
+async def test_why_comparing_began_anew_is_told_with_its_time(clock: ManualClock) -> None:
+    node = Node(clock, max_events=4)
+    assert begun(node) is None
+    node.in_stage(Stage.SHADOW)
+    async with running(node):
+        assert begun(node) is BegunBy.START
+        node.in_stage(Stage.OFF)
+        await let_others_run()
+        assert begun(node) is None
+        clock.advance(7)
+        node.in_stage(Stage.LIVE)
+        await let_others_run()
+        found = node.sampler.begun("orders")
+        assert found == (clock.wall_ms(), BegunBy.FLAG)
+        node.lane.begin_again(BegunBy.REARM)
+        node.sampler.wake()
+        await let_others_run()
+        assert begun(node) is BegunBy.REARM
+        node.history.open("e2", ORIGIN)
+        node.sampler.wake()
+        await let_others_run()
+        assert begun(node) is BegunBy.EPOCH
+        for number in range(20):
+            node.push("A", orderStage=f"stage {number}")
+        node.history.trim(clock.monotonic(), node.history.head)
+        await let_others_run()
+        assert begun(node) is BegunBy.TRIMMED
+
+
 def test_a_component_without_a_lane_has_no_report(node: Node) -> None:
     assert node.sampler.report("billing") is None
+    assert node.sampler.begun("billing") is None
     assert not node.sampler.is_same_source("billing")
 
 

@@ -11,11 +11,14 @@ from tests.support.parity_world import pairs_of
 from tests.support.states import drawing
 
 OFF, STALE, READING, COMPARING = LaneState.OFF, LaneState.STALE, LaneState.READING, LaneState.COMPARING
+ELSEWHERE = LaneState.ELSEWHERE
 
 EXPECTED = {
     **{(state, LaneSignal.DOUBTED): STALE for state in LaneState},
-    **{(state, LaneSignal.BEGUN): READING for state in (OFF, STALE)},
-    **{(state, LaneSignal.ENDED): OFF for state in (STALE, READING)},
+    (ELSEWHERE, LaneSignal.DOUBTED): ELSEWHERE,
+    **{(state, LaneSignal.BEGUN): READING for state in (OFF, STALE, ELSEWHERE)},
+    **{(state, LaneSignal.ENDED): OFF for state in (STALE, READING, ELSEWHERE)},
+    **{(state, LaneSignal.YIELDED): ELSEWHERE for state in (OFF, STALE, READING)},
     (READING, LaneSignal.TAKEN): COMPARING,
     (COMPARING, LaneSignal.COMPARED): READING,
     (STALE, LaneSignal.COMPARED): STALE,
@@ -33,7 +36,9 @@ def test_a_pair_of_the_table_moves_and_any_other_raises(state: LaneState, signal
 
 def test_every_state_can_be_reached_and_doubted() -> None:
     assert set(TRANSITIONS.values()) == set(LaneState)
-    assert all(TRANSITIONS[state, LaneSignal.DOUBTED] is STALE for state in LaneState)
+    doubted = {state: TRANSITIONS[state, LaneSignal.DOUBTED] for state in LaneState}
+    assert doubted.pop(ELSEWHERE) is ELSEWHERE, "there is nothing to doubt"
+    assert set(doubted.values()) == {STALE}
 
 
 def test_the_architecture_page_draws_every_state_and_signal() -> None:
@@ -50,6 +55,9 @@ def test_what_can_happen_goes_through_all_of_the_table() -> None:
         [*compared, "off", *turns, "rearm", *turns],
         ["doubted while comparing", *compared],
         [*compared, "rearm", "rearm", "off", *turns],
+        [*compared, "no lease", *turns, "rearm", "lease", *turns, "no lease", *turns, "off", *turns],
+        [*compared, "no lease", "rearm", *turns],
+        ["no lease", *compared, "off", *turns, "shadow", *turns],
     ):
         seen |= asyncio.run(pairs_of(steps))
     assert seen == TRANSITIONS.keys()

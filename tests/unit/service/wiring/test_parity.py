@@ -28,9 +28,8 @@ def sampler(tmp_path: Path, *routes: dict[str, Any]) -> ParitySampler:
     source = UpstreamSource(routes_of(settings), log, lambda entity: False, clock)
     history = History(max_events=10, max_age_seconds=1e9, max_bytes=2**20, id_aliases={})
     flags, _ = open_flags(settings, None, clock, Outage(logging.getLogger("log"), "log", now=clock.monotonic))
-    return make_parity(
-        settings, source, history, flags, GuardWindows(lambda component: 60.0), clock, Slices(clock)
-    )
+    windows = GuardWindows(lambda component: 60.0)
+    return make_parity(settings, source, history, flags, windows, clock, Slices(clock), None)
 
 
 def route(**settings: Any) -> dict[str, Any]:
