@@ -10,15 +10,10 @@ from tests.support.api import EVENTS, HISTORY, JSON, POLL, Client, assert_proble
 from tests.support.gateway import make_settings
 from tests.support.http import connect
 from tests.support.legacy import PATH, listed, order, route_settings
-from tests.support.upstream import raw_upstream
+from tests.support.upstream import raw_answer, raw_upstream
 
 NO_TEXT = b"caf\xe9".decode("utf-8", "surrogateescape")
 LOGS = ("memory://", "sqlite:///{}/events.db")
-
-
-def answer(body: bytes, *fields: bytes) -> bytes:
-    head = [b"HTTP/1.1 200 OK", b"Content-Type: application/json", b"Connection: close", *fields]
-    return b"\r\n".join([*head, b"Content-Length: %d" % len(body), b"", body])
 
 
 def legacy(url: str):
@@ -51,7 +46,9 @@ FIELDS = {
 async def test_a_route_goes_on_whatever_bytes_the_upstream_s_fields_have(start_gateway, tmp_path, log, name):
     field, text = FIELDS[name]
     first, second = listed(order("A")), listed(order("A"), order("B"))
-    async with raw_upstream(answer(first, field), answer(first, field), answer(second, field)) as (
+    async with raw_upstream(
+        raw_answer(first, field), raw_answer(first, field), raw_answer(second, field)
+    ) as (
         url,
         heads,
     ):
@@ -90,7 +87,7 @@ async def test_a_route_goes_on_whatever_bytes_the_upstream_s_fields_have(start_g
     ],
 )
 async def test_a_validator_goes_through_as_its_very_bytes_or_not_at_all(start_gateway, tag, passed):
-    async with raw_upstream(answer(listed(order("A")), b"ETag: " + tag)) as (url, _):
+    async with raw_upstream(raw_answer(listed(order("A")), b"ETag: " + tag)) as (url, _):
         gateway = start_gateway(make_settings(legacy=[legacy(url)]))
         forwarded = await raw(gateway.port, get(PATH + "/A"))
 
@@ -199,7 +196,7 @@ PATHS = (
 @pytest.fixture
 async def everything(start_gateway, tmp_path):
     """A client of a gateway with every endpoint; what it keeps, it keeps in UTF-8."""
-    async with raw_upstream(answer(listed(order("A")))) as (url, _):
+    async with raw_upstream(raw_answer(listed(order("A")))) as (url, _):
         settings = make_settings(
             log={"url": f"sqlite:///{tmp_path}/events.db"},
             flags={"store": f"file:{tmp_path}/flags.json"},

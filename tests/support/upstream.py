@@ -167,6 +167,12 @@ def site_url(runner: GatewayRunner) -> str:
     return f"http://{host}:{port}"
 
 
+def raw_answer(body: bytes, *fields: bytes) -> bytes:
+    """An answer of JSON with these field lines more, for `raw_upstream`."""
+    head = [b"HTTP/1.1 200 OK", b"Content-Type: application/json", b"Connection: close", *fields]
+    return b"\r\n".join([*head, b"Content-Length: %d" % len(body), b"", body])
+
+
 @contextlib.asynccontextmanager
 async def raw_upstream(*answers: bytes, silent: bool = False) -> AsyncIterator[tuple[str, list[bytes]]]:
     """Writes `answers`, one to a connection (the last one again and again), and closes it.
