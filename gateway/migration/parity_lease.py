@@ -1,8 +1,9 @@
 """Which node compares a shared route with what is pushed of it: a lease of the route beside that of its poll.
 
 The node that asks the upstream takes it: its answers are the first, and when they were asked for is known
-exactly. It keeps it while another node asks for a moment only: every write that goes through another node has
-that one ask at once, and a fold that began anew at each of them would never prove anything.
+exactly. It keeps it while it does not ask for a moment only: every write that goes through another node has
+that one ask at once, and where callers poll rarely now this node asks and now that one. A fold that began
+anew each time would never prove anything.
 """
 
 import math
@@ -12,17 +13,16 @@ from gateway.ports.clock import Clock
 from gateway.ports.leases import Leases
 from gateway.ports.legacy_route import LegacyRoute
 
-LENT_SECONDS = 10.0
-"""For how long a node that compares may leave the asking to another, before that one is to compare."""
+LENT_SECONDS = 30.0
+"""For how long a node that compares may not have asked, before another that asks is to compare."""
 
 
 class ParityLease:
     """The lease of one route's comparison.
 
     `leases` is None where this process keeps nothing that others could see; it compares then, always.
-    `asks` says whether this node asks the upstream, as far as it knows, and `rests` whether nobody here wants
-    the route's answers. Where two nodes believe in their lease for a moment (gateway/ports/leases.py) both
-    compare meanwhile, which proves nothing wrong.
+    `asks` says whether this node asks the upstream, as far as it knows. Where two nodes believe in their
+    lease for a moment (gateway/ports/leases.py) both compare meanwhile, which proves nothing wrong.
     """
 
     def __init__(
@@ -30,13 +30,11 @@ class ParityLease:
         route: LegacyRoute,
         leases: Leases | None,
         asks: Callable[[], bool],
-        rests: Callable[[], bool],
         clock: Clock,
     ) -> None:
         self._name = f"parity:{route.key_name}"
         self._leases = leases
         self._asks = asks
-        self._rests = rests
         self._clock = clock
         self._asked_at = -math.inf
         self.is_shared = leases is not None and leases.is_shared
@@ -57,7 +55,7 @@ class ParityLease:
         now, asks = self._clock.monotonic(), self._asks()
         if asks:
             self._asked_at = now
-        if not is_wanted or self._rests() or now - self._asked_at >= LENT_SECONDS:
+        if not is_wanted or now - self._asked_at >= LENT_SECONDS:
             await self._leases.release(self._name)
         elif asks:
             await self._leases.acquire(self._name)

@@ -41,7 +41,7 @@ class Node:
     ) -> None:
         self.clock = clock
         self.leases = leases
-        self.asks, self.rests = True, False
+        self.asks = True
         self.history = History(max_events=max_events, max_age_seconds=1e9, max_bytes=10**9, id_aliases={})
         self.history.open(EPOCH, ORIGIN)
         self.tallies: list[tuple[str, Tally]] = []
@@ -68,7 +68,7 @@ class Node:
             Parity("order", STRICT, SETTLE, ORIGIN, self.clock.monotonic()),
             SETTLE,
             lambda: self.flag,
-            ParityLease(made, self.leases, lambda: self.asks, lambda: self.rests, self.clock),
+            ParityLease(made, self.leases, lambda: self.asks, self.clock),
             self.sampler.wake,
         )
         self.sampler.add(lane)

@@ -1,6 +1,7 @@
 """Builds the parity sampler out of the settings of the legacy routes."""
 
 from collections.abc import Callable
+from functools import partial
 
 from adapters.upstream import Poller, UpstreamSource, derived_members
 from flags.parity.canonical import ComparisonRules
@@ -42,18 +43,12 @@ def make_parity(
     for route in upstreams.routes:
         poller = upstreams.poller(route)
         if poller is not None and route.events != "none":
-            lease = _lease(route, leases, upstreams, poller, clock)
+            lease = ParityLease(route, leases, partial(upstreams.asks, route), clock)
             lane = _lane(route, given[route.path], poller, flags, clock, lease, sampler.wake)
             poller.listener = lane
             sampler.add(lane)
     flags.subscribe(sampler.flags_changed)
     return sampler
-
-
-def _lease(
-    route: LegacyRoute, leases: Leases | None, upstreams: UpstreamSource, poller: Poller, clock: Clock
-) -> ParityLease:
-    return ParityLease(route, leases, lambda: upstreams.asks(route), lambda: poller.is_at_rest, clock)
 
 
 def _lane(

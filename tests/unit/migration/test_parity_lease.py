@@ -13,11 +13,11 @@ ROUTE = legacy_route()
 
 
 class Polling:
-    """A node: whether it asks the upstream, and whether nobody there wants to know."""
+    """A node, and whether it asks the upstream."""
 
     def __init__(self, leases: Leases | None, clock: ManualClock) -> None:
-        self.asks, self.rests = False, False
-        self.lease = ParityLease(ROUTE, leases, lambda: self.asks, lambda: self.rests, clock)
+        self.asks = False
+        self.lease = ParityLease(ROUTE, leases, lambda: self.asks, clock)
 
     async def keeps(self, *, is_wanted: bool = True) -> bool:
         await self.lease.keep(is_wanted=is_wanted)
@@ -73,15 +73,6 @@ async def test_another_node_that_goes_on_asking_is_to_compare(
     assert await one.keeps()
     one.asks, other.asks = False, True
     clock.advance(LENT_SECONDS)
-    assert (await one.keeps(), await other.keeps()) == (False, True)
-
-
-async def test_a_node_where_nobody_wants_to_know_leaves_it_to_another_at_once(
-    one: Polling, other: Polling
-) -> None:
-    one.asks = True
-    assert await one.keeps()
-    one.asks, one.rests, other.asks = False, True, True
     assert (await one.keeps(), await other.keeps()) == (False, True)
 
 

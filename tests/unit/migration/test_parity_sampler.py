@@ -12,6 +12,7 @@ from flags.decide.stages import Stage
 from flags.parity.report import Tally
 from gateway.core.events import ORIGIN, Position
 from gateway.migration.parity_lane import MOST_ANSWERS
+from gateway.migration.parity_lease import LENT_SECONDS
 from gateway.migration.parity_states import BegunBy, LaneState
 from gateway.ports.upstreams import Snapshot
 from gateway.runtime.leases import TTL_SECONDS, SharedLeases
@@ -474,7 +475,8 @@ async def test_a_node_that_gets_the_lease_begins_anew_and_says_so(
         await let_others_run()
         assert one.report.pending == 1
         caplog.clear()
-        one.asks, one.rests, other.asks = False, True, True
+        one.asks, other.asks = False, True
+        clock.advance(LENT_SECONDS)
         await look(nodes)
 
         assert (begun(one), begun(other)) == (None, BegunBy.LEASE)
@@ -499,7 +501,8 @@ async def test_answers_that_waited_when_the_lease_went_are_counted_as_dropped(cl
         await one.begins()
         one.polls(position=Position(1, 0))
         await let_others_run()
-        one.rests = True
+        one.asks = False
+        clock.advance(LENT_SECONDS)
         await look(nodes)
         assert one.report.dropped == 1
 
