@@ -5,7 +5,14 @@ Elements in Data Streams" (ICDT 2005). The memory holds a fixed number of labels
 takes the place of the least frequent, and inherits its count as the most that it may have been seen before.
 """
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any, Self
+
+from flags.plain_json import as_count, as_list, as_object, as_row, as_text
+
+_MOST_READ = 1024
+_MOST_LABEL = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +22,69 @@ class HeavyHitter:
     label: str
     count: int
     error: int
+
+
+@dataclass(frozen=True, slots=True)
+class HitterList:
+    """The most frequent of `total` labels, the first the most frequent.
+
+    None that is not listed was seen more than `bound` times.
+    """
+
+    hitters: tuple[HeavyHitter, ...] = ()
+    total: int = 0
+    bound: int = 0
+
+    def less(self, before: "HitterList") -> "HitterList":
+        """What was counted since `before`, which the same memory gave. Errors stay what they were."""
+        known = {hitter.label: hitter.count for hitter in before.hitters}
+        since = [
+            HeavyHitter(hitter.label, count, min(hitter.error, count))
+            for hitter in self.hitters
+            if (count := hitter.count - known.get(hitter.label, 0)) > 0
+        ]
+        return HitterList(_ranked(since), max(0, self.total - before.total), self.bound)
+
+    def wire(self) -> dict[str, Any]:
+        """The JSON object from which `of` gives the list back."""
+        rows = [[hitter.label, hitter.count, hitter.error] for hitter in self.hitters]
+        return {"hitters": rows, "total": self.total, "bound": self.bound}
+
+    @classmethod
+    def of(cls, value: object) -> Self:
+        """Raises ValueError where it is no such object."""
+        members: Mapping[str, Any] = as_object(value, 3)
+        rows = [as_row(row, 3) for row in as_list(members.get("hitters"), _MOST_READ)]
+        hitters = [
+            HeavyHitter(as_text(label, _MOST_LABEL), as_count(count), as_count(error))
+            for label, count, error in rows
+        ]
+        return cls(_ranked(hitters), as_count(members.get("total")), as_count(members.get("bound")))
+
+
+def merged_hitters(lists: Iterable[HitterList], capacity: int) -> HitterList:
+    """One list of several, of the `capacity` most frequent labels.
+
+    "Mergeable Summaries" (Agarwal, Cormode, Huang, Phillips, Wei, Yi, PODS 2012): counts and errors add up,
+    and a label that one list lacks may have been seen there as often as its bound says. What no list has, or
+    is cut off, was seen no more often than the new bound.
+    """
+    parts = list(lists)
+    bound = sum(part.bound for part in parts)
+    counts: dict[str, int] = {}
+    errors: dict[str, int] = {}
+    for part in parts:
+        for hitter in part.hitters:
+            # Its bound stands in the sum of all bounds, and goes where the list does know the label.
+            counts[hitter.label] = counts.get(hitter.label, bound) + hitter.count - part.bound
+            errors[hitter.label] = errors.get(hitter.label, bound) + hitter.error - part.bound
+    found = _ranked(HeavyHitter(label, count, errors[label]) for label, count in counts.items())
+    cut_off = found[capacity].count if len(found) > capacity else 0
+    return HitterList(found[:capacity], sum(part.total for part in parts), max(bound, cut_off))
+
+
+def _ranked(hitters: Iterable[HeavyHitter]) -> tuple[HeavyHitter, ...]:
+    return tuple(sorted(hitters, key=lambda hitter: -hitter.count))
 
 
 class SpaceSaving:
@@ -54,6 +124,10 @@ class SpaceSaving:
         del self._errors[least]
         self._counts[label], self._errors[label] = inherited + 1, inherited
         return least
+
+    def hitters(self) -> HitterList:
+        """All that are listed, with what is known of the others."""
+        return HitterList(self.top(), self.total, self.bound)
 
     def top(self) -> tuple[HeavyHitter, ...]:
         """All that are listed, the most frequent first."""

@@ -8,41 +8,10 @@ import math
 from dataclasses import dataclass
 
 from flags.guard.heavy_hitters import SpaceSaving
+from flags.guard.inventory_counts import CAPACITY, InventoryCounts, InventoryReport, Rate
 
 RATE_SECONDS = 60.0
 """Over about how long a label's rate is taken: older polls weigh less and less, by e a minute."""
-
-
-@dataclass(frozen=True, slots=True)
-class Poller:
-    """One version of client software that polls.
-
-    It polled at least `polls - error` and at most `polls` times since the process began. `per_second` is its
-    rate of late, `last_seen_seconds` how long ago it polled last.
-    """
-
-    label: str
-    polls: int
-    error: int
-    per_second: float
-    last_seen_seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class InventoryReport:
-    """Who polls a component, the most frequent first, and what is saved.
-
-    `unlisted_bound`: no version that is not listed polled more often than that. `upstream_requests` were
-    made for all of them; `saved_by_snapshot` are the requests that the polls would have made beyond these,
-    `saved_by_push` those that the streams' clients would have made, had they polled.
-    """
-
-    pollers: tuple[Poller, ...]
-    polls: int
-    unlisted_bound: int
-    upstream_requests: int
-    saved_by_snapshot: int
-    saved_by_push: int
 
 
 @dataclass(slots=True)
@@ -56,7 +25,7 @@ class _Seen:
 class PollerInventory:
     """The pollers of one component."""
 
-    def __init__(self, capacity: int = 64) -> None:
+    def __init__(self, capacity: int = CAPACITY) -> None:
         self._labels = SpaceSaving(capacity)
         self._seen: dict[str, _Seen] = {}
         self._from_snapshot = 0
@@ -87,28 +56,17 @@ class PollerInventory:
         self._replaced += client_seconds / poll_interval_seconds
 
     def report(self, now: float) -> InventoryReport:
-        """The pollers as of `now`.
+        """The pollers as of `now`."""
+        return self.counts(now).report()
 
-        What the shared requests to the upstream cost is set against the polls first, and what is left of it
-        against the streams.
-        """
-        rest = max(0, self._upstream_requests - self._from_snapshot)
-        return InventoryReport(
-            pollers=tuple(
-                Poller(
-                    label=hitter.label,
-                    polls=hitter.count,
-                    error=hitter.error,
-                    per_second=_decayed(self._seen[hitter.label], now),
-                    last_seen_seconds=max(0.0, now - self._seen[hitter.label].last_at),
-                )
-                for hitter in self._labels.top()
-            ),
-            polls=self._labels.total,
-            unlisted_bound=self._labels.bound,
-            upstream_requests=self._upstream_requests,
-            saved_by_snapshot=max(0, self._from_snapshot - self._upstream_requests),
-            saved_by_push=max(0, math.floor(self._replaced) - rest),
+    def counts(self, now: float) -> InventoryCounts:
+        """What the report as of `now` is made of."""
+        rates = {
+            label: Rate(_decayed(seen, now), max(0.0, now - seen.last_at))
+            for label, seen in self._seen.items()
+        }
+        return InventoryCounts(
+            self._labels.hitters(), rates, self._upstream_requests, self._from_snapshot, self._replaced
         )
 
 

@@ -3,7 +3,10 @@
 Counted are requests, in a counter a minute: nobody knows how many the callers without a key are.
 """
 
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple, Self
+
+from flags.plain_json import as_count, as_row
 
 MINUTES = 5
 _SECONDS = 60
@@ -14,6 +17,21 @@ class KeyCounts(NamedTuple):
 
     keyed: int = 0
     keyless: int = 0
+
+    def wire(self) -> list[int]:
+        """The JSON list from which `of` gives the counts back."""
+        return [self.keyed, self.keyless]
+
+    @classmethod
+    def of(cls, value: object) -> Self:
+        """Raises ValueError where it is no such list."""
+        return cls(*(as_count(count) for count in as_row(value, 2)))
+
+
+def merged(counts: Iterable[KeyCounts]) -> KeyCounts:
+    """Those of several nodes together."""
+    parts = list(counts)
+    return KeyCounts(sum(part.keyed for part in parts), sum(part.keyless for part in parts))
 
 
 class KeysSeen:

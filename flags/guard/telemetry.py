@@ -14,12 +14,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from flags.decide.modes import Mode
-from flags.guard.heavy_hitters import HeavyHitter, SpaceSaving
+from flags.guard.heavy_hitters import HeavyHitter, HitterList, SpaceSaving
 from flags.guard.token_bucket import ClientLimits
 from flags.guard.window import GuardWindow
 from flags.guard.windows import Durations
 
-_VERSIONS = 32
+VERSIONS = 32
+"""How many client versions that fell back are listed."""
 
 
 class Fallback(StrEnum):
@@ -75,11 +76,30 @@ class TelemetrySummary:
     first_event_p99_ms: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class TelemetryCounts:
+    """What a summary is made of, of one node or the sum of several (telemetry_sums.py)."""
+
+    reports: Mapping[Mode, int] = field(default_factory=dict)
+    fallbacks: Mapping[Fallback, int] = field(default_factory=dict)
+    versions: HitterList = field(default_factory=HitterList)
+    first_event: Durations = field(default_factory=Durations)
+
+    def summary(self) -> TelemetrySummary:
+        return TelemetrySummary(
+            reports=self.reports,
+            fallbacks=self.fallbacks,
+            fallbacks_by_version=self.versions.hitters,
+            first_event_p50_ms=self.first_event.quantile(0.5),
+            first_event_p99_ms=self.first_event.quantile(0.99),
+        )
+
+
 @dataclass(slots=True)
 class _Said:
     reports: Counter[Mode] = field(default_factory=Counter)
     fallbacks: Counter[Fallback] = field(default_factory=Counter)
-    versions: SpaceSaving = field(default_factory=lambda: SpaceSaving(_VERSIONS))
+    versions: SpaceSaving = field(default_factory=lambda: SpaceSaving(VERSIONS))
     first_event: Durations = field(default_factory=Durations)
 
 
@@ -177,13 +197,13 @@ class Telemetry:
 
     def summary(self, component: str) -> TelemetrySummary:
         """What clients of the component said."""
+        return self.counts(component).summary()
+
+    def counts(self, component: str) -> TelemetryCounts:
+        """What the summary is made of."""
         said = self._said.get(component) or _Said()
-        return TelemetrySummary(
-            reports=dict(said.reports),
-            fallbacks=dict(said.fallbacks),
-            fallbacks_by_version=said.versions.top(),
-            first_event_p50_ms=said.first_event.quantile(0.5),
-            first_event_p99_ms=said.first_event.quantile(0.99),
+        return TelemetryCounts(
+            dict(said.reports), dict(said.fallbacks), said.versions.hitters(), said.first_event
         )
 
     def _note(self, report: ClientReport) -> None:

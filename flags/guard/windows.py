@@ -3,7 +3,9 @@
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Self, TypeVar
+
+from flags.plain_json import as_count, as_list, as_row
 
 Slot = TypeVar("Slot")
 
@@ -13,6 +15,7 @@ SLOTS = 60
 _ACCURACY = 0.05
 _LOG_GAMMA = math.log((1 + _ACCURACY) / (1 - _ACCURACY))
 _LEAST, _MOST = 0.1, 1e7
+_LOWEST, _HIGHEST = math.ceil(math.log(_LEAST) / _LOG_GAMMA), math.ceil(math.log(_MOST) / _LOG_GAMMA)
 
 
 class SlidingWindow(Generic[Slot]):
@@ -112,6 +115,31 @@ class Durations:
         for number, count in other._bins.items():
             self._bins[number] = self._bins.get(number, 0) + count
         self.total += other.total
+
+    def bins(self) -> list[list[int]]:
+        """The counters as JSON, from which `of` gives the durations back: pairs of number and count."""
+        return [[number, self._bins[number]] for number in sorted(self._bins)]
+
+    @classmethod
+    def of(cls, bins: object) -> Self:
+        """The durations that `bins` gave. Raises ValueError where it gave no such thing."""
+        durations = cls()
+        for number, count in (as_row(row, 2) for row in as_list(bins, _HIGHEST - _LOWEST + 1)):
+            if type(number) is not int or not _LOWEST <= number <= _HIGHEST or number in durations._bins:
+                raise ValueError("must be a counter's number, each once")
+            durations._bins[number] = as_count(count)
+            durations.total += count
+        return durations
+
+    def less(self, before: "Durations") -> "Durations":
+        """What was counted since `before`, which is these at an earlier time."""
+        since = Durations()
+        for number, count in self._bins.items():
+            more = count - before._bins.get(number, 0)
+            if more > 0:
+                since._bins[number] = more
+                since.total += more
+        return since
 
     def quantile(self, share: float) -> float | None:
         """The duration that `share` (0 to 1) of all do not exceed; None where there is none."""

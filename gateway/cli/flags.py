@@ -81,7 +81,7 @@ class Administration:
         The flag has been changed by then, so that a refusal is said and ends nothing.
         """
         try:
-            return keyless_lines(flag, self.pollers(component))
+            return keyless_lines(flag, self.figures(component, "pollers"))
         except CommandError as error:
             return [f"how many callers have a key is not known: {error}"]
 
@@ -114,14 +114,10 @@ class Administration:
         url = self._root / "kill" if component is None else self._flag(component) / "revisions"
         return self._ask("GET", url.with_query(limit=limit)).body
 
-    def pollers(self, component: str) -> dict[str, Any]:
-        return self._ask("GET", self._flag(component) / "pollers").body
-
-    def parity(self, component: str) -> dict[str, Any]:
-        return self._ask("GET", self._flag(component) / "parity").body
-
-    def guard(self, component: str) -> dict[str, Any]:
-        return self._ask("GET", self._flag(component) / "guard").body
+    def figures(self, component: str, name: str, *, each: bool = False) -> dict[str, Any]:
+        """`pollers`, `parity` or `guard` of all nodes; with `each` those of each node beside."""
+        query = {"nodes": "true"} if each else {}
+        return self._ask("GET", (self._flag(component) / name).with_query(query)).body
 
     def explain(self, caller: Sequence[tuple[str, str]]) -> dict[str, Any]:
         """What a caller with these parameters would get, and why."""

@@ -8,6 +8,7 @@ import typer
 
 from flags.decide.stages import Stage
 from gateway.cli import WRONG_INPUT, CommandError, flags_view
+from gateway.cli.nodes_view import each_node_lines
 from gateway.cli.options import DEFAULT_GATEWAY, GatewayOption, TokenOption, ending
 from gateway.cli.terminal import note
 
@@ -43,6 +44,7 @@ OperatorOption = Annotated[
     str | None, typer.Option(metavar="NAME", help="Who; kept in the history. Default: the user.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the gateway's answer as JSON.")]
+NodesOption = Annotated[bool, typer.Option("--nodes", help="Show the figures of each node beside the sum.")]
 LocalOption = Annotated[
     bool, typer.Option("--local", help="On this node, also where the flags' store can't be reached.")
 ]
@@ -295,6 +297,7 @@ def history(
 @flags_app.command()
 def parity(
     component: ComponentArgument,
+    nodes: NodesOption = False,
     url: GatewayOption = DEFAULT_GATEWAY,
     token: TokenOption = None,
     as_json: JsonOption = False,
@@ -305,12 +308,13 @@ def parity(
     Example:
       tidegate flags parity orders
     """
-    _answer(url, token, None, as_json, lambda flags: flags.parity(component), flags_view.parity_lines)
+    _figures("parity", component, nodes, url, token, as_json, flags_view.parity_lines)
 
 
 @flags_app.command()
 def pollers(
     component: ComponentArgument,
+    nodes: NodesOption = False,
     url: GatewayOption = DEFAULT_GATEWAY,
     token: TokenOption = None,
     as_json: JsonOption = False,
@@ -321,12 +325,13 @@ def pollers(
     Example:
       tidegate flags pollers orders
     """
-    _answer(url, token, None, as_json, lambda flags: flags.pollers(component), flags_view.poller_lines)
+    _figures("pollers", component, nodes, url, token, as_json, flags_view.poller_lines)
 
 
 @flags_app.command()
 def guard(
     component: ComponentArgument,
+    nodes: NodesOption = False,
     url: GatewayOption = DEFAULT_GATEWAY,
     token: TokenOption = None,
     as_json: JsonOption = False,
@@ -337,7 +342,7 @@ def guard(
     Example:
       tidegate flags guard orders
     """
-    _answer(url, token, None, as_json, lambda flags: flags.guard(component), flags_view.guard_lines)
+    _figures("guard", component, nodes, url, token, as_json, flags_view.guard_lines)
 
 
 @flags_app.command()
@@ -408,6 +413,21 @@ def _switch(
     _answer(
         url, token, operator, as_json, lambda flags: flags.switch(name, component, reason, local=local), view
     )
+
+
+def _figures(
+    name: str,
+    component: str,
+    each: bool,
+    url: str,
+    token: str | None,
+    as_json: bool,
+    view: Callable[[Members], list[str]],
+) -> None:
+    def lines(answer: Members) -> list[str]:
+        return [*view(answer), *each_node_lines(answer, view)]
+
+    _answer(url, token, None, as_json, lambda flags: flags.figures(component, name, each=each), lines)
 
 
 def _answer(

@@ -14,6 +14,7 @@ from flags.decide.stages import Stage
 from flags.guard.figure_text import limit, measured
 from flags.guard.window import Metric
 from flags.parity.report import WHY
+from gateway.cli.nodes_view import whose_lines
 from gateway.cli.terminal import printable, table
 
 Members = Mapping[str, Any]
@@ -80,7 +81,7 @@ def keyless_lines(flag: Members, pollers: Members) -> list[str]:
     return [
         f"{keyless:g} of the {keyed + keyless:g} requests of the last {_text(keys.get('minutes'))} minutes "
         f"came without a key (stickiness {_text(flag.get('stickiness'))}): {then}",
-        *_whose_lines(pollers),
+        *whose_lines(pollers),
     ]
 
 
@@ -156,7 +157,7 @@ def poller_lines(answer: Members) -> list[str]:
         f"{_text(answer.get('savedByPush'))} by push"
     )
     if not pollers:
-        return ["nobody has polled since the gateway started", summary, *_whose_lines(answer)]
+        return ["nobody has polled since the gateway started", summary, *whose_lines(answer)]
     rows: list[tuple[str, ...]] = [("CLIENT", "POLLS", "PER SECOND", "LAST SEEN")]
     rows += [
         (
@@ -167,7 +168,7 @@ def poller_lines(answer: Members) -> list[str]:
         )
         for poller in pollers
     ]
-    return [*table(rows), summary, *_whose_lines(answer)]
+    return [*table(rows), summary, *whose_lines(answer)]
 
 
 def parity_lines(answer: Members) -> list[str]:
@@ -189,7 +190,7 @@ def parity_lines(answer: Members) -> list[str]:
         lines += table(rows)
     lines += _incomparable_lines(answer.get("incomparable"))
     lines += _place_lines(answer.get("places"))
-    return [*lines, *_kind_lines(answer.get("kinds")), *_whose_lines(answer)]
+    return [*lines, *_kind_lines(answer.get("kinds")), *whose_lines(answer)]
 
 
 def _verdict(answer: Members) -> str:
@@ -273,7 +274,7 @@ def guard_lines(answer: Members) -> list[str]:
             promote, fail = (_figure(name, metric.get(member), limit) for member in ("promote", "fail"))
             note = "" if metric.get("measured") else "not measured"
             rows.append((_text(name), value, _text(metric.get("samples")), promote, fail, note))
-    return [*lines, *table(rows), _guard_action(answer), *_whose_lines(answer)]
+    return [*lines, *table(rows), _guard_action(answer), *whose_lines(answer)]
 
 
 def _guard_action(answer: Members) -> str:
@@ -298,24 +299,6 @@ def explain_lines(answer: Members) -> list[str]:
             f"{_text(decision.get('component'))}: {_text(decision.get('mode'))} ({', '.join(terms)})"
         )
         lines.append(f"  {_text(decision.get('why'))}")
-    return lines
-
-
-def _whose_lines(answer: Members) -> list[str]:
-    """Whose figures these are, where others have some too."""
-    process = answer.get("answeredBy")
-    if not isinstance(process, Mapping):
-        return []
-    lines = []
-    if process.get("worker") is not None:
-        lines.append(
-            f"these are the figures of worker {_text(process.get('worker'))} of "
-            f"{_text(process.get('workers'))} alone: each counts what it saw itself"
-        )
-    if process.get("sharesLog"):
-        lines.append(
-            f"other nodes that share the log have figures of their own: this is {_text(process.get('node'))}"
-        )
     return lines
 
 

@@ -1,4 +1,4 @@
-"""Figures in answers, with the process and machine that counted them: workers and nodes count apart."""
+"""Figures in answers, with the process and machine that answers: some it counted alone, some are sums."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +21,11 @@ class Process:
     worker: int | None = None
     workers: int = 1
 
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return self.node if self.worker is None else f"{self.node} worker {self.worker}"
+
     def wire(self) -> dict[str, Any]:
         return {
             "node": self.node,
@@ -34,5 +39,5 @@ PROCESS = web.AppKey("process", Process)
 
 
 def figures_response(request: web.Request, figures: Mapping[str, Any]) -> web.Response:
-    """The figures as JSON, with `answeredBy`, the process whose they are."""
+    """The figures as JSON, with `answeredBy`, the process that gave them."""
     return json_response({**figures, "answeredBy": request.app[PROCESS].wire()})

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from flags.guard.inventory import InventoryReport, PollerInventory
+from flags.guard.inventory import PollerInventory
+from flags.guard.inventory_counts import InventoryCounts, InventoryReport
 from flags.guard.keys_seen import KeyCounts, KeysSeen
 from gateway.migration.components import POLL_INTERVAL_MS
 
@@ -53,15 +54,24 @@ class PollInventory:
         if inventory is not None:
             inventory.streamed(client_seconds, interval_ms / 1000)
 
+    def components(self) -> frozenset[str]:
+        """Those of which something was counted."""
+        return frozenset(self._inventories.keys() | self._keys.keys())
+
     def report(self, component: str, now: float) -> InventoryReport | None:
         """The component's pollers; None where it is not known."""
+        counts = self.counts(component, now)
+        return None if counts is None else counts.report()
+
+    def counts(self, component: str, now: float) -> InventoryCounts | None:
+        """What the report is made of."""
         inventory = self._inventory(component)
         if inventory is None:
             return None
         asked = self._upstream_requests(component)
         inventory.asked_upstream(asked - self._asked.get(component, 0))
         self._asked[component] = asked
-        return inventory.report(now)
+        return inventory.counts(now)
 
     def _inventory(self, component: str) -> PollerInventory | None:
         inventory = self._inventories.get(component)

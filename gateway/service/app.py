@@ -75,6 +75,8 @@ def create_app(
 
     async def lifespan(app: web.Application) -> AsyncIterator[None]:
         async with Closing() as closing:
+            # By now it is known whether this is one of several workers.
+            gateway.migration.summaries.name = app[PROCESS].name
             await gateway.start(closing)
             yield
 

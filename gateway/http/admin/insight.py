@@ -1,6 +1,7 @@
 """What operators see of a migration: who polls, what clients say, what one caller gets and why."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
+from functools import partial
 from typing import Any, cast, get_args
 
 from aiohttp import web
@@ -10,17 +11,18 @@ from flags.decide.explain import Explanation, explain
 from flags.decide.flag import Flags
 from flags.decide.modes import Preference
 from flags.guard.keys_seen import MINUTES
-from flags.guard.telemetry import Telemetry, TelemetrySummary
+from flags.guard.telemetry import TelemetrySummary
 from flags.store.port import FlagStore
 from flags.store.preferences import Preferences, preference_key
 from gateway.core.errors import BadParameter, NoSuchFlag
 from gateway.http.admin.access import administrators_only
 from gateway.http.admin.flags import ADMIN_PATH, FLAG_PATH, json_response
+from gateway.http.admin.over_nodes import summed_members
 from gateway.http.admin.parity_view import parity_members
 from gateway.http.figures import figures_response
+from gateway.migration.node_summaries import NodeSummaries
+from gateway.migration.node_sums import ComponentSums, summed
 from gateway.migration.parity_sampler import ParitySampler
-from gateway.migration.poll_inventory import PollInventory
-from gateway.ports.clock import Clock
 
 EXPLAIN_PATH = f"{ADMIN_PATH}/explain"
 
@@ -38,9 +40,7 @@ class InsightHandler:
     def __init__(
         self,
         store: FlagStore,
-        clock: Clock,
-        poll_inventory: PollInventory,
-        telemetry: Telemetry,
+        summaries: NodeSummaries,
         components: Iterable[str],
         preferences: Preferences,
         parity: ParitySampler,
@@ -49,9 +49,7 @@ class InsightHandler:
         without_source: Collection[str],
     ) -> None:
         self._store = store
-        self._clock = clock
-        self._poll_inventory = poll_inventory
-        self._telemetry = telemetry
+        self._summaries = summaries
         self._components = frozenset(components)
         self._preferences = preferences
         self._parity = parity
@@ -65,60 +63,64 @@ class InsightHandler:
         app.router.add_get(EXPLAIN_PATH, administrators_only(self.explain))
 
     async def pollers(self, request: web.Request) -> web.Response:
-        component = request.match_info["component"]
-        now = self._clock.monotonic()
-        report = self._poll_inventory.report(component, now)
-        if report is None:
-            raise _unknown(component)
-        pollers = [
-            {
-                "client": poller.label,
-                "polls": poller.polls,
-                "error": poller.error,
-                "perSecond": round(poller.per_second, 4),
-                "lastSeenSeconds": round(poller.last_seen_seconds, 3),
-            }
-            for poller in report.pollers
-        ]
-        return figures_response(
-            request,
-            {
-                "component": component,
-                "pollers": pollers,
-                "polls": report.polls,
-                "unlistedBound": report.unlisted_bound,
-                "upstreamRequests": report.upstream_requests,
-                "savedBySnapshot": report.saved_by_snapshot,
-                "savedByPush": report.saved_by_push,
-                "keys": self._keys(component, now),
-            },
-        )
+        """Who polled the component, at any node, and how many of those who asked of late have a key."""
+        return await self._over_nodes(request, self._pollers)
 
-    def _keys(self, component: str, now: float) -> dict[str, Any]:
-        """How many requests of the last minutes had a key for the component's flag."""
-        counts = self._poll_inventory.keys(component, now)
+    def _pollers(self, component: str, sums: ComponentSums) -> dict[str, Any]:
+        report = sums.pollers.report()
         return {
-            "minutes": MINUTES,
-            "with": counts.keyed,
-            "without": counts.keyless,
-            "sessionCookie": self._gives_sessions,
+            "component": component,
+            "pollers": [
+                {
+                    "client": poller.label,
+                    "polls": poller.polls,
+                    "error": poller.error,
+                    "perSecond": round(poller.per_second, 4),
+                    "lastSeenSeconds": round(poller.last_seen_seconds, 3),
+                }
+                for poller in report.pollers
+            ],
+            "polls": report.polls,
+            "unlistedBound": report.unlisted_bound,
+            "upstreamRequests": report.upstream_requests,
+            "savedBySnapshot": report.saved_by_snapshot,
+            "savedByPush": report.saved_by_push,
+            "keys": {
+                "minutes": MINUTES,
+                "with": sums.keys.keyed,
+                "without": sums.keys.keyless,
+                "sessionCookie": self._gives_sessions,
+            },
         }
 
     async def parity(self, request: web.Request) -> web.Response:
-        """Whether push says the same as polling, as far as it was compared since the process began."""
-        component = request.match_info["component"]
-        if component not in self._known():
-            raise _unknown(component)
-        flag = self._store.snapshot().get(component)
-        return figures_response(request, parity_members(component, flag, self._parity))
+        """Whether push says the same as polling, as far as the nodes that run have compared it."""
+        return await self._over_nodes(request, self._parity_of)
+
+    def _parity_of(self, component: str, sums: ComponentSums) -> dict[str, Any]:
+        flag, same_source = self._store.snapshot().get(component), self._parity.is_same_source(component)
+        begun = self._parity.begun(component)
+        return parity_members(component, flag, sums.parity, same_source=same_source, begun=begun)
 
     async def telemetry(self, request: web.Request) -> web.Response:
-        """What clients of the component said since the process began."""
+        """What clients of the component said, to any node."""
+        return await self._over_nodes(request, self._telemetry)
+
+    def _telemetry(self, component: str, sums: ComponentSums) -> dict[str, Any]:
+        return {"component": component, **_summary(sums.telemetry.summary())}
+
+    async def _over_nodes(
+        self, request: web.Request, members: Callable[[str, ComponentSums], dict[str, Any]]
+    ) -> web.Response:
+        """What `members` gives of the component, for the sum over all nodes and on demand for each."""
         component = request.match_info["component"]
         if component not in self._known():
             raise _unknown(component)
-        summary = _summary(self._telemetry.summary(component))
-        return figures_response(request, {"component": component, **summary})
+        found = summed(component, await self._summaries.read())
+        return figures_response(
+            request,
+            summed_members(request, found, self._summaries.left_out, partial(members, component)),
+        )
 
     async def explain(self, request: web.Request) -> web.Response:
         """What a caller with these ids would get of each component, or of the one that is named."""

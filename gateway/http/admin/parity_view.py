@@ -10,7 +10,6 @@ from flags.parity.proposals import Proposal, assess
 from flags.parity.report import WHY, DifferingPlace, NoiseFloor, Outcome, ParityReport, Reason
 from gateway.core.times import rfc3339
 from gateway.migration.parity_lane import Begun
-from gateway.migration.parity_sampler import ParitySampler
 
 
 class Unknown(NamedTuple):
@@ -21,21 +20,27 @@ class Unknown(NamedTuple):
 
 
 _NO_SAMPLES = "no samples"
-_ELSEWHERE = Unknown(
-    "not compared here",
-    "Of the nodes that share the log the one that asks the upstream compares: that is another, or nobody "
+_NOBODY = Unknown(
+    "not compared yet",
+    "Of the nodes that share the log the one that asks the upstream compares: it has not yet, or nobody "
     "polls or streams.",
 )
 
 
-def parity_members(component: str, flag: Flag | None, parity: ParitySampler) -> dict[str, Any]:
-    """The answer for one component: the figures since the process began.
+def parity_members(
+    component: str,
+    flag: Flag | None,
+    report: ParityReport | None,
+    *,
+    same_source: bool,
+    begun: Begun | None,
+) -> dict[str, Any]:
+    """The answer for one component: the figures of `report`, None where it has no route to compare.
 
+    `same_source`: all that it pushes is made from the polls that it would be compared with.
     `consistency` is null where nothing was compared that proves anything; `reason` and `why` are there then.
     """
-    report = parity.report(component)
     consistency = None if report is None else report.consistency
-    begun = parity.begun(component)
     members = {
         "component": component,
         "stage": None if flag is None else flag.stage.value,
@@ -44,9 +49,9 @@ def parity_members(component: str, flag: Flag | None, parity: ParitySampler) -> 
         "comparedBy": _compared_by(begun),
     }
     if consistency is None:
-        unknown = _unknown(component, flag, report, parity.is_same_source(component))
+        unknown = _unknown(component, flag, report, same_source)
         if unknown.reason == _NO_SAMPLES and begun is not None and begun.by is None:
-            unknown = _ELSEWHERE
+            unknown = _NOBODY
         members |= unknown._asdict()
     return members | _figures(report or ParityReport())
 

@@ -38,7 +38,7 @@ def add_administration(
     for handler in (
         AdminHandler(flags.store, owned),
         InsightHandler(
-            *(flags.store, clock, poll_inventory, telemetry, owned, flags.preferences, migration.parity),
+            *(flags.store, migration.summaries, owned, flags.preferences, migration.parity),
             gives_sessions=settings.flags.session_cookie,
             without_source=without_source(settings),
         ),

@@ -14,6 +14,7 @@ from gateway.service.node_metrics import NodeMessagesCollector
 from gateway.service.presence_metrics import PresenceCollector
 from gateway.service.state_metrics import StateCollector
 from gateway.service.store_metrics import StoreCollector
+from gateway.service.summary_metrics import SummariesCollector
 from gateway.service.upstream_metrics import ListCollector
 from gateway.service.wiring.parts import Gateway
 
@@ -45,6 +46,7 @@ def make_metrics(
         AccessCollector(gateway.access.remote_keys),
         AuditCollector(gateway.audit.recorder),
         GuardCollector(migration.guard_loop, migration.telemetry),
+        SummariesCollector(migration.summaries),
         migration.latencies,
         ProcessCollector(registry=None),
         BuildCollector(),

@@ -9,6 +9,8 @@ from flags.guard.token_bucket import ClientLimits, Rate
 from flags.store.port import FlagStore
 from gateway.migration.guard_loop import Acted, GuardLoop
 from gateway.migration.guard_windows import GuardWindows, window_seconds
+from gateway.migration.node_summaries import NodeSummaries
+from gateway.migration.node_sums import SumsOfNode
 from gateway.migration.parity_sampler import ParitySampler
 from gateway.migration.poll_inventory import PollInventory
 from gateway.migration.stream_evidence import StreamEvidence
@@ -20,6 +22,7 @@ from gateway.service.settings import Settings
 from gateway.service.wiring.entities import owned_types
 from gateway.service.wiring.parity import make_parity
 from gateway.service.wiring.stored import Stored
+from gateway.service.wiring.summaries import make_summaries
 
 REPORTS_EACH = Rate(per_second=20, burst=100)
 """What one address may report: one report a stream, but many clients may share an address."""
@@ -38,6 +41,7 @@ class Migration:
     poll_inventory: PollInventory
     guard_loop: GuardLoop
     parity: ParitySampler
+    summaries: NodeSummaries
 
     def start(self, supervisor: Supervisor) -> None:
         """Compares and judges from now on, until the supervisor is closed."""
@@ -45,6 +49,7 @@ class Migration:
             supervisor.run("parity", self.parity.run)
             supervisor.run("parity leases", self.parity.keep_leases)
         supervisor.run("guard", self.guard_loop.run)
+        supervisor.run("node_summaries", self.summaries.run)
 
 
 def make_migration(
@@ -74,7 +79,9 @@ def make_migration(
     parity = make_parity(
         settings, upstreams, stored.history, flags, windows, clock, stored.slices, stored.leases
     )
-    return Migration(windows, telemetry, evidence, latencies, poll_inventory, guard_loop, parity)
+    makers = {"sums": SumsOfNode(poll_inventory, telemetry, parity, clock)}
+    summaries = make_summaries(clock, stored, flags.snapshot, makers)
+    return Migration(windows, telemetry, evidence, latencies, poll_inventory, guard_loop, parity, summaries)
 
 
 def _compared(routes: Iterable[LegacyRoute]) -> set[str]:

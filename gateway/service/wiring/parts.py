@@ -51,6 +51,7 @@ class Gateway:
             await self.access.start(self.delivery.supervisor)
             self.audit.run(self.delivery.supervisor)
             await self.upstreams.start(closing)
+            closing.add("node_summaries", self.migration.summaries.close)
             self.migration.start(self.delivery.supervisor)
         except LogError as error:
             raise ConfigError(f"log.url: {error.detail}") from error
@@ -77,7 +78,7 @@ class Gateway:
         if flags.held:
             held = ", ".join(sorted(component or "everything" for component in flags.held))
             warnings.append(f"Killed on this node alone, until the flags' store takes it: {held}.")
-        warnings += self.access.warnings()
+        warnings += self.access.warnings() + self.migration.summaries.warnings()
         return warnings + self.upstreams.failing() + self.delivery.hub.failures.warnings()
 
 
