@@ -263,6 +263,7 @@ class NodeSummaries:
         if self._was_on_roster and self._node in (await values.past()).folded:
             self._before, self._node = self._last_sums, secrets.token_hex(8)
         self._is_on_roster = await values.join(self._node, self.name, self._clock.wall_ms())
+        self._roster_version = -1
         self._was_on_roster = self._was_on_roster or self._is_on_roster
         self._unfit_for("there are too many nodes", not self._is_on_roster)
 
@@ -270,6 +271,8 @@ class NodeSummaries:
         if not self._is_on_roster:
             return
         made = self._make()
+        # A turn that was under way when this node was closed must not say that it goes on.
+        ended = ended or self._closing.is_set()
         try:
             await values.put(self._node, Told(self._clock.wall_ms(), ended, self._since_given_up(made)))
         except TooLarge:
@@ -291,7 +294,7 @@ class NodeSummaries:
             await self._read(self._values)
         if self._is_odd():
             await leases.release(LEASE)
-        else:
+        elif not self._closing.is_set():
             await leases.acquire(LEASE)
 
     def _is_odd(self) -> bool:

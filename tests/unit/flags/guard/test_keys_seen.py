@@ -1,6 +1,8 @@
 """How many came with a key of late."""
 
-from flags.guard.keys_seen import MINUTES, KeyCounts, KeysSeen
+import pytest
+
+from flags.guard.keys_seen import MINUTES, KeyCounts, KeysSeen, merged
 
 
 def test_what_came_is_counted_by_whether_it_had_a_key() -> None:
@@ -28,3 +30,14 @@ def test_it_takes_the_same_memory_however_long_it_counts() -> None:
 
     assert seen.counts(60.0 * 999) == KeyCounts(keyed=MINUTES)
     assert len(seen._by_minute) == MINUTES
+
+
+def test_the_counts_of_several_nodes_add_up() -> None:
+    assert merged([KeyCounts(1, 2), KeyCounts(3, 4)]) == KeyCounts(4, 6)
+    assert KeyCounts.of(KeyCounts(1, 2).wire()) == KeyCounts(1, 2)
+
+
+@pytest.mark.parametrize("garbage", [None, [1], [1, "2"], [1, -2], [True, 1]])
+def test_counts_that_are_none_are_refused(garbage: object) -> None:
+    with pytest.raises(ValueError, match="must be"):
+        KeyCounts.of(garbage)

@@ -61,3 +61,9 @@ def test_no_durations_have_no_quantile_and_odd_ones_are_counted_at_the_bounds() 
 
     assert durations.quantile(0.0) == pytest.approx(0.1, rel=0.05)
     assert durations.quantile(1.0) == pytest.approx(1e7, rel=0.05)
+
+
+@pytest.mark.parametrize("bins", [None, [[0]], [[0, -1]], [[10_000, 1]], [[0.5, 1]], [[0, 1], [0, 1]]])
+def test_bins_that_are_none_are_refused(bins: object) -> None:
+    with pytest.raises(ValueError, match="must be"):
+        Durations.of(bins)
