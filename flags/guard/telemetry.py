@@ -1,22 +1,27 @@
 """What clients say of their delivery, and what they fail to say: evidence for the guard. Pure.
 
-A client that got its first event says so, with the `clientId` of its stream, and that acknowledges the
-stream. A proxy that swallows streams keeps the client from ever saying it: so a stream that is not
-acknowledged in time counts as one that failed.
+A client that got its first event says so, and that acknowledges its stream. A proxy that swallows streams
+keeps the client from ever saying it: so a stream that is not acknowledged in time is `mute`.
 
-Nothing that a client sends is trusted with more than one sample: a first event counts only for a stream that
-this node has open and unacknowledged, and once; reports are limited for each client and in total.
+Nothing that a client sends counts but for a stream that the gateway opened: a first event and a fallback once
+each, for whom the stream was opened. Whoever could open none may say so, for itself. What is said of other
+streams is kept for people, and handed to the other nodes, one of which may have opened them. Reports are
+limited for each client and in total.
 """
 
-from collections import Counter, OrderedDict
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Protocol
 
 from flags.decide.modes import Mode
 from flags.guard.heavy_hitters import HeavyHitter, HitterList, SpaceSaving
+from flags.guard.open_streams import OpenedStream as OpenedStream
+from flags.guard.open_streams import OpenStreams, Stream
+from flags.guard.reporters import Reporters
 from flags.guard.token_bucket import ClientLimits
-from flags.guard.window import GuardWindow
+from flags.guard.who import Who
 from flags.guard.windows import Durations
 
 VERSIONS = 32
@@ -41,16 +46,39 @@ class ClientReport:
     """One report, checked at the border. `client` is whom to limit: an address or a principal, not a claim.
 
     It is None where that is not known: behind a proxy on this machine everybody has the proxy's address.
-    `client_id` is the stream's, `first_event_ms` how long after opening it the first event came.
+    `client_id` is the stream's, `attempt` what its client called the opening: one of them is there. `who`
+    reported it. `first_event_ms` is how long after opening it the first event came.
     """
 
     client: str | None
-    client_id: str
+    client_id: str | None
     component: str
     mode: Mode
     client_version: str
+    who: Who
     first_event_ms: float | None = None
     fallback: Fallback | None = None
+    attempt: str | None = None
+
+
+class Judged(Protocol):
+    """Who hears what counts, each for one component. One that nobody guards is to be ignored."""
+
+    def acknowledged(self, component: str, who: Who, now: float) -> None:
+        """The first event of a stream has come."""
+        ...
+
+    def mute(self, component: str, who: Who, now: float) -> None:
+        """A stream that should have been acknowledged was not, in time."""
+        ...
+
+    def fell_back(self, component: str, who: Who, now: float) -> None:
+        """Whose stream it was has gone back to polling."""
+        ...
+
+    def blocked(self, component: str, who: Who, now: float) -> None:
+        """Somebody says that it could open no stream, and none of it is known here."""
+        ...
 
 
 class Receipt(StrEnum):
@@ -63,7 +91,7 @@ class Receipt(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TelemetrySummary:
-    """What clients of one component said since the process began.
+    """What clients of one component said since the process began, whether it counts or not.
 
     `fallbacks_by_version` are the client versions that fell back most often. Quantiles are to 5 %, and None
     where nobody reported a first event.
@@ -103,76 +131,83 @@ class _Said:
     first_event: Durations = field(default_factory=Durations)
 
 
-@dataclass(frozen=True, slots=True)
-class _Stream:
-    components: tuple[str, ...]
-    opened_at: float
-
-
 class Telemetry:
-    """Feeds the `windows` of the components that are guarded; reports on others are refused.
+    """Tells `judged` what counts. `knows` says whether there is such a component; others are refused.
 
-    A stream fails when it is not acknowledged within `deadline_seconds`, or when it is closed before, but not
-    within the first `brief_seconds`: somebody who leaves at once is no evidence. At most `most_streams` wait
-    for their acknowledgement; further ones are not followed, and counted in `unfollowed`.
+    A stream of software that reports (`reporters`, as of its opening) is mute when it is not acknowledged
+    within `deadline_seconds`, or when it is closed before, but not within the first `brief_seconds`: somebody
+    who leaves at once is no evidence. At most `most_streams` open ones are remembered, and `most_closed` that
+    have closed, for flags.guard.open_streams.CLOSED_SECONDS.
+
+    `forward` is handed each report that matches nothing here; None where there are no other nodes.
     """
 
     def __init__(
         self,
-        windows: Mapping[str, GuardWindow],
+        judged: Judged,
+        knows: Callable[[str], bool],
         limits: ClientLimits,
         *,
         deadline_seconds: float = 15.0,
         brief_seconds: float = 2.0,
         most_streams: int = 20_000,
+        most_closed: int = 20_000,
+        forward: Callable[[ClientReport], None] | None = None,
+        reporters: Reporters | None = None,
     ) -> None:
-        self._windows = windows
+        self._judged = judged
+        self._knows = knows
         self._limits = limits
         self._deadline = deadline_seconds
         self._brief = brief_seconds
-        self._most_streams = most_streams
-        self._streams: OrderedDict[str, _Stream] = OrderedDict()
+        self._streams = OpenStreams(most_streams, most_closed)
+        self._forward = forward
         self._said: dict[str, _Said] = {}
+        self.reporters = Reporters() if reporters is None else reporters
         self.limited = 0
-        self.unfollowed = 0
+        self.matched = 0
+        """Reports on streams that were opened here, from clients or by way of another node."""
         self.unmatched = 0
-        """Reports that told how a stream began which is not followed here, or not any more."""
+        """Reports on streams that were not opened here, or too long ago, where there is no other node."""
+        self.forwarded = 0
+        """Such reports where there are others: they were handed to these."""
 
-    def opened(self, client_id: str, components: Iterable[str], now: float) -> None:
-        """Follows a stream that carries these components.
+    @property
+    def unfollowed(self) -> int:
+        """Open streams of which nothing is known (any more), for want of room."""
+        return self._streams.forgotten
 
-        Only for clients that are known to report, to this very node: one that never does, or whose reports
-        reach another node, would count as a failure each time.
-        """
-        if len(self._streams) >= self._most_streams:
-            self.unfollowed += 1
-            return
-        self._streams[client_id] = _Stream(tuple(components), now)
+    @property
+    def waiting(self) -> int:
+        """How many streams are to be acknowledged."""
+        return self._streams.waiting
 
-    def follows(self, client_id: str) -> bool:
-        """Whether the stream waits for its acknowledgement."""
-        return client_id in self._streams
+    @property
+    def remembered(self) -> int:
+        """How many streams are remembered, open and closed."""
+        return len(self._streams)
+
+    def opened(self, stream: OpenedStream, now: float) -> None:
+        """Remembers a stream, whoever's: a fallback may name it."""
+        self._streams.add(stream, now, waits=self.reporters.knows(stream.names))
 
     def forget(self, client_id: str) -> None:
-        """The stream was taken away from its client: how it began is no evidence any more."""
-        self._streams.pop(client_id, None)
+        """The stream was taken away from its client: what comes of it is no evidence any more."""
+        self._streams.drop(client_id)
 
     def closed(self, client_id: str, now: float) -> None:
-        """The stream has ended. One that is not followed (any more) is none of our business."""
-        stream = self._streams.pop(client_id, None)
-        if stream is not None and now - stream.opened_at > self._brief:
-            self._began(stream, False, now)
+        """The stream has ended. One that is not remembered (any more) is none of our business."""
+        was_waiting, stream = self._streams.close(client_id, now)
+        if stream is not None and was_waiting and now - stream.opened_at > self._brief:
+            self._tell(self._judged.mute, stream, now)
 
     def expire(self, now: float) -> int:
-        """Drops the streams whose deadline has passed; how many."""
+        """Has done with the streams whose deadline has passed; how many."""
         expired = 0
-        while self._streams:
-            client_id, stream = next(iter(self._streams.items()))
-            if now - stream.opened_at < self._deadline:
-                break
-            del self._streams[client_id]
-            self._began(stream, False, now)
+        for stream in self._streams.overdue(now - self._deadline):
+            self._tell(self._judged.mute, stream, now)
             expired += 1
+        self._streams.expire(now)
         return expired
 
     def report(self, report: ClientReport, now: float) -> tuple[Receipt, float]:
@@ -181,15 +216,17 @@ class Telemetry:
         if wait_seconds > 0:
             self.limited += 1
             return Receipt.LIMITED, wait_seconds
-        window = self._windows.get(report.component)
-        if window is None:
+        if not self._knows(report.component):
             return Receipt.UNKNOWN_COMPONENT, 0.0
         self._note(report)
-        if report.mode is Mode.STREAMING or report.fallback is not None:
-            window.reported(report.fallback is not None, now)
-        if report.fallback is not None or report.first_event_ms is not None:
-            self._settle(report, now)
+        says_something = report.fallback is not None or report.first_event_ms is not None
+        if says_something and not self._counts(report, now):
+            self._unmatched(report, now)
         return Receipt.TAKEN, 0.0
+
+    def told(self, report: ClientReport, now: float) -> None:
+        """Takes a report that another node got and could not match. It has noted it, for people."""
+        self._counts(report, now)
 
     def components(self) -> tuple[str, ...]:
         """The components on which clients have reported."""
@@ -217,16 +254,32 @@ class Telemetry:
         if report.first_event_ms is not None:
             said.first_event.add(report.first_event_ms)
 
-    def _settle(self, report: ClientReport, now: float) -> None:
-        """The client knows how its stream began: with an event, or not at all."""
-        stream = self._streams.pop(report.client_id, None)
-        if stream is None:
-            self.unmatched += 1
-        else:
-            self._began(stream, report.first_event_ms is not None, now)
+    def _counts(self, report: ClientReport, now: float) -> bool:
+        """Whether the report is on a stream that is remembered; then it has counted, as far as it can."""
+        of_id, of_attempt = self._streams.named(report.client_id, report.attempt, now)
+        if of_id is None and of_attempt is None:
+            return False
+        self.matched += 1
+        # Where they are two streams, `clientId` is of the last that got through, and the attempt came after.
+        began, failed = of_id or of_attempt, of_attempt or of_id
+        if report.first_event_ms is not None and began is not None:
+            is_in_time = now - began.opened_at < self._deadline
+            if is_in_time and self._streams.acknowledge(began):
+                self._tell(self._judged.acknowledged, began, now)
+        if report.fallback is not None and failed is not None and not failed.fell_back:
+            failed.fell_back = True
+            self._tell(self._judged.fell_back, failed, now)
+        return True
 
-    def _began(self, stream: _Stream, succeeded: bool, now: float) -> None:
+    def _unmatched(self, report: ClientReport, now: float) -> None:
+        if report.fallback is Fallback.BLOCKED:
+            self._judged.blocked(report.component, report.who, now)
+        elif self._forward is not None:
+            self.forwarded += 1
+            self._forward(report)
+        else:
+            self.unmatched += 1
+
+    def _tell(self, what: Callable[[str, Who, float], None], stream: Stream, now: float) -> None:
         for component in stream.components:
-            window = self._windows.get(component)
-            if window is not None:
-                window.began(succeeded, now)
+            what(component, stream.who, now)

@@ -8,7 +8,7 @@ NODE_BYTES = 8
 
 _HEAD = struct.Struct(f">4s{NODE_BYTES}sQ")
 _LENGTH = struct.Struct(">I")
-_MARK = b"tgn1"
+_MARK = b"tgn2"
 """What each packet begins with. Its last byte is the version: nodes of another one are not understood."""
 
 

@@ -53,7 +53,7 @@ from gateway.delivery.state.reading import Reading
 from gateway.delivery.streams import Streams
 from gateway.delivery.subscriber import NOWHERE, Signal, State, Subscriber, Transport
 from gateway.ports.clock import Clock, Scheduler
-from gateway.ports.node_messages import NodeMessages
+from gateway.ports.node_messages import NodeTopic
 from gateway.runtime.failures import Failures
 from gateway.runtime.waiters import resolve
 
@@ -75,8 +75,8 @@ class Hub:
     transport does: a connection that fails is counted and closed. `observer` is told of the streams; those
     that are to read the log are put into `replays`, and get a `reset` where that is None; whose state is
     wanted goes into `states`. `failures` counts the work that raised. `revocations` are those that this node
-    knows, each before the hub is woken for its entry. `node_messages` carry presence and broadcasts to the
-    other nodes; whoever gives them starts them. What the parts tell each other is tied together here.
+    knows, each before the hub is woken for its entry. `node_topic` carries presence and broadcasts to the
+    other nodes; whoever gives it starts it. What the parts tell each other is tied together here.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class Hub:
         replays: ReplayQueue | None,
         states: StateQueue | None = None,
         revocations: Revocations | None = None,
-        node_messages: NodeMessages | None = None,
+        node_topic: NodeTopic | None = None,
         pace: Pace = USUAL,
         draw: Callable[[float, float], float] = random.uniform,
     ) -> None:
@@ -136,7 +136,7 @@ class Hub:
         self._sessions = Sessions(scheduler, clock, streams, budget, schedule.add_job)
         self.presence = PresenceHub(
             *(scheduler, clock, streams, budget, pace, timing.heartbeat_seconds, schedule.add_job),
-            node_messages,
+            node_topic,
         )
         self._heartbeats = Heartbeats(
             history,

@@ -11,10 +11,12 @@ import re
 from typing import NamedTuple
 
 _CLIENT = b"clientId="
+_ATTEMPT = b"attempt="
 _CURSOR = b"\r\nLast-Event-ID: "
 _TOKEN = b"\r\nAuthorization: Bearer "
 _EVENTS = b"GET /api/v1/sync/events?"
 _WORD = re.compile(rb"[A-Za-z0-9._~:-]{1,128}")
+_ATTEMPT_WORD = re.compile(rb"[A-Za-z0-9_-]{1,64}")
 _TOKEN_WORD = re.compile(rb"[A-Za-z0-9._~+/-]+=*")
 CUT = b"\0"
 """What stands for a word that was cut. No head has it, so what has is not to be taken apart."""
@@ -26,6 +28,7 @@ class Words(NamedTuple):
     client: str | None = None
     cursor: str | None = None
     token: str | None = None
+    attempt: str | None = None
 
 
 _NONE = Words()
@@ -34,16 +37,13 @@ _NONE = Words()
 def apart(data: bytes) -> tuple[bytes, Words]:
     """The bytes of a request's head without its caller's own words, and these.
 
-    A `clientId` is cut out of a stream's target alone: that of another may be of a list of its own.
+    A `clientId` and an `attempt` are cut out of a stream's target alone: that of another may be of a list of
+    its own.
     """
-    client = cursor = token = None
+    client = cursor = token = attempt = None
     if data.startswith(_EVENTS):
-        at = data.find(_CLIENT, len(_EVENTS) - 1, data.find(b"\r\n"))
-        if at > 0 and data[at - 1 : at] in (b"?", b"&"):
-            found = _WORD.match(data, at + len(_CLIENT))
-            if found is not None and data[found.end() : found.end() + 1] in (b"&", b" "):
-                client = found[0].decode()
-                data = data[: found.start()] + CUT + data[found.end() :]
+        data, client = _without_parameter(data, _CLIENT, _WORD)
+        data, attempt = _without_parameter(data, _ATTEMPT, _ATTEMPT_WORD)
     at = data.find(_CURSOR)
     if at > 0:
         found = _WORD.match(data, at + len(_CURSOR))
@@ -56,6 +56,16 @@ def apart(data: bytes) -> tuple[bytes, Words]:
         if found is not None and data.startswith(b"\r\n", found.end()):
             token = found[0].decode()
             data = data[: found.start()] + CUT + data[found.end() :]
-    return data, _NONE if client is None and cursor is None and token is None else Words(
-        client, cursor, token
-    )
+    if client is None and cursor is None and token is None and attempt is None:
+        return data, _NONE
+    return data, Words(client, cursor, token, attempt)
+
+
+def _without_parameter(data: bytes, name: bytes, word: re.Pattern[bytes]) -> tuple[bytes, str | None]:
+    """The head of a stream's request without the value of a parameter, and that where it is plain."""
+    at = data.find(name, len(_EVENTS) - 1, data.find(b"\r\n"))
+    if at > 0 and data[at - 1 : at] in (b"?", b"&"):
+        found = word.match(data, at + len(name))
+        if found is not None and data[found.end() : found.end() + 1] in (b"&", b" "):
+            return data[: found.start()] + CUT + data[found.end() :], found[0].decode()
+    return data, None

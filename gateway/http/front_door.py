@@ -37,10 +37,10 @@ from gateway.http.dead_peers import end_where_nobody_is
 from gateway.http.front import HOST_CHECKED, Front
 from gateway.http.marks import Marks
 from gateway.http.opening import MANNER, Farewell, Opening, StreamOptions
-from gateway.http.parameters import CLIENT, PARAMETERS, parameters_of
+from gateway.http.parameters import ATTEMPT, CLIENT, PARAMETERS, Parameters, parameters_of
 from gateway.http.request_head import PlainHead, RequestHead
 from gateway.http.selection import ASKED
-from gateway.migration.links import CLIENT_ID_PARAMETER
+from gateway.migration.links import ATTEMPT_PARAMETER, CLIENT_ID_PARAMETER
 from gateway.runtime.refusals import Refusals
 
 Found = Opening | Farewell | Answer
@@ -361,12 +361,12 @@ class _Pattern:
     `room` is what it takes to remember, where a usual one takes 1.
     """
 
-    __slots__ = ("_alike", "_head", "_of_clients", "_parameters", "room", "way")
+    __slots__ = ("_alike", "_head", "_of_all", "_parameters", "room", "way")
 
     def __init__(self, head: PlainHead, way: AtOnce, room: int) -> None:
         self._head = head
         self._parameters = parameters_of(head)
-        self._of_clients = self._parameters.without_client()
+        self._of_all: Parameters | None = None
         self._alike: dict[web.RequestKey[Any], Any] = {}
         self.room = room
         self.way = way
@@ -376,6 +376,7 @@ class _Pattern:
         headers, own = self._head.headers, self._parameters.own
         return (
             (words.client is None or own.get(CLIENT_ID_PARAMETER) == [words.client])
+            and (words.attempt is None or own.get(ATTEMPT_PARAMETER) == [words.attempt])
             and (words.cursor is None or headers.getall(_CURSOR, ()) == [words.cursor])
             and (words.token is None or headers.getall(hdrs.AUTHORIZATION, ()) == [f"Bearer {words.token}"])
         )
@@ -383,7 +384,7 @@ class _Pattern:
     def head(self, data: bytes, words: Words, remote: str | None) -> PlainHead:
         """The head of the request that `data` is, which is alike, with its own words."""
         known = self._head
-        client, cursor, token = words
+        client, cursor, token, attempt = words
         own = None
         if cursor is not None or token is not None:
             own = {}
@@ -392,11 +393,19 @@ class _Pattern:
             if token is not None:
                 own[hdrs.AUTHORIZATION] = f"Bearer {token}"
         head = PlainHead(data, known.path, known.headers, known.match_info, remote, self._alike, own)
-        if client is None:
+        if client is None and attempt is None:
             head[PARAMETERS] = self._parameters
-        else:
-            head[PARAMETERS] = self._of_clients
+            return head
+        # Of those that are alike the same words were cut, and fit.
+        if self._of_all is None:
+            names = {CLIENT_ID_PARAMETER: client, ATTEMPT_PARAMETER: attempt}
+            cut = [name for name, word in names.items() if word is not None]
+            self._of_all = self._parameters.without(cut)
+        head[PARAMETERS] = self._of_all
+        if client is not None:
             head[CLIENT] = client
+        if attempt is not None:
+            head[ATTEMPT] = attempt
         return head
 
 

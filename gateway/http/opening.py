@@ -33,6 +33,7 @@ from gateway.delivery.state.reading import Reading
 from gateway.delivery.subscriber import NOWHERE, Subscriber, Transport
 from gateway.http.accept import accepts, accepts_coding
 from gateway.http.answer import Answer, Reply, SharedFields
+from gateway.http.attempt import attempt_of
 from gateway.http.caller import Software, software_of
 from gateway.http.channels import attendance_of, check_room
 from gateway.http.limits import RequestLimits
@@ -94,7 +95,7 @@ MANNER = web.RequestKey("manner", Manner)
 class Wish(NamedTuple):
     """What a caller wants of a stream: of what, how, from where, for which channels, and with what software.
 
-    `number` is the stream's id, drawn for it.
+    `number` is the stream's id, drawn for it; `attempt` is the caller's own name for this opening.
     """
 
     selection: Selection
@@ -103,6 +104,7 @@ class Wish(NamedTuple):
     attendance: Attendance | None
     software: Software
     number: int
+    attempt: str | None
 
 
 class Farewell(Reply):
@@ -182,6 +184,7 @@ class Openings:
             attendance_of(request, number.to_bytes(8).hex()) if manner.is_attending else None,
             software_of(request),
             number,
+            attempt_of(request),
         )
 
     def connection(self, request: RequestHead, wish: Wish) -> Connection:
@@ -351,7 +354,8 @@ class Opening(Reply):
             *(self.credentials, self._connection, self._reading, self._wish.attendance),
         )
         self.entry.is_kept = True
-        of.evidence.follow(subscriber, self._connection.id, self._wish.software.names)
+        wish = self._wish
+        of.evidence.follow(subscriber, self._connection.id, wish.software.names, attempt=wish.attempt)
         if of.hub.reviews != self._reviews and of.stream_plans.reassignment(footing) is not None:
             # The flags have changed since `connected` was made, and that reassignment has passed it by.
             of.hub.reassign(of.stream_plans.reassignment)

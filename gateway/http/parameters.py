@@ -4,7 +4,7 @@ Thousands of clients of one page ask with the same parameters, but for who they 
 what the shared ones come to is found out once.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
@@ -14,10 +14,11 @@ from multidict import MultiDictProxy
 from yarl import URL
 
 from gateway.http.request_head import RequestHead
-from gateway.migration.links import CLIENT_ID_PARAMETER, CURSOR_PARAMETERS
+from gateway.migration.links import ATTEMPT_PARAMETER, CLIENT_ID_PARAMETER, CURSOR_PARAMETERS
 
-OWN = frozenset({CLIENT_ID_PARAMETER, *CURSOR_PARAMETERS, "access_token"})
-"""The parameters that say who one caller is, or how far it got. No id alias is called so."""
+OWN = frozenset({CLIENT_ID_PARAMETER, ATTEMPT_PARAMETER, *CURSOR_PARAMETERS, "access_token"})
+"""The parameters that say who one caller is, how far it got, or which opening it is. No id alias is
+called so."""
 
 _KEPT_CHARACTERS = 1024
 _NOTHING: Mapping[str, Sequence[str]] = MappingProxyType({})
@@ -39,15 +40,17 @@ class Parameters(NamedTuple):
     shared: SharedQuery
     own: Mapping[str, Sequence[str]]
 
-    def without_client(self) -> "Parameters":
-        """The same of whichever client."""
-        own = {name: values for name, values in self.own.items() if name != CLIENT_ID_PARAMETER}
+    def without(self, names: Collection[str]) -> "Parameters":
+        """The same, whatever these of OWN are."""
+        own = {name: values for name, values in self.own.items() if name not in names}
         return Parameters(self.shared, own or _NOTHING)
 
 
 PARAMETERS = web.RequestKey("parameters", Parameters)
 CLIENT = web.RequestKey("client", str)
 """The first `clientId` of a request whose PARAMETERS have none."""
+ATTEMPT = web.RequestKey("attempt", str)
+"""The `attempt` of a request whose PARAMETERS have none."""
 _kept = lru_cache(maxsize=1024)(SharedQuery)
 
 

@@ -12,6 +12,8 @@ STATE_PATH = "/api/v1/sync/state"
 
 CLIENT_ID_PARAMETER = "clientId"
 CLIENT_VERSION_PARAMETER = "clientVersion"
+ATTEMPT_PARAMETER = "attempt"
+"""Names one opening of a stream, and nothing else: no link carries it."""
 CAPABLE_PARAMETER = "capable"
 PRESENCE_PARAMETER = "presence"
 CHANNEL_PARAMETER = "channel"
@@ -23,6 +25,7 @@ QUERY_PARAMETERS = frozenset(
         CLIENT_ID_PARAMETER,
         CLIENT_VERSION_PARAMETER,
         CAPABLE_PARAMETER,
+        ATTEMPT_PARAMETER,
         *("component", "debounceMs", "fields", "format", "hints", "limit", "maxWaitMs", "state", "wait"),
         *(PRESENCE_PARAMETER, CHANNEL_PARAMETER, "access_token"),
     }

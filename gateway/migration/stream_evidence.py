@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from flags.guard.reporters import Reporters
-from flags.guard.telemetry import Telemetry
+from flags.guard.telemetry import OpenedStream, Telemetry
+from flags.guard.who import Who
 from flags.guard.window import GuardWindow
 from gateway.core.history import HistoryEntry
 from gateway.delivery.subscriber import Subscriber
@@ -33,11 +33,11 @@ class _Carried:
 class StreamEvidence:
     """The hub's observer. Counts the streams of each component, and gives the guard its evidence on them.
 
-    `owned` are the entity types of each component. What is remembered of a single stream is its client's id,
-    only of software that is known to report, and only until it is known how the stream began.
+    `owned` are the entity types of each component. What is remembered of a single stream is its client's id;
+    `telemetry` remembers what reports may say of it.
 
     Where `hears_all` is false, other nodes serve the same clients, and a report may come to another one than
-    its stream: no stream is followed then, since every other acknowledgement would be missed here.
+    its stream: no stream is held to its report then.
     """
 
     def __init__(
@@ -60,39 +60,41 @@ class StreamEvidence:
         for component, entity_types in owned.items():
             for entity_type in entity_types:
                 self._owners.setdefault(entity_type, []).append(component)
-        self.reporters = Reporters()
+        self.reporters = telemetry.reporters
         self._carried: dict[str, _Carried] = {}
         self._followed: dict[Subscriber, str] = {}
 
     @property
     def following(self) -> int:
-        """Streams of which it is remembered whose they are."""
-        return len(self._followed)
+        """Streams that are held to a report."""
+        return self._telemetry.waiting
 
     def streams(self, component: str) -> int:
         """How many open streams carry the component."""
         carried = self._carried.get(component)
         return 0 if carried is None else carried.streams
 
-    def follow(self, subscriber: Subscriber, client_id: str, names: Iterable[str]) -> None:
-        """A stream of software with these names was opened: waits for its client's report, if it reports."""
-        if not self.hears_all or not self.reporters.knows(names):
-            return
+    def follow(
+        self,
+        subscriber: Subscriber,
+        client_id: str,
+        names: Iterable[str],
+        *,
+        attempt: str | None = None,
+        who: Who | None = None,
+    ) -> None:
+        """A stream of software with these names was opened: reports may name it."""
         carried = _carries(subscriber.asked)
         if not carried:
             return
-        self._telemetry.opened(client_id, carried, self._clock.monotonic())
-        if self._telemetry.follows(client_id):
-            self._followed[subscriber] = client_id
+        whose = Who(f"k:{client_id}") if who is None else who
+        stream = OpenedStream(client_id, attempt, whose, carried, tuple(names) if self.hears_all else ())
+        self._telemetry.opened(stream, self._clock.monotonic())
+        self._followed[subscriber] = client_id
 
     def expire(self, now: float) -> None:
-        """Drops the streams that are not acknowledged in time, and forgets those that are settled."""
+        """Has done with the streams that are not acknowledged in time."""
         self._telemetry.expire(now)
-        for subscriber, client_id in tuple(self._followed.items()):
-            # They stand in the order of their opening: behind one that still has time, all have.
-            if self._telemetry.follows(client_id):
-                break
-            del self._followed[subscriber]
 
     def take_seconds(self, now: float) -> dict[str, float]:
         """By component, for how many seconds streams carried it since the last call, summed over them."""

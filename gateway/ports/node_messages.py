@@ -9,6 +9,14 @@ MAX_MESSAGE_BYTES = 32_768
 MessageCount = Literal["sent", "heard", "lost", "ignored"]
 
 
+class NodeTopic(Protocol):
+    """What nodes say of one matter among what they tell one another."""
+
+    def send(self, message: bytes) -> None:
+        """Sends a message, of MAX_MESSAGE_BYTES less one at most (else ValueError), as NodeMessages does."""
+        ...
+
+
 class NodeMessages(Protocol):
     """Messages from each node of a log to all the others, in the order in which one node sent them.
 

@@ -55,8 +55,10 @@ class GuardCollector(Collector):
         telemetry = self._telemetry
         for name, text, value in (
             ("limited", "Reports refused because there were too many.", telemetry.limited),
-            ("unfollowed", "Streams too many to wait for their report.", telemetry.unfollowed),
-            ("unmatched", "Reports on how a stream began that is not followed.", telemetry.unmatched),
+            ("unfollowed", "Open streams too many to remember them.", telemetry.unfollowed),
+            ("matched", "Reports on streams that were opened here.", telemetry.matched),
+            ("unmatched", "Reports on streams that were not opened here.", telemetry.unmatched),
+            ("forwarded", "Such reports that the other nodes were told of.", telemetry.forwarded),
         ):
             yield CounterMetricFamily(f"tidegate_telemetry_{name}", text, value=value)
         reports = CounterMetricFamily(

@@ -6,13 +6,13 @@ from prometheus_client.core import CounterMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from gateway.ports.node_messages import NodeMessages
+from gateway.runtime.node_topics import NodeTopics
 
 
 class NodeMessagesCollector(Collector):
     """Read from the carrier when somebody asks. Shows nothing where there are no other nodes (None)."""
 
-    def __init__(self, messages: NodeMessages | None) -> None:
+    def __init__(self, messages: NodeTopics | None) -> None:
         self._messages = messages
 
     def collect(self) -> Iterable[Metric]:

@@ -4,6 +4,7 @@ import { createTelemetry } from "../../gateway/static/parts/telemetry.js";
 import { createWorld } from "./support/synced.js";
 
 const reportsOf = ({ asked }) => asked("telemetry").map(({ options }) => JSON.parse(options.body));
+const attemptsOf = ({ asked }) => asked("events").map(({ params }) => params.get("attempt"));
 
 test("each stream is acknowledged once for each component, under the id that it was given", async () => {
   const { opened, gateway, clock, settle } = createWorld();
@@ -11,9 +12,10 @@ test("each stream is acknowledged once for each component, under the id that it 
   gateway.publish();
   await clock.advance(100);
   const first = gateway.asked("telemetry");
+  const [attempt] = attemptsOf(gateway);
   assert.deepEqual(reportsOf(gateway), [
-    { clientId: "client-1", component: "orders", mode: "streaming", clientVersion: "0.1.0", firstEventMs: 0 },
-    { clientId: "client-1", component: "invoices", mode: "streaming", clientVersion: "0.1.0", firstEventMs: 0 },
+    { clientId: "client-1", attempt, component: "orders", mode: "streaming", clientVersion: "0.1.0", firstEventMs: 0 },
+    { clientId: "client-1", attempt, component: "invoices", mode: "streaming", clientVersion: "0.1.0", firstEventMs: 0 },
   ]);
   assert.equal(first[0].options.method, "POST");
   assert.equal(first[0].options.keepalive, true);
@@ -32,8 +34,10 @@ test("a fallback on evidence is told once, and one that the gateway wanted is no
   gateway.stream.cut();
   await clock.advance(30_000);
   assert.equal(sync.transport, "poll");
-  const [, ...told] = reportsOf(gateway);
-  assert.deepEqual(told, [{ clientId: "client-1", component: "orders", mode: "streaming", clientVersion: "0.1.0", fallback: "error" }]);
+  const [, { attempt, ...told }, ...more] = reportsOf(gateway);
+  assert.deepEqual(told, { clientId: "client-1", component: "orders", mode: "streaming", clientVersion: "0.1.0", fallback: "error" });
+  assert.deepEqual(more, []);
+  assert.ok(attemptsOf(gateway).slice(1).includes(attempt), "that of a stream that was tried after the one that was cut");
   gateway.answerAlways("events", null);
   await clock.advance(60_000);
   assert.equal(sync.transport, "sse");
@@ -49,13 +53,29 @@ test("a fallback on evidence is told once, and one that the gateway wanted is no
   polls.close();
 });
 
-test("a client that never had a stream reports under its own id", async () => {
+test("each stream has an attempt of its own, which nobody can guess", async () => {
+  const { opened, gateway, clock } = createWorld();
+  const sync = await opened({ components: ["orders"] });
+  for (let count = 0; count < 5; count += 1) {
+    gateway.stream.cut();
+    await clock.advance(5000);
+  }
+  const attempts = attemptsOf(gateway);
+  assert.ok(attempts.length > 2);
+  assert.equal(new Set(attempts).size, attempts.length);
+  attempts.forEach((attempt) => assert.match(attempt, /^[A-Za-z0-9_-]{1,64}$/));
+  assert.deepEqual([...gateway.asked("poll")].filter(({ params }) => params.has("attempt")), []);
+  sync.close();
+});
+
+test("a client that never had a stream reports under its own id and the attempt", async () => {
   const { opened, gateway, clock } = createWorld();
   gateway.network = "mute";
   const sync = await opened({ components: ["orders"], clientId: "mine" });
   await clock.advance(20_000);
   assert.equal(sync.transport, "poll");
-  assert.deepEqual(reportsOf(gateway).map(({ clientId, fallback }) => [clientId, fallback]), [["mine", "mute"]]);
+  const [attempt] = attemptsOf(gateway);
+  assert.deepEqual(reportsOf(gateway).map((told) => [told.clientId, told.attempt, told.fallback]), [["mine", attempt, "mute"]]);
   sync.close();
 });
 

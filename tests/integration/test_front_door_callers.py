@@ -79,6 +79,45 @@ async def test_of_two_names_that_a_client_gives_itself_the_same_one_counts_each_
                 assert await Room(stream, "room").next() == ("sync", {"first": {}})
 
 
+async def test_an_attempt_is_looked_at_each_time(gateway):
+    for attempt, expected in [
+        ("a", 200),
+        ("b", 200),
+        ("c" * 64, 200),
+        ("c" * 65, 400),
+        ("d", 200),
+        ("", 400),
+        ("a.b", 400),
+        ("a+b", 400),
+        ("a%00", 400),
+        ("e", 200),
+        ("%65", 200),
+    ]:
+        target = f"{EVENTS}?attempt={attempt}&clientId=ann"
+        assert await status(gateway.port, head(bearer(ANA.encode()), target=target)) == expected, attempt
+
+
+async def test_no_attempt_is_taken_for_another_and_the_first_of_two_counts(start_gateway, way, tmp_path):
+    settings = make_settings(components={"orders": {"entities": ["order"]}})
+    gateway = start_gateway(settings, way=way)
+    evidence, client = gateway.parts.migration.evidence, Client(gateway.port)
+    gateway.call(lambda: evidence.reporters.add(["2.1.0"]))
+    queries = [f"attempt=a{number}" for number in range(4)]
+    queries += ["att%65mpt=a4&attempt=b", "att%65mpt=a5&attempt=c", "clientId=ann&attempt=a6"]
+    queries += ["clientId=ben&attempt=a7", "attempt=a8&clientId=carl"]
+    async with AsyncExitStack() as stack:
+        for query in queries:
+            path = f"{EVENTS}?component=orders&clientVersion=2.1.0&{query}"
+            stream = await stack.enter_async_context(client.stream(path=path))
+            await stream.connected()
+        await client.metric_becomes("tidegate_streams", len(queries))
+        for number, waiting in enumerate(range(len(queries) - 1, -1, -1)):
+            report = {"component": "orders", "mode": "streaming", "clientVersion": "2.1.0", "firstEventMs": 5}
+            body = orjson.dumps(report | {"attempt": f"a{number}"})
+            told = await client.request("POST", "/api/v1/sync/telemetry", headers=[JSON], body=body)
+            assert (told.status, gateway.call(lambda: evidence.following)) == (202, waiting)
+
+
 async def test_a_token_that_has_expired_meanwhile_counts_no_more(start_gateway, way):
     clock = ManualClock()
     gateway = start_gateway(make_settings(auth=auth_settings()), way=way, clock=clock)

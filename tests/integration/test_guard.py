@@ -68,7 +68,7 @@ async def test_clients_that_fall_back_take_a_component_back_and_a_rearm_brings_i
     migration: Migration, admin: Operator, clock: ManualClock
 ) -> None:
     async def is_latched() -> bool:
-        await report(admin, fallback="mute")
+        await report(admin, fallback="blocked")
         return (await migration.fetch_mode())["cause"] == "auto_rollback"
 
     async with migration.client.stream(REPORTING) as stream:
@@ -98,7 +98,7 @@ async def test_a_dry_run_only_tells(migration: Migration, admin: Operator, clock
     await migration.change(guard={"dryRun": True})
 
     async def would_roll_back() -> bool:
-        await report(admin, fallback="error")
+        await report(admin, fallback="blocked")
         action = (await guard(admin))["action"]
         return action is not None and action["do"] == "rollback"
 

@@ -30,7 +30,7 @@ from tests.support.redis_pair import promote, replicated
 from tests.support.tcp_proxy import TcpProxy, tcp_proxy
 
 MANUAL = Path(__file__).parents[2] / "docs" / "operations.md"
-STRANGERS_PACKETS = (b"", b"look", b"tgn1", Packet(bytes(NODE_BYTES), 1, (b"cut",)).pack()[:-1])
+STRANGERS_PACKETS = (b"", b"look", b"tgn2", Packet(bytes(NODE_BYTES), 1, (b"cut",)).pack()[:-1])
 STRANGERS_PARTS = ("", "look", "1:0:1:???", "1:1:2:QUI=", "1:0:1:QUI=", "1:0:2:QUI=")
 
 

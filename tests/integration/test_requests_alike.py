@@ -20,6 +20,8 @@ CURSOR = ("Last-Event-ID", "a.1-1")
         (EVENTS, ["a.1-1"]),
         (EVENTS, [None]),
         (f"{EVENTS}?clientId=ana", ["ana", "a.1-1", None]),
+        (f"{EVENTS}?attempt=try", ["try"]),
+        (f"{EVENTS}?attempt=try&clientId=ana", ["try", "ana"]),
     ],
 )
 async def test_a_nul_stands_for_nobodys_words(start_gateway, way, target, words):

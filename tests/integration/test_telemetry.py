@@ -5,6 +5,7 @@ from collections import Counter
 import pytest
 
 from tests.support.admin import FLAGS, ORDERS, operator, refused
+from tests.support.api import Client
 from tests.support.clock import ManualClock
 from tests.support.gateway import make_settings
 from tests.support.legacy import PATH, listed, order, route_settings
@@ -33,6 +34,10 @@ async def test_reports_are_taken_and_summed_up(admin):
         ({"clientId": ""}, "/clientId"),
         ({"clientId": "a\nb"}, "/clientId"),
         ({"clientId": "x" * 257}, "/clientId"),
+        ({"attempt": ""}, "/attempt"),
+        ({"attempt": "a b"}, "/attempt"),
+        ({"attempt": "x" * 65}, "/attempt"),
+        ({"attempt": 7}, "/attempt"),
         ({"component": "or ders"}, "/component"),
         ({"component": "unheard-of"}, "/component"),
         ({"mode": "carrier pigeon"}, "/mode"),
@@ -49,10 +54,63 @@ async def test_a_bad_report_is_pointed_at_and_not_taken(admin, change, place):
     assert (await admin.get(f"{ORDERS}/telemetry")).json()["reports"] == {}
 
 
-@pytest.mark.parametrize("missing", ["clientId", "component", "mode", "clientVersion"])
+@pytest.mark.parametrize("missing", ["component", "mode", "clientVersion"])
 async def test_a_report_lacks_nothing(admin, missing):
     report = {name: value for name, value in REPORT.items() if name != missing}
     refused(await admin.send("POST", TELEMETRY, report), 422, f"/{missing}")
+
+
+async def test_a_report_names_its_stream_by_id_or_by_attempt(admin):
+    nameless = {name: value for name, value in REPORT.items() if name != "clientId"}
+    refused(await admin.send("POST", TELEMETRY, nameless), 422, "")
+    for names in ({"attempt": "a_1-Z"}, {"clientId": "c1"}, {"clientId": "c1", "attempt": "a"}):
+        assert (await admin.send("POST", TELEMETRY, nameless | names)).status_code == 202
+
+
+async def test_a_stream_that_never_said_who_it_is_is_known_by_its_attempt(start_gateway):
+    components = {"orders": {"entities": ["order"]}}
+    gateway = start_gateway(make_settings(components=components), clock=ManualClock())
+    client, streams = Client(gateway.port), {"component": "orders", "clientVersion": "2.1.0"}
+    telemetry = gateway.parts.migration.telemetry
+    nameless = {name: value for name, value in REPORT.items() if name != "clientId"}
+    async with operator(gateway.port) as admin:
+        assert (await admin.send("POST", TELEMETRY, REPORT)).status_code == 202
+        async with (
+            client.stream(streams | {"attempt": "first"}) as first,
+            client.stream(streams | {"attempt": "second"}) as second,
+        ):
+            await first.connected()
+            await second.connected()
+            await client.metric_becomes("tidegate_streams", 2)
+            assert gateway.call(lambda: telemetry.waiting) == 2
+            for _ in range(2):
+                report = nameless | {"attempt": "first", "firstEventMs": 5}
+                assert (await admin.send("POST", TELEMETRY, report)).status_code == 202
+            assert gateway.call(lambda: telemetry.waiting) == 1
+            report = nameless | {"attempt": "third", "firstEventMs": 5}
+            assert (await admin.send("POST", TELEMETRY, report)).status_code == 202
+            assert gateway.call(lambda: (telemetry.waiting, telemetry.unmatched)) == (1, 1)
+
+
+async def test_ten_thousand_invented_streams_are_counted_and_judged_by_nobody(start_gateway):
+    clock = ManualClock()
+    components = {"orders": {"entities": ["order"]}}
+    gateway = start_gateway(make_settings(components=components), clock=clock)
+    kinds = ({"fallback": "mute"}, {"fallback": "error"}, {"fallback": "short"}, {"firstEventMs": 1})
+    async with operator(gateway.port) as admin:
+        for number in range(10_000):
+            if number % 1000 == 0:
+                clock.advance(10)
+            report = REPORT | {"clientId": f"made-up-{number}", "attempt": f"a{number}"} | kinds[number % 4]
+            assert (await admin.send("POST", TELEMETRY, report)).status_code == 202
+        answer = (await admin.get(f"{ORDERS}/telemetry")).json()
+
+    assert answer["fallbacks"] == {"mute": 2500, "error": 2500, "short": 2500}
+    migration = gateway.parts.migration
+    assert gateway.call(lambda: migration.telemetry.unmatched) == 10_000
+    assert gateway.call(lambda: migration.telemetry.remembered) == 0
+    figures = gateway.call(lambda: migration.windows["orders"].figures(0.0, clock.monotonic()).by_metric)
+    assert {figure.samples for figure in figures.values()} == {0}
 
 
 async def test_clients_behind_a_proxy_on_this_machine_do_not_share_one_client_s_limit(admin):

@@ -8,9 +8,11 @@ from typing import Any
 from flags.decide.flag import Flag
 from flags.guard.telemetry import ClientReport, Telemetry
 from flags.guard.token_bucket import ClientLimits, Rate
+from flags.guard.who import Who
 from flags.store.ledger_store import LedgerStore
 from gateway.migration.guard_loop import GuardLoop
 from gateway.migration.guard_windows import GuardWindows, window_seconds
+from gateway.migration.judged_windows import JudgedWindows
 from gateway.migration.poll_inventory import PollInventory
 from gateway.migration.stream_evidence import StreamEvidence
 from tests.support.clock import ManualClock
@@ -30,7 +32,7 @@ class Guarded:
         self.acts: list[tuple[str, list[str], str]] = []
         self.windows = GuardWindows(window_seconds(store.snapshot, OWNED))
         limits = ClientLimits(Rate(1000, 1000), Rate(1000, 1000), 100, self.clock.monotonic())
-        self.telemetry = Telemetry(self.windows, limits)
+        self.telemetry = Telemetry(JudgedWindows(self.windows), self.windows.__contains__, limits)
         self.evidence = StreamEvidence(
             self.windows, self.telemetry, OWNED, self.clock, lambda push_lag, delivery: None
         )
@@ -68,7 +70,7 @@ class Guarded:
 
     def report(self, client_id: str, **members: Any) -> None:
         given: dict[str, Any] = {"client": "192.0.2.1", "component": "orders", "mode": "streaming"}
-        given |= {"client_id": client_id, "client_version": "2.1.0"}
+        given |= {"client_id": client_id, "client_version": "2.1.0", "who": Who(f"s:{client_id}")}
         self.telemetry.report(ClientReport(**(given | members)), self.clock.monotonic())
 
 

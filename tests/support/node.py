@@ -18,7 +18,7 @@ from gateway.delivery.pace import USUAL, Pace
 from gateway.delivery.presence.attendance import Attendance
 from gateway.delivery.replay.queue import ReplayQueue
 from gateway.delivery.state.queue import StateQueue
-from gateway.ports.node_messages import NodeMessages
+from gateway.ports.node_messages import NodeTopic
 from tests.support.events import a_record
 from tests.support.scheduler import ManualScheduler
 from tests.support.streams import Frame, open_stream, received
@@ -84,7 +84,7 @@ class Node:
         replays: ReplayQueue | None = None,
         states: StateQueue | None = None,
         pace: Pace = USUAL,
-        messages: NodeMessages | None = None,
+        messages: NodeTopic | None = None,
     ) -> None:
         self.scheduler = scheduler
         self.write_seconds = 0.0
@@ -104,7 +104,7 @@ class Node:
             replays=replays,
             states=states,
             revocations=self.revocations,
-            node_messages=messages,
+            node_topic=messages,
             pace=pace,
             draw=draw,
         )

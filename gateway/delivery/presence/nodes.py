@@ -26,7 +26,7 @@ from gateway.delivery.presence.node_message import (
 from gateway.delivery.presence.roster import Roster
 from gateway.delivery.presence.table import BUCKETS, Key
 from gateway.ports.clock import Scheduler
-from gateway.ports.node_messages import NodeMessages
+from gateway.ports.node_messages import NodeTopic
 from gateway.runtime.alarm import Alarm
 
 DIGESTS_A_HEARTBEAT = 4
@@ -54,7 +54,7 @@ class Nodes:
 
     def __init__(
         self,
-        messages: NodeMessages,
+        messages: NodeTopic,
         roster: Roster,
         scheduler: Scheduler,
         node: str,

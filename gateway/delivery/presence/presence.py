@@ -19,7 +19,7 @@ from gateway.delivery.presence.table import Key
 from gateway.delivery.streams import Streams
 from gateway.delivery.subscriber import Subscriber
 from gateway.ports.clock import Clock, Scheduler
-from gateway.ports.node_messages import NodeMessages
+from gateway.ports.node_messages import NodeTopic
 from gateway.runtime.alarm import Alarm
 
 _NODE_BYTES = 8
@@ -43,7 +43,7 @@ class PresenceHub:
         pace: Pace,
         heartbeat_seconds: float,
         add_job: Callable[[Work, Iterator[None]], None],
-        messages: NodeMessages | None,
+        messages: NodeTopic | None,
     ) -> None:
         self._scheduler = scheduler
         self._clock = clock

@@ -43,6 +43,6 @@ def add_administration(
             without_source=without_source(settings),
         ),
         GuardHandler(migration.guard_loop),
-        TelemetryHandler(telemetry, migration.evidence.reporters, clients, clock),
+        TelemetryHandler(telemetry, migration.reported, clients, clock),
     ):
         handler.add_routes(app)

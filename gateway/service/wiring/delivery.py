@@ -20,9 +20,9 @@ from gateway.delivery.state.asking import StateAsking
 from gateway.delivery.state.queue import StateQueue
 from gateway.delivery.state.shared import SharedStates
 from gateway.ports.clock import Clock
-from gateway.ports.node_messages import NodeMessages
 from gateway.ports.state import StateSource
 from gateway.runtime.logs import log_event
+from gateway.runtime.node_topics import PRESENCE, NodeTopics
 from gateway.runtime.slices import Slices
 from gateway.runtime.stopping import Closing
 from gateway.runtime.supervisor import Supervisor
@@ -47,7 +47,7 @@ class Delivery:
     resumes: Resumes
     states: SharedStates
     asking: StateAsking
-    node_messages: NodeMessages | None
+    node_topics: NodeTopics | None
 
     async def start(self, closing: Closing) -> None:
         """Fills the history, and follows the log from there. Raises LogError where the log can't be read."""
@@ -62,10 +62,10 @@ class Delivery:
         self.supervisor.run("revocations", self.revoked.run)
         self.replays.start(self.supervisor)
         self.asking.start(self.supervisor)
-        messages, nodes = self.node_messages, self.hub.presence.nodes
-        if messages is not None and nodes is not None:
-            closing.add("node_messages", messages.close)
-            await messages.start(nodes.heard)
+        topics, nodes = self.node_topics, self.hub.presence.nodes
+        if topics is not None and nodes is not None:
+            closing.add("node_messages", topics.close)
+            await topics.start()
             closing.add("nodes", self._leave_nodes)
             nodes.start()
 
@@ -111,6 +111,8 @@ def make_delivery(
     log, history, queue = stored.log, stored.history, ReplayQueue()
     states_wanted = StateQueue(lambda question: states.knows(question))
     loop = asyncio.get_running_loop()
+    topics = stored.node_topics
+    presence = None if topics is None else topics.topic(PRESENCE)
     hub = Hub(
         history,
         loop,
@@ -121,9 +123,11 @@ def make_delivery(
         replays=queue,
         states=states_wanted,
         revocations=revoked.revocations,
-        node_messages=stored.node_messages,
+        node_topic=presence,
         pace=pace,
     )
+    if presence is not None and hub.presence.nodes is not None:
+        presence.listen(hub.presence.nodes.heard)
     sockets = StreamSockets(hub, loop, settings.stream.write_buffer_bytes)
     archive = LogArchive(log, history, clock, stored.slices, pace)
     follower = Follower(log, history, hub, clock, stored.outage, on_grown, revoked)
@@ -135,5 +139,5 @@ def make_delivery(
     asking = StateAsking(states, hub, states_wanted, slices)
     return Delivery(
         *(hub, sockets, archive, follower, replays, supervisor, revoked, resumes, states, asking),
-        stored.node_messages,
+        topics,
     )

@@ -40,7 +40,7 @@ def make_metrics(
         ),
         ListCollector(source.list_counts),
         StoreCollector(gateway.stored.log, source.shared, gateway.flags.store),
-        NodeMessagesCollector(gateway.stored.node_messages),
+        NodeMessagesCollector(gateway.stored.node_topics),
         StateCollector(delivery.states, delivery.hub),
         PresenceCollector(delivery.hub.presence),
         AccessCollector(gateway.access.remote_keys),

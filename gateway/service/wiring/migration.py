@@ -1,6 +1,6 @@
 """What a migration is judged by, and who judges: what the flags and `[components]` come to."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from adapters.upstream import UpstreamSource
@@ -9,14 +9,17 @@ from flags.guard.token_bucket import ClientLimits, Rate
 from flags.store.port import FlagStore
 from gateway.migration.guard_loop import Acted, GuardLoop
 from gateway.migration.guard_windows import GuardWindows, window_seconds
+from gateway.migration.judged_windows import JudgedWindows
 from gateway.migration.node_summaries import NodeSummaries
 from gateway.migration.node_sums import SumsOfNode
 from gateway.migration.parity_sampler import ParitySampler
 from gateway.migration.poll_inventory import PollInventory
+from gateway.migration.shared_reports import ReportsIn, ReportsOut, tell_of
 from gateway.migration.stream_evidence import StreamEvidence
 from gateway.ports.clock import Clock
 from gateway.ports.legacy_route import LegacyRoute
 from gateway.runtime.latencies import Latencies
+from gateway.runtime.node_topics import REPORTS
 from gateway.runtime.supervisor import Supervisor
 from gateway.service.settings import Settings
 from gateway.service.wiring.entities import owned_types
@@ -32,7 +35,11 @@ MOST_REPORTERS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """The guard, and whatever it judges by."""
+    """The guard, and whatever it judges by.
+
+    `reported` is to hear the names of software that reports; `reports_in` hears the other nodes, and is None
+    where there are none.
+    """
 
     windows: GuardWindows
     telemetry: Telemetry
@@ -42,6 +49,8 @@ class Migration:
     guard_loop: GuardLoop
     parity: ParitySampler
     summaries: NodeSummaries
+    reported: Callable[[Sequence[str]], None]
+    reports_in: ReportsIn | None
 
     def start(self, supervisor: Supervisor) -> None:
         """Compares and judges from now on, until the supervisor is closed."""
@@ -68,7 +77,14 @@ def make_migration(
     owned = owned_types(settings)
     windows = GuardWindows(window_seconds(flags.snapshot, owned))
     limits = ClientLimits(REPORTS_EACH, REPORTS_TOTAL, MOST_REPORTERS, clock.monotonic())
-    telemetry = Telemetry(windows, limits)
+    topic = None if stored.node_topics is None else stored.node_topics.topic(REPORTS)
+    out = None if topic is None else ReportsOut(topic, clock)
+    telemetry = Telemetry(
+        JudgedWindows(windows), windows.knows, limits, forward=None if out is None else out.forward
+    )
+    reports_in = None if topic is None else ReportsIn(telemetry, telemetry.reporters, clock)
+    if topic is not None and reports_in is not None:
+        topic.listen(reports_in.heard)
     latencies = Latencies()
     evidence = StreamEvidence(windows, telemetry, owned, clock, latencies.written, hears_all=stored.is_alone)
     poll_inventory = PollInventory(windows.knows, upstreams.requests_of)
@@ -81,7 +97,10 @@ def make_migration(
     )
     makers = {"sums": SumsOfNode(poll_inventory, telemetry, parity, clock)}
     summaries = make_summaries(clock, stored, flags.snapshot, makers)
-    return Migration(windows, telemetry, evidence, latencies, poll_inventory, guard_loop, parity, summaries)
+    return Migration(
+        *(windows, telemetry, evidence, latencies, poll_inventory, guard_loop, parity, summaries),
+        *(tell_of(telemetry.reporters, out), reports_in),
+    )
 
 
 def _compared(routes: Iterable[LegacyRoute]) -> set[str]:

@@ -3,8 +3,8 @@
 import logging
 
 from gateway.ports.clock import Clock
-from gateway.ports.node_messages import NodeMessages
 from gateway.runtime.node_carrier import NodeCarrier
+from gateway.runtime.node_topics import NodeTopics
 from gateway.runtime.outage import Outage
 from gateway.service.settings import Settings
 from gateway.service.wiring.flags import OutageBesideLog
@@ -13,8 +13,8 @@ from gateway.service.wiring.logs import open_node_links
 _log = logging.getLogger(__name__)
 
 
-def make_node_messages(settings: Settings, clock: Clock, log_outage: Outage) -> NodeMessages | None:
-    """The messages of the nodes with this log, not started yet; None where it is of one process alone.
+def make_node_topics(settings: Settings, clock: Clock, log_outage: Outage) -> NodeTopics | None:
+    """What the nodes tell one another with this log, not started yet; None where it is of one process alone.
 
     `log_outage` tells when the log is out of reach.
     """
@@ -22,4 +22,4 @@ def make_node_messages(settings: Settings, clock: Clock, log_outage: Outage) -> 
     if links is None:
         return None
     own = Outage(_log, "node_messages", now=clock.monotonic)
-    return NodeCarrier(links, clock, OutageBesideLog(own, log_outage, clock.monotonic))
+    return NodeTopics(NodeCarrier(links, clock, OutageBesideLog(own, log_outage, clock.monotonic)))

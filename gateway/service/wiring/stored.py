@@ -7,15 +7,15 @@ from gateway.core.history import History
 from gateway.ports.clock import Clock
 from gateway.ports.leases import Leases
 from gateway.ports.log import EventLog
-from gateway.ports.node_messages import NodeMessages
 from gateway.ports.shared import SharedStore
+from gateway.runtime.node_topics import NodeTopics
 from gateway.runtime.outage import Outage
 from gateway.runtime.slices import Slices
 from gateway.runtime.stopping import Closing
 from gateway.service.settings import Settings
 from gateway.service.wiring.entities import id_aliases
 from gateway.service.wiring.logs import open_leases, open_log
-from gateway.service.wiring.nodes import make_node_messages
+from gateway.service.wiring.nodes import make_node_topics
 
 _log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ class Stored:
 
     `outage` tells of the log's outages, `slices` are those of what the gateway does by itself. Callers' scans
     have slices of their own: however many there are, they don't hold that up.
-    Whoever uses `node_messages` starts and closes them.
+    Whoever listens to one of `node_topics` does so before delivery starts them.
     """
 
     log: EventLog
@@ -34,7 +34,7 @@ class Stored:
     history: History
     outage: Outage
     slices: Slices
-    node_messages: NodeMessages | None
+    node_topics: NodeTopics | None
 
     @property
     def is_alone(self) -> bool:
@@ -65,5 +65,5 @@ def make_stored(settings: Settings, clock: Clock, log: EventLog | None) -> Store
         history,
         outage,
         Slices(clock),
-        make_node_messages(settings, clock, outage),
+        make_node_topics(settings, clock, outage),
     )

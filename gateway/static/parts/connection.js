@@ -3,6 +3,7 @@
 import { createLanes } from "./lanes.js";
 import { createMute } from "./mute.js";
 import { createPoll, createPoller } from "./poll.js";
+import { randomId } from "./random_id.js";
 import { createRequest, failure } from "./request.js";
 import { createRetry } from "./retry.js";
 import { selectionParams } from "./selection.js";
@@ -91,6 +92,8 @@ export function createConnection({ settings, environment, store, tokens, changed
     const from = store.cursor;
     const params = selectionParams(settings);
     from && params.set("lastEventId", from);
+    // By which a report names it, also where it never says who it is.
+    params.set("attempt", (settings.attempt = randomId()));
     const mine = openStream({
       request,
       clock,

@@ -1,5 +1,6 @@
 // The options of createSync, checked, with what they are by default.
 
+import { randomId } from "./random_id.js";
 import { nameOf, selector } from "./selection.js";
 
 const CLIENT_ID = "tidegate:client-id";
@@ -44,7 +45,7 @@ const checked = (name, usual, given) => {
 const ownClientId = (storage) => {
   const known = storage?.getItem(CLIENT_ID);
   if (known) return known;
-  const id = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+  const id = randomId();
   storage?.setItem(CLIENT_ID, id);
   return id;
 };

@@ -8,7 +8,7 @@ export const createTelemetry = (settings, send) => {
   let wasPolling = false;
   const tell = (clientId, what) =>
     settings.components.forEach((component) =>
-      send({ clientId, component, mode: "streaming", clientVersion: settings.clientVersion, ...what }).catch(() => {}),
+      send({ clientId, attempt: settings.attempt, component, mode: "streaming", clientVersion: settings.clientVersion, ...what }).catch(() => {}),
     );
 
   return (status) => {

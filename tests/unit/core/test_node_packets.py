@@ -23,13 +23,13 @@ def test_its_bytes_are_what_nodes_of_other_versions_know() -> None:
     packed = Packet(NODE, 258, (b"ab", b"")).pack()
 
     assert packed == (
-        b"tgn1" + NODE + b"\0\0\0\0\0\0\x01\x02" + b"\0\0\0\x02ab" + b"\0\0\0\0"
+        b"tgn2" + NODE + b"\0\0\0\0\0\0\x01\x02" + b"\0\0\0\x02ab" + b"\0\0\0\0"
     )  # fmt: skip
 
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"tgn1", b"tgn2" + bytes(16), b"{}", Packet(NODE, 1, ()).pack()[1:]],
+    [b"", b"tgn2", b"tgn3" + bytes(16), b"{}", Packet(NODE, 1, ()).pack()[1:]],
     ids=["empty", "mark", "version", "json", "cut at the front"],
 )
 def test_what_is_no_packet_is_refused(data: bytes) -> None:
@@ -53,7 +53,7 @@ def test_a_packet_that_was_cut_is_refused_or_has_fewer_messages(packet: Packet, 
 
 @given(st.binary(max_size=100))
 def test_whatever_comes_is_a_packet_or_refused(garbage: bytes) -> None:
-    for data in (garbage, b"tgn1" + garbage, Packet(NODE, 1, ()).pack() + garbage):
+    for data in (garbage, b"tgn2" + garbage, Packet(NODE, 1, ()).pack() + garbage):
         try:
             packet = Packet.unpack(data)
         except ValueError:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from gateway.http.alike import CUT, apart
 
 EVENTS = b"GET /api/v1/sync/events?entity=order&clientId=%b HTTP/1.1\r\nHost: a\r\n%b\r\n"
+ATTEMPT = b"GET /api/v1/sync/events?attempt=%b&entity=order HTTP/1.1\r\nHost: a\r\n\r\n"
 CURSOR = b"Last-Event-ID: %b\r\n"
 TOKEN = b"Authorization: Bearer %b\r\n"
 
@@ -15,8 +16,14 @@ def test_those_who_ask_alike_are_known_by_the_same_and_keep_their_own_words() ->
     ann, of_ann = apart(EVENTS % (b"ann", CURSOR % b"epoch.1-0" + TOKEN % b"abc.def_1=="))
     ben, of_ben = apart(EVENTS % (b"ben", CURSOR % b"epoch.2-0" + TOKEN % b"ghi"))
     assert ann == ben == EVENTS % (CUT, CURSOR % CUT + TOKEN % CUT)
-    assert of_ann == ("ann", "epoch.1-0", "abc.def_1==")
-    assert of_ben == ("ben", "epoch.2-0", "ghi")
+    assert of_ann == ("ann", "epoch.1-0", "abc.def_1==", None)
+    assert of_ben == ("ben", "epoch.2-0", "ghi", None)
+
+
+def test_an_attempt_is_an_opening_s_own_word_beside_its_client_s() -> None:
+    known, words = apart(ATTEMPT.replace(b"entity=order", b"clientId=ann") % b"a_1-Z")
+    assert known == ATTEMPT.replace(b"entity=order", b"clientId=%b") % (CUT, CUT)
+    assert words == ("ann", None, None, "a_1-Z")
 
 
 @pytest.mark.parametrize(
@@ -26,6 +33,12 @@ def test_those_who_ask_alike_are_known_by_the_same_and_keep_their_own_words() ->
         EVENTS % (b"a+b", b""),
         EVENTS % (b"", b""),
         EVENTS % (b"a#b", b""),
+        ATTEMPT % b"",
+        ATTEMPT % b"a.b",
+        ATTEMPT % b"a%2d",
+        ATTEMPT % (b"a" * 65),
+        ATTEMPT.replace(b"attempt", b"xattempt") % b"a",
+        b"GET /api/v1/sync/poll?attempt=a HTTP/1.1\r\nHost: a\r\n\r\n",
         EVENTS % (b"c" * 200, b""),
         EVENTS.replace(b"&clientId", b"&xclientId") % (b"ann", b""),
         EVENTS.replace(b"clientId", b"CLIENTID") % (b"ann", b""),
@@ -39,11 +52,14 @@ def test_those_who_ask_alike_are_known_by_the_same_and_keep_their_own_words() ->
     ],
 )
 def test_what_is_no_plain_word_in_its_place_is_not_cut(head: bytes) -> None:
-    assert apart(head) == (head, (None, None, None))
+    assert apart(head) == (head, (None, None, None, None))
 
 
 @given(
-    st.lists(st.sampled_from([EVENTS, CURSOR, TOKEN, b"\r\n", b"%b", b"&clientId=%b "]), max_size=5),
+    st.lists(
+        st.sampled_from([EVENTS, ATTEMPT, CURSOR, TOKEN, b"\r\n", b"%b", b"&clientId=%b ", b"&attempt=%b "]),
+        max_size=5,
+    ),
     st.data(),
 )
 def test_the_words_in_the_places_of_the_cuts_make_the_head_again(

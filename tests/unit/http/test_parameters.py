@@ -46,7 +46,7 @@ def test_a_request_s_parameters_are_told_apart_once() -> None:
     assert parameters_of(request) is parameters_of(request)
 
 
-def test_of_whichever_client_the_rest_is_the_same() -> None:
-    parameters = of("entity=order&clientId=ann&cursor=c").without_client()
+def test_whatever_some_are_the_rest_is_the_same() -> None:
+    parameters = of("entity=order&clientId=ann&cursor=c&attempt=a").without(["clientId", "attempt"])
     assert parameters.shared.text == "entity=order"
     assert parameters.own == {"cursor": ["c"]}

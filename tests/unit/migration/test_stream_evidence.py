@@ -10,6 +10,7 @@ from flags.decide.flag import Flags
 from flags.decide.modes import Mode
 from flags.guard.telemetry import ClientReport, Telemetry
 from flags.guard.token_bucket import ClientLimits, Rate
+from flags.guard.who import Who
 from flags.guard.window import GuardWindow, Metric
 from gateway.core.events import Event
 from gateway.core.selectors import Selector
@@ -17,6 +18,7 @@ from gateway.core.times import rfc3339
 from gateway.delivery.group import DeliveryOptions
 from gateway.delivery.subscriber import State, Subscriber
 from gateway.migration.components import Asked, Components
+from gateway.migration.judged_windows import JudgedWindows
 from gateway.migration.stream_evidence import StreamEvidence
 from gateway.migration.stream_plan import StreamPlans
 from tests.support.events import a_record, an_event
@@ -39,7 +41,7 @@ class House:
         self.flags = Flags({"orders": make_flag(stage="rampdown"), "billing": make_flag(component="billing")})
         self.windows = {component: GuardWindow(600.0) for component in OWNED}
         limits = ClientLimits(Rate(1000, 1000), Rate(1000, 1000), 100, 0.0)
-        self.telemetry = Telemetry(self.windows, limits)
+        self.telemetry = Telemetry(JudgedWindows(self.windows), self.windows.__contains__, limits)
         self.evidence = StreamEvidence(
             self.windows, self.telemetry, OWNED, self.clock, self.note, hears_all=hears_all
         )
@@ -82,7 +84,8 @@ class House:
         self.node.scheduler.run_ready()
 
     def acknowledge(self, client_id: str) -> None:
-        report = ClientReport("192.0.2.1", client_id, "orders", Mode.STREAMING, "2.1.0", first_event_ms=80.0)
+        said = (client_id, "orders", Mode.STREAMING, "2.1.0", Who("a:192.0.2.1", "192.0.2.1"))
+        report = ClientReport("192.0.2.1", *said, first_event_ms=80.0)
         self.telemetry.report(report, self.clock.monotonic())
 
     def figure(self, metric: Metric, component: str = "orders") -> tuple[float | None, int]:

@@ -210,7 +210,7 @@ async def test_an_echo_that_was_never_sent_carries_nothing() -> None:
 
 @pytest.mark.parametrize(
     "garbage",
-    [None, b"", b"{}", b"tgn1", Packet(NODE, 1, (b"cut",)).pack()[:-1], b"tgn2" + bytes(40)],
+    [None, b"", b"{}", b"tgn2", Packet(NODE, 1, (b"cut",)).pack()[:-1], b"tgn3" + bytes(40)],
     ids=["unreadable", "empty", "json", "mark", "cut", "another version"],
 )
 async def test_what_is_no_packet_is_ignored_and_counted(garbage: bytes | None) -> None:

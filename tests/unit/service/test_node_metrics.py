@@ -2,6 +2,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from gateway.ports.clock import SystemClock
 from gateway.runtime.node_carrier import NodeCarrier
+from gateway.runtime.node_topics import NodeTopics
 from gateway.service.node_metrics import NodeMessagesCollector
 from tests.support.node_messages import Exchange, ExchangeLinks, Untroubled
 
@@ -14,8 +15,8 @@ def shown(collector: NodeMessagesCollector) -> set[str]:
 
 
 async def test_every_kind_is_shown_from_zero() -> None:
-    messages = NodeCarrier(ExchangeLinks(Exchange()), SystemClock(), Untroubled())
-    messages.send(b"before the start")
+    messages = NodeTopics(NodeCarrier(ExchangeLinks(Exchange()), SystemClock(), Untroubled()))
+    messages.topic(b"x").send(b"before the start")
 
     assert shown(NodeMessagesCollector(messages)) == {
         'tidegate_node_messages_total{kind="sent"} 0.0',
