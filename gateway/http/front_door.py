@@ -16,7 +16,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import cast
 
 from aiohttp import hdrs, web
 from aiohttp.base_protocol import BaseProtocol
@@ -34,20 +34,18 @@ from gateway.http.alike import CUT, Words, apart
 from gateway.http.answer import Answer
 from gateway.http.caller import SOFTWARE
 from gateway.http.dead_peers import end_where_nobody_is
+from gateway.http.door_connection import READ_BYTES, DoorConnection, HandOver
 from gateway.http.front import HOST_CHECKED, Front
+from gateway.http.head_pattern import HeadPattern
 from gateway.http.marks import Marks
 from gateway.http.opening import MANNER, Farewell, Opening, StreamOptions
-from gateway.http.parameters import ATTEMPT, CLIENT, PARAMETERS, Parameters, parameters_of
 from gateway.http.request_head import PlainHead, RequestHead
 from gateway.http.selection import ASKED
-from gateway.migration.links import ATTEMPT_PARAMETER, CLIENT_ID_PARAMETER
 from gateway.runtime.refusals import Refusals
 
 Found = Opening | Farewell | Answer
 AtOnce = Callable[[PlainHead], Found | None]
 """Answers a request without waiting; None where it has to wait. Raises what becomes a problem."""
-HandOver = Callable[[asyncio.Transport, bytes, bool], None]
-"""Gives a connection to aiohttp with what came on it, and whether its caller will say no more."""
 
 TURN_SECONDS = 0.0005
 """How long requests are answered before everybody else has a turn: thousands may come at once."""
@@ -58,14 +56,11 @@ MOST_SILENT = 4096
 KEPT_PATHS = 4096
 """Of so many paths it is remembered what answers them, where they are no longer than _KEPT_CHARACTERS."""
 
-_UNASKED = "not asked for yet"
 _SWEEPS = 8
 """How often within a connection's longest rest it is looked for those that are past it."""
 _GET = b"GET /"
 _END = b"\r\n\r\n"
-_READ_BYTES = 65_536
 _KEPT_CHARACTERS = 512
-_CURSOR = "Last-Event-ID"
 _KEPT_PATTERNS = 4096
 """So many are remembered, or fewer where they are longer than a kilobyte: nobody is let in yet."""
 _OF_ALL_ALIKE = (HOST_CHECKED, ASKED, MANNER, SOFTWARE)
@@ -103,7 +98,9 @@ class FrontDoor:
         self._options = options
         self._limits = limits
         self._ways: LRUCache[str, tuple[web.UrlMappingMatchInfo, AtOnce]] = LRUCache(KEPT_PATHS)
-        self._patterns: Recent[bytes, _Pattern] = Recent(_KEPT_PATTERNS, lambda pattern: pattern.room)
+        self._patterns: Recent[bytes, HeadPattern[AtOnce]] = Recent(
+            _KEPT_PATTERNS, lambda pattern: pattern.room
+        )
         self._seen: Recent[int, bool] = Recent(2 * _KEPT_PATTERNS)
         # What is that small is within each of the limits, whatever words stand in it.
         self._most_bytes = min(limits.head_bytes, limits.url_bytes)
@@ -137,7 +134,7 @@ class FrontDoor:
         if self._sweep is not None:
             self._sweep.cancel()
 
-    def came(self, connection: "DoorConnection") -> None:
+    def came(self, connection: DoorConnection) -> None:
         """A new connection, which has said nothing yet."""
         if len(self.silent) >= self._most_silent:
             self.crowded_out += 1
@@ -147,7 +144,7 @@ class FrontDoor:
         self.silent[connection] = self._loop.time()
         self._plan_sweep()
 
-    def rests(self, connection: "DoorConnection") -> None:
+    def rests(self, connection: DoorConnection) -> None:
         """A connection's request is answered."""
         if self.is_ending:
             connection.transport.close()
@@ -156,12 +153,12 @@ class FrontDoor:
             if self._sweep is None:
                 self._plan_sweep()
 
-    def forget(self, connection: "DoorConnection") -> None:
+    def forget(self, connection: DoorConnection) -> None:
         """The connection is not this door's any more."""
         self.idle.pop(connection, None)
         self.silent.pop(connection, None)
 
-    def arrived(self, connection: "DoorConnection", *, is_new: bool = False) -> None:
+    def arrived(self, connection: DoorConnection, *, is_new: bool = False) -> None:
         """Something came on a connection. It has its turn once all that came with it was read.
 
         While many come, those that come new are gathered: together they cost a sixth less.
@@ -183,7 +180,7 @@ class FrontDoor:
         target = data[4 : data.find(b" ", 4)].decode("latin-1")
         return target.partition("?")[0] in self._ways
 
-    def answer(self, connection: "DoorConnection", data: bytes) -> bool:
+    def answer(self, connection: DoorConnection, data: bytes) -> bool:
         """Answers the request that `data` is; says whether that was possible. Where not, nothing was done."""
         front, began = self._front, self._front.now()
         try:
@@ -211,9 +208,7 @@ class FrontDoor:
             self.rests(connection)
         return True
 
-    def _read(
-        self, connection: "DoorConnection", data: bytes
-    ) -> tuple[PlainHead, AtOnce] | tuple[None, None]:
+    def _read(self, connection: DoorConnection, data: bytes) -> tuple[PlainHead, AtOnce] | tuple[None, None]:
         """The request that `data` is, whole and alone, with what answers it; None for all else."""
         if not data.startswith(_GET) or data.find(_END) != len(data) - len(_END):
             return None, None
@@ -235,7 +230,7 @@ class FrontDoor:
                 self._seen.put(hash(key), True)
         return pattern.head(data, words, connection.remote), pattern.way
 
-    def _pattern_of(self, data: bytes) -> "_Pattern | None":
+    def _pattern_of(self, data: bytes) -> HeadPattern[AtOnce] | None:
         message = self._parsed(data)
         found = None if message is None else self._way_of(message)
         if message is None or found is None:
@@ -244,7 +239,7 @@ class FrontDoor:
         head = PlainHead(data, message.url.path, message.headers, match_info, None, {})
         # What is read of many short parameters and fields takes more than their bytes.
         pieces = data.count(b"&") + data.count(b"\r\n")
-        return _Pattern(head, way, 1 + len(data) // 1024 + pieces // 16)
+        return HeadPattern(head, way, 1 + len(data) // 1024 + pieces // 16)
 
     def _parsed(self, data: bytes) -> RawRequestMessage | None:
         """The head, where aiohttp's parser takes all of it for one, without anything unusual about it."""
@@ -274,7 +269,7 @@ class FrontDoor:
         return HttpRequestParser(
             BaseProtocol(self._loop),
             self._loop,
-            _READ_BYTES,
+            READ_BYTES,
             max_line_size=limits.url_bytes,
             max_field_size=limits.head_bytes,
             max_headers=limits.head_fields,
@@ -299,7 +294,7 @@ class FrontDoor:
                 resolving.close()
         return found
 
-    def _begin(self, connection: "DoorConnection", request: RequestHead, opening: Opening) -> None:
+    def _begin(self, connection: DoorConnection, request: RequestHead, opening: Opening) -> None:
         """Makes the connection the stream that was decided about: from here on it is the hub's."""
         transport = connection.transport
         try:
@@ -353,161 +348,6 @@ class FrontDoor:
                     connection.transport.close()
         if self.silent or self.idle:
             self._plan_sweep()
-
-
-class _Pattern:
-    """What all requests have in common that are alike: the head of one of them, and what answers it.
-
-    `room` is what it takes to remember, where a usual one takes 1.
-    """
-
-    __slots__ = ("_alike", "_head", "_of_all", "_parameters", "room", "way")
-
-    def __init__(self, head: PlainHead, way: AtOnce, room: int) -> None:
-        self._head = head
-        self._parameters = parameters_of(head)
-        self._of_all: Parameters | None = None
-        self._alike: dict[web.RequestKey[Any], Any] = {}
-        self.room = room
-        self.way = way
-
-    def fits(self, words: Words) -> bool:
-        """Whether another's words may stand where `words` stood: each was read there, and nowhere else."""
-        headers, own = self._head.headers, self._parameters.own
-        return (
-            (words.client is None or own.get(CLIENT_ID_PARAMETER) == [words.client])
-            and (words.attempt is None or own.get(ATTEMPT_PARAMETER) == [words.attempt])
-            and (words.cursor is None or headers.getall(_CURSOR, ()) == [words.cursor])
-            and (words.token is None or headers.getall(hdrs.AUTHORIZATION, ()) == [f"Bearer {words.token}"])
-        )
-
-    def head(self, data: bytes, words: Words, remote: str | None) -> PlainHead:
-        """The head of the request that `data` is, which is alike, with its own words."""
-        known = self._head
-        client, cursor, token, attempt = words
-        own = None
-        if cursor is not None or token is not None:
-            own = {}
-            if cursor is not None:
-                own[_CURSOR] = cursor
-            if token is not None:
-                own[hdrs.AUTHORIZATION] = f"Bearer {token}"
-        head = PlainHead(data, known.path, known.headers, known.match_info, remote, self._alike, own)
-        if client is None and attempt is None:
-            head[PARAMETERS] = self._parameters
-            return head
-        # Of those that are alike the same words were cut, and fit.
-        if self._of_all is None:
-            names = {CLIENT_ID_PARAMETER: client, ATTEMPT_PARAMETER: attempt}
-            cut = [name for name, word in names.items() if word is not None]
-            self._of_all = self._parameters.without(cut)
-        head[PARAMETERS] = self._of_all
-        if client is not None:
-            head[CLIENT] = client
-        if attempt is not None:
-            head[ATTEMPT] = attempt
-        return head
-
-
-class DoorConnection(asyncio.Protocol):
-    """One connection, until it is a stream's or aiohttp's. What it says is answered when it has its turn."""
-
-    __slots__ = (
-        "_data",
-        "_door",
-        "_has_ended",
-        "_is_full",
-        "_is_silent",
-        "_remote",
-        "is_clogged",
-        "transport",
-    )
-
-    transport: asyncio.Transport
-
-    def __init__(self, door: FrontDoor) -> None:
-        self._door = door
-        self._data = b""
-        self._has_ended = False
-        self.is_clogged = False
-        self._is_full = False
-        self._is_silent = True
-        self._remote: str | None = _UNASKED
-
-    @property
-    def is_at_rest(self) -> bool:
-        """Whether nothing of it has to be done: it has not asked, or does not read what it was answered."""
-        return not self._data or self.is_clogged
-
-    @property
-    def remote(self) -> str | None:
-        """The peer's address, as aiohttp's requests give it."""
-        if self._remote is _UNASKED:
-            peer = self.transport.get_extra_info("peername")
-            self._remote = None if peer is None else str(peer[0] if isinstance(peer, list | tuple) else peer)
-        return self._remote
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)
-        self._door.came(self)
-
-    def taken_back(self, transport: asyncio.Transport, data: bytes) -> None:
-        """Goes on with a connection that was aiohttp's, on which `data` has come."""
-        self.transport = transport
-        transport.set_protocol(self)
-        self.data_received(data)
-
-    def data_received(self, data: bytes) -> None:
-        if self._data:
-            # Behind what waits for its turn.
-            self._data += data
-            if len(self._data) > _READ_BYTES and not self._is_full:
-                self._is_full = True
-                self.transport.pause_reading()
-            return
-        self._data = data
-        is_new = self._is_silent
-        if is_new:
-            self._is_silent = False
-            self._door.silent.pop(self, None)
-        self._door.arrived(self, is_new=is_new)
-
-    def eof_received(self) -> bool:
-        """True, which keeps the connection, where something that came is still to be answered."""
-        self._has_ended = True
-        return bool(self._data)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._data = b""
-        self._door.forget(self)
-
-    def pause_writing(self) -> None:
-        # Who does not read its answers is not asked for more requests.
-        self.is_clogged = True
-        self.transport.pause_reading()
-
-    def resume_writing(self) -> None:
-        self.is_clogged = False
-        self.transport.resume_reading()
-        if self._data:
-            self._door.arrived(self)
-
-    def answer(self) -> None:
-        """Answers what has come; what is not for this door goes to aiohttp, with all that came."""
-        if self.is_clogged:
-            return
-        data, self._data = self._data, b""
-        if not data or self.transport.is_closing():
-            return
-        door = self._door
-        if not self._has_ended and not self._is_full and door.answer(self, data):
-            door.answered += 1
-        else:
-            door.handed_over += 1
-            door.forget(self)
-            if self._is_full:
-                self.transport.resume_reading()
-            door.hand_over(self.transport, data, self._has_ended)
 
 
 FRONT_DOOR = web.AppKey("front_door", FrontDoor)

@@ -22,7 +22,8 @@ from gateway.core.errors import (
 from gateway.core.header_fields import HeadLimits
 from gateway.delivery.handover import leave
 from gateway.http.cors import CORS, Cors, origin_of
-from gateway.http.front_door import FRONT_DOOR, DoorConnection, FrontDoor
+from gateway.http.door_connection import DoorConnection
+from gateway.http.front_door import FRONT_DOOR, FrontDoor
 from gateway.http.problems import problem_response
 from gateway.runtime.half_close import ENDS_WITH_INPUT, HALF_CLOSED_SECONDS
 from gateway.runtime.listening import stop_accepting

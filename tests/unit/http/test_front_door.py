@@ -8,7 +8,8 @@ import pytest
 from aiohttp import web
 
 from gateway.core.header_fields import HeadLimits
-from gateway.http.front_door import TURN_SECONDS, DoorConnection, FrontDoor
+from gateway.http.door_connection import DoorConnection
+from gateway.http.front_door import TURN_SECONDS, FrontDoor
 from gateway.http.marks import Marks
 from gateway.runtime.refusals import Refusals
 from tests.support.clock import BusyClock, ManualClock
