@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 TEST_PROCESSES ?= 2
 
-.PHONY: run client test test-thorough lint load bench-fanout bench-logs bench-migration bench-peers bench-growth bench-storm bench-compression bench-state bench-presence bench-page bench-memory clean
+.PHONY: run client test test-thorough lint load bench-fanout bench-logs bench-migration bench-peers bench-growth bench-storm bench-compression bench-state bench-presence bench-page bench-memory bench-guard clean
 
 run: $(INSTALLED)
 	@$(BIN)/tidegate demo
@@ -67,6 +67,9 @@ bench-page: $(INSTALLED)
 
 bench-memory: $(INSTALLED)
 	@$(BIN)/python loadtests/stream_memory.py
+
+bench-guard: $(INSTALLED)
+	@$(BIN)/python loadtests/guard.py
 
 clean:
 	rm -rf $(VENV) *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

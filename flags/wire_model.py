@@ -85,7 +85,8 @@ def _three_decimals(value: float) -> float | int:
     return value
 
 
-def _shortest(value: float) -> float | int:
+def shortest(value: float) -> float | int:
+    """A whole number as an integer, which JSON writes without a decimal point."""
     return int(value) if value.is_integer() else value
 
 
@@ -98,7 +99,7 @@ Text = Annotated[str, StringConstraints(min_length=1, max_length=256), AfterVali
 Timestamp = Annotated[str, AfterValidator(_in_utc)]
 """A time of RFC 3339, kept in UTC with milliseconds."""
 
-Number = Annotated[float, Field(allow_inf_nan=False), AfterValidator(_shortest), SerializeAsAny()]
+Number = Annotated[float, Field(allow_inf_nan=False), AfterValidator(shortest), SerializeAsAny()]
 """A finite number; whole ones are kept, and so written, as integers, without a decimal point."""
 
 Percentage = Annotated[
@@ -109,5 +110,5 @@ Percentage = Annotated[
 ]
 """0 to 100 in steps of 0.001: as fine as the buckets are (flags/decide/rollout.py)."""
 
-Ratio = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False), AfterValidator(_shortest), SerializeAsAny()]
+Ratio = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False), AfterValidator(shortest), SerializeAsAny()]
 """A share of a whole, 0 to 1."""

@@ -201,6 +201,15 @@ class UpstreamSource:
         """How often a component's upstreams were asked on everybody's behalf."""
         return sum(self.counters[route.path].polls for route in self.routes if route.component == component)
 
+    def polls_of(self, component: str) -> tuple[int, int]:
+        """How often a component's upstreams were asked on everybody's behalf, and how often in vain.
+
+        An answer that can't be used is as good as none.
+        """
+        counters = [self.counters[route.path] for route in self.routes if route.component == component]
+        failed = sum(one.failures.total() + one.bad_answers.total() for one in counters)
+        return sum(one.polls for one in counters), failed
+
     def wake(self) -> None:
         """Tells the pollers that somebody new may want their results. Costs nothing where nobody does."""
         for lists in self._lists.values():

@@ -50,6 +50,12 @@ class Decision(NamedTuple):
         return "on" if self.mode is Mode.STREAMING else "off"
 
 
+class Drawn(Decision):
+    """A decision of the percentage: it stays one where the reason is STALE."""
+
+    __slots__ = ()
+
+
 class _Terms(NamedTuple):
     """What a stage leaves to decide.
 
@@ -166,4 +172,4 @@ def _by_percentage(flag: Flag, caller: Caller) -> Decision:
         if value is None:
             return Decision(Mode.POLLING, flag.stage, Reason.ERROR, Cause.TARGETING_KEY_MISSING)
         streams = in_cohort(flag.group, value, flag.percentage)
-    return Decision(Mode.STREAMING if streams else Mode.POLLING, flag.stage, Reason.SPLIT)
+    return Drawn(Mode.STREAMING if streams else Mode.POLLING, flag.stage, Reason.SPLIT)

@@ -6,7 +6,7 @@ is rounded towards its bad side. What it is held to was chosen by somebody, and 
 
 import math
 
-from flags.guard.window import Metric
+from flags.guard.metrics import Metric
 
 _MORE_IS_BETTER = frozenset({Metric.CONSISTENCY, Metric.FIRST_EVENT})
 

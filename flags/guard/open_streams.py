@@ -39,6 +39,7 @@ class Stream:
     opened_at: float
     waits: bool
     can_be_acknowledged: bool = True
+    is_acknowledged: bool = False
     closed_at: float | None = None
     fell_back: bool = False
 
@@ -97,7 +98,7 @@ class OpenStreams:
         """Notes that the stream's first event came; says whether it is open, and that was not known."""
         if stream.closed_at is not None or not stream.can_be_acknowledged:
             return False
-        stream.can_be_acknowledged = False
+        stream.can_be_acknowledged, stream.is_acknowledged = False, True
         self._settle(stream)
         return True
 

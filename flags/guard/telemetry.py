@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from typing import Protocol
 
 from flags.decide.modes import Mode
@@ -47,7 +48,8 @@ class ClientReport:
 
     It is None where that is not known: behind a proxy on this machine everybody has the proxy's address.
     `client_id` is the stream's, `attempt` what its client called the opening: one of them is there. `who`
-    reported it. `first_event_ms` is how long after opening it the first event came.
+    reported it, also where another node took the report: `proven` is its `Who.proven`.
+    `first_event_ms` is how long after opening it the first event came.
     """
 
     client: str | None
@@ -59,6 +61,12 @@ class ClientReport:
     first_event_ms: float | None = None
     fallback: Fallback | None = None
     attempt: str | None = None
+    proven: str | None = None
+
+    def may_be_on(self, stream: Stream) -> bool:
+        """Whether it counts for the stream: who proves its name reports on no other's that does."""
+        owner = stream.who.proven
+        return owner is None or self.proven is None or self.proven == owner
 
 
 class Judged(Protocol):
@@ -72,8 +80,9 @@ class Judged(Protocol):
         """A stream that should have been acknowledged was not, in time."""
         ...
 
-    def fell_back(self, component: str, who: Who, now: float) -> None:
-        """Whose stream it was has gone back to polling."""
+    def fell_back(self, component: str, who: Who, now: float, *, is_open: bool = False) -> None:
+        """Whose stream it was has gone back to polling. `is_open`: as far as is known here it is open, and
+        was acknowledged."""
         ...
 
     def blocked(self, component: str, who: Who, now: float) -> None:
@@ -189,7 +198,7 @@ class Telemetry:
 
     def opened(self, stream: OpenedStream, now: float) -> None:
         """Remembers a stream, whoever's: a fallback may name it."""
-        self._streams.add(stream, now, waits=self.reporters.knows(stream.names))
+        self._streams.add(stream, now, waits=self.reporters.knows(stream.names, stream.who.source))
 
     def forget(self, client_id: str) -> None:
         """The stream was taken away from its client: what comes of it is no evidence any more."""
@@ -256,7 +265,8 @@ class Telemetry:
 
     def _counts(self, report: ClientReport, now: float) -> bool:
         """Whether the report is on a stream that is remembered; then it has counted, as far as it can."""
-        of_id, of_attempt = self._streams.named(report.client_id, report.attempt, now)
+        named = self._streams.named(report.client_id, report.attempt, now)
+        of_id, of_attempt = (one if one is None or report.may_be_on(one) else None for one in named)
         if of_id is None and of_attempt is None:
             return False
         self.matched += 1
@@ -268,7 +278,8 @@ class Telemetry:
                 self._tell(self._judged.acknowledged, began, now)
         if report.fallback is not None and failed is not None and not failed.fell_back:
             failed.fell_back = True
-            self._tell(self._judged.fell_back, failed, now)
+            is_open = failed.is_acknowledged and failed.closed_at is None
+            self._tell(partial(self._judged.fell_back, is_open=is_open), failed, now)
         return True
 
     def _unmatched(self, report: ClientReport, now: float) -> None:

@@ -1,5 +1,6 @@
 """Who counts: one caller, however many requests, streams and reports it makes. Pure."""
 
+from hashlib import blake2b
 from typing import NamedTuple
 
 
@@ -13,3 +14,13 @@ class Who(NamedTuple):
 
     key: str
     address: str | None = None
+
+    @property
+    def source(self) -> str:
+        """Whom a flood of callers would come from, in eight characters: its address, or its proven name."""
+        return blake2b((self.address or self.key).encode(), digest_size=4).hexdigest()
+
+    @property
+    def proven(self) -> str | None:
+        """The proven name as `source` has it; None for one of whom nobody has checked who it is."""
+        return self.source if self.address is None else None

@@ -1,124 +1,103 @@
-"""What the guard judges a component by: five metrics over a sliding window. Pure: time comes in."""
+"""What one node sees of a component, over a sliding window. Pure: time comes in."""
 
-from dataclasses import dataclass, field
-from enum import StrEnum
+from bisect import bisect_right, insort
+from dataclasses import dataclass, field, replace
 
-from flags.guard.windows import Durations, Share, SlidingWindow
-from flags.parity.report import Tally
+from flags.guard.callers import CallerTable, Side
+from flags.guard.tally import RECENT_SLOTS, Freshness, Sums, Tally
+from flags.guard.who import Who
+from flags.guard.windows import SlidingWindow
+from flags.parity.report import Tally as Compared
 
-
-class Metric(StrEnum):
-    """The guard's metrics, named as its settings are on the wire.
-
-    `consistency`: the share of compared changes in which push and polling agreed (`flags.parity.comparison`).
-    `errorRate`: the share of requests and deliveries of the component that failed. `pushLagP99Ms`: from
-    when something changed to when it was pushed. `firstEventSuccess`: the share of opened streams whose
-    client saw a first event. `fallbackRate`: the share of clients' reports on streaming that told of a
-    fallback.
-    """
-
-    CONSISTENCY = "consistency"
-    ERROR_RATE = "errorRate"
-    PUSH_LAG = "pushLagP99Ms"
-    FIRST_EVENT = "firstEventSuccess"
-    FALLBACK_RATE = "fallbackRate"
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """One metric's value, a share from 0 to 1 or milliseconds, and from how many samples it is.
-
-    `value` is None where there are none. `without_noise` is what it would be without the differences in
-    which polling disagrees with itself; it is `value` where there are none of these.
-    """
-
-    value: float | None = None
-    samples: int = 0
-    without_noise: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """All metrics at one moment; `push_lag_p50_ms` is for people, and judged by nobody."""
-
-    by_metric: dict[Metric, Figure]
-    push_lag_p50_ms: float | None
+TENTH = 0.1
+"""The part of a window after a change that is not looked at, and by which a bad spell is found to be over."""
+_MOST_CHANGES = 512
+"""Of so many changes it is remembered when they were known, for pollers who see them later."""
 
 
 @dataclass(slots=True)
 class _Slot:
-    compared: Share = field(default_factory=Share)
-    served: Share = field(default_factory=Share)
-    began: Share = field(default_factory=Share)
-    reported: Share = field(default_factory=Share)
-    lags: Durations = field(default_factory=Durations)
+    sums: Sums = field(default_factory=Sums)
+    freshness: Freshness = field(default_factory=Freshness)
 
 
 class GuardWindow:
-    """One component's metrics over the last `seconds`. Bounded: sixty slots of a few counters each.
+    """One component's figures over the last `seconds`: sixty slots of a few counters, and a sample of
+    callers.
 
-    Where a component's window is to have another length, it gets a new one, and begins without data.
+    A change counts as late where it was seen more than `fresh_ms` after the gateway knew it. Where a
+    component's window is to have another length, it gets a new one.
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, fresh_ms: float = 1000) -> None:
         self.seconds = seconds
+        self.fresh_ms = fresh_ms
+        self.callers = CallerTable(seconds)
         self._window: SlidingWindow[_Slot] = SlidingWindow(seconds, _Slot)
+        self._changes: list[float] = []
 
-    def compared(self, tally: Tally, now: float) -> None:
-        """Adds what `Parity.drain` gave. Its lags are those that polling could see, and count as push lag."""
+    def compared(self, tally: Compared, now: float) -> None:
+        """Adds what `Parity.drain` gave."""
+        self._window.current(now).sums.compared.add(tally.agreed, tally.differed, tally.noisy)
+
+    def own_polls(self, succeeded: int, failed: int, now: float) -> None:
+        """Adds the gateway's own requests to the upstreams of shared routes."""
+        self._window.current(now).sums.own_polls.add(succeeded, failed)
+
+    def pushed(self, lag_ms: float, source_lag_ms: float | None, streams: int, now: float) -> None:
+        """Adds one change that was written to so many streams.
+
+        `lag_ms` is from when the gateway had it, `source_lag_ms` from its own timestamp, where it has one.
+        """
         slot = self._window.current(now)
-        slot.compared.add(tally.agreed, tally.differed, tally.noisy)
-        for lag_ms in tally.lags_ms:
-            slot.lags.add(lag_ms)
+        slot.sums.lags.add(lag_ms)
+        if source_lag_ms is not None:
+            slot.sums.source_lags.add(source_lag_ms)
+        slot.freshness.seen += streams
+        slot.freshness.late += streams if lag_ms > self.fresh_ms else 0
 
-    def served(self, succeeded: int, failed: int, now: float) -> None:
-        """Adds requests and deliveries, those that failed by the gateway's own or the upstream's fault."""
-        self._window.current(now).served.add(succeeded, failed)
+    def changed(self, at: float) -> None:
+        """Notes when the gateway knew of a change: pollers see it with their next answer."""
+        insort(self._changes, at)
+        if len(self._changes) > _MOST_CHANGES:
+            del self._changes[: _MOST_CHANGES // 2]
 
-    def pushed(self, lag_ms: float, now: float) -> None:
-        """Adds one event's way from its timestamp to the streams."""
-        self._window.current(now).lags.add(lag_ms)
+    def polled(self, who: Who, side: Side, now: float, *, failed: bool, decided_by: object = None) -> None:
+        """Adds one answer to a caller's poll; `failed` by the gateway's own fault. See `CallerTable`."""
+        before = self.callers.polled(who, side, now, failed=failed, decided_by=decided_by)
+        if before is not None and side is Side.CONTROL and self._changes:
+            self._see_changes(before, now)
 
-    def began(self, succeeded: bool, now: float) -> None:
-        """Adds one stream: its client saw a first event, or it did not in time."""
-        self._window.current(now).began.add(int(succeeded), int(not succeeded))
+    def polled_again(self, key: str, now: float, *, failed: bool, decided_by: object) -> bool:
+        """The same of a caller that is kept; says whether it is, with a side that was found by this flag."""
+        found = self.callers.polled_again(key, now, failed=failed, decided_by=decided_by)
+        if found is None:
+            return False
+        side, before = found
+        if before is not None and side is Side.CONTROL and self._changes:
+            self._see_changes(before, now)
+        return True
 
-    def reported(self, fell_back: bool, now: float) -> None:
-        """Adds one client's report on its streaming."""
-        self._window.current(now).reported.add(int(not fell_back), int(fell_back))
+    def _see_changes(self, before: float, now: float) -> None:
+        """A poller sees what the gateway knew of since its last answer."""
+        first, known = bisect_right(self._changes, before), bisect_right(self._changes, now)
+        if known == first:
+            return
+        late = bisect_right(self._changes, now - self.fresh_ms / 1000, first)
+        freshness = self._window.current(now).freshness
+        freshness.seen_polled += known - first
+        freshness.late_polled += late - first
 
-    def figures(self, start: float, now: float) -> Figures:
-        """The metrics over the part of the window that began at `start` or later."""
-        total = _Slot()
-        for slot in self._window.since(start, now):
-            total.compared.merge(slot.compared)
-            total.served.merge(slot.served)
-            total.began.merge(slot.began)
-            total.reported.merge(slot.reported)
-            total.lags.merge(slot.lags)
-        p99 = total.lags.quantile(0.99)
-        return Figures(
-            by_metric={
-                Metric.CONSISTENCY: _share_of_good(total.compared),
-                Metric.ERROR_RATE: _share_of_bad(total.served),
-                Metric.PUSH_LAG: Figure(p99, total.lags.total, p99),
-                Metric.FIRST_EVENT: _share_of_good(total.began),
-                Metric.FALLBACK_RATE: _share_of_bad(total.reported),
-            },
-            push_lag_p50_ms=total.lags.quantile(0.5),
-        )
-
-
-def _share_of_good(share: Share) -> Figure:
-    if not share.total:
-        return Figure()
-    proven = share.total - share.noisy
-    without_noise = share.good / proven if proven else None
-    return Figure(share.good / share.total, share.total, without_noise)
-
-
-def _share_of_bad(share: Share) -> Figure:
-    if not share.total:
-        return Figure()
-    value = share.bad / share.total
-    return Figure(value, share.total, value)
+    def tally(self, start: float, now: float, streams: int = 0) -> Tally:
+        """What was seen in the part of the window that began at `start` or later; `streams` are open now."""
+        tally = Tally(streams=streams, is_crowded=self.callers.is_crowded(now))
+        for age, slot in self._window.aged(start, now):
+            tally.whole.merge(slot.sums)
+            if age < RECENT_SLOTS:
+                tally.recent.merge(slot.sums)
+            if slot.freshness.seen or slot.freshness.seen_polled:
+                tally.freshness[age] = replace(slot.freshness)
+        tally.levels = dict(self.callers.levels)
+        for side, number, marks in self.callers.marks(start, now):
+            tally.callers[side][number] = marks
+        return tally

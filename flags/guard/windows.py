@@ -50,10 +50,15 @@ class SlidingWindow(Generic[Slot]):
 
     def since(self, start: float, now: float) -> Iterator[Slot]:
         """The slots of the window that hold nothing from before `start`, the oldest first."""
-        self._turn(now)
+        for _, slot in self.aged(start, now):
+            yield slot
+
+    def aged(self, start: float, now: float) -> Iterator[tuple[int, Slot]]:
+        """The same, each with how many slots ago it was: 0 is the one of now."""
+        latest = self._turn(now)
         for number, slot in self._slots.items():
             if number * self._slot_seconds >= start:
-                yield slot
+                yield latest - number, slot
 
     def _turn(self, now: float) -> int:
         number = math.floor(now / self._slot_seconds)

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from typing import Literal, Self, get_args
 
 from flags.guard.token_bucket import ClientLimits, Rate
-from gateway.access.occupancy import Occupancy, OpenLimit, OpenLimits, network_of
+from gateway.access.occupancy import Occupancy, OpenLimit, OpenLimits
 from gateway.access.refused import Refused
 from gateway.core.credentials import NOBODY, Credentials
 from gateway.core.errors import Overloaded, TooManyRequests
+from gateway.core.networks import network_of
 from gateway.delivery.observer import Unobserved
 from gateway.delivery.subscriber import Subscriber
 from gateway.ports.clock import Clock

@@ -8,6 +8,7 @@ import typer
 
 from flags.decide.stages import Stage
 from gateway.cli import WRONG_INPUT, CommandError, flags_view
+from gateway.cli.guard_view import guard_lines
 from gateway.cli.nodes_view import each_node_lines
 from gateway.cli.options import DEFAULT_GATEWAY, GatewayOption, TokenOption, ending
 from gateway.cli.terminal import note
@@ -342,7 +343,7 @@ def guard(
     Example:
       tidegate flags guard orders
     """
-    _figures("guard", component, nodes, url, token, as_json, flags_view.guard_lines)
+    _figures("guard", component, nodes, url, token, as_json, guard_lines)
 
 
 @flags_app.command()

@@ -6,13 +6,11 @@ says can steer the terminal.
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from flags.decide.caller import BY_SESSION
 from flags.decide.stages import Stage
-from flags.guard.figure_text import limit, measured
-from flags.guard.window import Metric
 from flags.parity.report import WHY
 from gateway.cli.nodes_view import whose_lines
 from gateway.cli.terminal import printable, table
@@ -261,32 +259,6 @@ def _kind_lines(kinds: object) -> list[str]:
     return lines
 
 
-def guard_lines(answer: Members) -> list[str]:
-    """The verdict, each metric with its thresholds, and what is done about it."""
-    dry = " (dry run)" if answer.get("dryRun") else ""
-    lines = [f"{_text(answer.get('component'))}: {_text(answer.get('verdict'))}{dry}"]
-    lines.append(f"  {_text(answer.get('sentence'))}")
-    rows: list[tuple[str, ...]] = [("METRIC", "VALUE", "SAMPLES", "PROMOTE", "FAIL", "")]
-    metrics = answer.get("metrics")
-    for name, metric in metrics.items() if isinstance(metrics, Mapping) else ():
-        if isinstance(metric, Mapping):
-            value = _figure(name, metric.get("value"), measured)
-            promote, fail = (_figure(name, metric.get(member), limit) for member in ("promote", "fail"))
-            note = "" if metric.get("measured") else "not measured"
-            rows.append((_text(name), value, _text(metric.get("samples")), promote, fail, note))
-    return [*lines, *table(rows), _guard_action(answer), *whose_lines(answer)]
-
-
-def _guard_action(answer: Members) -> str:
-    action = answer.get("action")
-    if not isinstance(action, Mapping):
-        return "nothing to do"
-    would = "would " if answer.get("dryRun") else "will "
-    if action.get("do") == "promote":
-        return f"{would}promote to {_text(action.get('percentage'))} %"
-    return f"{would}roll back: {_text(action.get('reason'))}"
-
-
 def explain_lines(answer: Members) -> list[str]:
     """What a caller gets of each component, and why."""
     decisions = _objects(answer.get("decisions"))
@@ -343,13 +315,6 @@ def _short(value: object) -> str:
     return (
         f"({_counted(len(value), 'member')})" if isinstance(value, list | dict) else f"{text[:_MAX_SHOWN]}…"
     )
-
-
-def _figure(name: str, value: object, shown: Callable[[Metric, float], str]) -> str:
-    """A figure of the guard in its unit; of a metric that this version does not know, as it came."""
-    if not isinstance(value, int | float) or isinstance(value, bool) or name not in set(Metric):
-        return _text(value)
-    return shown(Metric(name), value)
 
 
 def _counted(count: object, noun: str) -> str:

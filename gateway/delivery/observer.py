@@ -19,6 +19,9 @@ class Observer(Protocol):
     def moved(self, subscriber: Subscriber, before: object) -> None:
         """What a stream gets has changed; `before` is what it was attached or last moved with."""
 
+    def lost(self, subscriber: Subscriber) -> None:
+        """A stream is told that what its client lacks is not to be had any more: `reset`."""
+
     def ended(self, subscriber: Subscriber) -> None:
         """A stream's connection is over. Told once for each that was attached."""
 
@@ -33,6 +36,9 @@ class Unobserved:
         pass
 
     def moved(self, subscriber: Subscriber, before: object) -> None:
+        pass
+
+    def lost(self, subscriber: Subscriber) -> None:
         pass
 
     def ended(self, subscriber: Subscriber) -> None:
@@ -57,6 +63,10 @@ class Observers:
     def moved(self, subscriber: Subscriber, before: object) -> None:
         for observer in self._observers:
             observer.moved(subscriber, before)
+
+    def lost(self, subscriber: Subscriber) -> None:
+        for observer in self._observers:
+            observer.lost(subscriber)
 
     def ended(self, subscriber: Subscriber) -> None:
         for observer in self._observers:

@@ -3,14 +3,19 @@
 export const COMPONENT = "orders";
 export const ORDERS = "/api/v1/orders";
 export const CLIENT_VERSION = "1.0.0";
+/** A client that the address names: this window is a client of its own, beside others of this browser. */
+export const NAMED = new URLSearchParams(location.search).get("client");
 export const CLIENT_ID = ownClientId();
 
 const POLL_EVERY_MS = 5000;
 
 export const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
-/** The same id at every visit, so that a cohort that this browser is in keeps it. */
+/** The one that the address names; else the same at every visit, so that a cohort that it is in keeps it. */
 function ownClientId() {
+  if (NAMED) {
+    return NAMED;
+  }
   const known = localStorage.getItem("tidegate-client-id");
   const id = known ?? `browser-${Math.random().toString(36).slice(2, 8)}`;
   localStorage.setItem("tidegate-client-id", id);

@@ -1,8 +1,9 @@
-"""`tidegate demo`: the orders application in a process of its own, the gateway before it, and a page."""
+"""`tidegate demo`: the orders application in a process of its own, the gateway before it, a page, pollers."""
 
 import asyncio
 import contextlib
 import errno
+import random
 import shutil
 import sys
 import tempfile
@@ -13,6 +14,7 @@ from typing import Any, Protocol
 from aiohttp import web
 
 from gateway.core.errors import UpstreamError
+from gateway.demo import pollers
 from gateway.demo.application import OrdersApplication
 from gateway.demo.backend import ADDRESS_LINE
 from gateway.demo.page import add_page
@@ -93,22 +95,21 @@ async def _serve_while_alive(
         gateway(backend, flags, announce=served.set_result, extend=lambda app: add_page(app, backend))
     )
     ended = asyncio.ensure_future(process.wait())
-    introduction = asyncio.ensure_future(_introduce(served, backend, fault))
+    visit = asyncio.ensure_future(_visit(served, backend, fault))
     try:
-        await asyncio.wait({serving, ended, introduction}, return_when=asyncio.FIRST_COMPLETED)
-        if introduction.done():
-            introduction.result()
-            await asyncio.wait({serving, ended}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({serving, ended, visit}, return_when=asyncio.FIRST_COMPLETED)
+        if visit.done():
+            visit.result()
         if not serving.done():
             raise BackendError(f"The demo's orders application ended by itself (exit code {ended.result()}).")
         serving.result()
     finally:
         # Cancelled, the gateway still drains.
-        await end_all(serving, ended, introduction)
+        await end_all(serving, ended, visit)
 
 
-async def _introduce(served: asyncio.Future[str], backend: str, fault: Fault) -> None:
-    """Tells the orders application where the gateway serves, and then people."""
+async def _visit(served: asyncio.Future[str], backend: str, fault: Fault) -> None:
+    """Tells the orders application where the gateway serves, and then people; then polls until cancelled."""
     address = await served
     try:
         async with OrdersApplication.at(backend) as application:
@@ -117,6 +118,7 @@ async def _introduce(served: asyncio.Future[str], backend: str, fault: Fault) ->
         raise BackendError(error.detail) from error
     sys.stdout.write(f"The demo is at {address}/ (open it in a browser; stop with Ctrl-C)\n")
     sys.stdout.flush()
+    await pollers.run(address, random.Random())
 
 
 @contextlib.asynccontextmanager

@@ -1,5 +1,6 @@
 // How far the migration is: the flag, this browser's mode, parity, the guard, and twenty made-up clients.
 
+import { showCohorts } from "/demo/cohorts.js";
 import { Controls } from "/demo/controls.js";
 import { CLIENT_ID, COMPONENT, fetchMode, getJson, sleep } from "/demo/gateway.js";
 
@@ -58,6 +59,7 @@ export class Migration {
     show("reason", `${CLIENT_ID}: ${WORDS[terms.cause] ?? WORDS[terms.reason] ?? terms.reason}`);
     showParity(parity, guard);
     show("guard", `The guard: ${guard.sentence}`);
+    showCohorts(guard);
     // What a client gets changes only with the flags.
     const now = [terms.revision, terms.reason, terms.cause].join();
     if (now !== this.seen) {
@@ -74,7 +76,7 @@ export class Migration {
       element.title = `${CLIENTS[index]}: ${mode}`;
     });
     const streaming = answers.filter(({ mode }) => mode === "streaming").length;
-    show("cohort", `${streaming} of ${CLIENTS.length} stream`);
+    show("cohort", `${streaming} of ${CLIENTS.length} are let stream`);
   }
 }
 

@@ -1,5 +1,6 @@
 """The demo's page on the gateway's own address, so that the browser may call both."""
 
+import secrets
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,6 +9,7 @@ import orjson
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from flags.decide.rollout import in_cohort
 from gateway.core.errors import InvalidInput
 from gateway.demo.application import OrdersApplication
 from gateway.demo.publisher import Fault
@@ -16,8 +18,14 @@ from gateway.http.json_body import read_object
 
 STATS_PATH = "/demo/stats"
 FAULT_PATH = "/demo/fault"
+FIRST_TENTH_PATH = "/demo/first-tenth"
 
 MAX_BODY_BYTES = 1024
+
+_COMPONENT = "orders"
+_FIRST_PERCENTAGE = 10
+_OTHER_NAMES = {"127.0.0.1": "localhost", "localhost": "127.0.0.1"}
+"""What else a browser calls this machine: it opens six connections to each name, and a stream takes one."""
 
 _HERE = Path(__file__).parent
 _HEADERS = {
@@ -35,6 +43,7 @@ class _Asset(NamedTuple):
 
 _ASSETS: Mapping[str, _Asset] = {
     "/": _Asset("index.html", "text/html"),
+    "/demo/cohorts.js": _Asset("cohorts.js", "text/javascript"),
     "/demo/controls.js": _Asset("controls.js", "text/javascript"),
     "/demo/demo.css": _Asset("demo.css", "text/css"),
     "/demo/demo.js": _Asset("demo.js", "text/javascript"),
@@ -49,11 +58,13 @@ _ASSETS: Mapping[str, _Asset] = {
 def add_page(app: web.Application, backend: str) -> None:
     """Adds the page at `/`, its files, and what else it needs of the orders application at `backend`.
 
-    `/demo/stats` has the application's counts, `/demo/fault` what is wrong with its publishing. Raises
-    OSError where a file of the page can't be read.
+    `/demo/stats` has the application's counts, `/demo/fault` what is wrong with its publishing, and
+    `/demo/first-tenth` is the page for a new client that a rollout to 10 % lets stream. Raises OSError where
+    a file of the page can't be read.
     """
     for path, asset in _ASSETS.items():
         app.router.add_get(path, _sender((_HERE / asset.file).read_bytes(), asset.content_type))
+    app.router.add_get(FIRST_TENTH_PATH, _send_to_first_tenth)
     application = _Application(backend)
     app.cleanup_ctx.append(application.lifespan)
     app.router.add_get(STATS_PATH, application.stats)
@@ -66,6 +77,22 @@ def _sender(body: bytes, content_type: str) -> Handler:
         return web.Response(body=body, headers=_HEADERS, content_type=content_type, charset="utf-8")
 
     return send
+
+
+async def _send_to_first_tenth(request: web.Request) -> web.Response:
+    """On to the page for a client that was never there, by another name of this machine where it has one."""
+    client = _client_id()
+    while not in_cohort(_COMPONENT, client, _FIRST_PERCENTAGE):
+        client = _client_id()
+    address = request.url.origin()
+    address = address.with_host(_OTHER_NAMES.get(address.host or "", address.host or ""))
+    raise web.HTTPFound(
+        address.with_path("/").with_query(client=client), headers={"Cache-Control": "no-store"}
+    )
+
+
+def _client_id() -> str:
+    return f"browser-{secrets.token_hex(3)}"
 
 
 class _Application:

@@ -1,9 +1,15 @@
 """The limits as requests meet them: whose each is, and where it comes from."""
 
+from aiohttp import web
+
 from gateway.access.admission import Admission, CallerRate, Entry
+from gateway.core.errors import Overloaded
 from gateway.http.client_address import Clients
 from gateway.http.principal import principal_of
 from gateway.http.request_head import RequestHead
+
+FULL = web.RequestKey("full", bool)
+"""Set where a limit of all callers refused the request: a single one can use that up."""
 
 
 class RequestLimits:
@@ -17,7 +23,12 @@ class RequestLimits:
         return self._admission.stream(principal_of(request).credentials, address)
 
     def long_poll(self, request: RequestHead) -> Entry:
-        return self._admission.long_poll(principal_of(request).credentials, self.address_of(request))
+        """A long poll. Where there is no room for it the request is marked with `FULL`."""
+        try:
+            return self._admission.long_poll(principal_of(request).credentials, self.address_of(request))
+        except Overloaded:
+            request[FULL] = True
+            raise
 
     def check_rate(self, rate: CallerRate, request: RequestHead, count: int = 1) -> None:
         if self._admission.limits(rate):

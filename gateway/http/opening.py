@@ -355,7 +355,9 @@ class Opening(Reply):
         )
         self.entry.is_kept = True
         wish = self._wish
-        of.evidence.follow(subscriber, self._connection.id, wish.software.names, attempt=wish.attempt)
+        of.evidence.follow(subscriber, self._connection.id, wish.software.names, wish.attempt)
+        if start.lost is not None:
+            of.evidence.lost(subscriber)
         if of.hub.reviews != self._reviews and of.stream_plans.reassignment(footing) is not None:
             # The flags have changed since `connected` was made, and that reassignment has passed it by.
             of.hub.reassign(of.stream_plans.reassignment)

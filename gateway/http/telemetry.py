@@ -14,6 +14,7 @@ from flags.guard.telemetry import ClientReport, Fallback, Receipt, Telemetry
 from flags.guard.who import Who
 from flags.wire_model import Name, Text, WireModel
 from gateway.core.errors import InvalidInput, TooManyRequests
+from gateway.core.networks import network_of
 from gateway.http.attempt import PATTERN
 from gateway.http.caller import software_of
 from gateway.http.client_address import Clients
@@ -55,7 +56,7 @@ class TelemetryHandler:
     def __init__(
         self,
         telemetry: Telemetry,
-        reported: Callable[[Sequence[str]], None],
+        reported: Callable[[Sequence[str], str], None],
         clients: Clients,
         clock: Clock,
     ) -> None:
@@ -79,14 +80,15 @@ class TelemetryHandler:
             raise InvalidInput("The report was not taken.", errors=error.errors) from error
         names = (report.client_version, *software_of(request).names)
         address = self._clients.address_of(request)
-        told = ClientReport(client=_whom_to_limit(address), who=who_of(request, address), **dict(report))
+        who = who_of(request, address)
+        told = ClientReport(client=_whom_to_limit(address), who=who, proven=who.proven, **dict(report))
         receipt, wait_seconds = self._telemetry.report(told, self._clock.monotonic())
         if receipt is Receipt.LIMITED:
             raise TooManyRequests("There are too many reports: send fewer.", wait_seconds)
         if receipt is Receipt.UNKNOWN_COMPONENT:
             place = {"pointer": "/component", "detail": "is not configured here, and has no flag"}
             raise InvalidInput("The report was not taken.", errors=[place])
-        self._reported(names)
+        self._reported(names, told.who.source)
         return web.Response(status=202)
 
 
@@ -95,7 +97,8 @@ def who_of(request: RequestHead, address: str | None) -> Who:
     subject = principal_of(request).credentials.subject
     if subject is not None:
         return Who(f"s:{subject}")
-    return Who(f"a:{address or ''}", address)
+    counted = network_of(address) or ""
+    return Who(f"a:{counted}", counted)
 
 
 def _whom_to_limit(address: str | None) -> str | None:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import math
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,8 +12,10 @@ from flags.decide.decision import BY_PERCENTAGE
 from flags.decide.flag import Flag, Flags
 from flags.decide.stages import STREAMED
 from flags.errors import FlagError
+from flags.guard.cohorts import Comparison
+from flags.guard.metrics import Figures, Metric, figures
+from flags.guard.tally import Tally
 from flags.guard.verdict import (
-    TENTH,
     Action,
     Evaluation,
     GuardState,
@@ -21,11 +23,14 @@ from flags.guard.verdict import (
     RollBack,
     Rollout,
     Verdict,
+    begin_of,
+    compared,
     evaluate,
 )
-from flags.guard.window import Figures, Metric
+from flags.guard.window import TENTH
 from flags.store.port import FlagStore
 from gateway.core.times import rfc3339
+from gateway.migration.guard_sums import GuardSums, Judged, Told, judged_wire
 from gateway.migration.guard_windows import GuardWindows
 from gateway.migration.poll_inventory import PollInventory
 from gateway.migration.stream_evidence import StreamEvidence
@@ -71,16 +76,24 @@ class GuardReport:
     """What the guard thinks of a component at this moment, and from what.
 
     `action` is what it does, or in a dry run would do; None where there is nothing to do. `unmeasured` are
-    the metrics that it does not look at. `now` is in the monotonic seconds of `state`.
+    the metrics that it does not look at, `comparisons` those that have a control, or None where there is
+    none. `tally` is what all nodes saw. `now` is in the monotonic seconds of `state`.
     """
 
     flag: Flag
     verdict: Verdict
     figures: Figures
+    comparisons: Sequence[Comparison] | None
+    tally: Tally
     state: GuardState
     action: Action | None
     unmeasured: frozenset[Metric]
     now: float
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether the percentage draws who streams."""
+        return self.flag.stage in BY_PERCENTAGE
 
 
 @dataclass(slots=True)
@@ -100,9 +113,11 @@ class _Watched:
 class GuardLoop:
     """The guard of all components. `compared` are those whose push is compared with another source.
 
-    `changed` must hear of every change of the flags: a change of the rollout, whoever made it, starts the
-    guard over. `acted` hears of what was done: the component, the change and
-    the reason. An action that the store refuses is tried again whenever it is still called for.
+    Of several nodes one judges what all of them saw (`sums`); every node keeps what it saw itself.
+    `own_polls` gives how many of the gateway's own requests for a component there were, and how many failed,
+    so far. `changed` must hear of every change of the flags: a change of the rollout, whoever made it, starts
+    the guard over. `acted` hears of what was done: the component, the change and the reason. An action that
+    the store refuses is tried again whenever it is still called for.
     """
 
     def __init__(
@@ -113,6 +128,8 @@ class GuardLoop:
         poll_inventory: PollInventory,
         clock: Clock,
         compared: Collection[str],
+        sums: GuardSums,
+        own_polls: Callable[[str], tuple[int, int]] = lambda component: (0, 0),
         acted: Acted = lambda component, fields, reason: None,
     ) -> None:
         self._store = store
@@ -121,8 +138,12 @@ class GuardLoop:
         self._poll_inventory = poll_inventory
         self._clock = clock
         self._compared = frozenset(compared)
+        self._sums = sums
+        self._own_polls = own_polls
+        self._asked: dict[str, tuple[int, int]] = {}
         self._acted = acted
         self._watched: dict[str, _Watched] = {}
+        self._has_led = False
         self.counters = GuardCounters()
 
     async def run(self) -> None:
@@ -132,16 +153,26 @@ class GuardLoop:
             await asyncio.sleep(TICK_SECONDS)
 
     async def tick(self) -> None:
-        """Brings the evidence up to date, and judges the components that are due."""
+        """Brings the evidence up to date; on the node that judges, judges the components that are due."""
         now = self._clock.monotonic()
         self._evidence.expire(now)
         flags = self._store.snapshot()
         for component, seconds in self._evidence.take_seconds(now).items():
             flag = flags.get(component)
             self._poll_inventory.streamed(component, seconds, None if flag is None else flag.poll_interval_ms)
-        for component in tuple(flags.by_component):
+        for component in flags.by_component:
+            self._watched.setdefault(component, _Watched(GuardState(now)))
+            self._note_own_polls(component, now)
+        if self._sums.leads:
+            if not self._has_led:
+                self._take_over(flags, now)
+            await self._judge_those_due()
+        self._has_led = self._sums.leads or (self._has_led and self._sums.has_lease)
+
+    async def _judge_those_due(self) -> None:
+        for component in tuple(self._store.snapshot().by_component):
             # Judging the one before may have taken a while, and the flags may be others by now.
-            flags = self._store.snapshot()
+            now, flags = self._clock.monotonic(), self._store.snapshot()
             flag = flags.get(component)
             if flag is None:
                 continue
@@ -149,11 +180,94 @@ class GuardLoop:
             if watched.judged_at is None or now - watched.judged_at >= _every(flag):
                 await self._judge(flag, flags.kill_all, watched, now)
 
+    def _take_over(self, flags: Flags, now: float) -> None:
+        """Goes on where the node stopped that judged before."""
+        for component, flag in flags.by_component.items():
+            judged = self._judged_elsewhere(flag, flags.kill_all, now)
+            # Nobody has judged it since it was told.
+            judged_at = None if judged is None else judged.told_at
+            state = self._state_of(flag, flags.kill_all, now)
+            self._watched[component] = _Watched(state, judged_at)
+
+    def _state_of(self, flag: Flag, kill_all: bool, now: float) -> GuardState:
+        """How far the guard has come with a component, here or on the node that judges."""
+        judged = self._judged_elsewhere(flag, kill_all, now)
+        if judged is not None:
+            return judged.state
+        known = self._watched.get(flag.component)
+        return GuardState(now) if known is None else known.state
+
+    def _judged_elsewhere(self, flag: Flag, kill_all: bool, now: float) -> Judged | None:
+        """What another node said of this rollout; None where it is this one that judges."""
+        if self._sums.leads and self._has_led:
+            return None
+        judged = self._sums.judged(flag.component, now)
+        return judged if judged is not None and judged.rollout == _named(flag, kill_all) else None
+
+    def _note_own_polls(self, component: str, now: float) -> None:
+        polls, failures = self._own_polls(component)
+        had, had_failed = self._asked.get(component, (0, 0))
+        self._asked[component] = polls, failures
+        window = self._windows.of(component) if polls > had else None
+        if window is not None:
+            failed = max(0, min(failures - had_failed, polls - had))
+            window.own_polls(polls - had - failed, failed, now)
+
+    def tallies(self) -> dict[str, Any]:
+        """What this node saw of each component that has a flag, as JSON for the others."""
+        now = self._clock.monotonic()
+        return {
+            component: self._own_tally(flag, self._watched[component].state, now).wire()
+            for component, flag in self._store.snapshot().by_component.items()
+            if component in self._watched
+        }
+
+    def judged(self) -> dict[str, Any]:
+        """How far this node has come with each component, where it judges, as JSON for the one after it.
+
+        Also at its end, when it has stopped to judge and says what it knows for the last time.
+        """
+        if not (self._has_led and self._sums.has_lease):
+            return {}
+        now, flags = self._clock.monotonic(), self._store.snapshot()
+        return {
+            component: judged_wire(_named(flag, flags.kill_all), self._watched[component].state, now)
+            for component, flag in flags.by_component.items()
+            if component in self._watched
+        }
+
+    def by_node(self, component: str) -> Sequence[tuple[str | None, Tally]]:
+        """What each node saw of a component that has a flag, with its id; None for this one."""
+        flag = self._store.snapshot().get(component)
+        if flag is None:
+            return []
+        now = self._clock.monotonic()
+        state = self._state_of(flag, self._store.snapshot().kill_all, now)
+        counted_seconds = now - begin_of(flag.guard, state)
+        others = self._sums.others(component, self._sums.told, flag.guard.window_seconds, counted_seconds)
+        return [(None, self._own_tally(flag, state, now)), *others]
+
+    def _own_tally(self, flag: Flag, state: GuardState, now: float) -> Tally:
+        begin = begin_of(flag.guard, state)
+        return self._windows[flag.component].tally(begin, now, self._evidence.streams(flag.component))
+
+    def _tally(self, flag: Flag, state: GuardState, now: float) -> Tally:
+        """What all nodes saw of the component since what counts began."""
+        own = self._own_tally(flag, state, now)
+        return self._sum(flag, state, own, self._sums.told, now)
+
+    def _sum(self, flag: Flag, state: GuardState, own: Tally, told: Sequence[Told], now: float) -> Tally:
+        counted_seconds = now - begin_of(flag.guard, state)
+        return self._sums.tally(flag.component, own, told, flag.guard.window_seconds, counted_seconds)
+
     def changed(self, before: Flags, after: Flags) -> None:
         """The flags have changed. For FlagStore.subscribe."""
         now = self._clock.monotonic()
         for component in {*before.by_component, *after.by_component}:
             had, has = before.get(component), after.get(component)
+            if had is None:
+                # What was polled before there was something to judge is no evidence.
+                self._asked[component] = self._own_polls(component)
             if has is None:
                 self._watched.pop(component, None)
             elif had is None or _standing(had, before.kill_all) != _standing(has, after.kill_all):
@@ -165,7 +279,9 @@ class GuardLoop:
                 self._watched[component] = _Watched(GuardState(since))
 
     def verdicts(self) -> dict[str, Kind]:
-        """The last verdict on each component that was judged."""
+        """The last verdict on each component that was judged here."""
+        if not self._sums.leads:
+            return {}
         return {
             component: watched.verdict.kind
             for component, watched in self._watched.items()
@@ -179,29 +295,40 @@ class GuardLoop:
         if flag is None:
             return None
         now = self._clock.monotonic()
-        watched = self._watched.get(component) or _Watched(GuardState(now))
-        window = self._windows[component]
-        figures = window.figures(watched.state.changed_at + TENTH * window.seconds, now)
-        found = self._evaluate(flag, flags.kill_all, watched.state, now)
+        watched = self._watched.get(component)
+        state = self._state_of(flag, flags.kill_all, now)
+        tally = self._tally(flag, state, now)
+        rollout = _rollout(flag, flags.kill_all)
+        shown = _figures(flag, tally, rollout)
+        unmeasured = self._unmeasured(flag, rollout, shown, tally)
+        found = evaluate(flag.guard, tally, state, rollout, now, unmeasured)
+        told = None if watched is None else _still(watched.told, found.verdict)
+        comparisons = None if rollout.latched else compared(flag.guard, tally, found.state, rollout, now)
         return GuardReport(
             flag,
             found.verdict,
-            figures,
+            shown,
+            comparisons,
+            tally,
             found.state,
-            found.action or _still(watched.told, found.verdict),
-            self._unmeasured(flag, flags.kill_all, figures),
+            found.action or told,
+            unmeasured,
             now,
         )
 
     async def _judge(self, flag: Flag, kill_all: bool, watched: _Watched, now: float) -> None:
-        window = self._windows[flag.component]
-        longest = max(TENTH * window.seconds, STANDSTILL_EVALUATIONS * _every(flag))
+        longest = max(TENTH * flag.guard.window_seconds, STANDSTILL_EVALUATIONS * _every(flag))
         if watched.judged_at is not None and now - watched.judged_at > longest:
             # A failure has to last at every evaluation in between, and there were none: the process stood.
             watched.state = replace(watched.state, failing_since=None)
         watched.judged_at = now
         self.counters.evaluations += 1
-        found = self._evaluate(flag, kill_all, watched.state, now)
+        state = watched.state
+        own, told = self._own_tally(flag, state, now), self._sums.told
+        # Thousands of callers take some hundred milliseconds, in which every stream would wait.
+        found = await asyncio.to_thread(self._evaluate, flag, kill_all, state, own, told, now)
+        if not self._sums.leads:
+            return
         watched.verdict = found.verdict
         watched.told = _still(watched.told, found.verdict)
         if found.action is None:
@@ -213,26 +340,33 @@ class GuardLoop:
         elif await self._act(flag, found.action, watched):
             watched.state = found.state
 
-    def _evaluate(self, flag: Flag, kill_all: bool, state: GuardState, now: float) -> Evaluation:
-        window = self._windows[flag.component]
-        figures = window.figures(state.changed_at + TENTH * window.seconds, now)
-        unmeasured = self._unmeasured(flag, kill_all, figures)
-        return evaluate(flag.guard, window, state, _rollout(flag, kill_all), now, unmeasured)
+    def _evaluate(
+        self,
+        flag: Flag,
+        kill_all: bool,
+        state: GuardState,
+        own: Tally,
+        told: Sequence[Told],
+        now: float,
+    ) -> Evaluation:
+        tally, rollout = self._sum(flag, state, own, told, now), _rollout(flag, kill_all)
+        unmeasured = self._unmeasured(flag, rollout, _figures(flag, tally, rollout), tally)
+        return evaluate(flag.guard, tally, state, rollout, now, unmeasured)
 
-    def _unmeasured(self, flag: Flag, kill_all: bool, figures: Figures) -> frozenset[Metric]:
+    def _unmeasured(self, flag: Flag, rollout: Rollout, shown: Figures, tally: Tally) -> frozenset[Metric]:
         """The metrics that this component can't have now.
 
-        Where streams are let in and none is open, reports of clients that got none still count.
+        Where streams are let in and none is open, reports of clients that got none still count. Where the
+        percentage draws who streams, a promotion waits for them: polls alone say nothing of push.
         """
         unmeasured = set()
         if flag.component not in self._compared:
             unmeasured.add(Metric.CONSISTENCY)
-        if not self._evidence.hears_all:
-            unmeasured.add(Metric.FIRST_EVENT)
-        if not _rollout(flag, kill_all).streaming:
+        if not rollout.streaming:
             unmeasured |= _OF_CLIENTS
-        elif not self._evidence.streams(flag.component):
-            unmeasured |= {metric for metric in _OF_CLIENTS if not figures.by_metric[metric].samples}
+        elif not tally.streams:
+            optional = _OF_CLIENTS if rollout.percentage in (None, 0, 100) else {Metric.PUSH_LAG}
+            unmeasured |= {metric for metric in optional if not shown.by_metric[metric].samples}
         return frozenset(unmeasured)
 
     async def _act(self, flag: Flag, action: Action, watched: _Watched) -> bool:
@@ -286,6 +420,15 @@ def _rollout(flag: Flag, kill_all: bool) -> Rollout:
         percentage=flag.percentage if flag.stage in BY_PERCENTAGE and not killed else None,
         latched=flag.latch is not None,
     )
+
+
+def _figures(flag: Flag, tally: Tally, rollout: Rollout) -> Figures:
+    return figures(tally, is_streaming=rollout.streaming, trusts_timestamps=flag.guard.trust_timestamps)
+
+
+def _named(flag: Flag, kill_all: bool) -> str:
+    """Which rollout it is that was judged, for other nodes."""
+    return repr((flag.stage.value, flag.percentage, flag.latch is not None, flag.killed or kill_all))
 
 
 def _standing(flag: Flag, kill_all: bool) -> tuple[object, ...]:

@@ -117,6 +117,8 @@ class NodeSummaries:
         self._past_reason: Reason | None = None
         self._read_at = -math.inf
         self._reached_at = clock.monotonic()
+        # Since it has the lease: who judges first has to know how far the one before it came.
+        self._has_read = False
         self._unfit: str | None = None
         self._reading = asyncio.Lock()
         self._closing = asyncio.Event()
@@ -138,9 +140,12 @@ class NodeSummaries:
             await self._join(self._values)
             await self._put(self._values)
             await self._lead(self._leases)
-            if self.leads:
+            if self._leases.holds(LEASE):
                 await self._read(self._values)
+                self._has_read = True
                 await self._give_up(self._values)
+            else:
+                self._has_read = False
         except LogError as error:
             self._outage.failed(error=error.detail)
         else:
@@ -167,8 +172,14 @@ class NodeSummaries:
 
     @property
     def leads(self) -> bool:
-        """Whether this node judges: it alone has the lease, as far as it knows."""
-        return self._leases is None or (self._leases.holds(LEASE) and not self._closing.is_set())
+        """Whether this node judges: it alone has the lease, as far as it knows, and has read what the others
+        say."""
+        return self.has_lease and not self._closing.is_set()
+
+    @property
+    def has_lease(self) -> bool:
+        """The same, but also while it ends: what it says last is what the next one goes on from."""
+        return self._leases is None or (self._has_read and self._leases.holds(LEASE))
 
     @property
     def latest(self) -> Sequence[NodeSummary]:
@@ -176,16 +187,21 @@ class NodeSummaries:
 
         Where the store has been out of reach for GONE_SECONDS it is this node's alone.
         """
-        now = self._clock.monotonic()
         own = NodeSummary(self._node, self.name, 0.0, True, False, self._since_given_up(self._make()))
+        return [own, *self.others]
+
+    @property
+    def others(self) -> Sequence[NodeSummary]:
+        """The same without this node's own."""
+        now = self._clock.monotonic()
         if self._is_cut_off(now):
-            return [own]
+            return []
         others = [
             NodeSummary(node, known.name, known.age(now), False, known.is_gone, known.content)
             for node, known in self._known.items()
             if known.reason is None and known.content is not None and node not in self._past.folded
         ]
-        return [own, *others, *self._past_summary()]
+        return [*others, *self._past_summary()]
 
     def _past_summary(self) -> list[NodeSummary]:
         if not self._past.folded or self._past_reason is not None:
@@ -270,9 +286,10 @@ class NodeSummaries:
     async def _put(self, values: SummaryValues, *, ended: bool = False) -> None:
         if not self._is_on_roster:
             return
+        if self._closing.is_set() and not ended:
+            # A turn that was under way must not replace what this node said last.
+            return
         made = self._make()
-        # A turn that was under way when this node was closed must not say that it goes on.
-        ended = ended or self._closing.is_set()
         try:
             await values.put(self._node, Told(self._clock.wall_ms(), ended, self._since_given_up(made)))
         except TooLarge:
@@ -313,7 +330,8 @@ class NodeSummaries:
                 for node, name in roster.items()
                 if node != self._node
             }
-            for node, known in self._known.items():
+            # While it waits a node may be given up.
+            for node, known in tuple(self._known.items()):
                 await self._look(values, node, known)
             # Last, so that a node that is folded meanwhile is missed in neither place.
             try:
@@ -352,14 +370,14 @@ class NodeSummaries:
             if known.reason is None and known.content is not None:
                 try:
                     await self._fold(values, node, known.content.get("sums", {}), known.age(now))
+                    # Whoever asks meanwhile is to find it in one of the two.
+                    self._past = await values.past()
                 except (Unusable, TooLarge):
                     # It may be another release that can. But they must not fill the roster.
                     if not known.is_past(LONG * retain_seconds, now):
                         continue
             await values.leave([node])
             self._known.pop(node, None)
-        if past:
-            self._past = await values.past()
 
     async def _fold(self, values: SummaryValues, node: str, sums: Content, age_seconds: float) -> None:
         wall_ms = self._clock.wall_ms()

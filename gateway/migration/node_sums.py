@@ -173,10 +173,13 @@ Maker = Callable[[], Any]
 
 
 class ContentOfNode:
-    """A node's content: each member by the name of the part that makes it."""
+    """A node's content: each member by the name of the part that makes it.
+
+    A part may be added to `makers` later, as long as the node has not begun.
+    """
 
     def __init__(self, makers: Mapping[str, Maker]) -> None:
-        self._makers = dict(makers)
+        self._makers = makers
 
     def __call__(self) -> dict[str, Any]:
         return {name: make() for name, make in self._makers.items()}

@@ -51,12 +51,14 @@ class _Report(WireModel):
     client_version: Text
     first_event_ms: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     fallback: Annotated[Fallback, Field(strict=False)] | None = None
+    proven: Annotated[str, Field(max_length=16)] | None = None
 
 
 class _Message(WireModel):
     v: Literal[1]
     report: _Report | None = None
     names: Annotated[list[Text], Field(max_length=MOST_NAMES)] | None = None
+    source: Annotated[str, Field(max_length=16)] = ""
 
     @model_validator(mode="after")
     def _says_one_thing(self) -> Self:
@@ -71,7 +73,7 @@ class ReportsOut:
     def __init__(self, topic: NodeTopic, clock: Clock) -> None:
         self._topic = topic
         self._clock = clock
-        self._told_at: OrderedDict[str, float] = OrderedDict()
+        self._told_at: OrderedDict[tuple[str, str], float] = OrderedDict()
         self._rate = TokenBucket(NAMES_RATE, clock.monotonic())
 
     def forward(self, report: ClientReport) -> None:
@@ -84,28 +86,30 @@ class ReportsOut:
             client_version=report.client_version,
             first_event_ms=report.first_event_ms,
             fallback=report.fallback,
+            proven=report.proven,
         )
         self._send({"report": told.model_dump(mode="json", by_alias=True, exclude_none=True)})
 
-    def reported(self, names: Iterable[str]) -> None:
-        """Tells that software of these names reports, unless that was told less than 10 s ago.
+    def reported(self, names: Iterable[str], source: str) -> None:
+        """Tells that software of these names reports from that source, unless that was told less than 10 s
+        ago.
 
         Where too many names come, some are told once they come again.
         """
         now = self._clock.monotonic()
-        new = [name for name in names if self._is_due(name, now)][:MOST_NAMES]
+        new = [name for name in names if self._is_due((name, source), now)][:MOST_NAMES]
         if not new or self._rate.wait_seconds(now) > 0:
             return
         self._rate.take(now)
         for name in new:
-            self._told_at[name] = now
-            self._told_at.move_to_end(name)
+            self._told_at[name, source] = now
+            self._told_at.move_to_end((name, source))
         while len(self._told_at) > NAMES_KEPT:
             self._told_at.popitem(last=False)
-        self._send({"names": new})
+        self._send({"names": new, "source": source})
 
-    def _is_due(self, name: str, now: float) -> bool:
-        told_at = self._told_at.get(name)
+    def _is_due(self, told: tuple[str, str], now: float) -> bool:
+        told_at = self._told_at.get(told)
         return told_at is None or now - told_at >= NAMES_EVERY_SECONDS
 
     def _send(self, said: dict[str, object]) -> None:
@@ -131,7 +135,7 @@ class ReportsIn:
             report = ClientReport(client=None, who=_ELSEWHERE, **dict(message.report))
             self._telemetry.told(report, self._clock.monotonic())
         elif message.names is not None:
-            self._reporters.add(message.names)
+            self._reporters.add(message.names, message.source)
 
 
 def _read(raw: bytes) -> _Message | None:
@@ -143,12 +147,13 @@ def _read(raw: bytes) -> _Message | None:
         return None
 
 
-def tell_of(reporters: Reporters, out: ReportsOut | None) -> Callable[[Sequence[str]], None]:
-    """Notes that software of these names has reported to this node, and tells the others (`out`)."""
+def tell_of(reporters: Reporters, out: ReportsOut | None) -> Callable[[Sequence[str], str], None]:
+    """Notes that software of these names has reported to this node from a source, and tells the others
+    (`out`)."""
 
-    def reported(names: Sequence[str]) -> None:
-        reporters.add(names)
+    def reported(names: Sequence[str], source: str) -> None:
+        reporters.add(names, source)
         if out is not None:
-            out.reported(names)
+            out.reported(names, source)
 
     return reported

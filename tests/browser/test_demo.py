@@ -1,10 +1,11 @@
-"""The demo's page in a browser: both transports, and who looks at it."""
+"""The demo's page in a browser: both transports, who looks at it, and a guard that goes on by itself."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import aiohttp
-from playwright.async_api import Browser, Locator, Page, expect
+from playwright.async_api import Browser, BrowserContext, Locator, Page, expect
 
 from tests.support.demo import address_of, running
 from tests.support.http import DEADLINE_SECONDS
@@ -25,21 +26,40 @@ class Demo:
     async def open(self) -> Page:
         """One more tab of the same browser."""
         context = self.tabs[0].context if self.tabs else await self._browser.new_context()
+        return await self._open_in(context, self._address)
+
+    async def open_browser_of_the_first_tenth(self) -> Page:
+        """A browser of its own whose client is among the first 10 %."""
+        return await self._open_in(await self._browser.new_context(), f"{self._address}demo/first-tenth")
+
+    async def _open_in(self, context: BrowserContext, address: str) -> Page:
         tab = await context.new_page()
         tab.set_default_timeout(_DEADLINE_MS)
         tab.on("pageerror", lambda error: self.errors.append(str(error)))
         self.tabs.append(tab)
-        await tab.goto(self._address)
+        await tab.goto(address)
         return tab
 
     async def move(self, stage: str, percentage: float = 100) -> None:
         """Moves the migration of the orders."""
-        change = {"stage": stage, "percentage": percentage, "reason": "a test"}
+        await self.change(stage=stage, percentage=percentage)
+
+    async def change(self, **members: Any) -> None:
+        """Changes members of the flag of the orders."""
+        change = {**members, "reason": "a test"}
         async with aiohttp.ClientSession() as session:
-            answer = await session.patch(
-                f"{self._address}api/v1/admin/flags/orders", json=change, headers={"If-Match": "*"}
-            )
+            answer = await session.patch(self._flag, json=change, headers={"If-Match": "*"})
             assert answer.status == 200, await answer.text()
+
+    async def revisions(self) -> list[dict[str, Any]]:
+        """The flag's history, the oldest first."""
+        async with aiohttp.ClientSession() as session, session.get(f"{self._flag}/revisions") as answer:
+            given: list[dict[str, Any]] = (await answer.json())["revisions"]
+            return given
+
+    @property
+    def _flag(self) -> str:
+        return f"{self._address}api/v1/admin/flags/orders"
 
 
 @asynccontextmanager
@@ -50,8 +70,8 @@ async def a_demo(browser: Browser, *options: str) -> AsyncIterator[Demo]:
         try:
             yield demo
         finally:
-            for tab in demo.tabs[:1]:
-                await tab.context.close()
+            for context in {tab.context for tab in demo.tabs}:
+                await context.close()
         assert demo.errors == []
 
 
@@ -140,3 +160,39 @@ async def test_tabs_see_one_another_and_what_is_typed_and_said_there(browser: Br
         await says(first, "", "[data-room=typing]")
         await second.close()
         await has_users(first, "Zoe (this tab)")
+
+
+async def test_with_four_browsers_of_the_first_tenth_that_stay_open_the_guard_goes_on_to_all(
+    browser: Browser,
+) -> None:
+    async with a_demo(browser, "--every", "0.2") as demo:
+        tabs = [await demo.open_browser_of_the_first_tenth() for _ in range(4)]
+        # The same margins and steps in less time.
+        await demo.change(guard={"windowSeconds": 3})
+        await demo.move("live", 10)
+        for tab in tabs:
+            await says(tab, "streaming")
+        await expect(tabs[0].locator("#cohorts tbody tr")).to_have_count(4, timeout=_DEADLINE_MS)
+        stage = tabs[0].locator("[data-migration=stage]")
+        await expect(stage).to_have_text("live, 100 %", timeout=3 * _DEADLINE_MS)
+
+        by_guard = [one for one in await demo.revisions() if one["who"] == "guard"]
+        assert [one["after"] for one in by_guard] == [{"percentage": step} for step in (25, 50, 100)]
+        for one in by_guard:
+            for figure in ("an error", "changes late", "no first event", "a fallback"):
+                assert f"{figure} for " in one["why"], one["why"]
+        assert [await tab.locator("#pushed .status").inner_text() for tab in tabs] == ["streaming"] * 4
+
+
+async def test_three_browsers_are_too_few_for_the_margins_and_the_page_says_how_many_more(
+    browser: Browser,
+) -> None:
+    async with a_demo(browser, "--every", "0.2") as demo:
+        tabs = [await demo.open_browser_of_the_first_tenth() for _ in range(3)]
+        await demo.change(guard={"windowSeconds": 3})
+        await demo.move("live", 10)
+        for tab in tabs:
+            await says(tab, "streaming")
+
+        guard = tabs[0].locator("[data-migration=guard]")
+        await expect(guard).to_contain_text("about 1 more caller streaming", timeout=_DEADLINE_MS)

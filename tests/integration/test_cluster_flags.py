@@ -120,8 +120,8 @@ async def test_a_choice_made_at_one_node_counts_at_another(start_node, log_url):
     assert (await other.get(PREFERENCE, {"clientId": "c7"})).json["delivery"] == "streaming"
 
 
-async def test_a_stream_whose_report_may_reach_another_node_is_not_held_to_it(start_node, log_url):
-    assert await followed_streams(start_node(log_url)) == 0
+async def test_a_stream_whose_report_may_reach_another_node_is_held_to_it_too(start_node, log_url):
+    assert await followed_streams(start_node(log_url)) == 1
 
 
 async def test_a_stream_of_the_only_process_is_held_to_its_report(start_gateway, tmp_path):
@@ -142,7 +142,7 @@ async def followed_streams(node: GatewayThread) -> int:
     async with client.stream(ORDERS | {"clientVersion": "2.1.0"}) as stream:
         await stream.connected()
         await client.metric_becomes("tidegate_streams", 1)
-        return node.call(lambda: node.parts.migration.evidence.following)
+        return node.call(lambda: node.parts.migration.telemetry.waiting)
 
 
 @pytest.mark.parametrize(

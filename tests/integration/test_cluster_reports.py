@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from flags.guard.who import Who
 from tests.support.admin import ORDERS, operator
 from tests.support.api import Client, eventually
 from tests.support.gateway import GatewayThread, make_settings
@@ -53,14 +54,18 @@ async def test_a_report_on_no_stream_of_any_node_counts_nowhere(nodes) -> None:
     await counts(other, "forwarded", 2)
 
 
+HERE = Who("a:127.0.0.1", "127.0.0.1").source
+
+
 async def test_software_that_has_reported_to_one_node_is_known_to_all(nodes) -> None:
     one, other = nodes
+    # Of all who come from this machine: none of them proves who it is.
     reporters = one.parts.migration.telemetry.reporters
-    assert not one.call(lambda: reporters.knows(["2.1.0"]))
+    assert not one.call(lambda: reporters.knows(["2.1.0"], HERE))
     async with operator(other.port) as admin:
         assert (await admin.send("POST", TELEMETRY, REPORT | {"clientId": "c1"})).status_code == 202
 
         async def is_known() -> bool:
-            return bool(one.call(lambda: reporters.knows(["2.1.0"])))
+            return bool(one.call(lambda: reporters.knows(["2.1.0"], HERE)))
 
         await eventually(is_known, "the other node has heard of it")

@@ -8,6 +8,7 @@ import signal
 import aiohttp
 import psutil
 import pytest
+from yarl import URL
 
 from tests.support.demo import address_of, running
 from tests.support.http import DEADLINE_SECONDS
@@ -52,17 +53,19 @@ async def test_the_page_and_all_that_it_loads_come_from_the_printed_address(sess
     async with running("--port", "0") as process:
         address = await address_of(process)
         response = await session.get(address)
-        page = await response.text()
-        loaded = re.findall(r'(?:src|href)="(?!data:)([^"]+)"', page)
-        answers = [await session.get(address.rstrip("/") + path) for path in loaded]
-        imported = {
-            path for answer in answers for path in re.findall(IMPORT, await answer.text(), re.MULTILINE)
-        }
-        answers += [await session.get(address.rstrip("/") + path) for path in imported]
+        wanted = re.findall(r'<(?:script|link) [^>]*(?:src|href)="(?!data:)([^"]+)"', await response.text())
+        answers = {}
+        while wanted:
+            path = wanted.pop()
+            if path not in answers:
+                answers[path] = await session.get(address.rstrip("/") + path)
+                wanted += re.findall(IMPORT, await answers[path].text(), re.MULTILINE)
 
     assert (response.status, response.content_type) == (200, "text/html")
-    assert imported >= {"/demo/gateway.js", "/demo/panel.js", "/demo/pushed.js", "/demo/room.js"}
-    assert {answer.content_type: answer.status for answer in answers} == {
+    assert answers.keys() >= {
+        *("/demo/cohorts.js", "/demo/gateway.js", "/demo/panel.js", "/demo/pushed.js", "/demo/room.js"),
+    }
+    assert {answer.content_type: answer.status for answer in answers.values()} == {
         "text/css": 200,
         "text/javascript": 200,
     }
@@ -83,6 +86,50 @@ async def test_an_order_that_is_advanced_on_the_page_is_pushed_to_it(session):
     assert moved.status == 200
     assert event["entityId"] == event["orderID"] == empty["orderID"]
     assert event["data"] == await moved.json() | {"previousStage": "empty", "newStage": "initiated"}
+
+
+@pytest.mark.parametrize(
+    ("name", "other"), [("127.0.0.1", "localhost"), ("localhost", "127.0.0.1"), ("[::1]", "[::1]")]
+)
+async def test_a_window_of_the_first_tenth_is_a_new_client_that_streams_at_10_percent(session, name, other):
+    async with running("--port", "0") as process:
+        address = URL(await address_of(process))
+        host = {"Host": f"{name}:{address.port}"}
+        sent = [
+            await session.get(address / "demo/first-tenth", headers=host, allow_redirects=False)
+            for _ in range(3)
+        ]
+        places = [URL(answer.headers["Location"]) for answer in sent]
+        clients = {place.query["client"] for place in places}
+        change = {"stage": "live", "percentage": 10, "reason": "a test"}
+        flag = address / "api/v1/admin/flags/orders"
+        assert (await session.patch(flag, json=change, headers={"If-Match": "*"})).status == 200
+        asked = [
+            await session.get(
+                address / "api/v1/sync/fetch-mode", params={"component": "orders", "clientId": client}
+            )
+            for client in clients
+        ]
+        modes = {(await answer.json())["mode"] for answer in asked}
+
+    assert [answer.status for answer in sent] == [302] * 3
+    assert {str(place.origin()) for place in places} == {f"http://{other}:{address.port}"}
+    assert {place.path for place in places} == {"/"}
+    assert (len(clients), modes) == (3, {"streaming"})
+
+
+async def test_the_made_up_clients_are_counted_on_both_sides_of_a_percentage(session):
+    async with running("--port", "0") as process:
+        flag = URL(await address_of(process)) / "api/v1/admin/flags/orders"
+        change = {"stage": "live", "percentage": 25, "reason": "a test"}
+        assert (await session.patch(flag, json=change, headers={"If-Match": "*"})).status == 200
+        # Bounded by the deadline of `running`.
+        while True:
+            cohorts = (await (await session.get(flag / "guard")).json())["cohorts"]
+            if cohorts["streaming"] + cohorts["polling"] == 20:
+                break
+
+    assert (cohorts["streaming"], cohorts["polling"]) == (6, 14)
 
 
 async def test_many_readers_of_the_list_are_one_to_the_orders_application(session):

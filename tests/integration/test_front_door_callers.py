@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 import orjson
 import pytest
 
+from flags.guard.who import Who
 from tests.support.api import EVENTS, JSON, Client, event, numbers
 from tests.support.channels import Room
 from tests.support.clock import ManualClock
@@ -100,8 +101,8 @@ async def test_an_attempt_is_looked_at_each_time(gateway):
 async def test_no_attempt_is_taken_for_another_and_the_first_of_two_counts(start_gateway, way, tmp_path):
     settings = make_settings(components={"orders": {"entities": ["order"]}})
     gateway = start_gateway(settings, way=way)
-    evidence, client = gateway.parts.migration.evidence, Client(gateway.port)
-    gateway.call(lambda: evidence.reporters.add(["2.1.0"]))
+    telemetry, client = gateway.parts.migration.telemetry, Client(gateway.port)
+    gateway.call(lambda: telemetry.reporters.add(["2.1.0"], Who("a:127.0.0.1", "127.0.0.1").source))
     queries = [f"attempt=a{number}" for number in range(4)]
     queries += ["att%65mpt=a4&attempt=b", "att%65mpt=a5&attempt=c", "clientId=ann&attempt=a6"]
     queries += ["clientId=ben&attempt=a7", "attempt=a8&clientId=carl"]
@@ -115,7 +116,7 @@ async def test_no_attempt_is_taken_for_another_and_the_first_of_two_counts(start
             report = {"component": "orders", "mode": "streaming", "clientVersion": "2.1.0", "firstEventMs": 5}
             body = orjson.dumps(report | {"attempt": f"a{number}"})
             told = await client.request("POST", "/api/v1/sync/telemetry", headers=[JSON], body=body)
-            assert (told.status, gateway.call(lambda: evidence.following)) == (202, waiting)
+            assert (told.status, gateway.call(lambda: telemetry.waiting)) == (202, waiting)
 
 
 async def test_a_token_that_has_expired_meanwhile_counts_no_more(start_gateway, way):

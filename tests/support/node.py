@@ -68,6 +68,13 @@ class Reader:
         return [frame.id for frame in self.frames() if frame.id is not None][-1]
 
 
+def a_history(max_events: int = 1000, max_age_seconds: float = 1e9) -> History:
+    """An empty one of the epoch "e"."""
+    history = History(max_events=max_events, max_age_seconds=max_age_seconds, max_bytes=10**9, id_aliases={})
+    history.open("e", ORIGIN)
+    return history
+
+
 class Node:
     """Events are numbered from 1; event N has the cursor `e:N-0`. Nothing runs but when it is told to."""
 
@@ -85,13 +92,11 @@ class Node:
         states: StateQueue | None = None,
         pace: Pace = USUAL,
         messages: NodeTopic | None = None,
+        history: History | None = None,
     ) -> None:
         self.scheduler = scheduler
         self.write_seconds = 0.0
-        self.history = History(
-            max_events=max_events, max_age_seconds=max_age_seconds, max_bytes=10**9, id_aliases={}
-        )
-        self.history.open("e", ORIGIN)
+        self.history = history or a_history(max_events, max_age_seconds)
         self.revocations = Revocations()
         timing = HubTiming(HEARTBEAT_SECONDS, COALESCE_SECONDS, STALL_SECONDS, RETRY_MS)
         self.hub = Hub(

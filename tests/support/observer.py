@@ -30,6 +30,9 @@ class NotingObserver:
     def ended(self, subscriber: Subscriber) -> None:
         self._note("ended", subscriber)
 
+    def lost(self, subscriber: Subscriber) -> None:
+        self._note("lost", subscriber)
+
     def flushed(self, entries: Sequence[HistoryEntry]) -> None:
         self._note("flushed", [entry.position.major for entry in entries])
 

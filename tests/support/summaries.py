@@ -31,6 +31,8 @@ class CountingNode:
     def __init__(self, store: SharedStore, clock: Clock, name: str, lease_clock: Clock | None = None) -> None:
         self.polls = 0
         self.more: dict[str, Any] = {}
+        self.had_lease = False
+        """Whether it had the lease when it made its content last."""
         leases = SharedLeases(store, name, lease_clock or clock)
         self.summaries = NodeSummaries(
             *(leases, clock, name, self._content, Adding()), retain_seconds=lambda: RETAIN_SECONDS
@@ -50,4 +52,5 @@ class CountingNode:
         return sorted(summary.name for summary in await self.summaries.read() if summary.is_gone)
 
     def _content(self) -> dict[str, Any]:
+        self.had_lease = self.summaries.has_lease
         return {"sums": {"polls": self.polls}, **self.more}

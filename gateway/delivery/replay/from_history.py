@@ -252,6 +252,7 @@ class CatchUp:
         subscriber.number = subscriber.last_sent = self._history.head
         self._hint_schedule.take_pending(subscriber)
         self.behind.pop(subscriber, None)
+        self._streams.safely("observer", self._streams.observer.lost, subscriber)
         group: Group = subscriber.group
         return self.reset_frame(reason, group.scope, state_follows=self._readers.owe(subscriber))
 

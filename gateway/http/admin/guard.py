@@ -1,88 +1,50 @@
 """`GET /api/v1/admin/flags/{component}/guard`: what the guard makes of a component, and from what."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from aiohttp import web
 
-from flags.guard.verdict import Action, Promote
 from gateway.core.errors import NoSuchFlag
 from gateway.http.admin.access import administrators_only
 from gateway.http.admin.flags import FLAG_PATH
+from gateway.http.admin.guard_view import guard_members, node_members
+from gateway.http.admin.over_nodes import node_names, told_nodes, wants_each
 from gateway.http.figures import figures_response
-from gateway.migration.guard_loop import GuardLoop, GuardReport
+from gateway.migration.guard_loop import GuardLoop
+from gateway.migration.guard_sums import GuardSums
+from gateway.migration.node_summaries import NodeSummaries, NodeSummary
 
 
 class GuardHandler:
     """Reads; changes nothing."""
 
-    def __init__(self, guard_loop: GuardLoop) -> None:
+    def __init__(self, guard_loop: GuardLoop, guard_sums: GuardSums, summaries: NodeSummaries) -> None:
         self._guard_loop = guard_loop
+        self._guard_sums = guard_sums
+        self._summaries = summaries
 
     def add_routes(self, app: web.Application) -> None:
         app.router.add_get(FLAG_PATH + "/guard", administrators_only(self.guard))
 
     async def guard(self, request: web.Request) -> web.Response:
         component = request.match_info["component"]
+        each = wants_each(request)
+        summaries = await self._summaries.read()
         report = self._guard_loop.report(component)
         if report is None:
             raise NoSuchFlag(f"{component} has no flag.")
-        return figures_response(request, _wire(report))
+        nodes = told_nodes(summaries, self._summaries.left_out, self._guard_sums.unread)
+        answer = guard_members(report) | {"nodes": nodes}
+        if each:
+            answer["byNode"] = self._by_node(component, summaries)
+        return figures_response(request, answer)
 
-
-def _wire(report: GuardReport) -> dict[str, Any]:
-    flag, verdict, settings = report.flag, report.verdict, report.flag.guard
-    return {
-        "component": flag.component,
-        "revision": flag.revision,
-        "verdict": verdict.kind,
-        "sentence": verdict.sentence,
-        "metric": verdict.metric,
-        "value": verdict.value,
-        "threshold": verdict.threshold,
-        "dryRun": settings.dry_run,
-        "autoPromote": settings.auto_promote,
-        "windowSeconds": settings.window_seconds,
-        "minSamples": settings.min_samples,
-        "metrics": _metrics(report),
-        "pushLagP50Ms": report.figures.push_lag_p50_ms,
-        "state": _state(report),
-        "action": None if report.action is None else _action(report.action),
-    }
-
-
-def _metrics(report: GuardReport) -> dict[str, Any]:
-    """By the names that the flag's thresholds have."""
-    thresholds = report.flag.guard.wire()
-    return {
-        metric.value: {
-            "value": figure.value,
-            "samples": figure.samples,
-            "measured": metric not in report.unmeasured,
-            **thresholds[metric],
+    def _by_node(self, component: str, summaries: Sequence[NodeSummary]) -> dict[str, Any]:
+        names = node_names(summaries)
+        own = next(summary.node for summary in summaries if summary.is_here)
+        return {
+            names[own if node is None else node]: node_members(tally)
+            for node, tally in self._guard_loop.by_node(component)
+            if node is None or node in names
         }
-        for metric, figure in report.figures.by_metric.items()
-    }
-
-
-def _state(report: GuardReport) -> dict[str, Any]:
-    state = report.state
-    failing = None if state.failing_since is None else round(report.now - state.failing_since, 3)
-    return {
-        "sinceChangeSeconds": round(report.now - state.changed_at, 3),
-        "failingSeconds": failing,
-        "successes": state.successes,
-        "successesToPromote": report.flag.guard.successes_to_promote,
-        "latch": None if report.flag.latch is None else report.flag.latch.wire(),
-    }
-
-
-def _action(action: Action) -> dict[str, Any]:
-    if isinstance(action, Promote):
-        return {"do": "promote", "percentage": action.percentage, "reason": action.reason}
-    return {
-        "do": "rollback",
-        "metric": action.metric,
-        "value": action.value,
-        "threshold": action.threshold,
-        "reason": action.reason,
-    }

@@ -1,7 +1,7 @@
 """Figures that are summed over nodes, as JSON: the sum, whose figures are in it, and each node's beside."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from aiohttp import web
@@ -26,12 +26,25 @@ def summed_members(
 ) -> dict[str, Any]:
     """The members of the sum, `nodes`, and where `nodes=true` asks for it `byNode`."""
     names = node_names([*(summary for summary, _ in summed.each), *summed.unreadable])
-    nodes = [_node(names[summary.node], summary) for summary, _ in summed.each]
+    nodes = told_nodes([summary for summary, _ in summed.each], ())
     nodes += [_node(names[each.node], each) | {"leftOut": "unreadable"} for each in summed.unreadable]
-    answer = members(summed.together) | {"nodes": nodes + [_left_out(each) for each in left_out]}
+    nodes += [_left_out(each) for each in left_out]
+    answer = members(summed.together) | {"nodes": nodes}
     if wants_each(request):
         answer["byNode"] = {names[summary.node]: members(sums) for summary, sums in summed.each}
     return answer
+
+
+def told_nodes(
+    summaries: Sequence[NodeSummary], left_out: Sequence[LeftOut], unread: Collection[str] = ()
+) -> list[dict[str, Any]]:
+    """Whose figures are in a sum, and whose are not, and why. `unread` are ids of some that can't be read."""
+    names = node_names(summaries)
+    nodes = [
+        _node(names[one.node], one) | ({"leftOut": "unreadable"} if one.node in unread else {})
+        for one in summaries
+    ]
+    return nodes + [_left_out(each) for each in left_out]
 
 
 def node_names(summaries: Sequence[NodeSummary]) -> dict[str, str]:

@@ -13,6 +13,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from multidict import CIMultiDict
 
+from gateway.core.errors import UpstreamError
 from gateway.core.events import scoped
 from gateway.http.admittance import query_beside_token
 from gateway.http.answer import Answer, AtOnce
@@ -34,6 +35,9 @@ _READS = frozenset({"GET", "HEAD"})
 
 READ_ROUTE = web.RequestKey("read_route", LegacyRoute)
 """The route whose path a request reads, with either end, if perhaps in vain."""
+
+PASSED_ON = web.RequestKey("passed_on", bool)
+"""There for a request that was answered as the upstream answered the gateway, or with that it did not."""
 
 
 class LegacyTerms(Protocol):
@@ -136,7 +140,10 @@ class _Path:
         if served is None:
             try:
                 served = await of.answer()
-            except UpstreamAnswered as error:
+            except UpstreamError as error:
+                request[PASSED_ON] = True
+                if not isinstance(error, UpstreamAnswered):
+                    raise
                 if self._answers.is_given_to(request, of, error.answer):
                     return given_answer(error.answer, terms)
                 said = self._said_of_polling(request, terms)

@@ -106,7 +106,7 @@ def add_handlers(
     ):
         handler.add_routes(app)
     add_static_files(app, Path(static.__file__).parent)
-    add_administration(app, settings, clock, flags, gateway.migration, clients, selections, marks)
+    add_administration(app, settings, clock, flags, gateway.migration, clients, deciding, marks)
     source, now = gateway.upstreams.source, lambda: history.cursor_at(history.head_position)
     lists = add_legacy_routes(app, source, terms, now, clients, long_answers)
     if way == "front_door":

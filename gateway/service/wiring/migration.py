@@ -8,10 +8,10 @@ from flags.guard.telemetry import Telemetry
 from flags.guard.token_bucket import ClientLimits, Rate
 from flags.store.port import FlagStore
 from gateway.migration.guard_loop import Acted, GuardLoop
-from gateway.migration.guard_windows import GuardWindows, window_seconds
-from gateway.migration.judged_windows import JudgedWindows
+from gateway.migration.guard_sums import JUDGED, TALLIES, GuardSums
+from gateway.migration.guard_windows import GuardWindows, guard_settings
 from gateway.migration.node_summaries import NodeSummaries
-from gateway.migration.node_sums import SumsOfNode
+from gateway.migration.node_sums import Maker, SumsOfNode
 from gateway.migration.parity_sampler import ParitySampler
 from gateway.migration.poll_inventory import PollInventory
 from gateway.migration.shared_reports import ReportsIn, ReportsOut, tell_of
@@ -47,10 +47,16 @@ class Migration:
     latencies: Latencies
     poll_inventory: PollInventory
     guard_loop: GuardLoop
+    guard_sums: GuardSums
     parity: ParitySampler
     summaries: NodeSummaries
-    reported: Callable[[Sequence[str]], None]
+    reported: Callable[[Sequence[str], str], None]
     reports_in: ReportsIn | None
+
+    def grown(self) -> None:
+        """The history has grown, or begun anew: what is compared and what pollers see goes by it."""
+        self.parity.wake()
+        self.evidence.grown()
 
     def start(self, supervisor: Supervisor) -> None:
         """Compares and judges from now on, until the supervisor is closed."""
@@ -75,31 +81,36 @@ def make_migration(
     growth.
     """
     owned = owned_types(settings)
-    windows = GuardWindows(window_seconds(flags.snapshot, owned))
+    windows = GuardWindows(guard_settings(flags.snapshot, owned))
     limits = ClientLimits(REPORTS_EACH, REPORTS_TOTAL, MOST_REPORTERS, clock.monotonic())
     topic = None if stored.node_topics is None else stored.node_topics.topic(REPORTS)
     out = None if topic is None else ReportsOut(topic, clock)
-    telemetry = Telemetry(
-        JudgedWindows(windows), windows.knows, limits, forward=None if out is None else out.forward
-    )
+    telemetry = Telemetry(windows, windows.knows, limits, forward=None if out is None else out.forward)
     reports_in = None if topic is None else ReportsIn(telemetry, telemetry.reporters, clock)
     if topic is not None and reports_in is not None:
         topic.listen(reports_in.heard)
     latencies = Latencies()
-    evidence = StreamEvidence(windows, telemetry, owned, clock, latencies.written, hears_all=stored.is_alone)
+    evidence = StreamEvidence(windows, telemetry, owned, clock, latencies.written, stored.history)
     poll_inventory = PollInventory(windows.knows, upstreams.requests_of)
+    makers: dict[str, Maker] = {}
+    summaries = make_summaries(clock, stored, flags.snapshot, makers)
+    guard_sums = GuardSums(summaries)
     guard_loop = GuardLoop(
-        flags, windows, evidence, poll_inventory, clock, _compared(upstreams.routes), acted
+        *(flags, windows, evidence, poll_inventory, clock, _compared(upstreams.routes)),
+        *(guard_sums, upstreams.polls_of, acted),
     )
     flags.subscribe(guard_loop.changed)
     parity = make_parity(
         settings, upstreams, stored.history, flags, windows, clock, stored.slices, stored.leases
     )
-    makers = {"sums": SumsOfNode(poll_inventory, telemetry, parity, clock)}
-    summaries = make_summaries(clock, stored, flags.snapshot, makers)
+    makers |= {
+        "sums": SumsOfNode(poll_inventory, telemetry, parity, clock),
+        TALLIES: guard_loop.tallies,
+        JUDGED: guard_loop.judged,
+    }
     return Migration(
-        *(windows, telemetry, evidence, latencies, poll_inventory, guard_loop, parity, summaries),
-        *(tell_of(telemetry.reporters, out), reports_in),
+        *(windows, telemetry, evidence, latencies, poll_inventory, guard_loop, guard_sums, parity),
+        *(summaries, tell_of(telemetry.reporters, out), reports_in),
     )
 
 

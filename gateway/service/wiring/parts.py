@@ -79,6 +79,7 @@ class Gateway:
             held = ", ".join(sorted(component or "everything" for component in flags.held))
             warnings.append(f"Killed on this node alone, until the flags' store takes it: {held}.")
         warnings += self.access.warnings() + self.migration.summaries.warnings()
+        warnings += self.migration.guard_sums.warnings()
         return warnings + self.upstreams.failing() + self.delivery.hub.failures.warnings()
 
 
@@ -93,7 +94,7 @@ def make_gateway(
     upstreams = make_upstreams(settings, clock, stored, flags.store)
     migration = make_migration(settings, clock, stored, upstreams.source, flags.store, audit.acted)
     admission = make_admission(settings, clock)
-    observer, on_grown = Observers(admission, migration.evidence), migration.parity.wake
+    observer, on_grown = Observers(admission, migration.evidence), migration.grown
     source = make_state_source(clock, stored, upstreams)
     delivery = make_delivery(settings, clock, stored, upstreams.groups, observer, on_grown, source, pace)
     needs_upstreams = settings.server.ready_needs_upstreams

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.access.occupancy import Occupancy, OpenLimits, network_of
+from gateway.access.occupancy import Occupancy, OpenLimits
+from gateway.core.networks import network_of
 
 
 def test_without_limits_everybody_has_room_and_nobody_is_remembered() -> None:

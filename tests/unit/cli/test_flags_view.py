@@ -4,7 +4,6 @@ import pytest
 
 from gateway.cli.flags_view import (
     changed_lines,
-    guard_lines,
     history_lines,
     keyless_lines,
     list_lines,
@@ -80,19 +79,6 @@ def test_a_flag_says_what_its_guard_may_do(members: dict[str, object], state: st
     assert changed_lines({**flag, **members}) == [f"orders is at revision 1: live, 5 %, {state}"]
 
 
-def test_the_guards_figures_have_units_and_are_rounded() -> None:
-    metrics = {
-        "pushLagP99Ms": {"value": 701.8123, "samples": 3, "promote": 1000, "fail": 5000, "measured": True},
-        "consistency": {"value": 0.98765432, "samples": 9, "promote": 0.999, "fail": 0.99, "measured": True},
-        "fallbackRate": {"value": None, "samples": 0, "promote": 0.01, "fail": 0.05, "measured": False},
-    }
-    lines = [line.split("  ") for line in guard_lines({"component": "orders", "metrics": metrics})]
-    cells = [[cell.strip() for cell in line if cell.strip()] for line in lines]
-    assert ["pushLagP99Ms", "702 ms", "3", "1000 ms", "5000 ms"] in cells
-    assert ["consistency", "98.76 %", "9", "99.9 %", "99 %"] in cells
-    assert ["fallbackRate", "-", "0", "1 %", "5 %", "not measured"] in cells
-
-
 def test_parity_says_why_something_could_not_be_compared() -> None:
     answer = {
         "component": "orders",
@@ -126,7 +112,7 @@ def test_whose_figures_they_are_is_said_where_others_have_some() -> None:
     alone = {"node": "a", "worker": None, "workers": 1, "sharesLog": False}
     assert poller_lines({"answeredBy": alone}) == poller_lines({})
 
-    for lines in (poller_lines, guard_lines, parity_lines):
+    for lines in (poller_lines, parity_lines):
         *_, worker, node = lines({"answeredBy": {"node": "a", "worker": 2, "workers": 4, "sharesLog": True}})
         assert worker.startswith("these are the figures of worker 2 of 4 alone")
         assert node.endswith("this is a")

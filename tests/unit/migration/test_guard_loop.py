@@ -1,17 +1,23 @@
 """The guard's work on flags that are in use: rollbacks, promotions, dry runs, and stores that refuse."""
 
+import asyncio
 import logging
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
+import orjson
 import pytest
 
-from flags.guard.telemetry import Fallback
-from flags.guard.verdict import Kind, Promote, RollBack
-from flags.guard.window import Metric
+from flags.guard.callers import Side
+from flags.guard.metrics import Metric
+from flags.guard.telemetry import OpenedStream
+from flags.guard.verdict import Evaluation, Kind, Promote, RollBack, evaluate
+from flags.guard.who import Who
 from flags.parity.report import Tally
 from gateway.migration.guard_loop import TICK_SECONDS
+from gateway.migration.guard_sums import JUDGED, TALLIES
 from tests.support.flags import LATCH, edit, write_flags
 from tests.support.guard import WINDOW_SECONDS, Guarded, guarded
 
@@ -31,8 +37,9 @@ async def test_a_failure_latches_and_names_metric_value_threshold_and_reason(ord
 
     latch = orders.flag.latch
     assert latch is not None
-    assert (latch.metric, latch.value, latch.threshold) == ("errorRate", 0.1, 0.05)
-    assert latch.reason.startswith("errorRate is 10 % over ")
+    assert (latch.metric, latch.threshold) == ("errorRate", 0.05)
+    assert latch.value == pytest.approx(0.1, abs=0.01)
+    assert latch.reason.startswith("errorRate is 9.")
     assert latch.at == "2024-11-20T10:30:18.123Z"
     assert (orders.flag.stage, orders.flag.percentage) == ("live", 5)
     last = orders.store.revisions("orders").entries[-1]
@@ -71,7 +78,7 @@ async def test_a_dry_run_tells_once_what_it_would_do_and_changes_nothing(
     assert report is not None
     assert report.verdict.kind is Kind.FAIL
     assert isinstance(report.action, RollBack), "it stands as long as the failure does"
-    await orders.judge(WINDOW_SECONDS, good=1000)
+    await orders.judge(WINDOW_SECONDS, good=10)
     report = orders.guard_loop.report("orders")
     assert report is not None
     assert report.action is None
@@ -263,7 +270,7 @@ async def test_a_jump_over_more_than_the_window_leaves_no_evidence(orders: Guard
     orders.clock.advance(10 * WINDOW_SECONDS)
     await orders.judge(LONG_ENOUGH)
     assert orders.flag.latch is None
-    assert orders.guard_loop.verdicts() == {"orders": Kind.NO_DATA}
+    assert orders.guard_loop.verdicts() == {"orders": Kind.INCONCLUSIVE}, "of one stream that is open"
 
 
 async def test_a_wall_clock_that_jumps_changes_no_verdict(orders: Guarded) -> None:
@@ -275,14 +282,59 @@ async def test_a_wall_clock_that_jumps_changes_no_verdict(orders: Guarded) -> No
     assert orders.flag.latch.at.startswith("1970-01-01T")
 
 
-async def test_clients_that_can_open_no_stream_roll_back(orders: Guarded) -> None:
+async def test_clients_that_fall_back_roll_back_also_where_no_stream_is_open(orders: Guarded) -> None:
     await orders.make()
-    for second in range(2 * LONG_ENOUGH):
-        orders.report(f"c{second}", fallback=Fallback.BLOCKED)
-        await orders.judge(1, good=1)
-        orders.report(f"d{second}", fallback=Fallback.BLOCKED)
+    await orders.judge(7, good=1)
+    for number in range(20):
+        orders.open(f"c{number}")
+        orders.telemetry.closed(f"c{number}", orders.clock.monotonic())
+        orders.windows["orders"].callers.closed(Who(f"s:c{number}"), orders.clock.monotonic())
+        orders.report(f"c{number}", fallback="mute")
+    await orders.judge(LONG_ENOUGH)
     assert orders.flag.latch is not None
     assert orders.flag.latch.metric == "fallbackRate"
+
+
+async def test_reports_on_streams_that_nobody_opened_are_judged_by_nobody(orders: Guarded) -> None:
+    await orders.make()
+    for second in range(2 * LONG_ENOUGH):
+        for number in range(20):
+            orders.report(f"c{second}-{number}", fallback="mute")
+        await orders.judge(1, good=1)
+    assert orders.flag.latch is None
+    assert orders.telemetry.unmatched == 40 * 20
+
+
+async def test_one_caller_whose_streams_all_fall_back_is_one_caller(orders: Guarded) -> None:
+    await orders.make()
+    who = Who("s:ann")
+    for second in range(2 * LONG_ENOUGH):
+        for number in range(5):
+            client_id = f"{second}-{number}"
+            stream = OpenedStream(client_id, None, who, ("orders",), ("2.1.0",))
+            orders.windows["orders"].callers.opened(who, Side.TREATED, orders.clock.monotonic())
+            orders.telemetry.opened(stream, orders.clock.monotonic())
+            orders.report(client_id, fallback="error")
+        await orders.judge(1, good=1)
+    assert orders.flag.latch is None
+    report = orders.guard_loop.report("orders")
+    assert report is not None
+    figure = report.figures.by_metric[Metric.FALLBACK_RATE]
+    assert figure.value is not None
+    assert figure.value * figure.samples == pytest.approx(1)
+
+
+async def test_polls_of_the_gateways_own_that_fail_are_told_and_take_nothing_back(orders: Guarded) -> None:
+    await orders.make()
+    for polls in range(2 * LONG_ENOUGH):
+        orders.own_polls = (polls, polls)
+        await orders.judge(1, good=4)
+    assert orders.flag.latch is None
+    report = orders.guard_loop.report("orders")
+    assert report is not None
+    assert report.verdict.kind is not Kind.FAIL
+    assert report.figures.by_metric[Metric.ERROR_RATE].value == 1.0
+    assert report.tally.whole.own_polls.good == 0
 
 
 async def test_consistency_counts_where_push_has_a_source_of_its_own(tmp_path: Path) -> None:
@@ -306,20 +358,16 @@ async def test_consistency_does_not_count_where_push_is_made_from_the_polls(orde
     assert Metric.CONSISTENCY in report.unmeasured
 
 
-async def test_the_beginnings_of_streams_do_not_count_where_reports_may_reach_another_node(
-    orders: Guarded,
-) -> None:
-    await orders.make()
-    await orders.judge(LONG_ENOUGH)
-    orders.windows["orders"].began(False, orders.clock.monotonic())
-    await orders.judge(1)
-    report = orders.guard_loop.report("orders")
-    assert report is not None
-    assert Metric.FIRST_EVENT not in report.unmeasured
-    orders.evidence.hears_all = False
-    report = orders.guard_loop.report("orders")
-    assert report is not None
-    assert Metric.FIRST_EVENT in report.unmeasured
+async def test_polls_alone_promote_nothing_however_many_there_are(orders: Guarded) -> None:
+    await orders.make({"autoPromote": True, "successesToPromote": 1})
+    for number in range(3 * WINDOW_SECONDS):
+        window, now = orders.windows["orders"], orders.clock.monotonic()
+        for side in (Side.TREATED, Side.CONTROL):
+            for caller in range(10):
+                window.polled(Who(f"s:{side} {number} {caller}"), side, now, failed=False)
+        await orders.judge(1)
+    assert (orders.flag.percentage, orders.acts) == (5, [])
+    assert orders.guard_loop.verdicts() == {"orders": Kind.INCONCLUSIVE}
 
 
 async def test_a_flag_that_is_gone_is_forgotten(orders: Guarded, tmp_path: Path) -> None:
@@ -349,6 +397,205 @@ async def test_the_shortest_window_fails_too(orders: Guarded) -> None:
     await orders.make(guard={"windowSeconds": 1})
     for _ in range(8):
         orders.clock.advance(TICK_SECONDS)
-        orders.windows["orders"].served(0, 10, orders.clock.monotonic())
+        orders.come(Side.TREATED, 0, 10)
         await orders.guard_loop.tick()
     assert orders.flag.latch is not None
+
+
+async def test_the_loop_goes_on_while_evidence_is_judged(
+    orders: Guarded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    went_on = threading.Event()
+
+    def slow(*given: Any) -> Evaluation:
+        assert went_on.wait(10)
+        return evaluate(*given)
+
+    monkeypatch.setattr("gateway.migration.guard_loop.evaluate", slow)
+    await orders.make()
+    asyncio.get_running_loop().call_soon(went_on.set)
+    await orders.judge(1)
+    assert orders.guard_loop.verdicts() == {"orders": Kind.NO_DATA}
+
+
+class OtherNode:
+    """One other node of the log, of which a test says what it told, and which of the two leads."""
+
+    node, name, age_seconds, is_gone = "other", "other", 0.0, False
+
+    def __init__(self) -> None:
+        self.leads = False
+        self.is_ending = False
+        self.content: dict[str, Any] = {}
+
+    @property
+    def has_lease(self) -> bool:
+        return self.leads or self.is_ending
+
+    @property
+    def others(self) -> list[Self]:
+        return [self]
+
+
+def told_by(one: Guarded) -> dict[str, Any]:
+    """What the others hear of a node, as the store carries it."""
+    said = {TALLIES: one.guard_loop.tallies(), JUDGED: one.guard_loop.judged()}
+    heard: dict[str, Any] = orjson.loads(orjson.dumps(said))
+    return heard
+
+
+async def test_one_that_ends_judges_no_more_and_says_how_far_it_came(tmp_path: Path) -> None:
+    other = OtherNode()
+    async with guarded(tmp_path, nodes=other) as orders:
+        await orders.make()
+        other.leads = True
+        await orders.judge(WINDOW_SECONDS + LONG_ENOUGH, good=10)
+        before, evaluations = told_by(orders)[JUDGED]["orders"], orders.guard_loop.counters.evaluations
+        other.leads, other.is_ending = False, True
+        await orders.guard_loop.tick()
+        assert told_by(orders)[JUDGED]["orders"]["evidence"] == before["evidence"]
+        assert before["evidence"]["windows"] == 1
+        assert orders.guard_loop.counters.evaluations == evaluations
+        other.is_ending = False
+        await orders.guard_loop.tick()
+        assert told_by(orders)[JUDGED] == {}
+
+
+async def test_a_node_that_does_not_lead_judges_nothing_and_keeps_what_it_saw(tmp_path: Path) -> None:
+    other = OtherNode()
+    async with guarded(tmp_path, nodes=other) as orders:
+        await orders.make()
+        await orders.judge(2 * LONG_ENOUGH, bad=10)
+        assert orders.flag.latch is None
+        assert (orders.guard_loop.counters.evaluations, orders.guard_loop.verdicts()) == (0, {})
+        assert told_by(orders)[TALLIES]["orders"]["callers"]
+        assert told_by(orders)[JUDGED] == {}
+
+
+async def test_the_node_that_leads_judges_what_all_of_them_saw(tmp_path: Path) -> None:
+    other = OtherNode()
+    (tmp_path / "a").mkdir()
+    async with guarded(tmp_path / "a", name="a") as elsewhere, guarded(tmp_path, nodes=other) as orders:
+        other.leads = True
+        await elsewhere.make(guard={"dryRun": True})
+        await orders.make()
+        for _ in range(LONG_ENOUGH):
+            await elsewhere.judge(1, good=8, bad=8)
+            other.content = {TALLIES: told_by(elsewhere)[TALLIES]}
+            await orders.judge(1)
+        assert orders.flag.latch is not None
+        assert orders.flag.latch.metric == "errorRate"
+
+
+async def test_a_caller_whom_two_nodes_saw_is_one(tmp_path: Path) -> None:
+    other = OtherNode()
+    (tmp_path / "a").mkdir()
+    async with guarded(tmp_path / "a") as elsewhere, guarded(tmp_path, nodes=other) as orders:
+        other.leads = True
+        await elsewhere.make()
+        await orders.make()
+        await orders.judge(10)
+        await elsewhere.judge(10)
+        orders.come(Side.TREATED, 5)
+        elsewhere.come(Side.TREATED, 3, 2)
+        other.content = told_by(elsewhere)
+        report = orders.guard_loop.report("orders")
+        assert report is not None
+        figure = report.figures.by_metric[Metric.ERROR_RATE]
+        assert (figure.samples, figure.value) == (5, 0.4)
+
+
+async def test_who_leads_next_goes_on_where_the_one_before_stopped(tmp_path: Path) -> None:
+    other = OtherNode()
+    (tmp_path / "a").mkdir()
+    async with guarded(tmp_path / "a") as before, guarded(tmp_path, nodes=other) as after:
+        for one in (before, after):
+            await one.make(guard={"autoPromote": True, "successesToPromote": 2})
+        for _ in range(WINDOW_SECONDS + 10):
+            await before.judge(1, good=10)
+            await after.judge(1)
+        other.content = told_by(before)
+        other.leads = True
+        await after.judge(1, good=10)
+        report = after.guard_loop.report("orders")
+        assert report is not None
+        assert report.state.successes == 1
+        assert report.state.evidence.windows == 1
+        assert report.now - report.state.changed_at == pytest.approx(WINDOW_SECONDS + 10, abs=0.1)
+
+
+async def test_a_failure_that_nobody_looked_at_for_long_has_to_last_anew(tmp_path: Path) -> None:
+    other = OtherNode()
+    (tmp_path / "a").mkdir()
+    async with guarded(tmp_path / "a") as before, guarded(tmp_path, nodes=other) as after:
+        for one in (before, after):
+            await one.make()
+        await before.judge(8, bad=10)
+        other.content, other.leads = told_by(before), True
+        assert other.content[JUDGED]["orders"]["failingAgo"] is not None
+        other.age_seconds = 3600.0
+        await after.judge(8, bad=10)
+        assert after.flag.latch is None
+        await after.judge(LONG_ENOUGH, bad=10)
+        assert after.flag.latch is not None
+
+
+async def test_what_a_node_that_is_gone_saw_before_the_last_change_is_not_looked_at(tmp_path: Path) -> None:
+    other = OtherNode()
+    (tmp_path / "a").mkdir()
+    async with guarded(tmp_path / "a", name="a") as elsewhere, guarded(tmp_path, nodes=other) as orders:
+        other.leads = True
+        await elsewhere.make(guard={"dryRun": True}, percentage=100)
+        await orders.make(percentage=100)
+        await elsewhere.judge(LONG_ENOUGH, bad=10)
+        elsewhere.windows["orders"].pushed(60_000.0, None, 1, elsewhere.clock.monotonic())
+        other.content = {TALLIES: told_by(elsewhere)[TALLIES]}
+        await orders.change(percentage=50)
+        await orders.change(percentage=100)
+        for _ in range(LONG_ENOUGH):
+            other.age_seconds += 1.0
+            await orders.judge(1)
+        report = orders.guard_loop.report("orders")
+        assert report is not None
+        assert all(figure.samples == 0 for figure in report.figures.by_metric.values())
+        assert orders.flag.latch is None
+
+
+async def test_what_was_judged_of_another_rollout_is_not_gone_on_with(tmp_path: Path) -> None:
+    other = OtherNode()
+    (tmp_path / "a").mkdir()
+    async with guarded(tmp_path / "a") as before, guarded(tmp_path, nodes=other) as after:
+        await before.make(percentage=10)
+        await after.make(percentage=5)
+        await before.judge(WINDOW_SECONDS + 10, good=10)
+        other.content, other.leads = told_by(before), True
+        await after.judge(1, good=1)
+        report = after.guard_loop.report("orders")
+        assert report is not None
+        assert report.state.evidence.windows == 0
+
+
+@pytest.mark.parametrize("level", [-1, 1 << 40, 1.5, "3"])
+async def test_evidence_of_another_node_that_is_none_is_begun_anew(tmp_path: Path, level: object) -> None:
+    other = OtherNode()
+    (tmp_path / "a").mkdir()
+    async with guarded(tmp_path / "a") as before, guarded(tmp_path, nodes=other) as after:
+        for one in (before, after):
+            await one.make()
+        await before.judge(WINDOW_SECONDS + 10, good=1)
+        other.content, other.leads = told_by(before), True
+        other.content[JUDGED]["orders"]["evidence"]["levels"]["TREATED"] = level
+        await after.judge(1)
+        report = after.guard_loop.report("orders")
+        assert report is not None
+        assert report.state.evidence.windows == 0
+
+
+async def test_what_another_node_says_and_nobody_can_read_is_left_out(tmp_path: Path) -> None:
+    other = OtherNode()
+    async with guarded(tmp_path, nodes=other) as orders:
+        other.leads = True
+        other.content = {TALLIES: {"orders": {"whole": 7}}, JUDGED: {"orders": {"rollout": None}}}
+        await orders.make()
+        await orders.judge(LONG_ENOUGH, bad=10)
+        assert orders.flag.latch is not None

@@ -96,6 +96,9 @@ async def test_one_that_ends_gives_the_lease_back_and_is_gone_at_once(world: Wor
     await other.tick()
     one.polls = 7
     await one.summaries.close()
+    assert one.had_lease, "what it said last is what the next one goes on from"
+    assert not one.summaries.has_lease
+    await one.tick()
     await world.pass_seconds(1, other)
     assert other.summaries.leads
     assert not one.summaries.leads
@@ -132,6 +135,24 @@ async def test_one_that_is_gone_for_long_is_folded_into_the_past_once(world: Wor
         assert await node.gone() == [PAST_NAME]
     assert set(await world.keys()) == {"b", "c"}
     assert await world.store.get(key) is None
+
+
+async def test_whoever_asks_while_nodes_are_given_up_is_answered(world: World) -> None:
+    gone, leader = [world.node(name) for name in "abc"], world.node("d")
+    for node in gone:
+        await node.tick(1)
+
+    async def asks(turns: int) -> int:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        return await leader.sum()
+
+    for _ in range(int(RETAIN_SECONDS) + 12):
+        world.clock.advance(1.0)
+        _, *answers = await asyncio.gather(leader.tick(), *map(asks, range(0, 40, 2)))
+        assert set(answers) <= {0, 3}
+    assert await leader.gone() == [PAST_NAME]
+    assert await leader.sum() == 3
 
 
 async def test_the_past_outlives_all_nodes(world: World) -> None:

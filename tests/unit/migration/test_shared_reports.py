@@ -55,6 +55,7 @@ def a_report(**members: Any) -> ClientReport:
         {"first_event_ms": 80.5},
         {"fallback": Fallback.MUTE, "mode": Mode.POLLING},
         {"client_id": None, "attempt": "a_1", "fallback": Fallback.SHORT, "first_event_ms": 1.0},
+        {"fallback": Fallback.ERROR, "proven": Who("s:ana").proven},
         {"client_id": "ж" * 256, "client_version": "ж" * 256, "attempt": "a" * 64, "first_event_ms": 1.0},
     ],
 )
@@ -76,32 +77,32 @@ def test_software_that_reports_is_told_of_every_ten_seconds_at_most() -> None:
     reported = tell_of(own, wire.out)
 
     for _ in range(10):
-        reported(("2.1.0", "shop/2.1.0"))
+        reported(("2.1.0", "shop/2.1.0"), "here")
     wire.clock.advance(NAMES_EVERY_SECONDS)
-    reported(("2.1.0",))
+    reported(("2.1.0",), "here")
 
     assert len(wire.sent) == 2
-    assert own.knows(["shop/2.1.0"])
-    assert wire.reporters.knows(["shop/2.1.0"])
-    assert not wire.reporters.knows(["other"])
+    assert own.knows(["shop/2.1.0"], "here")
+    assert wire.reporters.knows(["shop/2.1.0"], "here")
+    assert not wire.reporters.knows(["other"], "here")
 
 
 def test_without_other_nodes_software_that_reports_is_known_all_the_same() -> None:
     own = Reporters()
-    tell_of(own, None)(("2.1.0",))
-    assert own.knows(["2.1.0"])
+    tell_of(own, None)(("2.1.0",), "here")
+    assert own.knows(["2.1.0"], "here")
 
 
 def test_names_that_are_made_up_make_few_messages_and_one_that_was_left_out_comes_later() -> None:
     wire = Wire()
     for number in range(5 * NAMES_KEPT):
-        wire.out.reported([f"made-up {number}"])
+        wire.out.reported([f"made-up {number}"], "here")
     assert len(wire.sent) == NAMES_RATE.burst
 
-    wire.out.reported(["real"])
+    wire.out.reported(["real"], "here")
     wire.clock.advance(1)
-    wire.out.reported(["real"])
-    assert wire.reporters.knows(["real"])
+    wire.out.reported(["real"], "here")
+    assert wire.reporters.knows(["real"], "here")
 
 
 def good(**members: Any) -> dict[str, Any]:
@@ -140,7 +141,7 @@ def test_what_is_no_message_of_this_version_is_counted_and_ignored(raw: bytes) -
     wire.reports_in.heard(raw)
 
     assert (wire.reports_in.ignored, wire.told_of) == (1, [])
-    assert not wire.reporters.knows(["a"])
+    assert not wire.reporters.knows(["a"], "here")
 
 
 @given(st.binary(max_size=300))

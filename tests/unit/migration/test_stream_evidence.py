@@ -7,24 +7,29 @@ import pytest
 
 from flags.decide.caller import Caller
 from flags.decide.flag import Flags
+from flags.decide.guard_settings import GuardSettings
 from flags.decide.modes import Mode
+from flags.guard.callers import Side
+from flags.guard.marks import NEVER
+from flags.guard.metrics import Metric, figures
+from flags.guard.reporters import SEVERAL
 from flags.guard.telemetry import ClientReport, Telemetry
 from flags.guard.token_bucket import ClientLimits, Rate
 from flags.guard.who import Who
-from flags.guard.window import GuardWindow, Metric
 from gateway.core.events import Event
 from gateway.core.selectors import Selector
 from gateway.core.times import rfc3339
+from gateway.delivery.connection import Connection
 from gateway.delivery.group import DeliveryOptions
 from gateway.delivery.subscriber import State, Subscriber
 from gateway.migration.components import Asked, Components
-from gateway.migration.judged_windows import JudgedWindows
+from gateway.migration.guard_windows import GuardWindows
 from gateway.migration.stream_evidence import StreamEvidence
 from gateway.migration.stream_plan import StreamPlans
 from tests.support.events import a_record, an_event
 from tests.support.flags import make_flag
 from tests.support.guard import OWNED, guarded
-from tests.support.node import Node
+from tests.support.node import Node, a_history
 from tests.support.scheduler import ManualScheduler
 from tests.support.transport import RecordingTransport
 
@@ -35,18 +40,20 @@ AHEAD = "2999-01-01T00:00:00.000Z"
 class House:
     """A hub whose streams are evidence, and flags that a test changes."""
 
-    def __init__(self, scheduler: ManualScheduler, *, hears_all: bool = True) -> None:
+    def __init__(self, scheduler: ManualScheduler) -> None:
         self.clock = scheduler.clock
+        self._opened = 0
         self.written: list[tuple[float | None, float]] = []
         self.flags = Flags({"orders": make_flag(stage="rampdown"), "billing": make_flag(component="billing")})
-        self.windows = {component: GuardWindow(600.0) for component in OWNED}
+        self.settings = GuardSettings(window_seconds=600)
+        self.windows = GuardWindows(lambda component: self.settings if component in OWNED else None)
         limits = ClientLimits(Rate(1000, 1000), Rate(1000, 1000), 100, 0.0)
-        self.telemetry = Telemetry(JudgedWindows(self.windows), self.windows.__contains__, limits)
-        self.evidence = StreamEvidence(
-            self.windows, self.telemetry, OWNED, self.clock, self.note, hears_all=hears_all
-        )
-        self.evidence.reporters.add(NAMES)
-        self.node = Node(scheduler, observer=self.evidence)
+        self.telemetry = Telemetry(self.windows, self.windows.knows, limits)
+        for source in range(SEVERAL):
+            self.telemetry.reporters.add(NAMES, f"source {source}")
+        history = a_history()
+        self.evidence = StreamEvidence(self.windows, self.telemetry, OWNED, self.clock, self.note, history)
+        self.node = Node(scheduler, observer=self.evidence, history=history)
         self.stream_plans = StreamPlans(Components(OWNED, lambda: self.flags), lambda caller: caller)
 
     def note(self, push_lag: float | None, delivery: float) -> None:
@@ -73,23 +80,33 @@ class House:
         transport = RecordingTransport(self.node.scheduler)
         hub = self.node.hub
         number = self.node.history.head if since is None else since
-        subscriber = hub.attach(transport, footing.plan.selector, DeliveryOptions(), number, footing)
-        self.evidence.follow(subscriber, client_id, names)
+        self._opened += 1
+        connection = Connection.of(self._opened, 0, f"192.0.2.{self._opened}", "")
+        subscriber = hub.attach(
+            *(transport, footing.plan.selector, DeliveryOptions(), number, footing),
+            connection=connection,
+        )
+        self.evidence.follow(subscriber, connection.id, names)
         hub.begin(subscriber, resumed=False)
         return subscriber
 
     def change(self, **fields: object) -> None:
-        self.flags = Flags({"orders": make_flag(**fields)})
+        self.change_flags(Flags({"orders": make_flag(**fields)}))
+
+    def change_flags(self, flags: Flags) -> None:
+        self.flags = flags
         self.node.hub.reassign(self.stream_plans.reassignment)
         self.node.scheduler.run_ready()
 
-    def acknowledge(self, client_id: str) -> None:
-        said = (client_id, "orders", Mode.STREAMING, "2.1.0", Who("a:192.0.2.1", "192.0.2.1"))
+    def acknowledge(self, subscriber: Subscriber) -> None:
+        assert subscriber.connection is not None
+        said = (subscriber.connection.id, "orders", Mode.STREAMING, "2.1.0", Who("a:192.0.2.1", "192.0.2.1"))
         report = ClientReport("192.0.2.1", *said, first_event_ms=80.0)
         self.telemetry.report(report, self.clock.monotonic())
 
     def figure(self, metric: Metric, component: str = "orders") -> tuple[float | None, int]:
-        figure = self.windows[component].figures(0.0, self.clock.monotonic()).by_metric[metric]
+        tally = self.windows[component].tally(0.0, self.clock.monotonic())
+        figure = figures(tally, is_streaming=True, trusts_timestamps=False).by_metric[metric]
         return figure.value, figure.samples
 
     @property
@@ -136,12 +153,11 @@ def test_a_component_that_nobody_carries_any_more_takes_no_memory(house: House) 
 
 def test_a_stream_that_is_never_acknowledged_failed(house: House) -> None:
     house.open("s1")
-    house.open("s2")
-    house.acknowledge("s2")
+    house.acknowledge(house.open("s2"))
     house.clock.advance(15)
     house.evidence.expire(house.clock.monotonic())
     assert house.first_events == (0.5, 2)
-    assert house.evidence.following == 0
+    assert house.telemetry.waiting == 0
 
 
 def test_a_stream_that_ends_unacknowledged_failed(house: House) -> None:
@@ -149,7 +165,7 @@ def test_a_stream_that_ends_unacknowledged_failed(house: House) -> None:
     house.clock.advance(5)
     house.node.hub.lost(subscriber)
     assert house.first_events == (0.0, 1)
-    assert house.evidence.following == 0
+    assert house.telemetry.waiting == 0
 
 
 def test_a_stream_of_software_that_never_reported_is_not_held_to_it(house: House) -> None:
@@ -161,13 +177,80 @@ def test_a_stream_of_software_that_never_reported_is_not_held_to_it(house: House
     assert house.first_events == (None, 0)
 
 
-def test_where_reports_may_reach_another_node_no_stream_is_held_to_one(scheduler: ManualScheduler) -> None:
-    house = House(scheduler, hears_all=False)
-    house.open()
-    house.clock.advance(20.0)
-    house.evidence.expire(house.clock.monotonic())
+def test_a_caller_with_two_streams_is_one_and_has_a_side(house: House) -> None:
+    for _ in range(2):
+        house.acknowledge(house.open("s1"))
+    house.acknowledge(house.open("s2"))
+    tally = house.windows["orders"].tally(0.0, house.clock.monotonic())
+    assert {side: len(known) for side, known in tally.callers.items() if known} == {Side.STREAMING: 2}
+    assert house.first_events == (1.0, 2)
+
+
+def test_who_streams_because_the_percentage_says_so_is_on_the_side_that_is_compared(house: House) -> None:
+    house.flags = Flags({"orders": make_flag(stage="live", percentage=99.999)})
+    house.open("s1")
+    tally = house.windows["orders"].tally(0.0, house.clock.monotonic())
+    assert len(tally.callers[Side.TREATED]) == 1
+
+
+def test_nothing_is_kept_of_streams_of_a_component_without_a_flag(house: House) -> None:
+    house.flags = Flags()
+    house.open("s1")
+    assert house.evidence.streams("orders") == 1
+    assert len(house.windows["orders"].callers) == 0
+
+
+def test_a_stream_that_goes_on_stays_a_success_when_another_component_is_taken_from_it(house: House) -> None:
+    both = {name: make_flag(component=name, stage="rampdown") for name in ("orders", "billing")}
+    house.flags = Flags(both)
+    subscriber = house.open("s1", NAMES, "orders", "billing")
+    house.acknowledge(subscriber)
+    house.flags = Flags(both | {"billing": make_flag(component="billing", stage="off")})
+    house.node.hub.reassign(house.stream_plans.reassignment)
+    house.node.scheduler.run_ready()
+    house.clock.advance(house.settings.window_seconds + 1)
+    assert house.first_events == (1.0, 1)
+    house.node.hub.lost(subscriber)
+    house.clock.advance(house.settings.window_seconds + 1)
     assert house.first_events == (None, 0)
-    assert house.evidence.following == 0
+
+
+def test_a_stream_that_is_open_is_a_success_until_it_is_reset(house: House) -> None:
+    subscriber = house.open("s1")
+    house.acknowledge(subscriber)
+    house.clock.advance(700)
+    assert house.first_events == (1.0, 1)
+    house.evidence.lost(subscriber)
+    house.clock.advance(100)
+    tally = house.windows["orders"].tally(house.clock.monotonic() - 99, house.clock.monotonic())
+    (marks,) = tally.callers[Side.STREAMING].values()
+    assert (marks.seen, marks.began) == (0, NEVER)
+
+
+def test_a_stream_that_loses_one_component_is_still_a_success_of_the_other(house: House) -> None:
+    flags = {name: make_flag(component=name, stage="rampdown") for name in OWNED}
+    house.flags = Flags(flags)
+    house.acknowledge(house.open("s1"))
+    taken = make_flag(component="billing", stage="rampdown", killed=True)
+    house.change_flags(Flags(flags | {"billing": taken}))
+    house.clock.advance(700)
+    assert house.first_events == (1.0, 1)
+    assert len(house.windows["billing"].tally(100.0, house.clock.monotonic()).callers[Side.STREAMING]) == 0
+
+
+def test_pollers_of_the_other_side_see_changes_as_soon_as_they_are_known(house: House) -> None:
+    window = house.windows["orders"]
+    who = Who("s:ann")
+    window.polled(who, Side.CONTROL, house.clock.monotonic(), failed=False)
+    house.clock.advance(1)
+    house.append(an_event("order:1"), an_event("invoice:1"), recorded_ms=house.clock.wall_ms())
+    house.evidence.grown()
+    house.clock.advance(5)
+    window.polled(who, Side.CONTROL, house.clock.monotonic(), failed=False)
+    (seen,) = [
+        one for one in window.tally(0.0, house.clock.monotonic()).freshness.values() if one.seen_polled
+    ]
+    assert (seen.late_polled, seen.seen_polled) == (1, 1)
 
 
 def test_a_stream_that_the_flags_took_away_says_nothing_of_how_it_began(house: House) -> None:
@@ -178,17 +261,21 @@ def test_a_stream_that_the_flags_took_away_says_nothing_of_how_it_began(house: H
     house.clock.advance(20)
     house.evidence.expire(house.clock.monotonic())
     assert house.first_events == (None, 0)
-    assert house.evidence.following == 0
+    assert house.telemetry.waiting == 0
 
 
-def test_the_lag_of_push_is_from_the_events_time_to_its_flush(house: House) -> None:
+def test_the_lag_of_push_is_from_when_the_log_had_the_event_whatever_its_publisher_says(
+    house: House,
+) -> None:
     house.open("s1")
-    event = an_event("order:1", timestamp=rfc3339(house.clock.wall_ms()))
-    house.clock.advance(0.250)
-    house.node.publish(event)
+    old = an_event("order:1", timestamp="2020-01-01T00:00:00.000Z")
+    house.append(old, recorded_ms=house.clock.wall_ms() - 250)
+    house.node.scheduler.run_ready()
     lag_ms, samples = house.figure(Metric.PUSH_LAG)
     assert samples == 1
-    assert lag_ms == pytest.approx(250, rel=0.05)
+    assert lag_ms == pytest.approx(250, rel=0.1)
+    tally = house.windows["orders"].tally(0.0, house.clock.monotonic())
+    assert tally.whole.source_lags.quantile(0.99) > 1e6
 
 
 def test_what_is_written_is_told_with_its_way_from_the_source_and_from_the_log(house: House) -> None:
@@ -244,19 +331,18 @@ def test_where_nobody_listens_nothing_is_written(house: House) -> None:
 
 def test_a_publishers_clock_that_is_ahead_is_no_lag(house: House) -> None:
     house.open("s1")
-    house.node.publish(an_event("order:1", timestamp=AHEAD))
-    lag_ms, samples = house.figure(Metric.PUSH_LAG)
-    assert samples == 1
-    assert lag_ms == pytest.approx(0.1, rel=0.1), "the least that is counted"
+    house.append(an_event("order:1", timestamp=AHEAD), recorded_ms=house.clock.wall_ms())
+    house.node.scheduler.run_ready()
+    tally = house.windows["orders"].tally(0.0, house.clock.monotonic())
+    assert tally.whole.source_lags.quantile(0.5) == pytest.approx(0.1, rel=0.1), "the least that is counted"
 
 
 def test_a_large_flush_gives_few_samples_the_first_event_among_them(house: House) -> None:
     house.open("s1")
-    late = an_event("order:1", timestamp=rfc3339(house.clock.wall_ms()))
-    soon = an_event("order:1", timestamp=AHEAD)
-    house.clock.advance(10)
     for _ in range(2):
-        house.node.publish(late, *[soon] * 400)
+        house.append(an_event("order:1"), recorded_ms=house.clock.wall_ms() - 10_000)
+        house.append(*[an_event("order:1")] * 400, recorded_ms=house.clock.wall_ms())
+        house.node.scheduler.run_ready()
         house.node.pause()
     lag_ms, samples = house.figure(Metric.PUSH_LAG)
     assert samples == 8

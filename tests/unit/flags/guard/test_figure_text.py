@@ -3,7 +3,7 @@
 import pytest
 
 from flags.guard.figure_text import limit, measured
-from flags.guard.window import Metric
+from flags.guard.metrics import Metric
 
 
 @pytest.mark.parametrize(

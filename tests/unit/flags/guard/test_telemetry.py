@@ -19,13 +19,14 @@ class Clients:
 
     def __init__(self, each: Rate | None = None, *, has_others: bool = False, **settings: Any) -> None:
         self.told: list[tuple[str, str, str]] = []
+        self.open_ones = 0
         self.forwarded: list[ClientReport] = []
         limits = ClientLimits(each or Rate(1000, 1000), Rate(1000, 100_000), 100, 0.0)
         forward = self.forwarded.append if has_others else None
         self.telemetry = Telemetry(
             self, {"orders", "billing"}.__contains__, limits, forward=forward, **settings
         )
-        self.telemetry.reporters.add(REPORTS)
+        self.telemetry.reporters.add(REPORTS, ANA.source)
 
     def acknowledged(self, component: str, who: Who, now: float) -> None:
         self.told.append(("acknowledged", component, who.key))
@@ -33,8 +34,9 @@ class Clients:
     def mute(self, component: str, who: Who, now: float) -> None:
         self.told.append(("mute", component, who.key))
 
-    def fell_back(self, component: str, who: Who, now: float) -> None:
+    def fell_back(self, component: str, who: Who, now: float, *, is_open: bool = False) -> None:
         self.told.append(("fell_back", component, who.key))
+        self.open_ones += is_open
 
     def blocked(self, component: str, who: Who, now: float) -> None:
         self.told.append(("blocked", component, who.key))
@@ -138,6 +140,18 @@ def test_a_client_that_fell_back_counts_once_whatever_its_mode_is_now(fallback: 
     assert clients.told == [FELL_BACK]
 
 
+def test_a_fallback_of_a_stream_that_is_open_and_was_acknowledged_says_so() -> None:
+    clients = Clients()
+    for client_id in ("open", "closed", "mute"):
+        clients.open(client_id, 1.0)
+    for client_id in ("open", "closed"):
+        clients.report(2.0, client_id=client_id, first_event_ms=20)
+    clients.telemetry.closed("closed", 3.0)
+    for client_id in ("open", "closed", "mute"):
+        clients.report(4.0, client_id=client_id, fallback=Fallback.SHORT)
+    assert (clients.told.count(FELL_BACK), clients.open_ones) == (3, 1)
+
+
 def test_a_stream_that_has_closed_can_be_named_for_fifteen_minutes_and_not_be_acknowledged() -> None:
     clients = Clients()
     for client_id in ("s1", "s2"):
@@ -196,6 +210,17 @@ def test_reports_on_streams_that_were_never_opened_count_for_nothing() -> None:
     assert clients.telemetry.unmatched == 100
     assert clients.telemetry.remembered == 0
     assert clients.telemetry.summary("orders").fallbacks == {Fallback.ERROR: 50}
+
+
+def test_whoever_proves_its_name_reports_on_no_stream_of_another_that_does() -> None:
+    clients = Clients()
+    clients.open("s1", 1.0, who=ANA)
+    clients.open("s2", 1.0, who=SOMEBODY)
+    clients.report(2.0, client_id="s1", fallback=Fallback.ERROR, proven=Who("s:eve").proven)
+    assert (clients.told, clients.telemetry.unmatched) == ([], 1)
+    clients.report(3.0, client_id="s1", fallback=Fallback.ERROR, proven=ANA.proven)
+    clients.report(3.0, client_id="s2", fallback=Fallback.ERROR, proven=ANA.proven)
+    assert clients.telemetry.matched == 2
 
 
 def test_whoever_could_open_no_stream_says_so_for_itself() -> None:
