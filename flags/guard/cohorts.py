@@ -27,11 +27,16 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One metric on both sides. `margin` is the largest harm that is none, at the level `alpha`."""
+    """One metric on both sides. `margin` is the largest harm that is none, at the level `alpha`.
+
+    `settled` are both sides as of the windows that are over. In one that goes on, callers were seen to whom
+    what is going to happen has not happened yet: that there is no harm is not concluded from it.
+    """
 
     metric: Metric
     treated: Arm
     control: Arm
+    settled: tuple[Arm, Arm]
     margin: float
     alpha: float
     outcome: Outcome
@@ -51,8 +56,9 @@ class Comparison:
 
     @property
     def interval(self) -> Interval:
-        """Between which bounds the harm lies."""
-        return difference(self.treated, self.control, self.alpha)
+        """Between which bounds the harm lies: the lower is of now, the upper of the windows that are over."""
+        low = difference(self.treated, self.control, self.alpha).low
+        return Interval(low, max(low, difference(*self.settled, self.alpha).high))
 
     @property
     def more_wanted(self) -> int | None:
@@ -67,18 +73,31 @@ def has_control(arms: Mapping[Metric, tuple[Arm, Arm]]) -> bool:
     return min(arm.values for arm in arms[Metric.ERROR_RATE]) >= FEWEST
 
 
-def compare(settings: GuardSettings, arms: Mapping[Metric, tuple[Arm, Arm]]) -> Sequence[Comparison]:
-    """All metrics that have a control. The confidence is that of all together (Bonferroni)."""
+def compare(
+    settings: GuardSettings,
+    arms: Mapping[Metric, tuple[Arm, Arm]],
+    settled: Mapping[Metric, tuple[Arm, Arm]],
+) -> Sequence[Comparison]:
+    """All metrics that have a control: by the sides as of now, and as of the windows that are over.
+
+    The confidence is that of all together (Bonferroni).
+    """
     alpha = (1 - settings.confidence) / len(COMPARED)
-    return [_compare(metric, *arms[metric], settings.margin(metric), alpha) for metric in COMPARED]
+    return [
+        _compare(metric, arms[metric], settled[metric], settings.margin(metric), alpha) for metric in COMPARED
+    ]
 
 
-def _compare(metric: Metric, treated: Arm, control: Arm, margin: float, alpha: float) -> Comparison:
+def _compare(
+    metric: Metric, arms: tuple[Arm, Arm], settled: tuple[Arm, Arm], margin: float, alpha: float
+) -> Comparison:
     outcome = Outcome.UNDECIDED
-    if not treated.values or not control.values:
-        return Comparison(metric, treated, control, margin, alpha, outcome)
-    if is_above(treated, control, margin, alpha):
+    if _have_values(arms) and is_above(*arms, margin, alpha):
         outcome = Outcome.WORSE
-    elif is_below(treated, control, margin, alpha):
+    elif _have_values(settled) and is_below(*settled, margin, alpha):
         outcome = Outcome.FINE
-    return Comparison(metric, treated, control, margin, alpha, outcome)
+    return Comparison(metric, *arms, settled, margin, alpha, outcome)
+
+
+def _have_values(arms: tuple[Arm, Arm]) -> bool:
+    return all(arm.values for arm in arms)

@@ -212,7 +212,7 @@ def compared(
         return None
     return [
         one.unless_over(*_lately(tally, one.metric)) if one.outcome is Outcome.WORSE else one
-        for one in compare(settings, arms)
+        for one in compare(settings, arms, state.evidence.arms(tally, 0))
     ]
 
 
@@ -270,6 +270,9 @@ def _judge_metric(
         if found.samples >= min_samples:
             return found
     if figure.samples < min_samples:
+        if comparison is not None and comparison.treated.values >= min_samples:
+            # Fewer than that in the last window, and enough since the change.
+            return _beside(comparison, figure.samples)
         return verdict(Kind.INCONCLUSIVE, None, f"{shown}: a verdict takes {min_samples}.")
     more_is_better = isinstance(threshold, AtLeast)
     if _past(figure.value, threshold.fail, more_is_better):
@@ -330,8 +333,9 @@ def _with_evidence(settings: GuardSettings, tally: Tally, state: GuardState, now
     if now - since < settings.window_seconds:
         return replace(state, closed_at=since)
     alone = Evidence().with_window(tally)
-    before = compare(settings, state.evidence.arms(tally, 0))
-    lately = compare(settings, alone.arms(tally, 0))
+    before, lately = (
+        compare(settings, arms, arms) for arms in (state.evidence.arms(tally, 0), alone.arms(tally, 0))
+    )
     is_mended = any(
         one.outcome is Outcome.WORSE and other.outcome is Outcome.FINE
         for one, other in zip(before, lately, strict=True)

@@ -191,7 +191,7 @@ def test_what_happened_before_the_change_is_not_looked_at() -> None:
     guarded.run(40, bad)
 
     guarded.state = GuardState(float(guarded.now))
-    evaluations = guarded.run(60, good)
+    evaluations = guarded.run(70, good)
 
     assert Kind.FAIL not in {evaluation.verdict.kind for evaluation in evaluations}
     assert evaluations[-1].verdict.kind is Kind.PROMOTE
