@@ -113,10 +113,10 @@ def before(scenario: Scenario) -> Scenario:
 
 def measure(options: argparse.Namespace, progress: Progress) -> dict[Scenario, list[Outcome]]:
     """All that the tables show."""
-    few = max(2, options.rollouts // 50)
+    few = min(20, max(2, options.rollouts // 10))
     wanted = [(FINE, options.rollouts), (before(FINE), max(few, options.rollouts // 10))]
     wanted += [(one, few) for harm in harms() for one in (harm, before(harm))]
-    wanted += [(step, max(2, few // 6)) for step in steps()]
+    wanted += [(step, max(2, few // 4)) for step in steps()]
     return simulate_all(wanted, options.seed, options.processes, progress)
 
 

@@ -89,12 +89,8 @@ def with_harm(pairs: Sequence[tuple[Scenario, Sequence[Outcome], Sequence[Outcom
 def durations(results: Results) -> Table:
     """How long one step takes, and how long until harm is found there."""
     header = (
-        "callers",
-        "percentage",
-        "of them stream",
-        "until promoted",
-        "minSamples 10",
-        "until harm of 5 points is found",
+        *("callers", "percentage", "of them stream", "until promoted", "with `minSamples` 10"),
+        "until harm of 5 points is found, margin 2 points",
     )
     cells: dict[tuple[int, float], list[str]] = {}
     for scenario, outcomes in results.items():
@@ -113,9 +109,11 @@ def _duration(scenario: Scenario, outcomes: Sequence[Outcome]) -> str:
     if 2 * len(minutes) > len(outcomes):
         middle = median([*minutes, *[math.inf] * (len(outcomes) - len(minutes))])
         return f"{middle:.0f} min" if middle < 120 else f"{middle / 60:.1f} h"
-    missing = [one.wanted for one in outcomes if one.wanted is not None and one.wanted > 1]
+    missing = [one.wanted for one in outcomes if one.wanted is not None]
     if not missing:
         return f"not in {scenario.hours:g} h"
+    if median(missing) <= 1:
+        return f"not in {scenario.hours:g} h: fewer than `minSamples` a window"
     return f"not in {scenario.hours:g} h: some {_round(median(missing)):,} callers more"
 
 
