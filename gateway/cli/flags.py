@@ -115,7 +115,7 @@ class Administration:
         return self._ask("GET", url.with_query(limit=limit)).body
 
     def figures(self, component: str, name: str, *, each: bool = False) -> dict[str, Any]:
-        """`pollers`, `parity` or `guard` of all nodes; with `each` those of each node beside."""
+        """`pollers`, `parity`, `telemetry` or `guard` of all nodes; with `each` those of each node beside."""
         query = {"nodes": "true"} if each else {}
         return self._ask("GET", (self._flag(component) / name).with_query(query)).body
 

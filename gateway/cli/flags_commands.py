@@ -11,6 +11,7 @@ from gateway.cli import WRONG_INPUT, CommandError, flags_view
 from gateway.cli.guard_view import guard_lines
 from gateway.cli.nodes_view import each_node_lines
 from gateway.cli.options import DEFAULT_GATEWAY, GatewayOption, TokenOption, ending
+from gateway.cli.telemetry_view import telemetry_lines
 from gateway.cli.terminal import note
 
 if TYPE_CHECKING:
@@ -327,6 +328,23 @@ def pollers(
       tidegate flags pollers orders
     """
     _figures("pollers", component, nodes, url, token, as_json, flags_view.poller_lines)
+
+
+@flags_app.command()
+def telemetry(
+    component: ComponentArgument,
+    nodes: NodesOption = False,
+    url: GatewayOption = DEFAULT_GATEWAY,
+    token: TokenOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what clients of a component said: first events, and why they fell back.
+
+    \b
+    Example:
+      tidegate flags telemetry orders
+    """
+    _figures("telemetry", component, nodes, url, token, as_json, telemetry_lines)
 
 
 @flags_app.command()
