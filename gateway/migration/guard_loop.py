@@ -1,17 +1,13 @@
 """Judges every component that has a flag, and does what the verdict says (rules: flags/guard/verdict.py)."""
 
 import asyncio
-import logging
-import math
-from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from flags.decide.decision import BY_PERCENTAGE
 from flags.decide.flag import Flag, Flags
 from flags.decide.stages import STREAMED
-from flags.errors import FlagError
 from flags.guard.cohorts import Comparison
 from flags.guard.metrics import Figures, Metric, figures
 from flags.guard.tally import Tally
@@ -29,19 +25,12 @@ from flags.guard.verdict import (
 )
 from flags.guard.window import TENTH
 from flags.store.port import FlagStore
-from gateway.core.times import rfc3339
+from gateway.migration.guard_acts import Acted, GuardActs, GuardCounters
 from gateway.migration.guard_sums import GuardSums, Judged, Told, judged_wire
 from gateway.migration.guard_windows import GuardWindows
 from gateway.migration.poll_inventory import PollInventory
 from gateway.migration.stream_evidence import StreamEvidence
 from gateway.ports.clock import Clock
-from gateway.runtime.logs import log_event
-from gateway.runtime.outage import REMINDER_SECONDS
-
-_log = logging.getLogger(__name__)
-
-WHO = "guard"
-"""Who made the change, in the audit trail."""
 
 TICK_SECONDS = 0.25
 """How often the guard looks whether a component is due: no component is judged more often."""
@@ -50,25 +39,8 @@ EVALUATIONS_A_WINDOW = 60
 STANDSTILL_EVALUATIONS = 4
 """After how many evaluations that did not take place the process must have stood still."""
 
-Acted = Callable[[str, Mapping[str, Any], str], None]
-
 _OF_CLIENTS = frozenset({Metric.PUSH_LAG, Metric.FIRST_EVENT, Metric.FALLBACK_RATE})
 """What only streams can give."""
-
-
-@dataclass(slots=True)
-class GuardCounters:
-    """What the guard has done since the process began, by component.
-
-    `refused` are actions that the store did not take, each time; `dry_runs` those that it was only to tell.
-    `evaluations` are those of all components.
-    """
-
-    evaluations: int = 0
-    rollbacks: Counter[str] = field(default_factory=Counter)
-    promotions: Counter[str] = field(default_factory=Counter)
-    dry_runs: Counter[str] = field(default_factory=Counter)
-    refused: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,16 +70,12 @@ class GuardReport:
 
 @dataclass(slots=True)
 class _Watched:
-    """`judged_at` is None before the first verdict; `told` is what the last dry run said, while it holds.
-
-    `refusal_told_at` is when a line last said that the store did not take an action.
-    """
+    """`judged_at` is None before the first verdict; `told` is what the last dry run said, while it holds."""
 
     state: GuardState
     judged_at: float | None = None
     verdict: Verdict | None = None
     told: Action | None = None
-    refusal_told_at: float = -math.inf
 
 
 class GuardLoop:
@@ -141,10 +109,14 @@ class GuardLoop:
         self._sums = sums
         self._own_polls = own_polls
         self._asked: dict[str, tuple[int, int]] = {}
-        self._acted = acted
+        self._acts = GuardActs(store, clock, acted)
         self._watched: dict[str, _Watched] = {}
         self._has_led = False
-        self.counters = GuardCounters()
+
+    @property
+    def counters(self) -> GuardCounters:
+        """What it has done so far."""
+        return self._acts.counters
 
     async def run(self) -> None:
         """Judges each component about sixty times a window, until it is cancelled."""
@@ -335,9 +307,8 @@ class GuardLoop:
             watched.state = found.state
         elif found.action.dry_run:
             watched.state, watched.told = found.state, found.action
-            self.counters.dry_runs[flag.component] += 1
-            _tell(logging.WARNING, "guard_dry_run", flag, found.action)
-        elif await self._act(flag, found.action, watched):
+            self._acts.tell_of(flag, found.action)
+        elif await self._acts.carry_out(flag, found.action):
             watched.state = found.state
 
     def _evaluate(
@@ -368,43 +339,6 @@ class GuardLoop:
             optional = _OF_CLIENTS if rollout.percentage in (None, 0, 100) else {Metric.PUSH_LAG}
             unmeasured |= {metric for metric in optional if not shown.by_metric[metric].samples}
         return frozenset(unmeasured)
-
-    async def _act(self, flag: Flag, action: Action, watched: _Watched) -> bool:
-        """Changes the flag, if it is still the one that was judged; says whether the store took it."""
-        if isinstance(action, RollBack):
-            fields: dict[str, Any] = {"latch": self._latch(action)}
-            reason = f"automatic rollback: {action.reason}"
-        else:
-            fields = {"percentage": action.percentage}
-            reason = f"promotion from {flag.percentage:g} % to {action.percentage:g} %: {action.reason}"
-        try:
-            await self._store.change(
-                flag.component, fields, expected_revision=flag.revision, who=WHO, reason=reason
-            )
-        except FlagError as error:
-            self.counters.refused[flag.component] += 1
-            now = self._clock.monotonic()
-            if now - watched.refusal_told_at >= REMINDER_SECONDS:
-                watched.refusal_told_at = now
-                _tell(logging.ERROR, "guard_refused", flag, action, error=error.detail)
-            return False
-        self._acted(flag.component, fields, reason)
-        if isinstance(action, RollBack):
-            self.counters.rollbacks[flag.component] += 1
-            _tell(logging.WARNING, "guard_rolled_back", flag, action)
-        else:
-            self.counters.promotions[flag.component] += 1
-            _tell(logging.INFO, "guard_promoted", flag, action)
-        return True
-
-    def _latch(self, action: RollBack) -> dict[str, Any]:
-        return {
-            "at": rfc3339(self._clock.wall_ms()),
-            "metric": action.metric.value,
-            "value": action.value,
-            "threshold": action.threshold,
-            "reason": action.reason,
-        }
 
 
 def _every(flag: Flag) -> float:
@@ -440,16 +374,3 @@ def _still(told: Action | None, verdict: Verdict) -> Action | None:
     """What a dry run said, as long as the verdict that it was said for stands."""
     wanted = Kind.FAIL if isinstance(told, RollBack) else Kind.PROMOTE
     return told if verdict.kind is wanted else None
-
-
-def _tell(level: int, event: str, flag: Flag, action: Action, **fields: object) -> None:
-    if isinstance(action, RollBack):
-        what: dict[str, object] = {
-            "action": "roll_back",
-            "metric": action.metric,
-            "value": action.value,
-            "threshold": action.threshold,
-        }
-    else:
-        what = {"action": "promote", "percentage": action.percentage}
-    log_event(_log, level, event, component=flag.component, **what, reason=action.reason, **fields)

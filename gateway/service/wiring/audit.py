@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.migration.guard_loop import WHO
+from gateway.migration.guard_acts import WHO
 from gateway.ports.audit import AuditStore
 from gateway.ports.clock import Clock
 from gateway.runtime.audit_recorder import AuditRecorder

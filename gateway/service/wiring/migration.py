@@ -7,7 +7,8 @@ from adapters.upstream import UpstreamSource
 from flags.guard.telemetry import Telemetry
 from flags.guard.token_bucket import ClientLimits, Rate
 from flags.store.port import FlagStore
-from gateway.migration.guard_loop import Acted, GuardLoop
+from gateway.migration.guard_acts import Acted
+from gateway.migration.guard_loop import GuardLoop
 from gateway.migration.guard_sums import JUDGED, TALLIES, GuardSums
 from gateway.migration.guard_windows import GuardWindows, guard_settings
 from gateway.migration.node_summaries import NodeSummaries
