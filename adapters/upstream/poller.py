@@ -7,7 +7,6 @@ many callers wait for it.
 import asyncio
 import contextlib
 import math
-import random
 from collections.abc import Callable, Mapping
 from typing import Literal, NamedTuple, Protocol
 
@@ -18,6 +17,7 @@ from adapters.upstream.poller_states import TRANSITIONS, PollerSignal, PollerSta
 from adapters.upstream.reading.items import Items
 from adapters.upstream.refusals import refusal_after
 from adapters.upstream.schedule import Schedule
+from gateway.core import chance
 from gateway.core.errors import LogError, TidegateError, UpstreamError
 from gateway.core.states import following
 from gateway.core.times import rfc3339
@@ -125,7 +125,7 @@ class Poller:
         clock: Clock,
         counters: RouteCounters,
         outages: RouteOutages,
-        draw: Callable[[float, float], float] = random.uniform,
+        draw: Callable[[float, float], float] = chance.draw,
         on_unwanted: Callable[[], None] = lambda: None,
     ) -> None:
         self.route = route

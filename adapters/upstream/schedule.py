@@ -2,9 +2,9 @@
 
 import asyncio
 import math
-import random
 from collections.abc import Callable
 
+from gateway.core import chance
 from gateway.core.backoff import Backoff
 from gateway.ports.clock import Clock
 from gateway.ports.legacy_route import LegacyRoute
@@ -21,7 +21,7 @@ class Schedule:
         self,
         route: LegacyRoute,
         clock: Clock,
-        draw: Callable[[float, float], float] = random.uniform,
+        draw: Callable[[float, float], float] = chance.draw,
     ) -> None:
         cap = min(_BACKOFF_CAP_SECONDS, _BACKOFF_CAP_INTERVALS * route.interval_seconds)
         self._clock = clock

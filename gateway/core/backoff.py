@@ -4,8 +4,9 @@ The rule is "full jitter" of Marc Brooker, "Exponential Backoff And Jitter" (AWS
 the n-th delay is drawn evenly from 0 to min(cap, base * 2^n).
 """
 
-import random
 from collections.abc import Callable
+
+from gateway.core import chance
 
 
 class Backoff:
@@ -19,7 +20,7 @@ class Backoff:
         self,
         base_seconds: float,
         cap_seconds: float,
-        draw: Callable[[float, float], float] = random.uniform,
+        draw: Callable[[float, float], float] = chance.draw,
     ) -> None:
         self._base = base_seconds
         self._cap = cap_seconds

@@ -15,12 +15,11 @@ Work that raises is reported (failures.py), and leaves every reader whole, reset
 resumes from its cursor (recovery.py).
 """
 
-import random
 from asyncio import Future
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from gateway.core import control_frames
+from gateway.core import chance, control_frames
 from gateway.core.credentials import Credentials
 from gateway.core.events import ORIGIN, Position
 from gateway.core.history import History, ResetReason
@@ -93,7 +92,7 @@ class Hub:
         revocations: Revocations | None = None,
         node_topic: NodeTopic | None = None,
         pace: Pace = USUAL,
-        draw: Callable[[float, float], float] = random.uniform,
+        draw: Callable[[float, float], float] = chance.draw,
     ) -> None:
         self.is_draining = False
         self.reviews = 0

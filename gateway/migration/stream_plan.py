@@ -3,13 +3,12 @@
 The hub asks for each of them; it knows nothing of flags itself.
 """
 
-import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
 from flags.decide.caller import Caller
-from gateway.core import control_frames
+from gateway.core import chance, control_frames
 from gateway.core.recent import Recent
 from gateway.core.selectors import Selector
 from gateway.delivery.reassign import Reassignment
@@ -38,7 +37,7 @@ class StreamPlans:
         self,
         components: Components,
         current: Callable[[Caller], Caller],
-        draw: Callable[[float, float], float] = random.uniform,
+        draw: Callable[[float, float], float] = chance.draw,
     ) -> None:
         self._draw = draw
         self._components = components

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from flags.guard.window import Metric
+from flags.guard.metrics import Metric, figures
 from tests.support.admin import FLAGS, ORDERS, operator, refused
 from tests.support.api import eventually
 from tests.support.command import run
@@ -265,8 +265,8 @@ async def test_what_is_counted_is_the_guards_consistency(orders: Comparison) -> 
     await orders.push("A")
     await orders.settle()
     windows, clock = orders.gateway.parts.migration.windows, orders.clock
-    figures = orders.gateway.call(lambda: windows["orders"].figures(0.0, clock.monotonic()))
-    figure = figures.by_metric[Metric.CONSISTENCY]
+    tally = orders.gateway.call(lambda: windows["orders"].tally(0.0, clock.monotonic()))
+    figure = figures(tally, is_streaming=True, trusts_timestamps=False).by_metric[Metric.CONSISTENCY]
     assert (figure.value, figure.samples) == (1.0, 1)
 
 

@@ -1,9 +1,9 @@
 """Asks for the states that streams wait for, until they are known."""
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable
 
+from gateway.core import chance
 from gateway.core.backoff import Backoff
 from gateway.delivery.hub import Hub
 from gateway.delivery.state.question import StateQuestion
@@ -31,7 +31,7 @@ class StateAsking:
         queue: StateQueue,
         slices: Slices,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        draw: Callable[[float, float], float] = random.uniform,
+        draw: Callable[[float, float], float] = chance.draw,
     ) -> None:
         self._states = states
         self._hub = hub
