@@ -93,6 +93,7 @@ class Changes:
         habits = self._habits
         while self._next <= now:
             lag_ms = self._random.lognormvariate(math.log(habits.lag_ms), habits.lag_spread)
+            self.window.changed(self._next)
             self._written.append((self._next + lag_ms / 1000, lag_ms))
             self._next += self._random.expovariate(1 / habits.change_seconds)
         due: list[tuple[float, float | Who]] = [*filter(lambda one: one[0] <= now, self._written)]
