@@ -169,7 +169,7 @@ class RealGuard:
         table, who = self._window.callers, caller.who
         self._estimate.happened(at, what, caller)
         if what is What.FAILED or caller.is_hopeless:
-            table.failed(who, caller.side, at)
+            table.polled(who, caller.side, at, failed=True)
         elif caller.side is Side.TREATED and what is What.CAME:
             table.opened(who, Side.TREATED, at)
             if caller.is_swallowed:

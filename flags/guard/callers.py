@@ -116,12 +116,6 @@ class CallerTable:
             return None
         return caller.side, _polled(caller, now, failed)
 
-    def failed(self, who: Who, side: Side, now: float) -> None:
-        """The gateway did something wrong for this caller."""
-        caller = self._find(who, side, now)
-        if caller is not None:
-            caller.seen_at = caller.failed_at = now
-
     def opened(self, who: Who, side: Side, now: float) -> None:
         """A stream of this caller was opened."""
         caller = self._find(who, side, now)
