@@ -108,6 +108,7 @@ async def test_a_master_that_was_made_a_replica_carries_nothing() -> None:
 
             node.messages.send(b"after")
             await until(lambda: node.messages.counts["lost"] == 1)
+            await until(lambda: trouble.lasts)
             assert "read-only replica" in trouble.told[0]
 
             with server.client() as client:

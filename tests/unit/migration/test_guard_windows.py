@@ -29,7 +29,7 @@ def test_streams_that_are_open_when_the_length_changes_are_open_in_the_new_windo
     for who in (ann, ben):
         windows["orders"].callers.opened(who, Side.TREATED, 1.0)
     windows["orders"].callers.acknowledged(ann, 1.0)
-    windows["orders"].callers.failed(ann, Side.TREATED, 1.0)
+    windows["orders"].polled(ann, Side.TREATED, 1.0, failed=True)
     windows["orders"].polled(Who("s:eve"), Side.TREATED, 1.0, failed=True)
     settings["orders"] = GuardSettings(window_seconds=60)
     found = figures(windows["orders"].tally(2.0, 3.0), is_streaming=True, trusts_timestamps=False).by_metric
