@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-TEST_PROCESSES ?= 2
+TEST_PROCESSES ?= 3
 
 .PHONY: run client test test-thorough lint load bench-fanout bench-logs bench-migration bench-peers bench-growth bench-storm bench-compression bench-state bench-presence bench-page bench-memory bench-guard clean
 
@@ -13,7 +13,7 @@ run: $(INSTALLED)
 client: $(INSTALLED)
 	@$(BIN)/python -m tests.support.client_bundle
 
-# Much of a test is waiting: two processes take half the time. Each has a server of its own of every kind.
+# Much of a test is waiting, so there are more processes than cores. Each has a server of its own of every kind.
 test: lint
 	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 

@@ -266,7 +266,6 @@ async def test_who_judges_next_goes_on_with_evidence_and_successes(
             await comes_so_far(next_one, answer["cohorts"]["windows"] + 1, more)
 
 
-@pytest.mark.parametrize("log_url", ["redis"], indirect=True)
 async def test_harm_in_one_worker_of_three_is_found_with_flags_in_a_file(
     serve: Callable[[str], ServedGateway], log_url: str, tmp_path: Path
 ) -> None:

@@ -92,22 +92,22 @@ async def test_a_stream_that_never_said_who_it_is_is_known_by_its_attempt(start_
             assert gateway.call(lambda: (telemetry.waiting, telemetry.unmatched)) == (1, 1)
 
 
-async def test_ten_thousand_invented_streams_are_counted_and_judged_by_nobody(start_gateway):
+async def test_invented_streams_are_counted_and_judged_by_nobody(start_gateway):
     clock = ManualClock()
     components = {"orders": {"entities": ["order"]}}
     gateway = start_gateway(make_settings(components=components), clock=clock)
     kinds = ({"fallback": "mute"}, {"fallback": "error"}, {"fallback": "short"}, {"firstEventMs": 1})
     async with operator(gateway.port) as admin:
-        for number in range(10_000):
-            if number % 1000 == 0:
+        for number in range(400):
+            if number % 40 == 0:
                 clock.advance(10)
             report = REPORT | {"clientId": f"made-up-{number}", "attempt": f"a{number}"} | kinds[number % 4]
             assert (await admin.send("POST", TELEMETRY, report)).status_code == 202
         answer = (await admin.get(f"{ORDERS}/telemetry")).json()
 
-    assert answer["fallbacks"] == {"mute": 2500, "error": 2500, "short": 2500}
+    assert answer["fallbacks"] == {"mute": 100, "error": 100, "short": 100}
     migration = gateway.parts.migration
-    assert gateway.call(lambda: migration.telemetry.unmatched) == 10_000
+    assert gateway.call(lambda: migration.telemetry.unmatched) == 400
     assert gateway.call(lambda: migration.telemetry.remembered) == 0
     assert gateway.call(lambda: len(migration.windows["orders"].callers)) == 0
 
