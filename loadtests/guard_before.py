@@ -78,7 +78,7 @@ class FixedThresholds:
         self._failing_since = now if self._failing_since is None else self._failing_since
         if now - self._failing_since < FIFTH * WINDOW_SECONDS:
             return None
-        return Decision(None, metric.value, samples)
+        return Decision(None, metric.value, samples, by_limit=True)
 
     def _figures(self, now: float) -> dict[Metric, tuple[float, float, float, int]]:
         """By metric its value, of which less is better, `promote`, `fail` and the samples; 0 for too few."""

@@ -46,12 +46,17 @@ _LOOSE_ALPHA, _LOOSE_MARGIN = 1.7, 0.95
 class Decision:
     """What is to be done: `percentage` is the next step, None for a rollback.
 
-    It rests on so many `callers` who stream, or on so many samples.
+    It rests on so many `callers` who stream, or on so many samples. `by_limit`: an absolute limit was passed,
+    and what those who poll fared did not count.
     """
 
     percentage: float | None
     metric: str
     callers: int
+    by_limit: bool = False
+
+
+NO_DECISION = Decision(None, "", 0)
 
 
 class Judge(Protocol):
@@ -200,7 +205,8 @@ class RealGuard:
         if isinstance(found.action, Promote):
             return Decision(found.action.percentage, "", self._callers(tally, now))
         if isinstance(found.action, RollBack):
-            return Decision(None, found.action.metric.value, self._callers(tally, now))
+            by_limit = found.verdict.comparison is None
+            return Decision(None, found.action.metric.value, self._callers(tally, now), by_limit)
         return None
 
     def wanted(self, now: float) -> int | None:

@@ -38,7 +38,7 @@ def problems(results: Results) -> list[str]:
 def without_harm(now: Sequence[Outcome], before: Sequence[Outcome]) -> Table:
     """By how many callers there are: how rollouts ended, by the guard and by the fixed thresholds."""
     header = (
-        *("callers", "rollouts", "rolled back", "promoted to 100 %", "still on their way"),
+        *("callers", "rollouts", "rolled back", "of them by a limit", "promoted to 100 %", "on their way"),
         *("minutes to 100 %: median", "90 %", "fixed thresholds: rolled back", "promoted", "stand still"),
     )
     rows: list[Row] = []
@@ -51,6 +51,7 @@ def without_harm(now: Sequence[Outcome], before: Sequence[Outcome]) -> Table:
                 "all" if callers is None else f"{callers:,}",
                 f"{len(mine):,}",
                 f"{share(mine, End.ROLLED_BACK):.1%}",
+                _by_limit(mine),
                 *(f"{share(mine, end):.0%}" for end in (End.PROMOTED, End.WAITS)),
                 *_median_and_most(through),
                 f"{share(theirs, End.ROLLED_BACK):.1%}",
@@ -63,7 +64,8 @@ def without_harm(now: Sequence[Outcome], before: Sequence[Outcome]) -> Table:
 def with_harm(pairs: Sequence[tuple[Scenario, Sequence[Outcome], Sequence[Outcome]]]) -> Table:
     """For each harm: how many rollouts were taken back, and upon what; by both rules."""
     header = (
-        *("harm", "callers", "margin", "rollouts", "found", "callers who stream: median", "90 %"),
+        *("harm", "callers", "margin", "rollouts", "found", "of them by a limit"),
+        *("callers who stream: median", "90 %"),
         *("minutes: median", "90 %", "let through to 100 %", "still held"),
         *("fixed thresholds: found", "let through", "stand still"),
     )
@@ -77,6 +79,7 @@ def with_harm(pairs: Sequence[tuple[Scenario, Sequence[Outcome], Sequence[Outcom
                 f"{100 * scenario.settings.margin(_metric(scenario)):g}",
                 f"{len(now):,}",
                 f"{share(now, End.ROLLED_BACK):.0%}",
+                _by_limit(now),
                 *_median_and_most([float(one.on) for one in found]),
                 *_median_and_most([one.minutes for one in found]),
                 *(f"{share(now, end):.0%}" for end in (End.PROMOTED, End.WAITS)),
@@ -120,6 +123,10 @@ def _duration(scenario: Scenario, outcomes: Sequence[Outcome]) -> str:
 def _round(value: float) -> int:
     digits = max(0, math.floor(math.log10(max(1.0, value))) - 1)
     return int(round(value / 10**digits) * 10**digits)
+
+
+def _by_limit(outcomes: Sequence[Outcome]) -> str:
+    return f"{sum(one.by_limit for one in outcomes)}"
 
 
 def _metric(scenario: Scenario) -> str:

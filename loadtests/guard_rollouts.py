@@ -9,7 +9,7 @@ from flags.decide.guard_settings import GuardSettings, Margins
 from flags.guard import verdict
 from flags.guard.cohorts import Comparison
 from loadtests.guard_before import FixedThresholds
-from loadtests.guard_judges import EVERY_SECONDS, Changes, Judge, RealGuard
+from loadtests.guard_judges import EVERY_SECONDS, NO_DECISION, Changes, Decision, Judge, RealGuard
 from loadtests.guard_world import Habits, World
 
 AT_THE_END_SECONDS = 900.0
@@ -64,8 +64,8 @@ class Scenario:
 class Outcome:
     """How a rollout of so many callers went. `on` is how many of those who stream a decision rested on.
 
-    `percentage` is where it stood, `strikes` how often harm struck, `wanted` about how many callers more a
-    decision would have taken, where it waits.
+    `percentage` is where it stood, `by_limit` whether an absolute limit took it back, `strikes` how often
+    harm struck, `wanted` about how many callers more a decision would have taken, where it waits.
     """
 
     callers: int
@@ -74,6 +74,7 @@ class Outcome:
     percentage: float
     on: int = 0
     metric: str = ""
+    by_limit: bool = False
     strikes: int = 0
     evaluations: int = 0
     wanted: int | None = None
@@ -116,10 +117,10 @@ def _run(scenario: Scenario, world: World, judge: Judge, callers: int) -> Outcom
     percentage, now, until = scenario.percentage, 0.0, scenario.hours * 3600
     _settle(world, judge, percentage, now)
 
-    def outcome(end: End, on: int = 0, metric: str = "", wanted: int | None = None) -> Outcome:
-        return Outcome(
-            callers, end, now / 60, percentage, on, metric, world.strikes, judge.evaluations, wanted
-        )
+    def outcome(end: End, decision: Decision = NO_DECISION, wanted: int | None = None) -> Outcome:
+        on, metric, by_limit = decision.callers, decision.metric, decision.by_limit
+        done = judge.evaluations
+        return Outcome(callers, end, now / 60, percentage, on, metric, by_limit, world.strikes, done, wanted)
 
     while now < until:
         now += EVERY_SECONDS
@@ -129,9 +130,9 @@ def _run(scenario: Scenario, world: World, judge: Judge, callers: int) -> Outcom
         if decision is None:
             continue
         if decision.percentage is None:
-            return outcome(End.ROLLED_BACK, decision.callers, decision.metric)
+            return outcome(End.ROLLED_BACK, decision)
         if scenario.is_one_step:
-            return outcome(End.PROMOTED, decision.callers)
+            return outcome(End.PROMOTED, decision)
         percentage = decision.percentage
         if percentage == 100:
             until = now + AT_THE_END_SECONDS

@@ -117,15 +117,16 @@ def test_harm_that_struck_nobody_is_a_failure() -> None:
 
 
 def test_the_tables_tell_both_rules() -> None:
-    back, through, waits = (outcome(end) for end in (End.ROLLED_BACK, End.PROMOTED, End.WAITS))
+    through, waits = outcome(End.PROMOTED), outcome(End.WAITS)
+    back = outcome(End.ROLLED_BACK, by_limit=True)
 
     _, header, rows = without_harm([through, through, waits], [waits])
-    assert rows[0][:6] == ("1,000", "3", "0.0%", "67%", "33%", "30")
+    assert rows[0][:7] == ("1,000", "3", "0.0%", "0", "67%", "33%", "30")
     assert rows[-1][0] == "all"
     assert len(header) == len(rows[0])
 
     _, header, rows = with_harm([(HARM, [back, waits], [through, through])])
-    assert rows[0][4:7] == ("50%", "200", "200")
+    assert rows[0][4:8] == ("50%", "1", "200", "200")
     assert rows[0][-3:] == ("0%", "100%", "0%")
     assert len(header) == len(rows[0])
 
