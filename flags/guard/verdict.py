@@ -118,9 +118,9 @@ class Rollout:
 class GuardState:
     """What the guard remembers between evaluations.
 
-    `changed_at` is when stage, percentage or latch last changed, or the guard began: then it starts over with
-    `GuardState(now)`. `acted` says that the failure of `failing_since` has been acted upon. `evidence` is of
-    the windows that were over by `closed_at`.
+    `changed_at` is when the rollout last changed (its stage, percentage, latch, or what draws), or the guard
+    began: then it starts over with `GuardState(now)`. `acted` says that the failure of `failing_since` has
+    been acted upon. `evidence` is of the windows that were over by `closed_at`.
     """
 
     changed_at: float

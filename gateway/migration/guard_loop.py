@@ -1,6 +1,7 @@
 """Judges every component that has a flag, and does what the verdict says (rules: flags/guard/verdict.py)."""
 
 import asyncio
+import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -138,11 +139,13 @@ class GuardLoop:
         if self._sums.leads:
             if not self._has_led:
                 self._take_over(flags, now)
+                self._has_led = True
             await self._judge_those_due()
         self._has_led = self._sums.leads or (self._has_led and self._sums.has_lease)
 
     async def _judge_those_due(self) -> None:
-        for component in tuple(self._store.snapshot().by_component):
+        # Whoever was judged longest ago comes first: where judging one raises, it keeps no other from it.
+        for component in sorted(self._store.snapshot().by_component, key=self._judged_at):
             # Judging the one before may have taken a while, and the flags may be others by now.
             now, flags = self._clock.monotonic(), self._store.snapshot()
             flag = flags.get(component)
@@ -151,6 +154,10 @@ class GuardLoop:
             watched = self._watched.setdefault(component, _Watched(GuardState(now)))
             if watched.judged_at is None or now - watched.judged_at >= _every(flag):
                 await self._judge(flag, flags.kill_all, watched, now)
+
+    def _judged_at(self, component: str) -> float:
+        watched = self._watched.get(component)
+        return -math.inf if watched is None or watched.judged_at is None else watched.judged_at
 
     def _take_over(self, flags: Flags, now: float) -> None:
         """Goes on where the node stopped that judged before."""
@@ -185,16 +192,21 @@ class GuardLoop:
             failed = max(0, min(failures - had_failed, polls - had))
             window.own_polls(polls - had - failed, failed, now)
 
-    def tallies(self) -> dict[str, Any]:
-        """What this node saw of each component that has a flag, as JSON for the others."""
-        now = self._clock.monotonic()
-        return {
-            component: self._own_tally(flag, self._watched[component].state, now).wire()
-            for component, flag in self._store.snapshot().by_component.items()
-            if component in self._watched
-        }
+    async def tallies(self) -> dict[str, Any]:
+        """What this node saw of each component that has a flag, as JSON for the others.
 
-    def judged(self) -> dict[str, Any]:
+        Of thousands of callers it takes milliseconds each: one at a time, and in a thread what can be.
+        """
+        found: dict[str, Any] = {}
+        for component in tuple(self._store.snapshot().by_component):
+            # The flags may be others by now.
+            flag, watched = self._store.snapshot().get(component), self._watched.get(component)
+            if flag is not None and watched is not None:
+                tally = self._own_tally(flag, watched.state, self._clock.monotonic())
+                found[component] = await asyncio.to_thread(tally.wire)
+        return found
+
+    async def judged(self) -> dict[str, Any]:
         """How far this node has come with each component, where it judges, as JSON for the one after it.
 
         Also at its end, when it has stopped to judge and says what it knows for the last time.
@@ -202,10 +214,13 @@ class GuardLoop:
         if not (self._has_led and self._sums.has_lease):
             return {}
         now, flags = self._clock.monotonic(), self._store.snapshot()
+        states = {component: watched.state for component, watched in self._watched.items()}
         return {
-            component: judged_wire(_named(flag, flags.kill_all), self._watched[component].state, now)
+            component: await asyncio.to_thread(
+                judged_wire, _named(flag, flags.kill_all), states[component], now
+            )
             for component, flag in flags.by_component.items()
-            if component in self._watched
+            if component in states
         }
 
     def by_node(self, component: str) -> Sequence[tuple[str | None, Tally]]:
@@ -362,12 +377,16 @@ def _figures(flag: Flag, tally: Tally, rollout: Rollout) -> Figures:
 
 def _named(flag: Flag, kill_all: bool) -> str:
     """Which rollout it is that was judged, for other nodes."""
-    return repr((flag.stage.value, flag.percentage, flag.latch is not None, flag.killed or kill_all))
+    stage, percentage, latch, *others = _standing(flag, kill_all)
+    return repr((str(stage), percentage, latch is not None, *others))
 
 
 def _standing(flag: Flag, kill_all: bool) -> tuple[object, ...]:
-    """What is another rollout when it changes: clients come and go because of that."""
-    return flag.stage, flag.percentage, flag.latch, flag.killed or kill_all
+    """What is another rollout when it changes: clients come and go, or are drawn anew, because of that.
+
+    Not the targeting: whom a rule decides on is drawn by nothing, and was no evidence.
+    """
+    return flag.stage, flag.percentage, flag.latch, flag.killed or kill_all, flag.group, flag.stickiness
 
 
 def _still(told: Action | None, verdict: Verdict) -> Action | None:

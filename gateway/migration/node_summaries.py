@@ -4,7 +4,7 @@ import asyncio
 import logging
 import math
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -81,9 +81,10 @@ class Sums(Protocol):
 class NodeSummaries:
     """This node's summary, which it puts, and those of the others, which it reads.
 
-    `make` gives this node's content, as JSON's types and at most a few MiB of it. Without `leases`, or with
-    some that nobody else can have, this node is alone: it leads, and reads nothing. A node that has been gone
-    for `retain_seconds` is given up by the one that leads: what `sums` can add up goes into the past.
+    `make` gives this node's content as it is now, as JSON's types and at most a few MiB of it. Without
+    `leases`, or with some that nobody else can have, this node is alone: it leads, and reads nothing. A node
+    that has been gone for `retain_seconds` is given up by the one that leads: what `sums` can add up goes
+    into the past.
     """
 
     def __init__(
@@ -91,7 +92,7 @@ class NodeSummaries:
         leases: Leases | None,
         clock: Clock,
         name: str,
-        make: Callable[[], Content],
+        make: Callable[[], Awaitable[Content]],
         sums: Sums,
         *,
         retain_seconds: Callable[[], float] = lambda: RETAIN_SECONDS,
@@ -182,17 +183,11 @@ class NodeSummaries:
         return self._leases is None or (self._has_read and self._leases.holds(LEASE))
 
     @property
-    def latest(self) -> Sequence[NodeSummary]:
-        """This node's own summary, made now, then those of the others as they were read last, then the past.
-
-        Where the store has been out of reach for GONE_SECONDS it is this node's alone.
-        """
-        own = NodeSummary(self._node, self.name, 0.0, True, False, self._since_given_up(self._make()))
-        return [own, *self.others]
-
-    @property
     def others(self) -> Sequence[NodeSummary]:
-        """The same without this node's own."""
+        """The summaries of the others as they were read last, then the past.
+
+        None where the store has been out of reach for GONE_SECONDS.
+        """
         now = self._clock.monotonic()
         if self._is_cut_off(now):
             return []
@@ -212,9 +207,9 @@ class NodeSummaries:
         return max(0.0, (self._clock.wall_ms() - self._past.at_ms) / 1000)
 
     async def read(self) -> Sequence[NodeSummary]:
-        """As `latest`, after reading the others anew if what is known of them is older than a second.
+        """This node's own summary, made now, then `others`, read anew where that was over a second ago.
 
-        Where the store is out of reach it is what was read last.
+        Where the store is out of reach they are as they were read last.
         """
         if self._values is not None and self._clock.monotonic() - self._read_at >= PUT_SECONDS:
             try:
@@ -225,7 +220,8 @@ class NodeSummaries:
                 self._outage.failed(error=f"It took longer than {READ_SECONDS:g} s.")
             except LogError as error:
                 self._outage.failed(error=error.detail)
-        return self.latest
+        content = self._since_given_up(await self._make())
+        return [NodeSummary(self._node, self.name, 0.0, True, False, content), *self.others]
 
     @property
     def left_out(self) -> Sequence[LeftOut]:
@@ -286,12 +282,12 @@ class NodeSummaries:
     async def _put(self, values: SummaryValues, *, ended: bool = False) -> None:
         if not self._is_on_roster:
             return
+        wall_ms, made = self._clock.wall_ms(), await self._make()
         if self._closing.is_set() and not ended:
             # A turn that was under way must not replace what this node said last.
             return
-        made = self._make()
         try:
-            await values.put(self._node, Told(self._clock.wall_ms(), ended, self._since_given_up(made)))
+            await values.put(self._node, Told(wall_ms, ended, self._since_given_up(made)))
         except TooLarge:
             self._unfit_for("they are too large", True)
         else:

@@ -5,7 +5,7 @@ node that is gone has left goes on counting, but for parity: what was compared b
 compares now, as it does with a restart.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
 
@@ -100,7 +100,7 @@ class SumsOfNode:
         self._parity = parity
         self._clock = clock
 
-    def __call__(self) -> dict[str, Any]:
+    async def __call__(self) -> dict[str, Any]:
         """By component, as JSON."""
         now, reports = self._clock.monotonic(), self._parity.reports()
         components = {*self._poll_inventory.components(), *self._telemetry.components(), *reports}
@@ -169,7 +169,8 @@ def _read(value: object) -> ComponentSums | None:
         return None
 
 
-Maker = Callable[[], Any]
+Maker = Callable[[], Awaitable[Any]]
+"""Makes one member, as JSON's types. What takes long is done a piece at a time, or in a thread."""
 
 
 class ContentOfNode:
@@ -181,5 +182,5 @@ class ContentOfNode:
     def __init__(self, makers: Mapping[str, Maker]) -> None:
         self._makers = makers
 
-    def __call__(self) -> dict[str, Any]:
-        return {name: make() for name, make in self._makers.items()}
+    async def __call__(self) -> dict[str, Any]:
+        return {name: await make() for name, make in self._makers.items()}

@@ -51,6 +51,6 @@ class CountingNode:
         """The names of those that are gone."""
         return sorted(summary.name for summary in await self.summaries.read() if summary.is_gone)
 
-    def _content(self) -> dict[str, Any]:
+    async def _content(self) -> dict[str, Any]:
         self.had_lease = self.summaries.has_lease
         return {"sums": {"polls": self.polls}, **self.more}

@@ -5,7 +5,7 @@ import logging
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 import orjson
 import pytest
@@ -169,6 +169,8 @@ async def test_while_it_is_killed_a_component_is_neither_rolled_back_nor_promote
         ({"stage": "live"}, {"percentage": 10}),
         ({"stage": "live"}, {"stage": "rampdown"}),
         ({"stage": "rampdown"}, {"stage": "complete"}),
+        ({"stage": "live"}, {"group": "everything"}),
+        ({"stage": "live"}, {"stickiness": "tenant"}),
     ],
 )
 async def test_a_change_of_the_rollout_by_somebody_else_starts_the_guard_over(
@@ -210,12 +212,37 @@ async def test_flags_that_vanish_while_another_is_acted_upon_are_not_judged(
     assert orders.store.snapshot().get("unconfigured") is None
 
 
-async def test_a_change_of_anything_else_does_not(orders: Guarded) -> None:
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"checkRatio": 7},
+        {"targeting": [{"attribute": "user", "operator": "eq", "value": "ann", "mode": "polling"}]},
+    ],
+    ids=["how much is compared", "who is drawn at all"],
+)
+async def test_a_change_of_anything_else_does_not(orders: Guarded, fields: dict[str, Any]) -> None:
     await orders.make()
     await orders.judge(LONG_ENOUGH - 5, bad=10)
-    await orders.change(checkRatio=7)
+    await orders.change(**fields)
     await orders.judge(5, bad=10)
     assert orders.flag.latch is not None
+
+
+async def test_a_component_whose_judging_fails_keeps_no_other_from_it(
+    orders: Guarded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await orders.store.change("billing", {"stage": "live"}, expected_revision=0, who="test", reason="a test")
+    await orders.make()
+
+    def fail(*_: Any) -> NoReturn:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(orders.windows["billing"], "tally", fail)
+    for _ in range(2):
+        orders.clock.advance(WINDOW_SECONDS)
+        with pytest.raises(RuntimeError, match="a defect"):
+            await orders.guard_loop.tick()
+    assert set(orders.guard_loop.verdicts()) == {"orders"}
 
 
 async def test_a_store_that_can_not_be_written_is_asked_again(
@@ -437,9 +464,9 @@ class OtherNode:
         return [self]
 
 
-def told_by(one: Guarded) -> dict[str, Any]:
+async def told_by(one: Guarded) -> dict[str, Any]:
     """What the others hear of a node, as the store carries it."""
-    said = {TALLIES: one.guard_loop.tallies(), JUDGED: one.guard_loop.judged()}
+    said = {TALLIES: await one.guard_loop.tallies(), JUDGED: await one.guard_loop.judged()}
     heard: dict[str, Any] = orjson.loads(orjson.dumps(said))
     return heard
 
@@ -450,15 +477,16 @@ async def test_one_that_ends_judges_no_more_and_says_how_far_it_came(tmp_path: P
         await orders.make()
         other.leads = True
         await orders.judge(WINDOW_SECONDS + LONG_ENOUGH, good=10)
-        before, evaluations = told_by(orders)[JUDGED]["orders"], orders.guard_loop.counters.evaluations
+        before = (await told_by(orders))[JUDGED]["orders"]
+        evaluations = orders.guard_loop.counters.evaluations
         other.leads, other.is_ending = False, True
         await orders.guard_loop.tick()
-        assert told_by(orders)[JUDGED]["orders"]["evidence"] == before["evidence"]
+        assert (await told_by(orders))[JUDGED]["orders"]["evidence"] == before["evidence"]
         assert before["evidence"]["windows"] == 1
         assert orders.guard_loop.counters.evaluations == evaluations
         other.is_ending = False
         await orders.guard_loop.tick()
-        assert told_by(orders)[JUDGED] == {}
+        assert (await told_by(orders))[JUDGED] == {}
 
 
 async def test_a_node_that_does_not_lead_judges_nothing_and_keeps_what_it_saw(tmp_path: Path) -> None:
@@ -468,8 +496,8 @@ async def test_a_node_that_does_not_lead_judges_nothing_and_keeps_what_it_saw(tm
         await orders.judge(2 * LONG_ENOUGH, bad=10)
         assert orders.flag.latch is None
         assert (orders.guard_loop.counters.evaluations, orders.guard_loop.verdicts()) == (0, {})
-        assert told_by(orders)[TALLIES]["orders"]["callers"]
-        assert told_by(orders)[JUDGED] == {}
+        assert (await told_by(orders))[TALLIES]["orders"]["callers"]
+        assert (await told_by(orders))[JUDGED] == {}
 
 
 async def test_the_node_that_leads_judges_what_all_of_them_saw(tmp_path: Path) -> None:
@@ -481,7 +509,7 @@ async def test_the_node_that_leads_judges_what_all_of_them_saw(tmp_path: Path) -
         await orders.make()
         for _ in range(LONG_ENOUGH):
             await elsewhere.judge(1, good=8, bad=8)
-            other.content = {TALLIES: told_by(elsewhere)[TALLIES]}
+            other.content = {TALLIES: (await told_by(elsewhere))[TALLIES]}
             await orders.judge(1)
         assert orders.flag.latch is not None
         assert orders.flag.latch.metric == "errorRate"
@@ -498,7 +526,7 @@ async def test_a_caller_whom_two_nodes_saw_is_one(tmp_path: Path) -> None:
         await elsewhere.judge(10)
         orders.come(Side.TREATED, 5)
         elsewhere.come(Side.TREATED, 3, 2)
-        other.content = told_by(elsewhere)
+        other.content = await told_by(elsewhere)
         report = orders.guard_loop.report("orders")
         assert report is not None
         figure = report.figures.by_metric[Metric.ERROR_RATE]
@@ -514,7 +542,7 @@ async def test_who_leads_next_goes_on_where_the_one_before_stopped(tmp_path: Pat
         for _ in range(WINDOW_SECONDS + 10):
             await before.judge(1, good=10)
             await after.judge(1)
-        other.content = told_by(before)
+        other.content = await told_by(before)
         other.leads = True
         await after.judge(1, good=10)
         report = after.guard_loop.report("orders")
@@ -531,7 +559,7 @@ async def test_a_failure_that_nobody_looked_at_for_long_has_to_last_anew(tmp_pat
         for one in (before, after):
             await one.make()
         await before.judge(8, bad=10)
-        other.content, other.leads = told_by(before), True
+        other.content, other.leads = (await told_by(before)), True
         assert other.content[JUDGED]["orders"]["failingAgo"] is not None
         other.age_seconds = 3600.0
         await after.judge(8, bad=10)
@@ -549,7 +577,7 @@ async def test_what_a_node_that_is_gone_saw_before_the_last_change_is_not_looked
         await orders.make(percentage=100)
         await elsewhere.judge(LONG_ENOUGH, bad=10)
         elsewhere.windows["orders"].pushed(60_000.0, None, 1, elsewhere.clock.monotonic())
-        other.content = {TALLIES: told_by(elsewhere)[TALLIES]}
+        other.content = {TALLIES: (await told_by(elsewhere))[TALLIES]}
         await orders.change(percentage=50)
         await orders.change(percentage=100)
         for _ in range(LONG_ENOUGH):
@@ -568,7 +596,7 @@ async def test_what_was_judged_of_another_rollout_is_not_gone_on_with(tmp_path: 
         await before.make(percentage=10)
         await after.make(percentage=5)
         await before.judge(WINDOW_SECONDS + 10, good=10)
-        other.content, other.leads = told_by(before), True
+        other.content, other.leads = (await told_by(before)), True
         await after.judge(1, good=1)
         report = after.guard_loop.report("orders")
         assert report is not None
@@ -583,7 +611,7 @@ async def test_evidence_of_another_node_that_is_none_is_begun_anew(tmp_path: Pat
         for one in (before, after):
             await one.make()
         await before.judge(WINDOW_SECONDS + 10, good=1)
-        other.content, other.leads = told_by(before), True
+        other.content, other.leads = (await told_by(before)), True
         other.content[JUDGED]["orders"]["evidence"]["levels"]["TREATED"] = level
         await after.judge(1)
         report = after.guard_loop.report("orders")

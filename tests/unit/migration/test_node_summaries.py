@@ -58,7 +58,7 @@ async def test_any_node_answers_with_the_sum_of_all_and_its_own_first(world: Wor
     for node in nodes:
         world.clock.advance(1.0)
         assert await node.sum() == 6
-        first, *others = node.summaries.latest
+        first, *others = await node.summaries.read()
         assert first.is_here
         assert not any(other.is_here or other.is_gone for other in others)
 
@@ -67,12 +67,15 @@ async def test_its_own_figures_are_those_of_the_moment(world: World) -> None:
     node = world.node("a")
     await node.tick(1)
     node.polls = 5
-    assert node.summaries.latest[0].content == {"sums": {"polls": 5}}
+    assert (await node.summaries.read())[0].content == {"sums": {"polls": 5}}
 
 
 @pytest.mark.parametrize("leases", [None, EveryLease(MemorySharedStore(ManualClock()))])
 async def test_one_that_is_alone_leads_and_puts_nothing(leases: EveryLease | None) -> None:
-    node = NodeSummaries(leases, ManualClock(), "a", lambda: {"sums": {"polls": 1}}, Adding())
+    async def content() -> dict[str, Any]:
+        return {"sums": {"polls": 1}}
+
+    node = NodeSummaries(leases, ManualClock(), "a", content, Adding())
     await node.tick()
     assert node.leads
     assert [summary.name for summary in await node.read()] == ["a"]

@@ -87,5 +87,8 @@ def test_a_component_that_nobody_counted_is_empty() -> None:
     assert ComponentSums.of({}).wire() == merged([]).wire()
 
 
-def test_a_content_has_a_member_of_each_maker() -> None:
-    assert ContentOfNode({"sums": dict, "tally": lambda: [1]})() == {"sums": {}, "tally": [1]}
+async def test_a_content_has_a_member_of_each_maker() -> None:
+    async def one() -> list[int]:
+        return [1]
+
+    assert await ContentOfNode({"sums": one, "tally": one})() == {"sums": [1], "tally": [1]}
