@@ -61,6 +61,8 @@ def harms() -> list[Scenario]:
         for margins in (Margins(), NARROW)
         for harm in (0.01, 0.02, 0.05)
     ]
+    habits = Habits(swallowed=Habits().swallowed + 0.05)
+    found.append(Scenario("5 points more fall back for good", callers=(50_000,), habits=habits, hours=4.0))
     lag = Habits(lag_ms=2 * Habits().lag_ms)
     for polls in (1.0, 5.0):
         name = f"double the lag, polls every {polls:g} s"

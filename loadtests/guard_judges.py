@@ -16,7 +16,7 @@ from typing import Protocol
 from flags.decide.guard_settings import GuardSettings
 from flags.guard.callers import Side
 from flags.guard.confidence import Arm, is_above, is_below
-from flags.guard.metrics import COMPARED, SEEN_BY, Metric
+from flags.guard.metrics import COMPARED, OF_CALLERS, Metric
 from flags.guard.tally import Tally
 from flags.guard.verdict import (
     GuardState,
@@ -268,15 +268,15 @@ class RealGuard:
             return False
         if 1.5 * self._world.by_side[Side.TREATED] < settings.min_samples:
             return False
-        if not all(is_below(*arms[metric], margins[metric], exact) for metric in arms):
-            return False
-        return is_below(*self._lateness(closed_at, now), margins[Metric.PUSH_LAG], exact)
+        # That there is no harm is concluded from windows that are over alone.
+        settled = state.evidence.arms(Tally(), 0)
+        return all(is_below(*settled[metric], margins[metric], exact) for metric in COMPARED)
 
     def _may_be_late(self, closed_at: float, now: float, alpha: float) -> bool:
         """Whether those who stream may see changes later; first beside pollers who see all in time."""
         sums = self._changes.late(max(closed_at, now - WINDOW_SECONDS))
-        total = self._state.evidence.totals[Metric.PUSH_LAG, Side.TREATED]
-        arm = Arm(total.bad + sums[0], total.values + sums[1])
+        late = self._state.evidence.late[Side.TREATED]
+        arm = Arm(late.bad + sums[0], late.slots + sums[1])
         margin = _LOOSE_MARGIN * self._settings.margin(Metric.PUSH_LAG)
         if not is_above(arm, Arm(0.0, arm.values), margin, alpha):
             return False
@@ -331,16 +331,17 @@ class Estimate:
                 self._arm(state, metric, Side.TREATED, bad[metric, Side.TREATED]),
                 self._arm(state, metric, Side.CONTROL, bad[metric, Side.CONTROL]),
             )
-            for metric in SEEN_BY
+            for metric in OF_CALLERS
         }
 
     def _arm(self, state: GuardState, metric: Metric, side: Side, bad: int) -> Arm:
-        total = state.evidence.totals[metric, side]
-        there = self._world.by_side[side]
-        known = len(state.evidence.callers[SEEN_BY[metric], side])
-        count = float(max(there, known + self._came[side]))
-        share = min(1.0, (total.bad + bad) / max(1.0, total.values + there))
-        return Arm(count * share, count)
+        known = state.evidence.callers[metric, side]
+        there, came = self._world.by_side[side], self._came[side]
+        count = float(max(there, len(known.windows) + came))
+        # Those who were there before have a window more; those who poll are taken to fare as well as can be.
+        new = min(1.0, came / max(1, there)) if known.windows else 1.0
+        weight = (1 + new) / 2 if side is Side.TREATED else 0.0 if known.windows else 1.0
+        return Arm(min(count, known.bad + weight * bad), count)
 
     def _bad(self, side: Side, since: float) -> int:
         return len({slot for at, slot in self._failures[side] if at > since})

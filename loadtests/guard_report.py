@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from statistics import median, quantiles
 
-from loadtests.guard_rollouts import End, Outcome, Scenario
+from loadtests.guard_rollouts import USUAL, End, Outcome, Scenario
 from loadtests.report import Row, Table
 
 MOST_FALSE = 0.05
@@ -112,6 +112,9 @@ def _duration(scenario: Scenario, outcomes: Sequence[Outcome]) -> str:
     if 2 * len(minutes) > len(outcomes):
         middle = median([*minutes, *[math.inf] * (len(outcomes) - len(minutes))])
         return f"{middle:.0f} min" if middle < 120 else f"{middle / 60:.1f} h"
+    back = [one for one in outcomes if one.end is End.ROLLED_BACK]
+    if wanted is End.PROMOTED and back:
+        return f"not in {scenario.hours:g} h: {len(back)} of {len(outcomes)} taken back"
     missing = [one.wanted for one in outcomes if one.wanted is not None]
     if not missing:
         return f"not in {scenario.hours:g} h"
@@ -130,7 +133,9 @@ def _by_limit(outcomes: Sequence[Outcome]) -> str:
 
 
 def _metric(scenario: Scenario) -> str:
-    return "errorRate" if scenario.habits.harm else "pushLagP99Ms"
+    if scenario.habits.harm:
+        return "errorRate"
+    return "pushLagP99Ms" if scenario.habits.lag_ms > USUAL.lag_ms else "fallbackRate"
 
 
 def _median_and_most(values: Sequence[float]) -> tuple[str, str]:

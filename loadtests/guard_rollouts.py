@@ -50,7 +50,8 @@ class Scenario:
     @property
     def is_harmful(self) -> bool:
         """Whether those who stream fare worse."""
-        return self.habits.harm > 0 or self.habits.lag_ms > USUAL.lag_ms
+        mine = self.habits
+        return mine.harm > 0 or mine.lag_ms > USUAL.lag_ms or mine.swallowed > USUAL.swallowed
 
     @property
     def settings(self) -> GuardSettings:

@@ -126,32 +126,34 @@ class World:
         self._names = array("L", ((first + slot) % NAMES for slot in range(callers)))
         self._buckets = array("L", (bucket(self.group, name_of(index)) for index in self._names))
         self._taken = set(self._names)
-        self._percentage = percentage
+        self._drawn = round(percentage * 1000)
         self._events: list[Event] = []
         self._order = 0
         self.levels = dict.fromkeys(self.by_side, 0)
 
     def _side(self, slot: int) -> Side:
-        return Side.TREATED if self._buckets[slot] < round(self._percentage * 1000) else Side.CONTROL
+        return Side.TREATED if self._buckets[slot] < self._drawn else Side.CONTROL
 
     def _level(self, side: Side) -> int:
         known = [numbers()[index] for slot, index in enumerate(self._names) if self._side(slot) is side]
         level = 0
-        while sum(is_sampled(number, level) for number in known) > self._room * SAMPLED:
+        while len(known) > self._room * SAMPLED:
             level += 1
+            known = [number for number in known if is_sampled(number, level)]
         return level
 
     def settle(self, percentage: float, now: float) -> list[tuple[What, Caller]]:
         """The rollout stands at `percentage` from now on: gives those who are new on their side, and those
         who are followed no longer."""
-        self._percentage = percentage
+        self._drawn = round(percentage * 1000)
         self.levels = {side: max(level, self._level(side)) for side, level in self.levels.items()}
         self.sizes = dict.fromkeys(self.sizes, 0)
         happened = []
+        known = numbers()
         for slot, index in enumerate(self._names):
             side, caller = self._side(slot), self.there.get(slot)
             self.sizes[side] += 1
-            is_kept = is_sampled(numbers()[index], self.levels[side])
+            is_kept = is_sampled(known[index], self.levels[side])
             if caller is None:
                 if is_kept:
                     happened.append((What.CAME, self._begin(slot, side, now)))

@@ -26,6 +26,8 @@ _VERSIONS: Mapping[str, Callable[[Version, Version], bool]] = MappingProxyType(
     {"gte": operator.ge, "lt": operator.lt}
 )
 _LISTS = frozenset({"in", "notIn"})
+OF_ONE_CALLER = frozenset({"default", "user", "session", "client"})
+"""The stickiness by which each caller is drawn by itself. By any other, callers are drawn together."""
 
 
 def _known(value: str, names: frozenset[str]) -> str:

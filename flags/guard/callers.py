@@ -232,6 +232,7 @@ class CallerTable:
         keys = self._addresses.get(who.address)
         if keys is None:
             if len(self._addresses) >= _MOST_ADDRESSES:
+                self._crowded_at = now
                 return False
             keys = self._addresses[who.address] = set()
         if len(keys) >= CALLERS_AN_ADDRESS and who.key not in keys:

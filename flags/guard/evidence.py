@@ -1,166 +1,186 @@
 """What is known of both sides since the last change of a rollout: it adds up, window by window. Pure.
 
-The unit is the caller: `callers` who were seen, and of all the windows in which one was seen, the share in
-which it fared badly. A caller that fares badly in each of sixty windows is one bad caller and not sixty, so a
-mean over callers and windows counts as one value for each caller (see `flags.guard.confidence`): a caller's
-own mean varies less than a value of 0 or 1 with the same mean. Changes are seen late or in time by everybody
-at once, so their unit is the slot of time, a sixtieth of a window.
+The unit is the caller: each is one value between 0 and 1, the share of the windows in which it was counted
+that went badly (`flags.guard.known_callers`). One that fares badly in each of sixty windows is one bad caller
+and not sixty, and an address counts for as many callers without a proven name in all windows together as in
+one. Changes are seen late or in time by everybody at once, so their unit is the slot of time, a sixtieth of a
+window.
 """
 
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
-from flags.guard.callers import SAMPLED, Side, is_sampled
+from flags.guard.callers import CALLERS_AN_ADDRESS, Side, is_sampled
 from flags.guard.confidence import Arm
-from flags.guard.metrics import COMPARED, SEEN_BY, Metric, Seen, is_bad, outcomes, spell_of
+from flags.guard.known_callers import MOST_CALLERS, KnownCallers
+from flags.guard.metrics import COMPARED, OF_CALLERS, Metric, is_bad, outcomes, spell_of
 from flags.guard.tally import Tally, as_level
 from flags.guard.windows import SLOTS
 
 SIDES = (Side.TREATED, Side.CONTROL)
-_NUMBER_CHARACTERS = 10
 _MOST_WINDOWS = 10**6
-_MOST_CALLERS = 2 * SAMPLED
-"""Of a side, over all windows: callers come and go. Beyond it every other one is forgotten."""
+_MOST_TAG = 0xFFFF
+
+Fared = Mapping[tuple[Metric, Side], Mapping[int, bool]]
+"""By metric and side the numbers of those who count, and whether each fared badly."""
 
 
-@dataclass(slots=True)
-class Total:
-    """Over the windows that are over: how many values there were, and how many, or how much, was bad."""
+@dataclass(frozen=True, slots=True)
+class Late:
+    """Of so many slots in which a side saw changes the sum of the shares that it saw late."""
 
-    values: float = 0.0
+    slots: float = 0.0
     bad: float = 0.0
 
 
-def _totals() -> dict[tuple[Metric, Side], Total]:
-    return {(metric, side): Total() for metric in COMPARED for side in SIDES}
-
-
-def _nobody() -> dict[tuple[Seen, Side], set[int]]:
-    return {(seen, side): set() for seen in Seen for side in SIDES}
+def _nobody() -> dict[tuple[Metric, Side], KnownCallers]:
+    return {(metric, side): KnownCallers() for metric in OF_CALLERS for side in SIDES}
 
 
 @dataclass(slots=True)
 class Evidence:
-    """Both sides of one component; not to be changed. `windows` are over and counted, `callers` are the
-    numbers of all who were seen in them.
+    """Both sides of one component; not to be changed. `windows` are over and counted.
 
-    Callers are a sample of those that there are, as in a tally: one of 2 to the power of the side's level.
+    `callers` are a sample of those that there are, as in a tally: one of 2 to the power of the side's level.
+    `tags` has the addresses of those who have no proven name, by number.
     """
 
     windows: int = 0
-    totals: dict[tuple[Metric, Side], Total] = field(default_factory=_totals)
-    callers: dict[tuple[Seen, Side], set[int]] = field(default_factory=_nobody, repr=False)
+    callers: dict[tuple[Metric, Side], KnownCallers] = field(default_factory=_nobody, repr=False)
+    late: dict[Side, Late] = field(default_factory=lambda: dict.fromkeys(SIDES, Late()))
     levels: dict[Side, int] = field(default_factory=lambda: dict.fromkeys(SIDES, 0))
+    tags: dict[int, int] = field(default_factory=dict, repr=False)
 
     def with_window(self, tally: Tally) -> Self:
-        """The same with one more window that is over, of which `tally` is."""
-        found = self._with(tally, SLOTS)
-        found.windows += 1
+        """The same with one more window that is over, of which `tally` is.
+
+        Also what went badly in a spell that is over: one that comes back in each window is harm.
+        """
+        base = self._sampled(tally.levels)
+        tags = base._admitted(tally)
+        fared = base._fared(tally, SLOTS, tags, excuses_spells=False)
+        callers = {key: known.with_window(fared[key]) for key, known in base.callers.items()}
+        found = replace(
+            base, windows=self.windows + 1, callers=callers, late=self._late(tally, SLOTS), tags=tags
+        )
+        while crowded := found._crowded():
+            found = found._sampled({side: found.levels[side] + (side in crowded) for side in SIDES})
         return found
 
     def arms(self, tally: Tally, slots: int) -> dict[Metric, tuple[Arm, Arm]]:
         """By metric the side that streams and the control, with the last `slots` of a window that goes on."""
-        found = self._with(tally, slots)
-        return {metric: (found._arm(metric, SIDES[0]), found._arm(metric, SIDES[1])) for metric in COMPARED}
+        if slots <= 0:
+            return {metric: (self._arm(metric, SIDES[0]), self._arm(metric, SIDES[1])) for metric in COMPARED}
+        base = self._sampled(tally.levels)
+        fared = base._fared(tally, slots, base._admitted(tally), excuses_spells=True)
+        found = replace(base, late=self._late(tally, slots))
+        return {
+            metric: (found._arm(metric, SIDES[0], fared), found._arm(metric, SIDES[1], fared))
+            for metric in COMPARED
+        }
 
-    def _with(self, tally: Tally, slots: int) -> Self:
-        found = type(self)(
-            self.windows,
-            {key: Total(total.values, total.bad) for key, total in self.totals.items()},
-            {key: set(numbers) for key, numbers in self.callers.items()},
-            dict(self.levels),
-        )
-        if slots > 0:
-            found._add(tally, slots)
-        return found
+    def _arm(self, metric: Metric, side: Side, fared: Fared | None = None) -> Arm:
+        if metric not in OF_CALLERS:
+            return Arm(self.late[side].bad, self.late[side].slots)
+        return self.callers[metric, side].arm({} if fared is None else fared[metric, side])
 
-    def _add(self, tally: Tally, slots: int) -> None:
-        spells = {metric: spell_of(tally, metric) for metric in SEEN_BY}
+    def _admitted(self, tally: Tally) -> dict[int, int]:
+        """The addresses by number, with those of the callers of this window who are among the first of
+        theirs."""
+        tags, counts = dict(self.tags), Counter(self.tags.values())
         for side in SIDES:
-            self._raise_level(side, tally.levels[side])
-            for metric, seen in SEEN_BY.items():
-                total, numbers = self.totals[metric, side], self.callers[seen, side]
-                level, spell = self.levels[side], spells[metric]
-                found = [one for one in outcomes(tally, metric, side) if one.counted <= slots]
-                if level > tally.levels[side]:
-                    found = [one for one in found if is_sampled(one.number, level)]
-                total.values += len(found)
-                total.bad += sum(is_bad(one, spell, slots) for one in found if one.bad <= slots)
-                numbers.update(one.number for one in found)
-            while max(len(self.callers[seen, side]) for seen in Seen) > _MOST_CALLERS:
-                self._raise_level(side, self.levels[side] + 1)
-        self._add_changes(tally, slots)
+            for number, marks in tally.callers[side].items():
+                is_new = marks.tag and number not in tags and is_sampled(number, self.levels[side])
+                if is_new and counts[marks.tag] < CALLERS_AN_ADDRESS:
+                    tags[number] = marks.tag
+                    counts[marks.tag] += 1
+        return tags
 
-    def _add_changes(self, tally: Tally, slots: int) -> None:
-        treated, control = (self.totals[Metric.PUSH_LAG, side] for side in SIDES)
-        for age, one in tally.freshness.items():
-            if age < slots:
-                for total, late, seen in (
-                    (treated, one.late, one.seen),
-                    (control, one.late_polled, one.seen_polled),
-                ):
-                    if seen:
-                        total.values += 1
-                        total.bad += late / seen
-
-    def _raise_level(self, side: Side, level: int) -> None:
-        """The sample has become a smaller part of all callers; the totals go on, being shares."""
-        if level > self.levels[side]:
-            self.levels[side] = level
-            for seen in Seen:
-                self.callers[seen, side] = {
-                    number for number in self.callers[seen, side] if is_sampled(number, level)
+    def _fared(self, tally: Tally, slots: int, tags: Mapping[int, int], *, excuses_spells: bool) -> Fared:
+        fared = {}
+        for metric in OF_CALLERS:
+            spell = spell_of(tally, metric) if excuses_spells else range(0)
+            for side in SIDES:
+                level, known = self.levels[side], tally.callers[side]
+                fared[metric, side] = {
+                    one.number: is_bad(one, spell, slots)
+                    for one in outcomes(tally, metric, side)
+                    if one.counted <= slots
+                    and is_sampled(one.number, level)
+                    and (not known[one.number].tag or one.number in tags)
                 }
+        return fared
 
-    def _arm(self, metric: Metric, side: Side) -> Arm:
-        total = self.totals[metric, side]
-        if not total.values:
-            return Arm(0.0, 0.0)
-        seen = SEEN_BY.get(metric)
-        count = total.values if seen is None else float(len(self.callers[seen, side]))
-        return Arm(min(count, count * total.bad / total.values), count)
+    def _late(self, tally: Tally, slots: int) -> dict[Side, Late]:
+        treated, control = self.late[SIDES[0]], self.late[SIDES[1]]
+        for age, one in tally.freshness.items():
+            if age < slots and one.seen:
+                treated = Late(treated.slots + 1, treated.bad + one.late / one.seen)
+            if age < slots and one.seen_polled:
+                control = Late(control.slots + 1, control.bad + one.late_polled / one.seen_polled)
+        return {SIDES[0]: treated, SIDES[1]: control}
+
+    def _crowded(self) -> set[Side]:
+        return {side for (_, side), known in self.callers.items() if len(known.windows) > MOST_CALLERS}
+
+    def _sampled(self, levels: Mapping[Side, int]) -> Self:
+        """The same of the smaller part of all callers that these levels leave."""
+        raised = {side for side in SIDES if levels[side] > self.levels[side]}
+        if not raised:
+            return self
+        callers = {
+            (metric, side): known.sampled(levels[side]) if side in raised else known
+            for (metric, side), known in self.callers.items()
+        }
+        there = {number for known in callers.values() for number in known.windows}
+        tags = {number: tag for number, tag in self.tags.items() if number in there}
+        levels = {side: max(levels[side], self.levels[side]) for side in SIDES}
+        return replace(self, callers=callers, levels=levels, tags=tags)
 
     def wire(self) -> dict[str, Any]:
         """The evidence as JSON: for whichever node judges next."""
         return {
             "windows": self.windows,
-            "totals": {
-                f"{metric} {side.name}": [one.values, one.bad] for (metric, side), one in self.totals.items()
-            },
-            "callers": {
-                f"{seen} {side.name}": "".join(f"{number:010x}" for number in numbers)
-                for (seen, side), numbers in self.callers.items()
-            },
+            "callers": {f"{metric} {side.name}": one.wire() for (metric, side), one in self.callers.items()},
+            "late": {side.name: [one.slots, one.bad] for side, one in self.late.items()},
             "levels": {side.name: level for side, level in self.levels.items()},
+            "tags": [[number, tag] for number, tag in self.tags.items()],
         }
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Self:
         """What `wire` made. Raises ValueError where it did not."""
         try:
-            evidence = cls(_whole(given["windows"], _MOST_WINDOWS))
-            for metric, side in evidence.totals:
-                values, bad = map(float, given["totals"][f"{metric} {side.name}"])
-                if not 0 <= bad <= values < 1e18:
-                    raise ValueError("a total's bad values are some of its values")
-                evidence.totals[metric, side] = Total(values, bad)
-            for seen, side in evidence.callers:
-                evidence.callers[seen, side] = _numbers(given["callers"][f"{seen} {side.name}"])
-            evidence.levels = {side: as_level(given["levels"][side.name]) for side in SIDES}
+            return cls(
+                _whole(given["windows"], _MOST_WINDOWS),
+                {
+                    (metric, side): KnownCallers.of(given["callers"][f"{metric} {side.name}"])
+                    for metric in OF_CALLERS
+                    for side in SIDES
+                },
+                {side: _late_of(*map(float, given["late"][side.name])) for side in SIDES},
+                {side: as_level(given["levels"][side.name]) for side in SIDES},
+                _tags_of(given["tags"]),
+            )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"this is no evidence: {error!r}") from error
-        return evidence
+
+
+def _late_of(slots: float, bad: float) -> Late:
+    if not 0 <= bad <= slots < 1e18:
+        raise ValueError("what was seen late is some of what was seen")
+    return Late(slots, bad)
+
+
+def _tags_of(rows: list[list[int]]) -> dict[int, int]:
+    if len(rows) > len(OF_CALLERS) * len(SIDES) * MOST_CALLERS:
+        raise ValueError("these are too many callers")
+    return {_whole(number, 1 << 40): _whole(tag, _MOST_TAG) for number, tag in rows}
 
 
 def _whole(value: object, most: int) -> int:
     if type(value) is not int or not 0 <= value <= most:
         raise ValueError(f"must be a whole number, 0 to {most}")
     return value
-
-
-def _numbers(text: str) -> set[int]:
-    if len(text) > _MOST_CALLERS * _NUMBER_CHARACTERS:
-        raise ValueError("these are too many callers")
-    starts = range(0, len(text), _NUMBER_CHARACTERS)
-    return {int(text[start : start + _NUMBER_CHARACTERS], 16) for start in starts}

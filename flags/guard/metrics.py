@@ -59,19 +59,8 @@ _SPELL_SLOTS = SLOTS // 5
 _NEARLY_ALL = 0.8
 
 
-class Seen(StrEnum):
-    """How callers come to be counted for a metric: that they were there, or that their streams began or
-    not."""
-
-    THERE = "there"
-    BEGAN = "began"
-
-
-SEEN_BY = {
-    Metric.ERROR_RATE: Seen.THERE,
-    Metric.FIRST_EVENT: Seen.BEGAN,
-    Metric.FALLBACK_RATE: Seen.BEGAN,
-}
+OF_CALLERS = (Metric.ERROR_RATE, Metric.FIRST_EVENT, Metric.FALLBACK_RATE)
+"""Those of them that are shares of callers."""
 
 
 class Outcome(NamedTuple):
@@ -170,7 +159,7 @@ def lone_address(tally: Tally, metric: Metric, sides: Collection[Side] = STREAME
     Beside others what befell it proves nothing: whoever has an address can make up as many callers there as
     count, or sits behind a proxy that swallows streams. 0 too where nobody else is there.
     """
-    if metric not in SEEN_BY:
+    if metric not in OF_CALLERS:
         return 0
     bad: Counter[int] = Counter()
     for side in sides:

@@ -283,12 +283,14 @@ class Telemetry:
         return True
 
     def _unmatched(self, report: ClientReport, now: float) -> None:
-        if report.fallback is Fallback.BLOCKED:
+        is_blocked = report.fallback is Fallback.BLOCKED
+        if is_blocked:
             self._judged.blocked(report.component, report.who, now)
-        elif self._forward is not None:
+        if self._forward is not None:
+            # Also one that was blocked: it may have got through to another node, and not back.
             self.forwarded += 1
             self._forward(report)
-        else:
+        elif not is_blocked:
             self.unmatched += 1
 
     def _tell(self, what: Callable[[str, Who, float], None], stream: Stream, now: float) -> None:

@@ -27,7 +27,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from flags.decide.guard_settings import AtLeast, AtMost, AtMostMs, GuardSettings
-from flags.guard.callers import CALLERS_AN_ADDRESS
+from flags.guard.callers import CALLERS_AN_ADDRESS, STREAMED
 from flags.guard.cohort_text import beside, side_by_side
 from flags.guard.cohorts import FEWEST, Comparison, Outcome, compare, has_control
 from flags.guard.confidence import Arm
@@ -107,11 +107,17 @@ class Rollout:
 
     `streaming`: its stage lets somebody stream, so that there is something to roll back. `percentage`: that
     of the stage `live`, None in any other, in which there is no next step. `latched`: a rollback has latched.
+    `draws_callers`: each caller is drawn by itself, and not with others, as by a tenant.
     """
 
     streaming: bool
     percentage: float | None
     latched: bool
+    draws_callers: bool = True
+
+    def is_of_streams(self, tally: Tally) -> bool:
+        """Whether those who are to stream are judged, and not all who are there: at 0 % there may be none."""
+        return self.streaming and (self.percentage != 0 or any(tally.callers[side] for side in STREAMED))
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +170,7 @@ def evaluate(
     state = _with_evidence(settings, tally, state, now)
     comparisons = compared(settings, tally, state, rollout, now)
     known = figures(
-        tally, is_streaming=rollout.streaming, trusts_timestamps=settings.trust_timestamps
+        tally, is_streaming=rollout.is_of_streams(tally), trusts_timestamps=settings.trust_timestamps
     ).by_metric
     verdict = judge(settings, known, unmeasured, comparisons)
     if verdict.kind is Kind.FAIL and _is_over(settings, tally, verdict):
@@ -176,7 +182,7 @@ def evaluate(
     if verdict.kind is Kind.HOLD and not verdict.is_open:
         return Evaluation(verdict, replace(state, successes=0, success_at=None))
     if verdict.kind is Kind.PROMOTE and comparisons is None and rollout.percentage is not None:
-        return Evaluation(_without_control(rollout.percentage, verdict), state)
+        return Evaluation(_without_control(rollout, rollout.percentage, verdict), state)
     if verdict.kind is Kind.PROMOTE:
         return _succeeding(settings, state, rollout, verdict, now)
     if verdict.kind is Kind.INCONCLUSIVE and tally.is_crowded:
@@ -203,7 +209,7 @@ def compared(
     Harm of before that the last window does not show any more, or at a single address alone, is not held
     against push.
     """
-    if rollout.percentage is None or not 0 < rollout.percentage < 100:
+    if rollout.percentage is None or not 0 < rollout.percentage < 100 or not rollout.draws_callers:
         return None
     since = begin_of(settings, state) if state.closed_at is None else state.closed_at
     slots = math.ceil(max(0.0, now - since) * SLOTS / settings.window_seconds)
@@ -311,11 +317,20 @@ def _beside(comparison: Comparison, samples: int) -> Verdict:
     )
 
 
-def _without_control(percentage: float, verdict: Verdict) -> Verdict:
+NO_SAMPLES_OF_CALLERS = (
+    "The percentage draws by what many callers share (stickiness), and those fare alike: they are no "
+    "samples, so there is no control."
+)
+
+
+def _without_control(rollout: Rollout, percentage: float, verdict: Verdict) -> Verdict:
     if percentage in (0, 100):
         side = "streams" if percentage == 100 else "polls"
         sentence = f"Every limit is kept. Everybody {side}, so there is no control: nothing is promoted."
         return replace(verdict, words=sentence)
+    if not rollout.draws_callers:
+        sentence = f"Every limit is kept. {NO_SAMPLES_OF_CALLERS} Nothing is promoted."
+        return replace(verdict, kind=Kind.INCONCLUSIVE, words=sentence)
     sentence = (
         f"Every limit is kept, but fewer than {FEWEST} callers stream or poll by the percentage: without a "
         "control nothing is promoted."

@@ -1,9 +1,9 @@
 """What one node sees of a component, over a sliding window. Pure: time comes in."""
 
-from bisect import bisect_right, insort
 from dataclasses import dataclass, field, replace
 
 from flags.guard.callers import CallerTable, Side
+from flags.guard.known_changes import KnownChanges
 from flags.guard.tally import RECENT_SLOTS, Freshness, Sums, Tally
 from flags.guard.who import Who
 from flags.guard.windows import SlidingWindow
@@ -11,8 +11,6 @@ from flags.parity.report import Tally as Compared
 
 TENTH = 0.1
 """The part of a window after a change that is not looked at, and by which a bad spell is found to be over."""
-_MOST_CHANGES = 512
-"""Of so many changes it is remembered when they were known, for pollers who see them later."""
 
 
 @dataclass(slots=True)
@@ -34,7 +32,7 @@ class GuardWindow:
         self.fresh_ms = fresh_ms
         self.callers = CallerTable(seconds)
         self._window: SlidingWindow[_Slot] = SlidingWindow(seconds, _Slot)
-        self._changes: list[float] = []
+        self._changes = KnownChanges()
 
     def compared(self, tally: Compared, now: float) -> None:
         """Adds what `Parity.drain` gave."""
@@ -58,14 +56,12 @@ class GuardWindow:
 
     def changed(self, at: float) -> None:
         """Notes when the gateway knew of a change: pollers see it with their next answer."""
-        insort(self._changes, at)
-        if len(self._changes) > _MOST_CHANGES:
-            del self._changes[: _MOST_CHANGES // 2]
+        self._changes.add(at)
 
     def polled(self, who: Who, side: Side, now: float, *, failed: bool, decided_by: object = None) -> None:
         """Adds one answer to a caller's poll; `failed` by the gateway's own fault. See `CallerTable`."""
         before = self.callers.polled(who, side, now, failed=failed, decided_by=decided_by)
-        if before is not None and side is Side.CONTROL and self._changes:
+        if before is not None and side is Side.CONTROL:
             self._see_changes(before, now)
 
     def polled_again(self, key: str, now: float, *, failed: bool, decided_by: object) -> bool:
@@ -74,19 +70,17 @@ class GuardWindow:
         if found is None:
             return False
         side, before = found
-        if before is not None and side is Side.CONTROL and self._changes:
+        if before is not None and side is Side.CONTROL:
             self._see_changes(before, now)
         return True
 
     def _see_changes(self, before: float, now: float) -> None:
         """A poller sees what the gateway knew of since its last answer."""
-        first, known = bisect_right(self._changes, before), bisect_right(self._changes, now)
-        if known == first:
-            return
-        late = bisect_right(self._changes, now - self.fresh_ms / 1000, first)
-        freshness = self._window.current(now).freshness
-        freshness.seen_polled += known - first
-        freshness.late_polled += late - first
+        seen = self._changes.between(before, now)
+        if seen:
+            freshness = self._window.current(now).freshness
+            freshness.seen_polled += seen
+            freshness.late_polled += self._changes.between(before, now - self.fresh_ms / 1000)
 
     def tally(self, start: float, now: float, streams: int = 0) -> Tally:
         """What was seen in the part of the window that began at `start` or later; `streams` are open now."""

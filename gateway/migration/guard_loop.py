@@ -8,8 +8,11 @@ from typing import Any
 
 from flags.decide.decision import BY_PERCENTAGE
 from flags.decide.flag import Flag, Flags
+from flags.decide.guard_settings import GuardSettings
 from flags.decide.stages import STREAMED
+from flags.decide.targeting import OF_ONE_CALLER
 from flags.guard.cohorts import Comparison
+from flags.guard.evidence import Evidence
 from flags.guard.metrics import Figures, Metric, figures
 from flags.guard.tally import Tally
 from flags.guard.verdict import (
@@ -162,25 +165,30 @@ class GuardLoop:
     def _take_over(self, flags: Flags, now: float) -> None:
         """Goes on where the node stopped that judged before."""
         for component, flag in flags.by_component.items():
-            judged = self._judged_elsewhere(flag, flags.kill_all, now)
+            judged = self._judged_elsewhere(flag, flags.kill_all, self._sums.told, now)
             # Nobody has judged it since it was told.
             judged_at = None if judged is None else judged.told_at
-            state = self._state_of(flag, flags.kill_all, now)
+            state = self._state_here(flag, now) if judged is None else judged.state
             self._watched[component] = _Watched(state, judged_at)
 
-    def _state_of(self, flag: Flag, kill_all: bool, now: float) -> GuardState:
-        """How far the guard has come with a component, here or on the node that judges."""
-        judged = self._judged_elsewhere(flag, kill_all, now)
-        if judged is not None:
-            return judged.state
+    def _state_here(self, flag: Flag, now: float) -> GuardState:
         known = self._watched.get(flag.component)
         return GuardState(now) if known is None else known.state
 
-    def _judged_elsewhere(self, flag: Flag, kill_all: bool, now: float) -> Judged | None:
-        """What another node said of this rollout; None where it is this one that judges."""
-        if self._sums.leads and self._has_led:
-            return None
-        judged = self._sums.judged(flag.component, now)
+    async def _state_of(self, flag: Flag, kill_all: bool, now: float) -> GuardState:
+        """How far the guard has come with a component, here or on the node that judges."""
+        if not self._sums.leads or not self._has_led:
+            told = self._sums.told
+            judged = await asyncio.to_thread(self._judged_elsewhere, flag, kill_all, told, now)
+            if judged is not None:
+                return judged.state
+        return self._state_here(flag, now)
+
+    def _judged_elsewhere(
+        self, flag: Flag, kill_all: bool, told: Sequence[Told], now: float
+    ) -> Judged | None:
+        """What another node said of this rollout; None where none did. May run in a thread."""
+        judged = self._sums.judged(flag.component, told, now)
         return judged if judged is not None and judged.rollout == _named(flag, kill_all) else None
 
     def _note_own_polls(self, component: str, now: float) -> None:
@@ -223,27 +231,24 @@ class GuardLoop:
             if component in states
         }
 
-    def by_node(self, component: str) -> Sequence[tuple[str | None, Tally]]:
+    async def by_node(self, component: str) -> Sequence[tuple[str | None, Tally]]:
         """What each node saw of a component that has a flag, with its id; None for this one."""
-        flag = self._store.snapshot().get(component)
+        flags, now = self._store.snapshot(), self._clock.monotonic()
+        flag = flags.get(component)
         if flag is None:
             return []
-        now = self._clock.monotonic()
-        state = self._state_of(flag, self._store.snapshot().kill_all, now)
-        counted_seconds = now - begin_of(flag.guard, state)
-        others = self._sums.others(component, self._sums.told, flag.guard.window_seconds, counted_seconds)
-        return [(None, self._own_tally(flag, state, now)), *others]
+        state = await self._state_of(flag, flags.kill_all, now)
+        own, told = self._own_tally(flag, state, now), self._sums.told
+        seconds, counted_seconds = flag.guard.window_seconds, now - begin_of(flag.guard, state)
+        others = await asyncio.to_thread(self._sums.others, component, told, seconds, counted_seconds)
+        return [(None, own), *others]
 
     def _own_tally(self, flag: Flag, state: GuardState, now: float) -> Tally:
         begin = begin_of(flag.guard, state)
         return self._windows[flag.component].tally(begin, now, self._evidence.streams(flag.component))
 
-    def _tally(self, flag: Flag, state: GuardState, now: float) -> Tally:
-        """What all nodes saw of the component since what counts began."""
-        own = self._own_tally(flag, state, now)
-        return self._sum(flag, state, own, self._sums.told, now)
-
     def _sum(self, flag: Flag, state: GuardState, own: Tally, told: Sequence[Told], now: float) -> Tally:
+        """What all nodes saw of the component since what counts began."""
         counted_seconds = now - begin_of(flag.guard, state)
         return self._sums.tally(flag.component, own, told, flag.guard.window_seconds, counted_seconds)
 
@@ -260,10 +265,8 @@ class GuardLoop:
             elif had is None or _standing(had, before.kill_all) != _standing(has, after.kill_all):
                 self._watched[component] = _Watched(GuardState(now))
             elif had.guard != has.guard:
-                # What was found by other thresholds is not gone on with; the evidence is what it was.
-                watched = self._watched.get(component)
-                since = now if watched is None else watched.state.changed_at
-                self._watched[component] = _Watched(GuardState(since))
+                state = self._state_here(has, now)
+                self._watched[component] = _Watched(_judged_anew(state, had.guard, has.guard, now))
 
     def verdicts(self) -> dict[str, Kind]:
         """The last verdict on each component that was judged here."""
@@ -275,21 +278,31 @@ class GuardLoop:
             if watched.verdict is not None
         }
 
-    def report(self, component: str) -> GuardReport | None:
+    async def report(self, component: str) -> GuardReport | None:
         """What the guard would find now; nothing is done about it. None where there is no flag."""
-        flags = self._store.snapshot()
+        flags, now = self._store.snapshot(), self._clock.monotonic()
         flag = flags.get(component)
         if flag is None:
             return None
-        now = self._clock.monotonic()
-        watched = self._watched.get(component)
-        state = self._state_of(flag, flags.kill_all, now)
-        tally = self._tally(flag, state, now)
-        rollout = _rollout(flag, flags.kill_all)
+        state = await self._state_of(flag, flags.kill_all, now)
+        own, told = self._own_tally(flag, state, now), self._sums.told
+        return await asyncio.to_thread(self._report, flag, flags.kill_all, state, own, told, now)
+
+    def _report(
+        self,
+        flag: Flag,
+        kill_all: bool,
+        state: GuardState,
+        own: Tally,
+        told: Sequence[Told],
+        now: float,
+    ) -> GuardReport:
+        tally, rollout = self._sum(flag, state, own, told, now), _rollout(flag, kill_all)
         shown = _figures(flag, tally, rollout)
         unmeasured = self._unmeasured(flag, rollout, shown, tally)
         found = evaluate(flag.guard, tally, state, rollout, now, unmeasured)
-        told = None if watched is None else _still(watched.told, found.verdict)
+        watched = self._watched.get(flag.component)
+        said = None if watched is None else _still(watched.told, found.verdict)
         comparisons = None if rollout.latched else compared(flag.guard, tally, found.state, rollout, now)
         return GuardReport(
             flag,
@@ -298,7 +311,7 @@ class GuardLoop:
             comparisons,
             tally,
             found.state,
-            found.action or told,
+            found.action or said,
             unmeasured,
             now,
         )
@@ -368,11 +381,25 @@ def _rollout(flag: Flag, kill_all: bool) -> Rollout:
         streaming=flag.stage in STREAMED and not killed,
         percentage=flag.percentage if flag.stage in BY_PERCENTAGE and not killed else None,
         latched=flag.latch is not None,
+        draws_callers=flag.stickiness in OF_ONE_CALLER,
     )
 
 
+def _judged_anew(state: GuardState, had: GuardSettings, has: GuardSettings, now: float) -> GuardState:
+    """What was found by other thresholds is not gone on with. The evidence is what it was, as far as it is of
+    the same windows and the same lateness."""
+    if had.window_seconds != has.window_seconds:
+        return GuardState(state.changed_at, closed_at=now)
+    evidence = state.evidence
+    if had.fresh_ms != has.fresh_ms:
+        evidence = replace(evidence, late=Evidence().late)
+    return replace(state, successes=0, success_at=None, failing_since=None, acted=False, evidence=evidence)
+
+
 def _figures(flag: Flag, tally: Tally, rollout: Rollout) -> Figures:
-    return figures(tally, is_streaming=rollout.streaming, trusts_timestamps=flag.guard.trust_timestamps)
+    return figures(
+        tally, is_streaming=rollout.is_of_streams(tally), trusts_timestamps=flag.guard.trust_timestamps
+    )
 
 
 def _named(flag: Flag, kill_all: bool) -> str:

@@ -143,9 +143,9 @@ class GuardSums:
             found.append((told.node, tally))
         return found
 
-    def judged(self, component: str, now: float) -> Judged | None:
-        """How far another node has come with the component; None where none says so."""
-        for told in sorted(self._nodes.others, key=lambda told: told.age_seconds):
+    def judged(self, component: str, others: Sequence[Told], now: float) -> Judged | None:
+        """How far another node has come with the component; None where none says so. May run in a thread."""
+        for told in sorted(others, key=lambda told: told.age_seconds):
             given = _member(told.content, JUDGED, component)
             if given is None:
                 continue
@@ -160,8 +160,10 @@ class GuardSums:
     def unread(self) -> Mapping[str, str]:
         """The nodes of whom something could not be read since they came: their names, by id."""
         there = {told.node for told in self._nodes.others}
-        self._unread = {node: name for node, name in self._unread.items() if node in there}
-        return self._unread
+        for node in tuple(self._unread):
+            if node not in there:
+                self._unread.pop(node, None)
+        return dict(self._unread)
 
     def warnings(self) -> list[str]:
         """What an operator should see to, one sentence each."""

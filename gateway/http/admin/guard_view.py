@@ -2,11 +2,12 @@
 
 from typing import Any
 
+from flags.decide.targeting import OF_ONE_CALLER
 from flags.guard.callers import Side
 from flags.guard.cohorts import FEWEST, Comparison
 from flags.guard.metrics import Metric
 from flags.guard.tally import Tally
-from flags.guard.verdict import Action, Promote
+from flags.guard.verdict import NO_SAMPLES_OF_CALLERS, Action, Promote
 from gateway.migration.guard_loop import GuardReport
 
 
@@ -84,6 +85,8 @@ def _why(report: GuardReport) -> str:
         return "An automatic rollback has latched."
     if flag.percentage in (0, 100) or not report.is_drawn:
         return "Nobody is drawn by the percentage, so there is no control."
+    if flag.stickiness not in OF_ONE_CALLER:
+        return NO_SAMPLES_OF_CALLERS
     return f"There is no control: fewer than {FEWEST} callers stream or poll by the percentage."
 
 

@@ -142,6 +142,12 @@ def test_a_step_that_is_not_decided_says_how_many_callers_more_it_takes() -> Non
     assert len(header) == len(rows[0])
 
 
+def test_a_step_that_was_mostly_taken_back_says_so() -> None:
+    _, _, rows = durations({STEP: [outcome(End.ROLLED_BACK), outcome(End.WAITS, wanted=9)]})
+
+    assert rows[0][3] == "not in 1 h: 1 of 2 taken back"
+
+
 def test_every_scenario_has_a_name_of_its_own_rules() -> None:
     scenarios = [*harms(), *steps()]
 

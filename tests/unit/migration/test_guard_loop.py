@@ -74,12 +74,12 @@ async def test_a_dry_run_tells_once_what_it_would_do_and_changes_nothing(
     assert orders.flag.revision == 1
     assert [record.getMessage() for record in caplog.records] == ["guard_dry_run"]
     assert orders.guard_loop.counters.dry_runs == {"orders": 1}
-    report = orders.guard_loop.report("orders")
+    report = await orders.guard_loop.report("orders")
     assert report is not None
     assert report.verdict.kind is Kind.FAIL
     assert isinstance(report.action, RollBack), "it stands as long as the failure does"
     await orders.judge(WINDOW_SECONDS, good=10)
-    report = orders.guard_loop.report("orders")
+    report = await orders.guard_loop.report("orders")
     assert report is not None
     assert report.action is None
 
@@ -131,7 +131,7 @@ async def test_without_automatic_promotion_good_figures_change_nothing(orders: G
 async def test_a_dry_run_of_a_promotion_only_tells(orders: Guarded) -> None:
     await orders.make(guard={"autoPromote": True, "successesToPromote": 1, "dryRun": True})
     await orders.judge(2 * WINDOW_SECONDS, good=10)
-    report = orders.guard_loop.report("orders")
+    report = await orders.guard_loop.report("orders")
     assert report is not None
     assert isinstance(report.action, Promote)
     assert report.action.percentage == 10
@@ -210,6 +210,30 @@ async def test_flags_that_vanish_while_another_is_acted_upon_are_not_judged(
     await orders.judge(2 * LONG_ENOUGH, bad=10)
     assert orders.flag.latch is not None
     assert orders.store.snapshot().get("unconfigured") is None
+
+
+@pytest.mark.parametrize(
+    ("guard", "windows", "is_late_known"),
+    [
+        ({"dryRun": True}, 2, True),
+        ({"margins": {"errorRate": 0.5}}, 2, True),
+        ({"freshMs": 2000}, 2, False),
+        ({"windowSeconds": 120}, 0, False),
+    ],
+    ids=["a dry run", "a margin", "how late is late", "another window"],
+)
+async def test_other_settings_keep_the_evidence_as_far_as_it_is_of_the_same(
+    orders: Guarded, guard: dict[str, Any], windows: int, is_late_known: bool
+) -> None:
+    await orders.make(guard={"successesToPromote": 99})
+    await orders.judge(2 * WINDOW_SECONDS + WINDOW_SECONDS // 10, good=4)
+    await orders.change(guard=orders.flag.guard.wire() | guard)
+
+    found = await orders.guard_loop.report("orders")
+
+    assert found is not None
+    assert found.state.evidence.windows == windows
+    assert (found.state.evidence.late[Side.TREATED].slots > 0) is is_late_known
 
 
 @pytest.mark.parametrize(
@@ -344,7 +368,7 @@ async def test_one_caller_whose_streams_all_fall_back_is_one_caller(orders: Guar
             orders.report(client_id, fallback="error")
         await orders.judge(1, good=1)
     assert orders.flag.latch is None
-    report = orders.guard_loop.report("orders")
+    report = await orders.guard_loop.report("orders")
     assert report is not None
     figure = report.figures.by_metric[Metric.FALLBACK_RATE]
     assert figure.value is not None
@@ -357,7 +381,7 @@ async def test_polls_of_the_gateways_own_that_fail_are_told_and_take_nothing_bac
         orders.own_polls = (polls, polls)
         await orders.judge(1, good=4)
     assert orders.flag.latch is None
-    report = orders.guard_loop.report("orders")
+    report = await orders.guard_loop.report("orders")
     assert report is not None
     assert report.verdict.kind is not Kind.FAIL
     assert report.figures.by_metric[Metric.ERROR_RATE].value == 1.0
@@ -380,7 +404,7 @@ async def test_consistency_does_not_count_where_push_is_made_from_the_polls(orde
         orders.windows["orders"].compared(Tally(agreed=8, differed=2), orders.clock.monotonic())
         await orders.judge(1)
     assert orders.guard_loop.verdicts() == {"orders": Kind.NO_DATA}
-    report = orders.guard_loop.report("orders")
+    report = await orders.guard_loop.report("orders")
     assert report is not None
     assert Metric.CONSISTENCY in report.unmeasured
 
@@ -404,7 +428,7 @@ async def test_a_flag_that_is_gone_is_forgotten(orders: Guarded, tmp_path: Path)
     await orders.store.refresh()
     await orders.judge(5)
     assert orders.guard_loop.verdicts() == {}
-    assert orders.guard_loop.report("orders") is None
+    assert await orders.guard_loop.report("orders") is None
 
 
 async def test_a_component_is_judged_about_sixty_times_a_window_and_no_oftener(orders: Guarded) -> None:
@@ -527,7 +551,7 @@ async def test_a_caller_whom_two_nodes_saw_is_one(tmp_path: Path) -> None:
         orders.come(Side.TREATED, 5)
         elsewhere.come(Side.TREATED, 3, 2)
         other.content = await told_by(elsewhere)
-        report = orders.guard_loop.report("orders")
+        report = await orders.guard_loop.report("orders")
         assert report is not None
         figure = report.figures.by_metric[Metric.ERROR_RATE]
         assert (figure.samples, figure.value) == (5, 0.4)
@@ -545,7 +569,7 @@ async def test_who_leads_next_goes_on_where_the_one_before_stopped(tmp_path: Pat
         other.content = await told_by(before)
         other.leads = True
         await after.judge(1, good=10)
-        report = after.guard_loop.report("orders")
+        report = await after.guard_loop.report("orders")
         assert report is not None
         assert report.state.successes == 1
         assert report.state.evidence.windows == 1
@@ -583,7 +607,7 @@ async def test_what_a_node_that_is_gone_saw_before_the_last_change_is_not_looked
         for _ in range(LONG_ENOUGH):
             other.age_seconds += 1.0
             await orders.judge(1)
-        report = orders.guard_loop.report("orders")
+        report = await orders.guard_loop.report("orders")
         assert report is not None
         assert all(figure.samples == 0 for figure in report.figures.by_metric.values())
         assert orders.flag.latch is None
@@ -598,7 +622,7 @@ async def test_what_was_judged_of_another_rollout_is_not_gone_on_with(tmp_path: 
         await before.judge(WINDOW_SECONDS + 10, good=10)
         other.content, other.leads = (await told_by(before)), True
         await after.judge(1, good=1)
-        report = after.guard_loop.report("orders")
+        report = await after.guard_loop.report("orders")
         assert report is not None
         assert report.state.evidence.windows == 0
 
@@ -614,7 +638,7 @@ async def test_evidence_of_another_node_that_is_none_is_begun_anew(tmp_path: Pat
         other.content, other.leads = (await told_by(before)), True
         other.content[JUDGED]["orders"]["evidence"]["levels"]["TREATED"] = level
         await after.judge(1)
-        report = after.guard_loop.report("orders")
+        report = await after.guard_loop.report("orders")
         assert report is not None
         assert report.state.evidence.windows == 0
 

@@ -64,5 +64,5 @@ def test_a_tally_that_is_none_is_left_out_and_named_once(
 
 def test_whoever_judged_and_says_so_in_a_way_that_can_t_be_read_is_passed_over() -> None:
     sums = GuardSums(Nodes(Other("b", {JUDGED: {"orders": {"rollout": "x"}}})))
-    assert sums.judged("orders", 10.0) is None
+    assert sums.judged("orders", sums.told, 10.0) is None
     assert dict(sums.unread) == {"b": "b"}

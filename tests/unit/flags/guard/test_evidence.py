@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flags.guard.callers import SAMPLED, Side, number_of
+from flags.guard.callers import CALLERS_AN_ADDRESS, SAMPLED, Side, number_of
 from flags.guard.confidence import Arm
 from flags.guard.evidence import Evidence
+from flags.guard.known_callers import KnownCallers
 from flags.guard.marks import Marks
 from flags.guard.metrics import Metric
 from flags.guard.tally import Freshness, Tally
@@ -29,6 +30,10 @@ def tally_of(treated: dict[str, Marks], control: dict[str, Marks] | None = None)
     tally.callers[Side.TREATED] = {number_of(name): marks for name, marks in treated.items()}
     tally.callers[Side.CONTROL] = {number_of(name): marks for name, marks in (control or {}).items()}
     return tally
+
+
+def wire_of(windows: int, bad: int) -> str:
+    return KnownCallers({1: (windows, bad)}).wire()
 
 
 def errors(evidence: Evidence) -> tuple[Arm, Arm]:
@@ -62,6 +67,69 @@ def test_one_that_fares_badly_in_every_other_window_is_half_a_bad_caller() -> No
     treated, _ = errors(evidence)
     assert treated.values == 1
     assert treated.bad == pytest.approx(0.5)
+
+
+def test_who_fell_back_for_good_weighs_as_much_as_whose_stream_goes_on_for_hours() -> None:
+    stays = {f"s:{number}": Marks(0, seen=0, began=0) for number in range(90)}
+    leaves = {f"s:{number}": Marks(0, seen=0, fell_back=3) for number in range(90, 100)}
+    gone = {name: Marks(0, seen=0) for name in leaves}
+    evidence = Evidence().with_window(tally_of(stays | leaves))
+    for _ in range(20):
+        evidence = evidence.with_window(tally_of(stays | gone))
+
+    treated, _ = evidence.arms(Tally(), 0)[Metric.FALLBACK_RATE]
+    assert treated == Arm(10.0, 100.0)
+
+
+def test_who_stays_long_weighs_no_more_than_who_comes_once() -> None:
+    evidence = Evidence().with_window(tally_of({f"s:{number}": GOOD for number in range(1000)}))
+    for _ in range(100):
+        evidence = evidence.with_window(tally_of({"s:ada": BAD, "s:bob": BAD}))
+
+    assert errors(evidence)[0] == Arm(2.0, 1002.0)
+
+
+def test_an_address_counts_for_as_many_callers_in_all_windows_as_in_one() -> None:
+    evidence = Evidence()
+    for window in range(20):
+        made_up = {f"k:{window} {number}": Marks(7, seen=0, failed=3) for number in range(25)}
+        others = {f"k:{window} {number} elsewhere": Marks(8, seen=0) for number in range(1)}
+        evidence = evidence.with_window(tally_of(made_up, others))
+
+    treated, control = errors(evidence)
+    assert (treated.values, control.values) == (CALLERS_AN_ADDRESS, 20)
+    more = tally_of({f"k:more {number}": Marks(7, seen=0, failed=3) for number in range(25)})
+    assert evidence.arms(more, SLOTS)[Metric.ERROR_RATE][0] == treated
+
+
+def test_a_spell_that_is_over_counts_once_its_window_is_for_it_may_come_again() -> None:
+    spell = {f"s:{number}": Marks(0, seen=0, failed=20) for number in range(10)}
+
+    assert Evidence().arms(tally_of(spell), SLOTS)[Metric.ERROR_RATE][0] == Arm(0.0, 10.0)
+    assert errors(Evidence().with_window(tally_of(spell)))[0] == Arm(10.0, 10.0)
+
+
+@given(
+    st.lists(st.dictionaries(st.sampled_from("abcdefgh"), st.booleans(), min_size=1), min_size=1, max_size=9)
+)
+def test_each_caller_is_the_share_of_its_windows_that_went_badly(windows: list[dict[str, bool]]) -> None:
+    evidence, last = Evidence(), {}
+    for fared in windows:
+        evidence = evidence.with_window(
+            tally_of(last := {f"s:{one}": BAD if fared[one] else GOOD for one in fared})
+        )
+    means = [
+        sum(bads) / len(bads)
+        for name in {name for fared in windows for name in fared}
+        if (bads := [fared[name] for fared in windows if name in fared])
+    ]
+
+    treated, _ = errors(evidence)
+    assert treated.values == len(means)
+    assert treated.bad == pytest.approx(sum(means))
+    # One more window that goes on is to come to the same as one that is over.
+    going_on = evidence.arms(tally_of(last), SLOTS)[Metric.ERROR_RATE][0]
+    assert going_on.bad == pytest.approx(errors(evidence.with_window(tally_of(last)))[0].bad)
 
 
 def test_the_window_that_goes_on_counts_for_the_slots_that_are_asked_for() -> None:
@@ -132,10 +200,16 @@ def test_evidence_survives_the_wire() -> None:
         {"windows": 10**9},
         {"windows": None},
         {"windows": float("inf")},
-        {"totals": {}},
-        {"totals": {"errorRate TREATED": [1, 2]}},
+        {"late": {}},
+        {"late": {"TREATED": [1, 2]}},
         {"callers": None},
-        {"callers": {"there TREATED": "xyz"}},
+        {"callers": {"errorRate TREATED": "xyz"}},
+        {"callers": {"errorRate TREATED": wire_of(3, 4)}},
+        {"callers": {"errorRate TREATED": wire_of(0, 0)}},
+        {"tags": [[1, -1]]},
+        {"tags": [[1, 2, 3]]},
+        {"tags": None},
+        {"tags": [[number, 1] for number in range(100_000)]},
         {"levels": {"TREATED": "many"}},
         {"levels": {"TREATED": -1, "CONTROL": 0}},
         {"levels": {"TREATED": 10**9, "CONTROL": 0}},
@@ -152,7 +226,7 @@ def test_what_is_no_evidence_is_refused(change: dict[str, Any]) -> None:
 
 def test_more_callers_than_it_keeps_are_refused() -> None:
     wire = Evidence().wire()
-    wire["callers"]["there TREATED"] = "".join(f"{number:010x}" for number in range(100_000))
+    wire["callers"]["errorRate TREATED"] = KnownCallers(dict.fromkeys(range(9000), (1, 0))).wire()
 
     with pytest.raises(ValueError, match=r".+"):
         Evidence.of(wire)
@@ -164,7 +238,7 @@ def test_any_json_is_evidence_or_a_value_error(given: Any) -> None:
         Evidence.of(given)
 
 
-@given(st.sampled_from(["windows", "totals", "callers", "levels"]), JSON)
+@given(st.sampled_from(["windows", "late", "callers", "levels", "tags"]), JSON)
 def test_evidence_with_a_member_of_any_json_is_some_or_a_value_error(member: str, value: Any) -> None:
     wire = Evidence().wire() | {member: value}
     try:

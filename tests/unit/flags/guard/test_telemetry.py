@@ -224,12 +224,15 @@ def test_whoever_proves_its_name_reports_on_no_stream_of_another_that_does() -> 
 
 
 def test_whoever_could_open_no_stream_says_so_for_itself() -> None:
-    clients = Clients(has_others=True)
+    clients, of_several = Clients(), Clients(has_others=True)
 
-    clients.report(1.0, fallback=Fallback.BLOCKED)
+    for each in (clients, of_several):
+        each.report(1.0, fallback=Fallback.BLOCKED)
 
-    assert clients.told == [("blocked", "orders", "a:192.0.2.1")]
-    assert (clients.forwarded, clients.telemetry.unmatched) == ([], 0)
+        assert each.told == [("blocked", "orders", "a:192.0.2.1")]
+        assert each.telemetry.unmatched == 0
+    # What it was opened with may be known to another node.
+    assert [report.fallback for report in of_several.forwarded] == [Fallback.BLOCKED]
 
 
 def test_what_matches_nothing_is_handed_to_the_other_nodes_once() -> None:

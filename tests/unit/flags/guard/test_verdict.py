@@ -335,16 +335,52 @@ def test_too_little_evidence_on_both_sides_holds_and_says_how_much_more_it_takes
     assert "more callers streaming" in verdict.sentence
 
 
-@pytest.mark.parametrize("percentage", [0.0, 100.0])
-def test_without_a_control_nothing_is_promoted_and_the_verdict_says_so(percentage: float) -> None:
+@pytest.mark.parametrize(("percentage", "side"), [(0.0, Side.CONTROL), (100.0, Side.TREATED)])
+def test_without_a_control_nothing_is_promoted_and_the_verdict_says_so(percentage: float, side: Side) -> None:
     guarded = Guarded(
         rollout=Rollout(streaming=True, percentage=percentage, latched=False), successes_to_promote=1
     )
 
-    evaluations = guarded.run(200, good)
+    evaluations = guarded.run(200, lambda one: one.come(side, 8))
 
     assert "no control: nothing is promoted" in evaluations[-1].verdict.sentence
     assert actions(evaluations) == []
+
+
+@pytest.mark.parametrize("side", [Side.CONTROL, Side.POLLING])
+def test_at_no_percentage_the_limits_hold_for_those_who_poll(side: Side) -> None:
+    guarded = Guarded(rollout=Rollout(streaming=True, percentage=0.0, latched=False))
+
+    evaluations = guarded.run(30, lambda one: one.come(side, 8, 8))
+
+    assert evaluations[-1].verdict.kind is Kind.FAIL
+    assert evaluations[-1].verdict.metric is Metric.ERROR_RATE
+
+
+def test_callers_who_are_drawn_together_are_no_control() -> None:
+    together = Rollout(streaming=True, percentage=5.0, latched=False, draws_callers=False)
+    guarded = Guarded(rollout=together, successes_to_promote=1)
+
+    evaluations = guarded.run(200, good)
+
+    assert evaluations[-1].verdict.kind is Kind.INCONCLUSIVE
+    assert "they are no samples" in evaluations[-1].verdict.sentence
+    assert actions(evaluations) == []
+    assert actions(guarded.run(60, bad)) != [], "the limits are all there is"
+
+
+@pytest.mark.parametrize("fails", [True, False])
+def test_an_address_that_makes_up_new_names_in_each_window_is_no_crowd(fails: bool) -> None:
+    """With nobody else there: its callers fail, or fare well, window after window."""
+    guarded = Guarded(min_samples=100, successes_to_promote=1)
+
+    def made_up(one: Guarded) -> None:
+        for number in range(2):
+            who = Who(f"k:{one.now} {number}", "192.0.2.1")
+            side = Side.TREATED if number else Side.CONTROL
+            one.window.polled(who, side, float(one.now), failed=fails and side is Side.TREATED)
+
+    assert actions(guarded.run(30 * WINDOW, made_up)) == []
 
 
 def test_one_caller_on_a_side_is_no_control() -> None:

@@ -99,6 +99,20 @@ def test_pollers_see_a_change_with_their_next_answer() -> None:
     assert (found.late_polled, found.seen_polled) == (1, 2)
 
 
+def test_pollers_see_late_changes_late_at_any_rate_of_changes() -> None:
+    window = GuardWindow(60.0, fresh_ms=1000)
+    for tick in range(20 * 500):
+        now = tick / 500
+        window.changed(now)
+        if tick and tick % 2500 == 0:
+            window.polled(ANN, Side.CONTROL, now, failed=False)
+
+    found = [one for one in window.tally(0.0, 20.0).freshness.values() if one.seen_polled]
+    late, seen = sum(one.late_polled for one in found), sum(one.seen_polled for one in found)
+    assert seen == pytest.approx(10 * 500, rel=0.02)
+    assert late / seen == pytest.approx(0.8, abs=0.02)
+
+
 def test_what_was_pushed_late_counts_once_for_each_stream() -> None:
     window = GuardWindow(60.0, fresh_ms=1000)
     window.pushed(1500.0, None, 3, 1.0)
