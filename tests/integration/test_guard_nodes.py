@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from flags.decide.rollout import in_cohort
 from tests.support.admin import ORDERS, Operator, operator
 from tests.support.api import EVENTS, Client, event, eventually
 from tests.support.cluster import flags_in, toml
@@ -49,20 +50,20 @@ class Crowd:
     def caller(self, number: int, port: int) -> Caller:
         return Caller(port, f"user-{number}", "203.0.113.1", authenticated=True, now=None)
 
-    async def come(self, number: int = CALLERS) -> None:
-        """So many open a stream each, and each says to the next node that its first event came.
+    async def come(self, numbers: Sequence[int] = range(CALLERS)) -> None:
+        """These open a stream each, and each says to the next node that its first event came.
 
         Every node knows the flag by then, and what they do counts.
         """
         await self.is_ready()
 
-        async def one(index: int) -> None:
-            caller = self.caller(index, self.ports[index % len(self.ports)])
+        async def one(index: int, number: int) -> None:
+            caller = self.caller(number, self.ports[index % len(self.ports)])
             client_id = await caller.open(self._stack, ("clientVersion", VERSION))
-            self.streams.append((self.caller(index, self.ports[(index + 1) % len(self.ports)]), client_id))
+            self.streams.append((self.caller(number, self.ports[(index + 1) % len(self.ports)]), client_id))
 
-        await all_of(one(index) for index in range(number))
-        await self.all_tell(lambda answers: all(_streams(answer) == number for answer in answers))
+        await all_of(one(index, number) for index, number in enumerate(numbers))
+        await self.all_tell(lambda answers: all(_streams(answer) == len(numbers) for answer in answers))
         await all_of(caller.report(clientId=client_id, firstEventMs=20) for caller, client_id in self.streams)
 
     async def is_ready(self) -> None:
@@ -174,6 +175,30 @@ async def test_harm_on_one_node_is_told_by_every_node_and_acted_upon_once(
         assert (await crowd.admins[1].patch(guard={"dryRun": False})).status_code == 200
         latch = await crowd.is_taken_back_once()
     assert (latch["metric"], latch["value"]) == ("fallbackRate", pytest.approx(1 / COUNT))
+
+
+async def test_harm_on_one_node_beside_those_who_poll_on_all_is_found_and_acted_upon_once(
+    start_gateway: Callable[..., GatewayThread], log_url: str
+) -> None:
+    nodes = start_nodes(start_gateway, log_url)
+    async with a_crowd([node.port for node in nodes]) as crowd:
+        # No limit is passed: what is found is found beside the control.
+        limits = {"fallbackRate": {"promote": 0.01, "fail": 0.9}, "margins": {"fallbackRate": 0.1}}
+        guard = GUARD | {"minSamples": 100, "dryRun": False} | limits
+        await crowd.admins[0].make(stage="live", percentage=50, guard=guard)
+        drawn = [number for number in range(CALLERS) if in_cohort("orders", f"user-{number}", 50)]
+        others = [number for number in range(CALLERS) if number not in drawn]
+        await crowd.come(drawn)
+        await all_of(
+            crowd.caller(number, crowd.ports[index % COUNT]).poll() for index, number in enumerate(others)
+        )
+        ids = await crowd.ids_at(crowd.admins[2])
+        await crowd.fall_back(ids)
+        latch = await crowd.is_taken_back_once()
+    assert latch["metric"] == "fallbackRate"
+    assert f"of {len(drawn)} callers who stream" in latch["reason"]
+    assert f"0 % of {len(others)} callers who poll" in latch["reason"]
+    assert latch["value"] == pytest.approx(len(ids) / len(drawn))
 
 
 async def leader(ports: Sequence[int]) -> int:
