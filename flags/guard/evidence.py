@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from flags.guard.callers import CALLERS_AN_ADDRESS, Side, is_sampled
 from flags.guard.confidence import Arm
-from flags.guard.known_callers import MOST_CALLERS, KnownCallers
+from flags.guard.known_callers import MOST_CALLERS, KnownCallers, packed, unpacked
 from flags.guard.metrics import COMPARED, OF_CALLERS, Metric, is_bad, outcomes, spell_of
 from flags.guard.tally import Tally, as_level
 from flags.guard.windows import SLOTS
@@ -143,7 +143,9 @@ class Evidence:
         """The evidence as JSON: for whichever node judges next."""
         return {
             "windows": self.windows,
-            "callers": {f"{metric} {side.name}": one.wire() for (metric, side), one in self.callers.items()},
+            "callers": {
+                side.name: packed([self.callers[metric, side] for metric in OF_CALLERS]) for side in SIDES
+            },
             "late": {side.name: [one.slots, one.bad] for side, one in self.late.items()},
             "levels": {side.name: level for side, level in self.levels.items()},
             "tags": [[number, tag] for number, tag in self.tags.items()],
@@ -153,12 +155,13 @@ class Evidence:
     def of(cls, given: Mapping[str, Any]) -> Self:
         """What `wire` made. Raises ValueError where it did not."""
         try:
+            sides = {side: unpacked(given["callers"][side.name], len(OF_CALLERS)) for side in SIDES}
             return cls(
                 _whole(given["windows"], _MOST_WINDOWS),
                 {
-                    (metric, side): KnownCallers.of(given["callers"][f"{metric} {side.name}"])
-                    for metric in OF_CALLERS
-                    for side in SIDES
+                    (metric, side): known
+                    for side, each in sides.items()
+                    for metric, known in zip(OF_CALLERS, each, strict=True)
                 },
                 {side: _late_of(*map(float, given["late"][side.name])) for side in SIDES},
                 {side: as_level(given["levels"][side.name]) for side in SIDES},

@@ -8,8 +8,9 @@ as one whose stream went well for hours.
 import base64
 import binascii
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Self
 
 from flags.guard.callers import SAMPLED, is_sampled
@@ -19,7 +20,6 @@ MOST_CALLERS = 2 * SAMPLED
 """Of a side, over all windows: callers come and go. Beyond it every other one is forgotten."""
 MOST_WINDOWS = 0xFFFF
 """In which a caller is counted: that is half a year of windows of five minutes."""
-_ROW = struct.Struct(">5sHH")
 
 
 @dataclass(slots=True)
@@ -64,21 +64,36 @@ class KnownCallers:
             {number: counts for number, counts in self.windows.items() if is_sampled(number, level)}
         )
 
-    def wire(self) -> str:
-        """The callers as text."""
-        rows = (_ROW.pack(number.to_bytes(5), *counts) for number, counts in self.windows.items())
-        return base64.b64encode(b"".join(rows)).decode()
 
-    @classmethod
-    def of(cls, text: str) -> Self:
-        """What `wire` made. Raises ValueError where it did not."""
-        try:
-            data = base64.b64decode(text, validate=True)
-            if len(data) > MOST_CALLERS * _ROW.size:
-                raise ValueError("these are too many callers")
-            windows = {int.from_bytes(number): (count, bad) for number, count, bad in _ROW.iter_unpack(data)}
-        except (TypeError, struct.error, binascii.Error) as error:
-            raise ValueError(f"these are no callers: {error!r}") from error
-        if not all(count and bad <= count for count, bad in windows.values()):
-            raise ValueError("a caller's bad windows are some of its windows")
-        return cls.having(windows)
+def packed(known: Sequence[KnownCallers]) -> str:
+    """The callers of a side by each metric, as text: of most there is something to say by all."""
+    row = _row(len(known))
+    numbers = dict.fromkeys(chain.from_iterable(one.windows for one in known))
+    rows = (
+        row.pack(number.to_bytes(5), *chain.from_iterable(one.windows.get(number, (0, 0)) for one in known))
+        for number in numbers
+    )
+    return base64.b64encode(b"".join(rows)).decode()
+
+
+def unpacked(text: str, metrics: int) -> list[KnownCallers]:
+    """What `packed` made of so many. Raises ValueError where it did not."""
+    row = _row(metrics)
+    found: list[dict[int, tuple[int, int]]] = [{} for _ in range(metrics)]
+    try:
+        data = base64.b64decode(text, validate=True)
+        if len(data) > metrics * MOST_CALLERS * row.size:
+            raise ValueError("these are too many callers")
+        for number, *counts in row.iter_unpack(data):
+            for windows, (count, bad) in zip(found, zip(counts[::2], counts[1::2], strict=True), strict=True):
+                if bad > count:
+                    raise ValueError("a caller's bad windows are some of its windows")
+                if count:
+                    windows[int.from_bytes(number)] = count, bad
+    except (TypeError, struct.error, binascii.Error) as error:
+        raise ValueError(f"these are no callers: {error!r}") from error
+    return [KnownCallers.having(windows) for windows in found]
+
+
+def _row(metrics: int) -> struct.Struct:
+    return struct.Struct(f">5s{2 * metrics}H")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from flags.guard.callers import CALLERS_AN_ADDRESS, SAMPLED, Side, number_of
 from flags.guard.confidence import Arm
 from flags.guard.evidence import Evidence
-from flags.guard.known_callers import KnownCallers
+from flags.guard.known_callers import KnownCallers, packed
 from flags.guard.marks import Marks
 from flags.guard.metrics import Metric
 from flags.guard.tally import Freshness, Tally
@@ -33,7 +33,7 @@ def tally_of(treated: dict[str, Marks], control: dict[str, Marks] | None = None)
 
 
 def wire_of(windows: int, bad: int) -> str:
-    return KnownCallers({1: (windows, bad)}).wire()
+    return packed([KnownCallers({1: (windows, bad)}), KnownCallers(), KnownCallers()])
 
 
 def errors(evidence: Evidence) -> tuple[Arm, Arm]:
@@ -203,9 +203,9 @@ def test_evidence_survives_the_wire() -> None:
         {"late": {}},
         {"late": {"TREATED": [1, 2]}},
         {"callers": None},
-        {"callers": {"errorRate TREATED": "xyz"}},
-        {"callers": {"errorRate TREATED": wire_of(3, 4)}},
-        {"callers": {"errorRate TREATED": wire_of(0, 0)}},
+        {"callers": {"TREATED": "xyz"}},
+        {"callers": {"TREATED": wire_of(3, 4)}},
+        {"callers": {"TREATED": wire_of(1, 0)[4:]}},
         {"tags": [[1, -1]]},
         {"tags": [[1, 2, 3]]},
         {"tags": None},
@@ -226,7 +226,8 @@ def test_what_is_no_evidence_is_refused(change: dict[str, Any]) -> None:
 
 def test_more_callers_than_it_keeps_are_refused() -> None:
     wire = Evidence().wire()
-    wire["callers"]["errorRate TREATED"] = KnownCallers(dict.fromkeys(range(9000), (1, 0))).wire()
+    known = KnownCallers(dict.fromkeys(range(20_000), (1, 0)))
+    wire["callers"]["TREATED"] = packed([known, known, known])
 
     with pytest.raises(ValueError, match=r".+"):
         Evidence.of(wire)
