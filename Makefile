@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-TEST_PROCESSES ?= 3
+TEST_PROCESSES ?= 4
 
 .PHONY: run client test test-thorough lint load bench-fanout bench-logs bench-migration bench-peers bench-growth bench-storm bench-compression bench-state bench-presence bench-page bench-memory bench-guard clean
 
@@ -13,9 +13,14 @@ run: $(INSTALLED)
 client: $(INSTALLED)
 	@$(BIN)/python -m tests.support.client_bundle
 
-# Much of a test is waiting, so there are more processes than cores. Each has a server of its own of every kind.
+# Much of a test is waiting, so there are more processes than cores, each with a server of its own of every kind.
+# Browsers do not wait: theirs are tested first, by fewer.
+PYTEST := $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
 test: lint
-	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
+	@failed=0; \
+	$(PYTEST) -n 2 tests/browser || failed=1; \
+	$(PYTEST) -n $(TEST_PROCESSES) tests --ignore=tests/browser || failed=1; \
+	exit $$failed
 
 # Every property with ten times the examples of `make test`, drawn anew each time; the seed repeats a failure.
 test-thorough: $(INSTALLED)
