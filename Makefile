@@ -3,9 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-TEST_PROCESSES ?= 4
+TEST_PROCESSES ?= 3
 
-.PHONY: run client test test-thorough lint load bench-fanout bench-logs bench-migration bench-peers bench-growth bench-storm bench-compression bench-state bench-presence bench-page bench-memory bench-guard clean
+.PHONY: run client test test-slow test-thorough lint load bench-fanout bench-logs bench-migration bench-peers bench-growth bench-storm bench-compression bench-state bench-presence bench-page bench-memory bench-guard clean
 
 run: $(INSTALLED)
 	@$(BIN)/tidegate demo
@@ -18,11 +18,15 @@ client: $(INSTALLED)
 PYTEST := $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
 test: lint
 	@failed=0; \
-	$(PYTEST) -n 2 tests/browser || failed=1; \
-	$(PYTEST) -n $(TEST_PROCESSES) tests --ignore=tests/browser || failed=1; \
+	$(PYTEST) -m "not slow" -n 2 tests/browser || failed=1; \
+	$(PYTEST) -m "not slow" -n $(TEST_PROCESSES) tests --ignore=tests/browser || failed=1; \
 	exit $$failed
 
-# Every property with ten times the examples of `make test`, drawn anew each time; the seed repeats a failure.
+# What measures and loads, each by a short run of it. One at a time: they want the machine.
+test-slow: $(INSTALLED)
+	@$(PYTEST) -m slow
+
+# Every property with twenty times the examples of `make test`, drawn anew each time; the seed repeats a failure.
 test-thorough: $(INSTALLED)
 	@seed=$${TIDEGATE_HYPOTHESIS_SEED:-$$($(BIN)/python -c 'import secrets; print(secrets.randbits(32))')}; \
 	again="The same examples again: TIDEGATE_HYPOTHESIS_SEED=$$seed make test-thorough"; \

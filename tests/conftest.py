@@ -18,7 +18,7 @@ pass_no_ignored_signals_on()
 
 # A slow machine must not fail a test that only takes its time.
 _COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
-settings.register_profile("quick", derandomize=True, max_examples=100, **_COMMON)
+settings.register_profile("quick", derandomize=True, max_examples=50, **_COMMON)
 settings.register_profile(
     "thorough", max_examples=int(os.environ.get("TIDEGATE_HYPOTHESIS_EXAMPLES", "1000")), **_COMMON
 )

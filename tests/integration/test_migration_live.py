@@ -293,7 +293,6 @@ async def _stream_until_told(migration: Migration, cursor: str, seen: list[int])
                 return cursor
 
 
-@pytest.mark.slow
 async def test_after_2000_streams_fell_back_the_upstream_is_asked_no_more_than_before(
     start_gateway: Callable[..., GatewayThread], tmp_path: Path
 ) -> None:

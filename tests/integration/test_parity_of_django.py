@@ -13,7 +13,7 @@ import pytest
 
 from tests.support import backends
 from tests.support.admin import FLAGS, Operator, operator
-from tests.support.api import JSON, STATE, Client, eventually
+from tests.support.api import HISTORY, JSON, STATE, Client, eventually
 from tests.support.clock import ManualClock
 from tests.support.command import run
 from tests.support.gateway import GatewayThread, make_settings
@@ -55,6 +55,17 @@ class Halls:
         """A write through the gateway, which has to succeed."""
         answer = await self.client.request(method, PATH + path, headers=[JSON], body=orjson.dumps(members))
         assert answer.status < 300, answer.body
+
+    async def book(self) -> None:
+        """Makes seven bookings, and waits until the gateway knows of them."""
+        for number in range(7):
+            await self.sent("POST", ticket=f"T{number}", **BOOKING)
+
+        async def known() -> bool:
+            events = (await self.client.get(HISTORY, {"entity": "booking"})).json["events"]
+            return len({event["entityId"] for event in events}) == 7
+
+        await eventually(known, "all bookings are known")
 
     async def parity(self) -> dict[str, Any]:
         answer: dict[str, Any] = (await self._admin.get(f"{FLAG}/parity")).json()
@@ -113,8 +124,8 @@ async def before_django(
     async with operator(gateway.port) as admin:
         halls = Halls(gateway, clock, database, admin)
         await admin.make(FLAG, stage="off")
-        for number in range(7 if books else 0):
-            await halls.sent("POST", ticket=f"T{number}", **BOOKING)
+        if books:
+            await halls.book()
         await admin.patch(FLAG, stage="shadow", checkRatio=1)
         await admin.patch(FLAG, stage="live", percentage=100)
         if books:
