@@ -4,7 +4,7 @@ import asyncio
 import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from flags.decide.decision import BY_PERCENTAGE
 from flags.decide.flag import Flag, Flags
@@ -80,6 +80,27 @@ class _Watched:
     judged_at: float | None = None
     verdict: Verdict | None = None
     told: Action | None = None
+
+
+class _Known(NamedTuple):
+    """What a component is judged by: `own` is what this node saw, `told` what the others said."""
+
+    flag: Flag
+    kill_all: bool
+    state: GuardState
+    own: Tally
+    told: Sequence[Told]
+    now: float
+
+
+class _Evaluated(NamedTuple):
+    """What was found, and from which sum."""
+
+    tally: Tally
+    rollout: Rollout
+    shown: Figures
+    unmeasured: frozenset[Metric]
+    evaluation: Evaluation
 
 
 class GuardLoop:
@@ -285,22 +306,11 @@ class GuardLoop:
         if flag is None:
             return None
         state = await self._state_of(flag, flags.kill_all, now)
-        own, told = self._own_tally(flag, state, now), self._sums.told
-        return await asyncio.to_thread(self._report, flag, flags.kill_all, state, own, told, now)
+        return await asyncio.to_thread(self._report, self._known(flag, flags.kill_all, state, now))
 
-    def _report(
-        self,
-        flag: Flag,
-        kill_all: bool,
-        state: GuardState,
-        own: Tally,
-        told: Sequence[Told],
-        now: float,
-    ) -> GuardReport:
-        tally, rollout = self._sum(flag, state, own, told, now), _rollout(flag, kill_all)
-        shown = _figures(flag, tally, rollout)
-        unmeasured = self._unmeasured(flag, rollout, shown, tally)
-        found = evaluate(flag.guard, tally, state, rollout, now, unmeasured)
+    def _report(self, known: _Known) -> GuardReport:
+        flag, now = known.flag, known.now
+        tally, rollout, shown, unmeasured, found = self._evaluate(known)
         watched = self._watched.get(flag.component)
         said = None if watched is None else _still(watched.told, found.verdict)
         comparisons = None if rollout.latched else compared(flag.guard, tally, found.state, rollout, now)
@@ -323,10 +333,9 @@ class GuardLoop:
             watched.state = replace(watched.state, failing_since=None)
         watched.judged_at = now
         self.counters.evaluations += 1
-        state = watched.state
-        own, told = self._own_tally(flag, state, now), self._sums.told
+        known = self._known(flag, kill_all, watched.state, now)
         # Thousands of callers take some hundred milliseconds, in which every stream would wait.
-        found = await asyncio.to_thread(self._evaluate, flag, kill_all, state, own, told, now)
+        found = (await asyncio.to_thread(self._evaluate, known)).evaluation
         if not self._sums.leads:
             return
         watched.verdict = found.verdict
@@ -339,18 +348,18 @@ class GuardLoop:
         elif await self._acts.carry_out(flag, found.action):
             watched.state = found.state
 
-    def _evaluate(
-        self,
-        flag: Flag,
-        kill_all: bool,
-        state: GuardState,
-        own: Tally,
-        told: Sequence[Told],
-        now: float,
-    ) -> Evaluation:
-        tally, rollout = self._sum(flag, state, own, told, now), _rollout(flag, kill_all)
-        unmeasured = self._unmeasured(flag, rollout, _figures(flag, tally, rollout), tally)
-        return evaluate(flag.guard, tally, state, rollout, now, unmeasured)
+    def _known(self, flag: Flag, kill_all: bool, state: GuardState, now: float) -> _Known:
+        return _Known(flag, kill_all, state, self._own_tally(flag, state, now), self._sums.told, now)
+
+    def _evaluate(self, known: _Known) -> _Evaluated:
+        """Judges the sum. May run in a thread."""
+        flag, state, now = known.flag, known.state, known.now
+        tally = self._sum(flag, state, known.own, known.told, now)
+        rollout = _rollout(flag, known.kill_all)
+        shown = _figures(flag, tally, rollout)
+        unmeasured = self._unmeasured(flag, rollout, shown, tally)
+        evaluation = evaluate(flag.guard, tally, state, rollout, now, unmeasured)
+        return _Evaluated(tally, rollout, shown, unmeasured, evaluation)
 
     def _unmeasured(self, flag: Flag, rollout: Rollout, shown: Figures, tally: Tally) -> frozenset[Metric]:
         """The metrics that this component can't have now.
